@@ -1,0 +1,1 @@
+"""Everything a laptop needs: embedded engines, supervisor, simulator, seed."""

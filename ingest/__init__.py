@@ -1,0 +1,1 @@
+"""Connectivity, both ways: from devices to storage and back."""

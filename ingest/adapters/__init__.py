@@ -1,0 +1,1 @@
+"""The protocols that end in the cloud, one package or file each."""

@@ -1,0 +1,1 @@
+"""Every promise Tidegate makes to those who use it."""

@@ -1,0 +1,1 @@
+"""The promises made to devices: topics and payloads."""
