@@ -1,0 +1,24 @@
+"""What time it is, in UTC, in the two forms the platform uses."""
+
+import time
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """The current instant, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def now_ms() -> int:
+    """The current instant in milliseconds since 1970-01-01 UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def to_ms(at: datetime) -> int:
+    """``at`` in milliseconds since 1970-01-01 UTC, rounded down."""
+    return int(at.timestamp() * 1000)
+
+
+def from_ms(at_ms: int) -> datetime:
+    """The aware UTC instant of ``at_ms`` milliseconds since 1970-01-01 UTC."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC)

@@ -1,0 +1,32 @@
+"""Identifiers and secrets: UUIDv7 for rows, random tokens for credentials."""
+
+import hashlib
+import os
+import secrets
+import time
+from uuid import UUID
+
+
+def uuid7() -> UUID:
+    """A UUID that sorts by the time it was made (RFC 9562, version 7)."""
+    at_ms = time.time_ns() // 1_000_000
+    rand = int.from_bytes(os.urandom(10), "big")
+    value = (at_ms & ((1 << 48) - 1)) << 80
+    value |= 0x7 << 76
+    value |= ((rand >> 62) & 0xFFF) << 64
+    value |= 0b10 << 62
+    value |= rand & ((1 << 62) - 1)
+    return UUID(int=value)
+
+
+def token(prefix: str) -> str:
+    """A new secret of 256 random bits, as ``{prefix}_{base64url}``."""
+    return f"{prefix}_{secrets.token_urlsafe(32)}"
+
+
+def fingerprint(secret: str | bytes) -> bytes:
+    """The sha256 under which a random secret of 256 bits is stored and found.
+
+    A fast hash is right here and only here: the secret is random, so there is nothing to guess. Passwords use argon2id.
+    """
+    return hashlib.sha256(secret.encode() if isinstance(secret, str) else secret).digest()

@@ -1,0 +1,54 @@
+"""Who acts, for which tenant, and what they may do."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+
+class Role(StrEnum):
+    """What a person is in a tenant; each role is a set of scopes."""
+
+    OWNER = "owner"
+    ADMIN = "admin"
+    OPERATOR = "operator"
+    DESIGNER = "designer"
+    VIEWER = "viewer"
+
+
+_READ = frozenset({"devices:read", "telemetry:read", "rules:read", "alerts:read", "tenant:read"})
+_OPERATE = _READ | {"devices:write", "alerts:write", "telemetry:write"}
+_DESIGN = _READ | {"rules:write", "alerts:write"}
+_ADMIN = _OPERATE | _DESIGN | {"profiles:write", "tokens:write", "users:read", "users:write", "inbox:read"}
+
+SCOPES: dict[Role, frozenset[str]] = {
+    Role.OWNER: _ADMIN | {"tenant:write"},
+    Role.ADMIN: _ADMIN,
+    Role.OPERATOR: _OPERATE | {"inbox:read"},
+    Role.DESIGNER: _DESIGN,
+    Role.VIEWER: _READ,
+}
+
+ALL_SCOPES: frozenset[str] = SCOPES[Role.OWNER]
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Somebody or something acting for one tenant.
+
+    ``kind`` is ``user``, ``token`` or ``system``; ``id`` is the user's, the API token's or nil.
+    """
+
+    tenant_id: UUID
+    kind: str
+    id: UUID
+    scopes: frozenset[str]
+    name: str = ""
+
+    def may(self, scope: str) -> bool:
+        """Whether this principal holds ``scope``."""
+        return scope in self.scopes
+
+
+def system(tenant_id: UUID) -> Principal:
+    """The platform itself acting as one tenant, as workers do."""
+    return Principal(tenant_id, "system", UUID(int=0), ALL_SCOPES, "system")
