@@ -1,0 +1,114 @@
+"""What every adapter and the pipeline behind it share: a message, its verdict, and who asks whom for what.
+
+An adapter terminates one protocol (MQTT, HTTP, CoAP, a broker). It asks the `Authorizer` who is there, hands every message to
+the `Uplink` and tells the `Presence` who came and went. It knows nothing of Postgres; the pipeline knows nothing of packets.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+from uuid import UUID
+
+RefusalReason = Literal["bad_credentials", "revoked", "suspended", "unavailable"]
+"""Why a login is refused; only "unavailable" is worth another try with the same secret."""
+
+GoneReason = Literal["client", "keep_alive", "take_over", "protocol_error", "network", "revoked", "shutdown", "slow"]
+"""Why a device's connection ended; only "client" and "shutdown" are orderly."""
+
+
+class Verdict(enum.IntEnum):
+    """What became of a message, known only after COMMIT or after the refusal (DESIGN D1, D3)."""
+
+    STORED = 0
+    DUPLICATE = 1
+    """Stored before; nothing was written."""
+    REJECTED = 2
+    """Undecodable, wrong type or unit, clock, conflict: lies in the tenant's inbox, repeating it would not help."""
+    NOT_AUTHORISED = 3
+    """Refused and counted, nothing kept: the device lost its rights since it logged in."""
+    QUOTA = 4
+    """Refused and counted, nothing kept: above what the tenant may send."""
+    UNAVAILABLE = 5
+    """The store is away: nothing was kept, the device shall repeat later."""
+
+
+class Refused(Exception):
+    """The login is refused; `reason` says why and holds nothing secret."""
+
+    def __init__(self, reason: RefusalReason) -> None:
+        super().__init__(reason)
+        self.reason: RefusalReason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Who a connection proved to be: the answer of `Authorizer.authorize`.
+
+    `session_epoch` rises with every login of a device: of two sessions the one with the lower epoch must close.
+    `expires_at` is unix seconds, None for credentials that do not end by themselves.
+    """
+
+    tenant_id: UUID
+    tenant: str
+    device_id: UUID
+    device: str
+    session_epoch: int
+    expires_at: float | None = None
+
+
+@dataclass(slots=True)
+class Message:
+    """One message of a device on its way up.
+
+    `topic` is what follows `t/{tenant}/d/{device}/`, for example "up/telemetry". `received_at` is unix seconds by our clock.
+    `packet_id` and `dup` are MQTT's: inside one transport they recognise the repeat of a message without a time (DESIGN D2).
+    """
+
+    device: Decision
+    topic: str
+    payload: bytes
+    qos: int
+    received_at: float
+    dup: bool = False
+    packet_id: int | None = None
+    transport: str = "mqtt"
+
+
+class Authorizer(Protocol):
+    """Says who a client is; the one function behind every login of a device."""
+
+    async def authorize(self, client_id: str, username: str, secret: bytes) -> Decision:
+        """Return who logged in, or raise `Refused`. `username` is `{tenant}/d/{device}`, `secret` a token."""
+        ...
+
+
+class Uplink(Protocol):
+    """The pipeline: takes messages in the order of arrival and tells each one's verdict after COMMIT."""
+
+    def submit(self, message: Message, done: Callable[[Verdict], None]) -> None:
+        """Take a message. Never blocks, never raises; `done` is called on the loop, once, after COMMIT or refusal."""
+        ...
+
+    @property
+    def is_full(self) -> bool:
+        """More undecided messages than the bound: adapters stop reading until drained."""
+        ...
+
+    def when_drained(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once, on the loop, when `is_full` has become false; at once (next tick) if it is already."""
+        ...
+
+
+class Presence(Protocol):
+    """Hears who is connected. For one device the calls come in the order of truth: the last one is the state."""
+
+    def connected(self, device: Decision, at: float, detail: Mapping[str, object]) -> None:
+        """A device logged in at `at` (unix seconds); `detail` holds protocol, client_id, address and keep_alive_s."""
+        ...
+
+    def disconnected(self, device: Decision, at: float, reason: GoneReason) -> None:
+        """A device's connection ended at `at` (unix seconds)."""
+        ...
