@@ -35,7 +35,7 @@ class Ground:
         return self.uid != os.geteuid()
 
     def command(self, argv: list[str], on_parents_death: str) -> list[str]:
-        """`argv` run as this ground's user; the signal (KILL, QUIT, …) is sent when the process that started it dies."""
+        """`argv` run as this ground's user, sent the signal (KILL, QUIT, …) when the process that started it dies."""
         setpriv = shutil.which("setpriv")
         if setpriv is None:
             if self.is_another_user:
@@ -90,7 +90,7 @@ def _settle_for_root(data_dir: Path) -> Ground:
 
 
 def reachable_binaries(package: str, distribution: str, ground: Ground, also: Iterable[str] = ()) -> Path:
-    """The folder of an installed package's binaries that the ground's user can read: a copy for root, in place otherwise.
+    """The folder of a package's binaries that the ground's user can read: a copy for root, in place otherwise.
 
     The copy is made once a version, beside the folders in `also` that its libraries are found in, and appears whole or
     not at all.

