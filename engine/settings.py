@@ -1,0 +1,146 @@
+"""Every setting of the platform, read from the environment: name, default, meaning and parser in one table.
+
+A setting `http_port` is the variable `TIDEGATE_HTTP_PORT`; one that is empty counts as not set. `tidegate doctor`
+prints the whole table with the values in force. The supervisor of `tidegate up` sets the addresses of its engines per
+process, so that each one connects to the database with its own role.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit, urlunsplit
+
+PREFIX = "TIDEGATE_"
+MASK = "********"
+
+
+class SettingError(ValueError):
+    """A variable has a value that cannot be used; the message names the variable and what it must be."""
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65_535:
+        raise ValueError("must be a port number from 1 to 65535")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError("must be a whole number from 1 upwards")
+    return int(text)
+
+
+def _level(text: str) -> str:
+    levels = ("DEBUG", "INFO", "WARNING", "ERROR")
+    if text.upper() not in levels:
+        raise ValueError(f"must be one of {', '.join(levels)}")
+    return text.upper()
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        parts = urlsplit(text)
+        if parts.scheme not in schemes or not parts.hostname:
+            raise ValueError(f"must be a URL that begins with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        return text.rstrip("/")
+
+    return parse
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _setting(default: Any, meaning: str, parse: Callable[[str], Any] = str, *, secret: bool = False) -> Any:
+    """One row of the table. `Any` is what `dataclasses.field` itself tells the type checker."""
+    return field(default=default, metadata={"meaning": meaning, "parse": parse, "secret": secret})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What one process was told; immutable."""
+
+    host: str = _setting("127.0.0.1", "address that every server listens on")
+    http_port: int = _setting(8000, "console, GraphQL, REST mirror", _port)
+    ingest_http_port: int = _setting(8001, "devices over HTTP", _port)
+    mqtt_port: int = _setting(1883, "devices over MQTT", _port)
+    mqtts_port: int = _setting(8883, "devices over MQTT with TLS", _port)
+    coap_port: int = _setting(5683, "devices over CoAP (UDP)", _port)
+    metrics_port: int = _setting(9100, "internal port of a process: health and metrics", _port)
+    data_dir: Path = _setting(Path(".tidegate"), "folder of the embedded engines and of what `up` writes", Path)  # noqa: RUF009  # a frozen default
+    public_url: str = _setting(
+        "", "address people open in the browser; default http://HOST:HTTP_PORT", _url("http", "https")
+    )
+    allowed_hosts: tuple[str, ...] = _setting((), "further Host names to answer to, comma-separated", _words)
+    database_url: str = _setting(
+        "", "PostgreSQL, with the role of this process; `up` runs its own when not set",
+        _url("postgresql", "postgres"), secret=True,
+    )  # fmt: skip
+    valkey_url: str = _setting(
+        "", "Valkey (queues, wake-ups); `up` runs its own when not set", _url("redis", "rediss"), secret=True
+    )
+    workers: int = _setting(1, "Celery worker processes that `up` starts", _count)
+    log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR", _level)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """The settings in an environment; raises `SettingError` naming the first variable that cannot be used."""
+        given: dict[str, Any] = {}
+        for row in fields(cls):
+            text = environ.get(variable(row.name), "").strip()
+            if text:
+                given[row.name] = _parsed(row, text)
+        return cls(**given)
+
+    @property
+    def origin(self) -> str:
+        """The address people open, without a slash at the end: `public_url`, or what follows from host and port."""
+        if self.public_url:
+            return self.public_url
+        reachable = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host  # noqa: S104  # compared, not bound
+        return f"http://{reachable}:{self.http_port}"
+
+    def rows(self, environ: Mapping[str, str] = os.environ) -> Iterator[tuple[str, str, str, str]]:
+        """The table for people: variable, value (secrets masked), "environment" or "default", meaning."""
+        for row in fields(self):
+            name = variable(row.name)
+            source = "environment" if environ.get(name, "").strip() else "default"
+            yield name, _shown(row, getattr(self, row.name)), source, str(row.metadata["meaning"])
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting: `http_port` → `TIDEGATE_HTTP_PORT`."""
+    return PREFIX + name.upper()
+
+
+def unknown_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Variables that begin like ours but are no setting: most likely typing mistakes."""
+    known = {variable(row.name) for row in fields(Settings)}
+    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+
+
+def masked(url: str) -> str:
+    """A URL whose password, if it has one, is replaced by asterisks."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    address = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:{MASK}@{address}"))
+
+
+def _parsed(row: "Field[Any]", text: str) -> Any:
+    try:
+        return row.metadata["parse"](text)
+    except ValueError as refusal:
+        said = masked(text) if row.metadata["secret"] else text
+        raise SettingError(f"{variable(row.name)} is {said!r}: it {refusal}.") from None
+
+
+def _shown(row: "Field[Any]", value: Any) -> str:
+    if value in ("", ()):
+        return "(not set)" if row.default is not MISSING else ""
+    if row.metadata["secret"]:
+        return masked(str(value))
+    return ",".join(value) if isinstance(value, tuple) else str(value)
