@@ -1,0 +1,1 @@
+"""Pieces several pages share: the frame around a page, badges, empty states, things to copy."""
