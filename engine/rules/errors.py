@@ -1,0 +1,51 @@
+"""How a rule document is refused: every problem at once, each with its place, plain words and a way out."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from engine.errors import Conflict, Invalid, NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a rule document.
+
+    ``path`` is a JSON path from the document's root (``$.when.all[1].value``), ``message`` says in plain words what was
+    found and what was expected, ``suggestion`` what would mend it, if we can tell.
+    """
+
+    path: str
+    message: str
+    suggestion: str | None = None
+
+    def to_json(self) -> dict[str, str]:
+        """The problem as the contract shows it."""
+        found = {"path": self.path, "message": self.message}
+        return found if self.suggestion is None else {**found, "suggestion": self.suggestion}
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" + (f" {self.suggestion}" if self.suggestion else "")
+
+
+class RuleInvalid(Invalid):
+    """This rule cannot be used as it is."""
+
+    code: ClassVar[str] = "RULE_INVALID"
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        shown = "; ".join(str(problem) for problem in self.problems[:3])
+        super().__init__(shown or None, problems=[problem.to_json() for problem in self.problems])
+
+
+class RuleNotFound(NotFound):
+    """There is no such rule."""
+
+    code = "RULE_NOT_FOUND"
+
+
+class RuleChanged(Conflict):
+    """Somebody else has changed this rule meanwhile."""
+
+    code = "RULE_CHANGED"
