@@ -1,7 +1,8 @@
 """What every adapter and the pipeline behind it share: a message, its verdict, and who asks whom for what.
 
-An adapter terminates one protocol (MQTT, HTTP, CoAP, a broker). It asks the `Authorizer` who is there, hands every message to
-the `Uplink` and tells the `Presence` who came and went. It knows nothing of Postgres; the pipeline knows nothing of packets.
+An adapter terminates one protocol (MQTT, HTTP, CoAP, a broker). It asks the `Authorizer` who is there, hands every
+message to the `Uplink` and tells the `Presence` who came and went. It knows nothing of Postgres; the pipeline knows
+nothing of packets.
 """
 
 from __future__ import annotations
@@ -63,8 +64,9 @@ class Decision:
 class Message:
     """One message of a device on its way up.
 
-    `topic` is what follows `t/{tenant}/d/{device}/`, for example "up/telemetry". `received_at` is unix seconds by our clock.
-    `packet_id` and `dup` are MQTT's: inside one transport they recognise the repeat of a message without a time (DESIGN D2).
+    `topic` is what follows `t/{tenant}/d/{device}/`, for example "up/telemetry". `received_at` is unix seconds by our
+    clock. `packet_id` and `dup` are MQTT's: inside one transport they recognise the repeat of a message without a time
+    (DESIGN D2).
     """
 
     device: Decision
