@@ -1,0 +1,9 @@
+"""What the journal refuses."""
+
+from engine.errors import Expired
+
+
+class CursorTooOld(Expired):
+    """The place you want to resume from is no longer kept; load the present state and start again from there."""
+
+    code = "CURSOR_TOO_OLD"

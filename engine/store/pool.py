@@ -1,0 +1,116 @@
+"""The connections of one process, and the only two ways in: as a tenant, or through a door."""
+
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from psycopg.types.json import set_json_dumps, set_json_loads
+from sqlalchemy import text
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from engine.store.emit import append
+from engine.store.errors import StoreUnavailable
+from engine.store.tx import Tx
+from engine.tenancy import Principal
+
+_ENTER = text("SELECT set_config('app.tenant_id', :tenant, true)")
+_NAME = re.compile(r"^[a-z_]+$")
+
+set_json_dumps(orjson.dumps)
+set_json_loads(orjson.loads)
+
+
+def dialect_url(database_url: str) -> str:
+    """``postgresql://…`` as SQLAlchemy wants it for psycopg 3."""
+    return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", database_url)
+
+
+class Store:
+    """A pool of connections under one database role. ``wake`` is called after each COMMIT that wrote to the journal."""
+
+    def __init__(
+        self,
+        database_url: str,
+        *,
+        size: int = 10,
+        statement_timeout_s: float = 30,
+        wake: Callable[[Iterable[UUID]], None] | None = None,
+    ) -> None:
+        self._wake = wake
+        options = f"-c statement_timeout={int(statement_timeout_s * 1000)} -c timezone=UTC"
+        self._engine: AsyncEngine = create_async_engine(
+            dialect_url(database_url),
+            pool_size=size,
+            max_overflow=0,
+            pool_timeout=10,
+            pool_pre_ping=True,
+            connect_args={"options": options, "connect_timeout": 5},
+            json_serializer=lambda value: orjson.dumps(value).decode(),
+            json_deserializer=orjson.loads,
+        )
+
+    async def open(self) -> None:
+        """Prove that the database answers; raises StoreUnavailable otherwise."""
+        await self.ping()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+
+    async def ping(self) -> None:
+        """One round trip to the database; raises StoreUnavailable."""
+        with _translated():
+            async with self._engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+
+    @asynccontextmanager
+    async def as_tenant(self, principal: Principal, *, read_only: bool = False) -> AsyncIterator[Tx]:
+        """A transaction that sees one tenant. Emitted events are written last; COMMIT; then the wake.
+
+        Raises StoreUnavailable when the database is away. Nothing is committed when the block raises.
+        """
+        with _translated():
+            async with self._engine.connect() as connection:
+                transaction = await connection.begin()
+                try:
+                    await connection.execute(_ENTER, {"tenant": str(principal.tenant_id)})
+                    if read_only:
+                        await connection.execute(text("SET TRANSACTION READ ONLY"))
+                    tx = Tx(connection, principal, datetime.now(UTC))
+                    yield tx
+                    if tx.events:
+                        await append(connection, principal.tenant_id, tx.events)
+                    await transaction.commit()
+                except BaseException:
+                    await transaction.rollback()
+                    raise
+        if tx.events and self._wake:
+            self._wake((principal.tenant_id,))
+
+    async def door(self, name: str, *arguments: Any) -> Sequence[Mapping[str, Any]]:
+        """Call the SECURITY DEFINER function ``app.{name}`` where no tenant is known yet; returns its rows."""
+        if not _NAME.match(name):
+            raise ValueError(f"{name!r} is not the name of a door")
+        names = [f"a{i}" for i in range(len(arguments))]
+        statement = text(f"SELECT * FROM app.{name}({', '.join(':' + n for n in names)})")  # noqa: S608  checked above
+        with _translated():
+            async with self._engine.begin() as connection:
+                result = await connection.execute(statement, dict(zip(names, arguments, strict=True)))
+                return [dict(row) for row in result.mappings()]
+
+
+class _translated:  # noqa: N801  a context manager read as a word
+    """Turns the driver's "I cannot reach the database" into ours."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, (OperationalError, InterfaceError, PoolTimeout)):
+            raise StoreUnavailable from error

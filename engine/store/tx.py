@@ -1,0 +1,53 @@
+"""A transaction as one tenant: everything in it sees and changes that tenant's rows only."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Executable, text
+from sqlalchemy.engine import CursorResult, RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from engine.store.emit import Event
+from engine.tenancy import Principal
+
+Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
+
+_NOTIFY = text("SELECT pg_notify('tidegate_changed', :what)")
+
+
+class Tx:
+    """One open transaction. Statements are serialised: GraphQL resolves siblings concurrently, a connection cannot."""
+
+    def __init__(self, connection: AsyncConnection, principal: Principal, now: datetime) -> None:
+        self.principal = principal
+        self.now = now
+        self.events: list[Event] = []
+        self._connection = connection
+        self._one_at_a_time = asyncio.Lock()
+
+    async def execute(self, statement: Executable, params: Parameters = None) -> CursorResult[Any]:
+        """Run one statement and return its buffered result."""
+        async with self._one_at_a_time:
+            return await self._connection.execute(statement, params)
+
+    async def rows(self, statement: Executable, params: Parameters = None) -> Sequence[RowMapping]:
+        """All rows, by column name."""
+        return (await self.execute(statement, params)).mappings().all()
+
+    async def one(self, statement: Executable, params: Parameters = None) -> RowMapping | None:
+        """The first row by column name, or None."""
+        return (await self.execute(statement, params)).mappings().first()
+
+    async def scalar(self, statement: Executable, params: Parameters = None) -> Any:
+        """The first column of the first row, or None."""
+        return (await self.execute(statement, params)).scalar()
+
+    def emit(self, event: Event) -> None:
+        """Tell the journal: ``event`` becomes a row just before COMMIT, or never happened."""
+        self.events.append(event)
+
+    async def notify(self, what: str) -> None:
+        """Tell every process at COMMIT that ``what`` (``device:{id}``, ``session:{id}`` …) changed or died."""
+        await self.execute(_NOTIFY, {"what": what})
