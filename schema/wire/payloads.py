@@ -1,0 +1,132 @@
+"""What a telemetry payload may look like, how large it may be, and the words in which a bad one is refused.
+
+Three forms, all JSON (RFC 8259) in UTF-8::
+
+    {"time": "2026-01-31T12:00:00Z", "seq": 17, "values": {"temperature": 4.2, "door": false}}
+    [{"time": 1769860800000, "values": {"temperature": 4.2}}, {"time": 1769860860000, "values": {"temperature": 4.3}}]
+    {"temperature": 4.2, "door": false}
+
+`time` is RFC 3339 with an offset or milliseconds since 1970 (UTC), kept to the millisecond; without it the reading
+has the time of its receipt. `seq` tells two readings of one millisecond apart and is optional. In the third form every
+member is a metric. A metric whose value is null counts as left out.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+MAX_PAYLOAD_BYTES = 256 * 1024
+MAX_READINGS = 1_000
+MAX_METRICS = 200
+MAX_METRIC_KEY_CHARS = 64
+MAX_STRING_CHARS = 1_024
+MAX_OBJECT_BYTES = 8 * 1024
+MAX_DEPTH = 16
+MAX_SEQ = 2**62 - 1
+MAX_SEQ_CHARS = 64
+CLOCK_AHEAD_S = 600
+RETENTION_S = 90 * 86_400
+
+READING_KEYS = frozenset({"time", "seq", "values"})
+
+
+class Reason(StrEnum):
+    """Why a reading lies in the inbox."""
+
+    TOPIC = "TOPIC"
+    PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
+    NOT_JSON = "NOT_JSON"
+    SHAPE = "SHAPE"
+    TOO_MANY_READINGS = "TOO_MANY_READINGS"
+    TOO_MANY_METRICS = "TOO_MANY_METRICS"
+    EMPTY = "EMPTY"
+    METRIC_KEY = "METRIC_KEY"
+    UNKNOWN_METRIC = "UNKNOWN_METRIC"
+    TYPE = "TYPE"
+    RANGE = "RANGE"
+    UNIT = "UNIT"
+    VALUE_TOO_LARGE = "VALUE_TOO_LARGE"
+    TOO_DEEP = "TOO_DEEP"
+    NUL = "NUL"
+    TIME = "TIME"
+    TOO_OLD = "TOO_OLD"
+    CLOCK_AHEAD = "CLOCK_AHEAD"
+    SEQ = "SEQ"
+    CONFLICT = "CONFLICT"
+    UNSTORABLE = "UNSTORABLE"
+
+
+REMEDIES: Mapping[Reason, str] = {
+    Reason.TOPIC: "Publish telemetry to t/{tenant}/d/{device}/up/telemetry.",
+    Reason.PAYLOAD_TOO_LARGE: f"Send at most {MAX_PAYLOAD_BYTES} bytes a message; split the list of readings.",
+    Reason.NOT_JSON: "Send JSON in UTF-8; NaN, Infinity and numbers such as 1e999 are no JSON.",
+    Reason.SHAPE: 'Send {"time", "seq", "values": {…}}, a list of these, or a flat object of values.',
+    Reason.TOO_MANY_READINGS: f"Send at most {MAX_READINGS} readings a message.",
+    Reason.TOO_MANY_METRICS: f"Send at most {MAX_METRICS} metrics a reading.",
+    Reason.EMPTY: "Send at least one metric with a value.",
+    Reason.METRIC_KEY: f"Name a metric with 1 to {MAX_METRIC_KEY_CHARS} printable characters.",
+    Reason.UNKNOWN_METRIC: "Add the metric to the device's profile, or let the profile accept unknown metrics.",
+    Reason.TYPE: "Send the type that the device's profile names, or change the profile.",
+    Reason.RANGE: "Send a value within the profile's range, or widen the range.",
+    Reason.UNIT: "Send the value in the profile's unit.",
+    Reason.VALUE_TOO_LARGE: (
+        f"Send strings of at most {MAX_STRING_CHARS} characters and objects of at most {MAX_OBJECT_BYTES} bytes."
+    ),
+    Reason.TOO_DEEP: f"Nest objects at most {MAX_DEPTH} deep.",
+    Reason.NUL: "Leave out the character U+0000.",
+    Reason.TIME: "Send RFC 3339 with an offset (2026-01-31T12:00:00Z) or whole milliseconds since 1970.",
+    Reason.TOO_OLD: f"Readings are taken for {RETENTION_S // 86_400} days; check the device's clock.",
+    Reason.CLOCK_AHEAD: f"A clock may be {CLOCK_AHEAD_S // 60} minutes ahead of ours; check the device's clock.",
+    Reason.SEQ: f"Send a whole number from 0 to {MAX_SEQ} or a string of 1 to {MAX_SEQ_CHARS} characters.",
+    Reason.CONFLICT: "Two readings with the same time and seq differ; give each its own seq.",
+    Reason.UNSTORABLE: "The database cannot hold this value; the message says which.",
+}
+"""What to do about each reason, in words for the person who wrote the device's program."""
+
+TELEMETRY_EXAMPLES: tuple[object, ...] = (
+    {"time": "2026-01-31T12:00:00Z", "seq": 17, "values": {"temperature": 4.2, "door": False}},
+    {"time": 1769860800000, "values": {"temperature": 4.2}},
+    [
+        {"time": "2026-01-31T12:00:00+00:00", "values": {"temperature": 4.2}},
+        {"time": "2026-01-31T12:01:00.250Z", "seq": "boot-3/12", "values": {"state": "cooling", "gps": {"lat": 47.1}}},
+    ],
+    {"temperature": 4.2, "door": False},
+)
+"""Payloads every reader must accept; asyncapi.yaml shows the same ones."""
+
+
+def telemetry_schema() -> dict[str, object]:
+    """JSON Schema (2020-12) of a telemetry payload, as asyncapi.yaml carries it."""
+    key = {"type": "string", "minLength": 1, "maxLength": MAX_METRIC_KEY_CHARS}
+    value = {
+        "oneOf": [
+            {"type": "number"},
+            {"type": "boolean"},
+            {"type": "string", "maxLength": MAX_STRING_CHARS},
+            {"type": "object"},
+            {"type": "null"},
+        ]
+    }
+    values = {
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": MAX_METRICS,
+        "propertyNames": key,
+        "additionalProperties": value,
+    }
+    reading = {
+        "type": "object",
+        "required": ["values"],
+        "additionalProperties": False,
+        "properties": {
+            "time": {"oneOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "minimum": 0}]},
+            "seq": {
+                "oneOf": [
+                    {"type": "integer", "minimum": 0, "maximum": MAX_SEQ},
+                    {"type": "string", "minLength": 1, "maxLength": MAX_SEQ_CHARS},
+                ]
+            },
+            "values": values,
+        },
+    }
+    flat = values | {"not": {"anyOf": [{"required": [name]} for name in sorted(READING_KEYS)]}}
+    return {"oneOf": [reading, {"type": "array", "minItems": 1, "maxItems": MAX_READINGS, "items": reading}, flat]}

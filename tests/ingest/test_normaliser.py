@@ -1,0 +1,109 @@
+"""Values are checked against the profile, and the refusal says what to do."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.errors import Rejection
+from ingest.normaliser import ANYTHING, check_clock, compile_shape, normalise
+from schema.wire.payloads import Reason
+
+METRICS: list[dict[str, Any]] = [
+    {"key": "temperature", "type": "number", "unit": "degC", "min": -40, "max": 85},
+    {"key": "door", "type": "boolean"},
+    {"key": "state", "type": "string", "unit": None, "min": None, "max": None},
+    {"key": "gps", "type": "object"},
+]
+SHAPE = compile_shape(METRICS, is_strict=False)
+STRICT = compile_shape(METRICS, is_strict=True)
+NOW_MS = 1_800_000_000_000
+DAY_MS = 86_400_000
+
+
+def refused(values: dict[str, Any], shape: Any = SHAPE) -> Rejection:
+    with pytest.raises(Rejection) as refusal:
+        normalise(shape, values)
+    return refusal.value
+
+
+def test_good_values_are_kept_as_sent() -> None:
+    values = {"temperature": 4, "door": False, "state": "cooling", "gps": {"lat": 47.1}}
+    assert normalise(SHAPE, values) == values
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"temperature": "4"},
+        {"temperature": True},
+        {"door": 1},
+        {"state": 4.0},
+        {"gps": "47.1, 8.5"},
+        {"gps": [47.1, 8.5]},
+        {"temperature": {"value": "4", "unit": "degC"}},
+        {"temperature": {"value": 4}},
+    ],
+)
+def test_a_value_of_another_type_is_rejected(values: dict[str, Any]) -> None:
+    assert refused(values).reason is Reason.TYPE
+
+
+@pytest.mark.parametrize("value", [-40, 85, 0.0, -40.0])
+def test_the_range_includes_its_ends(value: float) -> None:
+    assert normalise(SHAPE, {"temperature": value}) == {"temperature": value}
+
+
+@pytest.mark.parametrize("value", [-40.01, 85.01, 1e300])
+def test_a_value_outside_the_range_is_rejected_in_words(value: float) -> None:
+    refusal = refused({"temperature": value})
+    assert refusal.reason is Reason.RANGE
+    assert "-40 to 85" in refusal.message
+    assert "widen the range" in refusal.message
+
+
+def test_a_value_may_name_its_unit_when_it_is_the_profiles() -> None:
+    assert normalise(SHAPE, {"temperature": {"value": 5, "unit": "degC"}}) == {"temperature": 5}
+    assert refused({"temperature": {"value": 5, "unit": "degF"}}).reason is Reason.UNIT
+    assert refused({"temperature": {"value": 500, "unit": "degC"}}).reason is Reason.RANGE
+
+
+def test_an_unknown_metric_is_kept_unless_the_profile_is_strict() -> None:
+    assert normalise(SHAPE, {"humidity": 40}) == {"humidity": 40}
+    assert refused({"humidity": 40}, STRICT).reason is Reason.UNKNOWN_METRIC
+
+
+def test_a_null_counts_as_left_out() -> None:
+    assert normalise(SHAPE, {"temperature": 4, "door": None}) == {"temperature": 4}
+    assert refused({"door": None}).reason is Reason.EMPTY
+
+
+@given(st.dictionaries(st.text(max_size=8), st.one_of(st.integers(), st.floats(), st.text(), st.booleans())))
+def test_what_was_normalised_is_normal(values: dict[str, Any]) -> None:
+    for shape in (ANYTHING, SHAPE, STRICT):
+        try:
+            once = normalise(shape, values)
+        except Rejection:
+            continue
+        assert normalise(shape, once) == once
+
+
+@pytest.mark.parametrize("at_ms", [NOW_MS, NOW_MS + 600_000, NOW_MS - 90 * DAY_MS])
+def test_a_time_inside_the_window_is_taken(at_ms: int) -> None:
+    check_clock(at_ms, NOW_MS)
+
+
+@pytest.mark.parametrize(
+    ("at_ms", "reason", "words"),
+    [
+        (NOW_MS + 600_001, Reason.CLOCK_AHEAD, "ahead"),
+        (NOW_MS - 90 * DAY_MS - 1, Reason.TOO_OLD, "90 days old"),
+        (NOW_MS // 1000, Reason.TOO_OLD, "milliseconds"),
+    ],
+)
+def test_a_time_outside_the_window_is_rejected(at_ms: int, reason: Reason, words: str) -> None:
+    with pytest.raises(Rejection) as refusal:
+        check_clock(at_ms, NOW_MS)
+    assert refusal.value.reason is reason
+    assert words in refusal.value.message
