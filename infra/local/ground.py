@@ -36,22 +36,28 @@ class Ground:
 
     def command(self, argv: list[str], on_parents_death: str) -> list[str]:
         """`argv` run as this ground's user, sent the signal (KILL, QUIT, …) when the process that started it dies."""
-        setpriv = shutil.which("setpriv")
-        if setpriv is None:
-            if self.is_another_user:
-                raise SetupProblem(
-                    "setpriv is missing (Debian package util-linux); root needs it to start the engines."
-                )
-            return argv
-        prefix = [setpriv, "--pdeathsig", on_parents_death]
-        if self.is_another_user:
-            prefix += [f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups", "--no-new-privs"]
-        return [*prefix, "--", *argv]
+        if not self.is_another_user:
+            return dying_with_parent(argv, on_parents_death)
+        if shutil.which("setpriv") is None:
+            raise SetupProblem("setpriv is missing (Debian package util-linux); root needs it to start the engines.")
+        rights = [f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups", "--no-new-privs"]
+        return ["setpriv", "--pdeathsig", on_parents_death, *rights, "--", *argv]
 
     def give(self, path: Path) -> None:
         """Make the engine's user the owner of `path`."""
         if self.is_another_user:
             os.chown(path, self.uid, self.gid)
+
+
+def dying_with_parent(argv: list[str], signal_name: str = "KILL") -> list[str]:
+    """`argv` wrapped so that the kernel sends it the signal when its parent dies, however that happens.
+
+    The parent is the thread that started it, so start children from the main thread. Where there is no setpriv (not
+    Linux) nothing is wrapped.
+    """
+    if shutil.which("setpriv") is None:
+        return argv
+    return ["setpriv", "--pdeathsig", signal_name, "--", *argv]
 
 
 def settle(data_dir: Path) -> Ground:

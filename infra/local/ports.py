@@ -1,5 +1,6 @@
 """Free ports, taken ports, and a port remembered from one start to the next."""
 
+import os
 import socket
 from pathlib import Path
 
@@ -52,3 +53,27 @@ def remembered_port(file: Path, keep: bool) -> int:
     port = free_port()
     file.write_text(f"{port}\n")
     return port
+
+
+def holder(port: int) -> str | None:
+    """Who listens on a TCP port, as "name (process 123)"; None when that cannot be seen (another user's process)."""
+    sockets = _listening_sockets(port)
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if any(os.readlink(link) in sockets for link in (process / "fd").iterdir()):
+                return f"{(process / 'comm').read_text().strip()} (process {process.name})"
+        except OSError:
+            continue
+    return None
+
+
+def _listening_sockets(port: int) -> set[str]:
+    """The names /proc/PID/fd has for the sockets that listen on a port (columns of /proc/net/tcp, see proc(5))."""
+    found = set()
+    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+        for row in table.read_text().splitlines()[1:] if table.exists() else ():
+            column = row.split()
+            address, state, inode = column[1], column[3], column[9]
+            if state == "0A" and int(address.rpartition(":")[2], 16) == port:
+                found.add(f"socket:[{inode}]")
+    return found

@@ -1,0 +1,115 @@
+"""The commands of `tidegate`; each one's parts are imported when it is called."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+from engine.settings import SettingError, Settings
+from infra.local.errors import SetupProblem
+
+PROCESSES = ("ingest", "worker", "tick", "web")
+Run = Callable[[argparse.Namespace, Settings], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code. What a person can mend is said in one line, without a traceback."""
+    try:
+        parsed = _parser().parse_args(arguments)
+        settings = Settings.from_env()
+        run: Run = parsed.run
+        return run(parsed, settings)
+    except (SetupProblem, SettingError) as problem:
+        print(f"tidegate: {problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tidegate", description="Tidegate: an IoT platform with one contract.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    up = _add(commands, "up", _up, "run everything here: engines, ingest, worker, tick, web")
+    up.add_argument("--demo", action="store_true", help="with a demo tenant and simulated devices")
+    serve = _add(commands, "serve", _serve, "run one process in the foreground")
+    serve.add_argument("process", choices=PROCESSES)
+    _add(commands, "migrate", _migrate, "bring the database up to date (as its owner)")
+    _add(commands, "doctor", _doctor, "print every setting, version, port and check")
+    _add(commands, "schema", _schema, "write schema.graphql and openapi.json")
+    for name, module, role, help_text in OTHERS:
+        _add_other(commands, name, module, role, help_text)
+    return parser
+
+
+# Commands that live beside what they start: each module has add_arguments(parser) and run(arguments, settings).
+OTHERS = (
+    ("seed", "infra.local.seed", "owner", "make the demo tenant"),
+    ("simulate", "infra.local.simulator", "", "run simulated devices over MQTT"),
+    ("bench", "infra.bench", "owner", "measure this installation"),
+)
+
+
+def _add(commands: Any, name: str, run: Run, help_text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=help_text, description=help_text)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_other(commands: Any, name: str, module: str, role: str, help_text: str) -> None:
+    if find_spec(module) is None:
+        return
+
+    def run(arguments: argparse.Namespace, settings: Settings) -> int:
+        from infra.local.embedded import connected
+
+        code: int = _module(module).run(arguments, connected(settings, role) if role else settings)
+        return code
+
+    parser = _add(commands, name, run, help_text)
+    if name in sys.argv:  # importing all of them for every command would slow each process's start
+        _module(module).add_arguments(parser)
+
+
+def _module(name: str) -> ModuleType:
+    return import_module(name)
+
+
+def _up(arguments: argparse.Namespace, settings: Settings) -> int:
+    from infra.local.up import up
+
+    return up(settings, demo=arguments.demo)
+
+
+def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
+    from infra import serve
+
+    return serve.run(arguments.process, settings)
+
+
+def _migrate(arguments: argparse.Namespace, settings: Settings) -> int:
+    import migrations
+    from infra.local.embedded import connected
+
+    migrations.upgrade(connected(settings, "owner").database_url)
+    print(f"the database is at {migrations.head()}")
+    return 0
+
+
+def _doctor(arguments: argparse.Namespace, settings: Settings) -> int:
+    from infra.local.doctor import report
+
+    return report(settings)
+
+
+def _schema(arguments: argparse.Namespace, settings: Settings) -> int:
+    from resolvers import export
+
+    export.main()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

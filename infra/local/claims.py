@@ -1,0 +1,137 @@
+"""What a start needs for itself: the folder (one `up` at a time), room on the disk, ports; refusals say the remedy."""
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from engine.settings import Settings, variable
+from infra.local.errors import SetupProblem
+from infra.local.ground import private_file
+from infra.local.ports import holder, is_free, next_free
+
+NEEDED_MB = 500
+PORTS = ("http_port", "ingest_http_port", "mqtt_port", "metrics_port")
+STATE = "up.json"
+LOCK = "up.lock"
+
+
+@contextmanager
+def claimed(data_dir: Path) -> Iterator[None]:
+    """Hold the data folder for this process; raises `SetupProblem` when it cannot be written or somebody holds it."""
+    _make_writable(data_dir)
+    lock = os.open(data_dir / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            other = os.read(lock, 32).decode() or "?"
+            raise SetupProblem(
+                f"Tidegate already runs here as process {other}; stop it with Ctrl-C there or: kill {other}"
+            ) from None
+        os.ftruncate(lock, 0)
+        os.write(lock, str(os.getpid()).encode())
+        yield
+    finally:
+        os.close(lock)
+
+
+def _make_writable(data_dir: Path) -> None:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as refusal:
+        raise SetupProblem(
+            f"Cannot make the folder {data_dir} ({refusal.strerror}); "
+            f"make {data_dir.parent} writable for this user or set TIDEGATE_DATA_DIR."
+        ) from refusal
+    if not os.access(data_dir, os.R_OK | os.W_OK | os.X_OK):
+        owner = data_dir.owner()
+        raise SetupProblem(
+            f"This user may not write in {data_dir}, which belongs to {owner}; "
+            f"run as {owner}, or: sudo chown -R $(id -un) {data_dir}"
+        )
+
+
+def check_disk(folder: Path, needed_mb: int = NEEDED_MB) -> None:
+    """Raise `SetupProblem` when the disk of `folder` has less than `needed_mb` free."""
+    free_mb = shutil.disk_usage(folder).free // 2**20
+    if free_mb < needed_mb:
+        raise SetupProblem(
+            f"Only {free_mb} MB are free on the disk of {folder}, {needed_mb} MB are needed; "
+            "free some, or set TIDEGATE_DATA_DIR to a folder on another disk."
+        )
+
+
+def choose_ports(settings: Settings, environ: Mapping[str, str], tell: Callable[[str], None]) -> dict[str, int]:
+    """A free port for each server, by the name of its setting.
+
+    One that was set and is taken is an error; one that was not set moves to the next free port, which is told.
+    """
+    chosen: dict[str, int] = {}
+    for name in PORTS:
+        wanted: int = getattr(settings, name)
+        if environ.get(variable(name), "").strip():
+            _insist(variable(name), wanted, settings.host)
+            chosen[name] = wanted
+            continue
+        chosen[name] = next_free(wanted, settings.host, frozenset(chosen.values()))
+        if chosen[name] != wanted:
+            by = holder(wanted) or "another program"
+            tell(f"port {wanted} is taken by {by}: using {chosen[name]} ({variable(name)})")
+    return chosen
+
+
+def _insist(name: str, port: int, host: str) -> None:
+    if is_free(port, host):
+        return
+    raise SetupProblem(f"{name}={port} cannot be used: {_why_not(port, host)}")
+
+
+def _why_not(port: int, host: str) -> str:
+    try:
+        with socket.socket() as probe:
+            probe.bind((host, port))
+    except PermissionError:
+        return "ports below 1024 need root; choose a higher one."
+    except OSError as refusal:
+        if refusal.errno == errno.EADDRNOTAVAIL:
+            return f"this machine has no address {host}; set TIDEGATE_HOST to one that it has."
+    return f"{holder(port) or 'another program'} listens on it; stop that, or choose another port."
+
+
+def remember(data_dir: Path, ports: Mapping[str, int]) -> None:
+    """Write down for the other commands which process runs here and on which ports."""
+    private_file(data_dir / STATE, json.dumps({"pid": os.getpid(), "ports": dict(ports)}) + "\n")
+
+
+def forget(data_dir: Path) -> None:
+    """Nothing runs here any more."""
+    (data_dir / STATE).unlink(missing_ok=True)
+
+
+def running_ports(data_dir: Path) -> dict[str, int] | None:
+    """The ports of the `tidegate up` that runs in this folder now, or None."""
+    if running_process(data_dir) is None or not (data_dir / STATE).exists():
+        return None
+    ports: dict[str, int] = json.loads((data_dir / STATE).read_text())["ports"]
+    return ports
+
+
+def running_process(data_dir: Path) -> int | None:
+    """The process number of the `tidegate up` that holds this folder, or None."""
+    try:
+        lock = os.open(data_dir / LOCK, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return int(os.read(lock, 32) or b"0")
+    finally:
+        os.close(lock)
+    return None

@@ -1,0 +1,191 @@
+"""Keeps the processes of `tidegate up` alive: starts them in order, restarts what dies, stops all in reverse order.
+
+One thread decides everything (the kernel ties a child's life to the thread that started it); one more per child copies
+its output, line by line, behind the child's name.
+"""
+
+import logging
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import BinaryIO
+
+from infra.local.errors import SetupProblem
+from infra.local.voice import Voice
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 5.0
+HEALTHY_S = 10.0
+TRIES_TO_START = 6
+LOOK_EVERY_S = 0.05
+
+
+def _nothing() -> None:
+    """The step after readiness of a service that has none."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """One process to keep: how to start it, how to know that it works, how to stop it."""
+
+    name: str
+    argv: Callable[[], Sequence[str]]
+    is_ready: Callable[[], bool]
+    env: Mapping[str, str] = field(default_factory=dict)
+    on_first_ready: Callable[[], None] = _nothing
+    holds_up_the_next: bool = True
+    ready_within_s: float = 60.0
+    stop_signal: signal.Signals = signal.SIGTERM
+    grace_s: float = 10.0
+
+
+class Child:
+    """A service's present process, if it has one, and when the next is due if it has not."""
+
+    def __init__(self, service: Service, voice: Voice) -> None:
+        self.service = service
+        self.process: subprocess.Popen[bytes] | None = None
+        self.failures = 0
+        self.last_line = ""
+        self.was_ready = False
+        self._voice = voice
+        self._began = 0.0
+        self._due = 0.0
+        self._pause_s = FIRST_PAUSE_S
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def tend(self) -> None:
+        """Start the process when it is due; note when it has ended and when the next one is due."""
+        now = time.monotonic()
+        if self.process is None:
+            if now >= self._due:
+                self._start(now)
+        elif self.process.poll() is not None:
+            self._note_end(now)
+
+    def stop(self, hurry: Callable[[], bool]) -> None:
+        """Ask the process to end, wait for its grace (not when in a hurry), then kill it."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.send_signal(self.service.stop_signal)
+        deadline = time.monotonic() + self.service.grace_s
+        while self.process.poll() is None and time.monotonic() < deadline and not hurry():
+            time.sleep(LOOK_EVERY_S)
+        if self.process.poll() is None:
+            self._voice.say(f"{self.service.name} did not stop by itself and is killed", trouble=True)
+            self.process.kill()
+        self.process.wait()
+
+    def _start(self, now: float) -> None:
+        self.process = subprocess.Popen(
+            list(self.service.argv()),
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **self.service.env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C in the terminal is for us alone: we stop them in order
+        )
+        self._began = now
+        assert self.process.stdout is not None
+        threading.Thread(target=self._copy, args=(self.process.stdout,), daemon=True).start()
+
+    def _note_end(self, now: float) -> None:
+        assert self.process is not None
+        how, self.process = _how_it_ended(self.process.returncode), None
+        self.failures += 1
+        if now - self._began >= HEALTHY_S:
+            self._pause_s = FIRST_PAUSE_S
+        self._due = now + self._pause_s
+        self._voice.say(f"{self.service.name} {how}; starting it again in {self._pause_s:.1f} s", trouble=True)
+        self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
+
+    def _copy(self, output: BinaryIO) -> None:
+        with output:
+            for line in output:
+                text = line.decode(errors="replace").rstrip()
+                if text:
+                    self.last_line = text
+                    self._voice.quote(self.service.name, text)
+
+
+class Supervisor:
+    """Runs a list of services until it is told to stop."""
+
+    def __init__(self, services: Sequence[Service], voice: Voice) -> None:
+        self._children = [Child(service, voice) for service in services]
+        self._started: list[Child] = []
+        self._voice = voice
+        self._stop_asked = 0
+
+    def run(self, when_ready: Callable[[], None]) -> None:
+        """Start all, call `when_ready`, tend them until SIGINT, SIGTERM, SIGHUP or `stop()`; then stop all.
+
+        Raises `SetupProblem` when a service cannot be brought up the first time; everything is stopped then too.
+        """
+        before = {number: signal.signal(number, self._on_signal) for number in STOPPING}
+        try:
+            for child in self._children:
+                self._started.append(child)
+                if child.service.holds_up_the_next:
+                    self._bring_up(child)
+            for child in self._children:
+                self._bring_up(child)
+            if not self._stop_asked:
+                when_ready()
+            while not self._stop_asked:
+                self._tend()
+                time.sleep(LOOK_EVERY_S)
+        finally:
+            self._stop_all()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def stop(self) -> None:
+        """Ask for the stop, from a signal handler or another thread."""
+        self._stop_asked += 1
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.stop()
+
+    def _tend(self) -> None:
+        for child in self._started:
+            child.tend()
+
+    def _bring_up(self, child: Child) -> None:
+        deadline = time.monotonic() + child.service.ready_within_s
+        while not child.was_ready and not self._stop_asked:
+            self._tend()
+            if child.failures >= TRIES_TO_START:
+                raise SetupProblem(f"{child.service.name} ended {child.failures} times at its start: {child.last_line}")
+            if time.monotonic() > deadline:
+                waited = f"{child.service.ready_within_s:.0f} s"
+                raise SetupProblem(f"{child.service.name} is not ready after {waited}; last line: {child.last_line}")
+            if child.is_running and child.service.is_ready():
+                child.was_ready = True
+                child.service.on_first_ready()
+            else:
+                time.sleep(LOOK_EVERY_S)
+
+    def _stop_all(self) -> None:
+        asked = self._stop_asked
+        for child in reversed(self._started):
+            child.stop(hurry=lambda: self._stop_asked > max(asked, 1))
+
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _how_it_ended(code: int) -> str:
+    if code < 0:
+        return f"was ended by signal {signal.Signals(-code).name}"
+    return f"ended with exit code {code}"

@@ -1,0 +1,193 @@
+"""`tidegate up`: the whole platform in one folder of one machine, engines included."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import migrations
+from engine.settings import Settings, variable
+from infra.local import claims, console_build
+from infra.local.embedded import postgres_of, valkey_of, wait_for_leftovers
+from infra.local.errors import SetupProblem
+from infra.local.ground import dying_with_parent
+from infra.local.ports import is_listening
+from infra.local.postgres import Postgres
+from infra.local.supervisor import Service, Supervisor
+from infra.local.valkey import Valkey
+from infra.local.voice import Voice
+
+
+def up(settings: Settings, environ: Mapping[str, str] = os.environ, *, demo: bool = False) -> int:
+    """Start everything, keep it running until Ctrl-C or SIGTERM, stop everything. Raises `SetupProblem`."""
+    began = time.monotonic()
+    voice = Voice()
+    _refuse_foreign_engines(environ)
+    data_dir = settings.data_dir.absolute()
+    with claims.claimed(data_dir):
+        postgres, valkey = postgres_of(data_dir), valkey_of(data_dir)
+        for folder in (data_dir, postgres.ground.path):
+            claims.check_disk(folder)
+        ports = claims.choose_ports(settings, environ, voice.say)
+        console_build.build(voice)
+        _prepare(postgres, valkey, voice)
+        claims.remember(data_dir, ports)
+        try:
+            plan = Plan(settings, ports, data_dir, postgres, valkey, voice, demo=demo)
+            Supervisor(plan.services(), voice).run(
+                lambda: voice.say(f"ready after {time.monotonic() - began:.1f} s: {plan.url}   (Ctrl-C stops it)")
+            )
+        finally:
+            claims.forget(data_dir)
+    voice.say("stopped")
+    return 0
+
+
+def _refuse_foreign_engines(environ: Mapping[str, str]) -> None:
+    for name in (variable("database_url"), variable("valkey_url")):
+        if environ.get(name, "").strip():
+            raise SetupProblem(
+                f"{name} is set, but `tidegate up` runs its own engines: "
+                f"unset it, or run the processes one by one with `tidegate serve`."
+            )
+
+
+def _prepare(postgres: Postgres, valkey: Valkey, voice: Voice) -> None:
+    is_first = not postgres.cluster.exists()
+    with voice.phase("making the database's folder" if is_first else "checking the engines' folders"):
+        wait_for_leftovers(postgres)
+        postgres.prepare()
+        valkey.prepare()
+
+
+class Plan:
+    """Which processes run, in which order, and what each is told."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        ports: Mapping[str, int],
+        data_dir: Path,
+        postgres: Postgres,
+        valkey: Valkey,
+        voice: Voice,
+        *,
+        demo: bool,
+    ) -> None:
+        self._settings = settings
+        self._ports = ports
+        self._data_dir = data_dir
+        self._postgres = postgres
+        self._valkey = valkey
+        self._voice = voice
+        self._demo = demo
+        self.url = settings.public_url or f"http://{_reachable(settings.host)}:{ports['http_port']}"
+
+    def services(self) -> list[Service]:
+        """In the order of their starts; the engines hold up what needs them, the platform's own start side by side."""
+        platform = [self._ingest(), *self._workers(), self._tick(), self._web()]
+        demo = [self._simulator()] if self._demo else []
+        return [self._postgres_service(), self._valkey_service(), *platform, *demo]
+
+    def _postgres_service(self) -> Service:
+        return Service(
+            "postgres",
+            self._postgres.command,
+            self._postgres.is_ready,
+            on_first_ready=self._make_database,
+            stop_signal=signal.SIGINT,  # PostgreSQL's fast stop
+            grace_s=20,
+        )
+
+    def _make_database(self) -> None:
+        with self._voice.phase("bringing the database up to date"):
+            self._postgres.bootstrap()
+            migrations.upgrade(self._postgres.url("owner"))
+
+    def _valkey_service(self) -> Service:
+        return Service("valkey", self._valkey.command, self._valkey.is_ready)
+
+    def _ingest(self) -> Service:
+        port = self._ports["metrics_port"]
+        return self._serve("ingest", "ingest", 0, lambda: is_listening(port, _reachable(self._settings.host)))
+
+    def _workers(self) -> list[Service]:
+        names = ["worker", *(f"worker{number}" for number in range(2, self._settings.workers + 1))]
+        return [self._serve(name, "worker", 1 + number, _is_running) for number, name in enumerate(names)]
+
+    def _tick(self) -> Service:
+        return self._serve("tick", "", 0, _is_running)
+
+    def _web(self) -> Service:
+        ready = f"http://{_reachable(self._settings.host)}:{self._ports['http_port']}/health/ready"
+        web = self._serve("web", "app", 0, lambda: answers(ready))
+        return web
+
+    def _serve(self, name: str, role: str, metrics_after: int, is_ready: Callable[[], bool]) -> Service:
+        process = name.rstrip("0123456789")
+        return Service(
+            name,
+            lambda: dying_with_parent([sys.executable, "-m", "infra.cli", "serve", process]),
+            is_ready,
+            env=self._environment(role, metrics_after),
+            holds_up_the_next=False,
+        )
+
+    def _simulator(self) -> Service:
+        return Service(
+            "simulate",
+            lambda: dying_with_parent([sys.executable, "-m", "infra.cli", "simulate"]),
+            _is_running,
+            env=self._environment("", 0),
+            holds_up_the_next=False,
+        )
+
+    def _environment(self, role: str, metrics_after: int) -> dict[str, str]:
+        told = {variable(name): str(port) for name, port in self._ports.items()}
+        told[variable("metrics_port")] = str(self._ports["metrics_port"] + metrics_after)
+        told[variable("data_dir")] = str(self._data_dir)
+        told[variable("valkey_url")] = self._valkey.url()
+        if role:
+            told[variable("database_url")] = self._postgres.url(role)
+        return told
+
+
+def _is_running() -> bool:
+    """Readiness of a process without a port: that it runs."""
+    return True
+
+
+def _reachable(host: str) -> str:
+    return "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104  # compared, not bound
+
+
+def answers(url: str) -> bool:
+    """Whether GET answers 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310  # our own address
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def run_to_its_end(arguments: list[str], env: Mapping[str, str], name: str, voice: Voice) -> None:
+    """Run one of our own commands, its lines behind `name`; raises `SetupProblem` when it fails."""
+    done = subprocess.Popen(
+        dying_with_parent([sys.executable, "-m", "infra.cli", *arguments]),
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **env},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.stdout is not None
+    with done.stdout:
+        for line in done.stdout:
+            voice.quote(name, line.rstrip())
+    if done.wait() != 0:
+        raise SetupProblem(f"tidegate {' '.join(arguments)} failed (see above).")

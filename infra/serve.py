@@ -1,0 +1,71 @@
+"""Runs one process of the platform in the foreground: ingest, worker, tick or web, in production and under `up`."""
+
+import asyncio
+import inspect
+from collections.abc import Callable, Mapping
+
+from engine import logs
+from engine.settings import Settings
+
+WORKER_OPTIONS = ("--pool=solo", "--concurrency=1", "--without-gossip", "--without-mingle", "--without-heartbeat")
+
+
+def ingest(settings: Settings) -> int:
+    """Devices come in and are answered here."""
+    from ingest import service
+
+    outcome: object = service.main(settings)
+    if inspect.iscoroutine(outcome):
+        asyncio.run(outcome)
+    return 0
+
+
+def worker(settings: Settings) -> int:
+    """Drains the journal: rules, alerts, outbox. One task at a time, one process a core."""
+    from engine.worker import app
+
+    app.conf.worker_hijack_root_logger = False
+    app.conf.worker_redirect_stdouts = False
+    queues = str(app.conf.task_default_queue)
+    app.worker_main(["worker", *WORKER_OPTIONS, "-Q", queues, f"--loglevel={settings.log_level}"])
+    return 0
+
+
+def tick(settings: Settings) -> int:
+    """Celery's beat with the one entry a second; it keeps nothing between starts, so no schedule file can be torn."""
+    from engine.worker import app
+
+    app.conf.worker_hijack_root_logger = False
+    app.conf.worker_redirect_stdouts = False
+    app.start(["beat", "--scheduler=celery.beat:Scheduler", "--pidfile=", f"--loglevel={settings.log_level}"])
+    return 0
+
+
+def web(settings: Settings) -> int:
+    """The gateway with the console inside. Compression of WebSockets is off: it takes 2.4 times the memory (LAB.md)."""
+    import uvicorn
+
+    uvicorn.run(
+        "infra.web:app",
+        host=settings.host,
+        port=settings.http_port,
+        loop="uvloop",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        log_config=None,
+        timeout_graceful_shutdown=5,
+    )
+    return 0
+
+
+PROCESSES: Mapping[str, Callable[[Settings], int]] = {"ingest": ingest, "worker": worker, "tick": tick, "web": web}
+
+
+def run(process: str, settings: Settings) -> int:
+    """Run the named process until it is told to stop; the exit code."""
+    logs.configure(settings.log_level, process)
+    return PROCESSES[process](settings)

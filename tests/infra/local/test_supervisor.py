@@ -1,0 +1,183 @@
+"""The supervisor keeps real processes: starts them in order, restarts the dead, stops all, leaves no orphan."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from infra.local.errors import SetupProblem
+from infra.local.ground import dying_with_parent
+from infra.local.supervisor import Service, Supervisor
+from infra.local.voice import Voice
+
+BOUND_S = 30.0
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for something to become true, not for ever."""
+    deadline = time.monotonic() + BOUND_S
+    while not holds():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs (one that has ended and is not yet collected does not)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def program(folder: Path, name: str, body: str = "") -> Callable[[], list[str]]:
+    """A process that notes its start, its process number and its end in the folder."""
+    source = (
+        "import os, pathlib, signal, sys, time\n"
+        f"folder = pathlib.Path({str(folder)!r}); name = {name!r}\n"
+        "def note(what):\n"
+        "    with (folder / 'story').open('a') as story: story.write(f'{name} {what}\\n')\n"
+        "def leave(*_):\n"
+        "    note('stopped'); sys.exit(0)\n"
+        "signal.signal(signal.SIGTERM, leave)\n"
+        f"{body}\n"
+        "note('started')\n"
+        "(folder / f'{name}.pid').write_text(str(os.getpid()))\n"
+        "time.sleep(120)\n"
+    )
+    return lambda: dying_with_parent([sys.executable, "-c", source])
+
+
+def ready_file(folder: Path, name: str) -> Callable[[], bool]:
+    return lambda: (folder / f"{name}.pid").exists() and (folder / f"{name}.pid").read_text() != ""
+
+
+def pid_of(folder: Path, name: str) -> int:
+    return int((folder / f"{name}.pid").read_text())
+
+
+def story(folder: Path) -> list[str]:
+    return (folder / "story").read_text().splitlines()
+
+
+def run_beside(supervisor: Supervisor, during: Callable[[], None]) -> None:
+    """Run the supervisor here (children belong to the main thread) and `during` in a thread once all is ready."""
+    failures: list[BaseException] = []
+
+    def act() -> None:
+        try:
+            during()
+        except BaseException as failure:
+            failures.append(failure)
+        finally:
+            supervisor.stop()
+
+    thread = threading.Thread(target=act)
+    supervisor.run(thread.start)
+    thread.join(BOUND_S)
+    if failures:
+        raise failures[0]
+
+
+def test_services_start_in_order_and_stop_in_reverse_order(tmp_path: Path) -> None:
+    names = ["first", "second", "third"]
+    services = [Service(name, program(tmp_path, name), ready_file(tmp_path, name)) for name in names]
+    run_beside(Supervisor(services, Voice(io.StringIO())), lambda: None)
+    started = ["first started", "second started", "third started"]
+    assert story(tmp_path) == [*started, "third stopped", "second stopped", "first stopped"]
+    assert not any(is_alive(pid_of(tmp_path, name)) for name in names)
+
+
+def test_a_dead_child_is_started_again_with_growing_pauses(tmp_path: Path) -> None:
+    out = io.StringIO()
+    services = [Service(name, program(tmp_path, name), ready_file(tmp_path, name)) for name in ("a", "b")]
+
+    def kill_twice() -> None:
+        for _ in range(2):
+            victim = pid_of(tmp_path, "a")
+            os.kill(victim, signal.SIGKILL)
+            until(lambda victim=victim: pid_of(tmp_path, "a") != victim)  # type: ignore[misc]
+
+    run_beside(Supervisor(services, Voice(out)), kill_twice)
+    said = out.getvalue()
+    assert "a was ended by signal SIGKILL; starting it again in 0.2 s" in said
+    assert "a was ended by signal SIGKILL; starting it again in 0.4 s" in said
+    assert story(tmp_path).count("a started") == 3
+    assert story(tmp_path).count("b started") == 1
+
+
+def test_a_child_that_ignores_the_stop_is_killed_after_its_grace(tmp_path: Path) -> None:
+    deaf = program(tmp_path, "deaf", "signal.signal(signal.SIGTERM, signal.SIG_IGN)")
+    out = io.StringIO()
+    run_beside(Supervisor([Service("deaf", deaf, ready_file(tmp_path, "deaf"), grace_s=0.3)], Voice(out)), lambda: None)
+    assert "deaf did not stop by itself" in out.getvalue()
+    assert not is_alive(pid_of(tmp_path, "deaf"))
+
+
+def test_what_cannot_start_is_reported_with_its_last_line_and_the_rest_is_stopped(tmp_path: Path) -> None:
+    good = Service("good", program(tmp_path, "good"), ready_file(tmp_path, "good"))
+    bad = Service("bad", program(tmp_path, "bad", "sys.exit('the folder is full of eels')"), lambda: False)
+    with pytest.raises(SetupProblem, match=r"bad .*the folder is full of eels"):
+        Supervisor([good, bad], Voice(io.StringIO())).run(lambda: None)
+    assert not is_alive(pid_of(tmp_path, "good"))
+
+
+def test_the_step_after_readiness_runs_before_the_next_service_starts(tmp_path: Path) -> None:
+    def step() -> None:
+        with (tmp_path / "story").open("a") as out:
+            out.write("step\n")
+
+    services = [
+        Service("a", program(tmp_path, "a"), ready_file(tmp_path, "a"), on_first_ready=step),
+        Service("b", program(tmp_path, "b"), ready_file(tmp_path, "b")),
+    ]
+    run_beside(Supervisor(services, Voice(io.StringIO())), lambda: None)
+    assert story(tmp_path)[:3] == ["a started", "step", "b started"]
+
+
+def test_every_line_of_a_child_stands_behind_its_name(tmp_path: Path) -> None:
+    out = io.StringIO()
+    talker = program(tmp_path, "talker", "print('one\\ntwo', flush=True); print('three', file=sys.stderr, flush=True)")
+    run_beside(
+        Supervisor([Service("talker", talker, ready_file(tmp_path, "talker"))], Voice(out)),
+        lambda: until(lambda: "three" in out.getvalue()),
+    )
+    lines = out.getvalue().splitlines()
+    assert [line for line in lines if line.endswith(("one", "two", "three"))] == [
+        "talker   | one",
+        "talker   | two",
+        "talker   | three",
+    ]
+
+
+OWNER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from test_supervisor import program, ready_file
+from infra.local.supervisor import Service, Supervisor
+from infra.local.voice import Voice
+folder = Path({folder!r})
+services = [Service(n, program(folder, n), ready_file(folder, n)) for n in ("a", "b")]
+Supervisor(services, Voice()).run(lambda: (folder / "all").touch())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_no_child_outlives_its_supervisor_however_it_ends(tmp_path: Path, number: signal.Signals) -> None:
+    source = OWNER.format(tests=str(Path(__file__).parent), folder=str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.DEVNULL) as owner:
+        until((tmp_path / "all").exists)
+        children = [pid_of(tmp_path, name) for name in ("a", "b")]
+        assert all(is_alive(child) for child in children)
+        owner.send_signal(number)
+        owner.wait(BOUND_S)
+    until(lambda: not any(is_alive(child) for child in children))
+    told_to_stop = story(tmp_path)[2:]
+    assert told_to_stop == ([] if number == signal.SIGKILL else ["b stopped", "a stopped"])
