@@ -1,12 +1,12 @@
 """A rule: a typed document that says when something counts as wrong, for how long, and what follows.
 
-The document is versioned JSON (``"v": 1``); ``engine.rules.document`` reads and writes it. Everything here is immutable and pure.
-Durations keep the text the author wrote beside their milliseconds, so that reading and writing a document is the identity.
+The document is versioned JSON (``"v": 1``); ``engine.rules.document`` reads and writes it. Everything here is immutable
+and pure. Durations keep the author's text beside their milliseconds, so that reading and writing is the identity.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import TypeAlias
 
 Scalar: TypeAlias = bool | int | float | str
@@ -16,7 +16,7 @@ MAX_DEPTH = 8
 MAX_LEAVES = 50
 
 
-class MetricType(str, Enum):
+class MetricType(StrEnum):
     """What kind of value a metric carries."""
 
     NUMBER = "number"
@@ -24,7 +24,7 @@ class MetricType(str, Enum):
     STRING = "string"
 
 
-class Op(str, Enum):
+class Op(StrEnum):
     """How a metric is compared. ``between`` includes both ends; ``outside`` is its exact opposite."""
 
     EQ = "=="
@@ -59,7 +59,7 @@ OPS_OF: dict[MetricType, frozenset[Op]] = {
 }
 
 
-class Severity(str, Enum):
+class Severity(StrEnum):
     """How bad it is, from a note to an emergency."""
 
     INFO = "info"
@@ -68,7 +68,7 @@ class Severity(str, Enum):
     CRITICAL = "critical"
 
 
-class Then(str, Enum):
+class Then(StrEnum):
     """What a rule does when it fires."""
 
     ALERT = "alert"
@@ -118,7 +118,7 @@ Condition: TypeAlias = All | AnyOf | Not | Leaf
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which devices a rule watches: those of one profile (None: of any), narrowed to some devices if given (UUID texts)."""
+    """Which devices a rule watches: those of one profile (None: any), narrowed to ``devices`` (UUID texts) if given."""
 
     profile: str | None
     devices: tuple[str, ...] | None = None

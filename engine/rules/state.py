@@ -1,19 +1,21 @@
 """What a rule remembers about one device, what may happen to it, and what it then does.
 
-All times are integers: milliseconds since 1970-01-01 UTC. The event time is the reading's own; the server's time comes in as
-``now``. A state is small (one entry per metric the rule reads) and goes to JSON and back unchanged.
+All times are integers: milliseconds since 1970-01-01 UTC. *Event time* is the reading's own, *server time* is
+ours. A state is small (one entry per metric the rule reads) and goes to JSON and back unchanged.
 """
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 from datalogic_py import DataHandle
 
 from engine.rules.model import Scalar
+from engine.rules.values import plain
 
 
-class Phase(str, Enum):
+class Phase(StrEnum):
     """Where a rule stands for one device."""
 
     OK = "ok"
@@ -23,51 +25,100 @@ class Phase(str, Enum):
 
 
 class Known(NamedTuple):
-    """The newest value of one metric: the value (None: not one the rule can use), its time in ms, its message's seq."""
+    """The newest value of one metric (None: not one a rule can compare), its event time and its message's seq."""
 
     value: Scalar | None
     at: int
     seq: int
 
 
-class RuleState(NamedTuple):
-    """What a rule remembers about one device.
+NOTHING_KNOWN: Mapping[str, Known] = MappingProxyType({})
 
-    ``since``: event time at which the phase began (None in OK). ``episode``: number of the last alert, 0 before the first.
-    ``quiet_from``: event time at which the last alert ended. ``due_at``: server time at which a Tick is wanted, None for never.
+
+class RuleState(NamedTuple):
+    """What one rule remembers about one device; ``RuleState()`` is where every device begins.
+
+    ``since``: event time at which the phase began (None in OK). ``episode``: number of the last alert, 0 before the
+    first; it only rises. ``quiet_from``: event time at which the last alert ended. ``lag``: server time minus event
+    time when the wait was last looked at. ``due_at``: server time at which a Tick is wanted, None for never.
+    ``condition``: the condition_hash this state belongs to.
     """
 
     phase: Phase = Phase.OK
     since: int | None = None
     episode: int = 0
     quiet_from: int | None = None
+    lag: int = 0
     due_at: int | None = None
-    known: Mapping[str, Known] = {}
     condition: str = ""
+    known: Mapping[str, Known] = NOTHING_KNOWN
 
-    def to_json(self) -> dict[str, Any]: ...
+    @property
+    def is_raised(self) -> bool:
+        """Whether an alert of this rule is open for this device."""
+        return self.phase in (Phase.FIRING, Phase.CLEARING)
+
+    def to_json(self) -> dict[str, Any]:
+        """The state as small JSON; what is empty is left out."""
+        stored = {
+            "phase": self.phase.value,
+            "since": self.since,
+            "episode": self.episode,
+            "quiet_from": self.quiet_from,
+            "lag": self.lag,
+            "due_at": self.due_at,
+            "condition": self.condition,
+            "known": {metric: list(known) for metric, known in self.known.items()},
+        }
+        return {key: value for key, value in stored.items() if value not in (None, "", {}) and value != 0}
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> "RuleState": ...
+    def from_json(cls, stored: Mapping[str, Any]) -> "RuleState":
+        """The state that ``to_json`` wrote."""
+        known = {metric: Known(*entry) for metric, entry in stored.get("known", {}).items()}
+        rest = {key: value for key, value in stored.items() if key not in ("phase", "known")}
+        return cls(phase=Phase(stored.get("phase", Phase.OK)), known=known, **rest)
 
 
 class Reading:
-    """One accepted message of one device: event time in ms, sequence number and the values by metric key."""
+    """One accepted message of one device: event time, sequence number, and its values by metric key, made plain."""
 
-    at: int
-    seq: int
-    values: Mapping[str, object]
+    __slots__ = ("_handle", "at", "seq", "values")
+
+    def __init__(self, at: int, seq: int, values: Mapping[str, object]) -> None:
+        self.at = at
+        self.seq = seq
+        self.values: dict[str, Scalar | None] = {metric: plain(value) for metric, value in values.items()}
+        self._handle: DataHandle | None = None
 
     @property
-    def handle(self) -> DataHandle: ...
+    def handle(self) -> DataHandle:
+        """The values as the evaluator wants them, made once and shared by all rules that need no others."""
+        if self._handle is None:
+            self._handle = DataHandle(self.values)
+        return self._handle
+
+    def __repr__(self) -> str:
+        return f"Reading({self.at}, {self.seq}, {self.values})"
 
 
-class Tick:
-    """Time has passed: ``due_at`` has come and no reading decided before."""
+class Tick(NamedTuple):
+    """Time has passed. Wanted at ``due_at``, harmless at any other time."""
+
+
+class EndReason(StrEnum):
+    """Why an alert ended."""
+
+    CLEARED = "cleared"
+    RULE_CHANGED = "rule_changed"
+    RULE_STOPPED = "rule_stopped"
 
 
 class Raise(NamedTuple):
-    """The alert of ``episode`` begins at ``at``; ``since`` is when the condition became true, ``why`` the explained condition."""
+    """The alert ``episode`` begins at event time ``at``; its condition has been true since ``since``.
+
+    ``seen`` are the newest values of the rule's metrics, ``why`` is the explained condition (``explain``).
+    """
 
     episode: int
     at: int
@@ -77,12 +128,16 @@ class Raise(NamedTuple):
 
 
 class Clear(NamedTuple):
-    """The alert of ``episode`` ends at ``at``; ``reason`` is ``cleared``, ``rule_changed`` or ``rule_stopped``."""
+    """The alert ``episode`` ends at ``at`` (event time; server time if its rule was edited or stopped).
+
+    ``since`` is when the phase it ends began: for a cleared alert, when it began to be right again.
+    """
 
     episode: int
     at: int
+    since: int
     seen: Mapping[str, Known]
-    reason: str
+    reason: EndReason
 
 
 Event: TypeAlias = Reading | Tick

@@ -1,0 +1,109 @@
+"""From a rule document to something that can be run: typechecked, in negation normal form, as guarded JSONLogic.
+
+A condition is three-valued (Kleene): true, false, or unknown when a metric it needs is missing or of another type.
+JSONLogic knows two values and says that a missing metric is below 50, so each condition becomes two programs, "it is
+true" and "it is false". Results count only as ``is True``.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+import datalogic_py
+
+from engine.rules.errors import RuleInvalid
+from engine.rules.logic import canonical, guarded, normal
+from engine.rules.model import Condition, Duration, MetricType, RuleDocument, leaves
+from engine.rules.vocabulary import Vocabulary, check
+
+DEFAULT_LATENESS_MS = 3_600_000
+
+ENGINE = datalogic_py.Engine(
+    config={"preset": "strict", "missing_var": "error", "loose_equality_errors": True, "ops_budget": 10_000},
+    families=["ExtString", "ExtArray", "ExtMath", "ExtControl"],
+    strict_operator_names=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One condition, ready to be asked."""
+
+    is_true: datalogic_py.Rule
+    is_false: datalogic_py.Rule
+
+    def verdict(self, values: datalogic_py.DataHandle) -> bool | None:
+        """True, False, or None for unknown."""
+        if self.is_true.evaluate_data(values) is True:
+            return True
+        return False if self.is_false.evaluate_data(values) is True else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CompiledRule:
+    """One version of a rule, ready to run. ``metrics`` are all it reads; ``condition`` is its ``condition_hash``."""
+
+    id: UUID
+    version: int
+    document: RuleDocument
+    vocabulary: Vocabulary
+    metrics: tuple[str, ...]
+    when: Program
+    clear: Program | None
+    condition: str
+    profile: str | None
+    devices: frozenset[UUID] | None
+    held_ms: int
+    clear_held_ms: int
+    cooldown_ms: int
+    max_lateness_ms: int
+
+
+def compile_rule(rule_id: UUID, version: int, document: RuleDocument, vocabulary: Vocabulary) -> CompiledRule:
+    """The rule ready to run. Raises RuleInvalid if the document misuses the vocabulary's metrics, types or units."""
+    if problems := check(document, vocabulary):
+        raise RuleInvalid(problems)
+    metrics = {leaf.metric for path, condition in document.conditions for _, leaf in leaves(condition, path)}
+    types = {metric: vocabulary.metrics[metric].type for metric in sorted(metrics)}
+    clear, limits, scope = document.clear, document.limits, document.scope
+    return CompiledRule(
+        id=rule_id,
+        version=version,
+        document=document,
+        vocabulary=Vocabulary({metric: vocabulary.metrics[metric] for metric in types}),
+        metrics=tuple(types),
+        when=program(document.when, types),
+        clear=None if clear is None else program(clear.when, types),
+        condition=condition_hash(document, types),
+        profile=scope.profile,
+        devices=None if scope.devices is None else frozenset(UUID(device) for device in scope.devices),
+        held_ms=_ms(document.held_for),
+        clear_held_ms=0 if clear is None else _ms(clear.held_for),
+        cooldown_ms=0 if limits is None else _ms(limits.cooldown),
+        max_lateness_ms=DEFAULT_LATENESS_MS if limits is None else _ms(limits.max_lateness, DEFAULT_LATENESS_MS),
+    )
+
+
+def program(condition: Condition, types: Mapping[str, MetricType]) -> Program:
+    """``condition`` as two compiled programs; ``types`` names every metric it reads."""
+    return Program(
+        is_true=ENGINE.compile(guarded(normal(condition), types)),
+        is_false=ENGINE.compile(guarded(normal(condition, negated=True), types)),
+    )
+
+
+def condition_hash(document: RuleDocument, types: Mapping[str, MetricType]) -> str:
+    """What makes a rule's state meaningful: equal for two documents whose conditions mean the same by their form.
+
+    Order, repetition, nesting of the same kind, ``not`` and the way a number is written do not count; types do. Waits,
+    limits, names and severity are no part of it: editing them keeps the state.
+    """
+    clear = None if document.clear is None else canonical(document.clear.when)
+    whole = [canonical(document.when), clear, sorted(types.items())]
+    return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:32]
+
+
+def _ms(duration: Duration | None, otherwise: int = 0) -> int:
+    return otherwise if duration is None else duration.ms

@@ -1,0 +1,149 @@
+"""Reading untrusted JSON piece by piece: collects every problem with its place instead of stopping at the first."""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import TypeGuard
+
+from engine.rules.errors import Problem
+from engine.rules.model import Duration, Scalar
+
+MAX_PROBLEMS = 50
+MAX_EXACT = 2**53
+"""Integers beyond this are not exact as IEEE doubles, so comparing with them would lie."""
+
+SECOND_MS = 1_000
+UNITS_MS = {"s": SECOND_MS, "m": 60 * SECOND_MS, "h": 3_600 * SECOND_MS, "d": 86_400 * SECOND_MS}
+_LINES = str.maketrans("\n\t", "  ")
+_DURATION = re.compile(r"([0-9]{1,6})([smhd])")
+
+
+class Findings:
+    """The problems found so far, bounded: a hostile document cannot make the answer long."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    def add(self, path: str, message: str, suggestion: str | None = None) -> None:
+        """Note one problem at ``path``."""
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(Problem(path, message, suggestion))
+
+    def fields(
+        self, node: object, path: str, required: Iterable[str], optional: Iterable[str] = ()
+    ) -> dict[str, object] | None:
+        """``node`` as an object with exactly these fields; None (and problems) where it is not one."""
+        if not isinstance(node, dict):
+            self.add(path, f"This must be an object, not {shown(node)}.")
+            return None
+        required, known = tuple(required), (*required, *optional)
+        for key in node:
+            if key not in known:
+                self.add(f"{path}.{clip(str(key))}", "There is no such field here.", closest(str(key), known))
+        for key in required:
+            if key not in node:
+                self.add(f"{path}.{key}", "This field is missing.")
+        return node
+
+    def text(self, node: object, path: str, most: int, *, blank: bool = False, prose: bool = False) -> str | None:
+        """``node`` as a text of at most ``most`` characters without control characters.
+
+        ``blank`` allows an empty one, ``prose`` an empty one and one of several lines.
+        """
+        if not isinstance(node, str):
+            self.add(path, f"This must be a text, not {shown(node)}.")
+        elif len(node) > most:
+            self.add(path, f"This text is too long: {len(node)} characters, at most {most}.")
+        elif not (blank or prose or node.strip()):
+            self.add(path, "This text is empty.")
+        elif not is_clean(node.translate(_LINES) if prose else node):
+            self.add(path, "This text has control or broken characters.", "Type it again without them.")
+        else:
+            return node
+        return None
+
+    def choice(self, node: object, path: str, choices: Sequence[str]) -> str | None:
+        """``node`` as one of ``choices``."""
+        if isinstance(node, str) and node in choices:
+            return node
+        message = f"This must be one of {', '.join(choices)}, not {shown(node)}."
+        self.add(path, message, closest(node, choices) if isinstance(node, str) else None)
+        return None
+
+    def duration(self, node: object, path: str, least_ms: int, most: str) -> Duration | None:
+        """``node`` as a duration such as ``90s``, ``10m``, ``2h`` or ``1d`` from ``least_ms`` to ``most``."""
+        match = _DURATION.fullmatch(node) if isinstance(node, str) else None
+        if match is None:
+            self.add(path, f'This must be a duration such as "90s", "10m", "2h" or "1d", not {shown(node)}.')
+            return None
+        duration = Duration(match[0], int(match[1]) * UNITS_MS[match[2]])
+        if duration.ms < least_ms:
+            self.add(path, f"This is too short: at least {least_ms // SECOND_MS}s.", "Leave it out to act at once.")
+        elif duration.ms > int(most[:-1]) * UNITS_MS[most[-1]]:
+            self.add(path, f"This is too long: at most {most}.")
+        else:
+            return duration
+        return None
+
+    def scalar(self, node: object, path: str) -> Scalar | None:
+        """``node`` as a number, a yes/no or a text that a metric can be compared with."""
+        if isinstance(node, str):
+            return self.text(node, path, 256, blank=True)
+        if isinstance(node, bool):
+            return node
+        return self.number(node, path)
+
+    def number(self, node: object, path: str) -> int | float | None:
+        """``node`` as a finite number that a double holds exactly."""
+        if not is_number(node):
+            self.add(path, f"This must be a number, not {shown(node)}.")
+        elif isinstance(node, int) and abs(node) > MAX_EXACT:
+            self.add(path, f"This whole number is too large to be compared exactly (at most {MAX_EXACT}).")
+        elif not math.isfinite(node):
+            self.add(path, "This must be a finite number.")
+        else:
+            return node
+        return None
+
+
+def is_number(node: object) -> TypeGuard[int | float]:
+    """Whether ``node`` is a JSON number; True and False are not."""
+    return isinstance(node, int | float) and not isinstance(node, bool)
+
+
+def is_clean(text: str) -> bool:
+    """Whether ``text`` can be stored and shown: no control characters (Postgres takes no NUL), no lone surrogates."""
+    return not any(char < " " or "\x7f" <= char <= "\x9f" or "\ud800" <= char <= "\udfff" for char in text)
+
+
+def closest(word: str, words: Iterable[str]) -> str | None:
+    """A "Did you mean …?" for the nearest of ``words``, None if nothing is near."""
+    near = get_close_matches(word[:100], list(words), n=1, cutoff=0.6)
+    return f'Did you mean "{near[0]}"?' if near else None
+
+
+def shown(node: object) -> str:
+    """A short, safe way to name any JSON value in a message."""
+    match node:
+        case None:
+            return "nothing (null)"
+        case bool():
+            return "true" if node else "false"
+        case str():
+            return f'"{clip(node)}"'
+        case int() if abs(node) > MAX_EXACT:
+            return "a very large number"
+        case int() | float():
+            return f"the number {node}"
+        case list():
+            return "a list"
+        case dict():
+            return "an object"
+    return "something that is not JSON"
+
+
+def clip(text: str, most: int = 40) -> str:
+    """``text`` cut to ``most`` characters, with what cannot be shown replaced."""
+    clean = "".join(char if is_clean(char) else "�" for char in text[:most])
+    return clean + "…" if len(text) > most else clean

@@ -1,0 +1,42 @@
+"""The values a rule can compare: made plain once at the door, so that the evaluator meets nothing it refuses."""
+
+import math
+
+from engine.rules.model import Scalar
+from engine.rules.reading import MAX_EXACT
+
+MAX_TEXT = 257
+"""One more than a rule's longest text: a longer value equals no rule's text, whether it is cut here or not."""
+
+
+def plain(value: object) -> Scalar | None:
+    """``value`` as a number, a yes/no or a text that rules can compare, or None (then a rule does not know the metric).
+
+    Numbers are IEEE doubles: infinite and not-a-number become None, integers beyond 2^53 are rounded.
+    """
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, int):
+        return value if -MAX_EXACT <= value <= MAX_EXACT else _rounded(value)
+    if isinstance(value, str):
+        return _text(value[:MAX_TEXT])
+    return None
+
+
+def _rounded(value: int) -> float | None:
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
+def _text(value: str) -> str | None:
+    if value.isascii():
+        return value
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # lone surrogates: datalogic-py refuses them, so does Postgres
+        return None
+    return value
