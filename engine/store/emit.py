@@ -1,7 +1,7 @@
 """What a transaction tells the journal: events in the past tense, written as the last thing before COMMIT."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar
 from uuid import UUID
 
@@ -22,7 +22,7 @@ class Event:
 
     def body(self) -> dict[str, object]:
         """The JSON body: every field, identifiers as strings."""
-        return {name: _plain(getattr(self, name)) for name in self.__slots__}
+        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
 
 
 async def append(connection: AsyncConnection, tenant_id: UUID, events: Sequence[Event]) -> int:

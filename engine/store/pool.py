@@ -50,6 +50,7 @@ class Store:
             max_overflow=0,
             pool_timeout=10,
             pool_pre_ping=True,
+            hide_parameters=True,  # an error text must not carry a hash or a payload
             connect_args={"options": options, "connect_timeout": 5},
             json_serializer=lambda value: orjson.dumps(value).decode(),
             json_deserializer=orjson.loads,
@@ -105,7 +106,7 @@ class Store:
                 return [dict(row) for row in result.mappings()]
 
 
-class _translated:  # noqa: N801  a context manager read as a word
+class _translated:
     """Turns the driver's "I cannot reach the database" into ours."""
 
     def __enter__(self) -> None:

@@ -535,9 +535,11 @@ def _doors() -> None:
         op.execute(
             f"CREATE FUNCTION app.{signature} {returns} SECURITY DEFINER SET search_path = public, pg_temp AS $${body}"
         )
+        op.execute(f"ALTER FUNCTION app.{_call(signature)} OWNER TO {DOOR}")
+        op.execute(f"SET ROLE {DOOR}")
         op.execute(f"REVOKE ALL ON FUNCTION app.{_call(signature)} FROM PUBLIC")
         op.execute(f"GRANT EXECUTE ON FUNCTION app.{_call(signature)} TO {role}")
-        op.execute(f"ALTER FUNCTION app.{_call(signature)} OWNER TO {DOOR}")
+        op.execute("RESET ROLE")
     op.execute(f"REVOKE CREATE ON SCHEMA app FROM {DOOR}")
 
 

@@ -1,0 +1,75 @@
+"""What the registry of devices refuses."""
+
+from engine.errors import Conflict, Invalid, NotFound
+
+
+class DeviceNotFound(NotFound):
+    """There is no such device, or none that you may see."""
+
+    code = "DEVICE_NOT_FOUND"
+
+
+class ProfileNotFound(NotFound):
+    """There is no such profile, or none that you may see."""
+
+    code = "PROFILE_NOT_FOUND"
+
+
+class CredentialNotFound(NotFound):
+    """There is no such credential, or none that you may see."""
+
+    code = "CREDENTIAL_NOT_FOUND"
+
+
+class DeviceKeyTaken(Conflict):
+    """Another device already has this key; keys are never used twice."""
+
+    code = "DEVICE_KEY_TAKEN"
+
+
+class ProfileKeyTaken(Conflict):
+    """Another profile already has this key."""
+
+    code = "PROFILE_KEY_TAKEN"
+
+
+class DeviceStuck(Conflict):
+    """A device cannot make that move from where it stands."""
+
+    code = "DEVICE_STUCK"
+
+
+class VersionStale(Conflict):
+    """Somebody else has changed it meanwhile; load it again and repeat your change."""
+
+    code = "VERSION_STALE"
+
+
+class KeyMalformed(Invalid):
+    """A key has 1 to 40 letters, digits, underscores or hyphens, for example cold-room-7."""
+
+    code = "KEY_MALFORMED"
+
+
+class NameMalformed(Invalid):
+    """A name has 1 to 120 characters."""
+
+    code = "NAME_MALFORMED"
+
+
+class LabelsMalformed(Invalid):
+    """Labels are at most 20 pairs of short texts: keys up to 40 characters, values up to 120."""
+
+    code = "LABELS_MALFORMED"
+
+
+class MetricsMalformed(Invalid):
+    """A profile names up to 200 metrics, each once, numbers with min below max."""
+
+    code = "METRICS_MALFORMED"
+
+
+class ExpiryPast(Invalid):
+    """The expiry lies in the past."""
+
+    code = "EXPIRY_PAST"

@@ -1,0 +1,39 @@
+"""What happens to devices, as the journal tells it."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+from uuid import UUID
+
+from engine.store.emit import Event
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceProvisioned(Event):
+    """A device was registered."""
+
+    kind: ClassVar[str] = "device.provisioned"
+    device: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceChanged(Event):
+    """A device's name, labels or profile changed."""
+
+    kind: ClassVar[str] = "device.changed"
+    device: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceDecommissioned(Event):
+    """A device's life ended."""
+
+    kind: ClassVar[str] = "device.decommissioned"
+    device: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileChanged(Event):
+    """A profile's name or metrics changed."""
+
+    kind: ClassVar[str] = "profile.changed"
+    profile: UUID

@@ -1,0 +1,127 @@
+"""A device: its identity, its profile, its life, and the moves that life allows."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from engine.devices.errors import DeviceStuck, KeyMalformed
+
+KEY = re.compile(r"[A-Za-z0-9_-]{1,40}")
+
+
+class DeviceStatus(StrEnum):
+    """Where a device stands in its life."""
+
+    PROVISIONED = "provisioned"
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    DECOMMISSIONED = "decommissioned"
+
+
+LIFE: Mapping[DeviceStatus, frozenset[DeviceStatus]] = {
+    DeviceStatus.PROVISIONED: frozenset({DeviceStatus.ACTIVE, DeviceStatus.DECOMMISSIONED}),
+    DeviceStatus.ACTIVE: frozenset({DeviceStatus.SUSPENDED, DeviceStatus.DECOMMISSIONED}),
+    DeviceStatus.SUSPENDED: frozenset({DeviceStatus.ACTIVE, DeviceStatus.DECOMMISSIONED}),
+    DeviceStatus.DECOMMISSIONED: frozenset(),
+}
+
+
+class MetricType(StrEnum):
+    """What kind of value a metric has."""
+
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    STRING = "string"
+    OBJECT = "object"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One thing a device measures. ``min`` and ``max`` bound numbers, inclusive, in ``unit``."""
+
+    key: str
+    type: MetricType
+    label: str = ""
+    unit: str | None = None
+    min: float | None = None
+    max: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a kind of device measures. A strict profile rejects metrics that it does not name."""
+
+    id: UUID
+    key: str
+    name: str
+    metrics: tuple[Metric, ...]
+    is_strict: bool
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A thing that sends readings, registered with a tenant under a key that never changes."""
+
+    id: UUID
+    key: str
+    name: str
+    profile_id: UUID
+    status: DeviceStatus
+    labels: Mapping[str, str]
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+    def become(self, status: DeviceStatus) -> "Device":
+        """This device in another state of its life; raises DeviceStuck where life does not allow that move."""
+        if status not in LIFE[self.status]:
+            raise DeviceStuck(f"A device that is {self.status} cannot become {status}.")
+        return replace(self, status=status)
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Whether a device is connected, since when, and how it left (``client``, ``keep_alive``, ``take_over`` …)."""
+
+    is_online: bool = False
+    since: datetime | None = None
+    reason: str | None = None
+    last_seen_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A secret a device may log in with; the secret itself is shown once, when it is made."""
+
+    id: UUID
+    device_id: UUID
+    kind: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many devices a tenant has, decommissioned ones left out."""
+
+    total: int
+    online: int
+
+    @property
+    def offline(self) -> int:
+        """Those not connected now."""
+        return self.total - self.online
+
+
+def checked_key(key: str) -> str:
+    """``key`` if it may name a device or profile; raises KeyMalformed."""
+    if not KEY.fullmatch(key):
+        raise KeyMalformed
+    return key

@@ -1,0 +1,446 @@
+"""The registry of devices: provision, find, change, decommission, and the tokens they log in with."""
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, func, insert, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.engine import RowMapping
+
+from engine import ids, pages
+from engine.devices import errors, events, tables
+from engine.devices.model import (
+    Counts,
+    Credential,
+    Device,
+    DeviceStatus,
+    Metric,
+    MetricType,
+    Presence,
+    Profile,
+    checked_key,
+)
+from engine.pages import Page
+from engine.store.tx import Tx
+
+devices, profiles, credentials, presence = tables.devices, tables.profiles, tables.credentials, tables.presence
+
+# latest belongs to telemetry, above this package; one scalar of it tells when a device was last heard
+_LAST_SEEN = text(
+    "SELECT p.device_id, p.is_online, p.since, p.reason, greatest(p.since, l.received_at) AS last_seen_at "
+    "FROM presence p LEFT JOIN latest l ON l.tenant_id = p.tenant_id AND l.device_id = p.device_id "
+    "WHERE p.tenant_id = :tenant AND p.device_id = ANY (:ids)"
+)
+
+
+async def get(tx: Tx, device_id: UUID) -> Device:
+    """The device with this id; raises DeviceNotFound."""
+    row = await tx.one(_mine(tx).where(devices.c.id == device_id))
+    if row is None:
+        raise errors.DeviceNotFound
+    return _device(row)
+
+
+async def by_key(tx: Tx, key: str) -> Device | None:
+    """The device with this key, or None."""
+    row = await tx.one(_mine(tx).where(devices.c.key == key))
+    return _device(row) if row else None
+
+
+async def by_ids(tx: Tx, device_ids: Sequence[UUID]) -> dict[UUID, Device]:
+    """Those of ``device_ids`` that exist."""
+    rows = await tx.rows(_mine(tx).where(devices.c.id.in_(device_ids)))
+    return {row["id"]: _device(row) for row in rows}
+
+
+async def page(
+    tx: Tx,
+    *,
+    search: str | None = None,
+    profile_id: UUID | None = None,
+    status: DeviceStatus | None = None,
+    is_online: bool | None = None,
+    first: int = 50,
+    after: str | None = None,
+) -> Page[Device]:
+    """Devices in the order of their keys. Without a ``status`` decommissioned ones are left out."""
+    size = pages.page_size(first)
+    query = _mine(tx).where(_chosen(search, profile_id, status))
+    if is_online is not None:
+        query = query.where(devices.c.id.in_(_online(tx)) if is_online else devices.c.id.not_in(_online(tx)))
+    if after is not None:
+        query = query.where(devices.c.key > pages.decode(after))
+    rows = await tx.rows(query.order_by(devices.c.key).limit(size + 1))
+    return pages.cut([_device(row) for row in rows], size, lambda device: device.key)
+
+
+async def counts(tx: Tx, profile_id: UUID | None = None) -> Counts:
+    """How many devices there are and how many of them are connected."""
+    where = and_(devices.c.tenant_id == tx.principal.tenant_id, _chosen(None, profile_id, None))
+    online = func.count().filter(devices.c.id.in_(_online(tx)))
+    row = await tx.one(select(func.count().label("total"), online.label("online")).where(where))
+    assert row is not None
+    return Counts(row["total"], row["online"])
+
+
+async def provision(
+    tx: Tx, *, key: str, name: str, profile_id: UUID, labels: Mapping[str, str] | None = None
+) -> Device:
+    """Register a device. Raises KeyMalformed, NameMalformed, LabelsMalformed, ProfileNotFound, DeviceKeyTaken."""
+    await profile(tx, profile_id)
+    row = await tx.one(
+        upsert(devices)
+        .values(
+            tenant_id=tx.principal.tenant_id,
+            id=ids.uuid7(),
+            key=checked_key(key),
+            name=_checked_name(name),
+            profile_id=profile_id,
+            status=DeviceStatus.PROVISIONED,
+            labels=_checked_labels(labels or {}),
+            version=1,
+            created_at=tx.now,
+            updated_at=tx.now,
+        )
+        .on_conflict_do_nothing(index_elements=["tenant_id", "key"])
+        .returning(devices)
+    )
+    if row is None:
+        raise errors.DeviceKeyTaken
+    device = _device(row)
+    await tx.execute(
+        insert(presence).values(
+            tenant_id=tx.principal.tenant_id, device_id=device.id, session_epoch=0, seen_epoch=0, is_online=False
+        )
+    )
+    tx.emit(events.DeviceProvisioned(device.id))
+    return device
+
+
+async def change(
+    tx: Tx,
+    device_id: UUID,
+    *,
+    name: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    profile_id: UUID | None = None,
+    expected_version: int | None = None,
+) -> Device:
+    """Change what is given and leave the rest.
+
+    Raises DeviceNotFound, DeviceStuck, VersionStale and what ``provision`` raises.
+    """
+    device = await _locked(tx, device_id)
+    if expected_version is not None and device.version != expected_version:
+        raise errors.VersionStale
+    if device.status is DeviceStatus.DECOMMISSIONED:
+        raise errors.DeviceStuck("A decommissioned device cannot be changed.")
+    if profile_id is not None:
+        await profile(tx, profile_id)
+    values: dict[str, object] = {}
+    if name is not None:
+        values["name"] = _checked_name(name)
+    if labels is not None:
+        values["labels"] = _checked_labels(labels)
+    if profile_id is not None:
+        values["profile_id"] = profile_id
+    changed = await _save(tx, device, values)
+    tx.emit(events.DeviceChanged(device.id))
+    await tx.notify(f"device:{device.id}")
+    return changed
+
+
+async def activate(tx: Tx, device_ids: Sequence[UUID]) -> None:
+    """Devices that connected for the first time begin their active life."""
+    await tx.execute(
+        update(devices)
+        .where(
+            devices.c.tenant_id == tx.principal.tenant_id,
+            devices.c.id.in_(device_ids),
+            devices.c.status == DeviceStatus.PROVISIONED,
+        )
+        .values(status=DeviceStatus.ACTIVE, version=devices.c.version + 1, updated_at=tx.now)
+    )
+
+
+async def decommission(tx: Tx, device_id: UUID) -> Device:
+    """End a device's life and revoke its credentials; its live connection is cut. Its data stays."""
+    device = (await _locked(tx, device_id)).become(DeviceStatus.DECOMMISSIONED)
+    ended = await _save(tx, device, {"status": device.status})
+    await tx.execute(
+        update(credentials)
+        .where(
+            credentials.c.tenant_id == tx.principal.tenant_id,
+            credentials.c.device_id == device_id,
+            credentials.c.revoked_at.is_(None),
+        )
+        .values(revoked_at=tx.now)
+    )
+    tx.emit(events.DeviceDecommissioned(device_id))
+    await tx.notify(f"device:{device_id}")
+    return ended
+
+
+async def issue_token(tx: Tx, device_id: UUID, expires_at: datetime | None = None) -> tuple[Credential, str]:
+    """A new token for a device, and the secret, which is not kept. Raises DeviceNotFound, DeviceStuck, ExpiryPast."""
+    device = await _locked(tx, device_id)
+    if device.status is DeviceStatus.DECOMMISSIONED:
+        raise errors.DeviceStuck("A decommissioned device gets no new credentials.")
+    if expires_at is not None and expires_at <= tx.now:
+        raise errors.ExpiryPast
+    secret = ids.token("tgd")
+    row = await tx.one(
+        insert(credentials)
+        .values(
+            tenant_id=tx.principal.tenant_id,
+            id=ids.uuid7(),
+            device_id=device_id,
+            kind="token",
+            secret_sha256=ids.fingerprint(secret),
+            created_at=tx.now,
+            expires_at=expires_at,
+        )
+        .returning(credentials)
+    )
+    assert row is not None
+    return _credential(row), secret
+
+
+async def revoke_credential(tx: Tx, credential_id: UUID) -> Credential:
+    """Make a credential worthless at once; a connection that used it is cut. Raises CredentialNotFound."""
+    row = await tx.one(
+        update(credentials)
+        .where(credentials.c.tenant_id == tx.principal.tenant_id, credentials.c.id == credential_id)
+        .values(revoked_at=func.coalesce(credentials.c.revoked_at, tx.now))
+        .returning(credentials)
+    )
+    if row is None:
+        raise errors.CredentialNotFound
+    await tx.notify(f"device:{row['device_id']}")
+    return _credential(row)
+
+
+async def credentials_of(tx: Tx, device_ids: Sequence[UUID]) -> dict[UUID, list[Credential]]:
+    """The credentials of each device, newest first."""
+    found: dict[UUID, list[Credential]] = {device_id: [] for device_id in device_ids}
+    query = select(credentials).where(
+        credentials.c.tenant_id == tx.principal.tenant_id, credentials.c.device_id.in_(device_ids)
+    )
+    for row in await tx.rows(query.order_by(credentials.c.id.desc())):
+        found[row["device_id"]].append(_credential(row))
+    return found
+
+
+async def presence_of(tx: Tx, device_ids: Sequence[UUID]) -> dict[UUID, Presence]:
+    """The presence of each device; one that never connected is offline since never."""
+    rows = await tx.rows(_LAST_SEEN, {"tenant": tx.principal.tenant_id, "ids": list(device_ids)})
+    found = {
+        row["device_id"]: Presence(row["is_online"], row["since"], row["reason"], row["last_seen_at"]) for row in rows
+    }
+    return {device_id: found.get(device_id, Presence()) for device_id in device_ids}
+
+
+# ── profiles ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def profile(tx: Tx, profile_id: UUID) -> Profile:
+    """The profile with this id; raises ProfileNotFound."""
+    row = await tx.one(_my_profiles(tx).where(profiles.c.id == profile_id))
+    if row is None:
+        raise errors.ProfileNotFound
+    return _profile(row)
+
+
+async def profile_by_key(tx: Tx, key: str) -> Profile | None:
+    """The profile with this key, or None."""
+    row = await tx.one(_my_profiles(tx).where(profiles.c.key == key))
+    return _profile(row) if row else None
+
+
+async def profiles_by_ids(tx: Tx, profile_ids: Sequence[UUID]) -> dict[UUID, Profile]:
+    """Those of ``profile_ids`` that exist."""
+    rows = await tx.rows(_my_profiles(tx).where(profiles.c.id.in_(profile_ids)))
+    return {row["id"]: _profile(row) for row in rows}
+
+
+async def profile_page(tx: Tx, *, first: int = 50, after: str | None = None) -> Page[Profile]:
+    """Profiles in the order of their keys."""
+    size = pages.page_size(first)
+    query = _my_profiles(tx)
+    if after is not None:
+        query = query.where(profiles.c.key > pages.decode(after))
+    rows = await tx.rows(query.order_by(profiles.c.key).limit(size + 1))
+    return pages.cut([_profile(row) for row in rows], size, lambda profile: profile.key)
+
+
+async def profile_create(tx: Tx, *, key: str, name: str, metrics: Sequence[Metric], is_strict: bool = False) -> Profile:
+    """Describe a kind of device. Raises KeyMalformed, NameMalformed, MetricsMalformed, ProfileKeyTaken."""
+    row = await tx.one(
+        upsert(profiles)
+        .values(
+            tenant_id=tx.principal.tenant_id,
+            id=ids.uuid7(),
+            key=checked_key(key),
+            name=_checked_name(name),
+            metrics=_checked_metrics(metrics),
+            is_strict=is_strict,
+            version=1,
+            created_at=tx.now,
+            updated_at=tx.now,
+        )
+        .on_conflict_do_nothing(index_elements=["tenant_id", "key"])
+        .returning(profiles)
+    )
+    if row is None:
+        raise errors.ProfileKeyTaken
+    created = _profile(row)
+    tx.emit(events.ProfileChanged(created.id))
+    return created
+
+
+async def profile_change(
+    tx: Tx,
+    profile_id: UUID,
+    *,
+    name: str | None = None,
+    metrics: Sequence[Metric] | None = None,
+    is_strict: bool | None = None,
+    expected_version: int | None = None,
+) -> Profile:
+    """Change what is given; readings already stored stay as they are. Raises ProfileNotFound, VersionStale."""
+    row = await tx.one(_my_profiles(tx).where(profiles.c.id == profile_id).with_for_update())
+    if row is None:
+        raise errors.ProfileNotFound
+    if expected_version is not None and row["version"] != expected_version:
+        raise errors.VersionStale
+    values: dict[str, object] = {"version": row["version"] + 1, "updated_at": tx.now}
+    if name is not None:
+        values["name"] = _checked_name(name)
+    if metrics is not None:
+        values["metrics"] = _checked_metrics(metrics)
+    if is_strict is not None:
+        values["is_strict"] = is_strict
+    where = and_(profiles.c.tenant_id == tx.principal.tenant_id, profiles.c.id == profile_id)
+    changed = await tx.one(update(profiles).where(where).values(**values).returning(profiles))
+    assert changed is not None
+    tx.emit(events.ProfileChanged(profile_id))
+    await tx.notify(f"profile:{profile_id}")
+    return _profile(changed)
+
+
+# ── inside ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _mine(tx: Tx) -> Select[tuple[object, ...]]:
+    return select(devices).where(devices.c.tenant_id == tx.principal.tenant_id)
+
+
+def _my_profiles(tx: Tx) -> Select[tuple[object, ...]]:
+    return select(profiles).where(profiles.c.tenant_id == tx.principal.tenant_id)
+
+
+def _online(tx: Tx) -> Select[tuple[UUID]]:
+    return select(presence.c.device_id).where(presence.c.tenant_id == tx.principal.tenant_id, presence.c.is_online)
+
+
+def _chosen(search: str | None, profile_id: UUID | None, status: DeviceStatus | None) -> ColumnElement[bool]:
+    wanted = [devices.c.status == status if status else devices.c.status != DeviceStatus.DECOMMISSIONED]
+    if search:
+        wanted.append(
+            or_(devices.c.key.icontains(search, autoescape=True), devices.c.name.icontains(search, autoescape=True))
+        )
+    if profile_id is not None:
+        wanted.append(devices.c.profile_id == profile_id)
+    return and_(*wanted)
+
+
+async def _locked(tx: Tx, device_id: UUID) -> Device:
+    row = await tx.one(_mine(tx).where(devices.c.id == device_id).with_for_update())
+    if row is None:
+        raise errors.DeviceNotFound
+    return _device(row)
+
+
+async def _save(tx: Tx, device: Device, values: Mapping[str, object]) -> Device:
+    row = await tx.one(
+        update(devices)
+        .where(devices.c.tenant_id == tx.principal.tenant_id, devices.c.id == device.id)
+        .values(**values, version=device.version + 1, updated_at=tx.now)
+        .returning(devices)
+    )
+    assert row is not None
+    return _device(row)
+
+
+def _device(row: RowMapping) -> Device:
+    return Device(
+        id=row["id"],
+        key=row["key"],
+        name=row["name"],
+        profile_id=row["profile_id"],
+        status=DeviceStatus(row["status"]),
+        labels=row["labels"],
+        version=row["version"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+def _profile(row: RowMapping) -> Profile:
+    metrics = tuple(
+        Metric(m["key"], MetricType(m["type"]), m.get("label") or "", m.get("unit"), m.get("min"), m.get("max"))
+        for m in row["metrics"]
+    )
+    return Profile(
+        row["id"],
+        row["key"],
+        row["name"],
+        metrics,
+        row["is_strict"],
+        row["version"],
+        row["created_at"],
+        row["updated_at"],
+    )
+
+
+def _credential(row: RowMapping) -> Credential:
+    return Credential(row["id"], row["device_id"], row["kind"], row["created_at"], row["expires_at"], row["revoked_at"])
+
+
+def _checked_name(name: str) -> str:
+    clean = name.strip()
+    if not 1 <= len(clean) <= 120 or "\0" in clean:
+        raise errors.NameMalformed
+    return clean
+
+
+def _checked_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    pairs = dict(labels)
+    if len(pairs) > 20 or not all(
+        isinstance(v, str) and 1 <= len(k) <= 40 and len(v) <= 120 and "\0" not in k + v for k, v in pairs.items()
+    ):
+        raise errors.LabelsMalformed
+    return pairs
+
+
+def _checked_metrics(metrics: Sequence[Metric]) -> list[dict[str, object]]:
+    if len(metrics) > 200 or len({m.key for m in metrics}) != len(metrics):
+        raise errors.MetricsMalformed
+    return [_checked_metric(m) for m in metrics]
+
+
+def _checked_metric(metric: Metric) -> dict[str, object]:
+    bounds = [b for b in (metric.min, metric.max) if b is not None]
+    texts = [metric.key, metric.label, metric.unit or ""]
+    if (
+        not 1 <= len(metric.key) <= 64
+        or any(len(t) > 120 or "\0" in t for t in texts)
+        or any(not math.isfinite(b) for b in bounds)
+        or (bounds and metric.type is not MetricType.NUMBER)
+        or (len(bounds) == 2 and bounds[0] >= bounds[1])
+    ):
+        raise errors.MetricsMalformed(f"The metric {metric.key!r} is not well described.", metric=metric.key)
+    stated = {"label": metric.label or None, "unit": metric.unit, "min": metric.min, "max": metric.max}
+    return {"key": metric.key, "type": str(metric.type), **{k: v for k, v in stated.items() if v is not None}}

@@ -1,0 +1,60 @@
+"""How devices, their profiles, credentials and presence lie in the database."""
+
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, LargeBinary, Table, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+
+from engine.store.base import metadata, tenant_column
+
+profiles = Table(
+    "profiles",
+    metadata,
+    tenant_column(),
+    Column("id", Uuid, primary_key=True),
+    Column("key", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("metrics", JSONB, nullable=False),
+    Column("is_strict", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
+devices = Table(
+    "devices",
+    metadata,
+    tenant_column(),
+    Column("id", Uuid, primary_key=True),
+    Column("key", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("profile_id", Uuid, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("labels", JSONB, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
+credentials = Table(
+    "credentials",
+    metadata,
+    tenant_column(),
+    Column("id", Uuid, primary_key=True),
+    Column("device_id", Uuid, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("secret_sha256", LargeBinary, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True)),
+    Column("revoked_at", DateTime(timezone=True)),
+)
+
+presence = Table(
+    "presence",
+    metadata,
+    tenant_column(),
+    Column("device_id", Uuid, primary_key=True),
+    Column("session_epoch", BigInteger, nullable=False),
+    Column("seen_epoch", BigInteger, nullable=False),
+    Column("is_online", Boolean, nullable=False),
+    Column("since", DateTime(timezone=True)),
+    Column("reason", Text),
+)

@@ -1,0 +1,71 @@
+"""Tenants and the people in them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from engine.tenancy import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """A customer of the platform; its key is in every topic of its devices and never changes."""
+
+    id: UUID
+    key: str
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person; the same one in every tenant they are a member of."""
+
+    id: UUID
+    email: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A person's part in the current tenant."""
+
+    user: User
+    role: Role
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A tenant somebody may sign in to, and as what."""
+
+    tenant_id: UUID
+    tenant_key: str
+    tenant_name: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class ApiToken:
+    """A program's right to act for a tenant; the secret is shown once, when it is made."""
+
+    id: UUID
+    name: str
+    prefix: str
+    scopes: frozenset[str]
+    created_by: str
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """A fresh session: ``secret`` goes into the cookie and is kept nowhere else."""
+
+    secret: str
+    session_id: UUID
+    user: User
+    membership: Membership
+    expires_at: datetime

@@ -1,0 +1,104 @@
+"""A tenant's own affairs: who belongs to it, and which programs may act for it."""
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.engine import RowMapping
+
+from engine import ids
+from engine.store.tx import Tx
+from engine.tenancy import ALL_SCOPES, Role
+from engine.tenants import errors, tables
+from engine.tenants.model import ApiToken, Member, Tenant, User
+
+tenants, users, memberships, api_tokens = tables.tenants, tables.users, tables.memberships, tables.api_tokens
+
+
+async def current(tx: Tx) -> Tenant:
+    """The tenant this transaction acts for."""
+    row = await tx.one(select(tenants).where(tenants.c.id == tx.principal.tenant_id))
+    assert row is not None, "a principal's tenant exists"
+    return Tenant(row["id"], row["key"], row["name"], row["created_at"])
+
+
+async def members(tx: Tx) -> list[Member]:
+    """The people of this tenant, by name."""
+    query = (
+        select(users.c.id, users.c.email, users.c.name, memberships.c.role, memberships.c.created_at)
+        .join_from(memberships, users, users.c.id == memberships.c.user_id)
+        .where(memberships.c.tenant_id == tx.principal.tenant_id)
+        .order_by(users.c.name, users.c.id)
+    )
+    rows = await tx.rows(query)
+    return [Member(User(r["id"], r["email"], r["name"]), Role(r["role"]), r["created_at"]) for r in rows]
+
+
+async def tokens(tx: Tx) -> list[ApiToken]:
+    """The tenant's API tokens, newest first, revoked ones included."""
+    query = select(api_tokens).where(api_tokens.c.tenant_id == tx.principal.tenant_id)
+    return [_token(row) for row in await tx.rows(query.order_by(api_tokens.c.id.desc()).limit(500))]
+
+
+async def issue_token(
+    tx: Tx, *, name: str, scopes: Collection[str], expires_at: datetime | None = None
+) -> tuple[ApiToken, str]:
+    """A new API token and its secret, which is not kept.
+
+    Raises TokenMalformed, ScopesUnknown, and ScopesTooWide when it would hold more than whoever asks.
+    """
+    clean = name.strip()
+    if not 1 <= len(clean) <= 120 or "\0" in clean or (expires_at is not None and expires_at <= tx.now):
+        raise errors.TokenMalformed
+    wanted = frozenset(scopes)
+    if not wanted or not wanted <= ALL_SCOPES:
+        raise errors.ScopesUnknown(f"Rights are: {', '.join(sorted(ALL_SCOPES))}.")
+    if not wanted <= tx.principal.scopes:
+        raise errors.ScopesTooWide
+    secret = ids.token("tg")
+    row = await tx.one(
+        insert(api_tokens)
+        .values(
+            tenant_id=tx.principal.tenant_id,
+            id=ids.uuid7(),
+            name=clean,
+            prefix=secret[:8],
+            secret_sha256=ids.fingerprint(secret),
+            scopes=sorted(wanted),
+            created_by=tx.principal.name or tx.principal.kind,
+            created_at=tx.now,
+            expires_at=expires_at,
+        )
+        .returning(api_tokens)
+    )
+    assert row is not None
+    return _token(row), secret
+
+
+async def revoke_token(tx: Tx, token_id: UUID) -> ApiToken:
+    """Make an API token worthless; its open streams are cut. Raises TokenNotFound."""
+    row = await tx.one(
+        update(api_tokens)
+        .where(api_tokens.c.tenant_id == tx.principal.tenant_id, api_tokens.c.id == token_id)
+        .values(revoked_at=func.coalesce(api_tokens.c.revoked_at, tx.now))
+        .returning(api_tokens)
+    )
+    if row is None:
+        raise errors.TokenNotFound
+    await tx.notify(f"token:{token_id}")
+    return _token(row)
+
+
+def _token(row: RowMapping) -> ApiToken:
+    return ApiToken(
+        id=row["id"],
+        name=row["name"],
+        prefix=row["prefix"],
+        scopes=frozenset(row["scopes"]),
+        created_by=row["created_by"],
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+        last_used_at=row["last_used_at"],
+        revoked_at=row["revoked_at"],
+    )

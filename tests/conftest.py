@@ -1,0 +1,91 @@
+"""What every test may ask for: real engines, started once per run on free ports, and a fresh tenant."""
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+import migrations
+from engine.store.pool import Store
+from infra.local.postgres import Postgres
+from infra.local.valkey import Valkey
+from tests.support.tenant import Tenant, found_tenant
+
+ENGINE_FIXTURES = {"postgres", "database", "valkey", "store", "worker_store", "tenant", "neighbour"}
+SMALL = {"shared_buffers": "64MB", "max_wal_size": "256MB", "autovacuum_naptime": "5s"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever uses an engine says so without having to say it."""
+    for item in items:
+        if ENGINE_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.engines)
+
+
+@pytest.fixture(scope="session")
+def engines_dir() -> Iterator[Path]:
+    """A folder for the engines of this run, removed afterwards."""
+    path = Path(tempfile.mkdtemp(prefix="tidegate-test-"))
+    yield path
+    shutil.rmtree(path.resolve(), ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(engines_dir: Path) -> Iterator[Postgres]:
+    """A running embedded PostgreSQL with the roles and the migrated database."""
+    server = Postgres(engines_dir / "postgres", settings=SMALL)
+    server.prepare()
+    server.start()
+    server.bootstrap()
+    migrations.upgrade(server.url("owner"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def database(postgres: Postgres) -> Postgres:
+    """The same server, for tests that only need URLs: ``database.url("app")``."""
+    return postgres
+
+
+@pytest.fixture(scope="session")
+def valkey(engines_dir: Path) -> Iterator[Valkey]:
+    """A running embedded Valkey."""
+    server = Valkey(engines_dir / "valkey")
+    server.prepare()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+async def store(postgres: Postgres) -> AsyncIterator[Store]:
+    """The gateway's store (role app)."""
+    store = Store(postgres.url("app"), size=5)
+    await store.open()
+    yield store
+    await store.close()
+
+
+@pytest.fixture(scope="session")
+async def worker_store(postgres: Postgres) -> AsyncIterator[Store]:
+    """The worker's store (role worker)."""
+    store = Store(postgres.url("worker"), size=3)
+    await store.open()
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def tenant(postgres: Postgres, store: Store) -> Tenant:
+    """A fresh tenant with an owner."""
+    return await found_tenant(postgres, store)
+
+
+@pytest.fixture
+async def neighbour(postgres: Postgres, store: Store) -> Tenant:
+    """Another fresh tenant, who must never see the first."""
+    return await found_tenant(postgres, store)

@@ -1,0 +1,70 @@
+"""Coming in: who is let in, as whom, and who is not."""
+
+import pytest
+
+from engine import ids
+from engine.store.pool import Store
+from engine.tenancy import Role
+from engine.tenants import doorway, errors, service
+from tests.support.tenant import Tenant
+
+
+async def test_the_right_password_opens_a_session_of_that_tenant(tenant: Tenant, store: Store) -> None:
+    opened = await doorway.login(store, tenant.email.upper(), tenant.password)
+    principal = await doorway.session(store, opened.secret)
+    assert principal is not None
+    assert (principal.tenant_id, principal.id, principal.kind) == (tenant.id, tenant.user_id, "user")
+    assert principal.may("tenant:write")
+
+
+async def test_a_wrong_password_and_an_unknown_address_get_the_same_answer(tenant: Tenant, store: Store) -> None:
+    for email in (tenant.email, "nobody@nowhere.example", "nul\0@nowhere.example"):
+        with pytest.raises(errors.BadCredentials) as refusal:
+            await doorway.login(store, email, "not the password")
+        assert refusal.value.message == "The e-mail address or the password is not right."
+
+
+async def test_the_eleventh_try_in_a_minute_has_to_wait(tenant: Tenant, store: Store) -> None:
+    for _ in range(doorway.TRIES):
+        doorway.throttle.failed(f"{tenant.email}|10.0.0.9")
+    with pytest.raises(errors.TooManyTries):
+        await doorway.login(store, tenant.email, tenant.password, address="10.0.0.9")
+    assert await doorway.login(store, tenant.email, tenant.password, address="10.0.0.10")
+
+
+async def test_a_session_ended_by_logout_is_nobodys(tenant: Tenant, store: Store) -> None:
+    opened = await doorway.login(store, tenant.email, tenant.password)
+    await doorway.logout(store, opened.secret)
+    assert await doorway.session(store, opened.secret) is None
+    await doorway.logout(store, opened.secret)
+
+
+async def test_a_token_holds_its_scopes_until_it_is_revoked(tenant: Tenant, store: Store) -> None:
+    async with store.as_tenant(tenant.principal()) as tx:
+        token, secret = await service.issue_token(tx, name="dashboard", scopes=["devices:read"])
+    principal = await doorway.token(store, secret)
+    assert principal is not None
+    assert principal.scopes == {"devices:read"}
+    async with store.as_tenant(tenant.principal()) as tx:
+        await service.revoke_token(tx, token.id)
+    assert await doorway.token(store, secret) is None
+    assert await doorway.token(store, ids.token("tg")) is None
+
+
+async def test_nobody_gives_away_more_than_they_hold(tenant: Tenant, store: Store) -> None:
+    with pytest.raises(errors.ScopesTooWide):
+        async with store.as_tenant(tenant.principal(Role.ADMIN)) as tx:
+            await service.issue_token(tx, name="mighty", scopes=["tenant:write"])
+
+
+async def test_secrets_are_kept_as_hashes_only(tenant: Tenant, store: Store) -> None:
+    async with store.as_tenant(tenant.principal()) as tx:
+        _, secret = await service.issue_token(tx, name="dashboard", scopes=["devices:read"])
+        tokens = await service.tokens(tx)
+    assert secret not in repr(tokens)
+    assert [member.user.email for member in await _members(store, tenant)] == [tenant.email]
+
+
+async def _members(store: Store, tenant: Tenant) -> list[service.Member]:
+    async with store.as_tenant(tenant.principal()) as tx:
+        return await service.members(tx)

@@ -1,0 +1,80 @@
+"""A tenant for tests, made through the same doors as real ones."""
+
+import itertools
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from engine import ids
+from engine.devices import service as devices
+from engine.devices.model import Device, Metric, MetricType, Profile
+from engine.store.pool import Store
+from engine.tenancy import SCOPES, Principal, Role
+from engine.tenants import doorway
+from engine.tenants import service as tenants
+from infra.local.postgres import Postgres
+
+_number = itertools.count(1)
+
+METRICS = (
+    Metric("temperature", MetricType.NUMBER, "Temperature", "°C", -60, 120),
+    Metric("humidity", MetricType.NUMBER, "Humidity", "%", 0, 100),
+    Metric("door_open", MetricType.BOOLEAN, "Door open"),
+    Metric("mode", MetricType.STRING, "Mode"),
+)
+
+
+@dataclass
+class Tenant:
+    """One tenant, its owner, and the verbs a test needs."""
+
+    store: Store
+    id: UUID
+    key: str
+    email: str
+    password: str
+    user_id: UUID
+    profiles: dict[str, Profile] = field(default_factory=dict)
+
+    def principal(self, role: Role = Role.OWNER) -> Principal:
+        """The owner, or somebody with a lesser role."""
+        return Principal(self.id, "user", self.user_id, SCOPES[role], self.email)
+
+    async def profile(self, key: str = "cold-room", *, is_strict: bool = False) -> Profile:
+        """The profile with this key, made on first use."""
+        if key not in self.profiles:
+            async with self.store.as_tenant(self.principal()) as tx:
+                self.profiles[key] = await devices.profile_create(
+                    tx, key=key, name=key.title(), metrics=METRICS, is_strict=is_strict
+                )
+        return self.profiles[key]
+
+    async def device(self, key: str | None = None, profile: str = "cold-room") -> Device:
+        """A fresh device."""
+        profile_id = (await self.profile(profile)).id
+        key = key or f"device-{next(_number)}"
+        async with self.store.as_tenant(self.principal()) as tx:
+            return await devices.provision(tx, key=key, name=key, profile_id=profile_id)
+
+    async def device_token(self, device: Device) -> str:
+        """A token that ``device`` may log in with."""
+        async with self.store.as_tenant(self.principal()) as tx:
+            return (await devices.issue_token(tx, device.id))[1]
+
+    async def api_token(self, role: Role = Role.OWNER) -> str:
+        """An API token with the rights of ``role``."""
+        async with self.store.as_tenant(self.principal()) as tx:
+            return (await tenants.issue_token(tx, name=f"test {role}", scopes=SCOPES[role]))[1]
+
+
+async def found_tenant(postgres: Postgres, store: Store) -> Tenant:
+    """A new tenant with its owner."""
+    key = f"t{next(_number)}-{ids.uuid7().hex[-6:]}"
+    email, password = f"owner@{key}.example", ids.token("pw")
+    owner = Store(postgres.url("owner"), size=1)
+    try:
+        tenant_id, user_id = await doorway.found(
+            owner, key=key, name=key.upper(), email=email, user_name="Test Owner", password=password
+        )
+    finally:
+        await owner.close()
+    return Tenant(store, tenant_id, key, email, password, user_id)
