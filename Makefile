@@ -1,0 +1,76 @@
+# Tidegate: `make up` sets up and runs everything, `make test` checks everything. Needs Python 3.11-3.13 with venv, and make.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STEP := infra/local/step.sh
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input --progress-bar off --root-user-action ignore
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+
+# python3 if its version fits, else the newest that does. Another one: make up PYTHON=/path/to/python3.12
+ifndef PYTHON
+PYTHON := $(shell for candidate in python3 python3.13 python3.12 python3.11; do \
+	$$candidate -c '$(SUPPORTED)' 2>/dev/null && echo $$candidate && break; done)
+endif
+
+# An environment made for another folder or by another Python does not work here: make its parts again.
+VERSION := $(shell $(PYTHON) -c 'import sys; print(sys.version_info[:2])' 2>/dev/null)
+MADE_FOR := $(CURDIR) $(VERSION)
+IS_USABLE := import pip, sys; sys.exit("$(VERSION)" != str(sys.version_info[:2]))
+ifneq ($(MADE_FOR),$(shell cat $(VENV)/.made-for 2>/dev/null))
+$(shell rm -f $(VENV)/.made-for $(VENV)/.run-installed $(VENV)/.dev-installed)
+endif
+
+.PHONY: up setup test test-fast lint tools console help
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+help:
+	@echo 'make up         set up (the first time) and run everything, with a demo tenant; Ctrl-C stops it'
+	@echo 'make test       every check and test'
+	@echo 'make test-fast  the tests that need no database, no Valkey and no browser'
+	@echo 'make lint       ruff, mypy, import-linter'
+
+up: setup
+	@exec $(BIN)/tidegate up --demo
+
+setup: $(VENV)/.run-installed
+
+$(VENV)/.made-for:
+	@test -n '$(PYTHON)' || { echo 'Tidegate needs Python 3.11, 3.12 or 3.13 and finds none (python3 is $(shell python3 --version 2>&1)). On Debian: apt-get install python3 python3-venv; or: make up PYTHON=/path/to/python3.12' >&2; exit 1; }
+	@$(PYTHON) -c '$(SUPPORTED)' || { echo '$(PYTHON) is not Python 3.11, 3.12 or 3.13; choose another: make up PYTHON=/path/to/python3.12' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo 'Python has no venv module here. On Debian: apt-get install python3-venv' >&2; exit 1; }
+	@test -w . || { echo 'This user may not write in $(CURDIR), where the Python environment goes: clone the project into a folder of your own.' >&2; exit 1; }
+	@{ $(BIN)/python -c '$(IS_USABLE)' && grep -q '$(CURDIR)/$(VENV)' $(BIN)/pip; } 2>/dev/null || $(STEP) 'making the Python environment' $(PYTHON) -m venv --clear $(VENV)
+	@echo '$(MADE_FOR)' > $@
+
+$(VENV)/.run-installed: $(VENV)/.made-for requirements.lock pyproject.toml
+	@$(STEP) 'installing the packages Tidegate runs with' $(PIP) --require-hashes -r requirements.lock
+	@$(STEP) 'installing Tidegate itself' $(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev-installed: $(VENV)/.run-installed requirements-dev.lock
+	@$(STEP) 'installing the packages Tidegate is tested with' $(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+console: setup
+	@$(BIN)/python -m infra.local.console_build
+
+# What the tests use beside Python's packages: a browser, and mosquitto_pub as a device nobody here wrote.
+DEBIAN_TOOLS = $(shell command -v chromium >/dev/null || echo chromium fonts-liberation; command -v mosquitto_pub >/dev/null || echo mosquitto-clients)
+tools:
+	@missing='$(strip $(DEBIAN_TOOLS))'; test -z "$$missing" || \
+	if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+		$(STEP) "installing $$missing" sh -c "apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing"; \
+	else echo "The tests need more programs. Install them first: sudo apt-get install $$missing" >&2; exit 1; fi
+
+lint: $(VENV)/.dev-installed
+	@$(STEP) 'ruff check' $(BIN)/ruff check .
+	@$(STEP) 'ruff format' $(BIN)/ruff format --check .
+	@$(STEP) 'mypy' $(BIN)/mypy
+	@$(STEP) 'import-linter' $(BIN)/lint-imports
+
+test: $(VENV)/.dev-installed tools console lint
+	@$(BIN)/pytest
+
+test-fast: $(VENV)/.dev-installed
+	@$(BIN)/pytest -m 'not engines and not browser'
