@@ -1,0 +1,63 @@
+"""Readings as they are asked for: the latest values, series, buckets, the inbox and the counts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+Value = float | int | bool | str | dict[str, object] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One metric's newest value and when it was measured."""
+
+    metric: str
+    value: object
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One metric over time, in columns of equal length.
+
+    ``times`` are epoch milliseconds. Without a bucket ``values`` are as measured and the other columns are empty; with
+    one, ``times`` are the buckets' starts and ``values`` their means (for what is no number: the last value).
+    """
+
+    metric: str
+    bucket: str | None
+    times: Sequence[int]
+    values: Sequence[object]
+    min: Sequence[float | None] = ()
+    max: Sequence[float | None] = ()
+    n: Sequence[int] = ()
+    is_truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A reading that could not be accepted, as it came (``payload`` holds its first 8 KiB)."""
+
+    id: UUID
+    device_id: UUID
+    received_at: datetime
+    reason: str
+    message: str
+    transport: str
+    topic: str
+    payload: bytes
+    payload_size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What became of one hour's readings: received = stored + duplicates + rejected + refused."""
+
+    hour: datetime
+    received: int
+    stored: int
+    duplicates: int
+    rejected: int
+    refused: int
+    not_kept: int
