@@ -16,8 +16,20 @@ from uuid import UUID
 RefusalReason = Literal["bad_credentials", "revoked", "suspended", "unavailable"]
 """Why a login is refused; only "unavailable" is worth another try with the same secret."""
 
-GoneReason = Literal["client", "keep_alive", "take_over", "protocol_error", "network", "revoked", "shutdown", "slow"]
-"""Why a device's connection ended; only "client" and "shutdown" are orderly."""
+GoneReason = Literal[
+    "client",
+    "keep_alive",
+    "take_over",
+    "protocol_error",
+    "network",
+    "revoked",
+    "shutdown",
+    "slow",
+    "expired",
+    "quota",
+    "unavailable",
+]
+"""Why a device's connection ended; only "client" and "shutdown" are orderly. "unavailable": our store was away."""
 
 
 class Verdict(enum.IntEnum):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from ingest.adapters.mqtt import fields
@@ -14,7 +13,26 @@ from ingest.adapters.mqtt.reasons import broken, malformed
 Properties = Mapping[int, Any]
 """Property → value; a property that may repeat holds a tuple of its values, user properties pairs of text."""
 
-NONE: Final[Properties] = MappingProxyType({})
+
+class _Nothing(Mapping[int, Any]):
+    """No properties, shared by every packet without any (hashable, so that it may be a dataclass's default)."""
+
+    __slots__ = ()
+
+    def __getitem__(self, key: int) -> Any:
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __hash__(self) -> int:
+        return 0
+
+
+NONE: Final[Properties] = _Nothing()
 
 
 class Kind(enum.IntEnum):

@@ -1,0 +1,247 @@
+"""The MQTT server for devices: listens, knows every live session by its device, cuts, sends down, drains at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+import time
+from collections.abc import Callable
+from uuid import UUID
+
+from ingest.adapters.base import Authorizer, Decision, GoneReason, Presence, Uplink
+from ingest.adapters.mqtt.connection import Connection
+from ingest.adapters.mqtt.counters import Counters
+from ingest.adapters.mqtt.limits import MqttLimits
+from ingest.adapters.mqtt.packets import V5
+from ingest.adapters.mqtt.reasons import Reason
+from ingest.adapters.mqtt.session import Session
+from ingest.adapters.mqtt.wheel import Wheel
+
+log = logging.getLogger(__name__)
+
+
+class MqttEndpoint:
+    """Terminates MQTT 3.1.1 and 5.0. Everything happens on the loop that ran `start`.
+
+    `on_refused(device, why)` hears of messages that never reach the uplink (wrong topic), for the counters of D3;
+    `on_subscribed(device)` hears that a device is ready to be sent what waits for it.
+    """
+
+    def __init__(
+        self,
+        authorizer: Authorizer,
+        uplink: Uplink,
+        presence: Presence,
+        limits: MqttLimits | None = None,
+        *,
+        on_refused: Callable[[Decision, str], None] | None = None,
+        on_subscribed: Callable[[Decision], None] | None = None,
+    ) -> None:
+        self.authorizer = authorizer
+        self.uplink = uplink
+        self.presence = presence
+        self.limits = limits or MqttLimits()
+        self.counters = Counters()
+        self.undecided = 0
+        self._on_refused = on_refused
+        self._on_subscribed = on_subscribed
+        self._servers: list[asyncio.Server] = []
+        self._sessions: dict[UUID, Session] = {}
+        self._unauthenticated: dict[Connection, None] = {}
+        self._open: set[Connection] = set()
+        self._news: list[Session] = []
+        self._held: dict[Connection, None] = {}
+        self._is_waiting = False
+        self._drained = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._stopping = False
+
+    # ── for the process that runs it ────────────────────────────────────────────────────────────────────────────────
+
+    async def start(self, host: str, port: int, ssl: ssl.SSLContext | None = None) -> int:
+        """Listen (0: any free port) and return the port. May be called again, say for TLS beside plain TCP."""
+        if not self._servers:
+            self.loop = asyncio.get_running_loop()
+            self.wheel = Wheel(self.loop)
+        server = await self.loop.create_server(lambda: Connection(self), host, port, ssl=ssl, backlog=4096)
+        self._servers.append(server)
+        return int(server.sockets[0].getsockname()[1])
+
+    @property
+    def port(self) -> int:
+        """The port of the first listener."""
+        return int(self._servers[0].sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Stop accepting and reading, wait for the verdicts still out, say goodbye (0x8B in 5.0), close."""
+        self._stopping = True
+        self.loop.call_soon(self._acknowledge)
+        for server in self._servers:
+            server.close()
+        for connection in list(self._open):
+            connection.hold(Connection.END)
+        if not await self._until(self._drained, self.limits.drain_s):
+            log.warning("mqtt.drain_timeout", extra={"undecided": self.undecided})
+        if not self._open:
+            self._empty.set()
+        for connection in list(self._open):
+            connection.close("shutdown", Reason.SERVER_SHUTTING_DOWN)
+        await self._until(self._empty, 1.0)
+        for connection in list(self._open):
+            connection.abort()
+        self.wheel.stop()
+
+    async def _until(self, event: asyncio.Event, timeout_s: float) -> bool:
+        try:
+            await asyncio.wait_for(event.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
+    @property
+    def live(self) -> int:
+        """Devices logged in."""
+        return len(self._sessions)
+
+    @property
+    def unauthenticated(self) -> int:
+        """Connections that have not logged in."""
+        return len(self._unauthenticated)
+
+    def sessions(self) -> list[Decision]:
+        """Who is logged in: what must be checked again after news may have been missed (DESIGN §3.11)."""
+        return [session.device for session in self._sessions.values()]
+
+    def cut(self, device_id: UUID, reason: GoneReason = "revoked", below_epoch: int | None = None) -> bool:
+        """Close a device's session at once, if it has one here (and its epoch is below `below_epoch`, if given)."""
+        session = self._sessions.get(device_id)
+        if session is None or (below_epoch is not None and session.device.session_epoch >= below_epoch):
+            return False
+        code = Reason.SESSION_TAKEN_OVER if reason == "take_over" else Reason.ADMINISTRATIVE_ACTION
+        session.connection.close(reason, code)
+        return True
+
+    def send(self, device_id: UUID, topic_tail: str, payload: bytes, qos: int = 1) -> asyncio.Future[bool]:
+        """Send to a device, for example topic "down/cmd/7". The result becomes True once it is delivered.
+
+        Delivered means acknowledged by the device for QoS 1, written for QoS 0 (also if the device subscribed with
+        QoS 0 only). False: not connected here, not subscribed to this topic, too slow, refused, gone before its PUBACK.
+        """
+        answer: asyncio.Future[bool] = self.loop.create_future()
+        session = self._sessions.get(device_id)
+        if session is None:
+            answer.set_result(False)
+        elif session.send(topic_tail, payload, qos, answer):
+            self.counters.messages_out += 1
+        return answer
+
+    # ── for its connections ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def came(self, connection: Connection) -> bool:
+        """A connection opened. A full house turns it away; too many strangers make the oldest of them give way."""
+        self.counters.accepted += 1
+        self._open.add(connection)
+        self._unauthenticated[connection] = None
+        turned_away = None
+        if self._stopping or len(self._open) > self.limits.max_connections:
+            turned_away = connection
+        elif len(self._unauthenticated) > self.limits.max_unauthenticated:
+            turned_away = next(iter(self._unauthenticated))
+        if turned_away is not None:
+            self.counters.dropped_unread += 1
+            turned_away.abort()
+        return turned_away is not connection
+
+    def enter(self, session: Session) -> bool:
+        """Take a session in, ending an older one of the same device; False if a younger one is here already."""
+        older = self._sessions.get(session.device.device_id)
+        if older is not None:
+            if older.device.session_epoch > session.device.session_epoch:
+                return False
+            older.connection.close("take_over", Reason.SESSION_TAKEN_OVER, "The device has connected again.")
+        self._sessions[session.device.device_id] = session
+        return True
+
+    def entered(self, connection: Connection, session: Session) -> None:
+        """The CONNACK is written: tell who watches."""
+        self._unauthenticated.pop(connection, None)
+        detail = {
+            "protocol": "5.0" if connection.level == V5 else "3.1.1",
+            "client_id": session.terms.client_id,
+            "address": connection.address,
+            "keep_alive_s": session.terms.keep_alive_s,
+        }
+        self.presence.connected(session.device, time.time(), detail)
+
+    def left(self, connection: Connection, reason: GoneReason) -> None:
+        """A connection's session ended, or it never had one."""
+        self._unauthenticated.pop(connection, None)
+        self._held.pop(connection, None)
+        session = connection.session
+        if session is None:
+            self.counters.closed["unauthenticated"] += 1
+            return
+        self.counters.closed[reason] += 1
+        if self._sessions.get(session.device.device_id) is session:
+            del self._sessions[session.device.device_id]
+        session.end(reason)
+        self.presence.disconnected(session.device, time.time(), reason)
+
+    def gone(self, connection: Connection) -> None:
+        """Its socket is closed."""
+        self._open.discard(connection)
+        if self._stopping and not self._open:
+            self._empty.set()
+
+    def expiry(self, device: Decision) -> float:
+        """When a login's credential ends, by the loop's clock."""
+        if device.expires_at is None:
+            return float("inf")
+        return self.loop.time() + device.expires_at - time.time()
+
+    def refused(self, device: Decision, why: str) -> None:
+        """A message was refused before it reached the uplink."""
+        self.counters.refused += 1
+        if self._on_refused is not None:
+            self._on_refused(device, why)
+
+    def subscribed(self, device: Decision) -> None:
+        """A device is ready for what waits for it."""
+        if self._on_subscribed is not None:
+            self._on_subscribed(device)
+
+    def has_news(self, session: Session) -> None:
+        """Verdicts arrived: answer all sessions once, on the next turn of the loop."""
+        session.has_news = True
+        if not self._news:
+            self.loop.call_soon(self._acknowledge)
+        self._news.append(session)
+
+    def _acknowledge(self) -> None:
+        news, self._news = self._news, []
+        for session in news:
+            session.acknowledge()
+        if self._stopping and not self.undecided:
+            self._drained.set()
+
+    def wait_for_uplink(self, connection: Connection) -> None:
+        """Read nothing from this connection until the uplink has room."""
+        connection.hold(Connection.UPLINK)
+        self._held[connection] = None
+        self._wait()
+
+    def _wait(self) -> None:
+        if not self._is_waiting:
+            self._is_waiting = True
+            self.uplink.when_drained(self._read_on)
+
+    def _read_on(self) -> None:
+        """The uplink has room: read on, in the order of holding, as long as it has."""
+        self._is_waiting = False
+        while self._held and not self.uplink.is_full:
+            connection = next(iter(self._held))
+            del self._held[connection]
+            connection.release(Connection.UPLINK)
+        if self._held:
+            self._wait()

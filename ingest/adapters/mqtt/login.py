@@ -1,0 +1,112 @@
+"""CONNECT and CONNACK: what a client may ask for, and the answer in the words of its protocol version."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Final
+
+from ingest.adapters.base import RefusalReason
+from ingest.adapters.mqtt.limits import MqttLimits
+from ingest.adapters.mqtt.packets import V5, Connack, Connect
+from ingest.adapters.mqtt.properties import NONE, Properties, Property, explained
+from ingest.adapters.mqtt.reasons import ConnectReturn, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why there is no session: 5.0's reason, 3.1.1's return code (None: just close), and words."""
+
+    reason: Reason
+    code: ConnectReturn | None
+    words: str
+
+    def connack(self, level: int) -> Connack | None:
+        """The CONNACK that says no, where the protocol version has one for it."""
+        if level == V5:
+            return Connack(False, self.reason, explained(self.words))
+        return None if self.code is None else Connack(False, self.code)
+
+
+REFUSALS: Final[dict[RefusalReason, Refusal]] = {
+    "bad_credentials": Refusal(
+        Reason.BAD_USERNAME_OR_PASSWORD,
+        ConnectReturn.NOT_AUTHORISED,
+        "The username is {tenant}/d/{device} and the password a token of that device; these do not fit together.",
+    ),
+    "revoked": Refusal(Reason.NOT_AUTHORISED, ConnectReturn.NOT_AUTHORISED, "This credential was revoked."),
+    "suspended": Refusal(Reason.NOT_AUTHORISED, ConnectReturn.NOT_AUTHORISED, "This device or tenant is suspended."),
+    "unavailable": Refusal(
+        Reason.SERVER_UNAVAILABLE, ConnectReturn.SERVER_UNAVAILABLE, "Logins cannot be checked now; try again soon."
+    ),
+}
+WRONG_WILL: Final = Refusal(
+    Reason.NOT_AUTHORISED,
+    ConnectReturn.NOT_AUTHORISED,
+    "The will's topic is not below t/{tenant}/d/{device}/up/ of this device.",
+)
+
+
+def examine(connect: Connect) -> Refusal | None:
+    """What makes a CONNECT impossible to serve, whoever sent it; None if it may go on to the authorizer."""
+    if Property.AUTHENTICATION_METHOD in connect.properties:
+        return Refusal(Reason.BAD_AUTHENTICATION_METHOD, None, "There is no enhanced authentication here.")
+    if not connect.client_id and not connect.clean_start and connect.level != V5:
+        return Refusal(Reason.CLIENT_ID_NOT_VALID, ConnectReturn.IDENTIFIER_REJECTED, "The client id is empty.")
+    if connect.username is None or connect.password is None:
+        return REFUSALS["bad_credentials"]
+    will = connect.will
+    if will is not None and will.qos == 2:
+        return Refusal(Reason.QOS_NOT_SUPPORTED, None, "A will has QoS 0 or 1 here.")
+    if will is not None and will.retain and connect.level == V5:
+        return Refusal(Reason.RETAIN_NOT_SUPPORTED, None, "Nothing is retained here; send the will without it.")
+    return None
+
+
+@dataclass(slots=True)
+class Terms:
+    """What a session runs under: the client's wishes within our limits."""
+
+    client_id: str
+    keep_alive_s: int
+    receive_maximum: int
+    """QoS 1 messages the client takes without acknowledging."""
+    max_packet_bytes: int
+    """The longest packet the client takes."""
+    wants_reasons: bool
+    """5.0, and the client did not ask to be spared reason strings."""
+
+
+def agree(connect: Connect, limits: MqttLimits, device: str) -> Terms:
+    """The terms for a client that is let in. No session state survives a connection: its expiry is always 0."""
+    client_id = connect.client_id or f"{device}-{secrets.token_hex(8)}"
+    keep_alive_s = min(connect.keep_alive_s or limits.max_keep_alive_s, limits.max_keep_alive_s)
+    asked = connect.properties
+    return Terms(
+        client_id,
+        keep_alive_s,
+        min(asked.get(Property.RECEIVE_MAXIMUM, 0xFFFF), limits.outbound_in_flight),
+        asked.get(Property.MAXIMUM_PACKET_SIZE, 0xFFFF_FFFF),
+        connect.level == V5 and asked.get(Property.REQUEST_PROBLEM_INFORMATION, 1) == 1,
+    )
+
+
+def granted(connect: Connect, terms: Terms, limits: MqttLimits) -> Properties:
+    """The CONNACK's properties: everything we limit or do not offer, and nothing in 3.1.1."""
+    if connect.level != V5:
+        return NONE
+    granted: dict[int, object] = {
+        Property.RECEIVE_MAXIMUM: min(limits.in_flight, 0xFFFF),
+        Property.MAXIMUM_QOS: 1,
+        Property.RETAIN_AVAILABLE: 0,
+        Property.MAXIMUM_PACKET_SIZE: limits.max_packet_bytes,
+        Property.SUBSCRIPTION_IDENTIFIERS_AVAILABLE: 0,
+        Property.SHARED_SUBSCRIPTION_AVAILABLE: 0,
+    }
+    if connect.properties.get(Property.SESSION_EXPIRY_INTERVAL):
+        granted[Property.SESSION_EXPIRY_INTERVAL] = 0
+    if terms.keep_alive_s != connect.keep_alive_s:
+        granted[Property.SERVER_KEEP_ALIVE] = terms.keep_alive_s
+    if not connect.client_id:
+        granted[Property.ASSIGNED_CLIENT_IDENTIFIER] = terms.client_id
+    return granted

@@ -1,0 +1,305 @@
+"""A logged-in device on its connection: what it publishes, the receipts it is owed, what it subscribed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+from ingest.adapters.base import Decision, GoneReason, Message, Verdict
+from ingest.adapters.mqtt import topics
+from ingest.adapters.mqtt.encode import encode
+from ingest.adapters.mqtt.login import Terms
+from ingest.adapters.mqtt.outbound import Outbound
+from ingest.adapters.mqtt.packets import (
+    V5,
+    Puback,
+    Publish,
+    Suback,
+    Subscribe,
+    Subscription,
+    Unsuback,
+    Unsubscribe,
+    Will,
+)
+from ingest.adapters.mqtt.properties import NONE, Property, explained
+from ingest.adapters.mqtt.reasons import ProtocolError, Reason
+
+if TYPE_CHECKING:
+    from ingest.adapters.mqtt.connection import Connection
+
+_WRONG_TOPIC: Final = 6
+"""Beside the verdicts: this one never reached the uplink."""
+
+# What 5.0 says in a PUBACK; each means "not stored as telemetry, do not repeat" (DESIGN D1).
+_NO: Final[dict[int, tuple[Reason, str]]] = {
+    Verdict.REJECTED: (Reason.PAYLOAD_FORMAT_INVALID, "Rejected: it lies in the tenant's inbox with the reason."),
+    Verdict.NOT_AUTHORISED: (Reason.NOT_AUTHORISED, "This device has lost its right to publish."),
+    Verdict.QUOTA: (Reason.QUOTA_EXCEEDED, "The tenant's quota is used up; this message was not kept."),
+    _WRONG_TOPIC: (Reason.NOT_AUTHORISED, "A device publishes below its own t/{tenant}/d/{device}/up/ only."),
+}
+
+
+class Receipt:
+    """What a PUBLISH is owed: called once with the verdict, answered in the order of the PUBLISHes."""
+
+    __slots__ = ("next", "packet_id", "session", "size", "verdict")
+
+    def __init__(self, session: Session, packet_id: int | None, size: int) -> None:
+        self.session = session
+        self.packet_id = packet_id
+        self.size = size
+        self.verdict: int | None = None
+        self.next: Receipt | None = None
+
+    def __call__(self, verdict: Verdict) -> None:
+        if self.verdict is None:
+            self.verdict = verdict
+            self.session.decided(self, verdict)
+
+
+class Session:
+    """Lives from CONNACK to the end of its connection; holds no socket and keeps no time."""
+
+    __slots__ = (
+        "_first",
+        "_last",
+        "_outbound",
+        "_subscriptions",
+        "_tail",
+        "_topic",
+        "_undecided_bytes",
+        "connection",
+        "device",
+        "has_news",
+        "home",
+        "terms",
+        "undecided",
+        "will",
+    )
+
+    def __init__(self, connection: Connection, device: Decision, terms: Terms, will: Will | None) -> None:
+        self.connection = connection
+        self.device = device
+        self.terms = terms
+        self.will = will
+        self.home = topics.home(device)
+        self.undecided = 0
+        self.has_news = False
+        self._undecided_bytes = 0
+        self._first: Receipt | None = None  # a chain of receipts not yet answered: an idle session owns no container
+        self._last: Receipt | None = None
+        self._outbound: Outbound | None = None
+        self._subscriptions: dict[str, int] | None = None
+        self._topic = ""
+        self._tail = ""
+
+    # ── up ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def publish(self, packet: Publish) -> None:
+        """Hand a message to the uplink; stop reading the connection when it has too much undecided."""
+        connection = self.connection
+        endpoint = connection.endpoint
+        counters, limits = endpoint.counters, endpoint.limits
+        payload, qos, packet_id = packet.payload, packet.qos, packet.packet_id
+        size = len(payload)
+        counters.messages_in += 1
+        counters.bytes_in += size
+        if qos == 2 or packet.properties:
+            self._check(packet)
+        if packet.topic is not self._topic and not self._turn_to(packet.topic):
+            self._refuse_topic(packet)
+            return
+        receipt = Receipt(self, packet_id, size)
+        if packet_id is not None:
+            self._append(receipt)
+        self.undecided += 1
+        self._undecided_bytes += size
+        endpoint.undecided += 1
+        message = Message(self.device, self._tail, payload, qos, time.time(), packet.dup, packet_id)
+        endpoint.uplink.submit(message, receipt)
+        if self.undecided >= limits.in_flight or self._undecided_bytes >= limits.in_flight_bytes:
+            connection.hold(connection.WINDOW)
+        if endpoint.uplink.is_full:
+            endpoint.wait_for_uplink(connection)
+
+    def decided(self, receipt: Receipt, verdict: int) -> None:
+        """A verdict arrived: answered with all others of this turn of the loop."""
+        endpoint = self.connection.endpoint
+        self.undecided -= 1
+        self._undecided_bytes -= receipt.size
+        endpoint.undecided -= 1
+        if verdict == Verdict.NOT_AUTHORISED or verdict == Verdict.QUOTA:
+            endpoint.counters.refused += 1
+        if not self.has_news:
+            endpoint.has_news(self)
+
+    def acknowledge(self) -> None:
+        """Write the receipts that are due, in order and at once, and read on if there is room again."""
+        self.has_news = False
+        connection = self.connection
+        if connection.is_closed:
+            return
+        out = bytearray()
+        yes_up_to = Verdict.DUPLICATE if connection.level == V5 else Verdict.REJECTED
+        while (receipt := self._first) is not None and (verdict := receipt.verdict) is not None:
+            packet_id = receipt.packet_id or 0
+            if verdict <= yes_up_to:
+                out += b"\x40\x02" + packet_id.to_bytes(2, "big")
+            elif verdict in _NO and connection.level == V5:
+                out += self._no(packet_id, verdict)
+            else:
+                connection.write(bytes(out))
+                self._give_up(verdict)
+                return
+            connection.endpoint.counters.acknowledged += 1
+            self._first = receipt.next
+        if out:
+            connection.write(bytes(out))
+        limits = connection.endpoint.limits
+        if self.undecided <= limits.in_flight // 2 and self._undecided_bytes <= limits.in_flight_bytes // 2:
+            connection.release(connection.WINDOW)
+
+    def may_leave_will(self) -> bool:
+        """The will, if there is one, goes where the device may publish."""
+        return self.will is None or topics.up_tail(self.home, self.will.topic) is not None
+
+    def _append(self, receipt: Receipt) -> None:
+        if self._first is None or self._last is None:
+            self._first = receipt
+        else:
+            self._last.next = receipt
+        self._last = receipt
+
+    def _check(self, packet: Publish) -> None:
+        if packet.qos == 2:
+            self.connection.endpoint.counters.refused += 1
+            raise ProtocolError(Reason.QOS_NOT_SUPPORTED, "QoS 0 and 1 are spoken here.")
+        if Property.TOPIC_ALIAS in packet.properties:
+            raise ProtocolError(Reason.TOPIC_ALIAS_INVALID, "Topic aliases are not spoken here.")
+        if Property.SUBSCRIPTION_IDENTIFIER in packet.properties:
+            raise ProtocolError(Reason.PROTOCOL_ERROR, "A client's PUBLISH holds no subscription identifier.")
+
+    def _turn_to(self, topic: str) -> bool:
+        """Look at a topic that differs from the last one; False if the device may not publish there."""
+        tail = topics.up_tail(self.home, topic)
+        if tail is None:
+            return False
+        self._topic, self._tail = topic, tail
+        return True
+
+    def _refuse_topic(self, packet: Publish) -> None:
+        connection = self.connection
+        connection.endpoint.refused(self.device, "topic")
+        if packet.packet_id is None:
+            connection.spend(1)
+        elif connection.level == V5:
+            connection.spend(1)
+            receipt = Receipt(self, packet.packet_id, 0)
+            receipt.verdict = _WRONG_TOPIC
+            self._append(receipt)
+            connection.endpoint.has_news(self)
+        else:
+            raise ProtocolError(Reason.NOT_AUTHORISED, _NO[_WRONG_TOPIC][1])
+
+    def _no(self, packet_id: int, verdict: int) -> bytes:
+        reason, words = _NO[verdict]
+        return encode(Puback(packet_id, reason, explained(words) if self.terms.wants_reasons else NONE), V5)
+
+    def _give_up(self, verdict: int) -> None:
+        """What cannot be said in a PUBACK ends the connection; without a PUBACK the client repeats."""
+        connection = self.connection
+        if verdict == Verdict.QUOTA:
+            connection.pause_and_close("quota")
+        elif verdict == Verdict.NOT_AUTHORISED:
+            connection.close("revoked")
+        else:
+            words = "The store is away. What has no PUBACK is not stored: connect again and repeat it."
+            connection.close("unavailable", Reason.IMPLEMENTATION_ERROR, words)
+
+    # ── down ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def subscribe(self, packet: Subscribe) -> None:
+        """Grant what lies below the device's own `down/`, at most QoS 1."""
+        connection = self.connection
+        if Property.SUBSCRIPTION_IDENTIFIER in packet.properties:
+            raise ProtocolError(Reason.SUBSCRIPTION_IDS_NOT_SUPPORTED, "Subscription identifiers are not spoken here.")
+        connection.spend(len(packet.subscriptions))
+        codes = tuple(self._grant(wanted) for wanted in packet.subscriptions)
+        is_5 = connection.level == V5
+        words = f"A device subscribes below {self.home}down/ only."
+        explain = self.terms.wants_reasons and any(code >= 0x80 for code in codes)
+        answer = tuple(code if is_5 or code < 0x80 else 0x80 for code in codes)
+        connection.write(
+            encode(Suback(packet.packet_id, answer, explained(words) if explain else NONE), connection.level)
+        )
+        if any(code < 0x80 for code in codes):
+            connection.endpoint.subscribed(self.device)
+
+    def _grant(self, wanted: Subscription) -> int:
+        if wanted.filter.startswith("$share/"):
+            return Reason.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED
+        if not topics.is_filter(wanted.filter):
+            return Reason.TOPIC_FILTER_INVALID
+        tail = topics.down_tail(self.home, wanted.filter)
+        if tail is None:
+            return Reason.NOT_AUTHORISED
+        held = self._subscriptions if self._subscriptions is not None else {}
+        if tail not in held and len(held) >= self.connection.endpoint.limits.max_subscriptions:
+            return Reason.QUOTA_EXCEEDED
+        held[tail] = min(wanted.qos, 1)
+        self._subscriptions = held
+        return held[tail]
+
+    def unsubscribe(self, packet: Unsubscribe) -> None:
+        """Forget filters."""
+        connection = self.connection
+        connection.spend(len(packet.filters))
+        codes = tuple(map(self._forget, packet.filters))
+        connection.write(encode(Unsuback(packet.packet_id, codes if connection.level == V5 else ()), connection.level))
+
+    def _forget(self, topic_filter: str) -> int:
+        tail = topics.down_tail(self.home, topic_filter)
+        held = self._subscriptions
+        if held is None or tail is None or held.pop(tail, None) is None:
+            return Reason.NO_SUBSCRIPTION_EXISTED
+        return Reason.SUCCESS
+
+    def granted_qos(self, tail: str) -> int | None:
+        """The best QoS at which the device subscribed to this topic ("down/cmd/7"), None if it did not."""
+        held = self._subscriptions or {}
+        return max((qos for wanted, qos in held.items() if topics.matches(wanted, tail)), default=None)
+
+    def send(self, tail: str, payload: bytes, qos: int, answer: asyncio.Future[bool]) -> bool:
+        """Send a message down if the device subscribed to it; see `Outbound.send`."""
+        granted = self.granted_qos(tail)
+        connection = self.connection
+        if granted is None or connection.is_closed or connection.is_choked:
+            answer.set_result(False)
+            return False
+        if self._outbound is None:
+            places, waiting = self.terms.receive_maximum, connection.endpoint.limits.outbound_queue
+            size = self.terms.max_packet_bytes
+            self._outbound = Outbound(connection.write, connection.level, places, waiting, size)
+        return self._outbound.send(self.home + tail, payload, min(qos, granted), answer)
+
+    def delivered(self, packet: Puback) -> None:
+        """The device's PUBACK for one of ours; one for nothing is only counted against the client's patience."""
+        if self._outbound is None or not self._outbound.acknowledge(packet.packet_id, packet.code):
+            self.connection.spend(1)
+
+    def end(self, reason: GoneReason) -> None:
+        """The connection is over: undelivered messages are told so, the will is published if this is its case."""
+        self._first = self._last = None
+        if self._outbound is not None:
+            self._outbound.end()
+        will, self.will = self.will, None
+        tail = topics.up_tail(self.home, will.topic) if will is not None else None
+        if will is None or tail is None or reason in ("client", "revoked", "expired", "shutdown"):
+            return
+        message = Message(self.device, tail, will.payload, will.qos, time.time())
+        self.connection.endpoint.uplink.submit(message, _nobody)
+
+
+def _nobody(verdict: Verdict) -> None:
+    """A will has nobody left to answer."""
