@@ -1,1 +1,13 @@
-"""React components that talk to /graphql from the browser itself: live values, the chart, the rule editor."""
+"""React components that talk to /graphql from the browser itself: live values, the chart, the rule editor.
+
+All files are handed to Reflex from this one module: it links them side by side, so `./live.js` is found by each.
+"""
+
+import reflex as rx
+
+LIVE = rx.asset("live.js", shared=True)
+CELLS = rx.asset("cells.jsx", shared=True)
+PULSE = rx.asset("pulse.jsx", shared=True)
+ALERTS = rx.asset("alerts.jsx", shared=True)
+
+LINE_PACKAGES = ["graphql-ws@6.4.2", "graphql@16.11.0"]

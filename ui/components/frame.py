@@ -1,0 +1,138 @@
+"""The frame around every page: navigation, who is signed in, light or dark, signing out."""
+
+import reflex as rx
+from reflex_components_core.el.elements.base import BaseHTML
+from reflex_components_core.react_router import ReactRouterLink
+
+from ui.console import Console
+from ui.islands.cells import live_line
+
+PLACES = (
+    ("Overview", "/", "gauge"),
+    ("Devices", "/devices", "cpu"),
+    ("Rules", "/rules", "workflow"),
+    ("Alerts", "/alerts", "bell"),
+    ("Profiles", "/profiles", "ruler"),
+)
+
+link = ReactRouterLink.create
+
+
+class NativeForm(BaseHTML):
+    """A form the browser itself sends (rx.el.form prevents that): signing in and out work without our JavaScript."""
+
+    tag = "form"
+    action: rx.Var[str]
+    method: rx.Var[str]
+
+
+def mark() -> rx.Component:
+    """The sign of the house: a gate over the tide."""
+    wave = "M10 {y}c2-2 4-2 6 0s4 2 6 0"
+    return rx.el.svg(
+        rx.el.path(d="M6 5v22M26 5v22M6 9h20"),
+        rx.el.path(d=wave.format(y=17)),
+        rx.el.path(d=wave.format(y=23)),
+        view_box="0 0 32 32",
+        fill="none",
+        stroke="currentColor",
+        stroke_width="2.6",
+        stroke_linecap="round",
+        custom_attrs={"aria-hidden": "true"},
+    )
+
+
+def theme_button() -> rx.Component:
+    """Light or dark; until pressed, the console follows the system."""
+    return rx.el.button(
+        rx.color_mode_cond(rx.icon("moon", size=17), rx.icon("sun", size=17)),
+        type="button",
+        class_name="btn btn-ghost btn-icon",
+        on_click=rx.toggle_color_mode,
+        title="Light or dark",
+        custom_attrs={"aria-label": "Switch between light and dark"},
+    )
+
+
+def sign_out(label: bool) -> rx.Component:
+    """Ends the session on the server, then shows the sign-in page."""
+    return NativeForm.create(
+        rx.el.button(
+            rx.icon("log-out", size=16),
+            "Sign out" if label else rx.el.span("Sign out", class_name="sr-only"),
+            type="submit",
+            class_name="btn btn-ghost" + ("" if label else " btn-icon"),
+        ),
+        action="/auth/logout",
+        method="post",
+    )
+
+
+def _count() -> rx.Component:
+    shown = rx.cond(Console.open_alerts > 99, "99+", Console.open_alerts.to_string())
+    return rx.cond(
+        Console.open_alerts > 0,
+        rx.el.span(shown, rx.el.span(" open alerts", class_name="sr-only"), class_name="count"),
+    )
+
+
+def _place(name: str, path: str, icon: str, here: str, size: int) -> rx.Component:
+    return link(
+        rx.icon(icon, size=size),
+        rx.el.span(name),
+        _count() if name == "Alerts" else rx.fragment(),
+        to=path,
+        custom_attrs={"aria-current": "page"} if name == here else {},
+    )
+
+
+def page(here: str, *children: rx.Component, narrow: bool = False) -> rx.Component:
+    """A page in its frame. `here` is the place of the navigation it belongs to."""
+    return rx.el.div(
+        rx.el.a("Skip to content", href="#content", class_name="skip"),
+        rx.el.aside(
+            link(mark(), rx.el.span("Tidegate"), to="/", class_name="brand"),
+            rx.el.nav(*(_place(*place, here, 18) for place in PLACES), class_name="nav", aria_label="Main"),
+            rx.el.div(
+                rx.el.div(
+                    rx.el.b(Console.tenant_name),
+                    rx.el.span(Console.user_email),
+                    class_name="who",
+                ),
+                rx.el.div(sign_out(label=True), theme_button(), class_name="row"),
+                class_name="side-foot",
+            ),
+            class_name="side",
+        ),
+        rx.el.header(
+            link(
+                mark(),
+                rx.el.span(rx.cond(Console.tenant_name, Console.tenant_name, "Tidegate")),
+                to="/",
+                class_name="brand",
+            ),
+            theme_button(),
+            sign_out(label=False),
+            class_name="topbar",
+        ),
+        rx.el.main(
+            rx.el.div(*children, class_name="page page-narrow" if narrow else "page"),
+            id="content",
+            class_name="main",
+            tab_index=-1,
+        ),
+        rx.el.nav(*(_place(*place, here, 21) for place in PLACES), class_name="tabs", aria_label="Main, small screen"),
+        live_line(),
+        class_name="frame",
+    )
+
+
+def heading(
+    title: rx.Component | rx.Var[str] | str, words: rx.Component | rx.Var[str] | str = "", *actions: rx.Component
+) -> rx.Component:
+    """A page's title, one sentence about it, and what can be done."""
+    return rx.el.div(
+        rx.el.div(rx.el.h1(title), rx.el.p(words)),
+        rx.el.div(*actions, class_name="actions"),
+        class_name="head",
+    )

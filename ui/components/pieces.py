@@ -1,0 +1,101 @@
+"""Pieces several pages share: cards, notes, empty states, skeletons, fields."""
+
+from typing import Any
+
+import reflex as rx
+
+
+def card(title: str, *children: rx.Component, aside: rx.Component | None = None, words: str = "") -> rx.Component:
+    """A titled box."""
+    return rx.el.section(
+        rx.el.div(
+            rx.el.div(rx.el.h2(title), rx.el.p(words) if words else rx.fragment()),
+            aside if aside is not None else rx.fragment(),
+            class_name="card-head",
+        ),
+        *children,
+        class_name="card",
+        aria_label=title,
+    )
+
+
+def body(*children: rx.Component) -> rx.Component:
+    """A card's inside, with its margins."""
+    return rx.el.div(*children, class_name="card-body stack")
+
+
+def problem(words: rx.Var[str], again: Any = None) -> rx.Component:
+    """What went wrong, in plain words, with a way to try again; nothing while all is well."""
+    return rx.cond(
+        words != "",
+        rx.el.div(
+            rx.icon("circle-alert", size=17),
+            rx.el.span(words),
+            rx.el.button("Try again", type="button", class_name="btn btn-small", on_click=again)
+            if again
+            else rx.fragment(),
+            class_name="note note-bad",
+            role="alert",
+        ),
+    )
+
+
+def done(words: rx.Var[str]) -> rx.Component:
+    """What just worked."""
+    return rx.cond(
+        words != "",
+        rx.el.div(rx.icon("check", size=17), rx.el.span(words), class_name="note note-ok", role="status"),
+    )
+
+
+def empty(
+    icon: str, title: str, words: str | rx.Component, *actions: rx.Component, small: bool = False
+) -> rx.Component:
+    """Nothing here yet, and what to do about it."""
+    return rx.el.div(
+        rx.icon(icon, size=24 if small else 32, stroke_width=1.6),
+        rx.el.h2(title),
+        rx.el.p(words),
+        *actions,
+        class_name="empty empty-small" if small else "empty",
+    )
+
+
+def skeleton(height: int = 14, width: str = "100%") -> rx.Component:
+    """A grey bar where something is on its way."""
+    return rx.el.span(class_name="skeleton", style={"height": f"{height}px", "width": width}, aria_hidden="true")
+
+
+def skeleton_rows(count: int = 5) -> rx.Component:
+    """A list on its way."""
+    widths = ("62%", "78%", "54%", "70%", "66%", "48%", "74%", "58%")
+    return rx.el.div(
+        rx.el.span("Loading", class_name="sr-only", role="status"),
+        *(skeleton(18, widths[i % len(widths)]) for i in range(count)),
+        class_name="card-body stack",
+    )
+
+
+def field(label: str, control: rx.Component, hint: str | rx.Component = "", for_: str = "") -> rx.Component:
+    """A labelled control."""
+    return rx.el.div(
+        rx.el.label(label, html_for=for_),
+        control,
+        rx.el.span(hint, class_name="hint") if hint else rx.fragment(),
+        class_name="field",
+    )
+
+
+def severity_badge(severity: rx.Var[str]) -> rx.Component:
+    """How bad, as a word in its colour."""
+    return rx.el.span(
+        severity,
+        class_name=rx.match(
+            severity,
+            ("critical", "badge badge-bad"),
+            ("major", "badge badge-bad"),
+            ("minor", "badge badge-warn"),
+            ("warning", "badge badge-warn"),
+            "badge badge-accent",
+        ),
+    )

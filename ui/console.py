@@ -1,0 +1,55 @@
+"""What every page knows: who is signed in, and how to ask the contract on their behalf."""
+
+import hashlib
+from typing import Any
+
+import reflex as rx
+
+from ui import client
+from ui.client import Refused, SignedOut
+
+
+class Console(rx.State):
+    """The signed-in user and tenant; page states are its children and ask through it."""
+
+    user_name: str = ""
+    user_email: str = ""
+    tenant_name: str = ""
+    tenant_key: str = ""
+    open_alerts: int = 0
+
+    _session: str = ""  # a hash of the cookie this state was filled for
+
+    def secret(self) -> str:
+        """The visitor's session secret, from the cookie the browser sent with its socket; never kept in the state."""
+        return client.session_secret(self.router.headers.cookie)
+
+    async def ask(self, operation: str, **variables: Any) -> dict[str, Any]:
+        """Run one operation of the contract as this user; raises Refused with words to show."""
+        return await client.ask(self.secret(), operation, variables)
+
+    async def enter(self) -> Any:
+        """Make sure somebody is signed in. Returns None, or the way to the sign-in page."""
+        session = hashlib.sha256(self.secret().encode()).hexdigest()
+        if session != self._session:
+            self.reset()  # another person's cookie in the same tab: nothing of the first one may stay
+        try:
+            data = await self.ask("me")
+        except SignedOut:
+            self.reset()
+            return rx.redirect(f"/sign-in?next={self.router.url.path}")
+        except Refused:
+            return None  # the page's own question will say what is wrong
+        self._session = session
+        me = data["me"]
+        self.user_name = me["user"]["name"] if me.get("user") else me.get("name", "")
+        self.user_email = me["user"]["email"] if me.get("user") else ""
+        self.tenant_name = me["tenant"]["name"]
+        self.tenant_key = me["tenant"]["key"]
+        self.open_alerts = len(data["alerts"]["items"])
+        return None
+
+    def segment(self, index: int = -1) -> str:
+        """One part of the address, e.g. the id in /devices/{id}."""
+        parts = [part for part in self.router.url.path.split("/") if part]
+        return parts[index] if parts else ""

@@ -1,0 +1,166 @@
+// Small live pieces: a value, a device's presence, a time that ages, a button that copies.
+import { useEffect, useReducer, useRef, useState } from "react";
+import { onLine, plainValue, watchStatus, watchTelemetry } from "./live.js";
+
+// One clock for every relative time on the page.
+const clock = new Set();
+let ticking;
+function useTick() {
+  const [, tick] = useReducer((n) => n + 1, 0);
+  useEffect(() => {
+    clock.add(tick);
+    ticking ??= setInterval(() => clock.forEach((each) => each()), 5000);
+    return () => clock.delete(tick);
+  }, []);
+}
+
+const STEPS = [
+  [60, 1, "second"],
+  [3600, 60, "minute"],
+  [86400, 3600, "hour"],
+  [86400 * 30, 86400, "day"],
+  [86400 * 365, 86400 * 30, "month"],
+  [Infinity, 86400 * 365, "year"],
+];
+function ago(date) {
+  const seconds = (date.getTime() - Date.now()) / 1000;
+  if (Math.abs(seconds) < 8) return "just now";
+  const [, size, unit] = STEPS.find(([limit]) => Math.abs(seconds) < limit);
+  return new Intl.RelativeTimeFormat(undefined, { numeric: "always", style: "short" }).format(Math.round(seconds / size), unit);
+}
+const exact = (date) => date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+
+/** "3 min ago", with the exact time in the viewer's zone on hover and for screen readers. */
+export function When({ at, prefix = "", none = "never", both = false }) {
+  useTick();
+  const [ready, setReady] = useState(false);
+  useEffect(() => setReady(true), []); // the server does not know the viewer's zone
+  if (!at) return <span className="muted">{none}</span>;
+  if (!ready) return <span />;
+  const date = new Date(at);
+  return (
+    <time dateTime={date.toISOString()} title={exact(date)} className="nowrap">
+      {prefix}
+      {ago(date)}
+      {both ? <span className="muted"> · {exact(date)}</span> : null}
+    </time>
+  );
+}
+
+function useLatest(deviceId, metric, value, time) {
+  const [live, setLive] = useState(null);
+  const shown = useRef(0);
+  shown.current = Math.max(live ? live.at : 0, time ? Date.parse(time) : 0);
+  useEffect(() => {
+    setLive(null);
+    if (!deviceId) return undefined;
+    return watchTelemetry(deviceId, (event) => {
+      const at = Date.parse(event.time);
+      if (metric === undefined) {
+        if (at >= shown.current) setLive({ at });
+      } else if (event.values && metric in event.values && at >= shown.current) {
+        setLive({ at, value: event.values[metric] });
+      }
+    });
+  }, [deviceId, metric]);
+  const isNewer = live && live.at >= (time ? Date.parse(time) : 0);
+  return isNewer ? { value: live.value, at: live.at, isLive: true } : { value, at: time ? Date.parse(time) : null, isLive: false };
+}
+
+/** A metric's newest value: first as the page loaded it, then as messages arrive. */
+export function LiveValue({ deviceId, metric, unit, value, time }) {
+  const latest = useLatest(deviceId, metric, value, time);
+  const [fresh, setFresh] = useState(false);
+  useEffect(() => {
+    if (!latest.isLive) return undefined;
+    setFresh(true);
+    const timer = setTimeout(() => setFresh(false), 250);
+    return () => clearTimeout(timer);
+  }, [latest.at]);
+  const none = latest.value === null || latest.value === undefined;
+  const text = plainValue(latest.value);
+  const long = text.length > 14 ? " is-long" : "";
+  return (
+    <span className={`live-value${fresh ? " is-fresh" : ""}${none ? " is-none" : ""}${long}`} data-metric={metric}>
+      {text}
+      {!none && unit && typeof latest.value === "number" ? <span className="unit">{unit}</span> : null}
+    </span>
+  );
+}
+
+/** When a metric (or, without one, the device) was last heard of; moves with live messages. */
+export function LiveWhen({ deviceId, metric, time, none }) {
+  const latest = useLatest(deviceId, metric, undefined, time);
+  return <When at={latest.at ? new Date(latest.at).toISOString() : null} none={none} />;
+}
+
+/** Online or offline, as the device comes and goes. */
+export function LivePresence({ deviceId, online, since, detailed = false, reason = "" }) {
+  const [live, setLive] = useState(null);
+  useEffect(() => {
+    setLive(null);
+    return deviceId ? watchStatus(deviceId, setLive) : undefined;
+  }, [deviceId]);
+  const isOnline = live ? live.isOnline : online;
+  const at = live ? live.at : since;
+  return (
+    <span className="presence">
+      <span className={`dot${isOnline ? " dot-ok" : ""}`} aria-hidden="true" />
+      {isOnline ? "Online" : "Offline"}
+      {detailed && at ? (
+        <span className="muted">
+          since <When at={at} />
+        </span>
+      ) : null}
+    </span>
+  );
+}
+
+/** Copies a text; says so. */
+export function Copy({ text, label = "Copy" }) {
+  const [said, setSaid] = useState("");
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      setSaid("Copied");
+    } catch {
+      setSaid("Select the text and press Ctrl+C");
+    }
+    setTimeout(() => setSaid(""), 2500);
+  };
+  return (
+    <button type="button" className="btn btn-small" onClick={copy}>
+      <span aria-live="polite">{said || label}</span>
+    </button>
+  );
+}
+
+/** A command line in which %HOST% stands for the machine this page came from. */
+export function Command({ text }) {
+  const [host, setHost] = useState("127.0.0.1");
+  useEffect(() => setHost(window.location.hostname === "localhost" ? "127.0.0.1" : window.location.hostname), []);
+  const line = (text || "").replaceAll("%HOST%", host);
+  return (
+    <div>
+      <div className="code" tabIndex={0} role="textbox" aria-readonly="true" aria-label="Command to paste">
+        {line}
+      </div>
+      <div className="code-foot">
+        <span className="small muted">Paste it into a terminal that has the mosquitto clients installed.</span>
+        <Copy text={line} label="Copy command" />
+      </div>
+    </div>
+  );
+}
+
+/** Says when live updates are interrupted; nothing while all is well. */
+export function LiveLine() {
+  const [connected, setConnected] = useState(true);
+  useEffect(() => onLine(setConnected), []);
+  return connected ? null : (
+    <div className="lost" role="status">
+      <span className="dot" aria-hidden="true" />
+      Live updates are interrupted. Reconnecting…
+    </div>
+  );
+}

@@ -1,0 +1,85 @@
+"""Small live pieces: a value, a device's presence, a time that ages, a command to copy."""
+
+from typing import Any
+
+import reflex as rx
+
+from ui.islands import CELLS, LINE_PACKAGES
+
+
+class _Cell(rx.Component):
+    """A piece of cells.jsx; rendered on the server as well, so that nothing jumps when it comes alive."""
+
+    library = CELLS.importable_path
+    lib_dependencies: list[str] = LINE_PACKAGES
+
+
+class When(_Cell):
+    """A moment as "3 min ago", exact on hover."""
+
+    tag = "When"
+    at: rx.Var[str | None]
+    prefix: rx.Var[str]
+    none: rx.Var[str]
+    both: rx.Var[bool]
+
+
+class LiveValue(_Cell):
+    """A metric's newest value."""
+
+    tag = "LiveValue"
+    device_id: rx.Var[str]
+    metric: rx.Var[str]
+    unit: rx.Var[str]
+    value: rx.Var[Any]
+    time: rx.Var[str | None]
+
+
+class LiveWhen(_Cell):
+    """When a metric, or the device, was last heard of."""
+
+    tag = "LiveWhen"
+    device_id: rx.Var[str]
+    metric: rx.Var[str]
+    time: rx.Var[str | None]
+    none: rx.Var[str]
+
+
+class LivePresence(_Cell):
+    """Online or offline, as it changes."""
+
+    tag = "LivePresence"
+    device_id: rx.Var[str]
+    online: rx.Var[bool]
+    since: rx.Var[str | None]
+    detailed: rx.Var[bool]
+
+
+class Copy(_Cell):
+    """A button that copies a text."""
+
+    tag = "Copy"
+    text: rx.Var[str]
+    label: rx.Var[str]
+
+
+class Command(_Cell):
+    """A command line to paste; %HOST% becomes this page's host."""
+
+    tag = "Command"
+    text: rx.Var[str]
+
+
+class LiveLine(_Cell):
+    """Says when live updates are interrupted."""
+
+    tag = "LiveLine"
+
+
+when = When.create
+live_value = LiveValue.create
+live_when = LiveWhen.create
+live_presence = LivePresence.create
+copy = Copy.create
+command = Command.create
+live_line = LiveLine.create

@@ -1,0 +1,161 @@
+// The browser's own line to /graphql: one WebSocket a tab, shared by every live piece on the page.
+//
+// A piece says which device it shows; interest is gathered for a moment and one subscription carries it.
+// Each event has a cursor: after a lost connection the subscription resumes behind the last one seen, and when
+// the journal no longer reaches that far back the page is told to load afresh.
+import { createClient } from "graphql-ws";
+
+const GATHER_MS = 60;
+let client;
+let connected = true;
+const lineListeners = new Set();
+
+function line() {
+  client ??= createClient({
+    url: () => `${window.location.origin.replace(/^http/, "ws")}/graphql`,
+    lazy: true,
+    lazyCloseTimeout: 3000,
+    retryAttempts: Infinity,
+    shouldRetry: () => true,
+    retryWait: async (tries) => {
+      setConnected(false);
+      await new Promise((done) => setTimeout(done, Math.min(500 * 2 ** Math.min(tries, 5), 15000) * (0.6 + Math.random() * 0.4)));
+    },
+    on: { connected: () => setConnected(true) },
+  });
+  return client;
+}
+
+function setConnected(now) {
+  if (now === connected) return;
+  connected = now;
+  lineListeners.forEach((tell) => tell(now));
+}
+
+/** Calls tell(true|false) now and whenever the live line comes or goes. Returns the way to stop. */
+export function onLine(tell) {
+  lineListeners.add(tell);
+  tell(connected);
+  return () => lineListeners.delete(tell);
+}
+
+/** One subscription that resumes by its cursor. `event` gets the root field's value, `lost` is told of a gap. */
+export function follow(query, field, variables, event, lost = () => {}) {
+  let stopped = false;
+  let stop = () => {};
+  const open = () => {
+    // graphql-ws sends this very object again on each reconnect, so moving `after` in it is what resumes the stream.
+    const payload = { query, variables: { ...variables } };
+    stop = line().subscribe(payload, {
+      next: (message) => {
+        const value = message.data?.[field];
+        if (!value) return;
+        payload.variables.after = value.cursor;
+        if (value.skipped > 0) lost();
+        event(value);
+      },
+      error: (errors) => {
+        if (stopped) return;
+        const code = Array.isArray(errors) ? errors[0]?.extensions?.code : undefined;
+        lost();
+        if (code === undefined || code === "CURSOR_TOO_OLD") setTimeout(() => !stopped && open(), 1500);
+      },
+      complete: () => {
+        if (!stopped) setTimeout(() => !stopped && open(), 1500);
+      },
+    });
+  };
+  open();
+  return () => {
+    stopped = true;
+    stop();
+  };
+}
+
+/** One question over HTTP, as the signed-in user. Throws an Error whose message may be shown to people. */
+export async function ask(query, variables, signal) {
+  let answer;
+  try {
+    const response = await fetch("/graphql", {
+      method: "POST",
+      credentials: "same-origin",
+      headers: { "content-type": "application/json", accept: "application/graphql-response+json, application/json" },
+      body: JSON.stringify({ query, variables }),
+      signal,
+    });
+    if (response.status === 401) {
+      window.location.assign(`/sign-in?next=${encodeURIComponent(window.location.pathname)}`);
+    }
+    answer = await response.json();
+  } catch (problem) {
+    if (problem.name === "AbortError") throw problem;
+    throw new Error("The platform does not answer right now. Please try again in a moment.");
+  }
+  if (answer.errors?.length) {
+    const first = answer.errors[0];
+    throw Object.assign(new Error(first.message), { code: first.extensions?.code, details: first.extensions?.details });
+  }
+  return answer.data;
+}
+
+// ── devices: gathered interest, one subscription for all pieces on the page ────────────────────────────────
+function gatherer(start) {
+  const wanted = new Map(); // device id -> Set of listeners
+  let stop = () => {};
+  let timer;
+  let running = "";
+  const renew = () => {
+    const ids = [...wanted.keys()].sort();
+    const key = ids.join();
+    if (key === running) return;
+    running = key;
+    stop();
+    stop = ids.length ? start(ids, (id, event) => wanted.get(id)?.forEach((tell) => tell(event))) : () => {};
+  };
+  return (id, tell) => {
+    if (!wanted.has(id)) wanted.set(id, new Set());
+    wanted.get(id).add(tell);
+    clearTimeout(timer);
+    timer = setTimeout(renew, GATHER_MS);
+    return () => {
+      wanted.get(id)?.delete(tell);
+      if (!wanted.get(id)?.size) wanted.delete(id);
+      clearTimeout(timer);
+      timer = setTimeout(renew, GATHER_MS);
+    };
+  };
+}
+
+const TELEMETRY = `subscription LiveTelemetry($deviceIds: [ID!]!, $after: String) {
+  telemetry(deviceIds: $deviceIds, after: $after) { cursor deviceId time values skipped }
+}`;
+const STATUS = `subscription LiveStatus($deviceIds: [ID!], $after: String) {
+  deviceStatus(deviceIds: $deviceIds, after: $after) { cursor deviceId isOnline at reason }
+}`;
+
+/** Each message of one device, as it is stored: {time, values}. */
+export const watchTelemetry = gatherer((deviceIds, tell) =>
+  follow(TELEMETRY, "telemetry", { deviceIds }, (event) => tell(event.deviceId, event)),
+);
+
+/** Each coming and going of one device: {isOnline, at, reason}. */
+export const watchStatus = gatherer((deviceIds, tell) =>
+  follow(STATUS, "deviceStatus", { deviceIds }, (event) => tell(event.deviceId, event)),
+);
+
+/** A number as people write it: no more digits than mean something. */
+export function plainNumber(value) {
+  if (!Number.isFinite(value)) return "–";
+  const size = Math.abs(value);
+  const digits = size >= 1000 ? 0 : size >= 100 ? 1 : size >= 1 ? 2 : 3;
+  return value.toLocaleString(undefined, { maximumFractionDigits: digits });
+}
+
+/** Any telemetry value in words: number, yes/no, text, or a compact object. */
+export function plainValue(value) {
+  if (value === null || value === undefined) return "no value yet";
+  if (typeof value === "number") return plainNumber(value);
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  if (typeof value === "string") return value;
+  return JSON.stringify(value);
+}

@@ -1,0 +1,116 @@
+// How much arrives: messages a minute now, and the last 24 hours as bars.
+import { useEffect, useState } from "react";
+import { ask, plainNumber } from "./live.js";
+
+const HOUR = 3600_000;
+const EVERY_MS = 5000;
+const WINDOW_MS = 60_000;
+
+function useCounts(query) {
+  const [view, setView] = useState({ hours: [], rate: null, problem: "" });
+  useEffect(() => {
+    const seen = []; // [when, received in all hours asked for], a minute deep
+    let timer;
+    const controller = new AbortController();
+    // A fixed start, so that two answers are sums over the same hours.
+    const from = new Date(Math.floor(Date.now() / HOUR) * HOUR - 23 * HOUR);
+    const load = async () => {
+      try {
+        const { ingestCounts } = await ask(query, { from: from.toISOString() }, controller.signal);
+        const now = Date.now();
+        seen.push([now, ingestCounts.reduce((sum, each) => sum + each.received, 0)]);
+        while (seen.length > 2 && now - seen[1][0] >= WINDOW_MS) seen.shift();
+        const [then, before] = seen[0];
+        const rate = now - then > 2000 ? ((seen.at(-1)[1] - before) * 60_000) / (now - then) : null;
+        setView({ hours: bars(ingestCounts, from), rate, problem: "" });
+      } catch (problem) {
+        if (problem.name !== "AbortError") setView((old) => ({ ...old, problem: problem.message }));
+      }
+      timer = setTimeout(load, document.hidden ? EVERY_MS * 6 : EVERY_MS);
+    };
+    load();
+    return () => {
+      controller.abort();
+      clearTimeout(timer);
+    };
+  }, [query]);
+  return view;
+}
+
+function bars(counts, from) {
+  const byHour = new Map(counts.map((each) => [Math.floor(Date.parse(each.hour) / HOUR), each]));
+  const first = Math.floor(from.getTime() / HOUR);
+  return Array.from({ length: Math.floor(Date.now() / HOUR) - first + 1 }, (_, i) => {
+    const each = byHour.get(first + i);
+    return {
+      at: (first + i) * HOUR,
+      received: each?.received ?? 0,
+      stored: each?.stored ?? 0,
+      bad: (each?.rejected ?? 0) + (each?.refused ?? 0),
+    };
+  });
+}
+
+/** The two figures of the overview: messages a minute, and what was not accepted in 24 hours. */
+export function Pulse({ query }) {
+  const { hours, rate, problem } = useCounts(query);
+  const received = hours.reduce((sum, each) => sum + each.received, 0);
+  const bad = hours.reduce((sum, each) => sum + each.bad, 0);
+  const top = Math.max(1, ...hours.map((each) => each.received));
+  const width = 100 / Math.max(1, hours.length);
+  return (
+    <section className="card" aria-labelledby="pulse-title">
+      <div className="card-head">
+        <h2 id="pulse-title">Messages</h2>
+        <span className="small muted">last 24 hours</span>
+      </div>
+      <div className="card-body stack">
+        <dl className="row" style={{ gap: "8px 30px" }}>
+          <div>
+            <dt className="small muted">per minute, now</dt>
+            <dd className="num" style={{ fontSize: "1.5rem", fontWeight: 620 }} data-pulse="rate">
+              {rate === null ? "…" : plainNumber(Math.round(rate))}
+            </dd>
+          </div>
+          <div>
+            <dt className="small muted">received</dt>
+            <dd className="num" style={{ fontSize: "1.5rem", fontWeight: 620 }} data-pulse="received">
+              {received.toLocaleString()}
+            </dd>
+          </div>
+          <div>
+            <dt className="small muted">not accepted</dt>
+            <dd className="num" style={{ fontSize: "1.5rem", fontWeight: 620, color: bad ? "var(--bad)" : undefined }} data-pulse="bad">
+              {bad.toLocaleString()}
+            </dd>
+          </div>
+        </dl>
+        <div>
+          <svg className="pulse" viewBox="0 0 100 40" preserveAspectRatio="none" role="img" aria-label={`${received} messages received in the last 24 hours, ${bad} of them not accepted`}>
+            {hours.map((each, i) => {
+              const tall = each.received ? Math.max(1.2, (each.received / top) * 39) : 0;
+              const red = each.received ? (each.bad / each.received) * tall : 0;
+              const label = `${new Date(each.at).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" })}: ${each.received.toLocaleString()} received, ${each.bad} not accepted`;
+              return (
+                <g key={each.at}>
+                  <title>{label}</title>
+                  <rect className="floor" x={i * width + width * 0.12} width={width * 0.76} y={39.4} height={0.6} />
+                  <rect x={i * width + width * 0.12} width={width * 0.76} y={40 - tall} height={tall} />
+                  {red > 0 ? <rect className="bad" x={i * width + width * 0.12} width={width * 0.76} y={40 - red} height={red} /> : null}
+                </g>
+              );
+            })}
+          </svg>
+          <div className="pulse-foot" aria-hidden="true">
+            <span>24 h ago</span>
+            <span>now</span>
+          </div>
+        </div>
+        {problem ? <p className="small muted">{problem}</p> : null}
+        {bad > 0 ? (
+          <p className="small muted">Messages that are not accepted are kept with the reason, so nothing is lost silently. The device page says which device sent them.</p>
+        ) : null}
+      </div>
+    </section>
+  );
+}

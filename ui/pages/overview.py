@@ -1,0 +1,226 @@
+"""The first page: how the fleet is, what is wrong, and what arrives."""
+
+from typing import Any
+
+import reflex as rx
+
+from ui.client import Refused
+from ui.components.frame import heading, link, page
+from ui.components.pieces import body, card, empty, problem, severity_badge, skeleton, skeleton_rows
+from ui.components.values import value_chips
+from ui.console import Console
+from ui.islands.alerts import alert_news
+from ui.islands.cells import live_presence, live_when, when
+from ui.islands.pulse import pulse
+from ui.words import AlertLine, DeviceLine, alert_line, device_line
+
+
+class Overview(Console):
+    """The figures and short lists of the first page."""
+
+    ready: bool = False
+    problem: str = ""
+    total: int = 0
+    online: int = 0
+    alerts: list[AlertLine] = []
+    devices: list[DeviceLine] = []
+
+    @rx.var
+    def online_percent(self) -> int:
+        """How much of the fleet is connected, for the bar."""
+        return round(100 * self.online / self.total) if self.total else 0
+
+    @rx.event
+    async def load(self) -> Any:
+        """Ask for everything the page shows, in one question."""
+        if (away := await self.enter()) is not None:
+            return away
+        return await self.refresh()
+
+    @rx.event
+    async def refresh(self) -> Any:
+        """Ask again, without signing in anew."""
+        try:
+            data = await self.ask("overview")
+        except Refused as refusal:
+            self.problem = refusal.words
+            return
+        self.total, self.online = data["deviceCount"]["total"], data["deviceCount"]["online"]
+        self.devices = [device_line(each) for each in data["devices"]["items"]]
+        self.alerts = [alert_line(each) for each in data["alerts"]["items"][:5]]
+        self.open_alerts = len(data["alerts"]["items"])
+        self.problem, self.ready = "", True
+
+
+def _figure(value: rx.Component | rx.Var[Any]) -> rx.Component:
+    return rx.cond(Overview.ready, rx.el.span(value), skeleton(30, "80px"))
+
+
+def _stats() -> rx.Component:
+    offline = Overview.total - Overview.online
+    return rx.el.div(
+        link(
+            rx.el.span("Devices online", class_name="label"),
+            rx.el.span(
+                _figure(rx.fragment(Overview.online.to_string(), rx.el.small(" of ", Overview.total.to_string()))),
+                class_name="figure",
+            ),
+            rx.el.span(rx.el.i(style={"width": Overview.online_percent.to_string() + "%"}), class_name="meter"),
+            to="/devices",
+            class_name="card stat",
+        ),
+        link(
+            rx.el.span("Devices offline", class_name="label"),
+            rx.el.span(_figure(offline.to_string()), class_name="figure"),
+            rx.el.span(rx.cond(offline > 0, "Look at who is missing", "Everybody is here"), class_name="note-line"),
+            to="/devices?show=offline",
+            class_name="card stat",
+        ),
+        link(
+            rx.el.span("Open alerts", class_name="label"),
+            rx.el.span(
+                _figure(rx.cond(Overview.open_alerts > 99, "99+", Overview.open_alerts.to_string())),
+                class_name="figure",
+            ),
+            rx.el.span(
+                rx.cond(Overview.open_alerts > 0, "Waiting for somebody", "All is well"), class_name="note-line"
+            ),
+            to="/alerts",
+            class_name=rx.cond(Overview.open_alerts > 0, "card stat is-bad", "card stat"),
+        ),
+        class_name="grid stats stats-three",
+    )
+
+
+def device_rows(devices: rx.Var[list[DeviceLine]]) -> rx.Component:
+    """Devices as a table with live values; on narrow screens a list of blocks."""
+
+    def row(device: rx.Var[DeviceLine]) -> rx.Component:
+        return rx.el.tr(
+            rx.el.td(
+                link(device.name, to="/devices/" + device.id, class_name="row-link"),
+                rx.el.span(rx.el.span(device.key, class_name="mono"), " · ", device.profile, class_name="sub"),
+            ),
+            rx.el.td(
+                rx.cond(
+                    (device.status == "ACTIVE") | (device.status == "PROVISIONED"),
+                    live_presence(device_id=device.id, online=device.is_online, since=device.since),
+                    rx.el.span(device.status_words, class_name="badge"),
+                ),
+                custom_attrs={"data-label": "Status"},
+            ),
+            rx.el.td(
+                live_when(device_id=device.id, time=device.last_seen, none="never"),
+                class_name="muted",
+                custom_attrs={"data-label": "Last message"},
+            ),
+            rx.el.td(value_chips(device.readings), class_name="cell-wide"),
+            class_name="is-link",
+        )
+
+    return rx.el.table(
+        rx.el.thead(
+            rx.el.tr(*(rx.el.th(name, scope="col") for name in ("Device", "Status", "Last message", "Newest values")))
+        ),
+        rx.el.tbody(rx.foreach(devices, row)),
+        class_name="table",
+    )
+
+
+def _get_started() -> rx.Component:
+    return card(
+        "Connect your first device",
+        body(
+            rx.el.ol(
+                rx.el.li(
+                    rx.el.div(
+                        rx.el.h3("Add the device"),
+                        rx.el.p("Give it a name. You get a token: its password, shown once.", class_name="muted"),
+                    )
+                ),
+                rx.el.li(
+                    rx.el.div(
+                        rx.el.h3("Send a first message"),
+                        rx.el.p("The next page gives you one line to paste into a terminal.", class_name="muted"),
+                    )
+                ),
+                rx.el.li(
+                    rx.el.div(
+                        rx.el.h3("Watch it arrive"),
+                        rx.el.p(
+                            "The value appears here by itself; then let a rule watch it for you.", class_name="muted"
+                        ),
+                    )
+                ),
+                class_name="steps",
+            ),
+            rx.el.div(link(rx.icon("plus", size=16), "Add a device", to="/devices/add", class_name="btn btn-primary")),
+        ),
+    )
+
+
+def _alert(alert: rx.Var[AlertLine]) -> rx.Component:
+    return rx.el.li(
+        rx.el.div(
+            severity_badge(alert.severity),
+            rx.el.span(when(at=alert.raised_at), class_name="small muted push"),
+            class_name="row",
+        ),
+        rx.el.p(alert.reason, style={"marginTop": "5px"}),
+        rx.el.p(
+            link(alert.device, to="/devices/" + alert.device_id),
+            rx.el.span(" · ", alert.rule, class_name="muted"),
+            class_name="small",
+        ),
+    )
+
+
+def overview() -> rx.Component:
+    """The page."""
+    nothing = Overview.ready & (Overview.total == 0)
+    return page(
+        "Overview",
+        heading(
+            "Overview",
+            "Your fleet at this moment.",
+            link(rx.icon("plus", size=16), "Add a device", to="/devices/add", class_name="btn"),
+        ),
+        problem(Overview.problem, Overview.load),
+        _stats(),
+        alert_news(on_news=Overview.refresh),
+        rx.el.div(
+            rx.el.div(
+                rx.cond(
+                    nothing,
+                    _get_started(),
+                    card(
+                        "Recently heard of",
+                        rx.cond(Overview.ready, device_rows(Overview.devices), skeleton_rows()),
+                        aside=link("All devices", to="/devices", class_name="small"),
+                    ),
+                ),
+            ),
+            rx.el.div(
+                card(
+                    "Open alerts",
+                    rx.cond(
+                        Overview.ready,
+                        rx.cond(
+                            Overview.alerts.length() > 0,
+                            rx.el.ul(rx.foreach(Overview.alerts, _alert), class_name="list"),
+                            empty(
+                                "circle-check",
+                                "No open alerts",
+                                "When a rule finds something, it appears here at once.",
+                                small=True,
+                            ),
+                        ),
+                        skeleton_rows(3),
+                    ),
+                    aside=link("All alerts", to="/alerts", class_name="small"),
+                ),
+                pulse(),
+            ),
+            class_name="grid two",
+        ),
+    )

@@ -1,0 +1,132 @@
+"""Turns what the contract answers into what a page shows: plain words and small records."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+STATUS_WORDS = {
+    "PROVISIONED": "Waiting for its first message",
+    "ACTIVE": "In service",
+    "SUSPENDED": "Suspended",
+    "DECOMMISSIONED": "Decommissioned",
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The newest value of one metric of one device."""
+
+    device_id: str
+    metric: str
+    label: str
+    unit: str
+    value: Any
+    time: str
+
+
+@dataclass(frozen=True)
+class DeviceLine:
+    """A device as one line of a list."""
+
+    id: str
+    key: str
+    name: str
+    profile: str
+    status: str
+    status_words: str
+    is_online: bool
+    since: str
+    last_seen: str
+    readings: list[Reading] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class AlertLine:
+    """An alert as one line of a list."""
+
+    id: str
+    severity: str
+    status: str
+    reason: str
+    raised_at: str
+    acknowledged_at: str
+    acknowledged_by: str
+    note: str
+    cleared_at: str
+    rule_id: str
+    rule: str
+    device_id: str
+    device: str
+
+
+def readings(device: dict[str, Any], limit: int | None = None) -> list[Reading]:
+    """A device's `latest` as records, at most `limit` of them."""
+    return [
+        Reading(
+            device_id=device["id"],
+            metric=each["metric"],
+            label=each["label"] or words(each["metric"]),
+            unit=unit(each["unit"]),
+            value=each["value"],
+            time=each["time"],
+        )
+        for each in device["latest"][:limit]
+    ]
+
+
+def device_line(device: dict[str, Any], values: int = 3) -> DeviceLine:
+    """A device of a list, with its first few values."""
+    return DeviceLine(
+        id=device["id"],
+        key=device["key"],
+        name=device["name"] or device["key"],
+        profile=device["profile"]["name"],
+        status=device["status"],
+        status_words=STATUS_WORDS.get(device["status"], words(device["status"])),
+        is_online=device["isOnline"],
+        since=(device.get("presence") or {}).get("since") or "",
+        last_seen=device["lastSeenAt"] or "",
+        readings=readings(device, values),
+    )
+
+
+def alert_line(alert: dict[str, Any]) -> AlertLine:
+    """An alert of a list; the rule may have been deleted since."""
+    rule, device = alert.get("rule") or {}, alert.get("device") or {}
+    return AlertLine(
+        id=alert["id"],
+        severity=str(alert["severity"]).lower(),
+        status=alert.get("status", "ACTIVE"),
+        reason=alert["reason"],
+        raised_at=alert["raisedAt"],
+        acknowledged_at=alert.get("acknowledgedAt") or "",
+        acknowledged_by=alert.get("acknowledgedBy") or "",
+        note=alert.get("note") or "",
+        cleared_at=alert.get("clearedAt") or "",
+        rule_id=rule.get("id", ""),
+        rule=rule.get("name", "a deleted rule"),
+        device_id=device.get("id", ""),
+        device=device.get("name") or device.get("key", "a removed device"),
+    )
+
+
+def words(key: str) -> str:
+    """A key as words: `supply_temperature` is "Supply temperature"."""
+    plain = key.replace("_", " ").replace("-", " ").replace(".", " ").strip()
+    return plain[:1].upper() + (plain[1:].lower() if key.isupper() else plain[1:])
+
+
+UNITS = {
+    "degC": "°C",
+    "degF": "°F",
+    "pct": "%",
+    "percent": "%",
+    "m3/h": "m³/h",
+    "m3": "m³",
+    "ug/m3": "µg/m³",
+    "degree": "°",
+}
+
+
+def unit(name: str | None) -> str:
+    """A unit as people write it: degC is °C."""
+    return UNITS.get(name or "", name or "")
