@@ -42,7 +42,7 @@ def postgres(engines_dir: Path) -> Iterator[Postgres]:
     server.bootstrap()
     migrations.upgrade(server.url("owner"))
     yield server
-    server.stop()
+    server.remove()
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +58,7 @@ def valkey(engines_dir: Path) -> Iterator[Valkey]:
     server.prepare()
     server.start()
     yield server
-    server.stop()
+    server.remove()
 
 
 @pytest.fixture(scope="session")

@@ -100,13 +100,16 @@ class Postgres:
     def start(self, timeout_s: float = 60) -> None:
         """Run the server as a child of this process and return when it answers a query."""
         deadline = time.monotonic() + timeout_s
+        has_spawned = False
         while time.monotonic() < deadline:
             if self._process is None or self._process.poll() is not None:
+                if has_spawned:
+                    self._raise_unless_it_passes()
                 self._spawn()
+                has_spawned = True
             if self.is_ready():
                 return
             time.sleep(0.05)
-            self._raise_if_failed()
         self.stop()
         raise SetupProblem(f"PostgreSQL did not answer within {timeout_s:.0f} s; see {self.log_file}.")
 
@@ -208,9 +211,7 @@ class Postgres:
                 self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True
             )
 
-    def _raise_if_failed(self) -> None:
-        if self._process is None or self._process.poll() is None:
-            return
+    def _raise_unless_it_passes(self) -> None:
         said = self.log_file.read_text(errors="replace")
         if any(sign in said for sign in STILL_GOING):
             time.sleep(0.3)
