@@ -49,3 +49,9 @@ class RuleChanged(Conflict):
     """Somebody else has changed this rule meanwhile."""
 
     code = "RULE_CHANGED"
+
+
+class TooManyRules(Conflict):
+    """A tenant has at most 2,000 rules; delete some that are no longer needed."""
+
+    code = "TOO_MANY_RULES"

@@ -53,6 +53,10 @@ class RuleState(NamedTuple):
     condition: str = ""
     known: Mapping[str, Known] = NOTHING_KNOWN
 
+    def knowing(self, known: Mapping[str, Known]) -> "RuleState":
+        """The same state with other known values (``_replace`` takes three times as long)."""
+        return RuleState(*self[:-1], known)
+
     @property
     def is_raised(self) -> bool:
         """Whether an alert of this rule is open for this device."""
@@ -81,25 +85,28 @@ class RuleState(NamedTuple):
 
 
 class Reading:
-    """One accepted message of one device: event time, sequence number, and its values by metric key, made plain."""
+    """One accepted message of one device: event time, sequence number, and its values by metric key, made plain.
 
-    __slots__ = ("_handle", "at", "seq", "values")
+    ``news`` are the values as a rule remembers them; all rules share them, and the evaluator's ``handle``.
+    """
+
+    __slots__ = ("_handle", "at", "news", "seq")
 
     def __init__(self, at: int, seq: int, values: Mapping[str, object]) -> None:
         self.at = at
         self.seq = seq
-        self.values: dict[str, Scalar | None] = {metric: plain(value) for metric, value in values.items()}
+        self.news = {metric: Known(plain(value), at, seq) for metric, value in values.items()}
         self._handle: DataHandle | None = None
 
     @property
     def handle(self) -> DataHandle:
         """The values as the evaluator wants them, made once and shared by all rules that need no others."""
         if self._handle is None:
-            self._handle = DataHandle(self.values)
+            self._handle = DataHandle({metric: known.value for metric, known in self.news.items()})
         return self._handle
 
     def __repr__(self) -> str:
-        return f"Reading({self.at}, {self.seq}, {self.values})"
+        return f"Reading({self.at}, {self.seq}, { {metric: known.value for metric, known in self.news.items()} })"
 
 
 class Tick(NamedTuple):

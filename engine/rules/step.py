@@ -63,7 +63,7 @@ def step(rule: CompiledRule, state: RuleState, event: Event, now: datetime) -> t
     if known is None:
         return state, actions
     if event.at < now_ms - rule.max_lateness_ms:
-        return state._replace(known=known), actions
+        return state.knowing(known), actions
     return _read(rule, state, event, known, now_ms, actions)
 
 
@@ -89,19 +89,20 @@ def recall(rule: CompiledRule, state: RuleState, latest: Mapping[str, tuple[obje
             value, at = latest[metric]
             if metric not in known or at > known[metric].at:
                 known[metric] = Known(plain(value), at, -1)
-    return state._replace(known=known)
+    return state.knowing(known)
 
 
 def _learn(rule: CompiledRule, known: Mapping[str, Known], reading: Reading) -> dict[str, Known] | None:
     """``known`` with what the reading knows better, or None if it brings nothing new to this rule."""
     fresh: dict[str, Known] | None = None
-    at, seq, values = reading.at, reading.seq, reading.values
+    news = reading.news
     for metric in rule.metrics:
-        if metric in values:
+        new = news.get(metric)
+        if new is not None:
             old = known.get(metric)
-            if old is None or at > old.at or (at == old.at and seq > old.seq):
+            if old is None or new.at > old.at or (new.at == old.at and new.seq > old.seq):
                 fresh = dict(known) if fresh is None else fresh
-                fresh[metric] = Known(values[metric], at, seq)
+                fresh[metric] = new
     return fresh
 
 
@@ -110,10 +111,10 @@ def _read(
 ) -> tuple[RuleState, list[Action]]:
     handle = _handle(rule, reading, known)
     if state.phase is Phase.OK and rule.when.is_true.evaluate_data(handle) is not True:
-        return state._replace(known=known), actions  # the common case, made short
+        return state.knowing(known), actions  # the common case, made short
     at = max(reading.at, state.since or 0, state.quiet_from or 0, *(entry.at for entry in known.values()))
     state = _elapse(rule, state, at - 1, actions)  # at the very moment, the reading decides
-    state = _move(state._replace(known=known), _signal(rule, handle, state), at)
+    state = _move(state.knowing(known), _signal(rule, handle, state), at)
     state = _elapse(rule, state, at, actions)
     return _arm(rule, state, now_ms - at), actions
 
@@ -124,10 +125,9 @@ def _tick(rule: CompiledRule, state: RuleState, now_ms: int, actions: list[Actio
 
 def _handle(rule: CompiledRule, reading: Reading, known: Mapping[str, Known]) -> DataHandle:
     """The values to judge by: the reading's own where it brings all the rule reads, else what is known."""
-    at, seq = reading.at, reading.seq
+    news = reading.news
     for metric in rule.metrics:
-        entry = known.get(metric)
-        if entry is None or entry.at != at or entry.seq != seq:
+        if known.get(metric) is not news.get(metric):
             return DataHandle({metric: entry.value for metric, entry in known.items()})
     return reading.handle
 

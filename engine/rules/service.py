@@ -1,0 +1,298 @@
+"""A tenant's rules: write, check, switch on and off, delete, and compile for running."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, insert, select, text, update
+from sqlalchemy.engine import RowMapping
+
+from engine import ids, pages
+from engine.devices import service as devices
+from engine.devices.model import MetricType as DeviceMetricType
+from engine.devices.model import Profile
+from engine.pages import Page
+from engine.rules import document as documents
+from engine.rules import errors, events, tables, words
+from engine.rules.compile import compile_rule
+from engine.rules.errors import Problem, RuleInvalid
+from engine.rules.model import MetricType, RuleDocument
+from engine.rules.ruleset import RuleSet
+from engine.rules.vocabulary import Metric, Vocabulary, check
+from engine.store.tx import Tx
+
+log = logging.getLogger(__name__)
+rules, rule_versions = tables.rules, tables.rule_versions
+
+MAX_RULES = 2_000
+
+# changes with every edit of a rule or a profile; the compiled set is kept until it does
+_STAMP = text(
+    "SELECT (SELECT (count(*), coalesce(sum(version), 0))::text FROM rules WHERE tenant_id = :tenant) || "
+    "(SELECT (count(*), coalesce(sum(version), 0))::text FROM profiles WHERE tenant_id = :tenant)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule as it is published; ``sentence`` is its document in plain words."""
+
+    id: UUID
+    name: str
+    severity: str
+    document: dict[str, Any]
+    sentence: str
+    is_enabled: bool
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a document would be as a rule: its problems, or its sentence and how many devices it watches."""
+
+    problems: tuple[Problem, ...]
+    sentence: str | None
+    applies_to: int
+
+
+async def get(tx: Tx, rule_id: UUID) -> Rule:
+    """The rule with this id; raises RuleNotFound."""
+    return _rule(await _row(tx, rule_id), await vocabularies(tx))
+
+
+async def by_ids(tx: Tx, rule_ids: Sequence[UUID]) -> dict[UUID, Rule]:
+    """Those of ``rule_ids`` that exist, deleted ones included: an old alert still names its rule."""
+    words_of = await vocabularies(tx)
+    query = select(rules).where(rules.c.tenant_id == tx.principal.tenant_id, rules.c.id.in_(rule_ids))
+    return {row["id"]: _rule(row, words_of) for row in await tx.rows(query)}
+
+
+async def page(tx: Tx, *, search: str | None = None, first: int = 50, after: str | None = None) -> Page[Rule]:
+    """Rules in the order in which they were made."""
+    size = pages.page_size(first)
+    query = _mine(tx)
+    if search:
+        query = query.where(rules.c.name.icontains(search, autoescape=True))
+    if after is not None:
+        query = query.where(rules.c.id > _id_of(after))
+    words_of = await vocabularies(tx)
+    rows = await tx.rows(query.order_by(rules.c.id).limit(size + 1))
+    return pages.cut([_rule(row, words_of) for row in rows], size, lambda rule: str(rule.id))
+
+
+async def inspect(tx: Tx, node: object) -> Checked:
+    """What ``node`` would be as a rule; never raises for a bad document, its problems say what is wrong."""
+    try:
+        document = documents.parse(node)
+    except RuleInvalid as invalid:
+        return Checked(invalid.problems, None, 0)
+    vocabulary = _vocabulary(document, await vocabularies(tx))
+    problems = tuple(check(document, vocabulary)) + await _scope_problems(tx, document)
+    sentence = None if problems else words.sentence(document, vocabulary)
+    return Checked(problems, sentence, await _applies_to(tx, document))
+
+
+async def create(tx: Tx, node: object, *, is_enabled: bool = True) -> Rule:
+    """Publish a new rule; it is evaluated from the next drain on. Raises RuleInvalid, TooManyRules."""
+    document, sentence = await _valid(tx, node)
+    count = await tx.scalar(text("SELECT count(*) FROM rules WHERE deleted_at IS NULL"))
+    if count >= MAX_RULES:
+        raise errors.TooManyRules
+    row = await tx.one(
+        insert(rules)
+        .values(
+            tenant_id=tx.principal.tenant_id,
+            id=ids.uuid7(),
+            name=document.name,
+            severity=document.severity,
+            document=node,
+            is_enabled=is_enabled,
+            version=1,
+            created_at=tx.now,
+            updated_at=tx.now,
+        )
+        .returning(rules)
+    )
+    assert row is not None
+    await _remember(tx, row)
+    return _from(row, sentence)
+
+
+async def change(tx: Tx, rule_id: UUID, node: object, *, expected_version: int | None = None) -> Rule:
+    """Replace a rule's document. Raises RuleNotFound, RuleChanged (a stale version), RuleInvalid."""
+    await _row(tx, rule_id, expected_version)
+    document, sentence = await _valid(tx, node)
+    row = await _save(tx, rule_id, name=document.name, severity=document.severity, document=node)
+    return _from(row, sentence)
+
+
+async def switch(tx: Tx, rule_id: UUID, *, is_enabled: bool) -> Rule:
+    """Switch a rule on or off; switching it off ends its open alerts. Raises RuleNotFound."""
+    row = await _row(tx, rule_id)
+    if row["is_enabled"] != is_enabled:
+        row = await _save(tx, rule_id, is_enabled=is_enabled)
+    return _rule(row, await vocabularies(tx))
+
+
+async def delete(tx: Tx, rule_id: UUID) -> Rule:
+    """Take a rule away; its open alerts end, its past alerts stay. Raises RuleNotFound."""
+    row = await _row(tx, rule_id)
+    rule = _rule(row, await vocabularies(tx))
+    await _save(tx, rule_id, is_enabled=False, deleted_at=tx.now)
+    return rule
+
+
+async def vocabularies(tx: Tx) -> dict[str, Vocabulary]:
+    """What rules may speak of, by the profile's key."""
+    found: dict[str, Vocabulary] = {}
+    after: str | None = None
+    while True:
+        page = await devices.profile_page(tx, first=pages.MAX_FIRST, after=after)
+        found |= {profile.key: _spoken(profile) for profile in page.items}
+        if not page.has_next_page:
+            return found
+        after = page.end_cursor
+
+
+class Compiled:
+    """One process's memory of each tenant's compiled rules, renewed when a rule or profile has changed."""
+
+    def __init__(self, most: int = 1_000) -> None:
+        self._kept: dict[UUID, tuple[str, RuleSet]] = {}
+        self._most = most
+
+    async def of(self, tx: Tx) -> RuleSet:
+        """The tenant's enabled rules, ready to run. One that its profile no longer fits is left out and logged."""
+        tenant_id = tx.principal.tenant_id
+        stamp = str(await tx.scalar(_STAMP, {"tenant": tenant_id}))
+        kept = self._kept.pop(tenant_id, None)
+        if kept is None or kept[0] != stamp:
+            kept = stamp, await _compile(tx)
+        self._kept[tenant_id] = kept
+        if len(self._kept) > self._most:
+            self._kept.pop(next(iter(self._kept)))
+        return kept[1]
+
+
+async def _compile(tx: Tx) -> RuleSet:
+    known = await vocabularies(tx)
+    compiled = []
+    for row in await tx.rows(_mine(tx).where(rules.c.is_enabled).order_by(rules.c.id)):
+        try:
+            document = documents.parse(row["document"])
+            compiled.append(compile_rule(row["id"], row["version"], document, _vocabulary(document, known)))
+        except RuleInvalid:
+            log.warning("rule.unusable", extra={"rule": str(row["id"]), "version": row["version"]})
+    return RuleSet(compiled)
+
+
+async def _valid(tx: Tx, node: object) -> tuple[RuleDocument, str]:
+    checked = await inspect(tx, node)
+    if checked.problems:
+        raise RuleInvalid(checked.problems)
+    return documents.parse(node), checked.sentence or ""
+
+
+async def _scope_problems(tx: Tx, document: RuleDocument) -> tuple[Problem, ...]:
+    scope = document.scope
+    if scope.profile is not None and await devices.profile_by_key(tx, scope.profile) is None:
+        return (Problem("$.scope.profile", f'There is no profile "{scope.profile}".', "Choose one from the list."),)
+    if scope.devices is not None:
+        wanted = [UUID(device) for device in scope.devices]
+        missing = set(wanted) - set(await devices.by_ids(tx, wanted))
+        if missing:
+            return (Problem("$.scope.devices", f"{len(missing)} of the chosen devices do not exist."),)
+    return ()
+
+
+async def _applies_to(tx: Tx, document: RuleDocument) -> int:
+    if document.scope.devices is not None:
+        return len(document.scope.devices)
+    if document.scope.profile is None:
+        return (await devices.counts(tx)).total
+    profile = await devices.profile_by_key(tx, document.scope.profile)
+    return 0 if profile is None else (await devices.counts(tx, profile.id)).total
+
+
+def _spoken(profile: Profile) -> Vocabulary:
+    return Vocabulary.of(
+        Metric(metric.key, MetricType(metric.type), metric.unit, metric.label or None)
+        for metric in profile.metrics
+        if metric.type is not DeviceMetricType.OBJECT
+    )
+
+
+def _vocabulary(document: RuleDocument, known: dict[str, Vocabulary]) -> Vocabulary:
+    if document.scope.profile is None:
+        return Vocabulary.union(known.values())
+    return known.get(document.scope.profile, Vocabulary())
+
+
+def _mine(tx: Tx) -> Select[Any]:
+    return select(rules).where(rules.c.tenant_id == tx.principal.tenant_id, rules.c.deleted_at.is_(None))
+
+
+async def _row(tx: Tx, rule_id: UUID, expected_version: int | None = None) -> RowMapping:
+    row = await tx.one(_mine(tx).where(rules.c.id == rule_id))
+    if row is None:
+        raise errors.RuleNotFound
+    if expected_version is not None and row["version"] != expected_version:
+        raise errors.RuleChanged
+    return row
+
+
+async def _save(tx: Tx, rule_id: UUID, **values: object) -> RowMapping:
+    row = await tx.one(
+        update(rules)
+        .where(rules.c.tenant_id == tx.principal.tenant_id, rules.c.id == rule_id)
+        .values(**values, version=rules.c.version + 1, updated_at=tx.now)
+        .returning(rules)
+    )
+    assert row is not None
+    await _remember(tx, row)
+    return row
+
+
+async def _remember(tx: Tx, row: RowMapping) -> None:
+    await tx.execute(
+        insert(rule_versions).values(
+            tenant_id=tx.principal.tenant_id,
+            rule_id=row["id"],
+            version=row["version"],
+            document=row["document"],
+            created_by=tx.principal.name or tx.principal.kind,
+            created_at=tx.now,
+        )
+    )
+    tx.emit(events.RuleChanged(row["id"]))
+
+
+def _id_of(cursor: str) -> UUID:
+    try:
+        return UUID(pages.decode(cursor))
+    except ValueError as error:
+        raise pages.BadCursor from error
+
+
+def _rule(row: RowMapping, known: dict[str, Vocabulary]) -> Rule:
+    document = documents.parse(row["document"])
+    return _from(row, words.sentence(document, _vocabulary(document, known)))
+
+
+def _from(row: RowMapping, sentence: str) -> Rule:
+    return Rule(
+        row["id"],
+        row["name"],
+        row["severity"],
+        row["document"],
+        sentence,
+        row["is_enabled"],
+        row["version"],
+        row["created_at"],
+        row["updated_at"],
+    )

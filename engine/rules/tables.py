@@ -1,0 +1,42 @@
+"""How rules, their versions and what they remember of each device lie in the database."""
+
+from sqlalchemy import Boolean, Column, DateTime, Integer, Table, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+
+from engine.store.base import metadata, tenant_column
+
+rules = Table(
+    "rules",
+    metadata,
+    tenant_column(),
+    Column("id", Uuid, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("document", JSONB, nullable=False),
+    Column("is_enabled", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("deleted_at", DateTime(timezone=True)),
+)
+
+rule_versions = Table(
+    "rule_versions",
+    metadata,
+    tenant_column(),
+    Column("rule_id", Uuid, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("document", JSONB, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+)
+
+rule_state = Table(
+    "rule_state",
+    metadata,
+    tenant_column(),
+    Column("rule_id", Uuid, primary_key=True),
+    Column("device_id", Uuid, primary_key=True),
+    Column("state", JSONB, nullable=False),
+    Column("due_at", DateTime(timezone=True)),
+)
