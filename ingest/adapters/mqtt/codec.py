@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from ingest.adapters.mqtt.decode import check_topic, decode
 from ingest.adapters.mqtt.fields import text_of
-from ingest.adapters.mqtt.packets import V311, Connect, Packet, Publish
+from ingest.adapters.mqtt.packets import V5, V311, Connect, Packet, Publish
 from ingest.adapters.mqtt.reasons import ProtocolError, Reason, malformed
 
 
@@ -25,7 +27,7 @@ class Decoder:
         self._partial: bytearray | None = None  # an incomplete packet, grown without copying it again for each piece
         self._wanted = 0  # length that _partial must reach before it is worth another look
         self._error: ProtocolError | None = None
-        self._topic_raw = b""
+        self._topic_raw: bytes | None = None
         self._topic = ""
 
     @property
@@ -76,7 +78,7 @@ class Decoder:
         self._at = end
         header = data[at]
         try:
-            if 0x30 <= header <= 0x33 and self.level == V311:
+            if 0x30 <= header <= 0x33:
                 return self._publish(header, body, end)
             packet = decode(header, data[body:end], self.level)
         except ProtocolError as error:
@@ -86,25 +88,28 @@ class Decoder:
         return packet
 
     def _publish(self, header: int, at: int, end: int) -> Publish:
-        """The fast path: a first PUBLISH of 3.1.1 with QoS 0 or 1."""
+        """The fast path: a first PUBLISH with QoS 0 or 1, in 5.0 without properties."""
         data = self._data
         if end - at < 2:
             raise malformed("a field ends behind its packet")
-        after = at + 2 + (data[at] << 8 | data[at + 1])
+        payload = after = at + 2 + (data[at] << 8 | data[at + 1])
+        packet_id = None
+        if header > 0x31:
+            payload += 2
+            if payload <= end:
+                packet_id = data[after] << 8 | data[after + 1]
+        if self.level == V5:
+            if payload >= end or data[payload] != 0:
+                return cast(Publish, decode(header, data[at:end], V5))
+            payload += 1
+        if payload > end:
+            raise malformed("a field ends behind its packet")
+        if packet_id == 0:
+            raise malformed("a packet identifier must not be 0")
         raw = data[at + 2 : after]
         if raw != self._topic_raw:
             self._set_topic(raw)
-        if header < 0x32:
-            if after > end:
-                raise malformed("a field ends behind its packet")
-            return Publish(self._topic, data[after:end], 0, header == 0x31)
-        payload = after + 2
-        if payload > end:
-            raise malformed("a field ends behind its packet")
-        packet_id = data[after] << 8 | data[after + 1]
-        if packet_id == 0:
-            raise malformed("a packet identifier must not be 0")
-        return Publish(self._topic, data[payload:end], 1, header == 0x33, False, packet_id)
+        return Publish(self._topic, data[payload:end], header >> 1 & 1, header & 1 == 1, False, packet_id)
 
     def _set_topic(self, raw: bytes) -> None:
         """Devices publish to one topic again and again: check and decode it once."""

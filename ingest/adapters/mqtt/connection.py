@@ -145,13 +145,15 @@ class Connection(asyncio.Protocol):
 
     def hold(self, why: int) -> None:
         """Stop reading for this reason."""
+        if self._state is _State.CLOSED:
+            return
         if not self._holds and self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
         self._holds |= why
 
     def release(self, why: int) -> None:
         """This reason is gone; without any other, what waits is decoded and reading goes on."""
-        if not self._holds & why:
+        if not self._holds & why or self._state is _State.CLOSED:
             return
         self._holds &= ~why
         if self._holds or self._transport is None or self._transport.is_closing():
@@ -283,12 +285,16 @@ class Connection(asyncio.Protocol):
             wants = self.session.terms.wants_reasons and words
             self.write(encode(Disconnect(code, explained(words) if wants else NONE), V5))
         self._end(reason)
-        self._hang_up(at_once=reason == "slow")
+        if reason == "slow":
+            self.abort()
+        else:
+            self._hang_up()
 
     def abort(self) -> None:
         """Hang up without a word."""
         self._end("network")
-        self._hang_up(at_once=True)
+        if self._transport is not None:
+            self._transport.abort()
 
     def pause_and_close(self, reason: GoneReason) -> None:
         """Stop reading now and close after `quota_pause_s`, so that a client that comes back at once is slowed."""
@@ -311,13 +317,19 @@ class Connection(asyncio.Protocol):
             self._task.cancel()
         self.endpoint.left(self, reason)
 
-    def _hang_up(self, at_once: bool = False) -> None:
-        if self._transport is None:
+    def _hang_up(self) -> None:
+        """Say that nothing more comes and wait for the client to close, reading on and listening no more.
+
+        Closing while bytes of the client lie unread would reset the connection, and our last words would be lost.
+        """
+        transport = self._transport
+        if transport is None or transport.is_closing():
             return
-        if at_once:
-            self._transport.abort()
-            return
-        self._transport.close()
+        if transport.can_write_eof():
+            transport.write_eof()
+            transport.resume_reading()
+        else:
+            transport.close()  # TLS has no half-closed connection
         self._close_at(self.endpoint.loop.time() + self.endpoint.limits.close_timeout_s, "slow")
 
     # ── time ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -37,7 +37,7 @@ class MqttLimits:
     control_burst: float = 100.0
     quota_pause_s: float = 1.0
     """A 3.1.1 client above its quota is not read for so long, then closed: 3.1.1 has no word for it."""
-    close_timeout_s: float = 5.0
-    """A closed connection may take so long to take its last bytes."""
+    close_timeout_s: float = 2.0
+    """After our last words: how long the client may take to read them and close its side."""
     drain_s: float = 5.0
     """At shutdown: how long the verdicts of messages already taken are waited for."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from ingest.adapters.base import Decision
+from schema.wire.topics import PREFIX
 
 
 def home(device: Decision) -> str:
     """What every topic of this device begins with: `t/{tenant}/d/{device}/`."""
-    return f"t/{device.tenant}/d/{device.device}/"
+    return PREFIX.format(tenant=device.tenant, device=device.device)
 
 
 def up_tail(home_topic: str, topic: str) -> str | None:
