@@ -92,8 +92,11 @@ def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
 def _migrate(arguments: argparse.Namespace, settings: Settings) -> int:
     import migrations
     from infra.local.embedded import connected
+    from infra.local.up import make_partitions
 
-    migrations.upgrade(connected(settings, "owner").database_url)
+    url = connected(settings, "owner").database_url
+    migrations.upgrade(url)
+    make_partitions(url)
     print(f"the database is at {migrations.head()}")
     return 0
 

@@ -10,6 +10,8 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import psycopg
+
 import migrations
 from engine.settings import Settings, variable
 from infra.local import claims, console_build
@@ -108,6 +110,7 @@ class Plan:
         with self._voice.phase("bringing the database up to date"):
             self._postgres.bootstrap()
             migrations.upgrade(self._postgres.url("owner"))
+            make_partitions(self._postgres.url("owner"))
 
     def _valkey_service(self) -> Service:
         return Service("valkey", self._valkey.command, self._valkey.is_ready)
@@ -155,6 +158,12 @@ class Plan:
         if role:
             told[variable("database_url")] = self._postgres.url(role)
         return told
+
+
+def make_partitions(owner_url: str) -> None:
+    """Make the partitions that time has reached while nothing ran: ingest needs them before the first tick."""
+    with psycopg.connect(owner_url) as connection:
+        connection.execute("SELECT app.maintain()")
 
 
 def _is_running() -> bool:
