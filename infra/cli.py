@@ -18,7 +18,8 @@ Run = Callable[[argparse.Namespace, Settings], int]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code. What a person can mend is said in one line, without a traceback."""
     try:
-        parsed = _parser().parse_args(arguments)
+        words = list(sys.argv[1:] if arguments is None else arguments)
+        parsed = _parser(words).parse_args(words)
         settings = Settings.from_env()
         run: Run = parsed.run
         return run(parsed, settings)
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tidegate", description="Tidegate: an IoT platform with one contract.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     up = _add(commands, "up", _up, "run everything here: engines, ingest, worker, tick, web")
@@ -40,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "doctor", _doctor, "print every setting, version, port and check")
     _add(commands, "schema", _schema, "write schema.graphql and openapi.json")
     for name, module, role, help_text in OTHERS:
-        _add_other(commands, name, module, role, help_text)
+        _add_other(commands, name, module, role, help_text, is_called=name in words[:1])
     return parser
 
 
@@ -58,7 +59,7 @@ def _add(commands: Any, name: str, run: Run, help_text: str) -> argparse.Argumen
     return parser
 
 
-def _add_other(commands: Any, name: str, module: str, role: str, help_text: str) -> None:
+def _add_other(commands: Any, name: str, module: str, role: str, help_text: str, *, is_called: bool) -> None:
     if find_spec(module) is None:
         return
 
@@ -69,7 +70,7 @@ def _add_other(commands: Any, name: str, module: str, role: str, help_text: str)
         return code
 
     parser = _add(commands, name, run, help_text)
-    if name in sys.argv:  # importing all of them for every command would slow each process's start
+    if is_called:  # importing all of them for every command would slow each process's start
         _module(module).add_arguments(parser)
 
 
