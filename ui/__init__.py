@@ -1,1 +1,1 @@
-"""The console: the web pages people sign in to; our first integrator, it knows the platform only by its GraphQL contract."""
+"""The console: the pages people sign in to. Our first integrator: it knows the platform only by its contract."""

@@ -1,10 +1,13 @@
-"""The console assembled: its pages, its style, what it says when its own line is down."""
+"""The console assembled: its pages and its style."""
 
 import reflex as rx
 
+from ui.pages.add_device import AddDevice, add_device
+from ui.pages.device import Device, device
+from ui.pages.devices import Devices, devices
 from ui.pages.overview import Overview, overview
+from ui.pages.profiles import Profiles, profiles
 from ui.pages.sign_in import SignIn, sign_in
-
 
 app = rx.App(
     stylesheets=["/tidegate.css"],
@@ -16,3 +19,7 @@ app = rx.App(
 )
 app.add_page(sign_in, route="/sign-in", title="Sign in · Tidegate", on_load=SignIn.load)
 app.add_page(overview, route="/", title="Overview · Tidegate", on_load=Overview.load)
+app.add_page(devices, route="/devices", title="Devices · Tidegate", on_load=Devices.load)
+app.add_page(add_device, route="/devices/add", title="Add a device · Tidegate", on_load=AddDevice.load)
+app.add_page(device, route="/devices/[device]", title="Device · Tidegate", on_load=Device.load)
+app.add_page(profiles, route="/profiles", title="Profiles · Tidegate", on_load=Profiles.load)

@@ -42,8 +42,8 @@ class Console(rx.State):
             return None  # the page's own question will say what is wrong
         self._session = session
         me = data["me"]
-        self.user_name = me["user"]["name"] if me.get("user") else me.get("name", "")
-        self.user_email = me["user"]["email"] if me.get("user") else ""
+        self.user_name = me["name"]
+        self.user_email = me["email"] or ""
         self.tenant_name = me["tenant"]["name"]
         self.tenant_key = me["tenant"]["key"]
         self.open_alerts = len(data["alerts"]["items"])

@@ -9,5 +9,6 @@ LIVE = rx.asset("live.js", shared=True)
 CELLS = rx.asset("cells.jsx", shared=True)
 PULSE = rx.asset("pulse.jsx", shared=True)
 ALERTS = rx.asset("alerts.jsx", shared=True)
+CHART = rx.asset("chart.jsx", shared=True)
 
 LINE_PACKAGES = ["graphql-ws@6.4.2", "graphql@16.11.0"]

@@ -164,3 +164,62 @@ export function LiveLine() {
     </div>
   );
 }
+
+/** All values of one device as cards. A metric the page does not know yet is told to it once, by `onNew`. */
+export function LiveCards({ deviceId, readings, onNew }) {
+  const known = useRef(new Set());
+  known.current = new Set((readings || []).map((each) => each.metric));
+  const told = useRef(new Set());
+  const tell = useRef(onNew);
+  tell.current = onNew;
+  useEffect(
+    () =>
+      watchTelemetry(deviceId, (event) => {
+        const fresh = Object.keys(event.values || {}).filter((key) => !known.current.has(key) && !told.current.has(key));
+        if (!fresh.length) return;
+        fresh.forEach((key) => told.current.add(key));
+        tell.current?.();
+      }),
+    [deviceId],
+  );
+  return (
+    <div className="cards">
+      {(readings || []).map((each) => (
+        <div className="card value-card" key={each.metric}>
+          <span className="label" title={each.metric}>
+            {each.label}
+          </span>
+          <LiveValue deviceId={deviceId} metric={each.metric} unit={each.unit} value={each.value} time={each.time || null} />
+          <span className="when">
+            <LiveWhen deviceId={deviceId} metric={each.metric} time={each.time || null} none="waiting for a first value" />
+          </span>
+        </div>
+      ))}
+    </div>
+  );
+}
+
+/** Waits for a new device's first message and says so when it comes. */
+export function FirstMessage({ deviceId }) {
+  const [event, setEvent] = useState(null);
+  useEffect(() => {
+    setEvent(null);
+    return deviceId ? watchTelemetry(deviceId, (each) => setEvent((old) => old ?? each)) : undefined;
+  }, [deviceId]);
+  return event ? (
+    <div className="note note-ok" role="status">
+      <span>
+        <b>It arrived.</b>{" "}
+        {Object.entries(event.values)
+          .slice(0, 4)
+          .map(([key, value]) => `${key} ${plainValue(value)}`)
+          .join(" · ")}
+      </span>
+    </div>
+  ) : (
+    <div className="note" role="status">
+      <span className="dot dot-waiting" aria-hidden="true" />
+      <span className="muted">Waiting for the first message. It appears here by itself.</span>
+    </div>
+  );
+}

@@ -3,6 +3,7 @@
 from typing import Any
 
 import reflex as rx
+from reflex.event import no_args_event_spec
 
 from ui.islands import CELLS, LINE_PACKAGES
 
@@ -70,6 +71,22 @@ class Command(_Cell):
     text: rx.Var[str]
 
 
+class LiveCards(_Cell):
+    """All values of one device as cards; `on_new` fires when a metric comes that is not among them."""
+
+    tag = "LiveCards"
+    device_id: rx.Var[str]
+    readings: rx.Var[list[Any]]
+    on_new: rx.EventHandler[no_args_event_spec]
+
+
+class FirstMessage(_Cell):
+    """Waits for a new device's first message."""
+
+    tag = "FirstMessage"
+    device_id: rx.Var[str]
+
+
 class LiveLine(_Cell):
     """Says when live updates are interrupted."""
 
@@ -82,4 +99,6 @@ live_when = LiveWhen.create
 live_presence = LivePresence.create
 copy = Copy.create
 command = Command.create
+live_cards = LiveCards.create
+first_message = FirstMessage.create
 live_line = LiveLine.create

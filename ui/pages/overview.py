@@ -5,12 +5,12 @@ from typing import Any
 import reflex as rx
 
 from ui.client import Refused
+from ui.components.devices import device_table
 from ui.components.frame import heading, link, page
 from ui.components.pieces import body, card, empty, problem, severity_badge, skeleton, skeleton_rows
-from ui.components.values import value_chips
 from ui.console import Console
 from ui.islands.alerts import alert_news
-from ui.islands.cells import live_presence, live_when, when
+from ui.islands.cells import when
 from ui.islands.pulse import pulse
 from ui.words import AlertLine, DeviceLine, alert_line, device_line
 
@@ -46,7 +46,7 @@ class Overview(Console):
             self.problem = refusal.words
             return
         self.total, self.online = data["deviceCount"]["total"], data["deviceCount"]["online"]
-        self.devices = [device_line(each) for each in data["devices"]["items"]]
+        self.devices = [device_line(each, values=2) for each in data["devices"]["items"]]
         self.alerts = [alert_line(each) for each in data["alerts"]["items"][:5]]
         self.open_alerts = len(data["alerts"]["items"])
         self.problem, self.ready = "", True
@@ -73,7 +73,7 @@ def _stats() -> rx.Component:
             rx.el.span("Devices offline", class_name="label"),
             rx.el.span(_figure(offline.to_string()), class_name="figure"),
             rx.el.span(rx.cond(offline > 0, "Look at who is missing", "Everybody is here"), class_name="note-line"),
-            to="/devices?show=offline",
+            to="/devices",
             class_name="card stat",
         ),
         link(
@@ -89,41 +89,6 @@ def _stats() -> rx.Component:
             class_name=rx.cond(Overview.open_alerts > 0, "card stat is-bad", "card stat"),
         ),
         class_name="grid stats stats-three",
-    )
-
-
-def device_rows(devices: rx.Var[list[DeviceLine]]) -> rx.Component:
-    """Devices as a table with live values; on narrow screens a list of blocks."""
-
-    def row(device: rx.Var[DeviceLine]) -> rx.Component:
-        return rx.el.tr(
-            rx.el.td(
-                link(device.name, to="/devices/" + device.id, class_name="row-link"),
-                rx.el.span(rx.el.span(device.key, class_name="mono"), " · ", device.profile, class_name="sub"),
-            ),
-            rx.el.td(
-                rx.cond(
-                    (device.status == "ACTIVE") | (device.status == "PROVISIONED"),
-                    live_presence(device_id=device.id, online=device.is_online, since=device.since),
-                    rx.el.span(device.status_words, class_name="badge"),
-                ),
-                custom_attrs={"data-label": "Status"},
-            ),
-            rx.el.td(
-                live_when(device_id=device.id, time=device.last_seen, none="never"),
-                class_name="muted",
-                custom_attrs={"data-label": "Last message"},
-            ),
-            rx.el.td(value_chips(device.readings), class_name="cell-wide"),
-            class_name="is-link",
-        )
-
-    return rx.el.table(
-        rx.el.thead(
-            rx.el.tr(*(rx.el.th(name, scope="col") for name in ("Device", "Status", "Last message", "Newest values")))
-        ),
-        rx.el.tbody(rx.foreach(devices, row)),
-        class_name="table",
     )
 
 
@@ -194,8 +159,8 @@ def overview() -> rx.Component:
                     nothing,
                     _get_started(),
                     card(
-                        "Recently heard of",
-                        rx.cond(Overview.ready, device_rows(Overview.devices), skeleton_rows()),
+                        "Devices",
+                        rx.cond(Overview.ready, device_table(Overview.devices), skeleton_rows()),
                         aside=link("All devices", to="/devices", class_name="small"),
                     ),
                 ),

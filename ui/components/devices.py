@@ -1,0 +1,40 @@
+"""Devices as a table with live values; on narrow screens a list of blocks."""
+
+import reflex as rx
+
+from ui.components.frame import link
+from ui.components.values import value_chips
+from ui.islands.cells import live_presence, live_when
+from ui.words import DeviceLine
+
+COLUMNS = ("Device", "Status", "Last message", "Newest values")
+
+
+def device_table(devices: rx.Var[list[DeviceLine]]) -> rx.Component:
+    """One line per device; the whole line leads to the device."""
+    return rx.el.table(
+        rx.el.thead(rx.el.tr(*(rx.el.th(name, scope="col") for name in COLUMNS))),
+        rx.el.tbody(rx.foreach(devices, _line)),
+        class_name="table device-table",
+    )
+
+
+def _line(device: rx.Var[DeviceLine]) -> rx.Component:
+    works = (device.status == "ACTIVE") | (device.status == "PROVISIONED")
+    return rx.el.tr(
+        rx.el.td(
+            link(device.name, to="/devices/" + device.id, class_name="row-link"),
+            rx.el.span(rx.el.span(device.key, class_name="mono"), " · ", device.profile, class_name="sub"),
+        ),
+        rx.el.td(
+            rx.cond(
+                works,
+                live_presence(device_id=device.id, online=device.is_online, since=device.since),
+                rx.el.span(device.status_words, class_name="badge"),
+            ),
+        ),
+        rx.el.td(live_when(device_id=device.id, time=device.last_seen, none="never"), class_name="muted small"),
+        rx.el.td(value_chips(device.readings)),
+        class_name="is-link",
+        key=device.id,
+    )

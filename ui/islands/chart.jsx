@@ -1,0 +1,299 @@
+// One metric of one device over time: history by a query, then live by the subscription. Gaps stay gaps.
+import { useEffect, useMemo, useRef, useState } from "react";
+import uPlot from "uplot";
+import "uplot/dist/uPlot.min.css";
+import { ask, plainNumber, plainValue, watchTelemetry } from "./live.js";
+
+const MINUTE = 60_000;
+const RANGES = [
+  { key: "15m", label: "15 min", long: "15 minutes", ms: 15 * MINUTE, bucket: null },
+  { key: "1h", label: "1 h", long: "hour", ms: 60 * MINUTE, bucket: null },
+  { key: "24h", label: "24 h", long: "24 hours", ms: 24 * 60 * MINUTE, bucket: "5m", bucketMs: 5 * MINUTE },
+  { key: "7d", label: "7 d", long: "7 days", ms: 7 * 24 * 60 * MINUTE, bucket: "1h", bucketMs: 60 * MINUTE },
+];
+const LIMIT = 10_000;
+
+/** History and live readings of one metric as rising columns [times in s, values, lowest, highest, count]. */
+class Columns {
+  constructor(range) {
+    this.range = range;
+    this.rows = new Map(); // time in ms -> {value, low, high, n}
+  }
+
+  load(series) {
+    series.times.forEach((at, i) => {
+      const value = Number(series.values[i]);
+      if (!Number.isFinite(value)) return;
+      this.rows.set(at, { value, low: series.min?.[i] ?? value, high: series.max?.[i] ?? value, n: series.n?.[i] ?? 1 });
+    });
+  }
+
+  add(at, value) {
+    if (!this.range.bucket) {
+      this.rows.set(at, { value, low: value, high: value, n: 1 });
+      return;
+    }
+    const start = Math.floor(at / this.range.bucketMs) * this.range.bucketMs;
+    const old = this.rows.get(start);
+    const n = (old?.n ?? 0) + 1;
+    this.rows.set(start, {
+      value: ((old?.value ?? 0) * (n - 1) + value) / n,
+      low: Math.min(old?.low ?? value, value),
+      high: Math.max(old?.high ?? value, value),
+      n,
+    });
+  }
+
+  /** Rising rows inside the range. */
+  sorted(now) {
+    const from = now - this.range.ms - (this.range.bucketMs ?? 0);
+    for (const at of this.rows.keys()) if (at < from) this.rows.delete(at);
+    return [...this.rows].sort((a, b) => a[0] - b[0]);
+  }
+}
+
+/** What uPlot draws; where nothing came for much longer than usual a null breaks the line. */
+function withGaps(rows, range) {
+  const gap = range.bucketMs ? range.bucketMs * 1.5 : usualStep(rows) * 4;
+  const columns = [[], [], [], []];
+  const put = (at, value, low, high) => {
+    columns[0].push(at / 1000);
+    columns[1].push(value);
+    columns[2].push(low);
+    columns[3].push(high);
+  };
+  rows.forEach(([at, row], i) => {
+    if (i > 0 && at - rows[i - 1][0] > gap) put(rows[i - 1][0] + 1, null, null, null);
+    put(at, row.value, row.low, row.high);
+  });
+  return columns;
+}
+
+function usualStep(rows) {
+  if (rows.length < 3) return Infinity;
+  const steps = rows.slice(1).map(([at], i) => at - rows[i][0]).sort((a, b) => a - b);
+  return Math.max(steps[Math.floor(steps.length * 0.8)], 1000);
+}
+
+function useTheme() {
+  const read = () => document.documentElement.classList.contains("dark");
+  const [dark, setDark] = useState(read);
+  useEffect(() => {
+    const watcher = new MutationObserver(() => setDark(read()));
+    watcher.observe(document.documentElement, { attributes: true, attributeFilter: ["class"] });
+    return () => watcher.disconnect();
+  }, []);
+  return dark;
+}
+
+function options(width, height, metric, range, onCursor) {
+  const css = getComputedStyle(document.documentElement);
+  const colour = (name) => css.getPropertyValue(name).trim();
+  const font = "12px " + css.getPropertyValue("--sans");
+  const step = metric.type === "BOOLEAN" ? { paths: uPlot.paths.stepped({ align: 1 }) } : {};
+  const axis = { stroke: colour("--faint"), font, grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
+  return {
+    width,
+    height,
+    padding: [14, 14, 0, 0],
+    legend: { show: false },
+    cursor: {
+      y: false,
+      points: { size: 8, fill: colour("--accent"), stroke: colour("--surface"), width: 2 },
+      drag: { x: false, y: false },
+    },
+    scales: {
+      x: { time: true, range: () => [(Date.now() - range.ms) / 1000, Date.now() / 1000] },
+      y:
+        metric.type === "BOOLEAN"
+          ? { range: [-0.15, 1.15] }
+          : { range: (_, low, high) => (low === null ? [0, 1] : uPlot.rangeNum(low, high === low ? low + 1 : high, 0.12, false)) },
+    },
+    axes: [
+      { ...axis, grid: { show: false }, space: width < 500 ? 70 : 90, values: timeLabels(range) },
+      {
+        ...axis,
+        size: 52,
+        space: 44,
+        splits: metric.type === "BOOLEAN" ? () => [0, 1] : undefined,
+        values: metric.type === "BOOLEAN" ? () => ["no", "yes"] : (_, splits) => splits.map(plainNumber),
+      },
+    ],
+    series: [
+      {},
+      { stroke: colour("--accent"), width: 2, points: { show: false }, ...step },
+      { stroke: "transparent", width: 0, points: { show: false }, ...step },
+      { stroke: "transparent", width: 0, points: { show: false }, ...step },
+    ],
+    bands: range.bucket ? [{ series: [3, 2], fill: colour("--accent") + "26" }] : [],
+    hooks: { setCursor: [onCursor] },
+  };
+}
+
+function timeLabels(range) {
+  const form = range.ms > 36 * 60 * MINUTE ? { weekday: "short", day: "numeric" } : { hour: "2-digit", minute: "2-digit" };
+  return (_, splits) => splits.map((at) => new Date(at * 1000).toLocaleString(undefined, form));
+}
+
+/** The card: choose a metric and a span, see it move. */
+export function Chart({ deviceId, metrics, query }) {
+  const shown = useMemo(() => (metrics || []).filter((each) => each.type === "NUMBER" || each.type === "BOOLEAN"), [metrics]);
+  const [chosen, setChosen] = useState("");
+  const [range, setRange] = useState(RANGES[0]);
+  const metric = shown.find((each) => each.key === chosen) || shown[0];
+  if (!metric) {
+    return (
+      <section className="card" aria-label="History">
+        <p className="card-body muted">Numbers and yes/no values can be drawn over time. This device has sent none so far.</p>
+      </section>
+    );
+  }
+  return (
+    <section className="card" aria-label="History">
+      <div className="chart-tools">
+        <select className="select" aria-label="Value to draw" value={metric.key} onChange={(event) => setChosen(event.target.value)}>
+          {shown.map((each) => (
+            <option key={each.key} value={each.key}>
+              {each.label}
+              {each.unit ? ` (${each.unit})` : ""}
+            </option>
+          ))}
+        </select>
+        <div className="segmented" role="group" aria-label="Span of time">
+          {RANGES.map((each) => (
+            <button key={each.key} type="button" aria-pressed={each.key === range.key} onClick={() => setRange(each)}>
+              {each.label}
+            </button>
+          ))}
+        </div>
+      </div>
+      <Plot key={`${deviceId} ${metric.key} ${range.key}`} deviceId={deviceId} metric={metric} range={range} query={query} />
+    </section>
+  );
+}
+
+function useSeries(deviceId, metric, range, query) {
+  const columns = useRef(null);
+  columns.current ??= new Columns(range);
+  const [state, setState] = useState({ phase: "loading", words: "" });
+  const [beat, setBeat] = useState(0);
+  useEffect(() => {
+    const controller = new AbortController();
+    // Listen first, then ask for the past: nothing falls between the two, and the same reading twice is one row.
+    const stop = watchTelemetry(deviceId, (event) => {
+      const value = event.values?.[metric.key];
+      if (typeof value === "number" || typeof value === "boolean") columns.current.add(Date.parse(event.time), Number(value));
+    });
+    const load = async () => {
+      try {
+        const variables = { id: deviceId, metric: metric.key, from: new Date(Date.now() - range.ms).toISOString(), bucket: range.bucket, limit: LIMIT };
+        const { device } = await ask(query, variables, controller.signal);
+        columns.current.load(device.telemetry);
+        setState({ phase: "ready", words: device.telemetry.isTruncated ? "Only part of this span is shown: there are too many readings." : "" });
+      } catch (problem) {
+        if (problem.name !== "AbortError") setState({ phase: "failed", words: problem.message });
+      }
+      setBeat((n) => n + 1);
+    };
+    load();
+    const timer = setInterval(() => setBeat((n) => n + 1), range.bucket ? 5000 : 1000);
+    return () => {
+      controller.abort();
+      stop();
+      clearInterval(timer);
+    };
+  }, [deviceId, metric.key, range, query]);
+  return { columns: columns.current, state, beat };
+}
+
+function Plot({ deviceId, metric, range, query }) {
+  const { columns, state, beat } = useSeries(deviceId, metric, range, query);
+  const dark = useTheme();
+  const box = useRef(null);
+  const plot = useRef(null);
+  const [tip, setTip] = useState(null);
+  const rows = columns.sorted(Date.now());
+
+  useEffect(() => {
+    const onCursor = (u) => {
+      const i = u.cursor.idx;
+      const value = i === null || i === undefined ? null : u.data[1][i];
+      if (value === null || value === undefined || u.cursor.left < 0) return setTip(null);
+      setTip({ left: u.cursor.left + u.over.offsetLeft, width: u.width, at: u.data[0][i], value, low: u.data[2][i], high: u.data[3][i] });
+    };
+    const size = () => ({ width: box.current.clientWidth, height: window.innerWidth < 760 ? 240 : 300 });
+    const { width, height } = size();
+    plot.current = new uPlot(options(width, height, metric, range, onCursor), withGaps(columns.sorted(Date.now()), range), box.current);
+    const watcher = new ResizeObserver(() => plot.current?.setSize(size()));
+    watcher.observe(box.current);
+    return () => {
+      watcher.disconnect();
+      plot.current.destroy();
+      plot.current = null;
+      setTip(null);
+    };
+  }, [dark]);
+
+  useEffect(() => {
+    plot.current?.setData(withGaps(columns.sorted(Date.now()), range));
+  }, [beat]);
+
+  const unit = metric.unit ? ` ${metric.unit}` : "";
+  const isNumber = metric.type === "NUMBER";
+  const say = (value) => (isNumber ? plainNumber(value) + unit : plainValue(value >= 0.5));
+  const low = Math.min(...rows.map(([, row]) => row.low));
+  const high = Math.max(...rows.map(([, row]) => row.high));
+  const count = rows.reduce((sum, [, row]) => sum + row.n, 0);
+  const mean = rows.reduce((sum, [, row]) => sum + row.value * row.n, 0) / count;
+  const summary = rows.length
+    ? `${metric.label}, last ${range.long}: between ${say(low)} and ${say(high)}, newest ${say(rows.at(-1)[1].value)}.`
+    : `${metric.label}, last ${range.long}: no readings.`;
+  return (
+    <>
+      <div className="chart" role="img" aria-label={summary} data-points={rows.length}>
+        <div ref={box} />
+        {state.phase === "loading" ? <div className="chart-note">Loading…</div> : null}
+        {state.phase === "failed" ? <div className="chart-note">{state.words}</div> : null}
+        {state.phase === "ready" && rows.length === 0 ? (
+          <div className="chart-note">
+            <p>
+              No readings in the last {range.long}.<br />
+              Choose a longer span, or wait: the line grows as messages arrive.
+            </p>
+          </div>
+        ) : null}
+        {tip ? (
+          <div className="chart-tip" style={tip.left > tip.width * 0.6 ? { right: tip.width - tip.left + 22, top: 18 } : { left: tip.left + 22, top: 18 }}>
+            <b>{say(tip.value)}</b>
+            {range.bucket && isNumber && tip.low !== tip.high ? (
+              <div className="muted">
+                {say(tip.low)} to {say(tip.high)}
+              </div>
+            ) : null}
+            <div className="muted">{new Date(tip.at * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: range.bucket ? "short" : "medium" })}</div>
+          </div>
+        ) : null}
+      </div>
+      <div className="chart-foot">
+        {rows.length && isNumber ? (
+          <>
+            <span>
+              Lowest<b>{say(low)}</b>
+            </span>
+            <span>
+              Average<b>{say(mean)}</b>
+            </span>
+            <span>
+              Highest<b>{say(high)}</b>
+            </span>
+          </>
+        ) : null}
+        <span>
+          Readings<b>{count.toLocaleString()}</b>
+        </span>
+        {range.bucket ? <span className="state">The line is the average of each {range.bucket === "1h" ? "hour" : "5 minutes"}, the band its lowest to highest.</span> : null}
+        {state.words && state.phase === "ready" ? <span className="state">{state.words}</span> : null}
+      </div>
+    </>
+  );
+}

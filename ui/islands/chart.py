@@ -1,0 +1,24 @@
+"""The live chart of one device: uPlot over /graphql."""
+
+from typing import Any
+
+import reflex as rx
+
+from ui.client import OPERATIONS
+from ui.islands import CHART, LINE_PACKAGES
+
+
+class Chart(rx.NoSSRComponent):
+    """Choose a metric and a span of time; history by query, then live."""
+
+    library = CHART.importable_path
+    tag = "Chart"
+    lib_dependencies: list[str] = ["uplot@1.6.32", *LINE_PACKAGES]
+    device_id: rx.Var[str]
+    metrics: rx.Var[list[Any]]
+    query: rx.Var[str]
+
+
+def chart(device_id: rx.Var[str], metrics: rx.Var[list[Any]]) -> rx.Component:
+    """`metrics`: records with key, label, unit and type."""
+    return Chart.create(device_id=device_id, metrics=metrics, query=OPERATIONS["series"])

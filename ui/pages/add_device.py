@@ -1,0 +1,239 @@
+"""Adding a device: name it, choose its profile, get its token once, watch its first message arrive."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Any
+
+import reflex as rx
+
+from ui.client import Refused
+from ui.components.frame import heading, link, page
+from ui.components.pieces import card, field, problem
+from ui.console import Console
+from ui.first_message import mosquitto_pub
+from ui.islands.cells import command, copy, first_message
+
+KEY = re.compile(r"[A-Za-z0-9_-]{1,40}")
+
+
+def propose_key(name: str) -> str:
+    """A device key from a name: `Kühlraum Nord 2` becomes `kuhlraum-nord-2`."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9_]+", "-", plain).strip("-")[:40].strip("-")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A profile to choose."""
+
+    id: str
+    name: str
+    words: str
+
+
+class AddDevice(Console):
+    """What was typed so far, then the device that came of it."""
+
+    problem: str = ""
+    name: str = ""
+    key: str = ""
+    profiles: list[Choice] = []
+    profile_id: str = ""
+    uid: str = ""
+    token: str = ""
+    command: str = ""
+    is_busy: bool = False
+
+    _is_own_key: bool = False
+    _metrics: dict[str, list[dict[str, Any]]] = {}
+
+    @rx.var
+    def profile_words(self) -> str:
+        """What devices of the chosen profile send."""
+        return next((each.words for each in self.profiles if each.id == self.profile_id), "")
+
+    @rx.var
+    def key_problem(self) -> str:
+        """What is wrong with the key, before the platform has to say it."""
+        if not self.key or KEY.fullmatch(self.key):
+            return ""
+        return "Only letters, digits, - and _; at most 40 of them."
+
+    @rx.event
+    async def load(self) -> Any:
+        """Come to the page: an empty form, with the tenant's profiles."""
+        if (away := await self.enter()) is not None:
+            return away
+        self.problem = self.name = self.key = self.uid = self.token = self.command = ""
+        self._is_own_key = self.is_busy = False
+        try:
+            found = (await self.ask("profiles", first=100))["profiles"]["items"]
+        except Refused as refusal:
+            self.problem = refusal.words
+            return None
+        self.profiles = [
+            Choice(each["id"], each["name"], ", ".join(m["label"] or m["key"] for m in each["metrics"]))
+            for each in found
+        ]
+        self._metrics = {each["id"]: each["metrics"] for each in found}
+        self.profile_id = found[0]["id"] if found else ""
+        return None
+
+    @rx.event
+    def set_name(self, name: str) -> None:
+        """The name; as long as nobody touched the key, it follows."""
+        self.name = name
+        if not self._is_own_key:
+            self.key = propose_key(name)
+
+    @rx.event
+    def set_key(self, key: str) -> None:
+        """A key of the user's own."""
+        self.key, self._is_own_key = key.strip(), bool(key.strip())
+
+    @rx.event
+    def set_profile(self, profile_id: str) -> None:
+        """The profile."""
+        self.profile_id = profile_id
+
+    @rx.event
+    async def add(self) -> Any:
+        """Provision the device and show its token."""
+        if not self.name.strip() or not KEY.fullmatch(self.key) or not self.profile_id:
+            self.problem = "Please give the device a name, a key and a profile."
+            return
+        self.is_busy, self.problem = True, ""
+        yield
+        new = {"key": self.key, "name": self.name.strip(), "profileId": self.profile_id}
+        try:
+            made = (await self.ask("device_provision", input=new))["deviceProvision"]
+        except Refused as refusal:
+            self.problem = refusal.words
+            return
+        finally:
+            self.is_busy = False
+        self.uid, self.token = made["device"]["id"], made["token"]
+        self.command = mosquitto_pub(self.tenant_key, self.key, self.token, self._metrics.get(self.profile_id, []))
+
+
+def _form() -> rx.Component:
+    return card(
+        "The device",
+        rx.el.form(
+            field(
+                "Name",
+                rx.el.input(
+                    id="name",
+                    value=AddDevice.name,
+                    on_change=AddDevice.set_name,
+                    placeholder="Cold room north",
+                    max_length=120,
+                    required=True,
+                    auto_focus=True,
+                    class_name="input",
+                ),
+                "What people call it. You can change it later.",
+                for_="name",
+            ),
+            field(
+                "Key",
+                rx.el.input(
+                    id="key",
+                    value=AddDevice.key,
+                    on_change=AddDevice.set_key,
+                    max_length=40,
+                    required=True,
+                    spell_check=False,
+                    class_name="input mono",
+                    custom_attrs={"aria-invalid": AddDevice.key_problem != "", "aria-describedby": "key-problem"},
+                ),
+                rx.cond(
+                    AddDevice.key_problem != "",
+                    rx.el.span(AddDevice.key_problem, id="key-problem", style={"color": "var(--bad)"}),
+                    rx.el.span("The name under which the device signs in. It never changes.", id="key-problem"),
+                ),
+                for_="key",
+            ),
+            field(
+                "Profile",
+                rx.el.select(
+                    rx.foreach(AddDevice.profiles, lambda each: rx.el.option(each.name, value=each.id)),
+                    id="profile",
+                    value=AddDevice.profile_id,
+                    on_change=AddDevice.set_profile,
+                    class_name="select",
+                ),
+                rx.cond(
+                    AddDevice.profile_words != "",
+                    rx.el.span("Sends: ", AddDevice.profile_words),
+                    rx.el.span("What devices of this make send."),
+                ),
+                for_="profile",
+            ),
+            rx.el.div(
+                rx.el.button("Add the device", type="submit", class_name="btn btn-primary", disabled=AddDevice.is_busy),
+                link("Cancel", to="/devices", class_name="btn"),
+                class_name="row",
+            ),
+            on_submit=AddDevice.add,
+            class_name="card-body stack",
+        ),
+    )
+
+
+def _made() -> rx.Component:
+    return rx.fragment(
+        rx.el.ol(
+            rx.el.li(
+                rx.el.div(
+                    rx.el.h2("Keep the token"),
+                    rx.el.p("It is the device's password, shown only now.", class_name="muted"),
+                    rx.el.div(AddDevice.token, class_name="code", style={"margin": "8px 0"}, id="token"),
+                    copy(text=AddDevice.token, label="Copy token"),
+                )
+            ),
+            rx.el.li(
+                rx.el.div(
+                    rx.el.h2("Send a first message"),
+                    rx.el.p(
+                        "Paste this line, or let the device do the same.",
+                        class_name="muted",
+                        style={"marginBottom": "8px"},
+                    ),
+                    command(text=AddDevice.command),
+                )
+            ),
+            rx.el.li(
+                rx.el.div(
+                    rx.el.h2("Watch it arrive", style={"marginBottom": "8px"}),
+                    first_message(device_id=AddDevice.uid),
+                )
+            ),
+            class_name="steps card card-body",
+            style={"paddingTop": "18px"},
+        ),
+        rx.el.div(
+            link("Go to the device", to="/devices/" + AddDevice.uid, class_name="btn btn-primary"),
+            rx.el.button("Add another", type="button", class_name="btn", on_click=AddDevice.load),
+            class_name="row",
+        ),
+    )
+
+
+def add_device() -> rx.Component:
+    """The page."""
+    return page(
+        "Devices",
+        heading(
+            rx.cond(AddDevice.uid != "", "Connect " + AddDevice.name, "Add a device"),
+            rx.cond(
+                AddDevice.uid != "",
+                "The device is added. Three steps to its first value.",
+                "Anything that can speak MQTT.",
+            ),
+        ),
+        problem(AddDevice.problem),
+        rx.cond(AddDevice.uid != "", _made(), _form()),
+        narrow=True,
+    )

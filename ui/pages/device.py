@@ -1,0 +1,502 @@
+"""One device: what it says now, its history, how it connects, and the end of its life."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import reflex as rx
+
+from ui.client import Refused
+from ui.components.frame import link, page
+from ui.components.pieces import body, card, done, empty, field, problem, severity_badge, skeleton
+from ui.console import Console
+from ui.first_message import mosquitto_pub
+from ui.islands.cells import command, copy, live_cards, live_presence, live_when, when
+from ui.islands.chart import chart
+from ui.words import STATUS_WORDS, AlertLine, Reading, alert_line, readings, unit, words
+
+
+@dataclass(frozen=True)
+class CredentialLine:
+    """A token of the device, without the secret."""
+
+    id: str
+    created_at: str
+    expires_at: str
+    is_revoked: bool
+
+
+@dataclass(frozen=True)
+class MetricLine:
+    """A metric that can be drawn."""
+
+    key: str
+    label: str
+    unit: str
+    type: str
+
+
+def labels_text(labels: dict[str, Any]) -> str:
+    """Labels as lines to edit: `site: Hamburg`."""
+    return "\n".join(f"{key}: {value}" for key, value in labels.items())
+
+
+def labels_of(text: str) -> dict[str, str]:
+    """Labels from edited lines; a line without a colon raises ValueError with words to show."""
+    labels = {}
+    for line in filter(None, (line.strip() for line in text.splitlines())):
+        key, colon, value = line.partition(":")
+        if not colon or not key.strip():
+            raise ValueError(f"“{line}” needs a colon, for example “site: Hamburg”.")
+        labels[key.strip()] = value.strip()
+    return labels
+
+
+def all_readings(device: dict[str, Any]) -> list[Reading]:
+    """Every metric of the profile, with or without a value yet, then what else the device sends."""
+    latest = {each.metric: each for each in readings(device)}
+    known = [
+        latest.pop(metric["key"], None)
+        or Reading(device["id"], metric["key"], metric["label"] or words(metric["key"]), unit(metric["unit"]), None, "")
+        for metric in device["profile"]["metrics"]
+    ]
+    return known + list(latest.values())
+
+
+def drawable(device: dict[str, Any]) -> list[MetricLine]:
+    """The metrics a chart can show, the profile's first."""
+    types = {metric["key"]: metric["type"] for metric in device["profile"]["metrics"]}
+    lines = [
+        MetricLine(each.metric, each.label, each.unit, types.get(each.metric) or _type_of(each.value))
+        for each in all_readings(device)
+    ]
+    return [line for line in lines if line.type in ("NUMBER", "BOOLEAN")]
+
+
+def _type_of(value: Any) -> str:
+    if isinstance(value, bool):
+        return "BOOLEAN"
+    return "NUMBER" if isinstance(value, int | float) else "STRING"
+
+
+class Device(Console):
+    """The device of the address, and what is being done with it."""
+
+    ready: bool = False
+    problem: str = ""
+    said: str = ""
+    uid: str = ""
+    key: str = ""
+    name: str = ""
+    status: str = ""
+    status_words: str = ""
+    is_online: bool = False
+    since: str = ""
+    reason: str = ""
+    last_seen: str = ""
+    created_at: str = ""
+    profile_name: str = ""
+    labels: dict[str, str] = {}
+    readings: list[Reading] = []
+    metrics: list[MetricLine] = []
+    credentials: list[CredentialLine] = []
+    alerts: list[AlertLine] = []
+    command: str = ""
+    token: str = ""
+    labels_text: str = ""
+    is_editing: bool = False
+    is_ending: bool = False
+
+    _version: int = 0
+    _metrics: list[dict[str, Any]] = []
+
+    @rx.var
+    def is_over(self) -> bool:
+        """Whether the device's life has ended."""
+        return self.status == "DECOMMISSIONED"
+
+    @rx.event
+    async def load(self) -> Any:
+        """Come to the page."""
+        uid = self.segment()
+        if uid != self.uid:
+            self.ready, self.token, self.said, self.is_editing, self.is_ending = False, "", "", False, False
+            self.uid = uid
+        yield
+        if (away := await self.enter()) is not None:
+            yield away
+            return
+        self.uid = uid
+        await self._show()
+
+    @rx.event
+    async def refresh(self) -> None:
+        """Ask again, because the device began to send something new."""
+        await self._show()
+
+    async def _show(self) -> None:
+        try:
+            data = await self.ask("device_detail", id=self.uid)
+        except Refused as refusal:
+            no_such = refusal.code in ("NOT_FOUND", "BAD_INPUT", "DEVICE_NOT_FOUND")
+            self.problem = "There is no such device." if no_such else refusal.words
+            return
+        self.problem, self.ready = "", True
+        self._fill(data["device"])
+        self.alerts = [alert_line(each) for each in data["alerts"]["items"]]
+
+    def _fill(self, device: dict[str, Any]) -> None:
+        self.key, self.name = device["key"], device["name"] or device["key"]
+        self.status = device["status"]
+        self.status_words = STATUS_WORDS.get(self.status, words(self.status))
+        self.is_online, self.last_seen = device["isOnline"], device["lastSeenAt"] or ""
+        self.since, self.reason = device["presence"]["since"] or "", device["presence"]["reason"] or ""
+        self.created_at, self.profile_name = device["createdAt"], device["profile"]["name"]
+        self.labels = {str(key): str(value) for key, value in device["labels"].items()}
+        self.labels_text = labels_text(self.labels)
+        self.readings, self.metrics = all_readings(device), drawable(device)
+        self.credentials = [
+            CredentialLine(each["id"], each["createdAt"], each["expiresAt"] or "", each["revokedAt"] is not None)
+            for each in device["credentials"]
+        ]
+        self._version, self._metrics = device["version"], device["profile"]["metrics"]
+        self.command = mosquitto_pub(self.tenant_key, self.key, self.token, self._metrics)
+
+    async def _change(self, operation: str, said: str, **variables: Any) -> dict[str, Any] | None:
+        """Change something, say so, and show what it became; None when the platform refused."""
+        self.said = ""
+        try:
+            data = await self.ask(operation, **variables)
+        except Refused as refusal:
+            self.problem = refusal.words
+            return None
+        self.said = said
+        await self._show()
+        return data
+
+    @rx.event
+    async def issue_token(self) -> None:
+        """Give the device one more token and put it into the command."""
+        data = await self._change("credential_issue", "", deviceId=self.uid)
+        if data is not None:
+            self.token = data["credentialIssue"]["token"]
+            self.command = mosquitto_pub(self.tenant_key, self.key, self.token, self._metrics)
+
+    @rx.event
+    async def revoke(self, credential_id: str) -> None:
+        """Stop a token from working; a connection that uses it is cut."""
+        await self._change("credential_revoke", "The token no longer works.", id=credential_id)
+
+    @rx.event
+    async def save(self, form: dict[str, Any]) -> None:
+        """Save the name and the labels."""
+        try:
+            labels = labels_of(form.get("labels", ""))
+        except ValueError as problem:
+            self.problem = str(problem)
+            return
+        changes = {"name": form.get("name", "").strip() or self.key, "labels": labels}
+        if await self._change("device_update", "Saved.", id=self.uid, input=changes, version=self._version) is not None:
+            self.is_editing = False
+
+    @rx.event
+    async def decommission(self) -> None:
+        """End the device's life."""
+        self.is_ending, self.token = False, ""
+        await self._change("device_decommission", "The device is decommissioned. Its history stays.", id=self.uid)
+
+    @rx.event
+    def edit(self, is_editing: bool) -> None:
+        """Open or close the form."""
+        self.is_editing = is_editing
+
+    @rx.event
+    def end(self, is_ending: bool) -> None:
+        """Ask before ending the device's life, or let it be."""
+        self.is_ending = is_ending
+
+
+def _heading() -> rx.Component:
+    status = rx.cond(
+        Device.is_over | (Device.status == "SUSPENDED"),
+        rx.el.span(Device.status_words, class_name="badge"),
+        rx.el.span(
+            live_presence(device_id=Device.uid, online=Device.is_online, since=Device.since, detailed=True),
+            rx.cond(
+                Device.status == "PROVISIONED",
+                rx.el.span("Waiting for its first message", class_name="badge badge-accent"),
+            ),
+            class_name="row",
+        ),
+    )
+    return rx.el.div(
+        rx.el.div(
+            rx.el.div(link("Devices", to="/devices"), rx.el.span("/"), class_name="crumb"),
+            rx.el.h1(rx.cond(Device.ready, Device.name, skeleton(28, "220px"))),
+            rx.el.div(
+                rx.el.code(Device.key),
+                rx.el.span("·", class_name="muted"),
+                status,
+                class_name="row small",
+                style={"marginTop": "6px", "minHeight": "26px"},
+            ),
+        ),
+        rx.el.div(
+            rx.cond(
+                Device.ready & ~Device.is_over,
+                rx.el.button(
+                    rx.icon("pencil", size=15),
+                    "Edit",
+                    type="button",
+                    class_name="btn",
+                    on_click=Device.edit(True),
+                ),
+            ),
+            class_name="actions",
+        ),
+        class_name="head",
+    )
+
+
+def _edit() -> rx.Component:
+    return rx.cond(
+        Device.is_editing,
+        card(
+            "Name and labels",
+            rx.el.form(
+                field(
+                    "Name",
+                    rx.el.input(
+                        id="name",
+                        name="name",
+                        default_value=Device.name,
+                        max_length=120,
+                        class_name="input",
+                        required=True,
+                    ),
+                    for_="name",
+                ),
+                field(
+                    "Labels",
+                    rx.el.textarea(
+                        id="labels",
+                        name="labels",
+                        default_value=Device.labels_text,
+                        rows=4,
+                        class_name="textarea input",
+                    ),
+                    "One a line, for example “site: Hamburg”. They help you find devices.",
+                    for_="labels",
+                ),
+                rx.el.div(
+                    rx.el.button("Save", type="submit", class_name="btn btn-primary"),
+                    rx.el.button("Cancel", type="button", class_name="btn", on_click=Device.edit(False)),
+                    class_name="row",
+                ),
+                on_submit=Device.save,
+                class_name="card-body stack",
+            ),
+        ),
+    )
+
+
+def _alerts() -> rx.Component:
+    def line(alert: rx.Var[AlertLine]) -> rx.Component:
+        return rx.el.div(
+            severity_badge(alert.severity),
+            rx.el.span(alert.reason),
+            rx.el.span(
+                link(alert.rule, to="/rules/" + alert.rule_id),
+                " · ",
+                when(at=alert.raised_at),
+                class_name="small muted push",
+            ),
+            class_name="row",
+        )
+
+    return rx.cond(
+        Device.alerts.length() > 0,
+        rx.el.section(
+            rx.el.div(rx.foreach(Device.alerts, line), class_name="card-body stack-tight"),
+            class_name="card card-alarm",
+            aria_label="Open alerts of this device",
+        ),
+    )
+
+
+def _connect() -> rx.Component:
+    return card(
+        "Send a message",
+        body(
+            rx.cond(
+                Device.token != "",
+                rx.el.div(
+                    rx.icon("key-round", size=17),
+                    rx.el.span("This token is shown once. Copy it now: ", rx.el.code(Device.token)),
+                    copy(text=Device.token, label="Copy token"),
+                    class_name="note note-warn",
+                    role="status",
+                ),
+                rx.el.p(
+                    "The device signs in with a token. Issue one, and it is filled into this line.",
+                    class_name="muted small",
+                ),
+            ),
+            command(text=Device.command),
+            rx.el.div(
+                rx.el.button(
+                    rx.icon("key-round", size=16),
+                    "Issue a token",
+                    type="button",
+                    class_name="btn",
+                    on_click=Device.issue_token,
+                )
+            ),
+        ),
+    )
+
+
+def _credentials() -> rx.Component:
+    def line(each: rx.Var[CredentialLine]) -> rx.Component:
+        return rx.el.li(
+            rx.el.div(
+                rx.el.span(
+                    "Issued ",
+                    when(at=each.created_at),
+                    rx.cond(each.expires_at != "", rx.el.span(", ends ", when(at=each.expires_at))),
+                ),
+                rx.cond(
+                    each.is_revoked,
+                    rx.el.span("revoked", class_name="badge push"),
+                    rx.el.button(
+                        "Revoke",
+                        type="button",
+                        class_name="btn btn-small btn-danger push",
+                        on_click=Device.revoke(each.id),
+                    ),
+                ),
+                class_name="row small",
+            ),
+            key=each.id,
+        )
+
+    return card(
+        "Tokens",
+        rx.cond(
+            Device.credentials.length() > 0,
+            rx.el.ul(rx.foreach(Device.credentials, line), class_name="list"),
+            empty("key-round", "No tokens", "Without a token the device cannot connect.", small=True),
+        ),
+    )
+
+
+def _about() -> rx.Component:
+    return card(
+        "About",
+        body(
+            rx.el.dl(
+                rx.el.dt("Profile"),
+                rx.el.dd(Device.profile_name),
+                rx.el.dt("Last message"),
+                rx.el.dd(live_when(device_id=Device.uid, time=Device.last_seen, none="never")),
+                rx.el.dt("Added"),
+                rx.el.dd(when(at=Device.created_at)),
+                rx.cond(
+                    (Device.reason != "") & ~Device.is_online,
+                    rx.fragment(rx.el.dt("Went offline"), rx.el.dd(Device.reason)),
+                ),
+                rx.cond(
+                    Device.labels.length() > 0,
+                    rx.fragment(
+                        rx.el.dt("Labels"),
+                        rx.el.dd(
+                            rx.foreach(
+                                Device.labels,
+                                lambda item: rx.el.span(item[0], ": ", item[1], class_name="badge"),
+                            ),
+                            class_name="row",
+                            style={"gap": "6px"},
+                        ),
+                    ),
+                ),
+                class_name="kv",
+            ),
+        ),
+    )
+
+
+def _ending() -> rx.Component:
+    ask = rx.el.div(
+        rx.el.p(
+            "Decommissioning ends this device's life: its tokens stop working at once, and it cannot come back. Its history stays."
+        ),
+        rx.el.div(
+            rx.el.button(
+                "Decommission ",
+                Device.name,
+                type="button",
+                class_name="btn btn-danger-solid",
+                on_click=Device.decommission,
+            ),
+            rx.el.button("Keep it", type="button", class_name="btn", auto_focus=True, on_click=Device.end(False)),
+            class_name="row",
+        ),
+        class_name="stack",
+        role="group",
+        aria_label="Decommission this device?",
+    )
+    return rx.cond(
+        ~Device.is_over,
+        rx.el.section(
+            rx.el.div(
+                rx.cond(
+                    Device.is_ending,
+                    ask,
+                    rx.el.button(
+                        "Decommission this device…",
+                        type="button",
+                        class_name="btn btn-ghost btn-danger",
+                        on_click=Device.end(True),
+                    ),
+                ),
+            ),
+            aria_label="End of life",
+        ),
+    )
+
+
+def device() -> rx.Component:
+    """The page."""
+    sheet = rx.fragment(
+        _edit(),
+        _alerts(),
+        rx.cond(
+            Device.readings.length() > 0,
+            live_cards(device_id=Device.uid, readings=Device.readings, on_new=Device.refresh),
+            rx.el.div(
+                live_cards(device_id=Device.uid, readings=Device.readings, on_new=Device.refresh),
+                rx.el.div(
+                    empty(
+                        "radio", "No values yet", "Send a first message with the line below. It appears here by itself."
+                    ),
+                    class_name="card",
+                ),
+            ),
+        ),
+        chart(Device.uid, Device.metrics),
+        rx.el.div(
+            rx.el.div(rx.cond(Device.is_over, rx.fragment(), _connect()), _ending()),
+            rx.el.div(_about(), _credentials()),
+            class_name="grid two",
+        ),
+    )
+    waiting = rx.el.div(
+        *(rx.el.div(skeleton(14, "60%"), skeleton(26, "70%"), class_name="card value-card") for _ in range(4)),
+        class_name="cards",
+    )
+    return page(
+        "Devices",
+        _heading(),
+        problem(Device.problem, Device.load),
+        done(Device.said),
+        rx.cond(Device.ready, sheet, rx.cond(Device.problem == "", waiting)),
+    )

@@ -1,0 +1,126 @@
+"""Profiles: what devices of one make send, and within which limits it is believed."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import reflex as rx
+
+from ui.client import Refused
+from ui.components.frame import heading, page
+from ui.components.pieces import empty, problem, skeleton_rows
+from ui.console import Console
+from ui.words import unit, words
+
+TYPE_WORDS = {"NUMBER": "number", "BOOLEAN": "yes or no", "STRING": "text", "OBJECT": "several values together"}
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """A metric of a profile in words."""
+
+    key: str
+    label: str
+    kind: str
+    limits: str
+
+
+@dataclass(frozen=True)
+class ProfileCard:
+    """A profile with its metrics."""
+
+    id: str
+    key: str
+    name: str
+    metrics: list[MetricRow]
+
+
+def limits(metric: dict[str, Any]) -> str:
+    """The accepted span in words: `-30 to 40 °C`."""
+    low, high, name = metric["min"], metric["max"], unit(metric["unit"])
+    said = f" {name}" if name else ""
+    if low is not None and high is not None:
+        return f"{low:g} to {high:g}{said}"
+    if low is not None:
+        return f"{low:g}{said} or more"
+    if high is not None:
+        return f"up to {high:g}{said}"
+    return f"any, in {name}" if name else "any"
+
+
+def profile_card(profile: dict[str, Any]) -> ProfileCard:
+    """A profile as the page shows it."""
+    rows = [
+        MetricRow(each["key"], each["label"] or words(each["key"]), TYPE_WORDS[each["type"]], limits(each))
+        for each in profile["metrics"]
+    ]
+    return ProfileCard(profile["id"], profile["key"], profile["name"], rows)
+
+
+class Profiles(Console):
+    """The tenant's profiles."""
+
+    ready: bool = False
+    problem: str = ""
+    profiles: list[ProfileCard] = []
+
+    @rx.event
+    async def load(self) -> Any:
+        """Come to the page."""
+        if (away := await self.enter()) is not None:
+            return away
+        try:
+            data = await self.ask("profiles", first=100)
+        except Refused as refusal:
+            self.problem = refusal.words
+            return None
+        self.profiles = [profile_card(each) for each in data["profiles"]["items"]]
+        self.problem, self.ready = "", True
+        return None
+
+
+def _card(profile: rx.Var[ProfileCard]) -> rx.Component:
+    def row(metric: rx.Var[MetricRow]) -> rx.Component:
+        return rx.el.tr(
+            rx.el.td(rx.el.b(metric.label), rx.el.span(metric.key, class_name="sub mono")),
+            rx.el.td(metric.kind, custom_attrs={"data-label": "Kind"}),
+            rx.el.td(metric.limits, custom_attrs={"data-label": "Accepted"}),
+        )
+
+    return rx.el.section(
+        rx.el.div(rx.el.div(rx.el.h2(profile.name), rx.el.p(rx.el.code(profile.key))), class_name="card-head"),
+        rx.cond(
+            profile.metrics.length() > 0,
+            rx.el.table(
+                rx.el.thead(rx.el.tr(*(rx.el.th(name, scope="col") for name in ("Value", "Kind", "Accepted")))),
+                rx.el.tbody(rx.foreach(profile.metrics, row)),
+                class_name="table table-even",
+            ),
+            rx.el.p("Devices of this profile may send anything.", class_name="card-body muted"),
+        ),
+        class_name="card",
+        aria_label=profile.name,
+    )
+
+
+def profiles() -> rx.Component:
+    """The page."""
+    return page(
+        "Profiles",
+        heading(
+            "Profiles",
+            "What devices of one make send. A value outside its profile is not believed: it is set aside with the reason.",
+        ),
+        problem(Profiles.problem, Profiles.load),
+        rx.cond(
+            Profiles.ready,
+            rx.cond(
+                Profiles.profiles.length() > 0,
+                rx.fragment(rx.foreach(Profiles.profiles, _card)),
+                rx.el.div(
+                    empty("ruler", "No profiles yet", "A profile is made through the API, with profileCreate."),
+                    class_name="card",
+                ),
+            ),
+            rx.el.div(skeleton_rows(), class_name="card"),
+        ),
+    )
