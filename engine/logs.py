@@ -11,6 +11,7 @@ from typing import TextIO
 
 # What every LogRecord has by itself; whatever else it carries came from `extra`.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+CHATTY = ("alembic", "asyncio", "celery", "httpcore", "httpx", "kombu")
 
 
 class JsonLines(logging.Formatter):
@@ -41,6 +42,6 @@ def configure(level: str, process: str, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # Libraries whose INFO tells every statement or request; their warnings stay.
-    for chatty in ("httpx", "httpcore", "alembic.runtime.plugins", "celery.redirected", "kombu"):
+    # Libraries whose INFO tells every task, request or statement; their warnings stay.
+    for chatty in CHATTY if root.level > logging.DEBUG else ():
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))

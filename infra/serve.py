@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import warnings
 from collections.abc import Callable, Mapping
 
 from engine import logs
@@ -22,22 +23,30 @@ def ingest(settings: Settings) -> int:
 
 def worker(settings: Settings) -> int:
     """Drains the journal: rules, alerts, outbox. One task at a time, one process a core."""
+    from celery.exceptions import SecurityWarning
+
     from engine.worker import app
 
-    app.conf.worker_hijack_root_logger = False
-    app.conf.worker_redirect_stdouts = False
-    queues = str(app.conf.task_default_queue)
-    app.worker_main(["worker", *WORKER_OPTIONS, "-Q", queues, f"--loglevel={settings.log_level}"])
+    # Root is a danger to workers that unpickle what they are sent; ours accept JSON only (Celery's default).
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    queue = str(app.conf.task_default_queue)
+    app.start(["--quiet", "worker", *WORKER_OPTIONS, "-Q", queue, f"--loglevel={settings.log_level}"])
     return 0
 
 
 def tick(settings: Settings) -> int:
     """Celery's beat with the one entry a second; it keeps nothing between starts, so no schedule file can be torn."""
+    from celery.signals import beat_init
+
     from engine.worker import app
 
-    app.conf.worker_hijack_root_logger = False
-    app.conf.worker_redirect_stdouts = False
-    app.start(["beat", "--scheduler=celery.beat:Scheduler", "--pidfile=", f"--loglevel={settings.log_level}"])
+    def log_as_tick(**_: object) -> None:  # the application has just configured logging as the worker's
+        logs.configure(settings.log_level, "tick")
+
+    beat_init.connect(log_as_tick)
+    app.start(
+        ["--quiet", "beat", "--scheduler=celery.beat:Scheduler", "--pidfile=", f"--loglevel={settings.log_level}"]
+    )
     return 0
 
 
