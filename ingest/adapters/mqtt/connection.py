@@ -122,6 +122,8 @@ class Connection(asyncio.Protocol):
         self._decoder.feed(data)
         if not self._holds:
             self._pump()
+        elif self._transport is not None and self._decoder.buffered_bytes > self._decoder.max_packet_bytes:
+            self._transport.pause_reading()
 
     def pause_writing(self) -> None:
         """The peer reads slower than we write: read nothing more from it, and not for ever."""
@@ -220,7 +222,7 @@ class Connection(asyncio.Protocol):
             self._refuse(refusal, "protocol" if packet.username is not None else "bad_credentials")
             return
         self._state = _State.LOGIN
-        self.hold(self.LOGIN)
+        self._holds |= self.LOGIN  # what comes meanwhile waits, but we read on, to see the client leave
         self._task = self.endpoint.loop.create_task(self._log_in(packet))
 
     async def _log_in(self, packet: Connect) -> None:
@@ -325,11 +327,15 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        if transport.can_write_eof():
-            transport.write_eof()
-            transport.resume_reading()
-        else:
-            transport.close()  # TLS has no half-closed connection
+        try:
+            if transport.can_write_eof():
+                transport.write_eof()
+                transport.resume_reading()
+            else:
+                transport.close()  # TLS has no half-closed connection
+        except OSError:  # the client was faster
+            transport.abort()
+            return
         self._close_at(self.endpoint.loop.time() + self.endpoint.limits.close_timeout_s, "slow")
 
     # ── time ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -23,8 +23,10 @@ class MemoryAuthorizer:
     gate: asyncio.Event | None = None
     fault: Exception | None = None
     epochs: dict[str, int] = field(default_factory=dict)
+    asked: int = 0
 
     async def authorize(self, client_id: str, username: str, secret: bytes) -> Decision:
+        self.asked += 1
         if self.gate is not None:
             await self.gate.wait()
         if self.fault is not None:
@@ -112,3 +114,16 @@ class House:
     @property
     def port(self) -> int:
         return self.endpoint.port
+
+
+async def until(condition: Callable[[], object], patience_s: float = 10.0) -> None:
+    """Wait until `condition` holds; fail when it does not in time."""
+    async with asyncio.timeout(patience_s):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def turns(count: int = 20) -> None:
+    """Let the loop turn and the sockets speak, for tests of what must NOT happen."""
+    for _ in range(count):
+        await asyncio.sleep(0.002)
