@@ -1,7 +1,7 @@
 """What rules make of a batch of events: states loaded once, stepped in order, stored with the alerts they caused."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -60,7 +60,7 @@ class Reaction:
 
     def read(self, profile: str | None, device_id: UUID, reading: Reading, received: datetime) -> None:
         """One reading of one device; must come before it is folded into the latest values."""
-        for rule in self._rules.matching(profile, reading.values, device_id):
+        for rule in self._rules.matching(profile, reading.news, device_id):
             state = self._state(rule, device_id)
             self._apply(rule, device_id, state, lambda r=rule, s=state: step(r, s, reading, received))  # type: ignore[misc]
 
@@ -104,7 +104,7 @@ class Reaction:
         await alerts.raise_all(tx, self._raised)
         await alerts.clear_all(tx, self._cleared)
 
-    async def _load(self, tx: Tx, query: object, asked: dict[str, object]) -> list[Place]:
+    async def _load(self, tx: Tx, query: object, asked: Mapping[str, object]) -> list[Place]:
         """Load states that were not met in this batch before; returns the places the query names."""
         places = []
         rows = await tx.rows(query, {"tenant": tx.principal.tenant_id, **asked})  # type: ignore[arg-type]
@@ -176,8 +176,3 @@ class Reaction:
 def _watches(rule: CompiledRule, device_id: UUID, profile: str | None) -> bool:
     own = rule.devices is None or device_id in rule.devices
     return own and rule.profile in (None, profile)
-
-
-def devices_of(readings: Iterable[tuple[UUID, Reading]]) -> set[UUID]:
-    """The devices that sent any of these readings."""
-    return {device_id for device_id, _ in readings}

@@ -27,7 +27,8 @@ _RANGE = text(
 # hours; days and weeks are counted on local time, where a day may have 23 hours; months go by the calendar.
 _STARTS = {
     "fixed": "date_bin(CAST(:interval AS interval), time, timestamp '2001-01-01' AT TIME ZONE :zone)",
-    "local": "date_bin(CAST(:interval AS interval), time AT TIME ZONE :zone, timestamp '2001-01-01') AT TIME ZONE :zone",
+    "local": "date_bin(CAST(:interval AS interval), time AT TIME ZONE :zone, timestamp '2001-01-01') "
+    "AT TIME ZONE :zone",
     "month": "(date_trunc('month', time AT TIME ZONE :zone) - make_interval(months => (extract(year FROM time AT TIME "
     "ZONE :zone)::int * 12 + extract(month FROM time AT TIME ZONE :zone)::int - 1) % CAST(:months AS int))) "
     "AT TIME ZONE :zone",

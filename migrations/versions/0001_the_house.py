@@ -272,6 +272,7 @@ CREATE TABLE alerts (
     acknowledged_by text,
     note text,
     cleared_at timestamptz,
+    cleared_reason text,
     version integer NOT NULL DEFAULT 1,
     PRIMARY KEY (tenant_id, id),
     UNIQUE (tenant_id, rule_id, rule_version, device_id, episode),
@@ -279,7 +280,8 @@ CREATE TABLE alerts (
     FOREIGN KEY (tenant_id, device_id) REFERENCES devices
 );
 CREATE INDEX alerts_open ON alerts (tenant_id, rule_id, device_id) WHERE status <> 'cleared';
-CREATE INDEX alerts_device ON alerts (tenant_id, device_id, id);
+CREATE INDEX alerts_newest ON alerts (tenant_id, raised_at, id);
+CREATE INDEX alerts_device ON alerts (tenant_id, device_id, raised_at, id);
 """
 
 # table → {role: rights}; what is not here is not granted
@@ -292,7 +294,11 @@ GRANTS: dict[str, dict[str, str]] = {
     "idempotency": {APP: "SELECT, INSERT, UPDATE, DELETE", WORKER: "SELECT, DELETE"},
     "profiles": {APP: "SELECT, INSERT, UPDATE", WORKER: "SELECT", INGEST: "SELECT"},
     "devices": {APP: "SELECT, INSERT, UPDATE", WORKER: "SELECT, UPDATE", INGEST: "SELECT", DOOR: "SELECT"},
-    "credentials": {APP: "SELECT, INSERT, UPDATE", DOOR: "SELECT"},
+    "credentials": {
+        APP: "SELECT, INSERT, UPDATE",
+        INGEST: "SELECT (tenant_id, id, device_id, expires_at, revoked_at)",
+        DOOR: "SELECT",
+    },
     "presence": {APP: "SELECT, INSERT", WORKER: "SELECT, INSERT, UPDATE", DOOR: "SELECT, INSERT, UPDATE"},
     "telemetry": {APP: "SELECT, DELETE", WORKER: "SELECT", INGEST: "SELECT, INSERT"},
     "latest": {APP: "SELECT", WORKER: "SELECT, INSERT, UPDATE"},
@@ -408,7 +414,7 @@ BEGIN
     END LOOP;
     RETURN changes;
 END $$;
-GRANT EXECUTE ON FUNCTION app.maintain() TO {WORKER};
+GRANT EXECUTE ON FUNCTION app.maintain() TO {WORKER}, {INGEST};
 """
 
 # name(arguments) → (who may knock, definition). All belong to the door, which cannot log in.

@@ -1,0 +1,67 @@
+"""An alert: a rule has found something wrong with a device, and somebody should know."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+
+class AlertStatus(StrEnum):
+    """Where an alert stands."""
+
+    ACTIVE = "active"
+    ACKNOWLEDGED = "acknowledged"
+    CLEARED = "cleared"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One episode of a rule on a device. ``why``: the condition with the values seen and each part's verdict."""
+
+    id: UUID
+    rule_id: UUID
+    rule_version: int
+    device_id: UUID
+    episode: int
+    severity: str
+    status: AlertStatus
+    reason: str
+    why: Mapping[str, object]
+    raised_at: datetime
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    note: str | None
+    cleared_at: datetime | None
+    cleared_reason: str | None
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """An alert about to be raised, or raised already: its id follows from what it is about."""
+
+    rule_id: UUID
+    rule_version: int
+    device_id: UUID
+    episode: int
+    severity: str
+    reason: str
+    why: Mapping[str, object]
+    raised_at: datetime
+
+    def id(self, tenant_id: UUID) -> UUID:
+        """The same episode always has the same id, however often it is told."""
+        told = f"{tenant_id}/{self.rule_id}/{self.rule_version}/{self.device_id}/{self.episode}"
+        return uuid5(NAMESPACE_URL, f"tidegate:alert:{told}")
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """The end of the episode of a rule on a device."""
+
+    rule_id: UUID
+    device_id: UUID
+    episode: int
+    cleared_at: datetime
+    reason: str

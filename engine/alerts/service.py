@@ -1,0 +1,193 @@
+"""Alerts: raise, acknowledge, clear, and find them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import RowMapping
+
+from engine import pages
+from engine.alerts import errors, events
+from engine.alerts.model import Alert, AlertStatus, Cleared, Raised
+from engine.alerts.tables import alerts
+from engine.pages import Page
+from engine.store.tx import Tx
+
+
+async def page(
+    tx: Tx,
+    *,
+    status: AlertStatus | None = None,
+    is_open: bool | None = None,
+    device_id: UUID | None = None,
+    rule_id: UUID | None = None,
+    first: int = 50,
+    after: str | None = None,
+) -> Page[Alert]:
+    """Alerts, newest first. ``is_open`` chooses those not cleared (or only those that are)."""
+    size = pages.page_size(first)
+    query = select(alerts).where(alerts.c.tenant_id == tx.principal.tenant_id)
+    if status is not None:
+        query = query.where(alerts.c.status == status)
+    if is_open is not None:
+        cleared = alerts.c.status == AlertStatus.CLEARED
+        query = query.where(~cleared if is_open else cleared)
+    if device_id is not None:
+        query = query.where(alerts.c.device_id == device_id)
+    if rule_id is not None:
+        query = query.where(alerts.c.rule_id == rule_id)
+    if after is not None:
+        query = query.where(tuple_(alerts.c.raised_at, alerts.c.id) < tuple_(*_place(after)))
+    rows = await tx.rows(query.order_by(alerts.c.raised_at.desc(), alerts.c.id.desc()).limit(size + 1))
+    return pages.cut([_alert(row) for row in rows], size, lambda a: f"{a.raised_at.isoformat()}|{a.id}")
+
+
+async def get(tx: Tx, alert_id: UUID) -> Alert:
+    """The alert with this id; raises AlertNotFound."""
+    row = await tx.one(select(alerts).where(_this(tx, alert_id)))
+    if row is None:
+        raise errors.AlertNotFound
+    return _alert(row)
+
+
+async def by_ids(tx: Tx, alert_ids: Sequence[UUID]) -> dict[UUID, Alert]:
+    """Those of ``alert_ids`` that exist."""
+    query = select(alerts).where(alerts.c.tenant_id == tx.principal.tenant_id, alerts.c.id.in_(alert_ids))
+    return {row["id"]: _alert(row) for row in await tx.rows(query)}
+
+
+async def open_by_rule(tx: Tx, rule_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """How many alerts of each rule are not cleared."""
+    query = (
+        select(alerts.c.rule_id, func.count().label("n"))
+        .where(alerts.c.tenant_id == tx.principal.tenant_id, alerts.c.rule_id.in_(rule_ids))
+        .where(alerts.c.status != AlertStatus.CLEARED)
+        .group_by(alerts.c.rule_id)
+    )
+    found = {row["rule_id"]: row["n"] for row in await tx.rows(query)}
+    return {rule_id: found.get(rule_id, 0) for rule_id in rule_ids}
+
+
+async def count_open(tx: Tx) -> int:
+    """How many alerts are not cleared."""
+    mine = and_(alerts.c.tenant_id == tx.principal.tenant_id, alerts.c.status != AlertStatus.CLEARED)
+    return int(await tx.scalar(select(func.count()).where(mine)))
+
+
+async def acknowledge(tx: Tx, alert_id: UUID, note: str | None = None) -> Alert:
+    """Say that somebody has seen it; repeating it changes nothing. Raises AlertNotFound, AlertCleared, NoteTooLong."""
+    if note is not None and (len(note) > 1000 or "\0" in note):
+        raise errors.NoteTooLong
+    row = await tx.one(select(alerts).where(_this(tx, alert_id)).with_for_update())
+    if row is None:
+        raise errors.AlertNotFound
+    if row["status"] == AlertStatus.CLEARED:
+        raise errors.AlertCleared
+    if row["status"] == AlertStatus.ACKNOWLEDGED:
+        return _alert(row)
+    changed = await tx.one(
+        update(alerts)
+        .where(_this(tx, alert_id))
+        .values(
+            status=AlertStatus.ACKNOWLEDGED,
+            acknowledged_at=tx.now,
+            acknowledged_by=tx.principal.name,
+            note=note,
+            version=alerts.c.version + 1,
+        )
+        .returning(alerts)
+    )
+    assert changed is not None
+    tx.emit(events.AlertAcknowledged(alert_id, row["rule_id"], row["device_id"]))
+    return _alert(changed)
+
+
+async def raise_all(tx: Tx, raised: Sequence[Raised]) -> None:
+    """Raise these alerts; one that was raised before stays as it is and is not told again."""
+    if not raised:
+        return
+    rows = await tx.rows(
+        insert(alerts)
+        .values(
+            [
+                {
+                    "tenant_id": tx.principal.tenant_id,
+                    "id": one.id(tx.principal.tenant_id),
+                    "rule_id": one.rule_id,
+                    "rule_version": one.rule_version,
+                    "device_id": one.device_id,
+                    "episode": one.episode,
+                    "severity": one.severity,
+                    "status": AlertStatus.ACTIVE,
+                    "reason": one.reason,
+                    "why": one.why,
+                    "raised_at": one.raised_at,
+                    "version": 1,
+                }
+                for one in raised
+            ]
+        )
+        .on_conflict_do_nothing()
+        .returning(alerts.c.id, alerts.c.rule_id, alerts.c.device_id)
+    )
+    for row in rows:
+        tx.emit(events.AlertRaised(row["id"], row["rule_id"], row["device_id"]))
+
+
+async def clear_all(tx: Tx, cleared: Sequence[Cleared]) -> None:
+    """End these episodes; one that has ended stays as it is."""
+    for one in cleared:
+        row = await tx.one(
+            update(alerts)
+            .where(
+                alerts.c.tenant_id == tx.principal.tenant_id,
+                alerts.c.rule_id == one.rule_id,
+                alerts.c.device_id == one.device_id,
+                alerts.c.episode == one.episode,
+                alerts.c.status != AlertStatus.CLEARED,
+            )
+            .values(
+                status=AlertStatus.CLEARED,
+                cleared_at=one.cleared_at,
+                cleared_reason=one.reason,
+                version=alerts.c.version + 1,
+            )
+            .returning(alerts.c.id)
+        )
+        if row is not None:
+            tx.emit(events.AlertCleared(row["id"], one.rule_id, one.device_id))
+
+
+def _this(tx: Tx, alert_id: UUID) -> ColumnElement[bool]:
+    return and_(alerts.c.tenant_id == tx.principal.tenant_id, alerts.c.id == alert_id)
+
+
+def _place(cursor: str) -> tuple[datetime, UUID]:
+    try:
+        raised_at, alert_id = pages.decode(cursor).split("|")
+        return datetime.fromisoformat(raised_at), UUID(alert_id)
+    except ValueError as error:
+        raise pages.BadCursor from error
+
+
+def _alert(row: RowMapping) -> Alert:
+    return Alert(
+        id=row["id"],
+        rule_id=row["rule_id"],
+        rule_version=row["rule_version"],
+        device_id=row["device_id"],
+        episode=row["episode"],
+        severity=row["severity"],
+        status=AlertStatus(row["status"]),
+        reason=row["reason"],
+        why=row["why"],
+        raised_at=row["raised_at"],
+        acknowledged_at=row["acknowledged_at"],
+        acknowledged_by=row["acknowledged_by"],
+        note=row["note"],
+        cleared_at=row["cleared_at"],
+        cleared_reason=row["cleared_reason"],
+        version=row["version"],
+    )

@@ -1,0 +1,111 @@
+"""The Celery application: one task that drains a tenant, and one tick a second that finds what nobody was woken for.
+
+Workers run ``--pool solo``, one per core: the threads and prefork pools die when the broker restarts under load. Each
+has one asyncio loop in one thread with one connection pool; a task is one line that hands over to it.
+"""
+
+import asyncio
+import functools
+import logging
+import threading
+import time
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+from uuid import UUID
+
+from celery.signals import setup_logging, worker_process_shutdown
+
+from engine import logs
+from engine.drain import Drain
+from engine.errors import Unavailable
+from engine.journal.bus import ValkeyBus
+from engine.queue import DRAIN, STALE_S, TICK, celery_app
+from engine.settings import Settings
+from engine.store.pool import Store
+from engine.wake import Waker
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+MAINTAIN_EVERY_S = 60.0
+
+
+settings = Settings.from_env()
+app = celery_app(settings.valkey_url)
+
+
+class Loop:
+    """This process's asyncio loop in a thread of its own, with the store and the drain that live on it."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, name="loop", daemon=True).start()
+        self._maintained = 0.0
+        self.run(self._open())
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run ``work`` on the loop and wait for its result."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def drain(self, tenant_id: UUID) -> None:
+        """Drain one tenant."""
+        await self._drain.run(tenant_id)
+
+    async def tick(self) -> None:
+        """Wake for whoever has unread journal or a timer that is over; once a minute, tidy partitions."""
+        if time.monotonic() - self._maintained > MAINTAIN_EVERY_S:
+            self._maintained = time.monotonic()
+            await self._store.door("maintain")
+        due = [str(row["tenant_id"]) for row in await self._store.door("due")]
+        await asyncio.to_thread(lambda: [app.send_task(DRAIN, args=[tenant], expires=STALE_S) for tenant in due])
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._waker.close()
+        await self._bus.close()
+        await self._store.close()
+
+    async def _open(self) -> None:
+        self._bus = ValkeyBus(settings.valkey_url)
+        self._waker = Waker(self._bus, app)
+        self._store = Store(settings.database_url, size=2, wake=self._waker)
+        self._drain = Drain(self._store)
+        await self._bus.open()
+        await self._waker.open()
+
+
+@functools.cache
+def loop() -> Loop:
+    """The loop, made when the first task needs it."""
+    return Loop()
+
+
+@app.task(name=DRAIN)
+def drain(tenant_id: str) -> None:
+    """Drain one tenant's journal."""
+    _quietly(loop().drain(UUID(tenant_id)))
+
+
+@app.task(name=TICK)
+def tick() -> None:
+    """Find what nobody was woken for."""
+    _quietly(loop().tick())
+
+
+@setup_logging.connect
+def _log_as_we_do(**_: object) -> None:
+    logs.configure(settings.log_level, "worker")
+
+
+@worker_process_shutdown.connect
+def _close(**_: object) -> None:
+    if loop.cache_info().currsize:
+        loop().run(loop().close())
+
+
+def _quietly(work: Coroutine[Any, Any, None]) -> None:
+    """Run a task; that the database is away is no news worth a traceback, the next tick comes in a second."""
+    try:
+        loop().run(work)
+    except Unavailable as away:
+        log.warning("worker.unavailable", extra={"reason": away.code})

@@ -1,0 +1,181 @@
+"""The drain: what follows from the journal follows once, in order, whatever happens in between."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from engine import clock
+from engine.alerts import service as alerts
+from engine.alerts.model import AlertStatus
+from engine.devices import service as devices
+from engine.drain import Drain
+from engine.rules import service as rules
+from engine.store.pool import Store
+from engine.telemetry import service as telemetry
+from infra.local.postgres import Postgres
+from tests.support.journal import tell
+from tests.support.tenant import Tenant
+
+
+def too_warm(**over: Any) -> dict[str, Any]:
+    """The rule document these tests use."""
+    return {
+        "v": 1,
+        "name": "Too warm",
+        "severity": "major",
+        "scope": {"profile": "cold-room"},
+        "when": {"metric": "temperature", "op": ">", "value": 8},
+        "then": [{"do": "alert"}],
+        **over,
+    }
+
+
+async def test_readings_reach_latest_each_metric_by_its_own_newest_time(
+    tenant: Tenant, store: Store, worker_store: Store, postgres: Postgres
+) -> None:
+    room, now = await tenant.device(), clock.now_ms()
+    tell(postgres, tenant.id, [(room.id, now, {"temperature": 5.0, "humidity": 40})])
+    tell(postgres, tenant.id, [(room.id, now - 60_000, {"temperature": 4.0, "door_open": True})])
+    await Drain(worker_store).run(tenant.id)
+    async with store.as_tenant(tenant.principal()) as tx:
+        latest = (await telemetry.latest(tx, [room.id]))[room.id]
+        counted = await telemetry.counts(tx, device_id=room.id)
+    assert [(s.metric, s.value, clock.to_ms(s.time)) for s in latest] == [
+        ("door_open", True, now - 60_000),
+        ("humidity", 40, now),
+        ("temperature", 5.0, now),
+    ]
+    assert [(c.received, c.stored) for c in counted] == [(2, 2)]
+
+
+async def test_a_second_drain_finds_nothing_and_counts_nothing_twice(
+    tenant: Tenant, store: Store, worker_store: Store, postgres: Postgres
+) -> None:
+    room = await tenant.device()
+    tell(postgres, tenant.id, [(room.id, clock.now_ms(), {"temperature": 5.0})])
+    drain = Drain(worker_store)
+    assert await drain.run(tenant.id) > 0
+    assert await drain.run(tenant.id) == 0
+    async with store.as_tenant(tenant.principal()) as tx:
+        assert sum(c.stored for c in await telemetry.counts(tx)) == 1
+
+
+async def test_a_rule_raises_one_alert_per_episode_and_clears_it(
+    tenant: Tenant, store: Store, worker_store: Store, postgres: Postgres
+) -> None:
+    room, now = await tenant.device(), clock.now_ms()
+    async with store.as_tenant(tenant.principal()) as tx:
+        rule = await rules.create(tx, too_warm())
+    values = [9.0, 9.5, 7.0, 6.0, 8.5]
+    tell(postgres, tenant.id, [(room.id, now + n, {"temperature": v}) for n, v in enumerate(values)])
+    await Drain(worker_store).run(tenant.id)
+    async with store.as_tenant(tenant.principal()) as tx:
+        found = (await alerts.page(tx)).items
+    assert [(a.episode, a.status) for a in found] == [(2, AlertStatus.ACTIVE), (1, AlertStatus.CLEARED)]
+    assert {a.rule_id for a in found} == {rule.id}
+    assert "8.5" in found[0].reason
+
+
+async def test_four_drains_at_once_do_the_work_of_one(
+    tenant: Tenant, store: Store, worker_store: Store, postgres: Postgres
+) -> None:
+    room, now = await tenant.device(), clock.now_ms()
+    async with store.as_tenant(tenant.principal()) as tx:
+        await rules.create(tx, too_warm())
+    for n in range(20):
+        tell(postgres, tenant.id, [(room.id, now + n, {"temperature": 9.0 if n % 2 else 5.0})])
+    drains = [Drain(worker_store) for _ in range(4)]
+    while sum(await asyncio.gather(*(drain.run(tenant.id) for drain in drains))):
+        pass
+    async with store.as_tenant(tenant.principal()) as tx:
+        assert (await alerts.page(tx)).items[0].episode == 10
+        assert len((await alerts.page(tx, first=200)).items) == 10
+        assert sum(c.stored for c in await telemetry.counts(tx)) == 20
+
+
+async def test_a_wait_that_is_over_raises_without_another_reading(
+    tenant: Tenant, store: Store, worker_store: Store, postgres: Postgres
+) -> None:
+    room, now = await tenant.device(), clock.now_ms()
+    async with store.as_tenant(tenant.principal()) as tx:
+        await rules.create(tx, too_warm(**{"for": "10s"}))
+    began = now - 60_000
+    tell(postgres, tenant.id, [(room.id, began, {"temperature": 9.0})], received_ms=began)
+    drain = Drain(worker_store)
+    await drain.run(tenant.id)
+    assert tenant.id in {row["tenant_id"] for row in await worker_store.door("due")} or await _open(tenant) == 1
+    await drain.run(tenant.id)
+    assert await _open(tenant) == 1
+
+
+async def test_switching_a_rule_off_ends_its_alerts(
+    tenant: Tenant, store: Store, worker_store: Store, postgres: Postgres
+) -> None:
+    room = await tenant.device()
+    async with store.as_tenant(tenant.principal()) as tx:
+        rule = await rules.create(tx, too_warm())
+    tell(postgres, tenant.id, [(room.id, clock.now_ms(), {"temperature": 9.0})])
+    drain = Drain(worker_store)
+    await drain.run(tenant.id)
+    assert await _open(tenant) == 1
+    async with store.as_tenant(tenant.principal()) as tx:
+        await rules.switch(tx, rule.id, is_enabled=False)
+    await drain.run(tenant.id)
+    assert await _open(tenant) == 0
+
+
+async def test_an_edit_takes_effect_from_the_next_drain(
+    tenant: Tenant, store: Store, worker_store: Store, postgres: Postgres
+) -> None:
+    room, drain = await tenant.device(), Drain(worker_store)
+    async with store.as_tenant(tenant.principal()) as tx:
+        rule = await rules.create(tx, too_warm())
+    tell(postgres, tenant.id, [(room.id, clock.now_ms(), {"temperature": 7.0})])
+    await drain.run(tenant.id)
+    assert await _open(tenant) == 0
+    lower = too_warm(when={"metric": "temperature", "op": ">", "value": 6})
+    async with store.as_tenant(tenant.principal()) as tx:
+        await rules.change(tx, rule.id, lower, expected_version=1)
+    tell(postgres, tenant.id, [(room.id, clock.now_ms(), {"temperature": 7.1})])
+    await drain.run(tenant.id)
+    assert await _open(tenant) == 1
+
+
+async def test_nothing_stays_open_for_a_decommissioned_device(
+    tenant: Tenant, store: Store, worker_store: Store, postgres: Postgres
+) -> None:
+    room, drain = await tenant.device(), Drain(worker_store)
+    async with store.as_tenant(tenant.principal()) as tx:
+        await rules.create(tx, too_warm())
+    tell(postgres, tenant.id, [(room.id, clock.now_ms(), {"temperature": 9.0})])
+    await drain.run(tenant.id)
+    async with store.as_tenant(tenant.principal()) as tx:
+        await devices.decommission(tx, room.id)
+    await drain.run(tenant.id)
+    assert await _open(tenant) == 0
+
+
+async def test_a_drain_that_dies_before_commit_leaves_no_trace(
+    tenant: Tenant, store: Store, worker_store: Store, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = await tenant.device()
+    async with store.as_tenant(tenant.principal()) as tx:
+        await rules.create(tx, too_warm())
+    tell(postgres, tenant.id, [(room.id, clock.now_ms(), {"temperature": 9.0})])
+
+    async def dies(*_: object) -> None:
+        raise RuntimeError("killed before COMMIT")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("engine.alerts.service.clear_all", dies)
+        with pytest.raises(RuntimeError):
+            await Drain(worker_store).run(tenant.id)
+    assert await _open(tenant) == 0
+    await Drain(worker_store).run(tenant.id)
+    assert await _open(tenant) == 1
+
+
+async def _open(tenant: Tenant) -> int:
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        return await alerts.count_open(tx)
