@@ -13,11 +13,12 @@ Building (once per version of the console; needs no Node, bun comes from the whe
 Serving (no bun, no Node, one process)
 
     environment   __REFLEX_SKIP_COMPILE=true  __REFLEX_MOUNT_FRONTEND_COMPILED_APP=true  REFLEX_ENV_MODE=prod
-                  REFLEX_BACKEND_ONLY=true, set before reflex is imported; `ui/` first on sys.path (this file is imported as
-                  `rxconfig`) and REFLEX_WEB_WORKDIR=<absolute path of ui/.web> unless the working directory is ui/
-    application   `from ui.app import app; app()` is an ASGI application: the last route, Mount("/", …), with its lifespan entered
-    settings      TIDEGATE_PUBLIC_URL (the one origin that may open the event socket), TIDEGATE_HTTP_PORT (where handlers
-                  find /graphql on 127.0.0.1)
+                  REFLEX_BACKEND_ONLY=true, set before reflex is imported; `ui/` on sys.path (this file is imported
+                  as `rxconfig`) and REFLEX_WEB_WORKDIR=<absolute path of ui/.web> unless the working directory is ui/
+    application   `from ui.app import app; app()` is an ASGI application: the last route, Mount("/", …); enter its
+                  lifespan in yours
+    settings      TIDEGATE_PUBLIC_URL (the one origin that may open the event socket), TIDEGATE_HTTP_PORT (where
+                  handlers find /graphql on 127.0.0.1), TIDEGATE_MQTT_PORT (for the line to paste)
 """
 
 import os

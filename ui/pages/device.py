@@ -427,7 +427,8 @@ def _about() -> rx.Component:
 def _ending() -> rx.Component:
     ask = rx.el.div(
         rx.el.p(
-            "Decommissioning ends this device's life: its tokens stop working at once, and it cannot come back. Its history stays."
+            "Decommissioning ends this device's life: its tokens stop working at once, and it cannot come back. "
+            "Its history stays."
         ),
         rx.el.div(
             rx.el.button(

@@ -108,7 +108,7 @@ def profiles() -> rx.Component:
         "Profiles",
         heading(
             "Profiles",
-            "What devices of one make send. A value outside its profile is not believed: it is set aside with the reason.",
+            "What devices of one make send. A value that does not fit is not believed: it is set aside.",
         ),
         problem(Profiles.problem, Profiles.load),
         rx.cond(
