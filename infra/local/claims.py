@@ -72,11 +72,12 @@ def choose_ports(settings: Settings, environ: Mapping[str, str], tell: Callable[
 
     One that was set and is taken is an error; one that was not set moves to the next free port, which is told.
     """
+    is_set = {name: bool(environ.get(variable(name), "").strip()) for name in PORTS}
     chosen: dict[str, int] = {}
-    for name in PORTS:
+    for name in sorted(PORTS, key=lambda name: not is_set[name]):  # what was set comes first
         wanted: int = getattr(settings, name)
-        if environ.get(variable(name), "").strip():
-            _insist(variable(name), wanted, settings.host)
+        if is_set[name]:
+            _insist(variable(name), wanted, settings.host, chosen)
             chosen[name] = wanted
             continue
         chosen[name] = next_free(wanted, settings.host, frozenset(chosen.values()))
@@ -86,7 +87,10 @@ def choose_ports(settings: Settings, environ: Mapping[str, str], tell: Callable[
     return chosen
 
 
-def _insist(name: str, port: int, host: str) -> None:
+def _insist(name: str, port: int, host: str, chosen: Mapping[str, int]) -> None:
+    for other, its_port in chosen.items():
+        if its_port == port:
+            raise SetupProblem(f"{name} and {variable(other)} are both {port}; give each its own port.")
     if is_free(port, host):
         return
     raise SetupProblem(f"{name}={port} cannot be used: {_why_not(port, host)}")

@@ -117,27 +117,26 @@ class Plan:
 
     def _ingest(self) -> Service:
         port = self._ports["metrics_port"]
-        return self._serve("ingest", "ingest", 0, lambda: is_listening(port, _reachable(self._settings.host)))
+        return self._serve("ingest", "ingest", lambda: is_listening(port, _reachable(self._settings.host)))
 
     def _workers(self) -> list[Service]:
         names = ["worker", *(f"worker{number}" for number in range(2, self._settings.workers + 1))]
-        return [self._serve(name, "worker", 1 + number, _is_running) for number, name in enumerate(names)]
+        return [self._serve(name, "worker", _is_running) for name in names]
 
     def _tick(self) -> Service:
-        return self._serve("tick", "", 0, _is_running)
+        return self._serve("tick", "", _is_running)
 
     def _web(self) -> Service:
         ready = f"http://{_reachable(self._settings.host)}:{self._ports['http_port']}/health/ready"
-        web = self._serve("web", "app", 0, lambda: answers(ready))
-        return web
+        return self._serve("web", "app", lambda: answers(ready))
 
-    def _serve(self, name: str, role: str, metrics_after: int, is_ready: Callable[[], bool]) -> Service:
+    def _serve(self, name: str, role: str, is_ready: Callable[[], bool]) -> Service:
         process = name.rstrip("0123456789")
         return Service(
             name,
             lambda: dying_with_parent([sys.executable, "-m", "infra.cli", "serve", process]),
             is_ready,
-            env=self._environment(role, metrics_after),
+            env=self._environment(role),
             holds_up_the_next=False,
         )
 
@@ -146,13 +145,12 @@ class Plan:
             "simulate",
             lambda: dying_with_parent([sys.executable, "-m", "infra.cli", "simulate"]),
             _is_running,
-            env=self._environment("", 0),
+            env=self._environment(""),
             holds_up_the_next=False,
         )
 
-    def _environment(self, role: str, metrics_after: int) -> dict[str, str]:
+    def _environment(self, role: str) -> dict[str, str]:
         told = {variable(name): str(port) for name, port in self._ports.items()}
-        told[variable("metrics_port")] = str(self._ports["metrics_port"] + metrics_after)
         told[variable("data_dir")] = str(self._data_dir)
         told[variable("valkey_url")] = self._valkey.url()
         if role:

@@ -13,11 +13,9 @@ WIDTH = 8
 class Voice:
     """Writes whole lines, one writer at a time; colour and plain-language logs on a terminal only."""
 
-    def __init__(self, out: TextIO | None = None, *, quiet: bool = False) -> None:
-        """`quiet` keeps back the children's ordinary log lines; warnings and what is not JSON still appear."""
+    def __init__(self, out: TextIO | None = None) -> None:
         self._out = out or sys.stdout
         self._is_terminal = self._out.isatty()
-        self._quiet = quiet
         self._lock = threading.Lock()
         self._colour_of: dict[str, int] = {}
 
@@ -28,8 +26,6 @@ class Voice:
     def quote(self, name: str, line: str) -> None:
         """One line of a child's output."""
         event = _as_event(line)
-        if self._quiet and event is not None and event.get("level") in ("debug", "info"):
-            return
         colour = self._colour_of.setdefault(name, COLOURS[len(self._colour_of) % len(COLOURS)])
         self._write(name, _in_words(event) if event is not None and self._is_terminal else line, colour)
 

@@ -55,6 +55,21 @@ def test_two_servers_are_never_given_the_same_port() -> None:
     assert len(set(chosen.values())) == len(chosen)
 
 
+def test_two_settings_with_the_same_port_are_refused_by_their_names() -> None:
+    same = free_port()
+    environ = {"TIDEGATE_HTTP_PORT": str(same), "TIDEGATE_MQTT_PORT": str(same)}
+    with pytest.raises(SetupProblem, match="TIDEGATE_MQTT_PORT and TIDEGATE_HTTP_PORT are both"):
+        claims.choose_ports(free_settings(http_port=same, mqtt_port=same), environ, print)
+
+
+def test_a_port_that_was_set_is_not_given_to_another_server_that_had_to_move(taken_port: int) -> None:
+    following = claims.next_free(taken_port + 1)
+    settings = free_settings(http_port=taken_port, metrics_port=following)
+    chosen = claims.choose_ports(settings, {"TIDEGATE_METRICS_PORT": str(following)}, [].append)
+    assert chosen["metrics_port"] == following
+    assert chosen["http_port"] != following
+
+
 def test_the_holder_of_a_port_is_named(taken_port: int) -> None:
     assert str(os.getpid()) in (holder(taken_port) or "")
     assert holder(free_port()) is None
