@@ -11,23 +11,24 @@ import orjson
 import psycopg
 
 from engine.devices.model import Device
+from infra.local.postgres import Postgres
 from ingest.adapters.base import Decision, Message, Verdict
 from ingest.database import Database
 from ingest.directory import Directory
-from ingest.rejected import Inbox
 from ingest.uplink import Pipeline
 from ingest.writer import Writer
-from infra.local.postgres import Postgres
 from tests.support.tenant import Tenant
 
 
 class Line:
     """Writer, directory and pipeline over a real database; `woken` collects whom the writer woke."""
 
-    def __init__(self, postgres: Postgres, **writer: Any) -> None:
+    def __init__(self, postgres: Postgres, *, port: int | None = None, **writer: Any) -> None:
+        """`port`: where the writer finds the database, if not at its own port (a `Proxy`)."""
         self.postgres = postgres
         self.woken: list[UUID] = []
-        self.database = Database(postgres.url("ingest"), timeout_s=2)
+        url = postgres.url("ingest")
+        self.database = Database(url.replace(f":{postgres.port}/", f":{port or postgres.port}/"), timeout_s=1)
         self.directory = Directory(Database(postgres.url("ingest"), timeout_s=2))
         self.writer = Writer(self.database, self.woken.extend, **writer)
         self.pipeline = Pipeline(self.directory, self.writer)
@@ -44,8 +45,13 @@ class Line:
 
     def look(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """What lies in the database, seen by its superuser."""
-        with psycopg.connect(self.postgres.url("postgres")) as connection:
+        with psycopg.connect(self.postgres.url("superuser")) as connection:
             return connection.execute(query, parameters).fetchall()
+
+    def change(self, statement: str, *parameters: object) -> None:
+        """Change the database behind everybody's back, as its superuser."""
+        with psycopg.connect(self.postgres.url("superuser")) as connection:
+            connection.execute(statement, parameters)
 
     def stored(self, tenant: Tenant) -> list[tuple[Any, ...]]:
         """Device, epoch ms, seq and values of every telemetry row of a tenant, in order."""
@@ -80,9 +86,9 @@ def decision(tenant: Tenant, device: Device, epoch: int = 1) -> Decision:
 
 
 @asynccontextmanager
-async def running_line(postgres: Postgres, **writer: Any) -> AsyncIterator[Line]:
+async def running_line(postgres: Postgres, *, port: int | None = None, **writer: Any) -> AsyncIterator[Line]:
     """A line whose writer runs until the block ends; what waits is written then."""
-    line = Line(postgres, **writer)
+    line = Line(postgres, port=port, **writer)
     task = asyncio.create_task(line.writer.run())
     try:
         yield line
@@ -93,6 +99,3 @@ async def running_line(postgres: Postgres, **writer: Any) -> AsyncIterator[Line]
         finally:
             await line.directory.close()
             await line.database.drop()
-
-
-__all__ = ["Inbox", "Line", "decision", "running_line"]

@@ -1,0 +1,159 @@
+"""Walking the database's own catalogue for anything that could let a tenant see another's rows (DESIGN §3.5)."""
+
+import re
+
+import psycopg
+from psycopg.rows import dict_row
+
+GLOBAL_TABLES = {"alembic_version"}
+"""Tables without tenant data; nobody but the owner may touch them."""
+
+OWNERSHIP = {
+    "tenants": r"\(id = \( SELECT app\.tenant\(\) AS tenant\)\)",
+    "users": r"\(id IN \( SELECT m\.user_id.*m\.tenant_id = \( SELECT app\.tenant\(\) AS tenant\)\)\)\)",
+}
+AS_TENANT = r"\(tenant_id = \( SELECT app\.tenant\(\) AS tenant\)\)"
+OF_BATCH = r"\(tenant_id = ANY \(\(\( SELECT app\.tenants\(\) AS tenants\)\)::uuid\[\]\)\)"
+UNRESTRICTED = {"tidegate_door", "tidegate_owner"}
+MOST_DOORS = 10
+
+_TABLES = """
+SELECT c.oid, c.relname AS name, c.relrowsecurity AS enabled, c.relforcerowsecurity AS forced,
+       c.relispartition AS part,
+       has_table_privilege('tidegate_app', c.oid, 'TRUNCATE')
+         OR has_table_privilege('tidegate_worker', c.oid, 'TRUNCATE')
+         OR has_table_privilege('tidegate_ingest', c.oid, 'TRUNCATE') AS truncatable,
+       coalesce(c.relacl::text, '') AS acl
+FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+"""
+_POLICIES = """
+SELECT tablename AS name, policyname AS policy, roles, permissive, cmd, coalesce(qual, '') AS qual,
+       coalesce(with_check, '') AS checked
+FROM pg_policies WHERE schemaname = 'public'
+"""
+_FUNCTIONS = """
+SELECT p.proname AS name, r.rolname AS owner, coalesce(array_to_string(p.proconfig, ','), '') AS config,
+       has_function_privilege('public', p.oid, 'EXECUTE') AS for_all, pg_get_function_arguments(p.oid) AS arguments
+FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner
+WHERE p.prosecdef
+  AND p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+"""
+_KEYS = """
+SELECT c.conrelid::regclass::text AS name, c.conname AS constraint, c.confrelid::regclass::text AS target,
+       (SELECT array_agg(a.attname::text) FROM unnest(c.conkey) k JOIN pg_attribute a
+         ON a.attrelid = c.conrelid AND a.attnum = k) AS columns
+FROM pg_constraint c WHERE c.contype = 'f' AND c.connamespace = 'public'::regnamespace
+"""
+_UNIQUE = """
+SELECT i.indrelid::regclass::text AS name, c.relname AS index,
+       (SELECT array_agg(a.attname::text ORDER BY k.n) FROM unnest(i.indkey::int[]) WITH ORDINALITY k (attnum, n)
+         JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum) AS columns
+FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+WHERE i.indisunique AND c.relnamespace = 'public'::regnamespace
+"""
+_ROLES = """
+SELECT rolname AS name FROM pg_roles
+WHERE rolname LIKE 'tidegate%' AND (rolsuper OR rolbypassrls OR rolcreatedb OR rolcreaterole OR rolreplication)
+"""
+_VIEWS = """
+SELECT c.relname AS name FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('v', 'm')
+  AND NOT coalesce(c.reloptions::text LIKE '%security_invoker=true%', false)
+"""
+# global uniqueness is allowed where the value is random (so it tells nothing) or public by design
+UNIQUE_ALONE = {
+    ("tenants", "id"),
+    ("tenants", "key"),
+    ("users", "id"),
+    ("users", "email"),
+    ("alembic_version", "version_num"),
+}
+SECRET_DIGEST = "secret_sha256"
+
+
+def faults(url: str) -> list[str]:
+    """Everything in the catalogue that breaks isolation, one line each; empty when it holds. ``url``: a superuser's."""
+    with psycopg.connect(url, row_factory=dict_row) as connection:
+
+        def ask(query: str) -> list[dict[str, object]]:
+            return connection.execute(query).fetchall()
+
+        return [
+            *_table_faults(ask(_TABLES), ask(_POLICIES)),
+            *_policy_faults(ask(_POLICIES)),
+            *_function_faults(ask(_FUNCTIONS)),
+            *_key_faults(ask(_KEYS)),
+            *_unique_faults(ask(_UNIQUE)),
+            *(f"role {row['name']} has rights that step around row-level security" for row in ask(_ROLES)),
+            *(f"view {row['name']} runs with its owner's rights" for row in ask(_VIEWS)),
+        ]
+
+
+def _table_faults(tables: list[dict[str, object]], policies: list[dict[str, object]]) -> list[str]:
+    governed = {row["name"] for row in policies}
+    found = []
+    for table in tables:
+        name = table["name"]
+        if name in GLOBAL_TABLES:
+            if re.search(r"tidegate_(app|worker|ingest)=|^\{?=", str(table["acl"])):
+                found.append(f"table {name} belongs to nobody but the owner, yet it is granted")
+            continue
+        if not (table["enabled"] and table["forced"]):
+            found.append(f"table {name} lacks row-level security, enabled and forced")
+        if table["part"] and (name in governed or "tidegate_app" in str(table["acl"]) or "ingest" in str(table["acl"])):
+            found.append(f"partition {name} can be read around its parent")
+        if not table["part"] and name not in governed:
+            found.append(f"table {name} has no policy")
+        if table["truncatable"]:
+            found.append(f"table {name} can be truncated by a process")
+    return found
+
+
+def _policy_faults(policies: list[dict[str, object]]) -> list[str]:
+    found = []
+    for policy in policies:
+        name, roles = f"policy {policy['policy']} on {policy['name']}", set(policy["roles"])  # type: ignore[call-overload]
+        if "public" in roles:
+            found.append(f"{name} names no role")
+        if roles <= UNRESTRICTED:
+            continue
+        wanted = OWNERSHIP.get(str(policy["name"]), AS_TENANT)
+        allowed = f"{wanted}|{OF_BATCH}" if roles == {"tidegate_ingest"} else wanted
+        for said in (str(policy["qual"]), str(policy["checked"])):
+            if said and not re.fullmatch(allowed, said, re.DOTALL):
+                found.append(f"{name} lets through more than the tenant's rows: {said}")
+        if policy["cmd"] in ("ALL", "INSERT") and not policy["checked"]:
+            found.append(f"{name} does not check what is written")
+    return found
+
+
+def _function_faults(functions: list[dict[str, object]]) -> list[str]:
+    found = []
+    for function in functions:
+        name = f"function {function['name']}"
+        if "search_path=" not in str(function["config"]):
+            found.append(f"{name} runs with its owner's rights and no fixed search_path")
+        if function["for_all"]:
+            found.append(f"{name} runs with its owner's rights and anybody may call it")
+        if function["owner"] != "tidegate_door" and function["arguments"]:
+            found.append(f"{name} runs with the rights of {function['owner']} and takes arguments")
+    doors = [function for function in functions if function["owner"] == "tidegate_door"]
+    if len(doors) > MOST_DOORS:
+        found.append(f"there are {len(doors)} doors, at most {MOST_DOORS} are allowed")
+    return found
+
+
+def _key_faults(keys: list[dict[str, object]]) -> list[str]:
+    return [
+        f"foreign key {key['constraint']} of {key['name']} does not carry the tenant"
+        for key in keys
+        if key["target"] not in ("tenants", "users") and "tenant_id" not in key["columns"]  # type: ignore[operator]
+    ]
+
+
+def _unique_faults(indexes: list[dict[str, object]]) -> list[str]:
+    found = []
+    for index in indexes:
+        columns: list[str] = index["columns"]  # type: ignore[assignment]
+        if columns[0] != "tenant_id" and columns != [SECRET_DIGEST] and (index["name"], columns[0]) not in UNIQUE_ALONE:
+            found.append(f"unique index {index['index']} on {index['name']} tells one tenant what another has")
+    return found
