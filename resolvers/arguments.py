@@ -1,0 +1,52 @@
+"""Arguments that many fields share, and pages on their way out."""
+
+from collections.abc import Callable
+from typing import Annotated, TypeVar
+
+import strawberry
+from strawberry.types.nodes import FragmentSpread, InlineFragment, SelectedField, Selection
+
+from engine import pages
+from resolvers.context import Info
+from schema.directives import Constraint
+from schema.pages import Page, PageInfo
+
+M = TypeVar("M")
+T = TypeVar("T")
+
+First = Annotated[
+    int,
+    strawberry.argument(description="How many items at most.", directives=[Constraint(min=1, max=pages.MAX_FIRST)]),
+]
+After = Annotated[
+    str | None,
+    strawberry.argument(
+        description="The `endCursor` of the page before.", directives=[Constraint(min_length=1, max_length=500)]
+    ),
+]
+Version = Annotated[
+    int | None,
+    strawberry.argument(
+        description="The version you saw: the change is refused if there is a newer one. Leave it out to overwrite.",
+        directives=[Constraint(min=1, max=2_147_483_647)],
+    ),
+]
+
+
+def paged(page: pages.Page[M], view: Callable[[M], T]) -> Page[T]:
+    """A page of the engine as the contract shows it."""
+    info = PageInfo(has_next_page=page.has_next_page, end_cursor=page.end_cursor)
+    return Page(items=[view(item) for item in page.items], page_info=info)
+
+
+def asks_for(info: Info, *names: str) -> set[str]:
+    """Which of ``names`` (as written in the schema) the operation selects anywhere below this field."""
+    found: set[str] = set()
+    waiting: list[Selection] = list(info.selected_fields)
+    while waiting:
+        selection = waiting.pop()
+        if isinstance(selection, SelectedField):
+            found.add(selection.name)
+        if isinstance(selection, SelectedField | InlineFragment | FragmentSpread):
+            waiting.extend(selection.selections)
+    return found & set(names)

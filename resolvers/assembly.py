@@ -1,0 +1,61 @@
+"""Query, Mutation and Subscription put together: every root field behind its guard."""
+
+from functools import cache
+
+import strawberry
+from strawberry.schema import Schema
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types import get_object_definition
+from strawberry.types.field import StrawberryField
+
+from resolvers.devices import DeviceMutation, DeviceQuery
+from resolvers.guard import Guard
+from resolvers.streams import TelemetryStreams
+from resolvers.telemetry import TelemetryQuery
+from resolvers.tenants import TenantMutation, TenantQuery
+from schema.devices import Device
+from schema.directives import Needs
+from schema.scalars import SCALARS
+
+
+@strawberry.type(description="What can be asked.")
+class Query(TenantQuery, DeviceQuery, TelemetryQuery):
+    """Every question of the contract."""
+
+
+@strawberry.type(description="What can be done. Each field runs in a transaction of its own, in the order written.")
+class Mutation(TenantMutation, DeviceMutation):
+    """Every change of the contract."""
+
+
+@strawberry.type(description="What can be followed live. Every event has a cursor to go on from.")
+class Subscription(TelemetryStreams):
+    """Every stream of the contract."""
+
+
+class Unguarded(Exception):
+    """A root field does not say what it needs."""
+
+
+@cache
+def schema() -> Schema:
+    """The contract, executable. Raises Unguarded for a root field without ``@needs``."""
+    for root, writes in ((Query, False), (Mutation, True), (Subscription, False)):
+        for field in _fields(root):
+            needs = _needs(field)
+            if needs is None:
+                raise Unguarded(f"{root.__name__}.{field.python_name} has no @needs")
+            field.extensions = [*field.extensions, Guard(needs, writes=writes)]
+    for field in _fields(Device):
+        if field.base_resolver and (field.arguments or _needs(field)):
+            field.extensions = [*field.extensions, Guard(_needs(field))]
+    return Schema(Query, Mutation, Subscription, config=StrawberryConfig(scalar_map=SCALARS))
+
+
+def _fields(type_: type) -> list[StrawberryField]:
+    definition = get_object_definition(type_, strict=True)
+    return definition.fields
+
+
+def _needs(field: StrawberryField) -> Needs | None:
+    return next((directive for directive in field.directives if isinstance(directive, Needs)), None)

@@ -1,0 +1,120 @@
+"""Who is calling: bearer tokens and session cookies, where each counts, and from where."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
+
+from engine import ids
+from engine.settings import Settings
+from engine.store.pool import Store
+from engine.tenancy import Principal
+from engine.tenants import doorway
+from resolvers.changes import Changes
+
+COOKIE = "tidegate_session"
+RECHECK_S = 30.0
+_CACHED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A principal, and the name under which the end of its session or token is announced."""
+
+    principal: Principal
+    handle: str
+
+
+class Authenticator:
+    """Finds the caller behind a secret. What was found is kept for RECHECK_S at most, and dropped when it changes."""
+
+    def __init__(self, store: Store, changes: Changes) -> None:
+        self._store = store
+        self._changes = changes
+        self._known: OrderedDict[bytes, tuple[Caller, float]] = OrderedDict()
+        changes.on_change(self._drop)
+
+    async def caller(self, secret: str, *, fresh: bool = False) -> Caller | None:
+        """Who holds ``secret``, or None. ``fresh`` asks the database whatever is remembered."""
+        if not 16 <= len(secret) <= 200 or not secret.isascii():
+            return None
+        key = ids.fingerprint(secret)
+        known = self._known.get(key)
+        if known and not fresh and known[1] > time.monotonic():
+            return known[0]
+        self._known.pop(key, None)
+        found = await self._look_up(secret)
+        if found and self._changes.is_listening:
+            self._known[key] = (found, time.monotonic() + RECHECK_S)
+            if len(self._known) > _CACHED:
+                self._known.popitem(last=False)
+        return found
+
+    async def _look_up(self, secret: str) -> Caller | None:
+        if secret.startswith("tgs_"):
+            principal = await doorway.session(self._store, secret)
+            session_id = await doorway.session_id(self._store, secret) if principal else None
+            return Caller(principal, f"session:{session_id}") if principal and session_id else None
+        principal = await doorway.token(self._store, secret)
+        return Caller(principal, f"token:{principal.id}") if principal else None
+
+    def _drop(self, what: str) -> None:
+        if not what:
+            self._known.clear()
+            return
+        for key in [key for key, (caller, _) in self._known.items() if caller.handle == what]:
+            del self._known[key]
+
+
+class Origins:
+    """Which Host names are ours, and which pages may use a visitor's cookie."""
+
+    def __init__(self, settings: Settings) -> None:
+        here = urlsplit(settings.origin)
+        self.is_secure = here.scheme == "https"
+        loopback = () if settings.public_url else ("localhost", "127.0.0.1", "[::1]")
+        self._origins = {settings.origin.lower(), *(f"http://{name}:{settings.http_port}" for name in loopback)}
+        names = {here.hostname or "", "localhost", "127.0.0.1", "::1", *settings.allowed_hosts}
+        self._hosts = {name.lower().strip("[]") for name in names}
+
+    def knows_host(self, host: str) -> bool:
+        """Whether a Host header names us; the port does not matter (a foreign page cannot choose the name)."""
+        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
+        return name.lower().strip("[]") in self._hosts
+
+    def is_same(self, headers: Headers) -> bool:
+        """Whether a browser says that the request comes from one of our own pages."""
+        site = headers.get("sec-fetch-site")
+        if site is not None:
+            return site == "same-origin"
+        return headers.get("origin", "").lower() in self._origins
+
+    def is_foreign(self, headers: Headers) -> bool:
+        """Whether a browser says that the request comes from elsewhere; programs say nothing."""
+        if headers.get("sec-fetch-site") is None and headers.get("origin") is None:
+            return False
+        return not self.is_same(headers)
+
+
+def bearer(headers: Headers) -> str | None:
+    """The secret in ``Authorization: Bearer …``, or None."""
+    scheme, _, secret = headers.get("authorization", "").partition(" ")
+    return secret.strip() or None if scheme.lower() == "bearer" else None
+
+
+def cookie(connection: HTTPConnection, origins: Origins) -> str | None:
+    """The session's secret, only where the browser says that our own page asks."""
+    secret = connection.cookies.get(COOKIE)
+    return secret if secret and origins.is_same(connection.headers) else None
+
+
+def set_cookie(secret: str, *, is_secure: bool, max_age_s: int) -> str:
+    """The Set-Cookie header of a session; an empty secret with max age 0 removes it."""
+    parts: Iterable[str] = (
+        f"{COOKIE}={secret}", f"Max-Age={max_age_s}", "Path=/", "HttpOnly", "SameSite=Lax", *(["Secure"] * is_secure)
+    )  # fmt: skip
+    return "; ".join(parts)

@@ -1,0 +1,164 @@
+"""One operation of one caller: who asks, in which transaction, and what was already fetched for them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeAlias
+from uuid import UUID
+
+import strawberry
+
+from engine.devices import service as devices
+from engine.devices.model import Credential, Device, Presence, Profile
+from engine.errors import Forbidden
+from engine.store.pool import Store
+from engine.store.tx import Tx
+from engine.telemetry import service as telemetry
+from engine.telemetry.model import Sample
+from engine.tenancy import Principal
+from resolvers.loaders import Batch
+from schema.errors import Unauthenticated
+from schema.telemetry import Series
+
+if TYPE_CHECKING:
+    from resolvers.live import Live
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What every operation of this process shares."""
+
+    store: Store
+    live: "Live"
+
+
+class RequestContext:
+    """What resolvers are handed as ``info.context``; it also fills the Context that the schema's types ask for.
+
+    A query reads in one read-only transaction, opened when the first field needs it. A mutation's root field writes in
+    a transaction of its own; what is then read of its answer is read after its COMMIT. ``close`` ends the reading.
+    """
+
+    def __init__(self, services: Services, principal: Principal | None) -> None:
+        self.services = services
+        self._principal = principal
+        self._writer: Tx | None = None
+        self._reader: Tx | None = None
+        self._reading = AsyncExitStack()
+        self._opening = asyncio.Lock()
+
+    @property
+    def principal(self) -> Principal:
+        """Who asks; raises Unauthenticated when nobody signed in."""
+        if self._principal is None:
+            raise Unauthenticated
+        return self._principal
+
+    def require(self, scope: str) -> None:
+        """Raise Unauthenticated or Forbidden unless the caller holds ``scope`` (empty: is signed in)."""
+        if scope and not self.principal.may(scope):
+            raise Forbidden(f"This needs the right {scope}.", scope=scope)
+        assert self.principal
+
+    def again(self) -> "RequestContext":
+        """The same caller with nothing fetched yet."""
+        return RequestContext(self.services, self._principal)
+
+    async def tx(self) -> Tx:
+        """The transaction to work in: the mutation's, or the one in which this operation reads."""
+        if self._writer is not None:
+            return self._writer
+        async with self._opening:
+            if self._reader is None:
+                entering = self.services.store.as_tenant(self.principal, read_only=True)
+                self._reader = await self._reading.enter_async_context(entering)
+        return self._reader
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Tx]:
+        """The transaction of one mutation root field; afterwards everything is read anew."""
+        await self.close()
+        async with self.services.store.as_tenant(self.principal) as tx:
+            self._writer = tx
+            try:
+                yield tx
+            finally:
+                self._writer = None
+                self._forget()
+
+    async def close(self) -> None:
+        """End the reading transaction, if one was opened."""
+        reading, self._reading, self._reader = self._reading, AsyncExitStack(), None
+        await reading.aclose()
+
+    def _forget(self) -> None:
+        for name in ("devices", "profiles", "presences", "latest", "credentials", "rules", "open_alerts"):
+            self.__dict__.pop(name, None)
+
+    @cached_property
+    def devices(self) -> Batch[UUID, Device]:
+        """Devices by id."""
+
+        async def fetch(keys: Sequence[UUID]) -> Mapping[UUID, Device]:
+            return await devices.by_ids(await self.tx(), keys)
+
+        return Batch(fetch)
+
+    @cached_property
+    def profiles(self) -> Batch[UUID, Profile]:
+        """Profiles by id."""
+
+        async def fetch(keys: Sequence[UUID]) -> Mapping[UUID, Profile]:
+            return await devices.profiles_by_ids(await self.tx(), keys)
+
+        return Batch(fetch)
+
+    @cached_property
+    def presences(self) -> Batch[UUID, Presence]:
+        """Presence by device id; a device that never connected is offline."""
+
+        async def fetch(keys: Sequence[UUID]) -> Mapping[UUID, Presence]:
+            return await devices.presence_of(await self.tx(), keys)
+
+        return Batch(fetch, lambda _key: Presence())
+
+    @cached_property
+    def latest(self) -> Batch[UUID, Sequence[Sample]]:
+        """The newest value of each metric, by device id."""
+
+        async def fetch(keys: Sequence[UUID]) -> Mapping[UUID, Sequence[Sample]]:
+            return await telemetry.latest(await self.tx(), keys)
+
+        return Batch(fetch, lambda _key: ())
+
+    @cached_property
+    def credentials(self) -> Batch[UUID, Sequence[Credential]]:
+        """Credentials by device id."""
+
+        async def fetch(keys: Sequence[UUID]) -> Mapping[UUID, Sequence[Credential]]:
+            return await devices.credentials_of(await self.tx(), keys)
+
+        return Batch(fetch, lambda _key: ())
+
+    async def series(
+        self,
+        device_id: UUID,
+        profile_id: UUID,
+        metric: str,
+        start: datetime,
+        end: datetime | None,
+        bucket: str | None,
+        time_zone: str,
+        limit: int,
+    ) -> Series:
+        """One metric of one device over a span of time."""
+        from resolvers.telemetry import series
+
+        return await series(self, device_id, profile_id, metric, start, end, bucket, time_zone, limit)
+
+
+Info: TypeAlias = "strawberry.Info[RequestContext, None]"
+"""What root fields are handed."""

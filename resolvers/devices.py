@@ -1,0 +1,288 @@
+"""Keeps the promises about devices, profiles and credentials."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import strawberry
+
+from engine.devices import model
+from engine.devices import service as devices
+from engine.devices.errors import LabelsMalformed
+from resolvers.arguments import After, First, Version, asks_for, paged
+from resolvers.context import Info, RequestContext
+from schema.devices import (
+    Credential,
+    CredentialIssued,
+    Device,
+    DeviceCounts,
+    DeviceProvision,
+    DeviceProvisioned,
+    DeviceUpdate,
+    Profile,
+    ProfileCreate,
+    ProfileUpdate,
+)
+from schema.directives import Constraint, Cost, Method, Needs, Problem, Rest
+from schema.pages import Page
+
+DeviceId = Annotated[UUID, strawberry.argument(description="The device's id.")]
+ProfileId = Annotated[UUID, strawberry.argument(description="The profile's id.")]
+NOT_FOUND = Problem(status=404, slug="device-not-found")
+PROFILE_NOT_FOUND = Problem(status=404, slug="profile-not-found")
+STALE = Problem(status=409, slug="version-stale")
+_PRESENCE_FIELDS = ("isOnline", "presence", "lastSeenAt")
+
+
+async def prefetch(context: RequestContext, info: Info, found: Sequence[model.Device]) -> None:
+    """Fetch what the operation asks of these devices, before it asks."""
+    wanted = asks_for(info, "profile", "latest", *_PRESENCE_FIELDS)
+    ids = [device.id for device in found]
+    if wanted & {"profile", "latest"}:
+        await context.profiles.prime(device.profile_id for device in found)
+    if "latest" in wanted:
+        await context.latest.prime(ids)
+    if wanted.intersection(_PRESENCE_FIELDS):
+        await context.presences.prime(ids)
+
+
+@strawberry.type
+class DeviceQuery:
+    """What can be asked about devices and profiles."""
+
+    @strawberry.field(
+        description="The tenant's devices by key. Decommissioned ones are shown only when asked for by status.",
+        directives=[
+            Needs(scope="devices:read"),
+            Rest(method=Method.GET, path="/devices"),
+            Problem(status=422, slug="bad-cursor"),
+            Cost(times="first"),
+        ],
+    )
+    async def devices(
+        self,
+        info: Info,
+        search: Annotated[
+            str | None,
+            strawberry.argument(
+                description="Letters that the key or the name contains.", directives=[Constraint(max_length=120)]
+            ),
+        ] = None,
+        profile_id: Annotated[UUID | None, strawberry.argument(description="Only devices of this profile.")] = None,
+        status: Annotated[
+            model.DeviceStatus | None, strawberry.argument(description="Only devices that stand there.")
+        ] = None,
+        first: First = 50,
+        after: After = None,
+    ) -> Page[Device]:
+        """A page of devices."""
+        page = await devices.page(
+            await info.context.tx(), search=search, profile_id=profile_id, status=status, first=first, after=after
+        )
+        await prefetch(info.context, info, page.items)
+        return paged(page, Device.of)
+
+    @strawberry.field(
+        description="One device.",
+        directives=[Needs(scope="devices:read"), Rest(method=Method.GET, path="/devices/{id}"), NOT_FOUND],
+    )
+    async def device(self, info: Info, id: DeviceId) -> Device:
+        """The device with this id."""
+        return Device.of(await devices.get(await info.context.tx(), id))
+
+    @strawberry.field(
+        description="How many devices the tenant has, and how many are connected.",
+        directives=[Needs(scope="devices:read"), Rest(method=Method.GET, path="/devices/counts")],
+    )
+    async def device_count(self, info: Info) -> DeviceCounts:
+        """Counts of devices that are not decommissioned."""
+        counts = await devices.counts(await info.context.tx())
+        return DeviceCounts(total=counts.total, online=counts.online, offline=counts.offline)
+
+    @strawberry.field(
+        description="The tenant's device profiles by key.",
+        directives=[
+            Needs(scope="devices:read"),
+            Rest(method=Method.GET, path="/profiles"),
+            Problem(status=422, slug="bad-cursor"),
+            Cost(times="first"),
+        ],
+    )
+    async def profiles(self, info: Info, first: First = 50, after: After = None) -> Page[Profile]:
+        """A page of profiles."""
+        return paged(await devices.profile_page(await info.context.tx(), first=first, after=after), Profile.of)
+
+    @strawberry.field(
+        description="One device profile.",
+        directives=[Needs(scope="devices:read"), Rest(method=Method.GET, path="/profiles/{id}"), PROFILE_NOT_FOUND],
+    )
+    async def profile(self, info: Info, id: ProfileId) -> Profile:
+        """The profile with this id."""
+        return Profile.of(await devices.profile(await info.context.tx(), id))
+
+
+@strawberry.type
+class DeviceMutation:
+    """What can be done to devices and profiles."""
+
+    @strawberry.mutation(
+        description="Registers a device and issues its first secret, which is shown this once.",
+        directives=[
+            Needs(scope="devices:write"),
+            Rest(method=Method.POST, path="/devices", status=201),
+            PROFILE_NOT_FOUND,
+            Problem(status=409, slug="device-key-taken"),
+            Problem(status=422, slug="labels-malformed"),
+        ],
+    )
+    async def device_provision(
+        self, info: Info, input: Annotated[DeviceProvision, strawberry.argument(description="The new device.")]
+    ) -> DeviceProvisioned:
+        """A new device with its first credential."""
+        tx = await info.context.tx()
+        device = await devices.provision(
+            tx,
+            key=input.key,
+            name=input.name or input.key,
+            profile_id=input.profile_id,
+            labels=_labels(input.labels),
+        )
+        credential, token = await devices.issue_token(tx, device.id)
+        return DeviceProvisioned(device=Device.of(device), credential=Credential.of(credential), token=token)
+
+    @strawberry.mutation(
+        description="Changes a device's name, labels or profile.",
+        directives=[
+            Needs(scope="devices:write"),
+            Rest(method=Method.PATCH, path="/devices/{id}"),
+            NOT_FOUND,
+            STALE,
+            Problem(status=422, slug="labels-malformed"),
+        ],
+    )
+    async def device_update(
+        self,
+        info: Info,
+        id: DeviceId,
+        input: Annotated[DeviceUpdate, strawberry.argument(description="What changes.")],
+        version: Version = None,
+    ) -> Device:
+        """The device after the change."""
+        changed = await devices.change(
+            await info.context.tx(),
+            id,
+            name=input.name,
+            labels=_labels(input.labels),
+            profile_id=input.profile_id,
+            expected_version=version,
+        )
+        return Device.of(changed)
+
+    @strawberry.mutation(
+        description="Ends a device's life and revokes its secrets. It cannot come back; its data stays.",
+        directives=[
+            Needs(scope="devices:write"),
+            Rest(method=Method.DELETE, path="/devices/{id}"),
+            NOT_FOUND,
+            Problem(status=409, slug="device-stuck"),
+        ],
+    )
+    async def device_decommission(self, info: Info, id: DeviceId) -> Device:
+        """The device at its end."""
+        return Device.of(await devices.decommission(await info.context.tx(), id))
+
+    @strawberry.mutation(
+        description="Issues another secret for a device, shown this once.",
+        directives=[
+            Needs(scope="devices:write"),
+            Rest(method=Method.POST, path="/devices/{deviceId}/credentials", status=201),
+            NOT_FOUND,
+            Problem(status=409, slug="device-stuck"),
+            Problem(status=422, slug="expiry-past"),
+        ],
+    )
+    async def credential_issue(
+        self,
+        info: Info,
+        device_id: DeviceId,
+        expires_at: Annotated[
+            datetime | None, strawberry.argument(description="When it ends by itself; left out: never.")
+        ] = None,
+    ) -> CredentialIssued:
+        """A new credential."""
+        credential, token = await devices.issue_token(await info.context.tx(), device_id, expires_at)
+        return CredentialIssued(credential=Credential.of(credential), token=token)
+
+    @strawberry.mutation(
+        description="Makes a device's secret worthless at once; a connection that used it is cut.",
+        directives=[
+            Needs(scope="devices:write"),
+            Rest(method=Method.DELETE, path="/credentials/{id}"),
+            Problem(status=404, slug="credential-not-found"),
+        ],
+    )
+    async def credential_revoke(
+        self, info: Info, id: Annotated[UUID, strawberry.argument(description="The credential's id.")]
+    ) -> Credential:
+        """The credential at its end."""
+        return Credential.of(await devices.revoke_credential(await info.context.tx(), id))
+
+    @strawberry.mutation(
+        description="Describes a new kind of device.",
+        directives=[
+            Needs(scope="profiles:write"),
+            Rest(method=Method.POST, path="/profiles", status=201),
+            Problem(status=409, slug="profile-key-taken"),
+            Problem(status=422, slug="metrics-malformed"),
+        ],
+    )
+    async def profile_create(
+        self, info: Info, input: Annotated[ProfileCreate, strawberry.argument(description="The new profile.")]
+    ) -> Profile:
+        """A new profile."""
+        created = await devices.profile_create(
+            await info.context.tx(),
+            key=input.key,
+            name=input.name,
+            metrics=[metric.model() for metric in input.metrics],
+            is_strict=input.is_strict,
+        )
+        return Profile.of(created)
+
+    @strawberry.mutation(
+        description="Changes a profile. Values already stored stay as they are.",
+        directives=[
+            Needs(scope="profiles:write"),
+            Rest(method=Method.PATCH, path="/profiles/{id}"),
+            PROFILE_NOT_FOUND,
+            STALE,
+            Problem(status=422, slug="metrics-malformed"),
+        ],
+    )
+    async def profile_update(
+        self,
+        info: Info,
+        id: ProfileId,
+        input: Annotated[ProfileUpdate, strawberry.argument(description="What changes.")],
+        version: Version = None,
+    ) -> Profile:
+        """The profile after the change."""
+        changed = await devices.profile_change(
+            await info.context.tx(),
+            id,
+            name=input.name,
+            metrics=None if input.metrics is None else [metric.model() for metric in input.metrics],
+            is_strict=input.is_strict,
+            expected_version=version,
+        )
+        return Profile.of(changed)
+
+
+def _labels(value: object) -> Mapping[str, str] | None:
+    """Labels as the engine takes them: an object of texts, or nothing; raises LabelsMalformed."""
+    if value is None:
+        return None
+    if not isinstance(value, Mapping) or not all(isinstance(text, str) for text in value.values()):
+        raise LabelsMalformed
+    return value

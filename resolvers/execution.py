@@ -1,0 +1,267 @@
+"""Running GraphQL operations: parsed and validated once per text, measured, executed, and turned into plain answers."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Hashable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from inspect import isawaitable
+from typing import Any, cast
+
+import orjson
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    FragmentDefinitionNode,
+    GraphQLError,
+    OperationDefinitionNode,
+    OperationType,
+    VariableNode,
+    parse,
+    specified_rules,
+    validate,
+)
+from graphql.execution import Executor, create_source_event_stream, execute_root_selection_set
+from graphql.validation import MaxIntrospectionDepthRule
+from strawberry.execution import optimized_is_awaitable
+from strawberry.schema import Schema
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+
+from resolvers.context import RequestContext
+from resolvers.errors import formatted
+from resolvers.limits import MAX_TOKENS, measure_cost, measure_shape
+from schema.errors import BadInput
+
+_RULES = (*specified_rules, MaxIntrospectionDepthRule)
+_CACHED = 500
+_CACHED_MAX_CHARACTERS = 8_000
+_SHARED = 2_000
+
+Answer = dict[str, Any]
+"""A GraphQL response: ``data`` and ``errors`` as they go out."""
+
+
+class Refused(Exception):
+    """An operation that was refused before it ran; ``errors`` are GraphQL errors."""
+
+    def __init__(self, *errors: GraphQLError) -> None:
+        super().__init__(errors[0].message)
+        self.errors = errors
+
+    def answer(self) -> Answer:
+        """The response without data."""
+        return {"errors": [formatted(error) for error in self.errors]}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A document that passed parsing, validation and the shape limits."""
+
+    text: str
+    document: DocumentNode
+    operations: Mapping[str, OperationDefinitionNode]
+    fragments: Mapping[str, FragmentDefinitionNode]
+
+    def operation(self, name: str | None) -> OperationDefinitionNode:
+        """The operation called ``name``, or the only one; raises Refused."""
+        if name is None and len(self.operations) == 1:
+            return next(iter(self.operations.values()))
+        if name is None:
+            raise Refused(GraphQLError("This document has several operations: say which by operationName."))
+        if name not in self.operations:
+            raise Refused(GraphQLError("This document has no operation of that name."))
+        return self.operations[name]
+
+
+class Operations:
+    """Executes operations against one schema."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        self.graphql = schema._schema
+        self._prepared: OrderedDict[str, Prepared] = OrderedDict()
+        self._shared = Shared()
+
+    def prepare(self, text: str) -> Prepared:
+        """Parse and validate; the work is done once per text for the most recent texts. Raises Refused."""
+        if (known := self._prepared.get(text)) is not None:
+            self._prepared.move_to_end(text)
+            return known
+        prepared = self._check(text)
+        if len(text) <= _CACHED_MAX_CHARACTERS:
+            self._prepared[text] = prepared
+            if len(self._prepared) > _CACHED:
+                self._prepared.popitem(last=False)
+        return prepared
+
+    def _check(self, text: str) -> Prepared:
+        try:
+            document = parse(text, max_tokens=MAX_TOKENS)
+        except GraphQLError as error:
+            raise Refused(error) from None
+        except RecursionError:
+            raise Refused(GraphQLError("This document is nested too deep.")) from None
+        if errors := validate(self.graphql, document, _RULES, max_errors=10):
+            raise Refused(*errors)
+        definitions = document.definitions
+        operations = [node for node in definitions if isinstance(node, OperationDefinitionNode)]
+        fragments = {node.name.value: node for node in definitions if isinstance(node, FragmentDefinitionNode)}
+        try:
+            for operation in operations:
+                measure_shape(operation, fragments)
+        except Exception as error:
+            raise Refused(GraphQLError(str(error), original_error=error)) from None
+        named = {operation.name.value if operation.name else "": operation for operation in operations}
+        return Prepared(text, document, named, fragments)
+
+    def build(
+        self, prepared: Prepared, operation_name: str | None, variables: Mapping[str, Any] | None, context: object
+    ) -> Executor[Any]:
+        """An executor with coerced variables, after the cost was measured; raises Refused."""
+        operation = prepared.operation(operation_name)
+        executor = StrawberryGraphQLCoreExecutionContext.build(
+            self.graphql,
+            prepared.document,
+            context_value=context,
+            raw_variable_values=dict(variables or {}),
+            operation_name=operation.name.value if operation.name else None,
+            is_awaitable=cast(Any, optimized_is_awaitable),
+            hide_suggestions=False,
+        )
+        if isinstance(executor, list):
+            raise Refused(*executor)
+        try:
+            measure_cost(self.graphql, operation, prepared.fragments, executor.variable_values.coerced)
+        except Exception as error:
+            raise Refused(GraphQLError(str(error), original_error=error)) from None
+        return executor
+
+    async def run(
+        self,
+        prepared: Prepared,
+        operation_name: str | None,
+        variables: Mapping[str, Any] | None,
+        context: RequestContext,
+    ) -> Answer:
+        """The answer to a query or mutation. Raises Refused before anything ran."""
+        executor = self.build(prepared, operation_name, variables, context)
+        if executor.operation.operation is OperationType.SUBSCRIPTION:
+            raise Refused(GraphQLError("Subscriptions need a WebSocket or `Accept: text/event-stream`."))
+        try:
+            return plain(await _finished(execute_root_selection_set(executor)))
+        finally:
+            await context.close()
+
+    async def stream(
+        self,
+        prepared: Prepared,
+        operation_name: str | None,
+        variables: Mapping[str, Any] | None,
+        context: RequestContext,
+    ) -> "Stream":
+        """A subscription, opened; raises Refused where it cannot begin (also when its resolver refuses)."""
+        executor = self.build(prepared, operation_name, variables, context)
+        if executor.operation.operation is not OperationType.SUBSCRIPTION:
+            raise Refused(GraphQLError("This is no subscription."))
+        source = create_source_event_stream(executor)
+        if isawaitable(source):
+            source = await source
+        if isinstance(source, ExecutionResult):
+            raise Refused(*(source.errors or [GraphQLError("The subscription could not begin.")]))
+        key = _share_key(prepared, executor, variables, context)
+        return Stream(executor, source, context, self._shared, key)
+
+
+class Shared:
+    """Answers to events that several subscribers ask for in the same words, with the same rights: made once."""
+
+    def __init__(self) -> None:
+        self._answers: OrderedDict[Hashable, asyncio.Task[bytes]] = OrderedDict()
+
+    async def get(self, key: Hashable, make: Callable[[], Coroutine[Any, Any, bytes]]) -> bytes:
+        """The answer under ``key``, made by whoever asks first."""
+        task = self._answers.get(key)
+        if task is None:
+            task = self._answers[key] = asyncio.create_task(make())
+            if len(self._answers) > _SHARED:
+                self._answers.popitem(last=False)
+        return await asyncio.shield(task)
+
+
+class Stream:
+    """The events of one subscription, and how each becomes an answer."""
+
+    def __init__(
+        self,
+        executor: Executor[Any],
+        source: AsyncIterable[Any],
+        context: RequestContext,
+        shared: Shared,
+        key: Hashable,
+    ) -> None:
+        self._executor = executor
+        self._source = source
+        self._context = context
+        self._shared = shared
+        self._key = key
+
+    async def events(self) -> AsyncGenerator[Any, None]:
+        """The source events, unexecuted; closing this closes the subscription."""
+        async with aclosing(cast(Any, self._source)) as source:
+            async for event in source:
+                yield event
+
+    async def answer(self, event: Any) -> bytes:
+        """What was asked for, of one event, as JSON. Events that carry ``share`` are answered once for all."""
+        share = getattr(event, "share", None)
+        if share is None:
+            return await self._answer(event)
+        return await self._shared.get((self._key, share), lambda: self._answer(event))
+
+    async def _answer(self, event: Any) -> bytes:
+        context = self._context.again()
+        executor = self._executor.build_per_event_executor(event)
+        executor.context_value = context
+        try:
+            return orjson.dumps(plain(await _finished(executor.execute_operation(False))))
+        finally:
+            await context.close()
+
+
+def _share_key(
+    prepared: Prepared, executor: Executor[Any], variables: Mapping[str, Any] | None, context: RequestContext
+) -> Hashable:
+    """Equal for subscribers who must get the same answers: document, operation, variables, tenant and rights.
+
+    A variable that is only the root field's ``after`` says where to begin, not what to answer.
+    """
+    principal = context.principal
+    asked = dict(variables or {})
+    for node in executor.operation.selection_set.selections:
+        for argument in getattr(node, "arguments", ()):
+            if argument.name.value == "after" and isinstance(argument.value, VariableNode):
+                name = argument.value.name.value
+                if prepared.text.count(f"${name}") == 2:  # its definition and this use
+                    asked.pop(name, None)
+    operation_name = executor.operation.name.value if executor.operation.name else None
+    canonical = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
+    return prepared.text, operation_name, canonical, principal.tenant_id, principal.scopes
+
+
+async def _finished(result: Any) -> ExecutionResult:
+    return cast(ExecutionResult, await result if isawaitable(result) else result)
+
+
+def plain(result: ExecutionResult) -> Answer:
+    """An execution result as it goes out."""
+    answer: Answer = {"data": result.data}
+    if result.errors:
+        answer["errors"] = [formatted(error) for error in result.errors]
+    return answer
+
+
+def checked_variables(value: object) -> Mapping[str, Any] | None:
+    """Variables as a request brings them: an object or nothing; raises BadInput."""
+    if value is None or isinstance(value, dict):
+        return value
+    raise BadInput("`variables` must be an object.")

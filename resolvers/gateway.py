@@ -1,0 +1,131 @@
+"""The gateway: GraphQL by HTTP and WebSocket, sign-in, health, and the guard at the gate that knows our Host names."""
+
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from engine.errors import EngineError
+from engine.journal.bus import Bus, MemoryBus, ValkeyBus
+from engine.settings import Settings
+from engine.store.pool import Store
+from resolvers.assembly import schema
+from resolvers.auth import Authenticator, Origins
+from resolvers.changes import Changes
+from resolvers.context import Services
+from resolvers.entrance import Entrance
+from resolvers.execution import Operations
+from resolvers.http import GraphQLOverHttp
+from resolvers.live import Live
+from resolvers.sockets import GraphQLOverWebSocket
+
+log = logging.getLogger(__name__)
+
+POOL = 20
+
+
+class Gateway:
+    """Everything one web process serves of ours, and what it must open and close for that."""
+
+    def __init__(
+        self, settings: Settings, *, bus: Bus | None = None, wake: Callable[[Iterable[UUID]], None] | None = None
+    ) -> None:
+        self.bus = bus or (ValkeyBus(settings.valkey_url) if settings.valkey_url else MemoryBus())
+        self.origins = Origins(settings)
+        self._wake_workers = wake
+        self.store = Store(settings.database_url, size=POOL, wake=self._wake)
+        self.changes = Changes(settings.database_url)
+        self.services = Services(self.store, Live(self.store, self.bus))
+        self.operations = Operations(schema())
+        self.authenticator = Authenticator(self.store, self.changes)
+
+    def routes(self) -> list[BaseRoute]:
+        """Our routes; whoever mounts the console puts it behind them."""
+        http = GraphQLOverHttp(self.operations, self.services, self.authenticator, self.origins)
+        sockets = GraphQLOverWebSocket(self.operations, self.services, self.authenticator, self.origins, self.changes)
+        return [
+            Route("/graphql", http.answer, methods=["GET", "POST"]),
+            WebSocketRoute("/graphql", sockets.talk),
+            *Entrance(self.store, self.origins).routes(),
+            Route("/health/live", self.live, methods=["GET"]),
+            Route("/health/ready", self.ready, methods=["GET"]),
+        ]
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """The bus and the listener for changes, open. The database may come later: /health/ready tells."""
+        await self.bus.open()
+        await self.changes.open()
+        try:
+            yield
+        finally:
+            await self.changes.close()
+            await self.bus.close()
+            await self.store.close()
+
+    async def live(self, _request: Request) -> Response:
+        """Whether the process answers."""
+        return JSONResponse({"status": "ok"})
+
+    async def ready(self, _request: Request) -> Response:
+        """Whether the process can serve: the database answers and we hear of changes."""
+        try:
+            await self.store.ping()
+        except EngineError:
+            return JSONResponse({"status": "waiting for the database"}, 503, {"Retry-After": "1"})
+        if not self.changes.is_listening:
+            return JSONResponse({"status": "waiting for the database's notifications"}, 503, {"Retry-After": "1"})
+        return JSONResponse({"status": "ok"})
+
+    def _wake(self, tenant_ids: Iterable[UUID]) -> None:
+        tenants = list(tenant_ids)
+        self.bus.publish(tenants)
+        if self._wake_workers:
+            self._wake_workers(tenants)
+
+
+class Gate:
+    """Refuses requests for Host names that are not ours (a foreign name may be DNS rebinding), and hardens answers."""
+
+    def __init__(self, app: ASGIApp, origins: Origins) -> None:
+        self._app = app
+        self._origins = origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check the Host header of everything but the health checks, which balancers send to a bare address."""
+        if scope["type"] == "lifespan" or scope["path"].startswith("/health/"):
+            await self._app(scope, receive, send)
+            return
+        if not self._origins.knows_host(Headers(scope=scope).get("host", "")):
+            await self._refuse(scope, receive, send)
+            return
+        await self._app(scope, receive, _hardened(send))
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        words = "This name is not ours. Set TIDEGATE_PUBLIC_URL or TIDEGATE_ALLOWED_HOSTS to answer to it.\n"
+        await PlainTextResponse(words, 421)(scope, receive, send)
+
+
+_HARDENING = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"same-origin"),
+)
+
+
+def _hardened(send: Send) -> Send:
+    async def send_hardened(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), *_HARDENING]
+        await send(message)
+
+    return send_hardened

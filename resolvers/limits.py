@@ -1,0 +1,141 @@
+"""How much one operation may ask for: size, depth, aliases and cost, all measured before anything runs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLField,
+    GraphQLList,
+    GraphQLNamedType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    InlineFragmentNode,
+    IntValueNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    VariableNode,
+    get_named_type,
+    get_nullable_type,
+)
+from strawberry.types.field import StrawberryField
+
+from schema.directives import Cost
+from schema.errors import TooCostly
+
+MAX_BODY_BYTES = 64 * 1024
+MAX_TOKENS = 1000
+MAX_DEPTH = 12
+MAX_ALIASES = 30
+MAX_COST = 5_000
+_LIST_EXPECTED = 10
+
+Fragments = Mapping[str, FragmentDefinitionNode]
+Roots = tuple[GraphQLNamedType, ...]
+
+
+def measure_shape(operation: OperationDefinitionNode, fragments: Fragments) -> None:
+    """Raise TooCostly where an operation nests deeper than MAX_DEPTH or renames more than MAX_ALIASES fields.
+
+    Runs after validation, so fragments exist and do not go round in circles. Introspection has its own depth rule.
+    """
+    aliases = _Aliases()
+    depth = _depth(operation.selection_set, fragments, aliases)
+    if depth > MAX_DEPTH:
+        raise TooCostly(f"This operation is nested {depth} levels deep; at most {MAX_DEPTH} are allowed.")
+
+
+class _Aliases:
+    def __init__(self) -> None:
+        self.count = 0
+
+    def add(self) -> None:
+        self.count += 1
+        if self.count > MAX_ALIASES:
+            raise TooCostly(f"This operation renames more than {MAX_ALIASES} fields.")
+
+
+def _depth(selections: SelectionSetNode | None, fragments: Fragments, aliases: _Aliases) -> int:
+    deepest = 0
+    for node in selections.selections if selections else ():
+        if isinstance(node, FieldNode):
+            if node.alias:
+                aliases.add()
+            if not node.name.value.startswith("__"):
+                deepest = max(deepest, 1 + _depth(node.selection_set, fragments, aliases))
+        elif isinstance(node, InlineFragmentNode):
+            deepest = max(deepest, _depth(node.selection_set, fragments, aliases))
+        elif isinstance(node, FragmentSpreadNode):
+            deepest = max(deepest, _depth(fragments[node.name.value].selection_set, fragments, aliases))
+    return deepest
+
+
+def measure_cost(
+    schema: GraphQLSchema, operation: OperationDefinitionNode, fragments: Fragments, variables: Mapping[str, Any]
+) -> int:
+    """What an operation costs with these variables; raises TooCostly above MAX_COST.
+
+    An object counts 1 or its ``@cost(weight)``. What lies below a list counts as often as the list is expected to be
+    long: the argument named by ``@cost(times)``, ``@cost(expected)``, or 10.
+    """
+    root = schema.get_root_type(operation.operation)
+    cost = _Costs(schema, fragments, variables).of(operation.selection_set, root) if root else 0
+    if cost > MAX_COST:
+        raise TooCostly(f"This operation costs {cost}; at most {MAX_COST} is allowed. Ask for fewer items at once.")
+    return cost
+
+
+class _Costs:
+    def __init__(self, schema: GraphQLSchema, fragments: Fragments, variables: Mapping[str, Any]) -> None:
+        self._schema = schema
+        self._fragments = fragments
+        self._variables = variables
+
+    def of(self, selections: SelectionSetNode | None, parent: GraphQLNamedType) -> int:
+        total = 0
+        for node in selections.selections if selections else ():
+            if isinstance(node, FieldNode):
+                total += self._field(node, parent)
+            elif isinstance(node, InlineFragmentNode):
+                total += self.of(node.selection_set, parent)
+            elif isinstance(node, FragmentSpreadNode):
+                total += self.of(self._fragments[node.name.value].selection_set, parent)
+        return total
+
+    def _field(self, node: FieldNode, parent: GraphQLNamedType) -> int:
+        field = parent.fields.get(node.name.value) if isinstance(parent, GraphQLObjectType) else None
+        if field is None:  # introspection
+            return 0
+        cost = cost_of(field)
+        named = get_named_type(field.type)
+        weight = cost.weight if cost else int(isinstance(named, GraphQLObjectType))
+        return weight + self._times(node, field, parent, cost) * self.of(node.selection_set, named)
+
+    def _times(self, node: FieldNode, field: GraphQLField, parent: GraphQLNamedType, cost: Cost | None) -> int:
+        if cost and isinstance(cost.times, str):
+            return self._argument(node, field, cost.times)
+        if cost and isinstance(cost.expected, int):
+            return cost.expected
+        is_list = isinstance(get_nullable_type(field.type), GraphQLList)
+        # A page's items were counted by the field that asked for the page.
+        return _LIST_EXPECTED if is_list and not parent.name.endswith("Page") else 1
+
+    def _argument(self, node: FieldNode, field: GraphQLField, name: str) -> int:
+        value: Any = field.args[name].default_value
+        for argument in node.arguments or ():
+            if argument.name.value == name:
+                if isinstance(argument.value, IntValueNode):
+                    value = int(argument.value.value)
+                elif isinstance(argument.value, VariableNode):
+                    value = self._variables.get(argument.value.name.value, value)
+        return max(1, value) if isinstance(value, int) else _LIST_EXPECTED
+
+
+def cost_of(field: GraphQLField) -> Cost | None:
+    """The ``@cost`` of a field, if it has one."""
+    definition = field.extensions.get("strawberry-definition")
+    if not isinstance(definition, StrawberryField):
+        return None
+    return next((directive for directive in definition.directives if isinstance(directive, Cost)), None)

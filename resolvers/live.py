@@ -1,0 +1,288 @@
+"""Live data: one reader of each tenant's journal per process, shared by all of the tenant's subscribers."""
+
+import asyncio
+import contextlib
+import logging
+import re
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from engine.errors import EngineError, Invalid, Unavailable
+from engine.journal import read as journal
+from engine.journal.bus import Bus
+from engine.journal.model import Entry
+from engine.store.pool import Store
+from engine.tenancy import system
+from resolvers.feeds import EventFeed, Feed, Reading, TelemetryFeed
+
+log = logging.getLogger(__name__)
+
+_LOOK_S = 1.0
+_RETRY_S = 1.0
+_READ = 500
+_CURSOR = re.compile(r"(\d{1,18})(?:\.(\d{1,9}))?")
+
+
+class BadLiveCursor(Invalid):
+    """That is no cursor of this stream; leave it out to start with what comes next."""
+
+    code = "BAD_CURSOR"
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """One journal entry that is no telemetry, with its cursor."""
+
+    cursor: str
+    kind: str
+    at_ms: int
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where to go on: behind entry ``pos``, or inside entry ``pos`` behind reading ``index``."""
+
+    pos: int
+    index: int | None
+
+
+def parse_cursor(cursor: str) -> _Place:
+    """``"1234"`` or ``"1234.5"``; raises BadLiveCursor."""
+    match = _CURSOR.fullmatch(cursor)
+    if match is None:
+        raise BadLiveCursor
+    return _Place(int(match[1]), int(match[2]) if match[2] else None)
+
+
+def readings(entry: Entry) -> Iterable[Reading]:
+    """The readings of a telemetry entry, each with the cursor behind it."""
+    rows = entry.body["r"]
+    last = len(rows) - 1
+    for index, (device_id, time_ms, _seq, _received_ms, values) in enumerate(rows):
+        cursor = str(entry.pos) if index == last else f"{entry.pos}.{index}"
+        yield Reading(cursor, UUID(device_id), time_ms, values)
+
+
+def happened(entry: Entry) -> Happened:
+    """An entry as its subscribers see it."""
+    return Happened(str(entry.pos), entry.kind, int(entry.at.timestamp() * 1000), entry.body)
+
+
+class Tail:
+    """Reads one tenant's journal as that tenant and hands each entry to the subscribers it concerns."""
+
+    def __init__(self, store: Store, bus: Bus, tenant_id: UUID) -> None:
+        self._store = store
+        self._bus = bus
+        self._principal = system(tenant_id)
+        self._by_device: dict[UUID, set[TelemetryFeed]] = {}
+        self._by_kind: dict[str, set[EventFeed[Happened]]] = {}
+        self._started = asyncio.Event()
+        self._news: asyncio.Event | None = None
+        self._failure: Exception | None = None
+        self.pos = 0
+        self.readers = 0
+        self.task = asyncio.create_task(self._run())
+
+    async def ready(self) -> None:
+        """Wait until the newest position is known; raises Unavailable when the database is away."""
+        await self._started.wait()
+        if self._failure is not None:
+            raise Unavailable from self._failure
+
+    async def read(self, after: int) -> list[Entry]:
+        """Entries after ``after``, oldest first; raises CursorTooOld."""
+        async with self._store.as_tenant(self._principal, read_only=True) as tx:
+            return await journal.tail(tx, after, _READ)
+
+    async def head(self) -> int:
+        """The newest position."""
+        async with self._store.as_tenant(self._principal, read_only=True) as tx:
+            return await journal.head(tx)
+
+    async def reach(self, pos: int) -> None:
+        """Wait until this tail has read up to ``pos``, which another process has already shown to somebody."""
+        while self.pos < pos:
+            if self._news is not None:
+                self._news.set()
+            await asyncio.sleep(0.01)
+
+    @contextlib.contextmanager
+    def telemetry(self, feed: TelemetryFeed) -> Iterator[None]:
+        """Hand ``feed`` the readings of its devices."""
+        for device_id in feed.device_ids:
+            self._by_device.setdefault(device_id, set()).add(feed)
+        try:
+            yield
+        finally:
+            for device_id in feed.device_ids:
+                _discard(self._by_device, device_id, feed)
+
+    @contextlib.contextmanager
+    def events(self, kinds: Collection[str], feed: EventFeed[Happened]) -> Iterator[None]:
+        """Hand ``feed`` the entries of these kinds."""
+        for kind in kinds:
+            self._by_kind.setdefault(kind, set()).add(feed)
+        try:
+            yield
+        finally:
+            for kind in kinds:
+                _discard(self._by_kind, kind, feed)
+
+    async def _run(self) -> None:
+        async with self._bus.subscribe(self._principal.tenant_id) as news:
+            self._news = news
+            try:
+                self.pos = await self.head()
+            except Exception as error:
+                self._failure = error
+                return
+            finally:
+                self._started.set()
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(news.wait(), _LOOK_S)
+                news.clear()
+                await self._catch_up()
+
+    async def _catch_up(self) -> None:
+        try:
+            while entries := await self.read(self.pos):
+                for entry in entries:
+                    self._hand_out(entry)
+                    self.pos = entry.pos
+                if len(entries) < _READ:
+                    return
+        except Unavailable:
+            await asyncio.sleep(_RETRY_S)
+        except EngineError as error:  # the journal no longer reaches back to where we stood: all start anew
+            log.warning("live.gap", extra={"tenant": str(self._principal.tenant_id), "code": error.code})
+            self._close_all(error)
+            self.pos = await self.head()
+
+    def _hand_out(self, entry: Entry) -> None:
+        if entry.kind == "telemetry":
+            if self._by_device:
+                for reading in readings(entry):
+                    for feed in self._by_device.get(reading.device_id, ()):
+                        feed.offer(reading)
+        elif listening := self._by_kind.get(entry.kind):
+            event = happened(entry)
+            for listener in list(listening):
+                listener.offer(event)
+
+    def _close_all(self, error: Exception) -> None:
+        feeds: set[Feed[Any]] = set()
+        feeds.update(*self._by_device.values(), *self._by_kind.values())
+        for feed in feeds:
+            feed.close(error)
+
+
+def _discard(index: dict[Any, set[Any]], key: Any, feed: Any) -> None:
+    feeds = index.get(key)
+    if feeds is not None:
+        feeds.discard(feed)
+        if not feeds:
+            del index[key]
+
+
+class Live:
+    """The tails of this process: made when a tenant's first subscriber comes, ended when the last one goes."""
+
+    def __init__(self, store: Store, bus: Bus) -> None:
+        self._store = store
+        self._bus = bus
+        self._tails: dict[UUID, Tail] = {}
+
+    @asynccontextmanager
+    async def tail(self, tenant_id: UUID) -> AsyncIterator[Tail]:
+        """The tail of a tenant, ready."""
+        tail = self._tails.get(tenant_id)
+        if tail is None or tail.task.done():
+            tail = self._tails[tenant_id] = Tail(self._store, self._bus, tenant_id)
+        tail.readers += 1
+        try:
+            await tail.ready()
+            yield tail
+        finally:
+            tail.readers -= 1
+            if tail.readers == 0:
+                if self._tails.get(tenant_id) is tail:
+                    del self._tails[tenant_id]
+                tail.task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await tail.task
+
+    async def telemetry(
+        self, tenant_id: UUID, device_ids: Collection[UUID], metrics: Collection[str] | None, after: str | None
+    ) -> AsyncIterator[Reading]:
+        """Readings of these devices from ``after`` on, or from now on."""
+        async with self.tail(tenant_id) as tail:
+            feed = TelemetryFeed(device_ids, metrics, after or str(tail.pos))
+            wanted = feed.device_ids
+
+            def replay(entry: Entry, beyond: int) -> None:
+                if entry.kind == "telemetry":
+                    for index, reading in enumerate(readings(entry)):
+                        if index > beyond and reading.device_id in wanted:
+                            feed.offer(reading)
+
+            async for _ in self._missed(tail, after, replay):
+                for reading in feed.take():
+                    yield reading
+            with tail.telemetry(feed):
+                while True:
+                    for reading in await feed.next():
+                        yield reading
+
+    async def events(self, tenant_id: UUID, kinds: Collection[str], after: str | None) -> AsyncIterator[Happened]:
+        """Entries of these kinds from ``after`` on, or from now on; none is ever left out."""
+        async with self.tail(tenant_id) as tail:
+            feed: EventFeed[Happened] = EventFeed()
+
+            def replay(entry: Entry, beyond: int) -> None:
+                if entry.kind in kinds and beyond < 0:
+                    feed.offer(happened(entry))
+
+            async for _ in self._missed(tail, after, replay):
+                for event in feed.take():
+                    yield event
+            with tail.events(kinds, feed):
+                while True:
+                    for event in await feed.next():
+                        yield event
+
+    async def check(self, tenant_id: UUID, after: str | None) -> None:
+        """Raise BadLiveCursor or CursorTooOld where a subscription could not begin at ``after``."""
+        if after is None:
+            return
+        place = parse_cursor(after)
+        async with self._store.as_tenant(system(tenant_id), read_only=True) as tx:
+            if place.pos > await journal.head(tx):
+                raise BadLiveCursor
+            await journal.tail(tx, _before(place), 1)
+
+    async def _missed(self, tail: Tail, after: str | None, replay: Callable[[Entry, int], None]) -> AsyncIterator[None]:
+        """Replay what lies between ``after`` and where the tail stands; ends at the moment both meet."""
+        if after is None:
+            return
+        place = parse_cursor(after)
+        pos = _before(place)
+        await tail.reach(place.pos)
+        while pos < tail.pos:
+            for entry in await tail.read(pos):
+                if entry.pos > tail.pos:
+                    break
+                inside = entry.pos == place.pos and place.index is not None
+                replay(entry, place.index if inside and place.index is not None else -1)
+                pos = entry.pos
+            yield
+
+
+def _before(place: _Place) -> int:
+    """The entry behind which reading must begin to see everything after ``place``."""
+    return place.pos if place.index is None else place.pos - 1

@@ -1,0 +1,251 @@
+"""GraphQL over WebSocket: the graphql-transport-ws protocol, as graphql-ws and Apollo speak it."""
+
+import asyncio
+import contextlib
+import logging
+from contextlib import aclosing
+from typing import Any
+
+import orjson
+from graphql import OperationType
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from engine.errors import EngineError
+from resolvers.auth import RECHECK_S, Authenticator, Caller, Origins, bearer, cookie
+from resolvers.changes import Changes
+from resolvers.context import RequestContext, Services
+from resolvers.errors import refused
+from resolvers.execution import Operations, Prepared, Refused, checked_variables
+from resolvers.limits import MAX_BODY_BYTES
+
+log = logging.getLogger(__name__)
+
+PROTOCOL = "graphql-transport-ws"
+INIT_WAIT_S = 10.0
+MAX_OPERATIONS = 100
+
+
+class Closed(Exception):
+    """The conversation ends with a code and a reason of the protocol."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class GraphQLOverWebSocket:
+    """Accepts the sockets on /graphql."""
+
+    def __init__(
+        self,
+        operations: Operations,
+        services: Services,
+        authenticator: Authenticator,
+        origins: Origins,
+        changes: Changes,
+    ) -> None:
+        self.operations = operations
+        self.services = services
+        self.authenticator = authenticator
+        self.origins = origins
+        self.changes = changes
+
+    async def talk(self, socket: WebSocket) -> None:
+        """One socket, until either side ends it."""
+        if self.origins.is_foreign(socket.headers) and bearer(socket.headers) is None and cookie_sent(socket):
+            await socket.close(1008)  # before accepting: the handshake is answered 403
+            return
+        if PROTOCOL not in socket.scope["subprotocols"]:
+            await socket.accept()
+            await socket.close(4406, "Subprotocol not acceptable")
+            return
+        await socket.accept(PROTOCOL)
+        await Conversation(self, socket).run()
+
+
+def cookie_sent(socket: WebSocket) -> bool:
+    """Whether the handshake carries any cookie: then it comes from a browser that remembers somebody."""
+    return "cookie" in socket.headers
+
+
+class Conversation:
+    """What is said on one socket."""
+
+    def __init__(self, server: GraphQLOverWebSocket, socket: WebSocket) -> None:
+        self._server = server
+        self._socket = socket
+        self._secret: str | None = None
+        self._caller: Caller | None = None
+        self._is_open = False
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._recheck = asyncio.Event()
+        self._watch: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Hear messages until the end; then end every operation."""
+        stop_hearing = self._server.changes.on_change(self._changed)
+        init_wait = asyncio.create_task(self._wait_for_init())
+        try:
+            while True:
+                await self._hear(await self._receive())
+        except Closed as end:
+            await self._close(end)
+        except WebSocketDisconnect:
+            pass
+        finally:
+            stop_hearing()
+            tasks = [init_wait, *self._running.values(), *([self._watch] if self._watch else [])]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _receive(self) -> dict[str, Any]:
+        message = await self._socket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", 1005))
+        text = message.get("text")
+        if text is None:
+            raise Closed(4400, "Messages are text")
+        if len(text) > MAX_BODY_BYTES:
+            raise Closed(4400, "Message too long")
+        try:
+            said = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            raise Closed(4400, "Messages are JSON") from None
+        if not isinstance(said, dict) or not isinstance(said.get("type"), str):
+            raise Closed(4400, "A message is an object with a type")
+        return said
+
+    async def _hear(self, said: dict[str, Any]) -> None:
+        match said["type"]:
+            case "connection_init":
+                await self._init(said.get("payload"))
+            case "ping":
+                await self._say({"type": "pong"})
+            case "pong":
+                pass
+            case "subscribe":
+                self._subscribe(said)
+            case "complete":
+                self._stop(said.get("id"))
+            case _:
+                raise Closed(4400, "Unknown message type")
+
+    async def _wait_for_init(self) -> None:
+        await asyncio.sleep(INIT_WAIT_S)
+        if not self._is_open:
+            await self._close(Closed(4408, "Connection initialisation timeout"))
+
+    async def _init(self, payload: object) -> None:
+        if self._is_open:
+            raise Closed(4429, "Too many initialisation requests")
+        if payload is not None and not isinstance(payload, dict):
+            raise Closed(4400, "The payload is an object")
+        self._secret = self._find_secret(payload or {})
+        self._caller = await self._server.authenticator.caller(self._secret) if self._secret else None
+        if self._caller is None:
+            raise Closed(4403, "Forbidden") if self._secret else Closed(4401, "Unauthorized")
+        self._is_open = True
+        self._watch = asyncio.create_task(self._keep_checking())
+        await self._say({"type": "connection_ack"})
+
+    def _find_secret(self, payload: dict[str, Any]) -> str | None:
+        """From the handshake's Authorization header, the init message, or our own page's cookie."""
+        said = payload.get("authorization", payload.get("Authorization"))
+        scheme, _, secret = said.partition(" ") if isinstance(said, str) else ("", "", "")
+        if scheme.lower() == "bearer" and secret.strip():
+            return secret.strip()
+        return bearer(self._socket.headers) or cookie(self._socket, self._server.origins)
+
+    def _subscribe(self, said: dict[str, Any]) -> None:
+        if not self._is_open:
+            raise Closed(4401, "Unauthorized")
+        id_, payload = said.get("id"), said.get("payload")
+        if not isinstance(id_, str) or not id_ or not isinstance(payload, dict):
+            raise Closed(4400, "subscribe needs an id and a payload")
+        name = payload.get("operationName")
+        if not isinstance(payload.get("query"), str) or (name is not None and not isinstance(name, str)):
+            raise Closed(4400, "The payload needs a query")
+        if id_ in self._running:
+            raise Closed(4409, f"Subscriber for {id_[:60]} already exists")
+        if len(self._running) >= MAX_OPERATIONS:
+            raise Closed(4429, "Too many operations")
+        self._running[id_] = asyncio.create_task(self._operate(id_, payload))
+
+    def _stop(self, id_: object) -> None:
+        task = self._running.pop(id_, None) if isinstance(id_, str) else None
+        if task:
+            task.cancel()
+
+    async def _operate(self, id_: str, payload: dict[str, Any]) -> None:
+        """One operation from beginning to end."""
+        operations, caller = self._server.operations, self._caller
+        assert caller is not None
+        context = RequestContext(self._server.services, caller.principal)
+        try:
+            prepared = operations.prepare(payload["query"])
+            variables = checked_variables(payload.get("variables"))
+            name = payload.get("operationName")
+            if prepared.operation(name).operation is OperationType.SUBSCRIPTION:
+                await self._follow(id_, prepared, name, variables, context)
+            else:
+                answer = await operations.run(prepared, name, variables, context)
+                await self._next(id_, orjson.dumps(answer))
+            self._running.pop(id_, None)
+            await self._say({"type": "complete", "id": id_})
+        except Refused as error:
+            await self._fail(id_, error.answer()["errors"])
+        except EngineError as error:
+            refusal = refused(error)
+            await self._fail(id_, [{"message": refusal.message, "extensions": refusal.extensions()}])
+        except (WebSocketDisconnect, RuntimeError):
+            pass  # the socket went away while we were speaking; run() tidies up
+        except Exception as error:
+            refusal = refused(error)
+            await self._fail(id_, [{"message": refusal.message, "extensions": refusal.extensions()}])
+        finally:
+            await context.close()
+
+    async def _follow(
+        self, id_: str, prepared: Prepared, name: str | None, variables: Any, context: RequestContext
+    ) -> None:
+        stream = await self._server.operations.stream(prepared, name, variables, context)
+        async with aclosing(stream.events()) as events:
+            async for event in events:
+                await self._next(id_, await stream.answer(event))
+
+    async def _fail(self, id_: str, errors: list[dict[str, Any]]) -> None:
+        self._running.pop(id_, None)
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+            await self._say({"type": "error", "id": id_, "payload": errors})
+
+    async def _next(self, id_: str, answer: bytes) -> None:
+        """An answer, whose bytes may be shared with other sockets."""
+        await self._socket.send_text(f'{{"id":{orjson.dumps(id_).decode()},"type":"next","payload":{answer.decode()}}}')
+
+    async def _say(self, message: dict[str, Any]) -> None:
+        await self._socket.send_text(orjson.dumps(message).decode())
+
+    def _changed(self, what: str) -> None:
+        if not what or (self._caller is not None and what == self._caller.handle):
+            self._recheck.set()
+
+    async def _keep_checking(self) -> None:
+        """Cut the socket when its session or token has ended: at once when told, otherwise within RECHECK_S."""
+        while self._secret:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._recheck.wait(), RECHECK_S)
+            self._recheck.clear()
+            try:
+                still = await self._server.authenticator.caller(self._secret, fresh=True)
+            except EngineError:
+                continue  # the database is away: nobody can have revoked anything meanwhile
+            if still is None or self._caller is None or still.principal != self._caller.principal:
+                await self._close(Closed(4403, "Forbidden"))
+                return
+
+    async def _close(self, end: Closed) -> None:
+        if self._socket.application_state is not WebSocketState.DISCONNECTED:
+            with contextlib.suppress(RuntimeError):
+                await self._socket.close(end.code, end.reason[:120])

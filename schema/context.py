@@ -1,0 +1,82 @@
+"""What the contract's types ask of the server that fills them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+from uuid import UUID
+
+import strawberry
+
+if TYPE_CHECKING:
+    from engine.devices.model import Credential, Device, Presence, Profile
+    from engine.rules.model import Rule
+    from engine.telemetry.model import Sample
+    from schema.telemetry import Series
+
+K_contra = TypeVar("K_contra", contravariant=True)
+V_co = TypeVar("V_co", covariant=True)
+
+
+class Loader(Protocol[K_contra, V_co]):
+    """Fetches things by key, many at once, each once per operation."""
+
+    async def load(self, key: K_contra, /) -> V_co:
+        """The thing under ``key``; raises NotFound where the tenant has none."""
+        ...
+
+
+class Context(Protocol):
+    """One operation of one caller: everything read through it belongs to the caller's tenant."""
+
+    @property
+    def devices(self) -> "Loader[UUID, Device]":
+        """Devices by id."""
+        ...
+
+    @property
+    def profiles(self) -> "Loader[UUID, Profile]":
+        """Device profiles by id."""
+        ...
+
+    @property
+    def presences(self) -> "Loader[UUID, Presence]":
+        """Whether each device is connected, by device id."""
+        ...
+
+    @property
+    def latest(self) -> "Loader[UUID, Sequence[Sample]]":
+        """The newest value of each metric, by device id."""
+        ...
+
+    @property
+    def credentials(self) -> "Loader[UUID, Sequence[Credential]]":
+        """Credentials of a device, by device id."""
+        ...
+
+    @property
+    def rules(self) -> "Loader[UUID, Rule]":
+        """Rules by id."""
+        ...
+
+    @property
+    def open_alerts(self) -> "Loader[UUID, int]":
+        """How many alerts of a rule are not cleared, by rule id."""
+        ...
+
+    async def series(
+        self,
+        device_id: UUID,
+        profile_id: UUID,
+        metric: str,
+        start: datetime,
+        end: datetime | None,
+        bucket: str | None,
+        time_zone: str,
+        limit: int,
+    ) -> "Series":
+        """One metric of one device over a span of time, raw or in buckets."""
+        ...
+
+
+Info: TypeAlias = "strawberry.Info[Context, None]"
+"""What every resolver of the contract is handed."""

@@ -1,0 +1,342 @@
+"""Devices, their profiles, presence and credentials as the contract shows them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Self
+from uuid import UUID
+
+import strawberry
+
+from engine.devices import model
+from engine.devices.model import DeviceStatus, MetricType
+from schema.context import Info
+from schema.directives import Constraint, Cost, Method, Needs, Problem, Rest
+from schema.scalars import Json
+from schema.telemetry import Sample, Series
+
+if TYPE_CHECKING:
+    from engine.telemetry.model import Sample as SampleModel
+
+strawberry.enum(DeviceStatus, description="Where a device stands in its life.")
+strawberry.enum(MetricType, description="What kind of value a metric carries.")
+
+
+@strawberry.type(description="One thing that devices of a profile measure.")
+class Metric:
+    """A metric of a profile."""
+
+    key: str = strawberry.field(description="The name that devices send, for example temperature.")
+    type: MetricType = strawberry.field(description="The kind of value.")
+    unit: str | None = strawberry.field(description="The unit of numbers, for example degC.")
+    label: str = strawberry.field(description="The name shown to people; empty if it has none.")
+    min: float | None = strawberry.field(description="The lowest number accepted.")
+    max: float | None = strawberry.field(description="The highest number accepted.")
+
+    @classmethod
+    def of(cls, metric: model.Metric) -> Self:
+        """The contract's view of ``metric``."""
+        return cls(
+            key=metric.key,
+            type=MetricType(metric.type),
+            unit=metric.unit,
+            label=metric.label,
+            min=metric.min,
+            max=metric.max,
+        )
+
+
+@strawberry.type(description="What devices of one make have in common: the metrics they send.")
+class Profile:
+    """A device profile."""
+
+    id: UUID = strawberry.field(description="The profile's id.")
+    key: str = strawberry.field(description="The profile's short name; it never changes.")
+    name: str = strawberry.field(description="The name shown to people.")
+    metrics: list[Metric] = strawberry.field(description="What its devices measure.")
+    is_strict: bool = strawberry.field(description="Whether metrics that it does not name are turned away.")
+    version: int = strawberry.field(description="Rises with every change; send it back to change safely.")
+    created_at: datetime = strawberry.field(description="When the profile was made.")
+    updated_at: datetime = strawberry.field(description="When it last changed.")
+
+    @classmethod
+    def of(cls, profile: model.Profile) -> Self:
+        """The contract's view of ``profile``."""
+        return cls(
+            id=profile.id,
+            key=profile.key,
+            name=profile.name,
+            metrics=[Metric.of(metric) for metric in profile.metrics],
+            is_strict=profile.is_strict,
+            version=profile.version,
+            created_at=profile.created_at,
+            updated_at=profile.updated_at,
+        )
+
+
+@strawberry.type(description="Whether a device is connected, and since when.")
+class Presence:
+    """A device's connection as the platform sees it."""
+
+    is_online: bool = strawberry.field(description="Whether the device is connected now.")
+    since: datetime | None = strawberry.field(description="Since when it is so; null if it never connected.")
+    reason: str | None = strawberry.field(description="Why the last connection ended.")
+    last_seen_at: datetime | None = strawberry.field(description="When the device was last heard of.")
+
+    @classmethod
+    def of(cls, presence: model.Presence) -> Self:
+        """The contract's view of ``presence``."""
+        return cls(
+            is_online=presence.is_online,
+            since=presence.since,
+            reason=presence.reason,
+            last_seen_at=presence.last_seen_at,
+        )
+
+
+@strawberry.type(description="A secret with which a device signs in. The secret itself is not kept.")
+class Credential:
+    """A device's credential without its secret."""
+
+    id: UUID = strawberry.field(description="The credential's id.")
+    kind: str = strawberry.field(description="What kind of secret it is: token.")
+    created_at: datetime = strawberry.field(description="When it was issued.")
+    expires_at: datetime | None = strawberry.field(description="When it ends by itself; null if never.")
+    revoked_at: datetime | None = strawberry.field(description="When it was revoked; null while it works.")
+
+    @classmethod
+    def of(cls, credential: model.Credential) -> Self:
+        """The contract's view of ``credential``."""
+        return cls(
+            id=credential.id,
+            kind=credential.kind,
+            created_at=credential.created_at,
+            expires_at=credential.expires_at,
+            revoked_at=credential.revoked_at,
+        )
+
+
+@strawberry.type(description="A device: anything that sends telemetry.")
+class Device:
+    """A device and what is known of it."""
+
+    id: UUID = strawberry.field(description="The device's id in this API.")
+    key: str = strawberry.field(description="The name under which the device signs in; it never changes.")
+    name: str = strawberry.field(description="The name shown to people.")
+    status: DeviceStatus = strawberry.field(description="Where the device stands in its life.")
+    labels: Json = strawberry.field(description="Free words about the device: an object of texts.")
+    version: int = strawberry.field(description="Rises with every change; send it back to change safely.")
+    created_at: datetime = strawberry.field(description="When the device was provisioned.")
+    updated_at: datetime = strawberry.field(description="When it last changed.")
+    profile_id: strawberry.Private[UUID]
+
+    @classmethod
+    def of(cls, device: model.Device) -> Self:
+        """The contract's view of ``device``."""
+        return cls(
+            id=device.id,
+            key=device.key,
+            name=device.name,
+            status=device.status,
+            labels=Json(dict(device.labels)),
+            version=device.version,
+            created_at=device.created_at,
+            updated_at=device.updated_at,
+            profile_id=device.profile_id,
+        )
+
+    @strawberry.field(description="What devices of this make have in common.", directives=[Cost(weight=1)])
+    async def profile(self, info: Info) -> Profile:
+        """The device's profile."""
+        return Profile.of(await info.context.profiles.load(self.profile_id))
+
+    @strawberry.field(description="Whether the device is connected now.")
+    async def is_online(self, info: Info) -> bool:
+        """Whether the device is connected."""
+        return (await info.context.presences.load(self.id)).is_online
+
+    @strawberry.field(description="Whether the device is connected, and since when.")
+    async def presence(self, info: Info) -> Presence:
+        """The device's connection."""
+        return Presence.of(await info.context.presences.load(self.id))
+
+    @strawberry.field(description="When the device was last heard of.")
+    async def last_seen_at(self, info: Info) -> datetime | None:
+        """When the device was last heard of."""
+        return (await info.context.presences.load(self.id)).last_seen_at
+
+    @strawberry.field(
+        description="The newest value of every metric.",
+        directives=[
+            Rest(method=Method.GET, path="/devices/{id}/latest"),
+            Needs(scope="telemetry:read"),
+            Problem(status=404, slug="not-found"),
+            Cost(weight=1, expected=4),
+        ],
+    )
+    async def latest(self, info: Info) -> list[Sample]:
+        """The newest value of each metric, in the profile's order, metrics outside the profile last."""
+        profile = await info.context.profiles.load(self.profile_id)
+        values = await info.context.latest.load(self.id)
+        return samples(profile, values)
+
+    @strawberry.field(
+        description="One metric over a span of time, as columns.",
+        directives=[
+            Rest(method=Method.GET, path="/devices/{id}/telemetry"),
+            Needs(scope="telemetry:read"),
+            Problem(status=404, slug="not-found"),
+            Problem(status=422, slug="invalid"),
+            Cost(weight=10),
+        ],
+    )
+    async def telemetry(
+        self,
+        info: Info,
+        metric: Annotated[
+            str,
+            strawberry.argument(description="The metric's name.", directives=[Constraint(min_length=1, max_length=64)]),
+        ],
+        from_: Annotated[datetime, strawberry.argument(name="from", description="The first instant, included.")],
+        to: Annotated[
+            datetime | None, strawberry.argument(description="The last instant, not included; now if left out.")
+        ] = None,
+        bucket: Annotated[
+            str | None,
+            strawberry.argument(
+                description="Length of a bucket, for example 1m, 1h, 1d, 1w or 1mo; left out: each reading.",
+                directives=[Constraint(pattern=r"^[1-9][0-9]{0,3}(s|m|h|d|w|mo)$")],
+            ),
+        ] = None,
+        time_zone: Annotated[
+            str,
+            strawberry.argument(
+                description="The time zone in which days begin, for example Europe/Berlin.",
+                directives=[Constraint(min_length=1, max_length=64)],
+            ),
+        ] = "UTC",
+        limit: Annotated[
+            int,
+            strawberry.argument(
+                description="The most points to answer with.", directives=[Constraint(min=1, max=10_000)]
+            ),
+        ] = 1000,
+    ) -> Series:
+        """One metric of this device from ``from`` to ``to``."""
+        return await info.context.series(self.id, self.profile_id, metric, from_, to, bucket, time_zone, limit)
+
+    @strawberry.field(
+        description="The device's secrets, without the secrets themselves.", directives=[Cost(expected=3)]
+    )
+    async def credentials(self, info: Info) -> list[Credential]:
+        """The device's credentials, newest first."""
+        return [Credential.of(row) for row in await info.context.credentials.load(self.id)]
+
+
+def samples(profile: model.Profile, latest: "Sequence[SampleModel]") -> list[Sample]:
+    """The newest values in the profile's order, with unit and label; metrics outside the profile follow by name."""
+    known = {metric.key: (place, metric) for place, metric in enumerate(profile.metrics)}
+    ordered = sorted(
+        latest, key=lambda sample: (known[sample.metric][0] if sample.metric in known else 1000, sample.metric)
+    )
+    return [Sample.of(sample, known[sample.metric][1] if sample.metric in known else None) for sample in ordered]
+
+
+@strawberry.type(description="How many devices the tenant has.")
+class DeviceCounts:
+    """Counts of devices that are not decommissioned."""
+
+    total: int = strawberry.field(description="Devices that are not decommissioned.")
+    online: int = strawberry.field(description="Those connected now.")
+    offline: int = strawberry.field(description="Those not connected now.")
+
+
+@strawberry.type(description="A new device with the secret it signs in with.")
+class DeviceProvisioned:
+    """Shown once."""
+
+    device: Device = strawberry.field(description="The device.")
+    credential: Credential = strawberry.field(description="Its first credential.")
+    token: str = strawberry.field(description="The device's password for MQTT and HTTP. It is never shown again.")
+
+
+@strawberry.type(description="A new credential with its secret.")
+class CredentialIssued:
+    """Shown once."""
+
+    credential: Credential = strawberry.field(description="The credential.")
+    token: str = strawberry.field(description="The device's password for MQTT and HTTP. It is never shown again.")
+
+
+DEVICE_KEY = Constraint(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9_-]{1,40}$")
+METRIC_KEY = Constraint(min_length=1, max_length=64, pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$")
+NAME = Constraint(min_length=1, max_length=120)
+
+
+@strawberry.input(description="A new device.")
+class DeviceProvision:
+    """Input of deviceProvision."""
+
+    key: str = strawberry.field(
+        description="The name under which the device signs in; chosen once.", directives=[DEVICE_KEY]
+    )
+    profile_id: UUID = strawberry.field(description="The profile it belongs to.")
+    name: str | None = strawberry.field(
+        description="The name shown to people; the key if left out.", default=None, directives=[NAME]
+    )
+    labels: Json | None = strawberry.field(description="Free words: an object of texts.", default=None)
+
+
+@strawberry.input(description="Changes to a device; what is left out stays.")
+class DeviceUpdate:
+    """Input of deviceUpdate."""
+
+    name: str | None = strawberry.field(description="The name shown to people.", default=None, directives=[NAME])
+    labels: Json | None = strawberry.field(description="Free words: an object of texts.", default=None)
+    profile_id: UUID | None = strawberry.field(description="Another profile.", default=None)
+
+
+@strawberry.input(description="One thing that devices of the profile measure.")
+class MetricInput:
+    """A metric as written by the profile's author."""
+
+    key: str = strawberry.field(description="The name that devices send.", directives=[METRIC_KEY])
+    type: MetricType = strawberry.field(description="The kind of value.")
+    unit: str | None = strawberry.field(
+        description="The unit of numbers.", default=None, directives=[Constraint(max_length=20)]
+    )
+    label: str | None = strawberry.field(
+        description="The name shown to people.", default=None, directives=[Constraint(max_length=100)]
+    )
+    min: float | None = strawberry.field(description="The lowest number accepted.", default=None)
+    max: float | None = strawberry.field(description="The highest number accepted.", default=None)
+
+    def model(self) -> model.Metric:
+        """The metric this describes."""
+        return model.Metric(self.key, self.type, self.label or "", self.unit, self.min, self.max)
+
+
+@strawberry.input(description="A new profile.")
+class ProfileCreate:
+    """Input of profileCreate."""
+
+    key: str = strawberry.field(description="The profile's short name; chosen once.", directives=[DEVICE_KEY])
+    name: str = strawberry.field(description="The name shown to people.", directives=[NAME])
+    metrics: list[MetricInput] = strawberry.field(
+        description="What its devices measure.", directives=[Constraint(max_length=200)]
+    )
+    is_strict: bool = strawberry.field(
+        description="Whether metrics that it does not name are turned away.", default=False
+    )
+
+
+@strawberry.input(description="Changes to a profile; what is left out stays.")
+class ProfileUpdate:
+    """Input of profileUpdate."""
+
+    name: str | None = strawberry.field(description="The name shown to people.", default=None, directives=[NAME])
+    metrics: list[MetricInput] | None = strawberry.field(
+        description="All metrics, old and new.", default=None, directives=[Constraint(max_length=200)]
+    )
+    is_strict: bool | None = strawberry.field(
+        description="Whether metrics that it does not name are turned away.", default=None
+    )

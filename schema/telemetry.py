@@ -1,0 +1,142 @@
+"""Measured values as the contract shows them: newest samples, columns over time, and what was turned away."""
+
+from datetime import datetime
+from typing import Self
+from uuid import UUID
+
+import strawberry
+
+from engine.devices.model import Metric as MetricModel
+from engine.telemetry import model
+from schema.scalars import Json, Times
+
+
+@strawberry.type(description="The newest value of one metric.")
+class Sample:
+    """One value of one metric."""
+
+    metric: str = strawberry.field(description="The metric's name.")
+    value: Json = strawberry.field(description="The value as the device sent it.")
+    time: datetime = strawberry.field(description="When the device measured it.")
+    unit: str | None = strawberry.field(description="The unit of numbers.")
+    label: str | None = strawberry.field(description="The metric's name shown to people.")
+
+    @classmethod
+    def of(cls, sample: model.Sample, metric: MetricModel | None) -> Self:
+        """The contract's view of ``sample``, described by the profile's ``metric`` if it has one."""
+        unit, label = (metric.unit, metric.label or None) if metric else (None, None)
+        return cls(metric=sample.metric, value=Json(sample.value), time=sample.time, unit=unit, label=label)
+
+
+@strawberry.type(
+    description="One metric over time, as columns of equal length: the n-th value belongs to the n-th time. In buckets "
+    "a time is the bucket's beginning and a value its average (or its last value, where values are no numbers)."
+)
+class Series:
+    """Columns of times and values."""
+
+    metric: str = strawberry.field(description="The metric's name.")
+    unit: str | None = strawberry.field(description="The unit of numbers.")
+    bucket: str | None = strawberry.field(description="Length of a bucket; null for readings as they came.")
+    times: Times = strawberry.field(description="Milliseconds since 1970-01-01 UTC, rising.")
+    values: Json = strawberry.field(description="A list of values.")
+    min: Json | None = strawberry.field(description="In buckets: the lowest number of each.", default=None)
+    max: Json | None = strawberry.field(description="In buckets: the highest number of each.", default=None)
+    n: Json | None = strawberry.field(description="In buckets: how many readings each holds.", default=None)
+    is_truncated: bool = strawberry.field(description="Whether there were more points than the limit.", default=False)
+
+    @classmethod
+    def of(cls, series: model.Series, unit: str | None) -> Self:
+        """The contract's view of ``series``."""
+        is_binned = series.bucket is not None
+        return cls(
+            metric=series.metric,
+            unit=unit,
+            bucket=series.bucket,
+            times=Times(list(series.times)),
+            values=Json(list(series.values)),
+            min=Json(list(series.min)) if is_binned else None,
+            max=Json(list(series.max)) if is_binned else None,
+            n=Json(list(series.n)) if is_binned else None,
+            is_truncated=series.is_truncated,
+        )
+
+
+@strawberry.type(description="A message that could not be accepted, with the reason and its bytes.")
+class Rejected:
+    """One entry of the inbox."""
+
+    id: UUID = strawberry.field(description="The entry's id.")
+    device_id: UUID = strawberry.field(description="The device that sent it.")
+    received_at: datetime = strawberry.field(description="When it came.")
+    code: str = strawberry.field(description="Why it was turned away, in one word, for example WRONG_TYPE.")
+    reason: str = strawberry.field(description="Why it was turned away, in a sentence.")
+    transport: str = strawberry.field(description="How it was sent: mqtt, http or coap.")
+    topic: str = strawberry.field(description="Where it was sent to.")
+    payload: str = strawberry.field(description="Its first 8 KiB as text; bytes that are no UTF-8 are shown as \\xNN.")
+    size_bytes: int = strawberry.field(description="How long the whole payload was.")
+
+    @classmethod
+    def of(cls, rejected: model.Rejected) -> Self:
+        """The contract's view of ``rejected``."""
+        return cls(
+            id=rejected.id,
+            device_id=rejected.device_id,
+            received_at=rejected.received_at,
+            code=rejected.reason,
+            reason=rejected.message,
+            transport=rejected.transport,
+            topic=rejected.topic,
+            payload=rejected.payload.decode(errors="backslashreplace"),
+            size_bytes=rejected.payload_size_bytes,
+        )
+
+
+@strawberry.type(description="One hour's messages: received = stored + duplicates + rejected + refused.")
+class IngestCount:
+    """Counters of one hour."""
+
+    hour: datetime = strawberry.field(description="The hour's beginning.")
+    received: int = strawberry.field(description="Messages that came.")
+    stored: int = strawberry.field(description="Stored, once each.")
+    duplicates: int = strawberry.field(description="Already stored before.")
+    rejected: int = strawberry.field(description="Turned away into the inbox.")
+    refused: int = strawberry.field(description="Refused: over quota, revoked, or without the right.")
+    not_kept: int = strawberry.field(description="Rejected and, beyond the inbox's bound, not kept.")
+
+    @classmethod
+    def of(cls, count: model.Count) -> Self:
+        """The contract's view of ``count``."""
+        return cls(
+            hour=count.hour,
+            received=count.received,
+            stored=count.stored,
+            duplicates=count.duplicates,
+            rejected=count.rejected,
+            refused=count.refused,
+            not_kept=count.not_kept,
+        )
+
+
+@strawberry.type(description="A device's values as they arrive. A reader too slow for all of them gets the newest.")
+class TelemetryEvent:
+    """One reading, live."""
+
+    cursor: str = strawberry.field(description="Give this as `after` to go on from here.")
+    device_id: UUID = strawberry.field(description="The device.")
+    time: datetime = strawberry.field(description="When the device measured it.")
+    values: Json = strawberry.field(description="An object: metric to value.")
+    skipped: int = strawberry.field(description="Readings of this device left out just before, because you were slow.")
+    share: strawberry.Private[str | None] = None
+
+
+@strawberry.type(description="A device connected or disconnected.")
+class DeviceStatusEvent:
+    """A change of presence, live."""
+
+    cursor: str = strawberry.field(description="Give this as `after` to go on from here.")
+    device_id: UUID = strawberry.field(description="The device.")
+    is_online: bool = strawberry.field(description="Whether it is connected now.")
+    at: datetime = strawberry.field(description="When that happened.")
+    reason: str | None = strawberry.field(description="Why a connection ended.")
+    share: strawberry.Private[str | None] = None
