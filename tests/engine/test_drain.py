@@ -13,8 +13,6 @@ from engine.drain import Drain
 from engine.rules import service as rules
 from engine.store.pool import Store
 from engine.telemetry import service as telemetry
-from infra.local.postgres import Postgres
-from tests.support.journal import tell
 from tests.support.tenant import Tenant
 
 
@@ -32,11 +30,11 @@ def too_warm(**over: Any) -> dict[str, Any]:
 
 
 async def test_readings_reach_latest_each_metric_by_its_own_newest_time(
-    tenant: Tenant, store: Store, worker_store: Store, postgres: Postgres
+    tenant: Tenant, store: Store, worker_store: Store
 ) -> None:
     room, now = await tenant.device(), clock.now_ms()
-    tell(postgres, tenant.id, [(room.id, now, {"temperature": 5.0, "humidity": 40})])
-    tell(postgres, tenant.id, [(room.id, now - 60_000, {"temperature": 4.0, "door_open": True})])
+    tenant.tell([(room.id, now, {"temperature": 5.0, "humidity": 40})])
+    tenant.tell([(room.id, now - 60_000, {"temperature": 4.0, "door_open": True})])
     await Drain(worker_store).run(tenant.id)
     async with store.as_tenant(tenant.principal()) as tx:
         latest = (await telemetry.latest(tx, [room.id]))[room.id]
@@ -50,10 +48,10 @@ async def test_readings_reach_latest_each_metric_by_its_own_newest_time(
 
 
 async def test_a_second_drain_finds_nothing_and_counts_nothing_twice(
-    tenant: Tenant, store: Store, worker_store: Store, postgres: Postgres
+    tenant: Tenant, store: Store, worker_store: Store
 ) -> None:
     room = await tenant.device()
-    tell(postgres, tenant.id, [(room.id, clock.now_ms(), {"temperature": 5.0})])
+    tenant.tell([(room.id, clock.now_ms(), {"temperature": 5.0})])
     drain = Drain(worker_store)
     assert await drain.run(tenant.id) > 0
     assert await drain.run(tenant.id) == 0
@@ -62,13 +60,13 @@ async def test_a_second_drain_finds_nothing_and_counts_nothing_twice(
 
 
 async def test_a_rule_raises_one_alert_per_episode_and_clears_it(
-    tenant: Tenant, store: Store, worker_store: Store, postgres: Postgres
+    tenant: Tenant, store: Store, worker_store: Store
 ) -> None:
     room, now = await tenant.device(), clock.now_ms()
     async with store.as_tenant(tenant.principal()) as tx:
         rule = await rules.create(tx, too_warm())
     values = [9.0, 9.5, 7.0, 6.0, 8.5]
-    tell(postgres, tenant.id, [(room.id, now + n, {"temperature": v}) for n, v in enumerate(values)])
+    tenant.tell([(room.id, now + n, {"temperature": v}) for n, v in enumerate(values)])
     await Drain(worker_store).run(tenant.id)
     async with store.as_tenant(tenant.principal()) as tx:
         found = (await alerts.page(tx)).items
@@ -77,14 +75,12 @@ async def test_a_rule_raises_one_alert_per_episode_and_clears_it(
     assert "8.5" in found[0].reason
 
 
-async def test_four_drains_at_once_do_the_work_of_one(
-    tenant: Tenant, store: Store, worker_store: Store, postgres: Postgres
-) -> None:
+async def test_four_drains_at_once_do_the_work_of_one(tenant: Tenant, store: Store, worker_store: Store) -> None:
     room, now = await tenant.device(), clock.now_ms()
     async with store.as_tenant(tenant.principal()) as tx:
         await rules.create(tx, too_warm())
     for n in range(20):
-        tell(postgres, tenant.id, [(room.id, now + n, {"temperature": 9.0 if n % 2 else 5.0})])
+        tenant.tell([(room.id, now + n, {"temperature": 9.0 if n % 2 else 5.0})])
     drains = [Drain(worker_store) for _ in range(4)]
     while sum(await asyncio.gather(*(drain.run(tenant.id) for drain in drains))):
         pass
@@ -95,13 +91,13 @@ async def test_four_drains_at_once_do_the_work_of_one(
 
 
 async def test_a_wait_that_is_over_raises_without_another_reading(
-    tenant: Tenant, store: Store, worker_store: Store, postgres: Postgres
+    tenant: Tenant, store: Store, worker_store: Store
 ) -> None:
     room, now = await tenant.device(), clock.now_ms()
     async with store.as_tenant(tenant.principal()) as tx:
         await rules.create(tx, too_warm(**{"for": "10s"}))
     began = now - 60_000
-    tell(postgres, tenant.id, [(room.id, began, {"temperature": 9.0})], received_ms=began)
+    tenant.tell([(room.id, began, {"temperature": 9.0})], received_ms=began)
     drain = Drain(worker_store)
     await drain.run(tenant.id)
     assert tenant.id in {row["tenant_id"] for row in await worker_store.door("due")} or await _open(tenant) == 1
@@ -109,13 +105,11 @@ async def test_a_wait_that_is_over_raises_without_another_reading(
     assert await _open(tenant) == 1
 
 
-async def test_switching_a_rule_off_ends_its_alerts(
-    tenant: Tenant, store: Store, worker_store: Store, postgres: Postgres
-) -> None:
+async def test_switching_a_rule_off_ends_its_alerts(tenant: Tenant, store: Store, worker_store: Store) -> None:
     room = await tenant.device()
     async with store.as_tenant(tenant.principal()) as tx:
         rule = await rules.create(tx, too_warm())
-    tell(postgres, tenant.id, [(room.id, clock.now_ms(), {"temperature": 9.0})])
+    tenant.tell([(room.id, clock.now_ms(), {"temperature": 9.0})])
     drain = Drain(worker_store)
     await drain.run(tenant.id)
     assert await _open(tenant) == 1
@@ -125,30 +119,28 @@ async def test_switching_a_rule_off_ends_its_alerts(
     assert await _open(tenant) == 0
 
 
-async def test_an_edit_takes_effect_from_the_next_drain(
-    tenant: Tenant, store: Store, worker_store: Store, postgres: Postgres
-) -> None:
+async def test_an_edit_takes_effect_from_the_next_drain(tenant: Tenant, store: Store, worker_store: Store) -> None:
     room, drain = await tenant.device(), Drain(worker_store)
     async with store.as_tenant(tenant.principal()) as tx:
         rule = await rules.create(tx, too_warm())
-    tell(postgres, tenant.id, [(room.id, clock.now_ms(), {"temperature": 7.0})])
+    tenant.tell([(room.id, clock.now_ms(), {"temperature": 7.0})])
     await drain.run(tenant.id)
     assert await _open(tenant) == 0
     lower = too_warm(when={"metric": "temperature", "op": ">", "value": 6})
     async with store.as_tenant(tenant.principal()) as tx:
         await rules.change(tx, rule.id, lower, expected_version=1)
-    tell(postgres, tenant.id, [(room.id, clock.now_ms(), {"temperature": 7.1})])
+    tenant.tell([(room.id, clock.now_ms(), {"temperature": 7.1})])
     await drain.run(tenant.id)
     assert await _open(tenant) == 1
 
 
 async def test_nothing_stays_open_for_a_decommissioned_device(
-    tenant: Tenant, store: Store, worker_store: Store, postgres: Postgres
+    tenant: Tenant, store: Store, worker_store: Store
 ) -> None:
     room, drain = await tenant.device(), Drain(worker_store)
     async with store.as_tenant(tenant.principal()) as tx:
         await rules.create(tx, too_warm())
-    tell(postgres, tenant.id, [(room.id, clock.now_ms(), {"temperature": 9.0})])
+    tenant.tell([(room.id, clock.now_ms(), {"temperature": 9.0})])
     await drain.run(tenant.id)
     async with store.as_tenant(tenant.principal()) as tx:
         await devices.decommission(tx, room.id)
@@ -157,12 +149,12 @@ async def test_nothing_stays_open_for_a_decommissioned_device(
 
 
 async def test_a_drain_that_dies_before_commit_leaves_no_trace(
-    tenant: Tenant, store: Store, worker_store: Store, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+    tenant: Tenant, store: Store, worker_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     room = await tenant.device()
     async with store.as_tenant(tenant.principal()) as tx:
         await rules.create(tx, too_warm())
-    tell(postgres, tenant.id, [(room.id, clock.now_ms(), {"temperature": 9.0})])
+    tenant.tell([(room.id, clock.now_ms(), {"temperature": 9.0})])
 
     async def dies(*_: object) -> None:
         raise RuntimeError("killed before COMMIT")

@@ -1,6 +1,7 @@
 """A tenant for tests, made through the same doors as real ones."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from engine.tenancy import SCOPES, Principal, Role
 from engine.tenants import doorway
 from engine.tenants import service as tenants
 from infra.local.postgres import Postgres
+from tests.support.journal import Told, tell
 
 _number = itertools.count(1)
 
@@ -28,6 +30,7 @@ class Tenant:
     """One tenant, its owner, and the verbs a test needs."""
 
     store: Store
+    postgres: Postgres
     id: UUID
     key: str
     email: str
@@ -65,6 +68,10 @@ class Tenant:
         async with self.store.as_tenant(self.principal()) as tx:
             return (await tenants.issue_token(tx, name=f"test {role}", scopes=SCOPES[role]))[1]
 
+    def tell(self, readings: Sequence[Told], received_ms: int | None = None) -> None:
+        """Store readings and journal them as one ingest transaction would."""
+        tell(self.postgres, self.id, readings, received_ms)
+
 
 async def found_tenant(postgres: Postgres, store: Store) -> Tenant:
     """A new tenant with its owner."""
@@ -77,4 +84,4 @@ async def found_tenant(postgres: Postgres, store: Store) -> Tenant:
         )
     finally:
         await owner.close()
-    return Tenant(store, tenant_id, key, email, password, user_id)
+    return Tenant(store, postgres, tenant_id, key, email, password, user_id)
