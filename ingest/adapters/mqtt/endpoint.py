@@ -44,6 +44,9 @@ class MqttEndpoint:
         self.limits = limits or MqttLimits()
         self.counters = Counters()
         self.undecided = 0
+        """Messages handed to the uplink without a verdict."""
+        self.port = 0
+        """The port of the first listener."""
         self._on_refused = on_refused
         self._on_subscribed = on_subscribed
         self._servers: list[asyncio.Server] = []
@@ -63,15 +66,12 @@ class MqttEndpoint:
         """Listen (0: any free port) and return the port. May be called again, say for TLS beside plain TCP."""
         if not self._servers:
             self.loop = asyncio.get_running_loop()
-            self.wheel = Wheel(self.loop)
+            self.wheel = Wheel(self.loop, self.limits.tick_s)
         server = await self.loop.create_server(lambda: Connection(self), host, port, ssl=ssl, backlog=4096)
         self._servers.append(server)
-        return int(server.sockets[0].getsockname()[1])
-
-    @property
-    def port(self) -> int:
-        """The port of the first listener."""
-        return int(self._servers[0].sockets[0].getsockname()[1])
+        port = int(server.sockets[0].getsockname()[1])
+        self.port = self.port or port
+        return port
 
     async def stop(self) -> None:
         """Stop accepting and reading, wait for the verdicts still out, say goodbye (0x8B in 5.0), close."""
@@ -103,6 +103,11 @@ class MqttEndpoint:
     def live(self) -> int:
         """Devices logged in."""
         return len(self._sessions)
+
+    @property
+    def connections(self) -> int:
+        """Open sockets: devices, strangers, and those who have our last words but have not closed yet."""
+        return len(self._open)
 
     @property
     def unauthenticated(self) -> int:

@@ -32,6 +32,8 @@ class MqttLimits:
     outbound_queue: int = 64
     """Messages to one device waiting for a place in flight; then `send` says no."""
     max_subscriptions: int = 16
+    tick_s: float = 1.0
+    """How finely all times here are kept."""
     control_per_s: float = 20.0
     """PINGREQ, SUBSCRIBE, refused messages and the like, sustained; more at once only out of `control_burst`."""
     control_burst: float = 100.0

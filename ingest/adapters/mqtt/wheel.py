@@ -1,4 +1,4 @@
-"""One coarse clock for the deadlines of all connections: a set per second instead of a timer per connection."""
+"""One coarse clock for the deadlines of all connections: a set per tick instead of a timer per connection."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import asyncio
 import logging
 import math
 from typing import Protocol
+
+_FAR = 1e9
+"""Later than any process lives, in seconds: stands for a deadline that never comes."""
 
 log = logging.getLogger(__name__)
 
@@ -21,17 +24,18 @@ class Timed(Protocol):
 
 
 class Wheel:
-    """Calls `on_tick` of each entry up to a second after its deadline. Moving a deadline further costs nothing."""
+    """Calls `on_tick` of each entry up to two ticks after its deadline. Moving a deadline further costs nothing."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, tick_s: float) -> None:
         self._loop = loop
+        self._tick_s = tick_s
         self._slots: dict[int, set[Timed]] = {}
-        self._turned = math.floor(loop.time())
-        self._timer: asyncio.TimerHandle | None = loop.call_later(1.0, self._turn)
+        self._turned = math.floor(loop.time() / tick_s)
+        self._timer: asyncio.TimerHandle | None = loop.call_later(tick_s, self._turn)
 
     def put(self, entry: Timed, deadline: float) -> None:
         """Look at `entry` at `deadline`, or earlier if it was put so before."""
-        tick = max(math.ceil(deadline), self._turned + 1)
+        tick = max(math.ceil(min(deadline, _FAR) / self._tick_s), self._turned + 1)
         if entry.tick:
             if entry.tick <= tick:
                 return
@@ -56,9 +60,9 @@ class Wheel:
         self._slots.clear()
 
     def _turn(self) -> None:
-        self._timer = self._loop.call_later(1.0, self._turn)
+        self._timer = self._loop.call_later(self._tick_s, self._turn)
         now = self._loop.time()
-        for tick in range(self._turned + 1, math.floor(now) + 1):
+        for tick in range(self._turned + 1, math.floor(now / self._tick_s) + 1):
             self._turned = tick
             for entry in self._slots.pop(tick, ()):
                 entry.tick = 0

@@ -26,7 +26,7 @@ async def open_house() -> AsyncIterator[OpenHouse]:
             authorizer,
             uplink,
             presence,
-            MqttLimits(**{"drain_s": 0.2, **limits}),  # type: ignore[arg-type]
+            MqttLimits(**{"drain_s": 0.2, "tick_s": 0.05, "close_timeout_s": 0.5, **limits}),  # type: ignore[arg-type]
             on_refused=lambda device, why: refused.append((device.device, why)),
             on_subscribed=lambda device: ready.append(device.device),
         )
