@@ -63,25 +63,19 @@ class RuleState(NamedTuple):
         return self.phase in (Phase.FIRING, Phase.CLEARING)
 
     def to_json(self) -> dict[str, Any]:
-        """The state as small JSON; what is empty is left out."""
-        stored = {
-            "phase": self.phase.value,
-            "since": self.since,
-            "episode": self.episode,
-            "quiet_from": self.quiet_from,
-            "lag": self.lag,
-            "due_at": self.due_at,
-            "condition": self.condition,
-            "known": {metric: list(known) for metric, known in self.known.items()},
+        """The state as small JSON; what is as in the beginning is left out."""
+        fields: dict[str, Any] = {
+            name: value for name, value, fresh in zip(self._fields, self, RuleState(), strict=True) if value != fresh
         }
-        return {key: value for key, value in stored.items() if value not in (None, "", {}) and value != 0}
+        if self.known:
+            fields["known"] = {metric: list(known) for metric, known in self.known.items()}
+        return fields
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "RuleState":
         """The state that ``to_json`` wrote."""
         known = {metric: Known(*entry) for metric, entry in stored.get("known", {}).items()}
-        rest = {key: value for key, value in stored.items() if key not in ("phase", "known")}
-        return cls(phase=Phase(stored.get("phase", Phase.OK)), known=known, **rest)
+        return cls(**{**stored, "phase": Phase(stored.get("phase", Phase.OK)), "known": known})
 
 
 class Reading:
