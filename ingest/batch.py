@@ -1,0 +1,217 @@
+"""What one transaction will store, and what became of it; pure, the database is `writer.py`'s.
+
+A parcel is one message on its way: its good readings, its rejected ones, whom to tell. A batch is many parcels; rows
+of the same key meet here, before the database sees them. Counting is per reading: a message of n readings counts n,
+one that cannot be decoded counts 1.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from ingest.adapters.base import Verdict
+from ingest.arrays import wire
+from ingest.errors import Rejection
+from ingest.normaliser import Shape
+from schema.wire.payloads import Reason
+
+RECEIVED, STORED, DUPLICATES, REJECTED, REFUSED, NOT_KEPT = range(6)
+"""Places in a device's counts; received = stored + duplicates + rejected + refused, not_kept is part of rejected."""
+
+
+class Known:
+    """A device as the pipeline knows it: identity in the forms that are needed per message, and its profile's shape."""
+
+    __slots__ = ("device_id", "device_text", "device_wire", "shape", "tenant_id", "tenant_wire")
+
+    def __init__(self, tenant_id: UUID, device_id: UUID, shape: Shape) -> None:
+        self.tenant_id = tenant_id
+        self.device_id = device_id
+        self.shape = shape
+        self.device_text = str(device_id)
+        self.tenant_wire = wire(tenant_id.bytes)
+        self.device_wire = wire(device_id.bytes)
+
+
+Sent = bytes | Any
+"""A reading as it came: the payload's bytes when it was alone, else the decoded item of the list."""
+
+Reading = tuple[int, int, bytes, Sent]
+"""Time in epoch ms, seq, canonical values, and what was sent."""
+
+
+class Parcel:
+    """One message between decoding and verdict."""
+
+    __slots__ = ("device", "done", "readings", "received_us", "rejections", "size_bytes", "topic", "transport")
+
+    def __init__(
+        self,
+        device: Known,
+        done: Callable[[Verdict], None],
+        received_us: int,
+        topic: str,
+        transport: str,
+        size_bytes: int,
+    ) -> None:
+        self.device = device
+        self.done = done
+        self.received_us = received_us
+        self.topic = topic
+        self.transport = transport
+        self.size_bytes = size_bytes
+        self.readings: list[Reading] = []
+        self.rejections: list[tuple[Rejection, Sent]] = []
+
+
+class Row:
+    """One telemetry row to be: the first reading of its key in this batch. `fate` is what the database said of it."""
+
+    __slots__ = ("canonical", "fate", "parcel", "seq", "time_ms")
+
+    def __init__(self, parcel: Parcel, time_ms: int, seq: int, canonical: bytes) -> None:
+        self.parcel = parcel
+        self.time_ms = time_ms
+        self.seq = seq
+        self.canonical = canonical
+        self.fate = Verdict.STORED
+
+
+class Batch:
+    """Parcels, presence events and refused counts that share one transaction."""
+
+    def __init__(self, parcels: list[Parcel], events: list[tuple[UUID, str, bytes]], refused: dict[Known, int]) -> None:
+        self.id = os.urandom(8).hex()
+        """Stands in each telemetry row of the journal: whoever lost the answer to a COMMIT looks for it there."""
+        self.parcels = parcels
+        self.events = events
+        self.refused = refused
+        self.rows: list[Row] = []
+        """What is to be inserted: no two have the same key."""
+        self.variants: list[Row] = []
+        """Readings whose key has a row already, with other values: what is stored decides which of them conflict."""
+        self._row_of: dict[tuple[Known, int, int], Row] = {}
+        self._variant_of: dict[tuple[Known, int, int, bytes], Row] = {}
+        for parcel in parcels:
+            for reading in parcel.readings:
+                self._lay(parcel, reading)
+
+    def _lay(self, parcel: Parcel, reading: Reading) -> None:
+        time_ms, seq, canonical, _ = reading
+        key = (parcel.device, time_ms, seq)
+        row = self._row_of.get(key)
+        if row is None:
+            row = self._row_of[key] = Row(parcel, time_ms, seq, canonical)
+            self.rows.append(row)
+        elif seq >= 0 and canonical != row.canonical and (*key, canonical) not in self._variant_of:
+            variant = self._variant_of[*key, canonical] = Row(parcel, time_ms, seq, canonical)
+            self.variants.append(variant)
+
+    @property
+    def tenants(self) -> set[UUID]:
+        """Every tenant this batch writes for."""
+        found = {parcel.device.tenant_id for parcel in self.parcels}
+        found.update(event[0] for event in self.events)
+        found.update(device.tenant_id for device in self.refused)
+        return found
+
+    def forget_fates(self) -> None:
+        """Before another try: nothing is known of any row."""
+        for row in self.rows:
+            row.fate = Verdict.STORED
+
+    def discard(self, row: Row, rejection: Rejection) -> None:
+        """Take a row that the database cannot hold out of the batch; every reading of its key goes to the inbox."""
+        self.rows.remove(row)
+        self.variants = [v for v in self.variants if (v.parcel.device, v.time_ms, v.seq) != _key(row)]
+        for parcel in self.parcels:
+            if parcel.device is row.parcel.device:
+                poisoned = [r for r in parcel.readings if r[0] == row.time_ms and r[1] == row.seq]
+                parcel.readings = [r for r in parcel.readings if r not in poisoned]
+                parcel.rejections += [(rejection, reading[3]) for reading in poisoned]
+
+    def settle(self) -> "Outcome":
+        """What became of every reading, from the fates of the rows."""
+        outcome = Outcome(self)
+        for parcel in self.parcels:
+            self._settle(parcel, outcome)
+        for device, count in self.refused.items():
+            counts = outcome.counts_of(device)
+            counts[RECEIVED] += count
+            counts[REFUSED] += count
+        return outcome
+
+    def _settle(self, parcel: Parcel, outcome: "Outcome") -> None:
+        device = parcel.device
+        counts = outcome.counts_of(device)
+        counts[RECEIVED] += len(parcel.readings) + len(parcel.rejections)
+        verdict = Verdict.REJECTED if parcel.rejections or not parcel.readings else Verdict.UNAVAILABLE
+        for time_ms, seq, canonical, sent in parcel.readings:
+            row = self._row_of[device, time_ms, seq]
+            fate = row.fate
+            if canonical is not row.canonical:  # the row's own reading has its fate, a repeat of it is a duplicate
+                variant = self._variant_of.get((device, time_ms, seq, canonical))
+                fate = variant.fate if variant else Verdict.DUPLICATE if fate is Verdict.STORED else fate
+            if fate is Verdict.STORED:
+                counts[STORED] += 1
+                outcome.stored.setdefault(device.tenant_id, []).append(row)
+            elif fate is Verdict.DUPLICATE:
+                counts[DUPLICATES] += 1
+            elif fate is Verdict.NOT_AUTHORISED:
+                counts[REFUSED] += 1
+            else:
+                outcome.rejected.append((parcel, _conflict(time_ms), sent))
+                counts[REJECTED] += 1
+            verdict = min(verdict, fate)
+        for rejection, sent in parcel.rejections:
+            outcome.rejected.append((parcel, rejection, sent))
+            counts[REJECTED] += 1
+        outcome.verdicts.append((parcel, verdict))
+
+
+class Outcome:
+    """What one transaction writes besides telemetry, and what it will tell when it is committed."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self.stored: dict[UUID, list[Row]] = {}
+        self.rejected: list[tuple[Parcel, Rejection, Sent]] = []
+        self.verdicts: list[tuple[Parcel, Verdict]] = []
+        """Each message's verdict, in the order of arrival."""
+        self.counts: dict[UUID, dict[Known, list[int]]] = {}
+
+    def counts_of(self, device: Known) -> list[int]:
+        """A device's counts in this batch, to be added to."""
+        of_tenant = self.counts.setdefault(device.tenant_id, {})
+        counts = of_tenant.get(device)
+        if counts is None:
+            counts = of_tenant[device] = [0, 0, 0, 0, 0, 0]
+        return counts
+
+    def journal(self) -> Iterable[tuple[UUID, str, bytes]]:
+        """The journal rows of this transaction: presence in its order, then one telemetry row per tenant."""
+        yield from self.batch.events
+        for tenant_id, counts in self.counts.items():
+            yield tenant_id, "telemetry", _body(self.batch.id, self.stored.get(tenant_id, []), counts)
+
+
+def _body(batch_id: str, stored: list[Row], counts: dict[Known, list[int]]) -> bytes:
+    """`{"b": batch, "r": [[device, time_ms, seq, received_ms, values], …], "n": {device: counts}}`: what was stored."""
+    fragment = orjson.Fragment
+    rows = [
+        (row.parcel.device.device_text, row.time_ms, row.seq, row.parcel.received_us // 1000, fragment(row.canonical))
+        for row in stored
+    ]
+    numbers = {device.device_text: count for device, count in counts.items()}
+    return orjson.dumps({"b": batch_id, "r": rows, "n": numbers})
+
+
+def _key(row: Row) -> tuple[Known, int, int]:
+    return row.parcel.device, row.time_ms, row.seq
+
+
+def _conflict(time_ms: int) -> Rejection:
+    return Rejection(Reason.CONFLICT, f"Another reading of {time_ms} ms with this seq is stored.")

@@ -1,0 +1,157 @@
+"""The four statements of an ingest transaction, as role ingest, and how a batch becomes their parameters."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection, AsyncCursor
+from psycopg.pq.abc import PGresult
+
+from engine.clock import from_ms
+from ingest import arrays
+from ingest.adapters.base import Verdict
+from ingest.batch import Row
+from ingest.rejected import InboxRow
+
+Connection = AsyncConnection[tuple[Any, ...]]
+
+# The tenants that row-level security lets through: those whose devices this batch's connections proved to be.
+ENTER = "SELECT set_config('app.tenants', %s, true)"
+
+# The join drops devices that are unknown or no longer active; the policy refuses foreign tenants' rows.
+STORE = """
+INSERT INTO telemetry (tenant_id, device_id, time, seq, received_at, values)
+SELECT d.tenant_id, d.id, r.time, r.seq, r.received_at, r.values
+FROM unnest(%b, %b, %b, %b, %b, %b) AS r (tenant_id, device_id, time, seq, received_at, values)
+JOIN devices d ON d.tenant_id = r.tenant_id AND d.id = r.device_id AND d.status IN ('provisioned', 'active')
+ON CONFLICT DO NOTHING
+RETURNING device_id, time, seq
+"""
+
+# What was there before: the same values make a duplicate, others a conflict. The bounds let partitions be skipped.
+COMPARE = """
+SELECT r.n, t.values = r.values
+FROM unnest(%b, %b, %b, %b, %b) WITH ORDINALITY AS r (tenant_id, device_id, time, seq, values, n)
+JOIN telemetry t ON t.tenant_id = r.tenant_id AND t.device_id = r.device_id AND t.time = r.time AND t.seq = r.seq
+WHERE t.time BETWEEN %b AND %b
+"""
+
+REJECT = """
+INSERT INTO rejected (tenant_id, id, device_id, received_at, reason, message, transport, topic,
+                      payload, payload_size_bytes, payload_sha256)
+SELECT d.tenant_id, r.id, d.id, r.received_at, r.reason, r.message, r.transport, r.topic,
+       r.payload, r.payload_size_bytes::int, r.payload_sha256
+FROM unnest(%b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b)
+  AS r (tenant_id, id, device_id, received_at, reason, message, transport, topic,
+        payload, payload_size_bytes, payload_sha256)
+JOIN devices d ON d.tenant_id = r.tenant_id AND d.id = r.device_id
+"""
+
+APPEND = "SELECT count(*) FROM app.append(%b, %b, %b)"
+
+LOCK_HEADS = "SELECT 1 FROM journal_head WHERE tenant_id = ANY (%b) ORDER BY tenant_id FOR UPDATE"
+
+# json keeps its text, and the batch's id stands first in it.
+FIND_BATCH = """
+SELECT EXISTS (SELECT FROM journal WHERE tenant_id = %s AND at > now() - interval '10 minutes'
+               AND kind = 'telemetry' AND starts_with(body::text, %s))
+"""
+
+
+async def enter(connection: Connection, tenants: Iterable[UUID]) -> None:
+    """Begin a transaction that sees these tenants; the set ends with it."""
+    await connection.execute("BEGIN")
+    await connection.execute(ENTER, ["{" + ",".join(map(str, tenants)) + "}"])
+
+
+async def store(connection: Connection, rows: Sequence[Row]) -> AsyncCursor[tuple[Any, ...]]:
+    """Insert the rows; the cursor's result tells which ones were new (`newly_stored`)."""
+    columns = (
+        arrays.uuids([row.parcel.device.tenant_wire for row in rows]),
+        arrays.uuids([row.parcel.device.device_wire for row in rows]),
+        arrays.timestamps([row.time_ms * 1000 for row in rows]),
+        arrays.bigints([row.seq for row in rows]),
+        arrays.timestamps([row.parcel.received_us for row in rows]),
+        arrays.jsonbs([row.canonical for row in rows]),
+    )
+    return await connection.execute(STORE, columns, binary=True, prepare=True)
+
+
+async def tell_fates(connection: Connection, rows: Sequence[Row], variants: Sequence[Row], result: PGresult) -> None:
+    """Set the fate of what was not stored: duplicate, conflict (REJECTED), or its device is gone."""
+    new = _keys(result)
+    missing = [*(row for row in rows if _key(row) not in new), *variants]
+    for row in missing:
+        row.fate = Verdict.NOT_AUTHORISED
+    times_ms = [row.time_ms for row in missing]
+    cursor = await connection.execute(
+        COMPARE,
+        (
+            arrays.uuids([row.parcel.device.tenant_wire for row in missing]),
+            arrays.uuids([row.parcel.device.device_wire for row in missing]),
+            arrays.timestamps([at_ms * 1000 for at_ms in times_ms]),
+            arrays.bigints([row.seq for row in missing]),
+            arrays.jsonbs([row.canonical for row in missing]),
+            from_ms(min(times_ms)),
+            from_ms(max(times_ms)),
+        ),
+        binary=True,
+        prepare=True,
+    )
+    for n, is_same in await cursor.fetchall():
+        row = missing[n - 1]
+        # Without an explicit seq the key is the hash of the values: the same key is the same reading.
+        row.fate = Verdict.DUPLICATE if is_same or row.seq < 0 else Verdict.REJECTED
+
+
+async def reject(connection: Connection, rows: Sequence[InboxRow]) -> None:
+    """Put rows into the inbox."""
+    await connection.execute(
+        REJECT,
+        (
+            arrays.uuids([row.parcel.device.tenant_wire for row in rows]),
+            arrays.uuids([arrays.wire(row.id.bytes) for row in rows]),
+            arrays.uuids([row.parcel.device.device_wire for row in rows]),
+            arrays.timestamps([row.parcel.received_us for row in rows]),
+            arrays.texts([row.reason for row in rows]),
+            arrays.texts([row.message for row in rows]),
+            arrays.texts([row.parcel.transport for row in rows]),
+            arrays.texts([row.parcel.topic for row in rows]),
+            arrays.blobs([row.payload for row in rows]),
+            arrays.bigints([row.size_bytes for row in rows]),
+            arrays.blobs([row.sha256 for row in rows]),
+        ),
+        binary=True,
+    )
+
+
+async def append(connection: Connection, entries: Iterable[tuple[UUID, str, bytes]]) -> None:
+    """Write journal rows, last before COMMIT."""
+    tenants, kinds, bodies = zip(*entries, strict=True)
+    columns = (
+        arrays.uuids([arrays.wire(tenant.bytes) for tenant in tenants]),
+        arrays.texts(kinds),
+        arrays.jsons(bodies),
+    )
+    await connection.execute(APPEND, columns, binary=True, prepare=True)
+
+
+async def was_committed(connection: Connection, tenant_id: UUID, batch_id: str) -> bool:
+    """Whether the journal of a tenant holds this batch; waits for whoever holds the tenant's head."""
+    await connection.execute(LOCK_HEADS, [arrays.uuids([arrays.wire(tenant_id.bytes)])])
+    cursor = await connection.execute(FIND_BATCH, [tenant_id, f'{{"b":"{batch_id}"'])
+    found = await cursor.fetchone()
+    return bool(found and found[0])
+
+
+def _keys(result: PGresult) -> frozenset[tuple[bytes | None, ...]]:
+    value = result.get_value
+    return frozenset((value(n, 0), value(n, 1), value(n, 2)) for n in range(result.ntuples))
+
+
+def _key(row: Row) -> tuple[bytes, bytes, bytes]:
+    return (
+        row.parcel.device.device_wire[4:],
+        arrays.timestamp_element(row.time_ms * 1000),
+        row.seq.to_bytes(8, "big", signed=True),
+    )

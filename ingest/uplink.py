@@ -1,0 +1,122 @@
+"""The way of a message: recognise → decode → normalise → accept → batch; the writer tells its verdict after COMMIT."""
+
+import logging
+from collections.abc import Callable
+
+from ingest import decode
+from ingest.adapters.base import Decision, Message, Verdict
+from ingest.batch import Known, Parcel, Sent
+from ingest.directory import Directory
+from ingest.errors import Rejection, shown
+from ingest.metrics import MESSAGES
+from ingest.normaliser import check_clock, normalise
+from ingest.quota import Quota
+from ingest.writer import Writer
+from schema.wire import topics
+from schema.wire.payloads import Reason
+
+log = logging.getLogger(__name__)
+
+Done = Callable[[Verdict], None]
+
+
+class Pipeline:
+    """The `Uplink` that adapters feed; knows a device after its first message and then works without waiting."""
+
+    def __init__(self, directory: Directory, writer: Writer, quota: Quota | None = None, *, max_parked: int = 20_000):
+        self._directory = directory
+        self._writer = writer
+        self._quota = quota or Quota()
+        self._max_parked = max_parked
+        self._parked = 0
+
+    def submit(self, message: Message, done: Done) -> None:
+        """Take a message; `done` hears its verdict once, after COMMIT or refusal."""
+        device = self._directory.find(message.device)
+        if device is None:
+            self._park(message, done)
+        else:
+            self._take(device, message, done)
+
+    def refused(self, device: Decision, why: str) -> None:
+        """An adapter refused a message by itself (rights): it is counted with the device."""
+        MESSAGES.labels("refused_" + why).inc()
+        known = self._directory.find(device)
+        if known is not None:
+            self._writer.refuse(known)
+        else:
+            self._directory.ask(device, lambda found: self._writer.refuse(found) if isinstance(found, Known) else None)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether adapters shall stop reading."""
+        return self._writer.is_full or self._parked >= self._max_parked
+
+    def when_drained(self, callback: Callable[[], None]) -> None:
+        """Call back once when `is_full` has become false."""
+        self._writer.when_drained(lambda: callback() if not self.is_full else self.when_drained(callback))
+
+    def _take(self, device: Known, message: Message, done: Done) -> None:
+        if not self._quota.takes(device):
+            MESSAGES.labels("quota").inc()
+            self._writer.refuse(device)
+            done(Verdict.QUOTA)
+            return
+        received_us = int(message.received_at * 1e6)
+        parcel = Parcel(device, done, received_us, message.topic, message.transport, len(message.payload))
+        _fill(parcel, message)
+        self._writer.put(parcel)
+
+    def _park(self, message: Message, done: Done) -> None:
+        """The device's profile must be read first; later messages of the device queue behind this one."""
+        self._parked += 1
+
+        def heard(found: Known | Verdict) -> None:
+            self._parked -= 1
+            if isinstance(found, Known):
+                self._take(found, message, done)
+            else:
+                done(found)
+
+        self._directory.ask(message.device, heard)
+
+
+def _fill(parcel: Parcel, message: Message) -> None:
+    """Decode and normalise a message into its parcel: every reading becomes a row to be, or a rejection."""
+    payload = message.payload
+    if message.topic != "up/telemetry" and not _is_telemetry(message.topic):
+        parcel.rejections.append((Rejection(Reason.TOPIC, f"Nothing takes {shown(message.topic)} yet."), payload))
+        return
+    try:
+        document = decode.load(payload)
+        items = decode.split(document)
+    except Rejection as rejection:
+        parcel.rejections.append((rejection, payload))
+        return
+    if items is document:
+        for item in items:
+            _read(parcel, item, item, is_alone=False)
+    else:
+        _read(parcel, document, payload, is_alone=True)
+
+
+def _read(parcel: Parcel, item: object, sent: Sent, *, is_alone: bool) -> None:
+    try:
+        received_ms = parcel.received_us // 1000
+        time_ms, seq, values = decode.reading(item, is_alone=is_alone)
+        values = normalise(parcel.device.shape, values)
+        if time_ms is None:
+            time_ms = received_ms
+        else:
+            check_clock(time_ms, received_ms)
+        canonical = decode.canonical(values)
+        if seq is None:
+            seq = decode.implied_seq(canonical)
+        parcel.readings.append((time_ms, seq, canonical, sent))
+    except Rejection as rejection:
+        parcel.rejections.append((rejection, sent))
+
+
+def _is_telemetry(topic: str) -> bool:
+    tail = topics.parse_tail(topic)
+    return tail is not None and tail.name in ("telemetry", "telemetry_stream")

@@ -1,0 +1,293 @@
+"""Turns what has arrived into one transaction after another, and tells each message's verdict after COMMIT.
+
+One transaction is in flight; the next takes whatever arrived meanwhile, so batches grow with the load and nobody waits
+for a timer. A transaction that fails is tried again: it is idempotent. Three cases differ:
+
+- the database is away: messages older than the patience are told UNAVAILABLE (not acknowledged, the device repeats);
+- the answer to COMMIT was lost: the batch is kept and its id looked for in the journal, however long that takes, so
+  that nothing is counted twice;
+- one row cannot be stored: it is found by halving and goes to the inbox, the others are stored.
+
+What a crash can lose: refused counts (quota, rights) of less than a second, which no row carries yet.
+"""
+
+import asyncio
+import itertools
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from uuid import UUID
+
+import psycopg
+
+from ingest import failpoints, statements
+from ingest.adapters.base import Verdict
+from ingest.batch import Batch, Known, Outcome, Parcel, Row
+from ingest.database import Database, Trouble, trouble
+from ingest.errors import Rejection
+from ingest.metrics import BATCH_ROWS, COMMITS, MESSAGES, TRANSACTION_SECONDS, TROUBLE
+from ingest.rejected import Inbox, InboxRow
+from schema.wire.payloads import Reason
+
+log = logging.getLogger(__name__)
+
+Wake = Callable[[Iterable[UUID]], None]
+
+Result = tuple[Outcome, list[InboxRow]]
+"""What a transaction did, and the rows it put into the inbox."""
+
+_REFUSED_DELAY_S = 1.0
+_BACK_OFF_S = (0.05, 0.1, 0.25, 0.5, 1.0)
+
+
+class Writer:
+    """The one writer of a process. `put` from the loop; `run` until `close`.
+
+    `max_rows` bounds a transaction, `max_waiting` what may wait (`is_full`), `patience_s` how long a message waits for
+    a database that is away before its device is told to repeat.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        wake: Wake,
+        *,
+        inbox: Inbox | None = None,
+        max_rows: int = 3_000,
+        max_waiting: int = 20_000,
+        max_waiting_bytes: int = 64 * 1024 * 1024,
+        patience_s: float = 8.0,
+    ) -> None:
+        self._database = database
+        self._wake = wake
+        self._inbox = inbox or Inbox()
+        self._max_rows = max_rows
+        self._max_waiting = max_waiting
+        self._max_waiting_bytes = max_waiting_bytes
+        self._patience_s = patience_s
+        self._parcels: deque[Parcel] = deque()
+        self._events: list[tuple[UUID, str, bytes]] = []
+        self._refused: dict[Known, int] = {}
+        self._waiting = 0
+        self._waiting_bytes = 0
+        self._news = asyncio.Event()
+        self._drained: list[Callable[[], None]] = []
+        self._closing = False
+
+    # ── what is put in ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def put(self, parcel: Parcel) -> None:
+        """Take a message whose readings are decoded; its verdict follows the COMMIT."""
+        self._parcels.append(parcel)
+        self._waiting += len(parcel.readings) + len(parcel.rejections)
+        self._waiting_bytes += parcel.size_bytes
+        self._news.set()
+
+    def record(self, tenant_id: UUID, kind: str, body: bytes) -> None:
+        """Take a journal row that is no telemetry (presence); such rows keep their order."""
+        self._events.append((tenant_id, kind, body))
+        self._news.set()
+
+    def refuse(self, device: Known, count: int = 1) -> None:
+        """Count messages that were refused before they became rows; written within a second."""
+        if not self._refused:
+            asyncio.get_running_loop().call_later(_REFUSED_DELAY_S, self._news.set)
+        self._refused[device] = self._refused.get(device, 0) + count
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more waits than may wait."""
+        return self._waiting >= self._max_waiting or self._waiting_bytes >= self._max_waiting_bytes
+
+    @property
+    def waiting(self) -> int:
+        """Readings that have no verdict yet."""
+        return self._waiting
+
+    def when_drained(self, callback: Callable[[], None]) -> None:
+        """Call back, on the loop, once `is_full` is false."""
+        if self.is_full:
+            self._drained.append(callback)
+        else:
+            asyncio.get_running_loop().call_soon(callback)
+
+    # ── what comes out ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def run(self) -> None:
+        """Write until `close` was called and nothing waits."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while self._parcels or self._events or self._refused:
+                await self._write(self._take())
+            if self._closing:
+                return
+
+    def close(self) -> None:
+        """Write what waits, then let `run` end."""
+        self._closing = True
+        self._news.set()
+
+    def _take(self) -> Batch:
+        taken: list[Parcel] = []
+        room = self._max_rows
+        while self._parcels and room > 0:
+            parcel = self._parcels.popleft()
+            room -= len(parcel.readings) + len(parcel.rejections)
+            taken.append(parcel)
+        events, self._events = self._events, []
+        refused, self._refused = self._refused, {}
+        return Batch(taken, events, refused)
+
+    async def _write(self, batch: Batch) -> None:
+        """Try until the batch is committed, or given back to its devices, which needs its fate to be known."""
+        unknown: Result | None = None
+        for attempt in itertools.count():
+            attempted = _Attempt(self._database, self._inbox, batch)
+            try:
+                with TRANSACTION_SECONDS.time():
+                    was_committed = await attempted.run(unknown)
+                self._committed(unknown if was_committed and unknown else attempted.result)
+                return
+            except (psycopg.Error, OSError, TimeoutError) as error:
+                kind = trouble(error)
+                if attempted.is_committing and kind is Trouble.AWAY:
+                    unknown = attempted.result
+                await self._mend(kind, error, batch, is_unknown=unknown is not None)
+            self._expire()
+            if unknown is None and self._is_given_back(batch):
+                return
+            if kind is not Trouble.DATA:
+                await asyncio.sleep(_BACK_OFF_S[min(attempt, len(_BACK_OFF_S) - 1)])
+
+    async def _mend(self, kind: Trouble, error: BaseException, batch: Batch, *, is_unknown: bool) -> None:
+        TROUBLE.labels(kind.value).inc()
+        what = {"kind": kind.value, "error": type(error).__name__, "rows": len(batch.rows), "is_unknown": is_unknown}
+        log.warning("ingest.transaction_failed", extra=what)
+        if kind is Trouble.AWAY:
+            await self._database.drop()
+        elif kind is Trouble.PARTITION:
+            await self._database.maintain()
+        elif kind is Trouble.DATA:
+            await self._set_poison_aside(batch)
+
+    async def _set_poison_aside(self, batch: Batch) -> None:
+        try:
+            poison = await self._poison(batch.rows, batch.tenants) if batch.rows else []
+        except (psycopg.Error, OSError, TimeoutError):
+            return  # the next try of the batch meets the same poison again
+        for row in poison:
+            batch.discard(row, Rejection(Reason.UNSTORABLE, "The database refused this reading."))
+
+    async def _poison(self, rows: list[Row], tenants: set[UUID]) -> list[Row]:
+        """The rows that cannot be stored, found by trying ever smaller halves in transactions that are rolled back."""
+        try:
+            async with self._database.transaction(rollback=True) as connection:
+                await statements.enter(connection, tenants)
+                await statements.store(connection, rows)
+            return []
+        except psycopg.Error as error:
+            if trouble(error) is not Trouble.DATA:
+                raise
+        if len(rows) == 1:
+            return rows
+        half = len(rows) // 2
+        return await self._poison(rows[:half], tenants) + await self._poison(rows[half:], tenants)
+
+    def _expire(self) -> None:
+        """Tell the devices of what has waited too long to repeat it."""
+        too_old_us = (time.time() - self._patience_s) * 1e6
+        while self._parcels and self._parcels[0].received_us < too_old_us:
+            self._tell(self._parcels.popleft(), Verdict.UNAVAILABLE)
+        self._news_of_drain()
+
+    def _is_given_back(self, batch: Batch) -> bool:
+        """Give a batch up when all of its messages have waited too long; True when that was done."""
+        too_old_us = (time.time() - self._patience_s) * 1e6
+        if not batch.parcels or any(parcel.received_us >= too_old_us for parcel in batch.parcels):
+            return False
+        # Presence and refused counts are nobody's to repeat: they wait on.
+        self._events[:0] = batch.events
+        for device, count in batch.refused.items():
+            self._refused[device] = self._refused.get(device, 0) + count
+        for parcel in batch.parcels:
+            self._tell(parcel, Verdict.UNAVAILABLE)
+        self._news_of_drain()
+        return True
+
+    def _committed(self, result: Result) -> None:
+        outcome, inbox_rows = result
+        failpoints.reach(failpoints.AFTER_COMMIT_BEFORE_ACK)
+        COMMITS.inc()
+        BATCH_ROWS.observe(len(outcome.batch.rows))
+        self._inbox.confirm(inbox_rows)
+        for parcel, verdict in outcome.verdicts:
+            self._tell(parcel, verdict)
+        self._news_of_drain()
+        for verdict, count in Counter(verdict for _, verdict in outcome.verdicts).items():
+            MESSAGES.labels(verdict.name.lower()).inc(count)
+        self._wake(outcome.batch.tenants)
+
+    def _tell(self, parcel: Parcel, verdict: Verdict) -> None:
+        self._waiting -= len(parcel.readings) + len(parcel.rejections)
+        self._waiting_bytes -= parcel.size_bytes
+        try:
+            parcel.done(verdict)
+        except Exception:
+            log.exception("ingest.verdict_unheard")
+
+    def _news_of_drain(self) -> None:
+        if self._drained and not self.is_full:
+            callbacks, self._drained = self._drained, []
+            for callback in callbacks:
+                asyncio.get_running_loop().call_soon(callback)
+
+
+class _Attempt:
+    """One try at a batch's transaction; `result` is what it did once COMMIT may have been sent (`is_committing`)."""
+
+    def __init__(self, database: Database, inbox: Inbox, batch: Batch) -> None:
+        self._database = database
+        self._inbox = inbox
+        self._batch = batch
+        self.is_committing = False
+        self.result: Result
+
+    async def run(self, unknown: Result | None) -> bool:
+        """Commit the batch; True when it turns out that the earlier try `unknown` was committed after all."""
+        batch = self._batch
+        batch.forget_fates()
+        async with self._database.transaction() as connection:
+            await self._store(connection)
+            if unknown is not None and await self._was_committed(connection, unknown[0]):
+                await connection.execute("ROLLBACK")
+                return True
+            outcome = batch.settle()
+            kept = self._inbox.choose(outcome)
+            self.result = outcome, kept
+            async with connection.pipeline():
+                if kept:
+                    await statements.reject(connection, kept)
+                entries = list(outcome.journal())
+                if entries:
+                    await statements.append(connection, entries)
+                failpoints.reach(failpoints.BEFORE_COMMIT)
+                self.is_committing = True
+                await connection.execute("COMMIT")
+        return False
+
+    async def _store(self, connection: statements.Connection) -> None:
+        rows = self._batch.rows
+        async with connection.pipeline():
+            await statements.enter(connection, self._batch.tenants)
+            cursor = await statements.store(connection, rows) if rows else None
+        if cursor is None or cursor.pgresult is None:
+            return
+        if cursor.pgresult.ntuples < len(rows) or self._batch.variants:
+            await statements.tell_fates(connection, rows, self._batch.variants, cursor.pgresult)
+
+    async def _was_committed(self, connection: statements.Connection, unknown: Outcome) -> bool:
+        for tenant_id in unknown.counts:
+            return await statements.was_committed(connection, tenant_id, self._batch.id)
+        return False
