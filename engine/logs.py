@@ -11,7 +11,7 @@ from typing import TextIO
 
 # What every LogRecord has by itself; whatever else it carries came from `extra`.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-CHATTY = ("alembic", "asyncio", "celery", "httpcore", "httpx", "kombu")
+CHATTY = ("alembic", "asyncio", "celery", "httpcore", "httpx", "kombu", "uvicorn")
 
 
 class JsonLines(logging.Formatter):

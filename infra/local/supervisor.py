@@ -16,7 +16,7 @@ from types import FrameType
 from typing import BinaryIO
 
 from infra.local.errors import SetupProblem
-from infra.local.voice import Voice
+from infra.local.voice import Voice, in_words
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ class Child:
             for line in output:
                 text = line.decode(errors="replace").rstrip()
                 if text:
-                    self.last_line = text
+                    self.last_line = in_words(text)
                     self._voice.quote(self.service.name, text)
 
 

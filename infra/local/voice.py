@@ -25,9 +25,8 @@ class Voice:
 
     def quote(self, name: str, line: str) -> None:
         """One line of a child's output."""
-        event = _as_event(line)
         colour = self._colour_of.setdefault(name, COLOURS[len(self._colour_of) % len(COLOURS)])
-        self._write(name, _in_words(event) if event is not None and self._is_terminal else line, colour)
+        self._write(name, in_words(line) if self._is_terminal else line, colour)
 
     def phase(self, name: str) -> "Phase":
         """A step that may take a while: said at its beginning, its wall time at its end."""
@@ -73,8 +72,11 @@ def _as_event(line: str) -> dict[str, object] | None:
     return event if isinstance(event, dict) and "event" in event else None
 
 
-def _in_words(event: dict[str, object]) -> str:
-    """A JSON log line for a person: time of day, level, event, fields."""
+def in_words(line: str) -> str:
+    """A JSON log line for a person: time of day, level, event, fields; any other line as it is."""
+    event = _as_event(line)
+    if event is None:
+        return line
     shown = {name: value for name, value in event.items() if name not in ("at", "level", "process", "logger", "event")}
     fields = " ".join(f"{name}={value}" for name, value in shown.items())
     return f"{str(event.get('at', ''))[11:19]} {event.get('level', ''):<7} {event['event']} {fields}".rstrip()
