@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import enum
 import logging
+import os
+import socket
 from collections.abc import AsyncIterator
 
 import psycopg
@@ -71,20 +73,22 @@ class Database:
     async def transaction(self, *, rollback: bool = False) -> AsyncIterator[Connection]:
         """The connection, for a transaction that the block begins and commits; on an error it is rolled back.
 
-        Raises psycopg.Error, OSError or, when the server is silent for twice the timeout, TimeoutError.
+        Raises psycopg.Error or OSError; a server that is silent for twice the timeout is hung up on.
         """
-        async with asyncio.timeout(2 * self._timeout_s):
-            connection = await self._connected()
-            try:
-                yield connection
-                if rollback:
-                    await connection.execute("ROLLBACK")
-            except psycopg.Error:
-                await self._abandon(connection)
-                raise
-            except BaseException:
-                await self.drop()
-                raise
+        connection = await self._connected()
+        watchdog = asyncio.get_running_loop().call_later(2 * self._timeout_s, _hang_up, connection)
+        try:
+            yield connection
+            if rollback:
+                await connection.execute("ROLLBACK")
+        except psycopg.Error:
+            await self._abandon(connection)
+            raise
+        except BaseException:
+            await self.drop()
+            raise
+        finally:
+            watchdog.cancel()
 
     async def maintain(self) -> None:
         """Have the missing partitions made, ahead of the worker's own round."""
@@ -111,3 +115,9 @@ class Database:
         if self._connection is None or self._connection.closed:
             self._connection = await connect(self._url, self._timeout_s)
         return self._connection
+
+
+def _hang_up(connection: Connection) -> None:
+    """End a connection whose server is silent. Cancelling the waiter instead would first ask that server to cancel."""
+    with contextlib.suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as line:
+        line.shutdown(socket.SHUT_RDWR)
