@@ -1,0 +1,64 @@
+"""The house keeps its own rules: what lies where, who imports whom, and that its names are its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import schema
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = {"schema", "resolvers", "engine", "ingest", "ui", "migrations", "infra", "adr", "tests"}
+FILES = {"README.md", "pyproject.toml", "LICENSE", "Makefile", "requirements.lock", "requirements-dev.lock"}
+
+
+def _tracked() -> list[str]:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return listed.stdout.splitlines()
+
+
+def test_the_package_called_schema_is_ours() -> None:
+    assert Path(schema.__file__ or "").parent == ROOT / "schema"
+
+
+def test_nothing_new_stands_at_the_top() -> None:
+    top = {path.split("/")[0] for path in _tracked()}
+    assert {name for name in top if not name.startswith(".")} <= FOLDERS | FILES
+    assert FOLDERS <= top
+
+
+def test_imports_follow_the_floors_of_the_house() -> None:
+    lint = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([lint, "--no-logo"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+def test_locks_are_hashed_and_name_no_source(lock: str) -> None:
+    lines = (ROOT / lock).read_text().splitlines()
+    assert not [line for line in lines if "://" in line or line.startswith("-")]
+    pinned = [line for line in lines if "==" in line]
+    assert len(pinned) > 50
+    assert all(line.rstrip().endswith("\\") for line in pinned)
+
+
+def test_every_module_opens_with_a_sentence() -> None:
+    silent = []
+    for path in _tracked():
+        if path.endswith(".py") and not path.startswith("tests/"):
+            first = (ROOT / path).read_text().lstrip()
+            if not first.startswith(('"""', 'r"""')):
+                silent.append(path)
+    assert silent == []
+
+
+def test_every_decision_has_a_record_that_the_index_names() -> None:
+    index = (ROOT / "adr" / "README.md").read_text()
+    records = sorted(path.name for path in (ROOT / "adr").glob("0*.md"))
+    assert records
+    for record in records:
+        title = (ROOT / "adr" / record).read_text().splitlines()[0]
+        assert title.startswith("# "), record
+        assert f"({record})" in index, f"adr/README.md does not name {record}"
+        assert title.removeprefix("# ") in index, f"adr/README.md tells another title of {record}"
