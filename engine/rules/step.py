@@ -10,7 +10,8 @@
   comes, a Tick ends it once the server's clock, set back by the last reading's lag and some patience, says so. Either
   way the action bears the same time.
 - Late: a value that is not newer (by time, then seq) than the one known of its metric is not taken, so repeats and
-  stragglers change nothing. A reading older than ``max_lateness`` on arrival is remembered but moves nothing.
+  stragglers change nothing. A reading older than ``max_lateness`` on arrival is remembered and may call off a wait, but
+  raises and clears nothing.
 - Cooldown: after an alert ended, the next waits in PENDING until ``cooldown`` is over, and is raised if still wrong.
 - ``now`` is when the reading was received (the journal row's time), so that a replay decides as the first run did.
 """
@@ -63,7 +64,7 @@ def step(rule: CompiledRule, state: RuleState, event: Event, now: datetime) -> t
     if known is None:
         return state, actions
     if event.at < now_ms - rule.max_lateness_ms:
-        return state.knowing(known), actions
+        return _call_off(rule, state, event, known), actions
     return _read(rule, state, event, known, now_ms, actions)
 
 
@@ -117,6 +118,16 @@ def _read(
     state = _move(state.knowing(known), _signal(rule, handle, state), at)
     state = _elapse(rule, state, at, actions)
     return _arm(rule, state, now_ms - at), actions
+
+
+def _call_off(rule: CompiledRule, state: RuleState, reading: Reading, known: dict[str, Known]) -> RuleState:
+    """The state after a reading that came too late to decide: it can only end a wait that it contradicts."""
+    state = state.knowing(known)
+    if state.phase not in (Phase.PENDING, Phase.CLEARING):
+        return state
+    at = max(reading.at, state.since or 0)
+    moved = _move(state, _signal(rule, _handle(rule, reading, known), state), at)
+    return state if moved is state else moved._replace(lag=0, due_at=None)
 
 
 def _tick(rule: CompiledRule, state: RuleState, now_ms: int, actions: list[Action]) -> tuple[RuleState, list[Action]]:

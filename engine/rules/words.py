@@ -113,6 +113,8 @@ def _evidence(condition: Condition, rule: CompiledRule, seen: Mapping[str, Known
     """The comparisons that made ``condition`` true, with what was seen."""
     plain = normal(condition)
     facts = [_fact(leaf, rule.vocabulary, seen) for leaf in _true_leaves(plain, explain(plain, rule.vocabulary, seen))]
+    if not facts:  # only if somebody else changed what was seen; an alert must be raised all the same
+        return "its condition was met,"
     *others, last = dict.fromkeys(facts)
     text = f"{', '.join(others)}, and {last}" if others else last
     return f"{text}," if ", " in last else text

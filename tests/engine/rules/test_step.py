@@ -219,6 +219,19 @@ def test_a_reading_older_than_max_lateness_on_arrival_is_remembered_but_moves_no
     assert story.told == [("Raise", 1, 1)]
 
 
+def test_a_reading_that_comes_too_late_can_call_off_a_wait_but_ends_no_alert() -> None:
+    story = Story(rule(held="5m"))
+    story.reads(0, late=59, temperature=9)
+    story.reads(1, late=61, temperature=7)
+    story.ticks(100)
+    assert story.told == []
+    story.reads(100, temperature=9)
+    story.reads(105, temperature=9)
+    story.reads(106, late=61, temperature=7)
+    assert story.told == [("Raise", 1, 105)]
+    assert story.state.phase is Phase.FIRING
+
+
 def test_readings_more_than_an_hour_late_move_nothing_unless_the_rule_says_otherwise() -> None:
     story = Story(rule())
     story.reads(0, late=61, temperature=9)

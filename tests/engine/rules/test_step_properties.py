@@ -14,6 +14,7 @@ from engine.rules.compile import CompiledRule
 from engine.rules.ruleset import RuleSet
 from engine.rules.state import Action, Clear, Raise, Reading, RuleState, Tick
 from engine.rules.step import PATIENCE_MS, is_worth_storing, recall, step
+from engine.rules.words import why_cleared, why_raised
 from tests.engine.rules.kleene import kleene
 from tests.engine.rules.making import VOCABULARY, document, rule
 
@@ -187,11 +188,18 @@ def test_repeats_and_stragglers_never_change_the_actions(seed: int) -> None:
 
 @thoroughly
 @given(seeds)
-def test_raise_and_clear_alternate_and_no_episode_is_raised_twice(seed: int) -> None:
+def test_whatever_comes_raise_and_clear_alternate_each_episode_once_and_with_its_reason(seed: int) -> None:
     rng = random.Random(seed)
-    heard = unordered(rng, a_story(rng))
+    watched, heard = rule(**a_rule(rng)), unordered(rng, a_story(rng))
     rng.shuffle(heard)
-    actions = run(rule(**a_rule(rng)), heard)
+    state, actions = RuleState(), list[Action]()
+    for message in heard:
+        now = message.reading.at + rng.choice([-600, 0, 1, 3_599, 3_601, 9_999]) * SECOND
+        for event in (message.reading, *([Tick()] if rng.random() < 0.5 else [])):
+            state, done = step(watched, state, event, from_ms(now + rng.randint(0, 20) * SECOND))
+            actions += done
+    assert all(done.why["is"] is True for done in actions if isinstance(done, Raise))
+    assert all("its condition" not in why_of(watched, done) for done in actions)
     assert [(type(done), done.episode) for done in actions] == [
         (Clear if place % 2 else Raise, place // 2 + 1) for place in range(len(actions))
     ]
@@ -216,6 +224,10 @@ def test_a_run_goes_on_the_same_from_any_stored_state(seed: int) -> None:
     assert actions == rest[: len(actions)]
     stored = RuleState.from_json(json.loads(json.dumps(middle.to_json())))
     assert so_far + run(watched, heard[len(heard) // 2 + 1 :], stored) == rest
+
+
+def why_of(watched: CompiledRule, done: Action) -> str:
+    return why_raised(watched, done) if isinstance(done, Raise) else why_cleared(watched, done)
 
 
 # ── the drain: many devices and rules, crashes, reloads ──────────────────────────────────────────────────────────────
