@@ -1,0 +1,1 @@
+"""Alerts: what rules have found, until it is over."""

@@ -1,0 +1,1 @@
+"""Devices: the registry, their profiles, credentials and presence."""

@@ -1,0 +1,1 @@
+"""The journal: one gapless, commit-ordered list of events per tenant."""

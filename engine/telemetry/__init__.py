@@ -1,0 +1,1 @@
+"""Telemetry: what devices have measured, and what became of what they sent."""

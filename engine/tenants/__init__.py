@@ -1,0 +1,1 @@
+"""Tenants and people: who belongs where and how they come in."""
