@@ -1,0 +1,139 @@
+"""Who may come in, and who must leave: a device's token against the door, many logins in one question.
+
+The token itself never goes to the database, only its sha256; it is random, so a fast hash is right. A herd of devices
+coming back after a restart shares questions: whatever asked while one was under way is in the next.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any, get_args
+from uuid import UUID
+
+import psycopg
+
+from engine.ids import fingerprint
+from ingest import arrays, statements
+from ingest.adapters.base import Decision, RefusalReason, Refused
+from ingest.database import Database
+from ingest.metrics import LOGINS
+from schema.wire.topics import parse_username
+
+log = logging.getLogger(__name__)
+
+# In one order for everybody: the door raises each device's session epoch, and two herds must not wait for each other.
+ASK = """
+SELECT asked.n, c.tenant_id, c.device_id, c.credential_id, c.session_epoch, c.expires_at, c.refusal
+FROM (SELECT * FROM unnest(%b, %b, %b) WITH ORDINALITY AS u (tenant, device, secret, n) ORDER BY tenant, device) asked
+CROSS JOIN LATERAL app.credential(asked.tenant, asked.device, asked.secret) c
+"""
+
+STILL_GOOD = """
+SELECT c.id FROM unnest(%b, %b) AS held (tenant_id, id)
+JOIN credentials c ON c.tenant_id = held.tenant_id AND c.id = held.id
+JOIN devices d ON d.tenant_id = c.tenant_id AND d.id = c.device_id
+WHERE c.revoked_at IS NULL AND (c.expires_at IS NULL OR c.expires_at > now()) AND d.status IN ('provisioned', 'active')
+"""
+
+_AT_ONCE = 200
+_REASONS: frozenset[str] = frozenset(get_args(RefusalReason))
+
+Asked = tuple[str, str, bytes, "asyncio.Future[Decision]"]
+
+
+class DoorAuthorizer:
+    """The `Authorizer` of device tokens; remembers by which credential each device came in."""
+
+    def __init__(self, database: Database, checks: Database) -> None:
+        """Two connections: logins on the first, re-checks of sessions on the second."""
+        self._database = database
+        self._checks = checks
+        self._asked: list[Asked] = []
+        self._asking: asyncio.Task[None] | None = None
+        self._credential_of: dict[UUID, UUID] = {}
+        self._one_check = asyncio.Lock()
+
+    async def authorize(self, client_id: str, username: str, secret: bytes) -> Decision:
+        """Who logged in; raises Refused: bad_credentials, revoked, suspended, or unavailable (try again)."""
+        try:
+            decision = await self._ask(username, secret)
+        except Refused as refusal:
+            LOGINS.labels(refusal.reason).inc()
+            raise
+        LOGINS.labels("accepted").inc()
+        return decision
+
+    async def dead(self, sessions: Iterable[Decision]) -> list[Decision]:
+        """Those sessions whose credential or device is no longer good. Raises psycopg.Error or OSError."""
+        held = [(session, self._credential_of.get(session.device_id)) for session in sessions]
+        columns = (
+            arrays.uuids([arrays.wire(session.tenant_id.bytes) for session, _ in held]),
+            arrays.uuids([arrays.wire((credential or UUID(int=0)).bytes) for _, credential in held]),
+        )
+        async with self._one_check, self._checks.transaction() as connection:
+            await statements.enter(connection, {session.tenant_id for session, _ in held})
+            rows = await (await connection.execute(STILL_GOOD, columns, binary=True)).fetchall()
+            await connection.execute("COMMIT")
+        good = {row[0] for row in rows}
+        return [session for session, credential in held if credential not in good]
+
+    async def close(self) -> None:
+        """Stop asking; who waits is told unavailable."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
+        _refuse(self._asked, "unavailable")
+        await self._database.drop()
+        await self._checks.drop()
+
+    async def _ask(self, username: str, secret: bytes) -> Decision:
+        names = parse_username(username)
+        if names is None:
+            raise Refused("bad_credentials")
+        answer: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
+        self._asked.append((*names, fingerprint(secret), answer))
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._answer_all())
+        return await answer
+
+    async def _answer_all(self) -> None:
+        while self._asked:
+            herd, self._asked = self._asked[:_AT_ONCE], self._asked[_AT_ONCE:]
+            try:
+                rows = await self._knock(herd)
+            except (psycopg.Error, OSError) as error:
+                log.warning("ingest.logins_unavailable", extra={"error": type(error).__name__, "logins": len(herd)})
+                await self._database.drop()
+                _refuse(herd, "unavailable")
+                continue
+            except asyncio.CancelledError:
+                _refuse(herd, "unavailable")
+                raise
+            for row in rows:
+                self._answer(herd[row[0] - 1], row)
+
+    async def _knock(self, herd: Sequence[Asked]) -> list[tuple[Any, ...]]:
+        columns = (
+            arrays.texts([tenant for tenant, _, _, _ in herd]),
+            arrays.texts([device for _, device, _, _ in herd]),
+            arrays.blobs([secret for _, _, secret, _ in herd]),
+        )
+        async with self._database.transaction() as connection:
+            return await (await connection.execute(ASK, columns, binary=True, prepare=True)).fetchall()
+
+    def _answer(self, asked: Asked, row: tuple[Any, ...]) -> None:
+        tenant, device, _, answer = asked
+        _, tenant_id, device_id, credential_id, epoch, expires_at, refusal = row
+        if refusal is not None:
+            _refuse([asked], refusal if refusal in _REASONS else "bad_credentials")
+            return
+        self._credential_of[device_id] = credential_id
+        if not answer.done():  # the client may have gone meanwhile
+            expires = None if expires_at is None else expires_at.timestamp()
+            answer.set_result(Decision(tenant_id, tenant, device_id, device, epoch, expires))
+
+
+def _refuse(herd: Iterable[Asked], reason: RefusalReason) -> None:
+    for _, _, _, answer in herd:
+        if not answer.done():
+            answer.set_exception(Refused(reason))

@@ -1,0 +1,186 @@
+"""The ingest process: endpoint, pipeline and writer put together, watched, and drained when told to stop."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Any
+from uuid import UUID
+
+import uvicorn
+import uvloop
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from engine.journal.bus import MemoryBus, ValkeyBus
+from engine.queue import celery_app
+from engine.settings import Settings
+from engine.wake import Waker
+from ingest.adapters.base import Decision
+from ingest.adapters.mqtt.endpoint import MqttEndpoint
+from ingest.authorize import DoorAuthorizer
+from ingest.changes import Changes, Conflated
+from ingest.database import Database
+from ingest.directory import Directory
+from ingest.metrics import SESSIONS, WAITING
+from ingest.presence import JournalPresence
+from ingest.uplink import Pipeline
+from ingest.writer import Writer
+
+log = logging.getLogger(__name__)
+
+_ALL = "*"
+_DRAIN_S = 15.0
+
+
+class Ingest:
+    """One ingest process without its signals: `start`, then `failed` tells of a part that died, then `stop`."""
+
+    def __init__(self, settings: Settings) -> None:
+        url = settings.database_url
+        self._settings = settings
+        self._bus = ValkeyBus(settings.valkey_url) if settings.valkey_url else MemoryBus()
+        self._waker = Waker(self._bus, celery_app(settings.valkey_url)) if settings.valkey_url else None
+        self._writer_database = Database(url)
+        self.writer = Writer(self._writer_database, self._waker or _nobody)
+        self.directory = Directory(Database(url))
+        self.pipeline = Pipeline(self.directory, self.writer)
+        self.authorizer = DoorAuthorizer(Database(url), Database(url))
+        self.endpoint = MqttEndpoint(
+            self.authorizer, self.pipeline, JournalPresence(self.writer), on_refused=self.pipeline.refused
+        )
+        self._recheck = Conflated(self._cut_the_dead)
+        self._changes = Changes(url, self._changed, self._missed)
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._writing: asyncio.Task[None] | None = None
+        self.is_accepting = False
+
+    async def start(self) -> None:
+        """Open everything; devices may come in when it returns."""
+        await self._bus.open()
+        if self._waker is not None:
+            await self._waker.open()
+        self._writing = asyncio.create_task(self.writer.run(), name="writer")
+        self._tasks = [
+            asyncio.create_task(self._changes.run(), name="changes"),
+            asyncio.create_task(self._recheck.run(), name="recheck"),
+        ]
+        SESSIONS.set_function(lambda: self.endpoint.live)
+        WAITING.set_function(lambda: self.writer.waiting)
+        port = await self.endpoint.start(self._settings.host, self._settings.mqtt_port)
+        self.is_accepting = True
+        log.info("ingest.accepting", extra={"mqtt_port": port})
+
+    async def failed(self) -> None:
+        """Return when a part that should run for ever has ended: the process is to be restarted."""
+        assert self._writing is not None
+        done, _ = await asyncio.wait([self._writing, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            log.error("ingest.part_ended", extra={"part": task.get_name()}, exc_info=task.exception())
+
+    async def stop(self) -> None:
+        """Stop reading, commit and acknowledge what was taken, record who left, close."""
+        self.is_accepting = False
+        await self.endpoint.stop()
+        self.writer.close()
+        if self._writing is not None:
+            _, late = await asyncio.wait([self._writing], timeout=_DRAIN_S)
+            if late:
+                log.warning("ingest.undrained", extra={"readings": self.writer.waiting})
+        for task in [*self._tasks, *([self._writing] if self._writing else [])]:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.authorizer.close()
+        await self.directory.close()
+        await self._writer_database.drop()
+        if self._waker is not None:
+            await self._waker.close()
+        await self._bus.close()
+
+    def _changed(self, what: str) -> None:
+        self.directory.changed(what)
+        if what.startswith("device:"):
+            self._recheck.tell(what.removeprefix("device:"))
+
+    def _missed(self) -> None:
+        self.directory.forget_all()
+        self._recheck.tell(_ALL)
+
+    async def _cut_the_dead(self, devices: set[str]) -> None:
+        sessions = [s for s in self.endpoint.sessions() if _ALL in devices or str(s.device_id) in devices]
+        dead: list[Decision] = await self.authorizer.dead(sessions) if sessions else []
+        for session in dead:
+            self.endpoint.cut(session.device_id)
+            log.info("ingest.session_cut", extra={"device": str(session.device_id)})
+
+
+def internal_app(ingest: Ingest) -> Starlette:
+    """Health and metrics for the operator, on a port that devices do not reach."""
+
+    async def live(_: Request) -> Response:
+        return JSONResponse({"status": "live"})
+
+    async def ready(_: Request) -> Response:
+        is_ready = ingest.is_accepting and not ingest.pipeline.is_full
+        return JSONResponse({"status": "ready" if is_ready else "not ready"}, 200 if is_ready else 503)
+
+    async def metrics(_: Request) -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return Starlette(routes=[Route("/health/live", live), Route("/health/ready", ready), Route("/metrics", metrics)])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, but signals are the process's own: they first drain the devices."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _internal_server(ingest: Ingest, host: str, port: int) -> AsyncIterator[None]:
+    listening = socket.create_server((host, port))
+    server = _Server(uvicorn.Config(internal_app(ingest), log_config=None, access_log=False, lifespan="off", ws="none"))
+    serving = asyncio.create_task(server.serve([listening]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await asyncio.gather(serving, return_exceptions=True)
+
+
+async def run(settings: Settings, stopping: asyncio.Event) -> bool:
+    """Run until `stopping` is set (True) or a part has died (False)."""
+    ingest = Ingest(settings)
+    await ingest.start()
+    async with _internal_server(ingest, settings.host, settings.metrics_port):
+        failure = asyncio.create_task(ingest.failed())
+        told = asyncio.create_task(stopping.wait())
+        await asyncio.wait([failure, told], return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
+        is_told = stopping.is_set()
+        failure.cancel()
+        await ingest.stop()
+    return is_told
+
+
+def main(settings: Settings) -> int:
+    """Run the process until SIGTERM or SIGINT; 0 when it was told to end, 1 when a part died."""
+
+    async def until_told() -> bool:
+        stopping = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        return await run(settings, stopping)
+
+    return 0 if uvloop.run(until_told()) else 1
+
+
+def _nobody(_: Iterable[UUID]) -> None:
+    """Without Valkey the tick finds what was written."""
