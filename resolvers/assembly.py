@@ -8,8 +8,10 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types import get_object_definition
 from strawberry.types.field import StrawberryField
 
+from resolvers.alerts import AlertMutation, AlertQuery, AlertStreams
 from resolvers.devices import DeviceMutation, DeviceQuery
 from resolvers.guard import Guard
+from resolvers.rules import RuleMutation, RuleQuery
 from resolvers.streams import TelemetryStreams
 from resolvers.telemetry import TelemetryQuery
 from resolvers.tenants import TenantMutation, TenantQuery
@@ -19,17 +21,17 @@ from schema.scalars import SCALARS
 
 
 @strawberry.type(description="What can be asked.")
-class Query(TenantQuery, DeviceQuery, TelemetryQuery):
+class Query(TenantQuery, DeviceQuery, TelemetryQuery, RuleQuery, AlertQuery):
     """Every question of the contract."""
 
 
 @strawberry.type(description="What can be done. Each field runs in a transaction of its own, in the order written.")
-class Mutation(TenantMutation, DeviceMutation):
+class Mutation(TenantMutation, DeviceMutation, RuleMutation, AlertMutation):
     """Every change of the contract."""
 
 
 @strawberry.type(description="What can be followed live. Every event has a cursor to go on from.")
-class Subscription(TelemetryStreams):
+class Subscription(TelemetryStreams, AlertStreams):
     """Every stream of the contract."""
 
 

@@ -11,9 +11,13 @@ from uuid import UUID
 
 import strawberry
 
+from engine.alerts import service as alerts
+from engine.alerts.model import Alert
 from engine.devices import service as devices
 from engine.devices.model import Credential, Device, Presence, Profile
 from engine.errors import Forbidden
+from engine.rules import service as rules
+from engine.rules.service import Rule
 from engine.store.pool import Store
 from engine.store.tx import Tx
 from engine.telemetry import service as telemetry
@@ -95,7 +99,7 @@ class RequestContext:
         await reading.aclose()
 
     def _forget(self) -> None:
-        for name in ("devices", "profiles", "presences", "latest", "credentials", "rules", "open_alerts"):
+        for name in _LOADERS:
             self.__dict__.pop(name, None)
 
     @cached_property
@@ -143,6 +147,33 @@ class RequestContext:
 
         return Batch(fetch, lambda _key: ())
 
+    @cached_property
+    def rules(self) -> Batch[UUID, Rule]:
+        """Rules by id, deleted ones too."""
+
+        async def fetch(keys: Sequence[UUID]) -> Mapping[UUID, Rule]:
+            return await rules.by_ids(await self.tx(), keys)
+
+        return Batch(fetch)
+
+    @cached_property
+    def alerts(self) -> Batch[UUID, Alert]:
+        """Alerts by id."""
+
+        async def fetch(keys: Sequence[UUID]) -> Mapping[UUID, Alert]:
+            return await alerts.by_ids(await self.tx(), keys)
+
+        return Batch(fetch)
+
+    @cached_property
+    def open_alerts(self) -> Batch[UUID, int]:
+        """How many alerts are not cleared, by rule id."""
+
+        async def fetch(keys: Sequence[UUID]) -> Mapping[UUID, int]:
+            return await alerts.open_by_rule(await self.tx(), keys)
+
+        return Batch(fetch, lambda _key: 0)
+
     async def series(
         self,
         device_id: UUID,
@@ -159,6 +190,8 @@ class RequestContext:
 
         return await series(self, device_id, profile_id, metric, start, end, bucket, time_zone, limit)
 
+
+_LOADERS = tuple(name for name, member in vars(RequestContext).items() if isinstance(member, cached_property))
 
 Info: TypeAlias = "strawberry.Info[RequestContext, None]"
 """What root fields are handed."""

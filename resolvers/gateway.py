@@ -1,9 +1,8 @@
 """The gateway: GraphQL by HTTP and WebSocket, sign-in, health, and the guard at the gate that knows our Host names."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from uuid import UUID
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -13,8 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.errors import EngineError
 from engine.journal.bus import Bus, MemoryBus, ValkeyBus
+from engine.queue import celery_app
 from engine.settings import Settings
 from engine.store.pool import Store
+from engine.wake import Waker
 from resolvers.assembly import schema
 from resolvers.auth import Authenticator, Origins
 from resolvers.changes import Changes
@@ -33,13 +34,11 @@ POOL = 20
 class Gateway:
     """Everything one web process serves of ours, and what it must open and close for that."""
 
-    def __init__(
-        self, settings: Settings, *, bus: Bus | None = None, wake: Callable[[Iterable[UUID]], None] | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, *, bus: Bus | None = None) -> None:
         self.bus = bus or (ValkeyBus(settings.valkey_url) if settings.valkey_url else MemoryBus())
         self.origins = Origins(settings)
-        self._wake_workers = wake
-        self.store = Store(settings.database_url, size=POOL, wake=self._wake)
+        self._waker = Waker(self.bus, celery_app(settings.valkey_url)) if settings.valkey_url else None
+        self.store = Store(settings.database_url, size=POOL, wake=self._waker or self.bus.publish)
         self.changes = Changes(settings.database_url)
         self.services = Services(self.store, Live(self.store, self.bus))
         self.operations = Operations(schema())
@@ -62,9 +61,13 @@ class Gateway:
         """The bus and the listener for changes, open. The database may come later: /health/ready tells."""
         await self.bus.open()
         await self.changes.open()
+        if self._waker:
+            await self._waker.open()
         try:
             yield
         finally:
+            if self._waker:
+                await self._waker.close()
             await self.changes.close()
             await self.bus.close()
             await self.store.close()
@@ -82,12 +85,6 @@ class Gateway:
         if not self.changes.is_listening:
             return JSONResponse({"status": "waiting for the database's notifications"}, 503, {"Retry-After": "1"})
         return JSONResponse({"status": "ok"})
-
-    def _wake(self, tenant_ids: Iterable[UUID]) -> None:
-        tenants = list(tenant_ids)
-        self.bus.publish(tenants)
-        if self._wake_workers:
-            self._wake_workers(tenants)
 
 
 class Gate:

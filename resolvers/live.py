@@ -94,6 +94,11 @@ class Tail:
         if self._failure is not None:
             raise Unavailable from self._failure
 
+    @property
+    def has_listeners(self) -> bool:
+        """Whether somebody waits for what comes next."""
+        return bool(self._by_device or self._by_kind)
+
     async def read(self, after: int) -> list[Entry]:
         """Entries after ``after``, oldest first; raises CursorTooOld."""
         async with self._store.as_tenant(self._principal, read_only=True) as tx:
@@ -196,14 +201,14 @@ class Live:
     def __init__(self, store: Store, bus: Bus) -> None:
         self._store = store
         self._bus = bus
-        self._tails: dict[UUID, Tail] = {}
+        self.tails: dict[UUID, Tail] = {}
 
     @asynccontextmanager
     async def tail(self, tenant_id: UUID) -> AsyncIterator[Tail]:
         """The tail of a tenant, ready."""
-        tail = self._tails.get(tenant_id)
+        tail = self.tails.get(tenant_id)
         if tail is None or tail.task.done():
-            tail = self._tails[tenant_id] = Tail(self._store, self._bus, tenant_id)
+            tail = self.tails[tenant_id] = Tail(self._store, self._bus, tenant_id)
         tail.readers += 1
         try:
             await tail.ready()
@@ -211,8 +216,8 @@ class Live:
         finally:
             tail.readers -= 1
             if tail.readers == 0:
-                if self._tails.get(tenant_id) is tail:
-                    del self._tails[tenant_id]
+                if self.tails.get(tenant_id) is tail:
+                    del self.tails[tenant_id]
                 tail.task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await tail.task

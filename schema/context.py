@@ -1,6 +1,6 @@
 """What the contract's types ask of the server that fills them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 from uuid import UUID
@@ -8,13 +8,48 @@ from uuid import UUID
 import strawberry
 
 if TYPE_CHECKING:
+    from engine.alerts.model import Alert
     from engine.devices.model import Credential, Device, Presence, Profile
-    from engine.rules.model import Rule
+    from engine.rules.errors import Problem
     from engine.telemetry.model import Sample
     from schema.telemetry import Series
 
 K_contra = TypeVar("K_contra", contravariant=True)
 V_co = TypeVar("V_co", covariant=True)
+
+
+class Rule(Protocol):
+    """A rule as the engine knows it."""
+
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def severity(self) -> str: ...
+    @property
+    def document(self) -> Mapping[str, object]: ...
+    @property
+    def sentence(self) -> str: ...
+    @property
+    def is_enabled(self) -> bool: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def created_at(self) -> datetime: ...
+    @property
+    def updated_at(self) -> datetime: ...
+
+
+class Checked(Protocol):
+    """What a document would be as a rule."""
+
+    @property
+    def problems(self) -> "Sequence[Problem]": ...
+    @property
+    def sentence(self) -> str | None: ...
+    @property
+    def applies_to(self) -> int: ...
 
 
 class Loader(Protocol[K_contra, V_co]):
@@ -56,6 +91,11 @@ class Context(Protocol):
     @property
     def rules(self) -> "Loader[UUID, Rule]":
         """Rules by id."""
+        ...
+
+    @property
+    def alerts(self) -> "Loader[UUID, Alert]":
+        """Alerts by id."""
         ...
 
     @property

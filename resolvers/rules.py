@@ -1,0 +1,131 @@
+"""Keeps the promises about rules."""
+
+from typing import Annotated
+from uuid import UUID
+
+import strawberry
+
+from engine.rules import service as rules
+from resolvers.arguments import After, First, Version, asks_for, paged
+from resolvers.context import Info
+from schema.directives import Constraint, Cost, Method, Needs, Problem, Rest
+from schema.pages import Page
+from schema.rules import Rule, RuleCheck, RuleCreate, RuleUpdate
+from schema.scalars import Json
+
+RuleId = Annotated[UUID, strawberry.argument(description="The rule's id.")]
+NOT_FOUND = Problem(status=404, slug="rule-not-found")
+INVALID = Problem(status=422, slug="rule-invalid")
+
+
+@strawberry.type
+class RuleQuery:
+    """What can be asked about rules."""
+
+    @strawberry.field(
+        description="The tenant's rules in the order in which they were made.",
+        directives=[
+            Needs(scope="rules:read"),
+            Rest(method=Method.GET, path="/rules"),
+            Problem(status=422, slug="bad-cursor"),
+            Cost(times="first"),
+        ],
+    )
+    async def rules(
+        self,
+        info: Info,
+        search: Annotated[
+            str | None,
+            strawberry.argument(description="Letters that the name contains.", directives=[Constraint(max_length=120)]),
+        ] = None,
+        first: First = 50,
+        after: After = None,
+    ) -> Page[Rule]:
+        """A page of rules."""
+        page = await rules.page(await info.context.tx(), search=search, first=first, after=after)
+        if asks_for(info, "openAlerts"):
+            await info.context.open_alerts.prime(rule.id for rule in page.items)
+        return paged(page, Rule.of)
+
+    @strawberry.field(
+        description="One rule.",
+        directives=[Needs(scope="rules:read"), Rest(method=Method.GET, path="/rules/{id}"), NOT_FOUND],
+    )
+    async def rule(self, info: Info, id: RuleId) -> Rule:
+        """The rule with this id."""
+        return Rule.of(await rules.get(await info.context.tx(), id))
+
+    @strawberry.field(
+        description="What a document would be as a rule: everything that is wrong with it, or the sentence it says. "
+        "Nothing is stored.",
+        directives=[Needs(scope="rules:read"), Rest(method=Method.POST, path="/rules/check"), Cost(weight=5)],
+    )
+    async def rule_check(
+        self, info: Info, document: Annotated[Json, strawberry.argument(description="The document to check.")]
+    ) -> RuleCheck:
+        """A document, read and judged."""
+        return RuleCheck.of(await rules.inspect(await info.context.tx(), document))
+
+
+@strawberry.type
+class RuleMutation:
+    """What can be done to rules."""
+
+    @strawberry.mutation(
+        description="Makes a rule; it is in force within a second or two.",
+        directives=[
+            Needs(scope="rules:write"),
+            Rest(method=Method.POST, path="/rules", status=201),
+            Problem(status=409, slug="too-many-rules"),
+            INVALID,
+        ],
+    )
+    async def rule_create(
+        self, info: Info, input: Annotated[RuleCreate, strawberry.argument(description="The new rule.")]
+    ) -> Rule:
+        """A new rule."""
+        return Rule.of(await rules.create(await info.context.tx(), input.document, is_enabled=input.is_enabled))
+
+    @strawberry.mutation(
+        description="Replaces a rule's document. Where the condition stays the same, what it remembers stays too.",
+        directives=[
+            Needs(scope="rules:write"),
+            Rest(method=Method.PATCH, path="/rules/{id}"),
+            NOT_FOUND,
+            Problem(status=409, slug="rule-changed"),
+            INVALID,
+        ],
+    )
+    async def rule_update(
+        self,
+        info: Info,
+        id: RuleId,
+        input: Annotated[RuleUpdate, strawberry.argument(description="The new document.")],
+        version: Version = None,
+    ) -> Rule:
+        """The rule after the change."""
+        return Rule.of(await rules.change(await info.context.tx(), id, input.document, expected_version=version))
+
+    @strawberry.mutation(
+        description="Switches a rule on.",
+        directives=[Needs(scope="rules:write"), Rest(method=Method.POST, path="/rules/{id}/enable"), NOT_FOUND],
+    )
+    async def rule_enable(self, info: Info, id: RuleId) -> Rule:
+        """The rule, on."""
+        return Rule.of(await rules.switch(await info.context.tx(), id, is_enabled=True))
+
+    @strawberry.mutation(
+        description="Switches a rule off; its open alerts end.",
+        directives=[Needs(scope="rules:write"), Rest(method=Method.POST, path="/rules/{id}/disable"), NOT_FOUND],
+    )
+    async def rule_disable(self, info: Info, id: RuleId) -> Rule:
+        """The rule, off."""
+        return Rule.of(await rules.switch(await info.context.tx(), id, is_enabled=False))
+
+    @strawberry.mutation(
+        description="Takes a rule away. Its open alerts end; its past alerts stay.",
+        directives=[Needs(scope="rules:write"), Rest(method=Method.DELETE, path="/rules/{id}"), NOT_FOUND],
+    )
+    async def rule_delete(self, info: Info, id: RuleId) -> Rule:
+        """The rule as it last was."""
+        return Rule.of(await rules.delete(await info.context.tx(), id))

@@ -1,0 +1,182 @@
+"""Live streams over real sockets: what is told, resumed, conflated, and cut."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import psycopg
+import pytest
+import websockets
+
+from engine import clock
+from engine.tenancy import Role
+from infra.local.postgres import Postgres
+from resolvers.gateway import Gateway
+from tests.support.api import Api
+from tests.support.journal import tell
+from tests.support.sockets import dialled, line
+from tests.support.tenant import Tenant
+
+TELEMETRY = (
+    "subscription($d: [ID!]!, $m: [String!], $after: String) "
+    "{ telemetry(deviceIds: $d, metrics: $m, after: $after) { cursor deviceId time values skipped } }"
+)
+STATUS = "subscription($after: String) { deviceStatus(after: $after) { cursor deviceId isOnline reason } }"
+
+
+async def _following(gateway: Gateway, tenant: Tenant) -> None:
+    """Wait until the gateway follows the tenant's journal."""
+    for _ in range(500):
+        tail = gateway.services.live.tails.get(tenant.id)
+        if tail and tail.has_listeners:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("nobody follows")
+
+
+async def test_readings_arrive_as_they_are_stored(
+    served: str, gateway: Gateway, postgres: Postgres, tenant: Tenant
+) -> None:
+    device, other = await tenant.device(), await tenant.device()
+    async with line(served, await tenant.api_token(Role.VIEWER)) as live:
+        await live.subscribe(TELEMETRY, d=[str(device.id)])
+        await _following(gateway, tenant)
+        now = clock.now_ms()
+        tell(
+            postgres,
+            tenant.id,
+            [(other.id, now, {"temperature": 1}), (device.id, now, {"temperature": 5.5, "mode": "auto"})],
+        )
+        gateway.bus.publish([tenant.id])
+        event = await live.next("telemetry")
+        assert event["deviceId"] == str(device.id)
+        assert event["values"] == {"temperature": 5.5, "mode": "auto"}
+        assert event["skipped"] == 0
+
+
+async def test_news_is_found_without_being_told(
+    served: str, gateway: Gateway, postgres: Postgres, tenant: Tenant
+) -> None:
+    device = await tenant.device()
+    async with line(served, await tenant.api_token()) as live:
+        await live.subscribe(TELEMETRY, d=[str(device.id)], m=["humidity"])
+        await _following(gateway, tenant)
+        tell(postgres, tenant.id, [(device.id, clock.now_ms(), {"temperature": 1})])
+        tell(postgres, tenant.id, [(device.id, clock.now_ms(), {"temperature": 2, "humidity": 40})])
+        assert (await live.next("telemetry"))["values"] == {"humidity": 40}
+
+
+async def test_a_broken_stream_goes_on_behind_its_cursor(
+    served: str, gateway: Gateway, postgres: Postgres, tenant: Tenant
+) -> None:
+    device = await tenant.device()
+    secret = await tenant.api_token()
+    start = clock.now_ms()
+    async with line(served, secret) as live:
+        await live.subscribe(TELEMETRY, d=[str(device.id)])
+        await _following(gateway, tenant)
+        tell(postgres, tenant.id, [(device.id, start + n, {"n": n}) for n in range(3)])
+        gateway.bus.publish([tenant.id])
+        first = await live.next("telemetry")
+        assert first["values"] == {"n": 0}
+    tell(postgres, tenant.id, [(device.id, start + n, {"n": n}) for n in range(3, 5)])
+    async with line(served, secret) as live:
+        await live.subscribe(TELEMETRY, d=[str(device.id)], after=first["cursor"])
+        rest = [(await live.next("telemetry"))["values"]["n"] for _ in range(4)]
+        assert rest == [1, 2, 3, 4]
+        tell(postgres, tenant.id, [(device.id, start + 9, {"n": 9})])
+        gateway.bus.publish([tenant.id])
+        assert (await live.next("telemetry"))["values"] == {"n": 9}
+
+
+@pytest.mark.parametrize(("cursor", "code"), [("garbage", "BAD_CURSOR"), ("999999999", "BAD_CURSOR")])
+async def test_a_cursor_of_no_use_is_refused(served: str, tenant: Tenant, cursor: str, code: str) -> None:
+    device = await tenant.device()
+    async with line(served, await tenant.api_token()) as live:
+        await live.subscribe(TELEMETRY, d=[str(device.id)], after=cursor)
+        message = await live.hear()
+        assert message["type"] == "error"
+        assert message["payload"][0]["extensions"]["code"] == code
+
+
+async def test_a_cursor_older_than_the_journal_is_too_old(served: str, postgres: Postgres, tenant: Tenant) -> None:
+    device = await tenant.device()
+    with psycopg.connect(postgres.url("ingest")) as connection:  # as if positions 1 to 100 had been dropped
+        connection.execute("SELECT set_config('app.tenants', %s, true)", [f"{{{tenant.id}}}"])
+        connection.execute("UPDATE journal_head SET pos = 100 WHERE tenant_id = %s", [tenant.id])
+    tell(postgres, tenant.id, [(device.id, clock.now_ms(), {"n": 1})])
+    async with line(served, await tenant.api_token()) as live:
+        await live.subscribe(TELEMETRY, d=[str(device.id)], after="50")
+        assert (await live.hear())["payload"][0]["extensions"]["code"] == "CURSOR_TOO_OLD"
+
+
+async def test_a_foreign_device_is_refused_like_one_that_does_not_exist(
+    served: str, tenant: Tenant, neighbour: Tenant
+) -> None:
+    mine = await tenant.device()
+    async with line(served, await neighbour.api_token()) as live:
+        await live.subscribe(TELEMETRY, d=[str(mine.id)])
+        told = (await live.hear())["payload"][0]
+        await live.subscribe(TELEMETRY, d=["0190e6f2-7d3c-7c7a-9f3b-2b7f0a1c5d11"])
+        assert (await live.hear())["payload"][0]["message"] == told["message"]
+        assert told["extensions"]["code"] == "DEVICE_NOT_FOUND"
+
+
+async def test_a_revoked_token_is_cut(served: str, api: Api, tenant: Tenant) -> None:
+    owner, viewer = await tenant.api_token(), await tenant.api_token(Role.VIEWER)
+    async with line(served, viewer) as live:
+        tokens = (await api.data(owner, "{ tokens { id name } }"))["tokens"]
+        id_ = next(token["id"] for token in tokens if token["name"] == "test viewer")
+        await api.data(owner, "mutation($id: ID!) { tokenRevoke(id: $id) { id } }", id=id_)
+        assert await live.closed() == 4403
+
+
+async def test_queries_work_over_the_socket_too(served: str, tenant: Tenant) -> None:
+    async with line(served, await tenant.api_token()) as live:
+        await live.subscribe("{ me { tenant { key } } }")
+        assert (await live.next("me"))["tenant"]["key"] == tenant.key
+        assert (await live.hear()) == {"type": "complete", "id": "1"}
+
+
+Talk = Callable[[Any], Awaitable[None]]
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("[]", 4400),
+        ('"text"', 4400),
+        ("not json", 4400),
+        ("{}", 4400),
+        ('{"type": "surprise"}', 4400),
+        ('{"type": "subscribe", "id": "1", "payload": {"query": "{ me { kind } }"}}', 4401),
+        ('{"type": "connection_init", "payload": 7}', 4400),
+        ('{"type": "connection_init"}', 4401),
+        ('{"type": "connection_init", "payload": {"authorization": "Bearer tg_wrongwrongwrongwrong"}}', 4403),
+    ],
+)
+async def test_a_socket_that_misbehaves_is_closed_with_the_code_of_the_protocol(
+    served: str, said: str, code: int
+) -> None:
+    async with dialled(served) as opened:
+        await opened.connection.send(said)
+        assert await opened.closed() == code
+
+
+async def test_binary_frames_and_repeated_ids_are_refused(served: str, tenant: Tenant) -> None:
+    async with line(served, await tenant.api_token()) as live:
+        await live.subscribe(STATUS)
+        await live.subscribe(STATUS)
+        assert await live.closed() == 4409
+    async with dialled(served) as opened:
+        await opened.connection.send(json.dumps({"type": "ping"}).encode())
+        assert await opened.closed() == 4400
+
+
+async def test_a_foreign_page_cannot_open_a_socket_with_a_cookie(served: str) -> None:
+    headers = {"Origin": "https://evil.example", "Cookie": "tidegate_session=tgs_x"}
+    with pytest.raises(websockets.InvalidStatus) as refused:
+        async with dialled(served, headers):
+            pass
+    assert refused.value.response.status_code == 403
