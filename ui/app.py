@@ -3,10 +3,12 @@
 import reflex as rx
 
 from ui.pages.add_device import AddDevice, add_device
+from ui.pages.alerts import Alerts, alerts
 from ui.pages.device import Device, device
 from ui.pages.devices import Devices, devices
 from ui.pages.overview import Overview, overview
 from ui.pages.profiles import Profiles, profiles
+from ui.pages.rules import Rules, rule, rules
 from ui.pages.sign_in import SignIn, sign_in
 
 app = rx.App(
@@ -22,4 +24,8 @@ app.add_page(overview, route="/", title="Overview · Tidegate", on_load=Overview
 app.add_page(devices, route="/devices", title="Devices · Tidegate", on_load=Devices.load)
 app.add_page(add_device, route="/devices/add", title="Add a device · Tidegate", on_load=AddDevice.load)
 app.add_page(device, route="/devices/[device]", title="Device · Tidegate", on_load=Device.load)
+app.add_page(rules, route="/rules", title="Rules · Tidegate", on_load=Rules.load)
+app.add_page(rule, route="/rules/new", title="New rule · Tidegate", on_load=Rules.open_editor)
+app.add_page(rule, route="/rules/[rule]", title="Rule · Tidegate", on_load=Rules.open_editor)
+app.add_page(alerts, route="/alerts", title="Alerts · Tidegate", on_load=Alerts.load)
 app.add_page(profiles, route="/profiles", title="Profiles · Tidegate", on_load=Profiles.load)

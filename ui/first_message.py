@@ -22,7 +22,7 @@ def _value(metric: dict[str, Any]) -> Any:
     if low is None and high is None:
         return 21.5
     middle = (low + high) / 2 if low is not None and high is not None else (high if low is None else low)
-    return round(middle, 2)
+    return int(middle) if float(middle).is_integer() else round(middle, 2)
 
 
 def mosquitto_pub(tenant: str, device: str, token: str, metrics: list[dict[str, Any]]) -> str:

@@ -10,5 +10,7 @@ CELLS = rx.asset("cells.jsx", shared=True)
 PULSE = rx.asset("pulse.jsx", shared=True)
 ALERTS = rx.asset("alerts.jsx", shared=True)
 CHART = rx.asset("chart.jsx", shared=True)
+RULE_MODEL = rx.asset("rule_model.js", shared=True)
+RULE_EDITOR = rx.asset("rule_editor.jsx", shared=True)
 
 LINE_PACKAGES = ["graphql-ws@6.4.2", "graphql@16.11.0"]

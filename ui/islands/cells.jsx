@@ -26,7 +26,7 @@ function ago(date) {
   const seconds = (date.getTime() - Date.now()) / 1000;
   if (Math.abs(seconds) < 8) return "just now";
   const [, size, unit] = STEPS.find(([limit]) => Math.abs(seconds) < limit);
-  return new Intl.RelativeTimeFormat(undefined, { numeric: "always", style: "short" }).format(Math.round(seconds / size), unit);
+  return new Intl.RelativeTimeFormat(undefined, { numeric: "always", style: "long" }).format(Math.round(seconds / size), unit);
 }
 const exact = (date) => date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
 

@@ -110,7 +110,7 @@ function options(width, height, metric, range, onCursor) {
           : { range: (_, low, high) => (low === null ? [0, 1] : uPlot.rangeNum(low, high === low ? low + 1 : high, 0.12, false)) },
     },
     axes: [
-      { ...axis, grid: { show: false }, space: width < 500 ? 70 : 90, values: timeLabels(range) },
+      { ...axis, size: 34, grid: { show: false }, space: width < 500 ? 70 : 90, values: timeLabels(range) },
       {
         ...axis,
         size: 52,

@@ -230,7 +230,7 @@ def _heading() -> rx.Component:
     )
     return rx.el.div(
         rx.el.div(
-            rx.el.div(link("Devices", to="/devices"), rx.el.span("/"), class_name="crumb"),
+            link(rx.icon("arrow-left", size=15), "Devices", to="/devices", class_name="crumb"),
             rx.el.h1(rx.cond(Device.ready, Device.name, skeleton(28, "220px"))),
             rx.el.div(
                 rx.el.code(Device.key),

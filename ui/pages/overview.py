@@ -131,7 +131,7 @@ def _alert(alert: rx.Var[AlertLine]) -> rx.Component:
             rx.el.span(when(at=alert.raised_at), class_name="small muted push"),
             class_name="row",
         ),
-        rx.el.p(alert.reason, style={"marginTop": "5px"}),
+        rx.el.p(alert.reason, class_name="cap", style={"marginTop": "5px"}),
         rx.el.p(
             link(alert.device, to="/devices/" + alert.device_id),
             rx.el.span(" · ", alert.rule, class_name="muted"),
@@ -186,6 +186,6 @@ def overview() -> rx.Component:
                 ),
                 pulse(),
             ),
-            class_name="grid two",
+            class_name="grid two alerts-first",
         ),
     )

@@ -1,0 +1,35 @@
+"""The rule editor: a sentence to fill in; it loads, checks and saves the rule itself through /graphql."""
+
+import reflex as rx
+from reflex.event import passthrough_event_spec
+
+from ui.client import OPERATIONS
+from ui.islands import LINE_PACKAGES, RULE_EDITOR
+
+QUERIES = {
+    "profiles": "profiles",
+    "rule": "rule",
+    "check": "rule_check",
+    "create": "rule_create",
+    "update": "rule_update",
+    "enable": "rule_enable",
+    "disable": "rule_disable",
+    "delete": "rule_delete",
+}
+
+
+class RuleEditor(rx.NoSSRComponent):
+    """`rule_id` empty means a new rule; `on_done` brings the words to show afterwards."""
+
+    library = RULE_EDITOR.importable_path
+    tag = "RuleEditor"
+    lib_dependencies: list[str] = LINE_PACKAGES
+    rule_id: rx.Var[str]
+    queries: rx.Var[dict[str, str]]
+    on_done: rx.EventHandler[passthrough_event_spec(str)]
+
+
+def rule_editor(rule_id: rx.Var[str] | str, on_done: object) -> rx.Component:
+    """The editor with the operations it needs."""
+    queries = {name: OPERATIONS[operation] for name, operation in QUERIES.items()}
+    return RuleEditor.create(rule_id=rule_id, queries=queries, on_done=on_done)

@@ -1,0 +1,186 @@
+"""The rules in plain words, each with its switch; and the page of the editor."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import reflex as rx
+
+from ui.client import Refused
+from ui.components.frame import heading, link, page
+from ui.components.pieces import done, empty, problem, severity_badge, skeleton_rows
+from ui.console import Console
+from ui.islands.rule_editor import rule_editor
+
+
+@dataclass(frozen=True)
+class RuleLine:
+    """A rule as one line of the list."""
+
+    id: str
+    name: str
+    sentence: str
+    severity: str
+    is_enabled: bool
+    open_alerts: int
+
+
+def rule_line(rule: dict[str, Any]) -> RuleLine:
+    """A rule of the contract as the list shows it."""
+    return RuleLine(
+        rule["id"], rule["name"], rule["sentence"], str(rule["severity"]).lower(), rule["isEnabled"], rule["openAlerts"]
+    )
+
+
+class Rules(Console):
+    """The tenant's rules."""
+
+    ready: bool = False
+    problem: str = ""
+    said: str = ""
+    rules: list[RuleLine] = []
+    has_more: bool = False
+    rule_id: str = ""
+
+    _end: str | None = None
+
+    @rx.event
+    async def load(self) -> Any:
+        """Come to the list. What was just saved is said once."""
+        if (away := await self.enter()) is not None:
+            return away
+        await self._show()
+        return None
+
+    @rx.event
+    async def more(self) -> None:
+        """The next rules below those shown."""
+        await self._show(after=self._end)
+
+    async def _show(self, after: str | None = None) -> None:
+        try:
+            found = (await self.ask("rules", first=50, after=after))["rules"]
+        except Refused as refusal:
+            self.problem = refusal.words
+            return
+        new = [rule_line(each) for each in found["items"]]
+        self.rules = self.rules + new if after else new
+        self.has_more, self._end = found["pageInfo"]["hasNextPage"], found["pageInfo"]["endCursor"]
+        self.problem, self.ready = "", True
+
+    @rx.event
+    async def switch(self, rule_id: str, is_enabled: bool) -> Any:
+        """Switch a rule on or off; shown at once, taken back when the platform refuses."""
+        before, self.said = self.rules, ""
+        self.rules = [replace(each, is_enabled=is_enabled) if each.id == rule_id else each for each in before]
+        yield
+        try:
+            await self.ask("rule_enable" if is_enabled else "rule_disable", id=rule_id)
+        except Refused as refusal:
+            self.rules, self.problem = before, refusal.words
+
+    @rx.event
+    async def open_editor(self) -> Any:
+        """Come to the editor: /rules/new or /rules/{id}."""
+        if (away := await self.enter()) is not None:
+            return away
+        last = self.segment()
+        self.rule_id, self.said = "" if last == "new" else last, ""
+        return None
+
+    @rx.event
+    def edited(self, words: str) -> Any:
+        """The editor is done: back to the list, which says what happened."""
+        self.said = words
+        return rx.redirect("/rules")
+
+
+def _line(rule: rx.Var[RuleLine]) -> rx.Component:
+    return rx.el.li(
+        rx.el.div(
+            rx.el.div(
+                link(rule.name, to="/rules/" + rule.id, class_name="row-link"),
+                severity_badge(rule.severity),
+                rx.cond(
+                    rule.open_alerts > 0,
+                    link(
+                        rx.cond(rule.open_alerts == 1, "1 open alert", rule.open_alerts.to_string() + " open alerts"),
+                        to="/alerts",
+                        class_name="badge badge-bad above",
+                    ),
+                ),
+                class_name="row",
+            ),
+            rx.el.p(rule.sentence, class_name="muted", style={"marginTop": "3px"}),
+            class_name="rule-words",
+        ),
+        rx.el.div(
+            rx.el.span(rx.cond(rule.is_enabled, "On", "Off"), class_name="small muted"),
+            rx.el.button(
+                type="button",
+                class_name="switch",
+                on_click=Rules.switch(rule.id, ~rule.is_enabled),
+                role="switch",
+                custom_attrs={"aria-checked": rule.is_enabled, "aria-label": "Rule " + rule.name},
+            ),
+            class_name="row above nowrap",
+        ),
+        class_name=rx.cond(rule.is_enabled, "rule-line is-link", "rule-line is-link is-off"),
+        key=rule.id,
+    )
+
+
+def _new() -> rx.Component:
+    return link(rx.icon("plus", size=16), "New rule", to="/rules/new", class_name="btn btn-primary")
+
+
+def rules() -> rx.Component:
+    """The list."""
+    return page(
+        "Rules",
+        heading("Rules", "What the platform watches for you, day and night.", _new()),
+        done(Rules.said),
+        problem(Rules.problem, Rules.load),
+        rx.el.section(
+            rx.cond(
+                Rules.ready,
+                rx.cond(
+                    Rules.rules.length() > 0,
+                    rx.fragment(
+                        rx.el.ul(rx.foreach(Rules.rules, _line), class_name="list"),
+                        rx.cond(
+                            Rules.has_more,
+                            rx.el.div(
+                                rx.el.button(
+                                    "Show more", type="button", class_name="btn btn-small", on_click=Rules.more
+                                ),
+                                class_name="pager",
+                            ),
+                        ),
+                    ),
+                    empty(
+                        "workflow",
+                        "No rules yet",
+                        "A rule is one sentence: when a value is out of line for some time, raise an alert.",
+                        _new(),
+                    ),
+                ),
+                skeleton_rows(),
+            ),
+            class_name="card",
+            aria_label="Rules",
+        ),
+    )
+
+
+def rule() -> rx.Component:
+    """The editor of one rule, or of a new one."""
+    is_new = Rules.rule_id == ""
+    return page(
+        "Rules",
+        rx.el.div(
+            link(rx.icon("arrow-left", size=15), "Rules", to="/rules", class_name="crumb"),
+            rx.el.h1(rx.cond(is_new, "New rule", "Edit rule")),
+            rx.el.p("Fill in the sentence. Nothing changes until you save.", class_name="muted"),
+        ),
+        rule_editor(Rules.rule_id, on_done=Rules.edited),
+    )
