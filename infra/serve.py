@@ -1,7 +1,5 @@
 """Runs one process of the platform in the foreground: ingest, worker, tick or web, in production and under `up`."""
 
-import asyncio
-import inspect
 import warnings
 from collections.abc import Callable, Mapping
 
@@ -15,10 +13,7 @@ def ingest(settings: Settings) -> int:
     """Devices come in and are answered here."""
     from ingest import service
 
-    outcome: object = service.main(settings)
-    if inspect.iscoroutine(outcome):
-        asyncio.run(outcome)
-    return 0
+    return service.main(settings)
 
 
 def worker(settings: Settings) -> int:

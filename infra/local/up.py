@@ -18,11 +18,12 @@ from infra.local import claims, console_build
 from infra.local.embedded import postgres_of, valkey_of, wait_for_leftovers
 from infra.local.errors import SetupProblem
 from infra.local.ground import dying_with_parent
-from infra.local.ports import is_listening
 from infra.local.postgres import Postgres
 from infra.local.supervisor import Service, Supervisor
 from infra.local.valkey import Valkey
 from infra.local.voice import Voice
+
+INGEST_DRAINS_S = 20.0  # it commits and acknowledges what it has taken, which may take 15 s
 
 
 def up(settings: Settings, environ: Mapping[str, str] = os.environ, *, demo: bool = False) -> int:
@@ -116,8 +117,7 @@ class Plan:
         return Service("valkey", self._valkey.command, self._valkey.is_ready)
 
     def _ingest(self) -> Service:
-        port = self._ports["metrics_port"]
-        return self._serve("ingest", "ingest", lambda: is_listening(port, _reachable(self._settings.host)))
+        return self._serve("ingest", "ingest", lambda: answers(self._at("metrics_port")), grace_s=INGEST_DRAINS_S)
 
     def _workers(self) -> list[Service]:
         names = ["worker", *(f"worker{number}" for number in range(2, self._settings.workers + 1))]
@@ -127,10 +127,12 @@ class Plan:
         return self._serve("tick", "", _is_running)
 
     def _web(self) -> Service:
-        ready = f"http://{_reachable(self._settings.host)}:{self._ports['http_port']}/health/ready"
-        return self._serve("web", "app", lambda: answers(ready))
+        return self._serve("web", "app", lambda: answers(self._at("http_port")))
 
-    def _serve(self, name: str, role: str, is_ready: Callable[[], bool]) -> Service:
+    def _at(self, port: str) -> str:
+        return f"http://{_reachable(self._settings.host)}:{self._ports[port]}/health/ready"
+
+    def _serve(self, name: str, role: str, is_ready: Callable[[], bool], grace_s: float = 10) -> Service:
         process = name.rstrip("0123456789")
         return Service(
             name,
@@ -138,6 +140,7 @@ class Plan:
             is_ready,
             env=self._environment(role),
             holds_up_the_next=False,
+            grace_s=grace_s,
         )
 
     def _simulator(self) -> Service:

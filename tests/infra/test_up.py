@@ -1,0 +1,147 @@
+"""`tidegate up` as a newcomer runs it: ready by itself, mended by itself, stopped cleanly."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from infra.local.ports import free_port
+
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(300)]
+BOUND_S = 120.0
+
+
+def until(holds: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + BOUND_S
+    while not holds():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+@dataclass
+class Up:
+    """A running `tidegate up` and what it has said."""
+
+    process: "subprocess.Popen[str]"
+    environ: dict[str, str]
+    lines: list[str] = field(default_factory=list)
+
+    def said(self, text: str) -> bool:
+        return any(text in line for line in self.lines)
+
+    @property
+    def url(self) -> str:
+        return next(found[1] for line in self.lines if (found := re.search(r"ready after .*?(http://\S+)", line)))
+
+    def child(self, command: str) -> int | None:
+        """The process number of the child whose command line ends so, if it lives."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        for pid in children:
+            try:
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+            if words.endswith(command) and not words.startswith("setpriv"):
+                return int(pid)
+        return None
+
+    def answers(self, path: str) -> bool:
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=5) as response:
+                return bool(response.status == 200)
+        except OSError:
+            return False
+
+    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Another command in the same folder."""
+        return subprocess.run(
+            [sys.executable, "-m", "infra.cli", *arguments],
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """Everything running in a folder of its own, on free ports."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
+    environ["TIDEGATE_DATA_DIR"] = str(tmp_path_factory.mktemp("up") / "data")
+    for name in ("HTTP", "MQTT", "METRICS"):
+        environ[f"TIDEGATE_{name}_PORT"] = str(free_port())
+    process = subprocess.Popen(
+        [sys.executable, "-m", "infra.cli", "up"], env=environ, stdout=-1, stderr=subprocess.STDOUT, text=True
+    )
+    running = Up(process, environ)
+    threading.Thread(target=_collect, args=(process, running.lines), daemon=True).start()
+    try:
+        until(lambda: running.said("ready after") or process.poll() is not None, "not ready in time")
+        assert process.poll() is None, "\n".join(running.lines)
+        yield running
+    finally:
+        process.terminate()
+        process.wait(BOUND_S)
+        for name in ("postgres", "valkey"):  # for root these are links to folders outside
+            shutil.rmtree((Path(environ["TIDEGATE_DATA_DIR"]) / name).resolve(), ignore_errors=True)
+
+
+def _collect(process: "subprocess.Popen[str]", lines: list[str]) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        lines.append(line.rstrip())
+
+
+def test_everything_answers_once_up_says_that_it_is_ready(up: Up) -> None:
+    assert up.answers("/health/ready")
+    assert up.answers("/")
+    assert {up.child(f"serve {name}") is not None for name in ("ingest", "worker", "tick", "web")} == {True}
+
+
+def test_doctor_finds_a_running_installation_well(up: Up) -> None:
+    done = up.run("doctor")
+    assert done.returncode == 0, done.stdout
+    assert f"runs as process {up.process.pid}" in done.stdout
+    assert done.stdout.count("taken by us") == 3
+
+
+def test_a_second_up_in_the_same_folder_is_refused(up: Up) -> None:
+    done = up.run("up")
+    assert done.returncode == 1
+    assert f"already runs here as process {up.process.pid}" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["ingest", "worker", "tick", "web"])
+def test_a_killed_process_comes_back_by_itself(up: Up, name: str) -> None:
+    before = up.child(f"serve {name}")
+    assert before is not None
+    os.kill(before, signal.SIGKILL)
+    until(lambda: up.child(f"serve {name}") not in (None, before), f"{name} did not come back")
+    until(lambda: up.answers("/health/ready"), "the web process does not answer")
+
+
+def test_what_up_writes_for_other_commands_is_private(up: Up) -> None:
+    state = Path(up.environ["TIDEGATE_DATA_DIR"]) / "up.json"
+    assert state.stat().st_mode & 0o077 == 0
+    assert json.loads(state.read_text())["pid"] == up.process.pid
+
+
+def test_sigterm_stops_everything_and_leaves_nothing(up: Up) -> None:
+    children = Path(f"/proc/{up.process.pid}/task/{up.process.pid}/children").read_text().split()
+    up.process.terminate()
+    assert up.process.wait(BOUND_S) == 0
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), "a child is left")
+    until(lambda: up.said("stopped"), "the end was not said")
+    assert up.run("doctor").stdout.count("does not run in this folder") == 1
