@@ -1,5 +1,6 @@
 """`tidegate up`: the whole platform in one folder of one machine, engines included."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -127,7 +128,12 @@ class Plan:
         return self._serve("tick", "", _is_running)
 
     def _web(self) -> Service:
-        return self._serve("web", "app", lambda: answers(self._at("http_port")))
+        web = self._serve("web", "app", lambda: answers(self._at("http_port")))
+        return dataclasses.replace(web, holds_up_the_next=True, on_first_ready=self._seed) if self._demo else web
+
+    def _seed(self) -> None:
+        with self._voice.phase("making the demo tenant, unless it is there"):
+            run_to_its_end(["seed"], self._environment(""))
 
     def _at(self, port: str) -> str:
         return f"http://{_reachable(self._settings.host)}:{self._ports[port]}/health/ready"
@@ -185,19 +191,8 @@ def answers(url: str) -> bool:
         return False
 
 
-def run_to_its_end(arguments: list[str], env: Mapping[str, str], name: str, voice: Voice) -> None:
-    """Run one of our own commands, its lines behind `name`; raises `SetupProblem` when it fails."""
-    done = subprocess.Popen(
-        dying_with_parent([sys.executable, "-m", "infra.cli", *arguments]),
-        env={**os.environ, "PYTHONUNBUFFERED": "1", **env},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert done.stdout is not None
-    with done.stdout:
-        for line in done.stdout:
-            voice.quote(name, line.rstrip())
-    if done.wait() != 0:
+def run_to_its_end(arguments: list[str], env: Mapping[str, str]) -> None:
+    """Run one of our own commands, which speaks for itself; raises `SetupProblem` when it fails."""
+    command = dying_with_parent([sys.executable, "-m", "infra.cli", *arguments])
+    if subprocess.run(command, env={**os.environ, **env}, stdin=subprocess.DEVNULL, check=False).returncode != 0:
         raise SetupProblem(f"tidegate {' '.join(arguments)} failed (see above).")
