@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, chdir
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -51,9 +51,10 @@ def _console() -> ASGIApp:
     )
     if str(UI) not in sys.path:
         sys.path.insert(0, str(UI))  # Reflex imports the console's rxconfig.py by that bare name
-    from ui.app import app
+    with chdir(UI):  # Reflex reads rxconfig.py from the working directory, once, and falls back to open CORS without it
+        from ui.app import app
 
-    application: ASGIApp = app()
+        application: ASGIApp = app()
     return application
 
 

@@ -99,8 +99,12 @@ class Gate:
         if scope["type"] == "lifespan" or scope["path"].startswith("/health/"):
             await self._app(scope, receive, send)
             return
-        if not self._origins.knows_host(Headers(scope=scope).get("host", "")):
+        headers = Headers(scope=scope)
+        if not self._origins.knows_host(headers.get("host", "")):
             await self._refuse(scope, receive, send)
+            return
+        if scope["type"] == "websocket" and "cookie" in headers and self._origins.is_foreign(headers):
+            await self._refuse(scope, receive, send)  # no CORS protects a socket: another site's page, our visitor
             return
         await self._app(scope, receive, _hardened(send))
 

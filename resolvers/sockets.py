@@ -53,20 +53,12 @@ class GraphQLOverWebSocket:
 
     async def talk(self, socket: WebSocket) -> None:
         """One socket, until either side ends it."""
-        if self.origins.is_foreign(socket.headers) and bearer(socket.headers) is None and cookie_sent(socket):
-            await socket.close(1008)  # before accepting: the handshake is answered 403
-            return
         if PROTOCOL not in socket.scope["subprotocols"]:
             await socket.accept()
             await socket.close(4406, "Subprotocol not acceptable")
             return
         await socket.accept(PROTOCOL)
         await Conversation(self, socket).run()
-
-
-def cookie_sent(socket: WebSocket) -> bool:
-    """Whether the handshake carries any cookie: then it comes from a browser that remembers somebody."""
-    return "cookie" in socket.headers
 
 
 class Conversation:
