@@ -217,6 +217,7 @@ class Connection(asyncio.Protocol):
     # ── logging in ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _connect(self, packet: Connect) -> None:
+        self.endpoint.spoke(self)
         refusal = login.examine(packet)
         if refusal is not None:
             self._refuse(refusal, "protocol" if packet.username is not None else "bad_credentials")

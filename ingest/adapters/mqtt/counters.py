@@ -13,11 +13,11 @@ class Counters:
         "acknowledged",
         "bytes_in",
         "closed",
-        "dropped_unread",
         "logins_refused",
         "messages_in",
         "messages_out",
         "refused",
+        "turned_away",
     )
 
     def __init__(self) -> None:
@@ -33,8 +33,8 @@ class Counters:
         """PUBACKs sent."""
         self.messages_out = 0
         """PUBLISH packets sent to devices."""
-        self.dropped_unread = 0
-        """Unauthenticated connections that gave way to newer ones or found the house full."""
+        self.turned_away = 0
+        """Connections closed unheard because the house was full."""
         self.closed: Counter[str] = Counter()
         """Sessions ended, by `GoneReason`; connections that never logged in count as "unauthenticated"."""
         self.logins_refused: Counter[str] = Counter()

@@ -51,7 +51,8 @@ class MqttEndpoint:
         self._on_subscribed = on_subscribed
         self._servers: list[asyncio.Server] = []
         self._sessions: dict[UUID, Session] = {}
-        self._unauthenticated: dict[Connection, None] = {}
+        self._unauthenticated: set[Connection] = set()
+        self._silent: dict[Connection, None] = {}  # those of them without a CONNECT, in the order they came
         self._open: set[Connection] = set()
         self._news: list[Session] = []
         self._held: dict[Connection, None] = {}
@@ -144,19 +145,30 @@ class MqttEndpoint:
     # ── for its connections ─────────────────────────────────────────────────────────────────────────────────────────
 
     def came(self, connection: Connection) -> bool:
-        """A connection opened. A full house turns it away; too many strangers make the oldest of them give way."""
+        """A connection opened. When the house is full, the longest silent stranger gives way, else the newcomer.
+
+        Whoever has sent its CONNECT is never put out: a fleet that comes back at once gets in, a part at a time.
+        """
         self.counters.accepted += 1
         self._open.add(connection)
-        self._unauthenticated[connection] = None
-        turned_away = None
-        if self._stopping or len(self._open) > self.limits.max_connections:
-            turned_away = connection
-        elif len(self._unauthenticated) > self.limits.max_unauthenticated:
-            turned_away = next(iter(self._unauthenticated))
-        if turned_away is not None:
-            self.counters.dropped_unread += 1
-            turned_away.abort()
+        self._unauthenticated.add(connection)
+        self._silent[connection] = None
+        limits = self.limits
+        is_full = len(self._open) > limits.max_connections or len(self._unauthenticated) > limits.max_unauthenticated
+        if not is_full and not self._stopping:
+            return True
+        turned_away = connection if self._stopping else self._least_missed(connection)
+        self.counters.turned_away += 1
+        turned_away.abort()
         return turned_away is not connection
+
+    def _least_missed(self, newcomer: Connection) -> Connection:
+        oldest = next(iter(self._silent))
+        return oldest if newcomer.opened_at - oldest.opened_at >= self.limits.silence_s else newcomer
+
+    def spoke(self, connection: Connection) -> None:
+        """A stranger has sent its CONNECT."""
+        self._silent.pop(connection, None)
 
     def enter(self, session: Session) -> bool:
         """Take a session in, ending an older one of the same device; False if a younger one is here already."""
@@ -170,7 +182,7 @@ class MqttEndpoint:
 
     def entered(self, connection: Connection, session: Session) -> None:
         """The CONNACK is written: tell who watches."""
-        self._unauthenticated.pop(connection, None)
+        self._unauthenticated.discard(connection)
         detail = {
             "protocol": "5.0" if connection.level == V5 else "3.1.1",
             "client_id": session.terms.client_id,
@@ -181,7 +193,8 @@ class MqttEndpoint:
 
     def left(self, connection: Connection, reason: GoneReason) -> None:
         """A connection's session ended, or it never had one."""
-        self._unauthenticated.pop(connection, None)
+        self._unauthenticated.discard(connection)
+        self._silent.pop(connection, None)
         self._held.pop(connection, None)
         session = connection.session
         if session is None:

@@ -14,9 +14,11 @@ class MqttLimits:
     """A CONNECT may have so many bytes; before login nobody may make us keep more."""
     connect_timeout_s: float = 10.0
     """From the first byte of TCP to the end of the login."""
-    max_unauthenticated: int = 1_000
-    """Connections that have not logged in; the oldest of them gives way to the next."""
+    max_unauthenticated: int = 10_000
+    """Connections that have not logged in: as many as a whole fleet that comes back at once, of 3-20 kB each."""
     max_connections: int = 20_000
+    silence_s: float = 1.0
+    """Who has sent no CONNECT for so long gives way to a newcomer when the house is full."""
     in_flight: int = 100
     """Messages of one connection without a verdict; then it is not read. Announced as Receive Maximum in 5.0."""
     in_flight_bytes: int = 1024 * 1024

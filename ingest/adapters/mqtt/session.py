@@ -173,7 +173,7 @@ class Session:
 
     def _check(self, packet: Publish) -> None:
         if packet.qos == 2:
-            self.connection.endpoint.counters.refused += 1
+            self.connection.endpoint.refused(self.device, "qos")
             raise ProtocolError(Reason.QOS_NOT_SUPPORTED, "QoS 0 and 1 are spoken here.")
         if Property.TOPIC_ALIAS in packet.properties:
             raise ProtocolError(Reason.TOPIC_ALIAS_INVALID, "Topic aliases are not spoken here.")

@@ -110,8 +110,8 @@ async def test_before_login_only_short_packets_are_taken(open_house: OpenHouse) 
         assert await client.connect(password=b"x" * 300) is None
 
 
-async def test_too_many_strangers_make_the_oldest_stranger_give_way(open_house: OpenHouse) -> None:
-    house = await open_house(max_unauthenticated=2)
+async def test_too_many_strangers_make_the_longest_silent_give_way(open_house: OpenHouse) -> None:
+    house = await open_house(max_unauthenticated=2, silence_s=0)
     async with await RawClient.login(house, "pump-7") as inside:
         strangers = [await RawClient.dial(house) for _ in range(3)]
         assert await strangers[0].is_closed()
@@ -122,7 +122,29 @@ async def test_too_many_strangers_make_the_oldest_stranger_give_way(open_house: 
         assert await inside.pubacks(1) == [1]
         for stranger in strangers:
             stranger.hang_up()
-    assert house.endpoint.counters.dropped_unread == 1
+    assert house.endpoint.counters.turned_away == 1
+
+
+async def test_who_waits_for_the_answer_to_its_login_never_gives_way(open_house: OpenHouse) -> None:
+    house = await open_house(max_unauthenticated=2, silence_s=0)
+    house.authorizer.gate = asyncio.Event()
+    waiting = [await RawClient.dial(house, f"pump-{n}") for n in range(2)]
+    for client in waiting:
+        client.send(client.hello())
+    await until(lambda: house.authorizer.asked == 2)
+    async with await RawClient.dial(house, "pump-9") as newcomer:
+        assert await newcomer.is_closed()
+    house.authorizer.gate.set()
+    for client in waiting:
+        assert await client.receive() == Connack(False, 0)
+        client.hang_up()
+
+
+async def test_a_newcomer_does_not_push_out_who_had_no_time_to_speak(open_house: OpenHouse) -> None:
+    house = await open_house(max_unauthenticated=1, silence_s=60)
+    async with await RawClient.dial(house) as first, await RawClient.dial(house, "pump-8") as second:
+        assert await second.is_closed()
+        assert await first.connect() == Connack(False, 0)
 
 
 async def test_a_full_house_turns_newcomers_away_and_takes_them_when_there_is_room(open_house: OpenHouse) -> None:

@@ -169,6 +169,7 @@ async def test_qos_2_is_not_spoken(house: House, level: int) -> None:
             assert (await client.expect(Disconnect)).code == Reason.QOS_NOT_SUPPORTED
         assert await client.is_closed()
     assert house.uplink.messages == []
+    assert house.refused == [("pump-7", "qos")]
 
 
 FOREIGN = [
