@@ -52,6 +52,7 @@ class AlertLine:
     acknowledged_by: str
     note: str
     cleared_at: str
+    cleared_reason: str
     rule_id: str
     rule: str
     device_id: str
@@ -102,6 +103,7 @@ def alert_line(alert: dict[str, Any]) -> AlertLine:
         acknowledged_by=alert.get("acknowledgedBy") or "",
         note=alert.get("note") or "",
         cleared_at=alert.get("clearedAt") or "",
+        cleared_reason=alert.get("clearedReason") or "",
         rule_id=rule.get("id", ""),
         rule=rule.get("name", "a deleted rule"),
         device_id=device.get("id", ""),

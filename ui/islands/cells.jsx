@@ -42,7 +42,7 @@ export function When({ at, prefix = "", none = "never", both = false }) {
     <time dateTime={date.toISOString()} title={exact(date)} className="nowrap">
       {prefix}
       {ago(date)}
-      {both ? <span className="muted"> · {exact(date)}</span> : null}
+      {both ? <span className="muted exact"> · {exact(date)}</span> : null}
     </time>
   );
 }

@@ -346,7 +346,7 @@ function Form({ profiles, rule, queries, onDone }) {
               value={form.hasClear ? "own" : "auto"}
               options={[
                 ["auto", "when that is no longer so"],
-                ["own", "when something else is so"],
+                ["own", "when another condition is true"],
               ]}
               onChange={chooseClear}
             />

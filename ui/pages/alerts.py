@@ -168,6 +168,7 @@ def _past(alert: rx.Var[AlertLine]) -> rx.Component:
             rx.el.span("cleared ", when(at=alert.cleared_at), class_name="small muted push"),
             class_name="row",
         ),
+        rx.cond(alert.cleared_reason != "", rx.el.p(alert.cleared_reason, class_name="small muted cap")),
         _words(alert),
         key=alert.id,
     )
@@ -184,9 +185,7 @@ def _section(title: str, count: rx.Var[int], inside: rx.Component) -> rx.Compone
 
 def alerts() -> rx.Component:
     """The page."""
-    all_well = empty(
-        "circle-check", "No open alerts", "When a rule finds something, it appears here at once, by itself."
-    )
+    all_well = empty("circle-check", "No open alerts", "When a rule finds something, it appears here by itself.")
     nobody = rx.el.p("Nothing has been cleared yet.", class_name="card-body muted")
     sheet = rx.fragment(
         _section(

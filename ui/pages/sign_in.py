@@ -7,16 +7,10 @@ from ui.components.pieces import field, problem
 from ui.console import Console
 
 WORDS = {
-    "credentials": "That e-mail and password do not belong together. Please try again.",
-    "tries": "Too many tries. Please wait a few minutes, then try again.",
-    "tenant": "You are not a member of that organisation.",
+    "bad-credentials": "That e-mail and password do not belong together. Please try again.",
+    "too-many-tries": "Too many tries. Please wait a few minutes, then try again.",
+    "forbidden": "You are not a member of that organisation.",
     "unavailable": "The platform does not answer right now. Please try again in a moment.",
-}
-ALIASES = {
-    "BAD_CREDENTIALS": "credentials",
-    "TOO_MANY_TRIES": "tries",
-    "FORBIDDEN": "tenant",
-    "UNAVAILABLE": "unavailable",
 }
 
 
@@ -24,7 +18,7 @@ def plain(error: str) -> str:
     """The error of /auth/login in words; any error we do not know still says something."""
     if not error:
         return ""
-    return WORDS.get(ALIASES.get(error.upper(), error.lower()), "Signing in did not work. Please try again.")
+    return WORDS.get(error, "Signing in did not work. Please try again.")
 
 
 def inside(path: str) -> str:
