@@ -23,7 +23,6 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
 HEALTHY_S = 10.0
-TRIES_TO_START = 6
 LOOK_EVERY_S = 0.05
 
 
@@ -42,6 +41,7 @@ class Service:
     on_first_ready: Callable[[], None] = _nothing
     holds_up_the_next: bool = True
     ready_within_s: float = 60.0
+    tries_to_start: int = 6
     stop_signal: signal.Signals = signal.SIGTERM
     grace_s: float = 10.0
 
@@ -165,7 +165,7 @@ class Supervisor:
         deadline = time.monotonic() + child.service.ready_within_s
         while not child.was_ready and not self._stop_asked:
             self._tend()
-            if child.failures >= TRIES_TO_START:
+            if child.failures >= child.service.tries_to_start:
                 raise SetupProblem(f"{child.service.name} ended {child.failures} times at its start: {child.last_line}")
             if time.monotonic() > deadline:
                 waited = f"{child.service.ready_within_s:.0f} s"
