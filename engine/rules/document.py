@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from engine.rules.errors import RuleInvalid
+from engine.rules.findings import SECOND_MS, Findings, is_number, shown
 from engine.rules.model import (
     MAX_DEPTH,
     MAX_LEAVES,
@@ -24,7 +25,6 @@ from engine.rules.model import (
     Severity,
     Then,
 )
-from engine.rules.reading import SECOND_MS, Findings, is_number, shown
 
 VERSION = 1
 """The version of rule documents written here. A later one adds fields; it never changes what these mean."""

@@ -8,8 +8,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from engine.rules.findings import is_number
 from engine.rules.model import OPPOSITE, All, AnyOf, Condition, Leaf, MetricType, Not, Op
-from engine.rules.reading import is_number
 
 # To datalogic-py a text that looks like a time or a duration is of these types, and "1d" then equals "1d:0h:0m:0s".
 _TEXT_TYPES = ["string", "datetime", "duration"]

@@ -2,8 +2,8 @@
 
 import math
 
+from engine.rules.findings import MAX_EXACT
 from engine.rules.model import Scalar
-from engine.rules.reading import MAX_EXACT
 
 MAX_TEXT = 257
 """One more than a rule's longest text: a longer value equals no rule's text, whether it is cut here or not."""
@@ -33,10 +33,11 @@ def _rounded(value: int) -> float | None:
 
 
 def _text(value: str) -> str | None:
-    if value.isascii():
-        return value
+    """``value``, or None if Postgres could not keep it in a state: with NUL or with lone surrogates."""
+    if "\x00" in value:
+        return None
     try:
-        value.encode()
-    except UnicodeEncodeError:  # lone surrogates: datalogic-py refuses them, so does Postgres
+        value.isascii() or value.encode()
+    except UnicodeEncodeError:
         return None
     return value

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from engine.rules.errors import Problem
+from engine.rules.findings import clip, closest, is_number, shown
 from engine.rules.model import OPS_OF, Leaf, MetricType, Op, RuleDocument, Scalar, leaves
-from engine.rules.reading import clip, closest, is_number, shown
 
 SAID = {MetricType.NUMBER: "a number", MetricType.BOOLEAN: "true or false", MetricType.STRING: "a text"}
 

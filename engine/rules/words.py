@@ -7,9 +7,9 @@ from typing import Any
 from engine.clock import from_ms
 from engine.rules.compile import CompiledRule
 from engine.rules.explain import explain
+from engine.rules.findings import UNITS_MS, is_number
 from engine.rules.logic import normal
 from engine.rules.model import All, AnyOf, Condition, Duration, Leaf, Op, RuleDocument, Severity
-from engine.rules.reading import UNITS_MS, is_number
 from engine.rules.state import Clear, EndReason, Known, Raise
 from engine.rules.vocabulary import Vocabulary
 

@@ -42,7 +42,8 @@ def _seen(value: object, kind: str) -> bool | float | str | None:
     if kind == "boolean":
         return value if isinstance(value, bool) else None
     if kind == "string":
-        return value if isinstance(value, str) and value.encode(errors="ignore").decode() == value else None
+        is_text = isinstance(value, str) and "\x00" not in value
+        return value if is_text and value.encode(errors="ignore").decode() == value else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
