@@ -1,0 +1,108 @@
+"""What the demo tenant holds: its profiles, its devices and its three rules, as plain data."""
+
+from typing import Any
+
+from engine.devices.model import Metric, MetricType
+
+TENANT = "demo"
+TENANT_NAME = "Demo"
+EMAIL = "owner@demo.example"
+SPARE = "my-first-device"
+"""The device the simulator leaves alone, for a newcomer's first message."""
+
+NUMBER, BOOLEAN = MetricType.NUMBER, MetricType.BOOLEAN
+
+PROFILES: dict[str, tuple[str, tuple[Metric, ...]]] = {
+    "cold-room": (
+        "Cold room",
+        (
+            Metric("temperature", NUMBER, "Temperature", "°C", -40, 60),
+            Metric("humidity", NUMBER, "Humidity", "%", 0, 100),
+            Metric("door_open", BOOLEAN, "Door open"),
+            Metric("compressor_on", BOOLEAN, "Compressor running"),
+        ),
+    ),
+    "pump": (
+        "Pump",
+        (
+            Metric("flow", NUMBER, "Flow", "m³/h", 0, 500),
+            Metric("pressure", NUMBER, "Pressure", "bar", 0, 25),
+            Metric("vibration", NUMBER, "Vibration", "mm/s", 0, 100),
+            Metric("running", BOOLEAN, "Running"),
+        ),
+    ),
+    "energy-meter": (
+        "Energy meter",
+        (
+            Metric("power", NUMBER, "Power", "kW", 0, 500),
+            Metric("voltage", NUMBER, "Voltage", "V", 0, 500),
+            Metric("energy", NUMBER, "Energy", "kWh", 0, 1e9),
+        ),
+    ),
+}
+
+DEVICES: dict[str, tuple[str, str, str]] = {
+    "cold-room-1": ("Cold room 1, dairy", "cold-room", "Basel"),
+    "cold-room-2": ("Cold room 2, meat", "cold-room", "Basel"),
+    "cold-room-3": ("Cold room 3, flowers", "cold-room", "Basel"),
+    "cold-room-4": ("Cold room 4, vaccines", "cold-room", "Zurich"),
+    "cold-room-5": ("Cold room 5, returns", "cold-room", "Zurich"),
+    "pump-1": ("Feed pump 1", "pump", "Basel"),
+    "pump-2": ("Feed pump 2", "pump", "Basel"),
+    "pump-3": ("Circulation pump", "pump", "Zurich"),
+    "pump-4": ("Fire pump", "pump", "Zurich"),
+    "meter-1": ("Main meter Basel", "energy-meter", "Basel"),
+    "meter-2": ("Main meter Zurich", "energy-meter", "Zurich"),
+    "meter-3": ("Compressor room meter", "energy-meter", "Basel"),
+}
+"""Key → name, profile, site."""
+
+
+def _rule(name: str, severity: str, profile: str, when: Any, clear: Any, description: str, held_for: str) -> Any:
+    return {
+        "v": 1,
+        "name": name,
+        "description": description,
+        "severity": severity,
+        "scope": {"profile": profile},
+        "when": when,
+        "for": held_for,
+        "clear": {"when": clear, "for": "30s"},
+        "then": [{"do": "alert"}],
+    }
+
+
+RULES: tuple[Any, ...] = (
+    _rule(
+        "Cold room too warm",
+        "major",
+        "cold-room",
+        {"metric": "temperature", "op": ">", "value": 8, "unit": "°C"},
+        {"metric": "temperature", "op": "<", "value": 6.5, "unit": "°C"},
+        "Above 8 °C the cold chain is broken; a door left open is the usual cause.",
+        "1m",
+    ),
+    _rule(
+        "Pump vibrates",
+        "critical",
+        "pump",
+        {
+            "all": [
+                {"metric": "running", "op": "==", "value": True},
+                {"metric": "vibration", "op": ">", "value": 7.1, "unit": "mm/s"},
+            ]
+        },
+        {"metric": "vibration", "op": "<", "value": 4.5, "unit": "mm/s"},
+        "Above 7.1 mm/s a bearing is failing (ISO 10816-3, zone D).",
+        "30s",
+    ),
+    _rule(
+        "Voltage out of tolerance",
+        "minor",
+        "energy-meter",
+        {"metric": "voltage", "op": "outside", "value": [207, 253], "unit": "V"},
+        {"metric": "voltage", "op": "between", "value": [210, 250], "unit": "V"},
+        "230 V may vary by 10 % (EN 50160).",
+        "20s",
+    ),
+)

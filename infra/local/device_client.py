@@ -1,0 +1,115 @@
+"""A device's side of MQTT 3.1.1 in a few lines, on the platform's own codec: log in, publish, hear the PUBACK."""
+
+import asyncio
+import itertools
+from typing import Any
+
+from ingest.adapters.mqtt.codec import Decoder
+from ingest.adapters.mqtt.encode import encode
+from ingest.adapters.mqtt.packets import V311, Connack, Connect, Disconnect, Pingreq, Puback, Publish
+from ingest.adapters.mqtt.reasons import ProtocolError
+
+_MAX_PACKET_BYTES = 256 * 1024
+_ANSWER_S = 15.0
+_UNAVAILABLE = 3
+
+
+class Refused(Exception):
+    """The server does not accept this login, now or later (MQTT 3.1.1, table 3.1)."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"login refused with code {code}")
+        self.code = code
+
+
+class DeviceClient:
+    """One connection. Every method raises OSError (which ConnectionError and TimeoutError are) when it is gone."""
+
+    def __init__(self, host: str, port: int, username: str, token: str, *, keep_alive_s: int = 60) -> None:
+        self._where = host, port
+        self._username = username
+        self._token = token
+        self._keep_alive_s = keep_alive_s
+        self._packet_ids = itertools.cycle(range(1, 65_536))
+        self._awaited: dict[int, asyncio.Future[None]] = {}
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def connect(self) -> None:
+        """Log in; raises Refused or OSError."""
+        async with asyncio.timeout(_ANSWER_S):
+            reader, self._writer = await asyncio.open_connection(*self._where)
+            decoder = Decoder(_MAX_PACKET_BYTES, V311)
+            login = Connect(
+                V311,
+                self._username.replace("/", "-"),
+                keep_alive_s=self._keep_alive_s,
+                username=self._username,
+                password=self._token.encode(),
+            )
+            self._writer.write(encode(login, V311))
+            answer = await _next(reader, decoder)
+        if not isinstance(answer, Connack) or answer.code == _UNAVAILABLE:
+            raise ConnectionRefusedError("the server takes no logins at the moment")
+        if answer.code != 0:
+            raise Refused(answer.code)
+        self._tasks = [asyncio.create_task(self._hear(reader, decoder)), asyncio.create_task(self._ping())]
+
+    async def publish(self, topic: str, payload: bytes) -> None:
+        """Send with QoS 1 and wait for the PUBACK: the platform has committed it."""
+        packet_id = next(self._packet_ids)
+        acknowledged = self._awaited[packet_id] = asyncio.get_running_loop().create_future()
+        try:
+            self._write(encode(Publish(topic, payload, qos=1, packet_id=packet_id), V311))
+            await asyncio.wait_for(acknowledged, _ANSWER_S)
+        finally:
+            del self._awaited[packet_id]
+
+    async def close(self) -> None:
+        """Say goodbye and close."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._writer is not None:
+            if not self._writer.is_closing():
+                self._writer.write(encode(Disconnect(), V311))
+            self._writer.close()
+            self._writer = None
+
+    def _write(self, data: bytes) -> None:
+        if self._writer is None or self._writer.is_closing():
+            raise ConnectionResetError("the connection is closed")
+        self._writer.write(data)
+
+    async def _hear(self, reader: asyncio.StreamReader, decoder: Decoder) -> None:
+        try:
+            while True:
+                packet = await _next(reader, decoder)
+                awaited = self._awaited.get(packet.packet_id) if isinstance(packet, Puback) else None
+                if awaited is not None and not awaited.done():
+                    awaited.set_result(None)
+        except OSError as error:
+            for awaited in self._awaited.values():
+                if not awaited.done():
+                    awaited.set_exception(ConnectionResetError(str(error)))
+            if self._writer is not None:
+                self._writer.close()
+
+    async def _ping(self) -> None:
+        while True:
+            await asyncio.sleep(self._keep_alive_s * 0.7)
+            self._write(encode(Pingreq(), V311))
+
+
+async def _next(reader: asyncio.StreamReader, decoder: Decoder) -> object:
+    packet = decoder.next_packet()
+    while packet is None:
+        data = await reader.read(65_536)
+        if not data:
+            raise ConnectionResetError("the server closed the connection")
+        decoder.feed(data)
+        try:
+            packet = decoder.next_packet()
+        except ProtocolError as error:
+            raise ConnectionResetError(f"the server does not speak MQTT: {error}") from None
+    return packet

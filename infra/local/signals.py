@@ -1,0 +1,118 @@
+"""Believable measurements: a cold room, a pump and an energy meter, each a small model with a seeded chance of its own.
+
+The same seed and the same steps give the same values. Each model now and then does what its rule watches for: a door
+left open, a failing bearing, a sagging grid.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Protocol
+
+Values = dict[str, float | bool]
+
+
+class Signal(Protocol):
+    """One simulated device."""
+
+    def step(self, seconds: float) -> Values:
+        """Let time pass and measure."""
+        ...
+
+
+class ColdRoom:
+    """Cooled between 2 and 5 °C by a compressor that starts and stops; doors open, and some stay open."""
+
+    OUTSIDE_C = 22.0
+
+    def __init__(self, chance: Random) -> None:
+        self._chance = chance
+        self._temperature = chance.uniform(2.5, 4.5)
+        self._is_cooling = chance.random() < 0.5
+        self._door_s = 0.0
+
+    def step(self, seconds: float) -> Values:
+        chance = self._chance
+        self._door_s = max(0.0, self._door_s - seconds)
+        if self._door_s == 0.0 and chance.random() < 1 - math.exp(-seconds / 240):
+            # one door in six is forgotten for some minutes
+            self._door_s = chance.uniform(240, 420) if chance.random() < 1 / 6 else chance.uniform(5, 40)
+        is_open = self._door_s > 0
+        if self._temperature > 5.0:
+            self._is_cooling = True
+        elif self._temperature < 2.0:
+            self._is_cooling = False
+        leak = (self.OUTSIDE_C - self._temperature) / (300 if is_open else 9_000)
+        self._temperature += seconds * (leak - (0.012 if self._is_cooling else 0.0))
+        humidity = 78 + (9 if is_open else 0) - (6 if self._is_cooling else 0) + chance.gauss(0, 0.8)
+        return {
+            "temperature": round(self._temperature + chance.gauss(0, 0.05), 2),
+            "humidity": round(min(100.0, max(0.0, humidity)), 1),
+            "door_open": is_open,
+            "compressor_on": self._is_cooling,
+        }
+
+
+class Pump:
+    """Flow and pressure follow the speed; a bearing wears, fails for a while, and is replaced."""
+
+    def __init__(self, chance: Random) -> None:
+        self._chance = chance
+        self._is_running = True
+        self._speed = 1.0
+        self._wear = chance.uniform(0.0, 0.5)
+        self._rated_flow = chance.uniform(60, 120)
+
+    def step(self, seconds: float) -> Values:
+        chance = self._chance
+        if chance.random() < 1 - math.exp(-seconds / (1_800 if self._is_running else 60)):
+            self._is_running = not self._is_running
+        wanted = 1.0 if self._is_running else 0.0
+        self._speed += (wanted - self._speed) * min(1.0, seconds / 8)
+        if self._is_running:
+            self._wear += seconds / 1_500
+        if self._wear > 1.15:
+            self._wear = 0.0
+        shaking = 1.6 + 7.5 * max(0.0, self._wear - 0.85) / 0.15
+        return {
+            "flow": round(max(0.0, self._rated_flow * self._speed + chance.gauss(0, 0.6) * self._speed), 1),
+            "pressure": round(max(0.0, 6.2 * self._speed**2 + chance.gauss(0, 0.04)), 2),
+            "vibration": round(max(0.0, shaking * self._speed + chance.gauss(0, 0.12)), 2),
+            "running": self._is_running,
+        }
+
+
+class EnergyMeter:
+    """Power over a working day, voltage around 230 V with a sag now and then, energy that only rises."""
+
+    def __init__(self, chance: Random) -> None:
+        self._chance = chance
+        self._second = chance.uniform(0, 86_400)
+        self._energy_kwh = chance.uniform(1_000, 90_000)
+        self._peak_kw = chance.uniform(30, 120)
+        self._sag_s = 0.0
+
+    def step(self, seconds: float) -> Values:
+        chance = self._chance
+        self._second = (self._second + seconds) % 86_400
+        self._sag_s = max(0.0, self._sag_s - seconds)
+        if self._sag_s == 0.0 and chance.random() < 1 - math.exp(-seconds / 1_200):
+            self._sag_s = chance.uniform(30, 90)
+        load = 0.25 + 0.75 * max(0.0, math.sin((self._second / 86_400 - 0.25) * 2 * math.pi))
+        power = max(0.0, self._peak_kw * load * (1 + chance.gauss(0, 0.02)))
+        self._energy_kwh += power * seconds / 3_600
+        voltage = (203.0 if self._sag_s > 0 else 231.0 - 3 * load) + chance.gauss(0, 0.6)
+        return {
+            "power": round(power, 2),
+            "voltage": round(voltage, 1),
+            "energy": round(self._energy_kwh, 3),
+        }
+
+
+MODELS: Mapping[str, Callable[[Random], Signal]] = {"cold-room": ColdRoom, "pump": Pump, "energy-meter": EnergyMeter}
+"""Profile key → model."""
+
+
+def signal(profile: str, key: str, seed: int) -> Signal:
+    """The model of one device; its chance depends on the seed and its own key only."""
+    return MODELS[profile](Random(f"{seed}/{key}"))  # noqa: S311  # a simulation, not a secret
