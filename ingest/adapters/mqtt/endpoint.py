@@ -203,6 +203,7 @@ class MqttEndpoint:
         self.counters.closed[reason] += 1
         if self._sessions.get(session.device.device_id) is session:
             del self._sessions[session.device.device_id]
+        log.debug("mqtt.session_ended", extra={"device": str(session.device.device_id), "reason": reason})
         session.end(reason)
         self.presence.disconnected(session.device, time.time(), reason)
 

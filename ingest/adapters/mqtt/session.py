@@ -39,6 +39,9 @@ _NO: Final[dict[int, tuple[Reason, str]]] = {
     _WRONG_TOPIC: (Reason.NOT_AUTHORISED, "A device publishes below its own t/{tenant}/d/{device}/up/ only."),
 }
 
+_WITHOUT_WILL: Final[frozenset[GoneReason]] = frozenset({"client", "revoked", "expired", "shutdown", "unavailable"})
+"""Ends after which no will is published: the client's goodbye, a right that is gone, and what is our doing, not its."""
+
 
 class Receipt:
     """What a PUBLISH is owed: called once with the verdict, answered in the order of the PUBLISHes."""
@@ -295,7 +298,7 @@ class Session:
             self._outbound.end()
         will, self.will = self.will, None
         tail = topics.up_tail(self.home, will.topic) if will is not None else None
-        if will is None or tail is None or reason in ("client", "revoked", "expired", "shutdown"):
+        if will is None or tail is None or reason in _WITHOUT_WILL:
             return
         message = Message(self.device, tail, will.payload, will.qos, time.time())
         self.connection.endpoint.uplink.submit(message, _nobody)

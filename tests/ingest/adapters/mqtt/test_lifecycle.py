@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 
 import pytest
 
-from ingest.adapters.base import Decision
+from ingest.adapters.base import Decision, Verdict
+from ingest.adapters.mqtt.connection import Connection
 from ingest.adapters.mqtt.packets import V5, V311, Connack, Disconnect, Pingreq, Pingresp, Will
 from ingest.adapters.mqtt.properties import Property
 from ingest.adapters.mqtt.reasons import Reason
+from ingest.adapters.mqtt.session import Session
 from tests.ingest.adapters.mqtt.conftest import OpenHouse
 from tests.ingest.adapters.mqtt.memory import House, device_id, turns, until
 from tests.ingest.adapters.mqtt.raw_client import RawClient
@@ -102,6 +105,14 @@ async def test_a_revoked_device_leaves_no_will(house: House) -> None:
         assert house.endpoint.cut(PUMP)
         assert await client.is_closed()
     assert house.uplink.messages == []
+
+
+async def test_a_device_we_close_because_our_store_is_away_leaves_no_will(house: House) -> None:
+    house.uplink.verdict = Verdict.UNAVAILABLE
+    async with await RawClient.login(house, will=WILL) as client:
+        client.publish(b"precious")
+        assert await client.is_closed()
+    assert house.uplink.payloads() == [b"precious"]
 
 
 @LEVELS
@@ -280,6 +291,10 @@ async def test_a_thousand_devices_are_served_and_forgotten(house: House) -> None
     await until(lambda: not house.endpoint.live and not house.endpoint.connections)
     assert house.endpoint.counters.closed == {"network": 1_000}
     assert len(house.presence.heard) == 2_000
+    await turns()
+    gc.collect()
+    kept = [thing for thing in gc.get_objects() if isinstance(thing, Connection | Session)]
+    assert not [thing for thing in kept if getattr(thing, "connection", thing).endpoint is house.endpoint]
 
 
 async def test_answers_leave_at_once(house: House) -> None:
