@@ -49,7 +49,16 @@ class Console(rx.State):
         self.open_alerts = len(data["alerts"]["items"])
         return None
 
+    @rx.event
+    async def count_alerts(self) -> None:
+        """Something happened to an alert: count the open ones anew, for the badge in the navigation."""
+        try:
+            data = await self.ask("open_alerts")
+        except Refused:
+            return  # the page itself says when the platform is silent
+        self.open_alerts = len(data["alerts"]["items"])
+
     def segment(self, index: int = -1) -> str:
-        """One part of the address, e.g. the id in /devices/{id}."""
+        """One part of the address, for example the id in /devices/{id}."""
         parts = [part for part in self.router.url.path.split("/") if part]
         return parts[index] if parts else ""

@@ -1,11 +1,14 @@
 """The frame around every page: navigation, who is signed in, light or dark, signing out."""
 
+from typing import Any
+
 import reflex as rx
 from reflex_components_core.el.elements.base import BaseHTML
 from reflex_components_core.react_router import ReactRouterLink
 
 from ui.console import Console
 from ui.islands.cells import live_line
+from ui.islands.news import alert_news
 
 PLACES = (
     ("Overview", "/", "gauge"),
@@ -86,8 +89,10 @@ def _place(name: str, path: str, icon: str, here: str, size: int) -> rx.Componen
     )
 
 
-def page(here: str, *children: rx.Component, narrow: bool = False) -> rx.Component:
-    """A page in its frame. `here` is the place of the navigation it belongs to."""
+def page(
+    here: str, *children: rx.Component, narrow: bool = False, on_alert: Any = Console.count_alerts
+) -> rx.Component:
+    """A page in its frame. `here`: its place in the navigation; `on_alert`: what follows when an alert changes."""
     return rx.el.div(
         rx.el.a("Skip to content", href="#content", class_name="skip"),
         rx.el.aside(
@@ -122,6 +127,7 @@ def page(here: str, *children: rx.Component, narrow: bool = False) -> rx.Compone
             tab_index=-1,
         ),
         rx.el.nav(*(_place(*place, here, 21) for place in PLACES), class_name="tabs", aria_label="Main, small screen"),
+        alert_news(on_alert),
         live_line(),
         class_name="frame",
     )

@@ -8,7 +8,7 @@ import reflex as rx
 LIVE = rx.asset("live.js", shared=True)
 CELLS = rx.asset("cells.jsx", shared=True)
 PULSE = rx.asset("pulse.jsx", shared=True)
-ALERTS = rx.asset("alerts.jsx", shared=True)
+NEWS = rx.asset("news.jsx", shared=True)
 CHART = rx.asset("chart.jsx", shared=True)
 RULE_MODEL = rx.asset("rule_model.js", shared=True)
 RULE_EDITOR = rx.asset("rule_editor.jsx", shared=True)

@@ -28,10 +28,17 @@ function ago(date) {
   const [, size, unit] = STEPS.find(([limit]) => Math.abs(seconds) < limit);
   return new Intl.RelativeTimeFormat(undefined, { numeric: "always", style: "long" }).format(Math.round(seconds / size), unit);
 }
+/** "for 3 minutes": how long something has been so. */
+function lasting(date) {
+  const seconds = Math.max(1, (Date.now() - date.getTime()) / 1000);
+  const [, size, unit] = STEPS.find(([limit]) => seconds < limit);
+  const count = Math.round(seconds / size);
+  return `for ${count} ${unit}${count === 1 ? "" : "s"}`;
+}
 const exact = (date) => date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
 /** "3 min ago", with the exact time in the viewer's zone on hover and for screen readers. */
-export function When({ at, prefix = "", none = "never", both = false }) {
+export function When({ at, none = "never", both = false, asSpan = false }) {
   useTick();
   const [ready, setReady] = useState(false);
   useEffect(() => setReady(true), []); // the server does not know the viewer's zone
@@ -40,8 +47,7 @@ export function When({ at, prefix = "", none = "never", both = false }) {
   const date = new Date(at);
   return (
     <time dateTime={date.toISOString()} title={exact(date)} className="nowrap">
-      {prefix}
-      {ago(date)}
+      {asSpan ? lasting(date) : ago(date)}
       {both ? <span className="muted exact"> · {exact(date)}</span> : null}
     </time>
   );
@@ -109,7 +115,7 @@ export function LivePresence({ deviceId, online, since, detailed = false, reason
       {isOnline ? "Online" : "Offline"}
       {detailed && at ? (
         <span className="muted">
-          since <When at={at} />
+          <When at={at} asSpan />
         </span>
       ) : null}
     </span>

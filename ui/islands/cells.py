@@ -20,7 +20,6 @@ class When(_Cell):
 
     tag = "When"
     at: rx.Var[str | None]
-    prefix: rx.Var[str]
     none: rx.Var[str]
     both: rx.Var[bool]
 

@@ -86,7 +86,15 @@ function useTheme() {
   return dark;
 }
 
-function options(width, height, metric, range, onCursor) {
+/** The span to draw. The shortest range begins with the first reading, so that a new device's line is worth looking at. */
+function spanOf(range, rows) {
+  const now = Date.now();
+  const whole = now - range.ms;
+  if (range !== RANGES[0] || !rows.length) return [whole, now];
+  return [Math.max(whole, Math.min(rows[0][0], now - 3 * MINUTE)), now];
+}
+
+function options(width, height, metric, range, rows, onCursor) {
   const css = getComputedStyle(document.documentElement);
   const colour = (name) => css.getPropertyValue(name).trim();
   const font = "12px " + css.getPropertyValue("--sans");
@@ -103,7 +111,7 @@ function options(width, height, metric, range, onCursor) {
       drag: { x: false, y: false },
     },
     scales: {
-      x: { time: true, range: () => [(Date.now() - range.ms) / 1000, Date.now() / 1000] },
+      x: { time: true, range: () => spanOf(range, rows()).map((at) => at / 1000) },
       y:
         metric.type === "BOOLEAN"
           ? { range: [-0.15, 1.15] }
@@ -223,7 +231,7 @@ function Plot({ deviceId, metric, range, query }) {
     };
     const size = () => ({ width: box.current.clientWidth, height: window.innerWidth < 760 ? 240 : 300 });
     const { width, height } = size();
-    plot.current = new uPlot(options(width, height, metric, range, onCursor), withGaps(columns.sorted(Date.now()), range), box.current);
+    plot.current = new uPlot(options(width, height, metric, range, () => columns.sorted(Date.now()), onCursor), withGaps(columns.sorted(Date.now()), range), box.current);
     const watcher = new ResizeObserver(() => plot.current?.setSize(size()));
     watcher.observe(box.current);
     return () => {

@@ -8,7 +8,6 @@ from ui.client import Refused
 from ui.components.frame import heading, link, page
 from ui.components.pieces import empty, problem, severity_badge, skeleton_rows
 from ui.console import Console
-from ui.islands.alerts import alert_news
 from ui.islands.cells import when
 from ui.words import AlertLine, alert_line
 
@@ -228,6 +227,6 @@ def alerts() -> rx.Component:
         "Alerts",
         heading("Alerts", "What your rules found. New ones appear by themselves."),
         problem(Alerts.problem, Alerts.load),
-        alert_news(on_news=Alerts.refresh),
         rx.cond(Alerts.ready, sheet, rx.el.div(skeleton_rows(), class_name="card")),
+        on_alert=Alerts.refresh,
     )

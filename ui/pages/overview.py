@@ -9,8 +9,8 @@ from ui.components.devices import device_table
 from ui.components.frame import heading, link, page
 from ui.components.pieces import body, card, empty, problem, severity_badge, skeleton, skeleton_rows
 from ui.console import Console
-from ui.islands.alerts import alert_news
 from ui.islands.cells import when
+from ui.islands.news import status_news
 from ui.islands.pulse import pulse
 from ui.words import AlertLine, DeviceLine, alert_line, device_line
 
@@ -152,7 +152,7 @@ def overview() -> rx.Component:
         ),
         problem(Overview.problem, Overview.load),
         _stats(),
-        alert_news(on_news=Overview.refresh),
+        status_news(Overview.refresh),
         rx.el.div(
             rx.el.div(
                 rx.cond(
@@ -188,4 +188,5 @@ def overview() -> rx.Component:
             ),
             class_name="grid two alerts-first",
         ),
+        on_alert=Overview.refresh,
     )

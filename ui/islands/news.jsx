@@ -1,10 +1,11 @@
-// Hears of alerts as they happen and tells the page, at most once a second, so that a storm of alerts stays readable.
+// Hears of alerts and of devices coming and going, and tells the page, at most once a second: a storm stays readable.
 import { useEffect, useRef } from "react";
 import { follow } from "./live.js";
 
 const REST_MS = 1000;
 
-export function AlertNews({ query, onNews }) {
+/** `field`: the subscription's root field; `onNews()` when anything happens on it. */
+export function News({ query, field, onNews }) {
   const tell = useRef(onNews);
   tell.current = onNews;
   useEffect(() => {
@@ -12,16 +13,17 @@ export function AlertNews({ query, onNews }) {
     let last = 0;
     const news = () => {
       clearTimeout(timer);
+      const wait = Math.max(50, last + REST_MS - Date.now());
       timer = setTimeout(() => {
         last = Date.now();
         tell.current?.();
-      }, Math.max(50, last + REST_MS - Date.now()));
+      }, wait);
     };
-    const stop = follow(query, "alerts", {}, news, news);
+    const stop = follow(query, field, {}, news, news);
     return () => {
       clearTimeout(timer);
       stop();
     };
-  }, [query]);
+  }, [query, field]);
   return null;
 }
