@@ -218,7 +218,8 @@ class Writer:
 
     def _committed(self, result: Result) -> None:
         outcome, inbox_rows = result
-        failpoints.reach(failpoints.AFTER_COMMIT_BEFORE_ACK)
+        if outcome.verdicts:
+            failpoints.reach(failpoints.AFTER_COMMIT_BEFORE_ACK)
         COMMITS.inc()
         BATCH_ROWS.observe(len(outcome.batch.rows))
         self._inbox.confirm(inbox_rows)
@@ -272,7 +273,8 @@ class _Attempt:
                 entries = list(outcome.journal())
                 if entries:
                     await statements.append(connection, entries)
-                failpoints.reach(failpoints.BEFORE_COMMIT)
+                if batch.parcels:
+                    failpoints.reach(failpoints.BEFORE_COMMIT)
                 self.is_committing = True
                 await connection.execute("COMMIT")
         return False

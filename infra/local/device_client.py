@@ -55,6 +55,11 @@ class DeviceClient:
             raise Refused(answer.code)
         self._tasks = [asyncio.create_task(self._hear(reader, decoder)), asyncio.create_task(self._ping())]
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether the connection stands, as far as is known here."""
+        return self._writer is not None and not self._writer.is_closing()
+
     async def publish(self, topic: str, payload: bytes) -> None:
         """Send with QoS 1 and wait for the PUBACK: the platform has committed it."""
         packet_id = next(self._packet_ids)
@@ -77,7 +82,7 @@ class DeviceClient:
             self._writer = None
 
     def _write(self, data: bytes) -> None:
-        if self._writer is None or self._writer.is_closing():
+        if self._writer is None or not self.is_connected:
             raise ConnectionResetError("the connection is closed")
         self._writer.write(data)
 

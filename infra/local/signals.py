@@ -34,16 +34,16 @@ class ColdRoom:
     def step(self, seconds: float) -> Values:
         chance = self._chance
         self._door_s = max(0.0, self._door_s - seconds)
-        if self._door_s == 0.0 and chance.random() < 1 - math.exp(-seconds / 240):
-            # one door in six is forgotten for some minutes
-            self._door_s = chance.uniform(240, 420) if chance.random() < 1 / 6 else chance.uniform(5, 40)
+        if self._door_s == 0.0 and chance.random() < 1 - math.exp(-seconds / 400):
+            # one door in twenty is forgotten for some minutes
+            self._door_s = chance.uniform(240, 420) if chance.random() < 0.05 else chance.uniform(5, 40)
         is_open = self._door_s > 0
         if self._temperature > 5.0:
             self._is_cooling = True
         elif self._temperature < 2.0:
             self._is_cooling = False
-        leak = (self.OUTSIDE_C - self._temperature) / (300 if is_open else 9_000)
-        self._temperature += seconds * (leak - (0.012 if self._is_cooling else 0.0))
+        leak = (self.OUTSIDE_C - self._temperature) / (400 if is_open else 4_000)
+        self._temperature += seconds * (leak - (0.03 if self._is_cooling else 0.0))
         humidity = 78 + (9 if is_open else 0) - (6 if self._is_cooling else 0) + chance.gauss(0, 0.8)
         return {
             "temperature": round(self._temperature + chance.gauss(0, 0.05), 2),

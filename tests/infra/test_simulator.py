@@ -1,0 +1,107 @@
+"""Simulated devices are believable, repeatable, and lose nothing that was acknowledged when the platform goes away."""
+
+import argparse
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from engine.settings import Settings
+from infra.local import demo, simulator
+from infra.local.errors import SetupProblem
+from infra.local.postgres import Postgres
+from infra.local.signals import MODELS
+from infra.local.signals import signal as model
+from ingest.normaliser import compile_shape, normalise
+from tests.support.line import Line
+from tests.support.process import IngestProcess
+from tests.support.tenant import Tenant
+
+
+@pytest.mark.parametrize("profile", sorted(MODELS))
+def test_a_day_of_values_fits_the_demo_profile(profile: str) -> None:
+    metrics = [
+        {"key": m.key, "type": m.type.value, "unit": m.unit, "min": m.min, "max": m.max}
+        for m in demo.PROFILES[profile][1]
+    ]
+    shape = compile_shape(metrics, is_strict=True)
+    device = model(profile, "one", 1)
+    for _ in range(86_400 // 10):
+        values = device.step(10)
+        assert normalise(shape, dict(values)) == values
+        assert set(values) == {m.key for m in demo.PROFILES[profile][1]}
+
+
+def test_the_same_seed_gives_the_same_signals_and_devices_differ() -> None:
+    for profile in MODELS:
+        one, same, other = (model(profile, key, seed) for key, seed in (("a", 1), ("a", 1), ("b", 1)))
+        assert [one.step(2) for _ in range(50)] == [same.step(2) for _ in range(50)]
+        assert [one.step(2) for _ in range(50)] != [other.step(2) for _ in range(50)]
+
+
+def test_every_demo_rule_sees_its_condition_and_its_end_within_hours() -> None:
+    """A demo whose alerts never come, or never go, shows nothing."""
+    watched = {
+        "cold-room": lambda v: v["temperature"] > 8,
+        "pump": lambda v: v["running"] and v["vibration"] > 7.1,
+        "energy-meter": lambda v: not 207 <= v["voltage"] <= 253,
+    }
+    for profile, is_wrong in watched.items():
+        devices = [model(profile, key, 1) for key, (_, p, _) in demo.DEVICES.items() if p == profile]
+        seen = [[bool(is_wrong(device.step(2))) for _ in range(4 * 1_800)] for device in devices]
+        assert any(any(each) for each in seen)
+        for each in seen:
+            assert sum(each) < len(each) / 2
+
+
+def fleet_file(folder: Path, tenant: Tenant, tokens: dict[str, str]) -> Settings:
+    devices = [{"key": key, "profile": "cold-room", "token": token} for key, token in tokens.items()]
+    (folder / "simulator.json").write_text(json.dumps({"tenant": tenant.key, "devices": devices}))
+    return Settings(data_dir=folder)
+
+
+def test_without_a_seed_it_says_what_to_do(tmp_path: Path) -> None:
+    arguments = argparse.Namespace(devices=None, interval=1.0, seed=1)
+    with pytest.raises(SetupProblem, match="tidegate seed"):
+        simulator.run(arguments, Settings(data_dir=tmp_path))
+    (tmp_path / "simulator.json").write_text("{")
+    with pytest.raises(SetupProblem, match="remove it"):
+        simulator.run(arguments, Settings(data_dir=tmp_path))
+
+
+async def test_simulated_devices_come_back_after_a_kill_and_nothing_acknowledged_is_missing(
+    postgres: Postgres, tenant: Tenant, tmp_path: Path
+) -> None:
+    tokens = {}
+    for number in range(3):
+        device = await tenant.device(f"room-{number}")
+        tokens[device.key] = await tenant.device_token(device)
+    tokens["room-9"] = "tgd_wrong"  # left out, with a word
+    fleet = simulator.read_fleet(fleet_file(tmp_path, tenant, tokens))
+    process = IngestProcess(postgres.url("ingest"), tmp_path / "ingest.log")
+    await process.start()
+    devices = [simulator.SimulatedDevice(each, "127.0.0.1", process.mqtt_port, 0.05, 1) for each in fleet]
+    running = asyncio.create_task(simulator.simulate(devices))
+    try:
+        await _acknowledged(devices, 20)
+        await process.stop(signal.SIGKILL)
+        await process.start()
+        await _acknowledged(devices, sum(d.acknowledged for d in devices) + 30)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await process.stop()
+    assert sum(device.reconnects for device in devices) >= 3
+    assert devices[3].acknowledged == 0
+    assert len(Line(postgres).stored(tenant)) >= sum(device.acknowledged for device in devices)
+    assert {body["reason"] for kind, body in Line(postgres).journal(tenant) if kind == "device.disconnected"} == {
+        "client"
+    }
+
+
+async def _acknowledged(devices: list[simulator.SimulatedDevice], count: int) -> None:
+    async with asyncio.timeout(30):
+        while sum(device.acknowledged for device in devices) < count:
+            await asyncio.sleep(0.05)

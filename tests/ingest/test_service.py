@@ -1,0 +1,205 @@
+"""The ingest process as it runs in production: real sockets, a real database, real deaths."""
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from engine.clock import now_ms
+from engine.devices import service as devices
+from engine.devices.model import Device, Metric, MetricType
+from infra.local.device_client import DeviceClient, Refused
+from infra.local.postgres import Postgres
+from tests.support.line import Line
+from tests.support.process import IngestProcess, ingest_process
+from tests.support.tenant import Tenant
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "ingest.log"
+
+
+class Sender:
+    """A device that publishes numbered readings and repeats each until it is acknowledged."""
+
+    def __init__(self, process: IngestProcess, tenant: Tenant, device: Device, token: str) -> None:
+        self._process = process
+        self._name = f"{tenant.key}/d/{device.key}"
+        self._token = token
+        self.client = self._new()
+        self.acknowledged: list[int] = []
+
+    def _new(self) -> DeviceClient:
+        return DeviceClient("127.0.0.1", self._process.mqtt_port, self._name, self._token)
+
+    async def publish(self, payload: object) -> None:
+        await self.client.publish(f"t/{self._name}/up/telemetry", orjson.dumps(payload))
+
+    async def deliver(self, numbers: range, at: int) -> None:
+        """Publish each number once acknowledged by whoever runs the process now."""
+        for number in numbers:
+            while True:
+                try:
+                    await self.publish({"time": at + number, "seq": number, "values": {"temperature": number % 50}})
+                    self.acknowledged.append(number)
+                    break
+                except (OSError, Refused):
+                    await self.again()
+
+    async def again(self) -> None:
+        """Connect anew."""
+        await self.client.close()
+        self.client = self._new()
+        try:
+            await self.client.connect()
+        except OSError:
+            await asyncio.sleep(0.1)
+
+
+async def sender(process: IngestProcess, tenant: Tenant) -> tuple[Sender, Device]:
+    device = await tenant.device()
+    made = Sender(process, tenant, device, await tenant.device_token(device))
+    await made.client.connect()
+    return made, device
+
+
+async def until(condition: Any, timeout_s: float = 15) -> None:
+    """Wait until condition() holds."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():
+            await asyncio.sleep(0.05)
+
+
+async def test_a_device_logs_in_publishes_and_is_present(postgres: Postgres, tenant: Tenant, log: Path) -> None:
+    line = Line(postgres)
+    async with ingest_process(postgres.url("ingest"), log) as process:
+        device, row = await sender(process, tenant)
+        await device.publish({"temperature": 4.5, "door_open": True})
+        assert [values for *_, values in line.stored(tenant)] == [{"temperature": 4.5, "door_open": True}]
+        assert process.get("/health/live") == 200
+        assert 'tidegate_ingest_messages_total{verdict="stored"} 1.0' in process.text("/metrics")
+        await device.client.close()
+        await until(lambda: "device.disconnected" in [kind for kind, _ in line.journal(tenant)])
+    told = [(kind, body) for kind, body in line.journal(tenant) if kind in ("device.connected", "device.disconnected")]
+    assert [kind for kind, _ in told] == ["device.connected", "device.disconnected"]
+    assert {body["device"] for _, body in told} == {str(row.id)}
+    assert told[0][1]["epoch"] == told[1][1]["epoch"] == 1
+    assert told[1][1]["reason"] == "client"
+
+
+async def test_sigterm_acknowledges_what_was_taken_and_says_who_left(
+    postgres: Postgres, tenant: Tenant, log: Path
+) -> None:
+    line = Line(postgres)
+    async with ingest_process(postgres.url("ingest"), log) as process:
+        device, _ = await sender(process, tenant)
+        flying = [asyncio.create_task(device.publish({"seq": n, "values": {"temperature": n}})) for n in range(50)]
+        await until(lambda: any(task.done() for task in flying))
+        assert await process.stop() == 0
+        results = await asyncio.gather(*flying, return_exceptions=True)
+    acknowledged = sum(result is None for result in results)
+    assert acknowledged >= 1
+    assert len(line.stored(tenant)) >= acknowledged
+    assert [body["reason"] for kind, body in line.journal(tenant) if kind == "device.disconnected"] == ["shutdown"]
+
+
+@pytest.mark.parametrize("failpoint", ["before_commit", "after_commit_before_ack"])
+async def test_a_death_around_the_commit_loses_and_doubles_nothing(
+    postgres: Postgres, tenant: Tenant, log: Path, failpoint: str
+) -> None:
+    line, at = Line(postgres), now_ms()
+    process = IngestProcess(postgres.url("ingest"), log)
+    await process.start()
+    device, row = await sender(process, tenant)
+    try:
+        await device.deliver(range(5), at)
+        assert await process.stop() == 0
+        await process.start(failpoint)
+        delivering = asyncio.create_task(device.deliver(range(5, 10), at))
+        assert await process.ended() == -signal.SIGKILL
+        await process.start()
+        await asyncio.wait_for(delivering, 30)
+    finally:
+        await device.client.close()
+        await process.stop(signal.SIGKILL)
+    assert [(seq, time - at) for _, time, seq, _ in line.stored(tenant)] == [(n, n) for n in range(10)]
+    repeated = int(failpoint == "after_commit_before_ack")  # stored, but its device could not know
+    assert line.counts(tenant)[str(row.id)] == [10 + repeated, 10, repeated, 0, 0, 0]
+
+
+async def test_kills_at_random_lose_and_double_nothing(postgres: Postgres, tenant: Tenant, log: Path) -> None:
+    line, at = Line(postgres), now_ms()
+    process = IngestProcess(postgres.url("ingest"), log)
+    await process.start()
+    senders = [(await sender(process, tenant))[0] for _ in range(5)]
+    try:
+        delivering = asyncio.gather(*(each.deliver(range(400), at - 1_000) for each in senders))
+        for kill in range(3):
+            await until(lambda done=100 * (kill + 1): sum(len(each.acknowledged) for each in senders) >= done, 30)
+            await process.stop(signal.SIGKILL)
+            await process.start()
+        await asyncio.wait_for(delivering, 60)
+    finally:
+        for each in senders:
+            await each.client.close()
+        await process.stop(signal.SIGKILL)
+    assert len(line.stored(tenant)) == 5 * 400
+    in_journal = [tuple(row[:3]) for kind, body in line.journal(tenant) for row in body.get("r", [])]
+    assert len(in_journal) == len(set(in_journal)) == 5 * 400
+
+
+async def test_a_revoked_credential_cuts_its_connection_and_no_other(
+    postgres: Postgres, tenant: Tenant, log: Path
+) -> None:
+    async with ingest_process(postgres.url("ingest"), log) as process:
+        (revoked, row), (other, _) = await sender(process, tenant), await sender(process, tenant)
+        async with tenant.store.as_tenant(tenant.principal()) as tx:
+            [credential] = (await devices.credentials_of(tx, [row.id]))[row.id]
+            await devices.revoke_credential(tx, credential.id)
+        await until(lambda: not revoked.client.is_connected)
+        with pytest.raises(Refused):
+            await revoked.again()
+        await other.publish({"temperature": 1})
+        await other.client.close()
+
+
+async def test_after_the_database_was_away_sessions_are_checked_and_the_good_ones_go_on(
+    postgres: Postgres, tenant: Tenant, log: Path
+) -> None:
+    line = Line(postgres)
+    async with ingest_process(postgres.url("ingest"), log) as process:
+        (good, _), (gone, row) = await sender(process, tenant), await sender(process, tenant)
+        await good.publish({"temperature": 1})
+        await asyncio.to_thread(postgres.stop)
+        waiting = asyncio.create_task(good.publish({"temperature": 2}))
+        await asyncio.to_thread(postgres.start)
+        line.change("UPDATE devices SET status = 'suspended' WHERE id = %s", row.id)  # nobody notifies
+        await asyncio.wait_for(waiting, 15)
+        await until(lambda: not gone.client.is_connected)
+        assert good.client.is_connected
+        assert len(line.stored(tenant)) == 2
+        await good.client.close()
+
+
+async def test_a_changed_profile_counts_from_the_next_message(postgres: Postgres, tenant: Tenant, log: Path) -> None:
+    line = Line(postgres)
+    async with ingest_process(postgres.url("ingest"), log) as process:
+        device, _ = await sender(process, tenant)
+        await device.publish({"mode": "eco"})
+        profile = await tenant.profile()
+        async with tenant.store.as_tenant(tenant.principal()) as tx:
+            metrics = [Metric("mode", MetricType.NUMBER)]
+            await devices.profile_change(tx, profile.id, metrics=metrics, expected_version=profile.version)
+        for number in range(100):
+            await device.publish({"mode": f"eco {number}"})
+            if line.inbox(tenant):
+                break
+            await asyncio.sleep(0.05)
+        assert [reason for _, reason, _, _ in line.inbox(tenant)] == ["TYPE"]
+        await device.publish({"mode": 3})
+        assert {"mode": 3} in [values for *_, values in line.stored(tenant)]
+        await device.client.close()

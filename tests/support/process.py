@@ -1,0 +1,93 @@
+"""A process of the platform as production runs it, started on free ports and ended by its own number."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+
+def free_port() -> int:
+    """A TCP port on 127.0.0.1 that nobody has at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class IngestProcess:
+    """`tidegate serve ingest`; it may be started again after its death, on the same ports."""
+
+    def __init__(self, database_url: str, log: Path, valkey_url: str = "") -> None:
+        self.mqtt_port, self.internal_port = free_port(), free_port()
+        self.log = log
+        self._environment = {
+            **os.environ,
+            "TIDEGATE_DATABASE_URL": database_url,
+            "TIDEGATE_VALKEY_URL": valkey_url,
+            "TIDEGATE_MQTT_PORT": str(self.mqtt_port),
+            "TIDEGATE_METRICS_PORT": str(self.internal_port),
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    async def start(self, failpoint: str = "") -> None:
+        """Start and wait until it takes devices; `failpoint` arms ingest.failpoints in it."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "infra.cli", "serve", "ingest"],
+                env={**self._environment, "TIDEGATE_FAILPOINT": failpoint},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        until = time.monotonic() + 30
+        while await asyncio.to_thread(self.get, "/health/ready") != 200:
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < until, self.log.read_text()
+            await asyncio.sleep(0.05)
+
+    def get(self, path: str) -> int:
+        """The status of a GET on the internal port; 0 when nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.internal_port}{path}", timeout=2) as response:
+                return int(response.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return 0
+
+    def text(self, path: str) -> str:
+        """The body of a GET on the internal port."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.internal_port}{path}", timeout=2) as response:
+            return str(response.read().decode())
+
+    async def ended(self, timeout_s: float = 20) -> int:
+        """Wait for its end; the return code."""
+        assert self.process is not None
+        return await asyncio.to_thread(self.process.wait, timeout_s)
+
+    async def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and wait for the end; the return code."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(with_signal)
+        return await self.ended()
+
+
+@asynccontextmanager
+async def ingest_process(database_url: str, log: Path, valkey_url: str = "") -> AsyncIterator[IngestProcess]:
+    """A started ingest process, stopped when the block ends."""
+    process = IngestProcess(database_url, log, valkey_url)
+    await process.start()
+    try:
+        yield process
+    finally:
+        if process.process is not None and process.process.poll() is None:
+            process.process.kill()
+            process.process.wait(10)
