@@ -118,7 +118,7 @@ function options(width, height, metric, range, rows, onCursor) {
           : { range: (_, low, high) => (low === null ? [0, 1] : uPlot.rangeNum(low, high === low ? low + 1 : high, 0.12, false)) },
     },
     axes: [
-      { ...axis, size: 34, grid: { show: false }, space: width < 500 ? 70 : 90, values: timeLabels(range) },
+      { ...axis, size: 34, grid: { show: false }, space: width < 500 ? 80 : 110, values: timeLabels(range) },
       {
         ...axis,
         size: 52,
@@ -139,8 +139,12 @@ function options(width, height, metric, range, rows, onCursor) {
 }
 
 function timeLabels(range) {
-  const form = range.ms > 36 * 60 * MINUTE ? { weekday: "short", day: "numeric" } : { hour: "2-digit", minute: "2-digit" };
-  return (_, splits) => splits.map((at) => new Date(at * 1000).toLocaleString(undefined, form));
+  const days = { weekday: "short", day: "numeric" };
+  const minutes = { hour: "2-digit", minute: "2-digit" };
+  return (_plot, splits, _axis, _space, step) => {
+    const form = range.ms > 36 * 60 * MINUTE ? days : step < 60 ? { ...minutes, second: "2-digit" } : minutes;
+    return splits.map((at) => new Date(at * 1000).toLocaleString(undefined, form));
+  };
 }
 
 /** The card: choose a metric and a span, see it move. */

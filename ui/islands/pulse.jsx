@@ -66,22 +66,22 @@ export function Pulse({ query }) {
         <span className="small muted">last 24 hours</span>
       </div>
       <div className="card-body stack">
-        <dl className="row" style={{ gap: "8px 30px" }}>
+        <dl className="row" style={{ gap: "8px 22px" }}>
           <div>
             <dt className="small muted">per minute, now</dt>
-            <dd className="num" style={{ fontSize: "1.5rem", fontWeight: 620 }} data-pulse="rate">
+            <dd className="num" style={{ fontSize: "1.4rem", fontWeight: 620 }} data-pulse="rate">
               {rate === null ? "…" : plainNumber(Math.round(rate))}
             </dd>
           </div>
           <div>
             <dt className="small muted">received</dt>
-            <dd className="num" style={{ fontSize: "1.5rem", fontWeight: 620 }} data-pulse="received">
+            <dd className="num" style={{ fontSize: "1.4rem", fontWeight: 620 }} data-pulse="received">
               {received.toLocaleString()}
             </dd>
           </div>
           <div>
             <dt className="small muted">not accepted</dt>
-            <dd className="num" style={{ fontSize: "1.5rem", fontWeight: 620, color: bad ? "var(--bad)" : undefined }} data-pulse="bad">
+            <dd className="num" style={{ fontSize: "1.4rem", fontWeight: 620, color: bad ? "var(--bad)" : undefined }} data-pulse="bad">
               {bad.toLocaleString()}
             </dd>
           </div>

@@ -1,7 +1,7 @@
 // A rule as a sentence one fills in: watch, when, for how long, then, and when it clears.
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { ask } from "./live.js";
-import { JOINS, OPS, UNITS, changed, documentOf, formOf, group, leaf, newForm, proposedName } from "./rule_model.js";
+import { JOINS, OPS, UNITS, changed, documentOf, formOf, group, isComplete, leaf, leavesOf, newForm, proposedName } from "./rule_model.js";
 
 const CHECK_AFTER_MS = 350;
 const SEVERITIES = [
@@ -169,7 +169,10 @@ function useCheck(document, query) {
   const [check, setCheck] = useState({ problems: [], sentence: "", appliesTo: null, at: "" });
   const text = document ? JSON.stringify(document) : "";
   useEffect(() => {
-    if (!text) return undefined;
+    if (!text) {
+      setCheck({ problems: [], sentence: "", appliesTo: null, at: "" });
+      return undefined;
+    }
     const controller = new AbortController();
     const timer = setTimeout(async () => {
       try {
@@ -199,7 +202,7 @@ function useRule(ruleId, queries) {
         setLoaded({ profiles: profiles.items, rule });
       } catch (failure) {
         if (failure.name === "AbortError") return;
-        setProblem(failure.code === "NOT_FOUND" || failure.code === "BAD_INPUT" ? "There is no such rule." : failure.message);
+        setProblem(failure.code === "RULE_NOT_FOUND" || failure.code === "BAD_REQUEST" ? "There is no such rule." : failure.message);
       }
     };
     setLoaded(null);
@@ -246,9 +249,10 @@ function Form({ profiles, rule, queries, onDone }) {
   const [failure, setFailure] = useState("");
   const metrics = useMemo(() => metricsOf(profiles, form.profile), [profiles, form.profile]);
   const places = new Map();
-  const proposal = proposedName(form, metrics, sign);
+  const complete = isComplete(form);
+  const proposal = complete ? proposedName(form, metrics, sign) : "";
   const document = documentOf({ ...form, name: form.name.trim() || proposal }, metrics, places);
-  const check = useCheck(document, queries.check);
+  const check = useCheck(complete ? document : null, queries.check);
   const set = useCallback((change) => {
     setDirty(true);
     setForm((old) => ({ ...old, ...change }));
@@ -259,13 +263,12 @@ function Form({ profiles, rule, queries, onDone }) {
   };
   useLeaveGuard(isDirty && !isBusy);
 
-  const shown = new Set();
   const problemsAt = (id) => {
     const path = places.get(id);
-    const here = check.problems.filter((each) => path !== undefined && (each.path === path || each.path.startsWith(`${path}.`)));
-    here.forEach((each) => shown.add(each));
-    return here;
+    return check.problems.filter((each) => path !== undefined && (each.path === path || each.path.startsWith(`${path}.`)));
   };
+  const leaves = [...leavesOf(form.when), ...(form.hasClear ? leavesOf(form.clear) : [])];
+  const shown = new Set(leaves.flatMap((node) => problemsAt(node.id)));
 
   const save = async () => {
     setBusy(true);
@@ -281,7 +284,7 @@ function Form({ profiles, rule, queries, onDone }) {
     } catch (problem) {
       setBusy(false);
       setFailure(
-        problem.code?.includes("CONFLICT") || problem.code?.includes("VERSION")
+        problem.code === "RULE_CHANGED"
           ? "Somebody else changed this rule meanwhile. Reload the page to see their change, then make yours again."
           : problem.message,
       );
@@ -304,7 +307,7 @@ function Form({ profiles, rule, queries, onDone }) {
   const whens = <Group node={form.when} edit={editing("when")} metrics={metrics} problemsAt={problemsAt} />;
   const clears = form.hasClear && form.clear ? <Group node={form.clear} edit={editing("clear")} metrics={metrics} problemsAt={problemsAt} /> : null;
   const chooseClear = (value) => set(value === "own" ? { hasClear: true, clear: form.clear ?? ownClear(form) } : { hasClear: false });
-  const rest = () => check.problems.filter((each) => !shown.has(each));
+  const rest = check.problems.filter((each) => !shown.has(each));
 
   return (
     <form
@@ -319,7 +322,7 @@ function Form({ profiles, rule, queries, onDone }) {
           <span>devices of</span>
           <Pick label="Which devices" value={form.profile ?? ""} options={[...profileOptions, ["", "any profile"]]} onChange={pickProfile} />
           {form.source.scope?.devices ? <span className="muted">({form.source.scope.devices.length} chosen devices)</span> : null}
-          {check.appliesTo !== null && check.appliesTo !== undefined ? (
+          {check.appliesTo !== null && check.appliesTo !== undefined && check.sentence ? (
             <span className="badge badge-accent" role="status">
               {check.appliesTo === 1 ? "1 device" : `${check.appliesTo.toLocaleString()} devices`}
             </span>
@@ -369,23 +372,23 @@ function Form({ profiles, rule, queries, onDone }) {
       <section className="card card-body stack" aria-label="In words">
         <div className="field">
           <label htmlFor="rule-name">Name</label>
-          <input id="rule-name" className="input" maxLength={120} value={form.name} placeholder={proposal} onChange={(event) => set({ name: event.target.value })} />
-          <span className="hint">What the alert is called. Left empty, the rule is called “{proposal}”.</span>
+          <input id="rule-name" className="input" maxLength={120} value={form.name} placeholder={proposal || "Cold room too warm"} onChange={(event) => set({ name: event.target.value })} />
+          <span className="hint">What the alert is called.{proposal && !form.name.trim() ? ` Left empty, the rule is called “${proposal}”.` : ""}</span>
         </div>
         <div>
           <div className="label-text">In plain words</div>
           <p className={check.isCurrent ? "preview" : "preview preview-old"} aria-live="polite" data-rule="sentence">
-            {check.sentence || "Fill in the sentence above; what the rule means appears here."}
+            {check.sentence || (complete ? (check.isCurrent ? "Mend what is marked; what the rule means appears here." : "…") : "Fill in the empty field above; what the rule means appears here.")}
           </p>
         </div>
-        <Problems of={rest()} />
+        <Problems of={rest} />
         {failure ? (
           <div className="note note-bad" role="alert">
             {failure}
           </div>
         ) : null}
         <div className="row">
-          <button type="submit" className="btn btn-primary" disabled={isBusy || check.problems.length > 0 || !check.isCurrent}>
+          <button type="submit" className="btn btn-primary" disabled={isBusy || !complete || check.problems.length > 0 || !check.isCurrent}>
             {rule ? "Save changes" : "Save rule"}
           </button>
           <label className="row" style={{ gap: 8 }}>
@@ -427,8 +430,7 @@ function Line({ word, tall, children }) {
 
 /** A first own clearing condition: the opposite of the first comparison, a starting point to edit. */
 function ownClear(form) {
-  const first = (node) => (node.kind === "leaf" ? node : first(node.parts[0]));
-  const node = first(form.when);
+  const [node] = leavesOf(form.when);
   const opposite = { ">": "<", ">=": "<", "<": ">", "<=": ">", between: "outside", outside: "between", "==": "!=", "!=": "==", in: "not in", "not in": "in" };
   return group([{ ...node, id: leaf().id, op: opposite[node.op] ?? node.op }]);
 }

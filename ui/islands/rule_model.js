@@ -175,10 +175,19 @@ function put(object, key, value) {
 
 const guess = (node) => (node.texts.every((text) => asNumber(text) !== null) ? "NUMBER" : node.texts[0] === "true" || node.texts[0] === "false" ? "BOOLEAN" : "STRING");
 
+/** All comparisons below a node. */
+export const leavesOf = (node) => (node.kind === "leaf" ? [node] : node.parts.flatMap(leavesOf));
+
+/** Whether every comparison has something to compare with; before that there is nothing to check. */
+export function isComplete(form) {
+  const leaves = [...leavesOf(form.when), ...(form.hasClear ? leavesOf(form.clear) : [])];
+  const needed = (node) => (node.op === "between" || node.op === "outside" ? 2 : 1);
+  return leaves.every((node) => node.metric && Array.from({ length: needed(node) }, (_, i) => node.texts[i] ?? "").every((text) => text.trim() !== ""));
+}
+
 /** A name for a rule nobody named: "Temperature is above 8 °C". */
 export function proposedName(form, metrics, unitOf) {
-  const first = (node) => (node.kind === "leaf" ? node : first(node.parts[0]));
-  const node = first(form.when);
+  const [node] = leavesOf(form.when);
   const metric = metrics.get(node.metric);
   const op = OPS[metric?.type ?? "NUMBER"].find(([key]) => key === node.op)?.[1] ?? node.op;
   const value = metric?.type === "BOOLEAN" ? (node.texts[0] === "true" ? "yes" : "no") : node.texts.join(" and ");

@@ -167,7 +167,7 @@ def _past(alert: rx.Var[AlertLine]) -> rx.Component:
             rx.el.span("cleared ", when(at=alert.cleared_at), class_name="small muted push"),
             class_name="row",
         ),
-        rx.cond(alert.cleared_reason != "", rx.el.p(alert.cleared_reason, class_name="small muted cap")),
+        rx.cond(alert.cleared_reason != "", rx.el.p("Ended: ", alert.cleared_reason, class_name="small muted")),
         _words(alert),
         key=alert.id,
     )
@@ -184,7 +184,9 @@ def _section(title: str, count: rx.Var[int], inside: rx.Component) -> rx.Compone
 
 def alerts() -> rx.Component:
     """The page."""
-    all_well = empty("circle-check", "No open alerts", "When a rule finds something, it appears here by itself.")
+    all_well = empty(
+        "circle-check", "No open alerts", "When a rule finds something, it appears here by itself.", small=True
+    )
     nobody = rx.el.p("Nothing has been cleared yet.", class_name="card-body muted")
     sheet = rx.fragment(
         _section(

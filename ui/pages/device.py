@@ -137,7 +137,7 @@ class Device(Console):
         try:
             data = await self.ask("device_detail", id=self.uid)
         except Refused as refusal:
-            no_such = refusal.code in ("NOT_FOUND", "BAD_INPUT", "DEVICE_NOT_FOUND")
+            no_such = refusal.code in ("DEVICE_NOT_FOUND", "BAD_REQUEST")
             self.problem = "There is no such device." if no_such else refusal.words
             return
         self.problem, self.ready = "", True
