@@ -73,6 +73,7 @@ def test_the_console_is_built_again_when_a_source_changes_and_not_for_what_the_b
     (tmp_path / ".web" / "bundle.js").write_text("built")
     (tmp_path / "pages" / "__pycache__").mkdir()
     (tmp_path / "pages" / "__pycache__" / "devices.pyc").write_text("compiled")
+    (tmp_path / "requirements.txt").write_text("reflex==0.10.1")
     assert console_build.inputs_hash(tmp_path) == before
     page.write_text("two")
     assert console_build.inputs_hash(tmp_path) != before
