@@ -1,7 +1,7 @@
 """One operation of one caller: who asks, in which transaction, and what was already fetched for them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +23,7 @@ from engine.store.tx import Tx
 from engine.telemetry import service as telemetry
 from engine.telemetry.model import Sample
 from engine.tenancy import Principal
+from engine.tenants.repeats import Claimed
 from resolvers.loaders import Batch
 from schema.errors import Unauthenticated
 from schema.telemetry import Series
@@ -53,6 +54,9 @@ class RequestContext:
         self._reader: Tx | None = None
         self._reading = AsyncExitStack()
         self._opening = asyncio.Lock()
+        self.claim: Callable[[Tx], Awaitable[None]] | None = None
+        """What a mutation does first in its transaction: claim the request's Idempotency-Key."""
+        self.was_claimed_before = False
 
     @property
     def principal(self) -> Principal:
@@ -86,12 +90,22 @@ class RequestContext:
         """The transaction of one mutation root field; afterwards everything is read anew."""
         await self.close()
         async with self.services.store.as_tenant(self.principal) as tx:
+            if self.claim is not None:
+                await self._claim(tx)
             self._writer = tx
             try:
                 yield tx
             finally:
                 self._writer = None
                 self._forget()
+
+    async def _claim(self, tx: Tx) -> None:
+        assert self.claim is not None
+        try:
+            await self.claim(tx)
+        except Claimed:
+            self.was_claimed_before = True
+            raise
 
     async def close(self) -> None:
         """End the reading transaction, if one was opened."""

@@ -1,6 +1,6 @@
 """Keeps the promises about devices, profiles and credentials."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -9,7 +9,6 @@ import strawberry
 
 from engine.devices import model
 from engine.devices import service as devices
-from engine.devices.errors import LabelsMalformed
 from resolvers.arguments import After, First, Version, asks_for, paged
 from resolvers.context import Info, RequestContext
 from schema.devices import (
@@ -133,7 +132,7 @@ class DeviceMutation:
             Rest(method=Method.POST, path="/devices", status=201),
             PROFILE_NOT_FOUND,
             Problem(status=409, slug="device-key-taken"),
-            Problem(status=422, slug="labels-malformed"),
+            Problem(status=422, slug="name-malformed"),
         ],
     )
     async def device_provision(
@@ -146,7 +145,7 @@ class DeviceMutation:
             key=input.key,
             name=input.name or input.key,
             profile_id=input.profile_id,
-            labels=_labels(input.labels),
+            labels=input.labels,
         )
         credential, token = await devices.issue_token(tx, device.id)
         return DeviceProvisioned(device=Device.of(device), credential=Credential.of(credential), token=token)
@@ -158,7 +157,7 @@ class DeviceMutation:
             Rest(method=Method.PATCH, path="/devices/{id}"),
             NOT_FOUND,
             STALE,
-            Problem(status=422, slug="labels-malformed"),
+            Problem(status=422, slug="name-malformed"),
         ],
     )
     async def device_update(
@@ -173,7 +172,7 @@ class DeviceMutation:
             await info.context.tx(),
             id,
             name=input.name,
-            labels=_labels(input.labels),
+            labels=input.labels,
             profile_id=input.profile_id,
             expected_version=version,
         )
@@ -277,12 +276,3 @@ class DeviceMutation:
             expected_version=version,
         )
         return Profile.of(changed)
-
-
-def _labels(value: object) -> Mapping[str, str] | None:
-    """Labels as the engine takes them: an object of texts, or nothing; raises LabelsMalformed."""
-    if value is None:
-        return None
-    if not isinstance(value, Mapping) or not all(isinstance(text, str) for text in value.values()):
-        raise LabelsMalformed
-    return value

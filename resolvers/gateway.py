@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -22,8 +23,10 @@ from resolvers.changes import Changes
 from resolvers.context import Services
 from resolvers.entrance import Entrance
 from resolvers.execution import Operations
+from resolvers.export import openapi
 from resolvers.http import GraphQLOverHttp
 from resolvers.live import Live
+from resolvers.rest import Mirror
 from resolvers.sockets import GraphQLOverWebSocket
 
 log = logging.getLogger(__name__)
@@ -46,15 +49,20 @@ class Gateway:
 
     def routes(self) -> list[BaseRoute]:
         """Our routes; whoever mounts the console puts it behind them."""
-        http = GraphQLOverHttp(self.operations, self.services, self.authenticator, self.origins)
+        http = GraphQLOverHttp(self.operations, self.services, self.authenticator, self.origins, self.changes)
         sockets = GraphQLOverWebSocket(self.operations, self.services, self.authenticator, self.origins, self.changes)
         return [
             Route("/graphql", http.answer, methods=["GET", "POST"]),
             WebSocketRoute("/graphql", sockets.talk),
+            self.mirror().mount(),
             *Entrance(self.store, self.origins).routes(),
             Route("/health/live", self.live, methods=["GET"]),
             Route("/health/ready", self.ready, methods=["GET"]),
         ]
+
+    def mirror(self) -> Mirror:
+        """The REST mirror."""
+        return Mirror(self.operations, self.services, self.authenticator, self.changes, cache(openapi))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -7,14 +7,16 @@ from typing import Any
 import orjson
 from graphql import OperationType
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from engine.errors import EngineError
 from resolvers.auth import Authenticator, Caller, Origins, bearer, cookie
+from resolvers.changes import Changes
 from resolvers.context import RequestContext, Services
 from resolvers.errors import problem, refused
-from resolvers.execution import Answer, Operations, Refused, checked_variables
+from resolvers.execution import Answer, Operations, Prepared, Refused, checked_variables
 from resolvers.limits import MAX_BODY_BYTES
+from resolvers.sse import HEADERS, Watch, streamed
 from schema.errors import BadInput, Refusal, Unauthenticated
 
 RESPONSE_TYPE = "application/graphql-response+json"
@@ -53,16 +55,23 @@ class GraphQLOverHttp:
     """Answers GET (queries, bearer token only) and POST on /graphql."""
 
     def __init__(
-        self, operations: Operations, services: Services, authenticator: Authenticator, origins: Origins
+        self,
+        operations: Operations,
+        services: Services,
+        authenticator: Authenticator,
+        origins: Origins,
+        changes: Changes,
     ) -> None:
         self._operations = operations
         self._services = services
         self._authenticator = authenticator
         self._origins = origins
+        self._changes = changes
 
     async def answer(self, request: Request) -> Response:
         """One request, one answer."""
-        media = _answer_type(request)
+        is_stream = "text/event-stream" in request.headers.get("accept", "").lower()
+        media = _JSON_TYPE if is_stream else _answer_type(request)
         if media is None:
             return _error(406, "NOT_ACCEPTABLE", f"Answers are {RESPONSE_TYPE} or {_JSON_TYPE}.", _JSON_TYPE)
         try:
@@ -81,23 +90,53 @@ class GraphQLOverHttp:
             operation = prepared.operation(asked.operation_name)
             if request.method == "GET" and operation.operation is not OperationType.QUERY:
                 return _error(405, "METHOD_NOT_ALLOWED", "GET answers queries only.", media, {"Allow": "POST"})
+            if is_stream and operation.operation is OperationType.SUBSCRIPTION:
+                return await self._stream(prepared, asked, context, request)
             answer = await self._operations.run(prepared, asked.operation_name, asked.variables, context)
         except Refused as error:
             answer = error.answer()
+            if is_stream:
+                return _as_event(answer)
             return _json(answer, 400 if media == RESPONSE_TYPE else 200, media)
-        return _json(answer, 200, media)
+        return _as_event(answer) if is_stream else _json(answer, 200, media)
 
-    async def _caller(self, request: Request) -> Caller | None:
-        """Who asks. A secret that is no good raises Unauthenticated; no secret at all is nobody."""
+    async def _stream(
+        self, prepared: Prepared, asked: Asked, context: RequestContext, request: Request
+    ) -> StreamingResponse:
+        """A subscription as server-sent events, in graphql-sse's distinct connections mode."""
+        stream = await self._operations.stream(prepared, asked.operation_name, asked.variables, context)
+        secret = self._secret(request)
+        caller = await self._caller(request)
+        assert secret is not None
+        assert caller is not None
+        watch = Watch(self._authenticator, self._changes, secret, caller)
+        return streamed(stream, lambda _event, answer: _NEXT % answer, _COMPLETE, watch)
+
+    def _secret(self, request: Request) -> str | None:
+        """A bearer token; on POST from one of our own pages also the session's cookie."""
         secret = bearer(request.headers)
         if secret is None and request.method == "POST":
             secret = cookie(request, self._origins)
+        return secret
+
+    async def _caller(self, request: Request) -> Caller | None:
+        """Who asks. A secret that is no good raises Unauthenticated; no secret at all is nobody."""
+        secret = self._secret(request)
         if secret is None:
             return None
         caller = await self._authenticator.caller(secret)
         if caller is None:
             raise Unauthenticated
         return caller
+
+
+_NEXT = b"event: next\ndata: %b\n\n"
+_COMPLETE = b"event: complete\ndata:\n\n"
+
+
+def _as_event(answer: Answer) -> Response:
+    """The one answer of a query or mutation to a caller who accepts events only."""
+    return Response(_NEXT % orjson.dumps(answer) + _COMPLETE, media_type="text/event-stream", headers=HEADERS)
 
 
 class _Unsupported(Exception):

@@ -10,8 +10,8 @@ import strawberry
 from engine.devices import model
 from engine.devices.model import DeviceStatus, MetricType
 from schema.context import Info
-from schema.directives import Constraint, Cost, Method, Needs, Problem, Rest
-from schema.scalars import Json
+from schema.directives import Constraint, Cost, Method, Needs, Problem, Rest, Secret
+from schema.scalars import Labels
 from schema.telemetry import Sample, Series
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Device:
     key: str = strawberry.field(description="The name under which the device signs in; it never changes.")
     name: str = strawberry.field(description="The name shown to people.")
     status: DeviceStatus = strawberry.field(description="Where the device stands in its life.")
-    labels: Json = strawberry.field(description="Free words about the device: an object of texts.")
+    labels: Labels = strawberry.field(description="Free words about the device: an object of texts.")
     version: int = strawberry.field(description="Rises with every change; send it back to change safely.")
     created_at: datetime = strawberry.field(description="When the device was provisioned.")
     updated_at: datetime = strawberry.field(description="When it last changed.")
@@ -137,7 +137,7 @@ class Device:
             key=device.key,
             name=device.name,
             status=device.status,
-            labels=Json(dict(device.labels)),
+            labels=Labels(device.labels),
             version=device.version,
             created_at=device.created_at,
             updated_at=device.updated_at,
@@ -256,7 +256,9 @@ class DeviceProvisioned:
 
     device: Device = strawberry.field(description="The device.")
     credential: Credential = strawberry.field(description="Its first credential.")
-    token: str = strawberry.field(description="The device's password for MQTT and HTTP. It is never shown again.")
+    token: str = strawberry.field(
+        description="The device's password for MQTT and HTTP. It is never shown again.", directives=[Secret()]
+    )
 
 
 @strawberry.type(description="A new credential with its secret.")
@@ -264,7 +266,9 @@ class CredentialIssued:
     """Shown once."""
 
     credential: Credential = strawberry.field(description="The credential.")
-    token: str = strawberry.field(description="The device's password for MQTT and HTTP. It is never shown again.")
+    token: str = strawberry.field(
+        description="The device's password for MQTT and HTTP. It is never shown again.", directives=[Secret()]
+    )
 
 
 DEVICE_KEY = Constraint(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9_-]{1,40}$")
@@ -283,7 +287,7 @@ class DeviceProvision:
     name: str | None = strawberry.field(
         description="The name shown to people; the key if left out.", default=None, directives=[NAME]
     )
-    labels: Json | None = strawberry.field(description="Free words: an object of texts.", default=None)
+    labels: Labels | None = strawberry.field(description="Free words: an object of texts.", default=None)
 
 
 @strawberry.input(description="Changes to a device; what is left out stays.")
@@ -291,7 +295,7 @@ class DeviceUpdate:
     """Input of deviceUpdate."""
 
     name: str | None = strawberry.field(description="The name shown to people.", default=None, directives=[NAME])
-    labels: Json | None = strawberry.field(description="Free words: an object of texts.", default=None)
+    labels: Labels | None = strawberry.field(description="Free words: an object of texts.", default=None)
     profile_id: UUID | None = strawberry.field(description="Another profile.", default=None)
 
 

@@ -76,3 +76,11 @@ class Cost:
     weight: int = strawberry.directive_field(name="weight", default=1)
     times: str | None = strawberry.directive_field(name="times", default=strawberry.UNSET)
     expected: int | None = strawberry.directive_field(name="expected", default=strawberry.UNSET)
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    description="A secret that is shown once and stored nowhere: no answer that holds it is ever kept for repeating.",
+)
+class Secret:
+    """``@secret``: shown once."""

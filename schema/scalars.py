@@ -15,6 +15,9 @@ from strawberry.types.scalar import ScalarDefinition
 Json = NewType("Json", object)
 """Any JSON value: object, list, string, number, boolean or null."""
 
+Labels = NewType("Labels", Mapping[str, str])
+"""Free words about a thing: short texts by short names."""
+
 Times = NewType("Times", list[int])
 """A column of instants, each in milliseconds since 1970-01-01 UTC."""
 
@@ -79,6 +82,20 @@ def _refuse_surrogates(value: str) -> None:
         raise GraphQLError("Text must be valid Unicode.")
 
 
+def parse_labels(value: object) -> Labels:
+    """At most 20 texts of up to 120 characters, each under a name of 1 to 40."""
+    if not isinstance(value, Mapping) or not all(isinstance(text, str) for text in value.values()):
+        raise GraphQLError("Labels are an object whose values are texts.")
+    if len(value) > 20 or not all(1 <= len(name) <= 40 and len(text) <= 120 for name, text in value.items()):
+        raise GraphQLError("Labels are at most 20, with names of 1 to 40 and texts of up to 120 characters.")
+    refuse_unstorable(value)
+    return Labels(value)
+
+
+def _labels_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> Labels:
+    return parse_labels(value_from_ast_untyped(node, variables))
+
+
 def _json_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> Json:
     return parse_json(value_from_ast_untyped(node, variables))
 
@@ -136,6 +153,14 @@ SCALARS: dict[object, ScalarDefinition] = {
         serialize=lambda value: value,
         parse_value=parse_json,
         parse_literal=_json_literal,
+    ),
+    Labels: strawberry.scalar(
+        name="Labels",
+        description="Free words about a thing: an object of at most 20 texts of up to 120 characters, under names of 1 "
+        "to 40.",
+        serialize=lambda value: value,
+        parse_value=parse_labels,
+        parse_literal=_labels_literal,
     ),
     Times: strawberry.scalar(
         name="Times",

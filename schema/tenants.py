@@ -8,7 +8,7 @@ import strawberry
 
 from engine.tenancy import Role
 from engine.tenants import model
-from schema.directives import Constraint
+from schema.directives import Constraint, Secret
 
 strawberry.enum(Role, description="What a person is in a tenant; each role is a set of scopes.")
 
@@ -108,7 +108,9 @@ class TokenIssued:
     """Shown once."""
 
     token: ApiToken = strawberry.field(description="The token.")
-    secret: str = strawberry.field(description="Send this as `Authorization: Bearer …`. It is never shown again.")
+    secret: str = strawberry.field(
+        description="Send this as `Authorization: Bearer …`. It is never shown again.", directives=[Secret()]
+    )
 
 
 @strawberry.input(description="What a new API token is for and what it may do.")

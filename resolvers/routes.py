@@ -1,0 +1,235 @@
+"""The REST mirror's routes, derived from the schema: one constant GraphQL document for each ``@rest``."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import (
+    GraphQLArgument,
+    GraphQLField,
+    GraphQLInputObjectType,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLSchema,
+    Undefined,
+    get_named_type,
+    get_nullable_type,
+    is_leaf_type,
+    is_required_argument,
+)
+from strawberry.types.field import StrawberryField
+
+from schema.directives import Method, Needs, Problem, Rest, Secret
+
+PREFIX = "/api/v1"
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One argument on its way in: by ``path``, ``query``, ``body`` or ``if-match``."""
+
+    name: str
+    variable: str
+    place: str
+    argument: GraphQLArgument
+
+    @property
+    def is_required(self) -> bool:
+        """Whether the request must bring it."""
+        return is_required_argument(self.argument)
+
+
+@dataclass(frozen=True, slots=True)
+class Restful:
+    """A route of the mirror and the operation behind it. ``fields`` leads from the answer's data to what is shown."""
+
+    method: Method
+    path: str
+    status: int
+    kind: str
+    name: str
+    fields: tuple[str, ...]
+    document: str
+    parameters: tuple[Parameter, ...]
+    result: GraphQLOutputType
+    description: str
+    scopes: tuple[str, ...]
+    problems: tuple[Problem, ...]
+    body: Parameter | None = None
+    """The argument whose input object is the whole body, if there is one."""
+
+    @property
+    def type(self) -> GraphQLObjectType | None:
+        """The object type of the answer, if it is one object."""
+        named = get_named_type(self.result)
+        return named if isinstance(named, GraphQLObjectType) and get_nullable_type(self.result) is named else None
+
+    @property
+    def is_page(self) -> bool:
+        """Whether the answer is one page of a list."""
+        return self.type is not None and self.type.name.endswith("Page")
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the answer is a stream of events."""
+        return self.kind == "subscription"
+
+    @property
+    def has_version(self) -> bool:
+        """Whether the answer is one thing with a version, and so with an ETag."""
+        return self.type is not None and {"id", "version"} <= self.type.fields.keys()
+
+    @property
+    def takes_if_match(self) -> bool:
+        """Whether a change can be bound to the version seen."""
+        return any(parameter.place == "if-match" for parameter in self.parameters)
+
+    @property
+    def takes_body(self) -> bool:
+        """Whether the request brings JSON."""
+        return self.body is not None or any(parameter.place == "body" for parameter in self.parameters)
+
+    @property
+    def shows_secret(self) -> bool:
+        """Whether the answer holds something that is shown once."""
+        return self.type is not None and any(_directive(f, Secret) for f in self.type.fields.values())
+
+
+@dataclass(slots=True)
+class _Chain:
+    """A root field and the fields below it that lead to the one with ``@rest``."""
+
+    steps: list[tuple[str, GraphQLField]] = field(default_factory=list)
+
+    @property
+    def last(self) -> GraphQLField:
+        return self.steps[-1][1]
+
+
+def routes(schema: GraphQLSchema) -> list[Restful]:
+    """Every route of the mirror; fixed paths before those with placeholders."""
+    roots = {"query": schema.query_type, "mutation": schema.mutation_type, "subscription": schema.subscription_type}
+    found = [_route(kind, chain) for kind, root in roots.items() if root is not None for chain in _chains(root)]
+    return sorted(found, key=lambda route: (_PLACEHOLDER.sub("~", route.path), route.method))
+
+
+def locations(found: list[Restful]) -> dict[str, str]:
+    """Where one thing of a type is found: type name to path with ``{id}``."""
+    return {
+        route.type.name: route.path
+        for route in found
+        if route.method is Method.GET and route.path.endswith("/{id}") and route.type is not None
+    }
+
+
+def is_node(type_: object) -> bool:
+    """Whether things of this type have an id of their own."""
+    return isinstance(type_, GraphQLObjectType) and "id" in type_.fields
+
+
+def shown_fields(type_: GraphQLObjectType) -> Iterator[tuple[str, GraphQLField]]:
+    """The fields that the mirror shows of a type: those without required arguments and without a route of their own."""
+    for name, field_ in type_.fields.items():
+        if not any(is_required_argument(argument) for argument in field_.args.values()) and not _directive(
+            field_, Rest
+        ):
+            yield name, field_
+
+
+def _chains(root: GraphQLObjectType) -> Iterator[_Chain]:
+    for name, field_ in root.fields.items():
+        if _directive(field_, Rest):
+            yield _Chain([(name, field_)])
+        type_ = get_nullable_type(field_.type)
+        # Only what is found by id leads on to routes below it: /devices/{id} to /devices/{id}/latest.
+        if isinstance(type_, GraphQLObjectType) and list(field_.args) == ["id"] and name[0].islower():
+            if (rest := _directive(field_, Rest)) is None or rest.method is not Method.GET:
+                continue
+            for inner_name, inner in type_.fields.items():
+                if _directive(inner, Rest):
+                    yield _Chain([(name, field_), (inner_name, inner)])
+
+
+def _route(kind: str, chain: _Chain) -> Restful:
+    rest = _directive(chain.last, Rest)
+    assert rest is not None
+    parameters = tuple(_parameters(chain, rest))
+    body = next((p for p in parameters if isinstance(get_named_type(p.argument.type), GraphQLInputObjectType)), None)
+    needs = [_directive(step, Needs) for _, step in chain.steps]
+    return Restful(
+        method=rest.method,
+        path=rest.path,
+        status=rest.status,
+        kind=kind,
+        name=chain.steps[-1][0] if len(chain.steps) == 1 else chain.steps[0][0] + _capital(chain.steps[-1][0]),
+        fields=tuple(name for name, _ in chain.steps),
+        document=_document(kind, chain, parameters),
+        parameters=parameters,
+        result=chain.last.type,
+        description=chain.last.description or "",
+        scopes=tuple(dict.fromkeys(need.scope for need in needs if need and need.scope)),
+        problems=tuple(directive for directive in _directives(chain.last) if isinstance(directive, Problem)),
+        body=body,
+    )
+
+
+def _parameters(chain: _Chain, rest: Rest) -> Iterator[Parameter]:
+    in_path = set(_PLACEHOLDER.findall(rest.path))
+    is_in_url = rest.method in (Method.GET, Method.DELETE)
+    for _, step in chain.steps:
+        for name, argument in step.args.items():
+            if name in in_path:
+                place = "path"
+            elif name == "version" and rest.method is Method.PATCH:
+                place = "if-match"
+            else:
+                place = "query" if is_in_url else "body"
+            yield Parameter(name, name, place, argument)
+
+
+def _document(kind: str, chain: _Chain, parameters: tuple[Parameter, ...]) -> str:
+    declared = ", ".join(f"${p.variable}: {_variable_type(p.argument)}" for p in parameters)
+    selection = _selection(get_named_type(chain.last.type), is_below_node=False)
+    for name, step in reversed(chain.steps):
+        given = ", ".join(f"{argument}: ${argument}" for argument in step.args)
+        selection = f"{{ {name}{f'({given})' if given else ''} {selection} }}"
+    return f"{kind} {_capital(chain.steps[-1][0])}{f'({declared})' if declared else ''} {selection}"
+
+
+def _variable_type(argument: GraphQLArgument) -> str:
+    """Nullable where the argument has a default, so that leaving it out means the default."""
+    type_ = argument.type
+    if isinstance(type_, GraphQLNonNull) and argument.default_value is not Undefined:
+        type_ = type_.of_type
+    return str(type_)
+
+
+def _selection(type_: Any, *, is_below_node: bool) -> str:
+    """Every leaf and value object; things found below another thing are shown by id alone."""
+    if is_leaf_type(type_):
+        return ""
+    assert isinstance(type_, GraphQLObjectType)
+    if is_node(type_) and is_below_node:
+        return "{ id }"
+    below = is_below_node or is_node(type_)
+    parts = [
+        f"{name} {_selection(get_named_type(field_.type), is_below_node=below)}".rstrip()
+        for name, field_ in shown_fields(type_)
+    ]
+    return "{ " + " ".join(parts) + " }"
+
+
+def _directives(field_: GraphQLField) -> list[object]:
+    definition = field_.extensions.get("strawberry-definition")
+    return list(definition.directives) if isinstance(definition, StrawberryField) else []
+
+
+def _directive(field_: GraphQLField, kind: type[Any]) -> Any:
+    return next((directive for directive in _directives(field_) if isinstance(directive, kind)), None)
+
+
+def _capital(name: str) -> str:
+    return name[0].upper() + name[1:]

@@ -1,0 +1,91 @@
+"""Server-sent events: one subscription as a stream of text, with comments that keep it alive."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any
+
+import orjson
+from starlette.responses import StreamingResponse
+
+from resolvers.auth import RECHECK_S, Authenticator, Caller
+from resolvers.changes import Changes
+from resolvers.errors import problem, refused
+from resolvers.execution import Stream
+
+HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+_BEAT_S = 15.0
+_BEAT = b":\n\n"
+
+Encode = Callable[[Any, bytes], bytes]
+"""Makes the bytes of one event from the source event and its answer."""
+
+
+class Watch:
+    """Knows whether the caller of a stream still is who they were."""
+
+    def __init__(self, authenticator: Authenticator, changes: Changes, secret: str, caller: Caller) -> None:
+        self._authenticator = authenticator
+        self._secret = secret
+        self._caller = caller
+        self._changed = asyncio.Event()
+        self._forget = changes.on_change(self._hear)
+
+    async def ended(self) -> None:
+        """Return when the session or token has ended, at once when told, otherwise within RECHECK_S."""
+        try:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._changed.wait(), RECHECK_S)
+                self._changed.clear()
+                with contextlib.suppress(Exception):  # the database is away: nobody can have revoked anything
+                    still = await self._authenticator.caller(self._secret, fresh=True)
+                    if still is None or still.principal != self._caller.principal:
+                        return
+        finally:
+            self._forget()
+
+    def _hear(self, what: str) -> None:
+        if not what or what == self._caller.handle:
+            self._changed.set()
+
+
+def streamed(stream: Stream, encode: Encode, end: bytes, watch: Watch) -> StreamingResponse:
+    """A response that lasts as long as the subscription, the caller's right to it, and the reader."""
+    return StreamingResponse(_events(stream, encode, end, watch), media_type="text/event-stream", headers=HEADERS)
+
+
+async def _events(stream: Stream, encode: Encode, end: bytes, watch: Watch) -> AsyncGenerator[bytes, None]:
+    queue: asyncio.Queue[bytes | None] = asyncio.Queue(1)  # one ahead: a slow reader slows the subscription itself
+
+    async def feed() -> None:
+        try:
+            async with aclosing(stream.events()) as events:
+                async for event in events:
+                    await queue.put(encode(event, await stream.answer(event)))
+            await queue.put(end)
+        except Exception as error:
+            await queue.put(b"event: error\ndata: " + orjson.dumps(problem(refused(error))) + b"\n\n")
+        await queue.put(None)
+
+    feeding = asyncio.create_task(feed())
+    watching = asyncio.create_task(watch.ended())
+    try:
+        yield _BEAT
+        while not watching.done():
+            getting = asyncio.ensure_future(queue.get())
+            await asyncio.wait({getting, watching}, timeout=_BEAT_S, return_when=asyncio.FIRST_COMPLETED)
+            if not getting.done():
+                getting.cancel()
+                if not watching.done():
+                    yield _BEAT
+                continue
+            chunk = getting.result()
+            if chunk is None:
+                return
+            yield chunk
+    finally:
+        for task in (feeding, watching):
+            task.cancel()
+        await asyncio.gather(feeding, watching, return_exceptions=True)
