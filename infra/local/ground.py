@@ -15,6 +15,7 @@ import shutil
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from infra.local.errors import SetupProblem
@@ -81,6 +82,8 @@ def _settle_for_root(data_dir: Path) -> Ground:
         return Ground(data_dir, owner.st_uid, owner.st_gid)
     project = hashlib.sha256(str(data_dir.parent).encode()).hexdigest()[:16]
     real = data_dir.resolve() if data_dir.is_dir() else ROOTS_DATA / project / data_dir.name
+    if not data_dir.is_dir() and not data_dir.is_symlink():
+        _set_aside(real)
     for folder in (ROOTS_DATA, real.parent, real):
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o711)  # the engine's user may pass through, not look around
@@ -93,6 +96,12 @@ def _settle_for_root(data_dir: Path) -> Ground:
     except KeyError:
         raise SetupProblem("There is no user called nobody to run PostgreSQL as; run as an ordinary user.") from None
     return Ground(real, nobody.pw_uid, nobody.pw_gid)
+
+
+def _set_aside(folder: Path) -> None:
+    """Keep data that no link leads to any more under another name: who removed `.tidegate` wants to begin anew."""
+    if folder.is_dir() and any(folder.iterdir()):
+        folder.rename(folder.with_name(f"{folder.name}.left-{datetime.now(UTC):%Y%m%dT%H%M%S}"))
 
 
 def reachable_binaries(package: str, distribution: str, ground: Ground, also: Iterable[str] = ()) -> Path:

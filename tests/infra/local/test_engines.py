@@ -1,6 +1,7 @@
 """The embedded engines: made once, mended when half made, started again after a kill, never run by root."""
 
 import os
+import shutil
 import signal
 import stat
 import time
@@ -141,6 +142,19 @@ def test_roots_data_lies_outside_the_project_where_the_engines_user_can_reach_it
         ground.path.rmdir()
         if os.geteuid() == 0:
             ground.path.parent.rmdir()
+
+
+def test_who_removes_the_data_folder_begins_anew_and_roots_old_data_is_set_aside(tmp_path: Path) -> None:
+    first = settle(tmp_path / "closed" / "engine")
+    (first.path / "kept").write_text("yes")
+    shutil.rmtree(tmp_path / "closed")
+    second = settle(tmp_path / "closed" / "engine")
+    try:
+        assert not any(second.path.iterdir())
+        left = [(folder / "kept").read_text() for folder in second.path.parent.glob("engine.left-*")]
+        assert left == (["yes"] if os.geteuid() == 0 else [])
+    finally:
+        shutil.rmtree(second.path.parent)
 
 
 def test_valkey_wants_its_password_and_keeps_its_data_over_a_kill(tmp_path: Path) -> None:
