@@ -1,0 +1,72 @@
+"""What the processes of a platform use, read from /proc: CPU time and memory, by the name of the process (proc(5))."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """CPU seconds since its start, ended children included, and resident memory in bytes."""
+
+    cpu_s: float
+    rss_bytes: int
+
+
+def named(parent: int) -> dict[str, int]:
+    """The children of a supervisor by name: ingest, worker, worker2, tick, web, postgres, valkey."""
+    found: dict[str, int] = {}
+    for pid in sorted(children(parent)):
+        name = _name(pid)
+        if name:
+            twins = sum(other.rstrip("0123456789") == name for other in found)
+            found[f"{name}{twins + 1}" if twins else name] = pid
+    return found
+
+
+def usage(pid: int) -> Usage:
+    """What a process and its living and ended descendants have used; zero for one that is gone."""
+    own = _stat(pid)
+    if own is None:
+        return Usage(0.0, 0)
+    ticks, pages = sum(own[11:15]), own[21]  # utime, stime, cutime, cstime; rss
+    for child in children(pid):
+        below = usage(child)
+        ticks += round(below.cpu_s * TICKS_PER_S)
+        pages += below.rss_bytes // PAGE_BYTES
+    return Usage(ticks / TICKS_PER_S, pages * PAGE_BYTES)
+
+
+def children(pid: int) -> list[int]:
+    """The living children of a process, started by any of its threads."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*"):
+        try:
+            found += map(int, (task / "children").read_text().split())
+        except OSError:
+            continue
+    return found
+
+
+def _name(pid: int) -> str | None:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return None
+    if "serve" in words:
+        return words[words.index("serve") + 1]
+    program = Path(words[0]).name
+    return {"postgres": "postgres", "valkey-server": "valkey"}.get(program)
+
+
+def _stat(pid: int) -> list[int] | None:
+    """The numbers of /proc/PID/stat behind the name; field n of proc(5) is at n - 3, the state counts as 0."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()
+    return [0, *map(int, fields[1:])]
