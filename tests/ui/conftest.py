@@ -1,0 +1,93 @@
+"""The console under test: its states beside a scripted gateway, and the real thing in Chromium."""
+
+import os
+
+# Before reflex is imported: these tests build nothing, so importing a page must not link files into the folder.
+os.environ.setdefault("REFLEX_BACKEND_ONLY", "true")
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, async_playwright
+
+from infra.local.ports import free_port
+from tests.ui.support import Console, Gateway, Visit
+from ui import client
+
+READY_S = 180.0
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever uses the running console needs the engines and a browser."""
+    for item in items:
+        if "console" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.engines)
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture
+def gateway(monkeypatch: pytest.MonkeyPatch) -> Gateway:
+    """A gateway that answers from a script, in place of the network."""
+    scripted = Gateway()
+    monkeypatch.setattr(client, "_http", scripted.http())
+    return scripted
+
+
+@pytest.fixture
+def visit(gateway: Gateway) -> Visit:
+    """Opens a page's state as a signed-in visitor."""
+    return Visit()
+
+
+@pytest.fixture(scope="session")
+def console() -> Iterator[Console]:
+    """The whole platform with the demo tenant, as `make up` runs it, in a folder of its own on free ports."""
+    folder = Path(tempfile.mkdtemp(prefix="tidegate-console-"))
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("TIDEGATE_", "REFLEX_"))}
+    environ["TIDEGATE_DATA_DIR"] = str(folder / "data")
+    for name in ("HTTP", "MQTT", "METRICS"):
+        environ[f"TIDEGATE_{name}_PORT"] = str(free_port())
+    log = (folder / "up.log").open("w+")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "infra.cli", "up", "--demo"], env=environ, stdout=log, stderr=subprocess.STDOUT
+    )
+    try:
+        yield _ready(process, folder, int(environ["TIDEGATE_MQTT_PORT"]))
+    finally:
+        process.terminate()
+        process.wait(60)
+        for name in ("postgres", "valkey"):  # for root these are links to folders outside
+            shutil.rmtree((folder / "data" / name).resolve(), ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _ready(process: "subprocess.Popen[bytes]", folder: Path, mqtt_port: int) -> Console:
+    log = folder / "up.log"
+    for _ in range(int(READY_S / 0.1)):
+        if "ready after" in log.read_text() or process.poll() is not None:
+            break
+        time.sleep(0.1)
+    assert "ready after" in log.read_text(), log.read_text()[-4000:]
+    demo: dict[str, Any] = json.loads((folder / "data" / "demo.json").read_text())
+    return Console(demo["url"], demo["email"], demo["password"], demo["api_token"], demo["device"], mqtt_port)
+
+
+@pytest.fixture(scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    """One browser for all tests."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=shutil.which("chromium") or "/usr/bin/chromium",
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        yield browser
+        await browser.close()

@@ -1,0 +1,187 @@
+"""A scripted gateway, a visitor of one page's state, and a person at the real console."""
+
+import json
+import re
+import shlex
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import httpx
+import paho.mqtt.publish as mqtt
+import reflex as rx
+from playwright.async_api import Browser, Page, expect
+from reflex.istate.data import RouterData
+
+Answer = dict[str, Any] | Callable[[dict[str, Any]], dict[str, Any]]
+S = TypeVar("S", bound=rx.State)
+
+SECRET = "tgs_visitor"
+ME = {
+    "me": {
+        "kind": "user",
+        "name": "Ada",
+        "email": "ada@example.org",
+        "tenant": {"key": "demo", "name": "Demo"},
+        "scopes": [],
+    },
+    "alerts": {"items": []},
+}
+
+
+@dataclass
+class Gateway:
+    """Answers each operation from `answers`; remembers what was asked."""
+
+    answers: dict[str, Answer] = field(default_factory=lambda: {"Me": ME})
+    asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    bearers: list[str] = field(default_factory=list)
+
+    def http(self) -> httpx.AsyncClient:
+        """The client that reaches this gateway instead of the network."""
+        return httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
+
+    def refuses(self, operation: str, message: str, code: str) -> None:
+        """Let an operation be refused from now on."""
+        self.answers[operation] = {"errors": [{"message": message, "extensions": {"code": code}}]}
+
+    def variables(self, operation: str) -> dict[str, Any]:
+        """What the last call of the operation sent."""
+        return next(variables for name, variables in reversed(self.asked) if name == operation)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content)
+        self.bearers.append(request.headers["authorization"])
+        self.asked.append((body["operationName"], body["variables"]))
+        found = self.answers[body["operationName"]]
+        answer = found(body["variables"]) if callable(found) else found
+        return httpx.Response(200, json=answer if "errors" in answer else {"data": answer})
+
+
+class Visit:
+    """Opens the state behind an address, with the visitor's cookie in the socket's headers."""
+
+    def __call__(self, state: type[S], path: str = "/", cookie: str = f"tidegate_session={SECRET}") -> S:
+        root = rx.State(_reflex_internal_init=True)  # type: ignore[call-arg]
+        query = dict(re.findall(r"[?&](\w+)=([^&]*)", path))
+        headers = {"cookie": cookie, "host": "127.0.0.1"}
+        root.router = RouterData.from_router_data(
+            {"headers": headers, "pathname": path, "asPath": path, "query": query}
+        )
+        found = root.get_substate(state.get_full_name().split("."))
+        assert isinstance(found, state)
+        return found
+
+
+@dataclass(frozen=True)
+class Console:
+    """The running console and the keys to it."""
+
+    url: str
+    email: str
+    password: str
+    api_token: str
+    device: dict[str, str]
+    mqtt_port: int
+
+    def visitor(
+        self, chromium: Browser, width: int = 1440, theme: str = "light"
+    ) -> AbstractAsyncContextManager["Visitor"]:
+        """A person with a fresh browser profile; on leaving, their console must have been clean."""
+        return _visitor(self, chromium, width, theme)
+
+    def publish(self, values: dict[str, Any]) -> None:
+        """Let the demo's spare device send these values; returns when they are stored."""
+        user = self.device["username"]
+        tenant, _, key = user.split("/")
+        mqtt.single(
+            f"t/{tenant}/d/{key}/up/telemetry",
+            json.dumps({"values": values}),
+            qos=1,
+            hostname="127.0.0.1",
+            port=self.mqtt_port,
+            auth={"username": user, "password": self.device["token"]},
+        )
+
+    async def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        """One GraphQL question with the demo's API token."""
+        async with httpx.AsyncClient(trust_env=False) as http:
+            response = await http.post(
+                f"{self.url}/graphql",
+                json={"query": query, "variables": variables},
+                headers={"Authorization": f"Bearer {self.api_token}"},
+            )
+        answer: dict[str, Any] = response.json()
+        assert "errors" not in answer, answer
+        found: dict[str, Any] = answer["data"]
+        return found
+
+
+@dataclass
+class Visitor:
+    """Somebody in front of the console."""
+
+    console: Console
+    page: Page
+
+    async def open(self, path: str) -> None:
+        """Go to an address of the console."""
+        await self.page.goto(self.console.url + path)
+
+    async def sign_in(self, password: str | None = None) -> None:
+        """Fill in the form and send it."""
+        await self.page.get_by_label("E-mail").fill(self.console.email)
+        await self.page.get_by_label("Password").fill(self.console.password if password is None else password)
+        await self.page.get_by_role("button", name="Sign in").click()
+
+    async def enter(self, path: str = "/") -> None:
+        """Sign in, then go to an address."""
+        await self.open(f"/sign-in?next={path}")
+        await expect(self.page.locator("input[name=next]")).to_have_value(path)
+        await self.sign_in()
+        await expect(self.page.get_by_role("button", name="Sign out").first).to_be_visible()
+
+    async def is_too_wide(self) -> bool:
+        """Whether the page scrolls sideways."""
+        return bool(await self.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"))
+
+
+def paste(command: str) -> None:
+    """Do what pasting a `mosquitto_pub` line into a terminal does, by another MQTT client."""
+    words = shlex.split(command)
+    assert words[0] == "mosquitto_pub"
+    given = dict(zip(words[1::2], words[2::2], strict=True))
+    mqtt.single(
+        given["-t"],
+        given["-m"],
+        qos=int(given["-q"]),
+        hostname=given["-h"],
+        port=int(given["-p"]),
+        auth={"username": given["-u"], "password": given["-P"]},
+    )
+
+
+@asynccontextmanager
+async def _visitor(console: Console, chromium: Browser, width: int, theme: str) -> Any:
+    context = await chromium.new_context(
+        viewport={"width": width, "height": 900},
+        color_scheme=theme,  # type: ignore[arg-type]
+    )
+    context.set_default_timeout(20_000)
+    page = await context.new_page()
+    wrong: list[str] = []
+    host = console.url.removeprefix("http://")
+    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda request: None if _is_own(request.url, host) else wrong.append(f"asked {request.url}"))
+    page.on("websocket", lambda socket: None if _is_own(socket.url, host) else wrong.append(f"asked {socket.url}"))
+    try:
+        yield Visitor(console, page)
+    finally:
+        await context.close()
+    assert wrong == []
+
+
+def _is_own(url: str, host: str) -> bool:
+    return url.startswith((f"http://{host}/", f"ws://{host}/", "data:", "blob:"))

@@ -1,0 +1,286 @@
+"""The pages' states: what they ask, what they keep, and what they say when the platform refuses."""
+
+import inspect
+from typing import Any
+
+import pytest
+
+from tests.ui.support import Gateway, Visit
+from ui.pages.add_device import AddDevice
+from ui.pages.alerts import Alerts
+from ui.pages.device import Device
+from ui.pages.devices import Devices
+from ui.pages.overview import Overview
+from ui.pages.rules import Rules
+from ui.pages.sign_in import SignIn
+
+PROFILE = {"id": "p1", "key": "cold-room", "name": "Cold room", "metrics": [], "updatedAt": "2026-01-01T00:00:00Z"}
+DEVICE = {
+    "id": "d1",
+    "key": "cold-1",
+    "name": "Cold room 1",
+    "status": "ACTIVE",
+    "labels": {"site": "Basel"},
+    "isOnline": True,
+    "lastSeenAt": "2026-01-01T00:00:00Z",
+    "version": 4,
+    "createdAt": "2026-01-01T00:00:00Z",
+    "presence": {"since": "2026-01-01T00:00:00Z", "reason": None},
+    "profile": PROFILE,
+    "latest": [],
+    "credentials": [],
+}
+ALERT = {
+    "id": "a1",
+    "severity": "MAJOR",
+    "status": "ACTIVE",
+    "reason": "temperature was 9 °C",
+    "raisedAt": "2026-01-01T00:00:00Z",
+    "rule": {"id": "r1", "name": "Too warm"},
+    "device": {"id": "d1", "name": "", "key": "cold-1"},
+}
+RULE = {
+    "id": "r1",
+    "name": "Too warm",
+    "isEnabled": True,
+    "severity": "MAJOR",
+    "sentence": "When …",
+    "openAlerts": 0,
+    "updatedAt": "2026-01-01T00:00:00Z",
+}
+
+
+def page(items: list[Any], end: str | None = None) -> dict[str, Any]:
+    return {"items": items, "pageInfo": {"hasNextPage": end is not None, "endCursor": end}}
+
+
+async def run(handler: Any) -> list[Any]:
+    """Let a handler run to its end; what it handed to the browser."""
+    if inspect.isasyncgen(handler):
+        return [event async for event in handler]
+    return [await handler]
+
+
+@pytest.fixture
+def devices(gateway: Gateway, visit: Visit) -> Devices:
+    pages = {None: page([DEVICE], "c1"), "c1": page([DEVICE], "c2"), "c2": page([DEVICE])}
+    gateway.answers["Devices"] = lambda variables: {"devices": pages[variables["after"]]}
+    return visit(Devices, "/devices")
+
+
+async def test_a_stranger_is_led_to_sign_in_and_back(gateway: Gateway, visit: Visit) -> None:
+    state = visit(Overview, "/", cookie="")
+    (event,) = await run(state.load())
+    assert "/sign-in?next=/" in str(event)
+    assert gateway.asked == []
+
+
+async def test_nothing_of_one_person_stays_when_another_signs_in_in_the_same_tab(
+    gateway: Gateway, visit: Visit, devices: Devices
+) -> None:
+    await devices.load()
+    assert devices.devices != []
+    gateway.refuses("Me", "Sign in first.", "UNAUTHENTICATED")
+    await devices.load()
+    assert devices.devices == []
+    assert devices.tenant_name == ""
+
+
+async def test_the_next_page_and_the_way_back(devices: Devices, gateway: Gateway) -> None:
+    await devices.load()
+    await devices.next_page()
+    await devices.next_page()
+    assert (devices.number, devices.has_next) == (3, False)
+    await devices.previous_page()
+    assert (devices.number, gateway.variables("Devices")["after"]) == (2, "c1")
+    await devices.previous_page()
+    assert (devices.number, gateway.variables("Devices")["after"]) == (1, None)
+
+
+async def test_a_search_begins_at_the_first_page(devices: Devices, gateway: Gateway) -> None:
+    await devices.load()
+    await devices.next_page()
+    await devices.set_search("  cold ")
+    assert devices.number == 1
+    asked = gateway.variables("Devices")
+    assert (asked["search"], asked["after"], asked["status"]) == ("cold", None, None)
+
+
+async def test_a_page_that_cannot_be_fetched_leaves_the_list_and_says_why(devices: Devices, gateway: Gateway) -> None:
+    await devices.load()
+    gateway.refuses("Devices", "Too many requests; wait and try again.", "TOO_MANY_REQUESTS")
+    await devices.next_page()
+    assert devices.problem == "Too many requests; wait and try again."
+    assert (devices.number, len(devices.devices)) == (1, 1)
+
+
+async def test_the_overview_counts_what_it_was_told(gateway: Gateway, visit: Visit) -> None:
+    gateway.answers["Overview"] = {
+        "deviceCount": {"total": 8, "online": 6},
+        "devices": page([DEVICE]),
+        "alerts": page([ALERT] * 7),
+    }
+    state = visit(Overview)
+    await state.load()
+    assert (state.total, state.online, state.online_percent) == (8, 6, 75)
+    assert (state.open_alerts, len(state.alerts)) == (7, 5)
+    assert state.alerts[0].device == "cold-1"
+
+
+@pytest.fixture
+async def device(gateway: Gateway, visit: Visit) -> Device:
+    gateway.answers["DeviceDetail"] = {"device": DEVICE, "alerts": page([])}
+    state = visit(Device, "/devices/d1")
+    await run(state.load())
+    return state
+
+
+async def test_a_device_is_found_by_its_address(device: Device, gateway: Gateway) -> None:
+    assert gateway.variables("DeviceDetail") == {"id": "d1"}
+    assert (device.ready, device.name, device.labels) == (True, "Cold room 1", {"site": "Basel"})
+
+
+async def test_a_device_that_is_not_there_is_said_plainly(gateway: Gateway, visit: Visit) -> None:
+    gateway.refuses("DeviceDetail", "There is no such device, or none that you may see.", "DEVICE_NOT_FOUND")
+    state = visit(Device, "/devices/other")
+    await run(state.load())
+    assert (state.ready, state.problem) == (False, "There is no such device.")
+
+
+async def test_an_issued_token_is_put_into_the_line_to_paste(device: Device, gateway: Gateway) -> None:
+    assert "THE-DEVICE-TOKEN" in device.command
+    gateway.answers["CredentialIssue"] = {"credentialIssue": {"credential": {"id": "c"}, "token": "tgd_new"}}
+    await device.issue_token()
+    assert "-P 'tgd_new'" in device.command
+
+
+async def test_a_token_of_one_device_is_gone_on_the_next_page(device: Device, gateway: Gateway, visit: Visit) -> None:
+    device.token = "tgd_new"
+    other = visit(Device, "/devices/d2").router
+    root = device
+    while root.parent_state is not None:
+        root = root.parent_state
+    root.router = other
+    await run(device.load())
+    assert device.token == ""
+    assert "tgd_new" not in device.command
+
+
+async def test_saving_sends_the_version_that_was_read(device: Device, gateway: Gateway) -> None:
+    gateway.answers["DeviceUpdate"] = {"deviceUpdate": {"id": "d1"}}
+    await device.save({"name": "Dairy", "labels": "site: Bern"})
+    sent = gateway.variables("DeviceUpdate")
+    assert sent == {"id": "d1", "input": {"name": "Dairy", "labels": {"site": "Bern"}}, "version": 4}
+    assert device.said == "Saved."
+
+
+async def test_labels_that_cannot_be_read_are_not_sent(device: Device, gateway: Gateway) -> None:
+    await device.save({"name": "Dairy", "labels": "no colon here"})
+    assert "needs a colon" in device.problem
+    assert "DeviceUpdate" not in [name for name, _ in gateway.asked]
+
+
+@pytest.fixture
+async def adding(gateway: Gateway, visit: Visit) -> AddDevice:
+    gateway.answers["Profiles"] = {"profiles": page([PROFILE])}
+    state = visit(AddDevice, "/devices/add")
+    await state.load()
+    return state
+
+
+async def test_the_key_follows_the_name_until_somebody_touches_it(adding: AddDevice) -> None:
+    adding.set_name("Cold room 1")
+    assert adding.key == "cold-room-1"
+    adding.set_key("mine")
+    adding.set_name("Cold room 2")
+    assert adding.key == "mine"
+
+
+async def test_a_key_the_contract_would_refuse_is_marked(adding: AddDevice) -> None:
+    adding.set_key("not a key")
+    assert adding.key_problem != ""
+    adding.name = "A name"
+    await run(adding.add())
+    assert adding.uid == ""
+
+
+async def test_an_added_device_shows_its_token(adding: AddDevice, gateway: Gateway) -> None:
+    made = {"device": {"id": "d9", "key": "x", "name": "X"}, "token": "tgd_once"}
+    gateway.answers["DeviceProvision"] = {"deviceProvision": made}
+    adding.set_name("X")
+    await run(adding.add())
+    assert gateway.variables("DeviceProvision") == {"input": {"key": "x", "name": "X", "profileId": "p1"}}
+    assert (adding.uid, adding.token, adding.is_busy) == ("d9", "tgd_once", False)
+    await adding.load()
+    assert adding.token == ""
+
+
+async def test_a_taken_key_leaves_the_form_as_it_was(adding: AddDevice, gateway: Gateway) -> None:
+    gateway.refuses("DeviceProvision", "There is a device with this key already.", "DEVICE_KEY_TAKEN")
+    adding.set_name("X")
+    await run(adding.add())
+    assert (adding.name, adding.uid, adding.is_busy) == ("X", "", False)
+    assert adding.problem == "There is a device with this key already."
+
+
+@pytest.fixture
+async def rules(gateway: Gateway, visit: Visit) -> Rules:
+    gateway.answers["Rules"] = {"rules": page([RULE])}
+    state = visit(Rules, "/rules")
+    await state.load()
+    return state
+
+
+async def test_a_switch_shows_at_once_and_asks_for_the_right_thing(rules: Rules, gateway: Gateway) -> None:
+    gateway.answers["RuleDisable"] = {"ruleDisable": {"id": "r1"}}
+    await run(rules.switch("r1", False))
+    assert gateway.variables("RuleDisable") == {"id": "r1"}
+    assert rules.rules[0].is_enabled is False
+
+
+async def test_a_refused_switch_goes_back(rules: Rules, gateway: Gateway) -> None:
+    gateway.refuses("RuleDisable", "You may not do that.", "FORBIDDEN")
+    await run(rules.switch("r1", False))
+    assert rules.rules[0].is_enabled is True
+    assert rules.problem == "You may not do that."
+
+
+@pytest.mark.parametrize(("path", "rule_id"), [("/rules/new", ""), ("/rules/r7", "r7")])
+async def test_the_editor_opens_the_rule_of_the_address(
+    gateway: Gateway, visit: Visit, path: str, rule_id: str
+) -> None:
+    state = visit(Rules, path)
+    await state.open_editor()
+    assert state.rule_id == rule_id
+
+
+async def test_acknowledging_sends_the_note_and_asks_again(gateway: Gateway, visit: Visit) -> None:
+    gateway.answers["Alerts"] = {"active": page([ALERT]), "acknowledged": page([]), "cleared": page([])}
+    gateway.answers["AlertAcknowledge"] = {"alertAcknowledge": {"id": "a1"}}
+    state = visit(Alerts, "/alerts")
+    await state.load()
+    state.answer("a1")
+    gateway.answers["Alerts"] = {"active": page([]), "acknowledged": page([ALERT]), "cleared": page([])}
+    await state.acknowledge({"note": "  on my way "})
+    assert gateway.variables("AlertAcknowledge") == {"id": "a1", "note": "on my way"}
+    assert (state.answering, len(state.active), len(state.acknowledged), state.open_alerts) == ("", 0, 1, 0)
+
+
+async def test_older_cleared_alerts_are_added_below(gateway: Gateway, visit: Visit) -> None:
+    def answer(variables: dict[str, Any]) -> dict[str, Any]:
+        cleared = page([ALERT], None if variables["after"] else "c1")
+        return {"active": page([]), "acknowledged": page([]), "cleared": cleared}
+
+    gateway.answers["Alerts"] = answer
+    state = visit(Alerts, "/alerts")
+    await state.load()
+    assert (len(state.cleared), state.has_more) == (1, True)
+    await state.more()
+    assert (len(state.cleared), state.has_more) == (2, False)
+
+
+async def test_the_address_says_what_went_wrong_and_where_to_go(visit: Visit) -> None:
+    state = visit(SignIn, "/sign-in?error=bad-credentials&next=/rules")
+    state.load()
+    assert "do not belong together" in state.error
+    assert state.next_path == "/rules"
