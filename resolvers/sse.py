@@ -71,21 +71,21 @@ async def _events(stream: Stream, encode: Encode, end: bytes, watch: Watch) -> A
 
     feeding = asyncio.create_task(feed())
     watching = asyncio.create_task(watch.ended())
+    getting = asyncio.create_task(queue.get())
     try:
         yield _BEAT
         while not watching.done():
-            getting = asyncio.ensure_future(queue.get())
             await asyncio.wait({getting, watching}, timeout=_BEAT_S, return_when=asyncio.FIRST_COMPLETED)
-            if not getting.done():
-                getting.cancel()
-                if not watching.done():
-                    yield _BEAT
-                continue
-            chunk = getting.result()
-            if chunk is None:
-                return
-            yield chunk
+            if getting.done():
+                chunk = getting.result()
+                if chunk is None:
+                    return
+                getting = asyncio.create_task(queue.get())
+                yield chunk
+            elif not watching.done():
+                yield _BEAT
     finally:
-        for task in (feeding, watching):
+        tasks = (feeding, watching, getting)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(feeding, watching, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)

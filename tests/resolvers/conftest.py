@@ -1,54 +1,5 @@
-"""A gateway for tests: the real application over the real database, served in this process or by a real server."""
+"""These tests speak to a real gateway."""
 
-import asyncio
-import socket
-from collections.abc import AsyncIterator
+from tests.support.gateway import api, gateway, served
 
-import httpx
-import pytest
-import uvicorn
-from starlette.applications import Starlette
-
-from engine.journal.bus import MemoryBus
-from engine.settings import Settings
-from infra.local.postgres import Postgres
-from resolvers.gateway import Gate, Gateway
-from tests.support.api import Api
-
-
-@pytest.fixture(scope="session")
-async def gateway(postgres: Postgres) -> AsyncIterator[Gateway]:
-    """The gateway, open, on a port that was free."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = Settings(database_url=postgres.url("app"), http_port=port)
-    gateway = Gateway(settings, bus=MemoryBus())
-    async with gateway.running():
-        while not gateway.changes.is_listening:
-            await asyncio.sleep(0.01)
-        yield gateway
-
-
-@pytest.fixture(scope="session")
-async def api(gateway: Gateway) -> AsyncIterator[Api]:
-    """Asks the gateway inside this process, without sockets."""
-    app = Gate(Starlette(routes=gateway.routes()), gateway.origins)
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-        yield Api(client)
-
-
-@pytest.fixture(scope="session")
-async def served(gateway: Gateway) -> AsyncIterator[str]:
-    """The gateway behind a real server on a real socket; its address without a scheme."""
-    app = Gate(Starlette(routes=gateway.routes()), gateway.origins)
-    config = uvicorn.Config(app, port=0, ws="websockets-sansio", lifespan="off", log_config=None)
-    server = uvicorn.Server(config)
-    running = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"127.0.0.1:{port}"
-    server.should_exit = True
-    await running
+__all__ = ["api", "gateway", "served"]

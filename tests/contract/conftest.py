@@ -1,0 +1,5 @@
+"""These tests speak to a real gateway."""
+
+from tests.support.gateway import api, gateway, served
+
+__all__ = ["api", "gateway", "served"]

@@ -1,0 +1,305 @@
+"""Nobody sees their neighbour: the whole matrix of the contract, asked by a stranger, gives nothing away.
+
+For every root field and every REST route, for every id it takes: the neighbour asks once with an id of ours and once
+with an id that nobody has. Both answers must be the same but for that id, and nothing of ours may appear in either.
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import orjson
+import psycopg
+import pytest
+
+import resolvers.devices
+from engine import clock
+from engine.alerts import service as alerts
+from engine.alerts.model import Raised
+from engine.devices import service as devices
+from engine.devices.model import Device
+from engine.rules import service as rules
+from engine.store.pool import Store
+from engine.store.tx import Tx
+from engine.tenancy import system
+from engine.tenants import service as tenants
+from infra.local.postgres import Postgres
+from resolvers.assembly import schema
+from tests.support import matrix
+from tests.support.matrix import Cell
+from tests.support.tenant import Tenant, found_tenant
+
+LISTEN_S = 0.4
+_TIMES = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
+
+
+@dataclass
+class Owned:
+    """What one tenant has: ids by kind, and words that appear in it and nowhere else."""
+
+    tenant: Tenant
+    secret: str
+    ids: dict[str, str]
+    marks: list[str]
+
+
+async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: Tenant) -> Owned:
+    """A tenant with one of everything, each marked."""
+    mark = f"mark{uuid4().hex[:10]}"
+    profile = await tenant.profile(f"profile-{mark}")
+    device = await tenant.device(f"device-{mark}", profile.key)
+    await tenant.device_token(device)
+    token = await tenant.api_token()
+    document = {**matrix.RULE, "name": f"rule-{mark}", "scope": {"profile": profile.key}}
+    async with store.as_tenant(tenant.principal()) as tx:
+        rule = await rules.create(tx, document)
+        tokens = await tenants.tokens(tx)
+        credential = (await devices.credentials_of(tx, [device.id]))[device.id][0]
+    raised = Raised(rule.id, 1, device.id, 1, "minor", f"reason-{mark}", {}, clock.now())
+    async with worker_store.as_tenant(system(tenant.id)) as tx:
+        await alerts.raise_all(tx, [raised])
+    tenant.tell([(device.id, clock.now_ms(), {"temperature": 4.25, "mode": f"value-{mark}"})])
+    _reject(postgres, tenant, device, mark)
+    ids = {
+        "device": str(device.id),
+        "profile": str(profile.id),
+        "credential": str(credential.id),
+        "token": str(tokens[0].id),
+        "rule": str(rule.id),
+        "alert": str(raised.id(tenant.id)),
+        "tenant": str(tenant.id),
+        "member": str(tenant.user_id),
+    }
+    return Owned(tenant, token, ids, [mark, tenant.key, tenant.email, *ids.values()])
+
+
+def _reject(postgres: Postgres, tenant: Tenant, device: Device, mark: str) -> None:
+    with psycopg.connect(postgres.url("ingest")) as connection:
+        connection.execute("SELECT set_config('app.tenants', %s, true)", [f"{{{tenant.id}}}"])
+        connection.execute(
+            "INSERT INTO rejected (tenant_id, id, device_id, received_at, reason, message, transport, topic, payload, "
+            "payload_size_bytes, payload_sha256) VALUES (%s, %s, %s, now(), 'WRONG_TYPE', %s, 'mqtt', 't', %s, 3, %s)",
+            [tenant.id, uuid4(), device.id, f"message-{mark}", mark.encode(), bytes(32)],
+        )
+
+
+@dataclass
+class Stranger:
+    """Asks as the neighbour, and notes whatever they should not have learnt."""
+
+    client: httpx.AsyncClient
+    secret: str
+    marks: list[str]
+    leaks: list[str] = field(default_factory=list)
+    asked: set[str] = field(default_factory=set)
+
+    async def try_cell(self, cell: Cell, foreign: str | None) -> None:
+        """Ask with a foreign id and with nobody's; compare, and look for marks."""
+        nobody = str(uuid4())
+        theirs = await self.ask(cell, foreign or nobody)
+        self._look(cell, theirs, foreign)
+        if foreign is not None:
+            nothing = await self.ask(cell, nobody)
+            if _alike(theirs, foreign) != _alike(nothing, nobody):
+                self.leaks.append(f"{cell}: an id of ours is answered otherwise than nobody's: {theirs} / {nothing}")
+        self.asked.add(str(cell))
+
+    async def ask(self, cell: Cell, value: str) -> str:
+        """Status and text of the answer."""
+        given = matrix.arguments(cell, value)
+        if cell.kind == "subscription":
+            return await self._listen(cell, given)
+        if cell.face == "graphql":
+            answer = await self.client.post(
+                "/graphql", json={"query": cell.document, "variables": given}, headers=self._headers()
+            )
+        else:
+            answer = await self._rest(cell, given)
+        if answer.status_code >= 500 or '"INTERNAL"' in answer.text:
+            self.leaks.append(f"{cell}: failed inside: {answer.text}")
+        if "TOO_COSTLY" in answer.text or "BAD_REQUEST" in answer.text:
+            self.leaks.append(f"{cell}: was not really asked: {answer.text}")
+        return f"{answer.status_code} {answer.text}"
+
+    async def _rest(self, cell: Cell, given: dict[str, Any]) -> httpx.Response:
+        assert cell.route is not None
+        path, query, body = f"/api/v1{cell.route.path}", [], {}
+        for parameter in cell.route.parameters:
+            if parameter.name not in given:
+                continue
+            value = given[parameter.name]
+            if parameter.place == "path":
+                path = path.replace(f"{{{parameter.name}}}", value)
+            elif parameter.place == "query":
+                query += [(parameter.name, each) for each in (value if isinstance(value, list) else [value])]
+            elif parameter is cell.route.body:
+                body = value
+            else:
+                body[parameter.name] = value
+        return await self.client.request(
+            cell.route.method.value,
+            path,
+            params=query,
+            json=body if cell.route.takes_body else None,
+            headers=self._headers(),
+        )
+
+    async def _listen(self, cell: Cell, given: dict[str, Any]) -> str:
+        """What a stream says within a moment, from the oldest entry on."""
+        if cell.face == "graphql":
+            document = cell.document.replace(f"{cell.name}(", f'{cell.name}(after: "0", ', 1)
+            if "after" not in document:
+                document = document.replace(f"{{ {cell.name} ", f'{{ {cell.name}(after: "0") ', 1)
+            request = self.client.build_request(
+                "POST", "/graphql", json={"query": document, "variables": given}, headers=self._headers(stream=True)
+            )
+        else:
+            assert cell.route is not None
+            query = [(n, each) for n, v in given.items() for each in (v if isinstance(v, list) else [v])]
+            request = self.client.build_request(
+                "GET", f"/api/v1{cell.route.path}", params=[*query, ("after", "0")], headers=self._headers(stream=True)
+            )
+        response = await self.client.send(request, stream=True)
+        said = f"{response.status_code} "
+        try:
+            async for chunk in response.aiter_text():
+                said += chunk
+        except httpx.ReadTimeout:
+            pass
+        finally:
+            await response.aclose()
+        return said
+
+    def _headers(self, *, stream: bool = False) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.secret}", **({"Accept": "text/event-stream"} if stream else {})}
+
+    def _look(self, cell: Cell, said: str, asked_for: str | None) -> None:
+        for mark in self.marks:
+            if mark not in (asked_for or "") and mark in said:  # an echo of what was asked tells nothing
+                self.leaks.append(f"{cell}: shows {mark}: {said[:300]}")
+
+
+def _alike(said: str, id_: str) -> str:
+    """An answer without what differs between any two: the id asked for, times, fresh ids and secrets."""
+    said = said.replace(id_, "<id>")
+    said = _TIMES.sub("<time>", said)
+    return re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|probe-[0-9a-f]{12}|tgd?_[\w-]+|\"[\w-]{8}\"", "<new>", said)
+
+
+def _kind_of(cell: Cell) -> str:
+    """Which of our ids fits a cell's target: deviceId and devices take a device; a bare id, the field's noun."""
+    assert cell.target is not None
+    word = cell.target.split(".")[-1]
+    nouns = ("device", "profile", "credential", "rule", "alert", "token")
+    if found := next((noun for noun in nouns if word.lower().startswith(noun)), None):
+        return found
+    name = cell.name.split("/")[1] if cell.face == "rest" else cell.name
+    return next(noun for noun in nouns if name.lower().startswith(noun))
+
+
+@pytest.fixture(scope="module")
+async def owned(postgres: Postgres, store: Store, worker_store: Store) -> Owned:
+    """The tenant that is being spied on."""
+    return await _owned(postgres, store, worker_store, await found_tenant(postgres, store))
+
+
+@pytest.fixture
+async def stranger(served: str, neighbour: Tenant, owned: Owned) -> Any:
+    """The one who spies, with things of their own."""
+    await neighbour.device("own-device", "own-profile")
+    timeout = httpx.Timeout(20, read=20)
+    async with httpx.AsyncClient(base_url=f"http://{served}", timeout=timeout, trust_env=False) as client:
+        yield Stranger(client, await neighbour.api_token(), owned.marks)
+
+
+async def _try_all(stranger: Stranger, owned: Owned, cells: list[Cell]) -> None:
+    for cell in cells:
+        stranger.client.timeout = httpx.Timeout(20, read=LISTEN_S if cell.kind == "subscription" else 20)
+        foreign = None
+        if cell.target is not None:
+            kind = _kind_of(cell)
+            foreign = owned.ids[kind]
+            if cell.target.endswith(".profile"):  # rules name a profile by its key
+                foreign = next(iter(owned.tenant.profiles))
+        await stranger.try_cell(cell, foreign)
+
+
+async def _everything_of(postgres: Postgres, tenant: Tenant) -> bytes:
+    """All rows of a tenant that the API could have changed."""
+    tables = ("profiles", "devices", "credentials", "api_tokens", "rules", "alerts", "journal_head", "idempotency")
+    found = {}
+    with psycopg.connect(postgres.url("app")) as connection:
+        connection.execute("SELECT set_config('app.tenant_id', %s, true)", [str(tenant.id)])
+        for table in tables:
+            rows = connection.execute(f"SELECT to_jsonb(t) - 'last_used_at' FROM {table} t ORDER BY 1").fetchall()
+            found[table] = [row[0] for row in rows]
+    return orjson.dumps(found)
+
+
+async def test_nothing_of_ours_reaches_the_neighbour(
+    stranger: Stranger, owned: Owned, postgres: Postgres, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = matrix.cells(schema()._schema)
+    before = await _everything_of(postgres, owned.tenant)
+    await _try_all(stranger, owned, cells)
+    with capsys.disabled():
+        print(f"\nisolation matrix: {len(stranger.asked)} of {len(cells)} cells asked, {len(stranger.leaks)} leaks")
+    assert stranger.leaks == []
+    assert stranger.asked == {str(cell) for cell in cells}
+    assert await _everything_of(postgres, owned.tenant) == before
+
+
+async def test_the_owner_does_see_what_the_neighbour_must_not(stranger: Stranger, owned: Owned) -> None:
+    """The matrix asks real questions: asked by the owner, most of them show marks."""
+    stranger.secret = owned.secret
+    readable = [c for c in matrix.cells(schema()._schema) if c.kind == "query"]
+    await _try_all(stranger, owned, readable)
+    showing = {leak.split(": shows")[0] for leak in stranger.leaks if ": shows" in leak}
+    blind = {str(cell) for cell in readable} - showing
+    assert {cell.split("(")[0] for cell in blind} <= {
+        "graphql query deviceCount",
+        "graphql query ingestCounts",
+        "graphql query ruleCheck",
+        "rest query GET /devices/counts",
+        "rest query GET /ingest-counts",
+        "rest query POST /rules/check",
+        "rest query GET /devices/{id}/telemetry",
+        "rest query GET /devices/{id}/latest",
+    }
+
+
+async def test_a_key_that_we_have_is_free_for_the_neighbour(stranger: Stranger, owned: Owned) -> None:
+    profile = next(iter(owned.tenant.profiles))
+    answer = await stranger.client.post(
+        "/api/v1/profiles", json={"key": profile, "name": "x", "metrics": []}, headers=stranger._headers()
+    )
+    assert answer.status_code == 201
+
+
+Getter = Callable[[Tx, UUID], Awaitable[Device]]
+
+
+async def test_a_planted_leak_is_found(
+    stranger: Stranger, owned: Owned, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resolver that forgets whose transaction it is in, and one that says too much, are both caught."""
+
+    class Careless:
+        """The devices service, but ``get`` looks where it should not."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(devices, name)
+
+        async def get(self, _tx: Tx, device_id: UUID) -> Device:
+            async with store.as_tenant(owned.tenant.principal(), read_only=True) as tx:
+                return await devices.get(tx, device_id)
+
+    monkeypatch.setattr(resolvers.devices, "devices", Careless())
+    cells = [cell for cell in matrix.cells(schema()._schema) if cell.kind == "query"]
+    await _try_all(stranger, owned, cells)
+    caught = {leak.split(":")[0] for leak in stranger.leaks}
+    assert "graphql query device(id)" in caught
+    assert "rest query GET /devices/{id}(id)" in caught
