@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STEP := infra/local/step.sh
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input --progress-bar off --root-user-action ignore
+INSTALL = touch $(VENV)/.installing; $(STEP) 'installing $(1)' $(PIP) $(2); code=$$?; rm -f $(VENV)/.installing; exit $$code
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 # python3 if its version fits, else the newest that does. Another one: make up PYTHON=/path/to/python3.12
@@ -12,11 +13,11 @@ PYTHON := $(shell for candidate in python3 python3.13 python3.12 python3.11; do 
 	$$candidate -c '$(SUPPORTED)' 2>/dev/null && echo $$candidate && break; done)
 endif
 
-# An environment made for another folder or by another Python does not work here: make its parts again.
+# An environment made for another folder or by another Python, or whose installation was cut off by force, is made again.
 VERSION := $(shell $(PYTHON) -c 'import sys; print(sys.version_info[:2])' 2>/dev/null)
 MADE_FOR := $(CURDIR) $(VERSION)
 IS_USABLE := import pip, sys; sys.exit("$(VERSION)" != str(sys.version_info[:2]))
-ifneq ($(MADE_FOR),$(shell cat $(VENV)/.made-for 2>/dev/null))
+ifneq ($(MADE_FOR),$(shell cat $(VENV)/.made-for 2>/dev/null)$(wildcard $(VENV)/.installing))
 $(shell rm -f $(VENV)/.made-for $(VENV)/.run-installed $(VENV)/.dev-installed)
 endif
 
@@ -40,16 +41,16 @@ $(VENV)/.made-for:
 	@$(PYTHON) -c '$(SUPPORTED)' || { echo '$(PYTHON) is not Python 3.11, 3.12 or 3.13; choose another: make up PYTHON=/path/to/python3.12' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo 'Python has no venv module here. On Debian: apt-get install python3-venv' >&2; exit 1; }
 	@test -w . || { echo 'This user may not write in $(CURDIR), where the Python environment goes: clone the project into a folder of your own.' >&2; exit 1; }
-	@{ $(BIN)/python -c '$(IS_USABLE)' && grep -q '$(CURDIR)/$(VENV)' $(BIN)/pip; } 2>/dev/null || $(STEP) 'making the Python environment' $(PYTHON) -m venv --clear $(VENV)
+	@{ test ! -e $(VENV)/.installing && $(BIN)/python -c '$(IS_USABLE)' && grep -q '$(CURDIR)/$(VENV)' $(BIN)/pip; } 2>/dev/null || $(STEP) 'making the Python environment' $(PYTHON) -m venv --clear $(VENV)
 	@echo '$(MADE_FOR)' > $@
 
 $(VENV)/.run-installed: $(VENV)/.made-for requirements.lock pyproject.toml
-	@$(STEP) 'installing the packages Tidegate runs with' $(PIP) --require-hashes -r requirements.lock
-	@$(STEP) 'installing Tidegate itself' $(PIP) --no-deps --no-build-isolation -e .
+	@$(call INSTALL,the packages Tidegate runs with,--require-hashes -r requirements.lock)
+	@$(call INSTALL,Tidegate itself,--no-deps --no-build-isolation -e .)
 	@touch $@
 
 $(VENV)/.dev-installed: $(VENV)/.run-installed requirements-dev.lock
-	@$(STEP) 'installing the packages Tidegate is tested with' $(PIP) --require-hashes -r requirements-dev.lock
+	@$(call INSTALL,the packages Tidegate is tested with,--require-hashes -r requirements-dev.lock)
 	@touch $@
 
 console: setup

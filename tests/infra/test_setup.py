@@ -48,6 +48,26 @@ def test_a_python_without_venv_is_told_what_to_install(clone: Path) -> None:
     assert "apt-get install python3-venv" in done.stderr
 
 
+@pytest.mark.parametrize("is_cut_off", [False, True])
+def test_an_environment_whose_installation_was_cut_off_is_made_again_and_a_good_one_is_kept(
+    clone: Path, is_cut_off: bool
+) -> None:
+    python = clone / "python3"
+    python.write_text(
+        f'#!/bin/sh\necho "$@" >> {clone}/calls\n'
+        'case "$*" in *"-m venv"*|*"-m pip"*) exit 9;; *print*) echo "(3, 12)";; esac\n'
+    )
+    python.chmod(0o755)
+    (clone / ".venv" / "bin").mkdir(parents=True)
+    shutil.copy(python, clone / ".venv" / "bin" / "python")
+    (clone / ".venv" / "bin" / "pip").write_text(f"#!{clone}/.venv/bin/python\n")
+    if is_cut_off:
+        (clone / ".venv" / ".installing").touch()
+    assert make(clone, "setup", f"PYTHON={python}").returncode != 0
+    assert ("-m venv --clear" in (clone / "calls").read_text()) == is_cut_off
+    assert (clone / ".venv" / ".run-installed").exists() is False
+
+
 def test_a_step_says_what_it_does_and_how_long_it_took_and_keeps_its_noise() -> None:
     done = subprocess.run([STEP, "counting", "echo", "noise"], capture_output=True, text=True, check=True)
     first, second = done.stdout.splitlines()
