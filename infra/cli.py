@@ -45,11 +45,12 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
-# Commands that live beside what they start: each module has add_arguments(parser) and run(arguments, settings).
+# Commands that live beside what they start: each module has add_arguments(parser) and run(arguments, settings). One with
+# a role needs a database, the running one's if none was set.
 OTHERS = (
     ("seed", "infra.local.seed", "owner", "make the demo tenant"),
     ("simulate", "infra.local.simulator", "", "run simulated devices over MQTT"),
-    ("bench", "infra.bench", "owner", "measure this installation"),
+    ("bench", "infra.bench", "", "measure a platform of its own on this machine"),
 )
 
 
@@ -112,6 +113,7 @@ def _schema(arguments: argparse.Namespace, settings: Settings) -> int:
     from resolvers import export
 
     export.main()
+    print(f"written: {export.FOLDER / 'schema.graphql'}, {export.FOLDER / 'openapi.json'}")
     return 0
 
 
