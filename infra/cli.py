@@ -45,8 +45,8 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
-# Commands that live beside what they start: each module has add_arguments(parser) and run(arguments, settings). One with
-# a role needs a database, the running one's if none was set.
+# Commands that live beside what they start: each module has add_arguments(parser) and run(arguments, settings).
+# One with a role needs a database: the running one's if none was set.
 OTHERS = (
     ("seed", "infra.local.seed", "owner", "make the demo tenant"),
     ("simulate", "infra.local.simulator", "", "run simulated devices over MQTT"),
