@@ -37,13 +37,10 @@ class Identity:
 
 @dataclass
 class Tally:
-    """What happened to the messages of all clients since the last `reset`. Times are seconds."""
+    """What happened to the messages of one run. Times are seconds."""
 
     sent: int = 0
     acked: int = 0
-    resent: int = 0
-    refused: list[tuple[int, int, int]] = field(default_factory=list)
-    """(device, message, MQTT reason code) of each PUBACK that said no."""
     latencies: "array[float]" = field(default_factory=lambda: array("d"))
     last_ack: float = 0.0
 
@@ -80,7 +77,10 @@ class Fleet:
         self.acked_sent = 0.0
         """The newest time of sending that an acknowledged message has."""
         self.acked_total = 0
+        self.resent = 0
         self.reconnects = 0
+        self.refused: list[tuple[int, int, int]] = []
+        """(device, message, MQTT reason code) of each PUBACK that said no."""
         self.due_of: dict[int, list[float]] = {device: [] for device in range(watched)}
         """When each message of a watched device was due."""
         self.clients = [Client(self, number, identity) for number, identity in enumerate(identities)]
@@ -237,7 +237,7 @@ class Client(asyncio.Protocol):
         for pending in self.pending.values():
             pending.sent = again
             transport.write(bytes((pending.frame[0] | DUP,)) + pending.frame[1:])
-        self._fleet.tally.resent += len(self.pending)
+        self._fleet.resent += len(self.pending)
 
     def _acked(self, packet_id: int, code: int) -> None:
         pending = self.pending.pop(packet_id, None)
@@ -246,7 +246,7 @@ class Client(asyncio.Protocol):
         fleet = self._fleet
         tally = fleet.tally
         if code >= 0x80:
-            tally.refused.append((self.number, pending.n, code))
+            fleet.refused.append((self.number, pending.n, code))
             return
         at = now()
         tally.acked += 1

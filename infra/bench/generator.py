@@ -116,8 +116,8 @@ class Generator:
         return {
             "sent": tally.sent,
             "acked": tally.acked,
-            "refused": len(tally.refused),
-            "resent": tally.resent,
+            "refused": len(fleet.refused),
+            "resent": fleet.resent,
             "is_quiet": is_quiet,
             "scheduled_s": scheduled_s,
             "acked_on_time": on_time,
@@ -140,7 +140,8 @@ class Generator:
         return {
             "made": [client.count for client in clients],
             "unacked": [sorted(pending.n for pending in client.pending.values()) for client in clients],
-            "refused": self._fleet.tally.refused,
+            "refused": self._fleet.refused,
+            "resent": self._fleet.resent,
             "due": self._fleet.due_of,
             "reconnects": self._fleet.reconnects,
         }
@@ -148,9 +149,7 @@ class Generator:
     async def _publish_progress(self) -> None:
         fleet = self._fleet
         while True:
-            PROGRESS.pack_into(
-                self._progress, 0, fleet.acked_total, fleet.tally.resent, fleet.reconnects, fleet.acked_sent
-            )
+            PROGRESS.pack_into(self._progress, 0, fleet.acked_total, fleet.resent, fleet.reconnects, fleet.acked_sent)
             await asyncio.sleep(0.005)
 
 

@@ -1,4 +1,4 @@
-"""What the processes of a platform use, read from /proc: CPU time and memory, by the name of the process (proc(5))."""
+"""What the processes of a platform use, read from /proc (proc(5)): CPU time and memory, by the name of the process."""
 
 import os
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """CPU seconds since its start, ended children included, and resident memory in bytes."""
+    """CPU seconds since its start, ended children included, and memory in bytes, shared pages divided by their users."""
 
     cpu_s: float
-    rss_bytes: int
+    memory_bytes: int
 
 
 def named(parent: int) -> dict[str, int]:
@@ -32,12 +32,10 @@ def usage(pid: int) -> Usage:
     own = _stat(pid)
     if own is None:
         return Usage(0.0, 0)
-    ticks, pages = sum(own[11:15]), own[21]  # utime, stime, cutime, cstime; rss
-    for child in children(pid):
-        below = usage(child)
-        ticks += round(below.cpu_s * TICKS_PER_S)
-        pages += below.rss_bytes // PAGE_BYTES
-    return Usage(ticks / TICKS_PER_S, pages * PAGE_BYTES)
+    below = [usage(child) for child in children(pid)]
+    cpu_s = sum(own[11:15]) / TICKS_PER_S  # utime, stime, and those of ended children: cutime, cstime
+    memory_bytes = _proportional_bytes(pid) or own[21] * PAGE_BYTES
+    return Usage(cpu_s + sum(b.cpu_s for b in below), memory_bytes + sum(b.memory_bytes for b in below))
 
 
 def children(pid: int) -> list[int]:
@@ -58,8 +56,17 @@ def _name(pid: int) -> str | None:
         return None
     if "serve" in words:
         return words[words.index("serve") + 1]
-    program = Path(words[0]).name
+    program = Path(words[0].split(" ")[0]).name  # Valkey writes its address behind its name
     return {"postgres": "postgres", "valkey-server": "valkey"}.get(program)
+
+
+def _proportional_bytes(pid: int) -> int | None:
+    """The proportional set size, so that Postgres' shared buffers count once; None where it may not be read."""
+    try:
+        rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(row.split()[1]) * 1024 for row in rows if row.startswith("Pss:")), None)
 
 
 def _stat(pid: int) -> list[int] | None:

@@ -1,0 +1,118 @@
+"""`tidegate bench ingest`: what a message costs and how long it takes, on a platform of its own (DESIGN §5).
+
+Devices send by an open schedule: times count from when a message was due. CPU is that of every process but the
+generator and the subscriber, from before the first measured message until the worker has drained the last one.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from infra.bench.generator import Order
+from infra.bench.judge import Verdict, judge, wait_for_drain
+from infra.bench.players import Players
+from infra.bench.processes import Usage
+from infra.bench.readings import Signal
+from infra.bench.rig import Rig
+from infra.bench.tenant import BenchTenant, found, hundred_rules
+from infra.bench.watching import Watching, delays
+
+WATCHED = 5
+DRAIN_WITHIN_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """How a fleet behaves. `rate` is messages a second, `burst` how many of a device are due in one moment."""
+
+    name: str
+    connections: int
+    in_flight: int
+    burst: int
+    rate: float
+    seconds: float
+    values: int
+    has_rules: bool
+    goal_us_a_value: float
+    warm_up_s: float = 5.0
+    workers: int = 1
+
+
+HONEST = Scenario("honest", 1_000, 1, 1, 6_000, 20, 3, True, 20)
+BURSTS = Scenario("bursts", 200, 10, 10, 20_000, 20, 3, False, 8)
+
+
+@dataclass(slots=True)
+class Measured:
+    """One scenario's figures. `cpu_us` is CPU microseconds a message by process."""
+
+    scenario: Scenario
+    load: dict[str, Any]
+    cpu_us: dict[str, float]
+    memory_mib: dict[str, float]
+    drained_after_s: float | None
+    live: dict[str, Any]
+    verdict: Verdict
+
+    @property
+    def messages_per_s(self) -> float:
+        """Acknowledged messages a second, from the first one due to the last PUBACK."""
+        return float(self.load["acked"] / self.load["until_last_ack_s"])
+
+    @property
+    def us_a_value(self) -> float:
+        """CPU of all processes for one value."""
+        return sum(self.cpu_us.values()) / self.scenario.values
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, for a file."""
+        derived = {"messages_per_s": self.messages_per_s, "us_a_value": self.us_a_value}
+        return {**asdict(self), **derived}
+
+
+def measure(scenario: Scenario) -> Measured:
+    """Run one scenario from an empty folder to the verdict."""
+    signal = Signal(values=scenario.values)
+    with Rig(with_web=True, workers=scenario.workers) as rig:
+        documents = hundred_rules() if scenario.has_rules else []
+        tenant = asyncio.run(found(rig.postgres, signal, scenario.connections, documents))
+        order = Order(
+            rig.ports["mqtt_port"],
+            tenant.identities,
+            signal,
+            scenario.in_flight,
+            WATCHED,
+            str(rig.folder / "progress"),
+            seed=1,
+        )
+        with Players(order) as players:
+            return _measure(scenario, rig, tenant, players)
+
+
+def _measure(scenario: Scenario, rig: Rig, tenant: BenchTenant, players: Players) -> Measured:
+    players.ask(do="connect")
+    pace = {"do": "run", "rate": scenario.rate, "burst": scenario.burst}
+    players.ask(**pace, seconds=scenario.warm_up_s)
+    wait_for_drain(rig.postgres, tenant.id, DRAIN_WITHIN_S)
+    with Watching(rig.ports["http_port"], tenant.api_token, tenant.device_ids[:WATCHED]) as watching:
+        before, began = rig.usages(), time.monotonic()
+        load = players.ask(**pace, seconds=scenario.seconds, timeout_s=scenario.seconds + 180)
+        drained_after_s = wait_for_drain(rig.postgres, tenant.id, DRAIN_WITHIN_S)
+        after = rig.usages()
+        told = watching.end()
+    sent, due = players.finish()
+    return Measured(
+        scenario,
+        load,
+        _cpu_us(before, after, load["acked"]),
+        {name: usage.memory_bytes / 2**20 for name, usage in after.items()},
+        drained_after_s,
+        delays(told, due, began),
+        judge(rig.postgres, tenant, sent),
+    )
+
+
+def _cpu_us(before: Mapping[str, Usage], after: Mapping[str, Usage], messages: int) -> dict[str, float]:
+    return {name: (after[name].cpu_s - before[name].cpu_s) * 1e6 / max(messages, 1) for name in after if name in before}

@@ -1,0 +1,73 @@
+"""What the bench prints: tables for people."""
+
+from collections.abc import Sequence
+
+from infra.bench.ingest import Measured
+from infra.bench.judge import Verdict
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Columns as wide as their widest cell; numbers to the right."""
+    texts = [list(head), *([_shown(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in texts) for column in range(len(head))]
+    lines = [
+        "  ".join(
+            text.ljust(width) if column == 0 else text.rjust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in texts
+    ]
+    return "\n".join([lines[0], "-" * (sum(widths) + 2 * (len(widths) - 1)), *lines[1:]])
+
+
+def ingest(measured: Measured) -> str:
+    """One scenario."""
+    scenario, load = measured.scenario, measured.load
+    rules = "100 rules of which 3 match" if scenario.has_rules else "no rules"
+    wanted = f"{scenario.rate:,.0f} msg/s for {scenario.seconds:.0f} s"
+    total = sum(measured.cpu_us.values())
+    rows = [[name, us, us / scenario.values, measured.memory_mib[name]] for name, us in measured.cpu_us.items()]
+    rows.append(["all", total, total / scenario.values, sum(measured.memory_mib.values())])
+    rate = measured.messages_per_s
+    lines = [
+        f"\n{scenario.name}: {scenario.connections} connections, {scenario.in_flight} in flight, "
+        f"{scenario.values} values, {rules}, {wanted}",
+        f"  achieved      {rate:,.0f} msg/s, {rate * scenario.values:,.0f} values/s"
+        f" ({load['acked']} of {load['sent']} acknowledged, {load['refused']} refused)",
+        f"  CPU a value   {measured.us_a_value:.1f} us (goal {scenario.goal_us_a_value:g})",
+        f"  PUBACK        {_times(load['latency_ms'])}",
+        f"  subscription  {_times(measured.live['latency_ms'])}"
+        f" ({measured.live['arrived']} of {measured.live['expected']} readings, {measured.live['skipped']} skipped)",
+        f"  drained       {_after(measured.drained_after_s)}",
+        "",
+        table(["process", "us/message", "us/value", "MiB"], rows),
+        "",
+        verdict(measured.verdict),
+    ]
+    if measured.live["errors"]:
+        lines.append(f"  subscription failed: {measured.live['errors']}")
+    return "\n".join(lines)
+
+
+def verdict(found: Verdict) -> str:
+    """What the judge found."""
+    said = (
+        f"  verified      {found.acked} acknowledged, {found.stored} stored, {found.lost} lost, {found.twice} twice, "
+        f"{found.duplicates} duplicates recognised; counts wrong for {found.counts_wrong} devices; "
+        f"{found.alerts} alerts of {found.alerts_expected} expected, {found.alerts_different} different"
+    )
+    return "\n".join([said, *(f"  WRONG         {each}" for each in found.wrong)])
+
+
+def _times(latency_ms: dict[str, float]) -> str:
+    if not latency_ms:
+        return "none"
+    return "  ".join(f"{name} {ms:.1f} ms" for name, ms in latency_ms.items())
+
+
+def _after(seconds: float | None) -> str:
+    return "NOT in time" if seconds is None else f"{seconds:.1f} s after the last PUBACK"
+
+
+def _shown(cell: object) -> str:
+    return f"{cell:.1f}" if isinstance(cell, float) else str(cell)
