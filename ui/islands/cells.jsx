@@ -171,26 +171,38 @@ export function LiveLine() {
   );
 }
 
-/** All values of one device as cards. A metric the page does not know yet is told to it once, by `onNew`. */
-export function LiveCards({ deviceId, readings, onNew }) {
+const SETTLED_MS = 2500; // the newest values a page asks for are written a moment after the message is stored
+
+/** All values of one device as cards. What the page does not know yet is added here and told to it, by `onNew`. */
+export function LiveCards({ deviceId, readings, isNew, onNew }) {
+  const [found, setFound] = useState([]); // metrics that came while we watched
   const known = useRef(new Set());
   known.current = new Set((readings || []).map((each) => each.metric));
-  const told = useRef(new Set());
   const tell = useRef(onNew);
   tell.current = onNew;
-  useEffect(
-    () =>
-      watchTelemetry(deviceId, (event) => {
-        const fresh = Object.keys(event.values || {}).filter((key) => !known.current.has(key) && !told.current.has(key));
-        if (!fresh.length) return;
-        fresh.forEach((key) => told.current.add(key));
-        tell.current?.();
-      }),
-    [deviceId],
-  );
+  useEffect(() => {
+    const told = new Set();
+    let wasNew = isNew;
+    let timer;
+    setFound([]);
+    const stop = watchTelemetry(deviceId, (event) => {
+      const fresh = Object.entries(event.values || {}).filter(([key]) => !known.current.has(key) && !told.has(key));
+      if (!fresh.length && !wasNew) return;
+      wasNew = false;
+      fresh.forEach(([key]) => told.add(key));
+      setFound((old) => [...old, ...fresh.map(([key, value]) => ({ metric: key, label: inWords(key), unit: "", value, time: event.time }))]);
+      clearTimeout(timer);
+      timer = setTimeout(() => tell.current?.(), SETTLED_MS);
+    });
+    return () => {
+      clearTimeout(timer);
+      stop();
+    };
+  }, [deviceId]);
+  const cards = [...(readings || []), ...found.filter((each) => !known.current.has(each.metric))];
   return (
     <div className="cards">
-      {(readings || []).map((each) => (
+      {cards.map((each) => (
         <div className="card value-card" key={each.metric}>
           <span className="label" title={each.metric}>
             {each.label}
@@ -204,6 +216,11 @@ export function LiveCards({ deviceId, readings, onNew }) {
     </div>
   );
 }
+
+const inWords = (key) => {
+  const plain = key.replaceAll(/[_.-]/g, " ").trim();
+  return plain.charAt(0).toUpperCase() + plain.slice(1);
+};
 
 /** Waits for a new device's first message and says so when it comes. */
 export function FirstMessage({ deviceId }) {

@@ -71,11 +71,12 @@ class Command(_Cell):
 
 
 class LiveCards(_Cell):
-    """All values of one device as cards; `on_new` fires when a metric comes that is not among them."""
+    """All values of one device as cards; `on_new` fires when there is more to know than the page has."""
 
     tag = "LiveCards"
     device_id: rx.Var[str]
     readings: rx.Var[list[Any]]
+    is_new: rx.Var[bool]
     on_new: rx.EventHandler[no_args_event_spec]
 
 

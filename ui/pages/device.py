@@ -119,8 +119,9 @@ class Device(Console):
         """Come to the page."""
         uid = self.segment()
         if uid != self.uid:
-            self.ready, self.token, self.said, self.is_editing, self.is_ending = False, "", "", False, False
-            self.uid = uid
+            self.ready, self.uid = False, uid
+        self.token = self.said = ""  # a token is shown once: whoever comes back does not see it again
+        self.is_editing = self.is_ending = False
         yield
         if (away := await self.enter()) is not None:
             yield away
@@ -222,7 +223,7 @@ def _heading() -> rx.Component:
         rx.el.span(
             live_presence(device_id=Device.uid, online=Device.is_online, since=Device.since, detailed=True),
             rx.cond(
-                Device.status == "PROVISIONED",
+                (Device.status == "PROVISIONED") & (Device.last_seen == ""),
                 rx.el.span("Waiting for its first message", class_name="badge badge-accent"),
             ),
             class_name="row",
@@ -470,17 +471,17 @@ def device() -> rx.Component:
     sheet = rx.fragment(
         _edit(),
         _alerts(),
+        live_cards(
+            device_id=Device.uid,
+            readings=Device.readings,
+            is_new=Device.last_seen == "",
+            on_new=Device.refresh,
+        ),
         rx.cond(
-            Device.readings.length() > 0,
-            live_cards(device_id=Device.uid, readings=Device.readings, on_new=Device.refresh),
+            Device.readings.length() == 0,
             rx.el.div(
-                live_cards(device_id=Device.uid, readings=Device.readings, on_new=Device.refresh),
-                rx.el.div(
-                    empty(
-                        "radio", "No values yet", "Send a first message with the line below. It appears here by itself."
-                    ),
-                    class_name="card",
-                ),
+                empty("radio", "No values yet", "Send a first message with the line below. It appears here by itself."),
+                class_name="card",
             ),
         ),
         chart(Device.uid, Device.metrics),
