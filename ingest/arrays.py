@@ -48,7 +48,11 @@ class Jsonbs(Column):
     """jsonb[]"""
 
 
-# class → (oid of the array, oid of the element), from the catalogue's pg_type.dat
+class Json(Column):
+    """One json document, no array; here because it travels the same way."""
+
+
+# class → (its oid, the oid of its element), from the catalogue's pg_type.dat
 _OIDS: dict[type[Column], tuple[int, int]] = {
     Uuids: (2951, 2950),
     Bigints: (1016, 20),
@@ -57,6 +61,7 @@ _OIDS: dict[type[Column], tuple[int, int]] = {
     Blobs: (1001, 17),
     Jsons: (199, 114),
     Jsonbs: (3807, 3802),
+    Json: (114, 0),
 }
 
 

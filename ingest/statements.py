@@ -1,9 +1,11 @@
-"""The four statements of an ingest transaction, as role ingest, and how a batch becomes their parameters."""
+"""The statements of an ingest transaction, as role ingest, and how a batch becomes their parameters."""
 
+import base64
 from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
+import orjson
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg.pq.abc import PGresult
 
@@ -36,16 +38,11 @@ JOIN telemetry t ON t.tenant_id = r.tenant_id AND t.device_id = r.device_id AND 
 WHERE t.time BETWEEN %b AND %b
 """
 
-REJECT = """
-INSERT INTO rejected (tenant_id, id, device_id, received_at, reason, message, transport, topic,
-                      payload, payload_size_bytes, payload_sha256)
-SELECT d.tenant_id, r.id, d.id, r.received_at, r.reason, r.message, r.transport, r.topic,
-       r.payload, r.payload_size_bytes::int, r.payload_sha256
-FROM unnest(%b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b)
-  AS r (tenant_id, id, device_id, received_at, reason, message, transport, topic,
-        payload, payload_size_bytes, payload_sha256)
-JOIN devices d ON d.tenant_id = r.tenant_id AND d.id = r.device_id
-"""
+REJECT = "SELECT app.reject(%b)"
+
+# All of it in one statement, which is one transaction; TG409 when it must be done step by step.
+AT_ONCE = "SELECT app.ingest(%s, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b)"
+NOT_ALL_NEW = "TG409"
 
 APPEND = "SELECT count(*) FROM app.append(%b, %b, %b)"
 
@@ -58,23 +55,27 @@ SELECT EXISTS (SELECT FROM journal WHERE tenant_id = %s AND at > now() - interva
 """
 
 
+async def at_once(
+    connection: Connection,
+    tenants: Iterable[UUID],
+    rows: Sequence[Row],
+    inbox: Sequence[InboxRow],
+    entries: Sequence[tuple[UUID, str, bytes]],
+) -> None:
+    """The whole transaction in one call, committed when it returns; raises an error of SQLSTATE NOT_ALL_NEW."""
+    parameters = (_set_of(tenants), *_columns(rows), _inbox(inbox), *_entries(entries))
+    await connection.execute(AT_ONCE, parameters, binary=True, prepare=True)
+
+
 async def enter(connection: Connection, tenants: Iterable[UUID]) -> None:
     """Begin a transaction that sees these tenants; the set ends with it."""
     await connection.execute("BEGIN")
-    await connection.execute(ENTER, ["{" + ",".join(map(str, tenants)) + "}"])
+    await connection.execute(ENTER, [_set_of(tenants)])
 
 
 async def store(connection: Connection, rows: Sequence[Row]) -> AsyncCursor[tuple[Any, ...]]:
-    """Insert the rows; the cursor's result tells which ones were new (`newly_stored`)."""
-    columns = (
-        arrays.uuids([row.parcel.device.tenant_wire for row in rows]),
-        arrays.uuids([row.parcel.device.device_wire for row in rows]),
-        arrays.timestamps([row.time_ms * 1000 for row in rows]),
-        arrays.bigints([row.seq for row in rows]),
-        arrays.timestamps([row.parcel.received_us for row in rows]),
-        arrays.jsonbs([row.canonical for row in rows]),
-    )
-    return await connection.execute(STORE, columns, binary=True, prepare=True)
+    """Insert the rows; the cursor's result holds the keys of those that were new (`tell_fates`)."""
+    return await connection.execute(STORE, _columns(rows), binary=True, prepare=True)
 
 
 async def tell_fates(connection: Connection, rows: Sequence[Row], variants: Sequence[Row], result: PGresult) -> None:
@@ -106,34 +107,12 @@ async def tell_fates(connection: Connection, rows: Sequence[Row], variants: Sequ
 
 async def reject(connection: Connection, rows: Sequence[InboxRow]) -> None:
     """Put rows into the inbox."""
-    await connection.execute(
-        REJECT,
-        (
-            arrays.uuids([row.parcel.device.tenant_wire for row in rows]),
-            arrays.uuids([arrays.wire(row.id.bytes) for row in rows]),
-            arrays.uuids([row.parcel.device.device_wire for row in rows]),
-            arrays.timestamps([row.parcel.received_us for row in rows]),
-            arrays.texts([row.reason for row in rows]),
-            arrays.texts([row.message for row in rows]),
-            arrays.texts([row.parcel.transport for row in rows]),
-            arrays.texts([row.parcel.topic for row in rows]),
-            arrays.blobs([row.payload for row in rows]),
-            arrays.bigints([row.size_bytes for row in rows]),
-            arrays.blobs([row.sha256 for row in rows]),
-        ),
-        binary=True,
-    )
+    await connection.execute(REJECT, [_inbox(rows)])
 
 
-async def append(connection: Connection, entries: Iterable[tuple[UUID, str, bytes]]) -> None:
+async def append(connection: Connection, entries: Sequence[tuple[UUID, str, bytes]]) -> None:
     """Write journal rows, last before COMMIT."""
-    tenants, kinds, bodies = zip(*entries, strict=True)
-    columns = (
-        arrays.uuids([arrays.wire(tenant.bytes) for tenant in tenants]),
-        arrays.texts(kinds),
-        arrays.jsons(bodies),
-    )
-    await connection.execute(APPEND, columns, binary=True, prepare=True)
+    await connection.execute(APPEND, _entries(entries), binary=True, prepare=True)
 
 
 async def was_committed(connection: Connection, tenant_id: UUID, batch_id: str) -> bool:
@@ -142,6 +121,56 @@ async def was_committed(connection: Connection, tenant_id: UUID, batch_id: str) 
     cursor = await connection.execute(FIND_BATCH, [tenant_id, f'{{"b":"{batch_id}"'])
     found = await cursor.fetchone()
     return bool(found and found[0])
+
+
+def _set_of(tenants: Iterable[UUID]) -> str:
+    return "{" + ",".join(map(str, tenants)) + "}"
+
+
+def _columns(rows: Sequence[Row]) -> tuple[arrays.Column, ...]:
+    devices = [row.parcel.device for row in rows]
+    return (
+        arrays.uuids([device.tenant_wire for device in devices]),
+        arrays.uuids([device.device_wire for device in devices]),
+        arrays.timestamps([row.time_ms * 1000 for row in rows]),
+        arrays.bigints([row.seq for row in rows]),
+        arrays.timestamps([row.parcel.received_us for row in rows]),
+        arrays.jsonbs([row.canonical for row in rows]),
+    )
+
+
+def _entries(entries: Sequence[tuple[UUID, str, bytes]]) -> tuple[arrays.Column, ...]:
+    return (
+        arrays.uuids([arrays.wire(tenant.bytes) for tenant, _, _ in entries]),
+        arrays.texts([kind for _, kind, _ in entries]),
+        arrays.jsons([body for _, _, body in entries]),
+    )
+
+
+def _inbox(rows: Sequence[InboxRow]) -> arrays.Json | None:
+    """The argument of app.reject: NULL for no row."""
+    if not rows:
+        return None
+    return arrays.Json(
+        orjson.dumps(
+            [
+                {
+                    "tenant_id": row.parcel.device.tenant_id,
+                    "id": row.id,
+                    "device_id": row.parcel.device.device_id,
+                    "received_us": row.parcel.received_us,
+                    "reason": row.reason,
+                    "message": row.message,
+                    "transport": row.parcel.transport,
+                    "topic": row.parcel.topic,
+                    "payload": base64.b64encode(row.payload).decode(),
+                    "size_bytes": row.size_bytes,
+                    "sha256": base64.b64encode(row.sha256).decode(),
+                }
+                for row in rows
+            ]
+        )
+    )
 
 
 def _keys(result: PGresult) -> frozenset[tuple[bytes | None, ...]]:

@@ -4,8 +4,7 @@ One transaction is in flight; the next takes whatever arrived meanwhile, so batc
 for a timer. A transaction that fails is tried again: it is idempotent. Three cases differ:
 
 - the database is away: messages older than the patience are told UNAVAILABLE (not acknowledged, the device repeats);
-- the answer to COMMIT was lost: the batch is kept and its id looked for in the journal, however long that takes, so
-  that nothing is counted twice;
+- the answer to COMMIT was lost: the batch's id is looked for in the journal, so that nothing is counted twice;
 - one row cannot be stored: it is found by halving and goes to the inbox, the others are stored.
 
 What a crash can lose: refused counts (quota, rights) of less than a second, which no row carries yet.
@@ -23,21 +22,21 @@ import psycopg
 
 from ingest import failpoints, statements
 from ingest.adapters.base import Verdict
-from ingest.batch import Batch, Known, Outcome, Parcel, Row
+from ingest.attempt import Attempt, NotAllNew, Result
+from ingest.batch import Batch, Known, Parcel, Row
 from ingest.database import Database, Trouble, trouble
 from ingest.errors import Rejection
 from ingest.metrics import BATCH_ROWS, COMMITS, MESSAGES, TRANSACTION_SECONDS, TROUBLE
-from ingest.rejected import Inbox, InboxRow
+from ingest.rejected import Inbox
 from schema.wire.payloads import Reason
 
 log = logging.getLogger(__name__)
 
 Wake = Callable[[Iterable[UUID]], None]
 
-Result = tuple[Outcome, list[InboxRow]]
-"""What a transaction did, and the rows it put into the inbox."""
-
 _REFUSED_DELAY_S = 1.0
+_REPEATS = 8
+"""Where one batch held repeated readings the next ones do too: so many go step by step before all at once is tried."""
 _BACK_OFF_S = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 
@@ -74,6 +73,7 @@ class Writer:
         self._news = asyncio.Event()
         self._drained: list[Callable[[], None]] = []
         self._closing = False
+        self._repeats = 0
 
     # ── what is put in ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -141,14 +141,17 @@ class Writer:
         return Batch(taken, events, refused)
 
     async def _write(self, batch: Batch) -> None:
-        """Try until the batch is committed, or given back to its devices, which needs its fate to be known."""
+        """Try until the batch is committed, or given back and known not to be."""
         unknown: Result | None = None
+        is_given_back = False
         for attempt in itertools.count():
-            attempted = _Attempt(self._database, self._inbox, batch)
+            attempted = Attempt(self._database, self._inbox, batch)
             try:
+                if unknown is not None and is_given_back:
+                    self._is_known(await attempted.look(unknown), unknown)
+                    return
                 with TRANSACTION_SECONDS.time():
-                    was_committed = await attempted.run(unknown)
-                self._committed(unknown if was_committed and unknown else attempted.result)
+                    self._committed(await self._try(attempted, unknown))
                 return
             except (psycopg.Error, OSError, TimeoutError) as error:
                 kind = trouble(error)
@@ -156,10 +159,23 @@ class Writer:
                     unknown = attempted.result
                 await self._mend(kind, error, batch, is_unknown=unknown is not None)
             self._expire()
-            if unknown is None and self._is_given_back(batch):
-                return
+            if not is_given_back and self._has_waited_too_long(batch):
+                is_given_back = True
+                self._give_back(batch)
+                if unknown is None:
+                    self._keep_what_is_nobodys(batch)
+                    return
             if kind is not Trouble.DATA:
                 await asyncio.sleep(_BACK_OFF_S[min(attempt, len(_BACK_OFF_S) - 1)])
+
+    async def _try(self, attempted: Attempt, unknown: Result | None) -> Result:
+        if unknown is None and self._repeats == 0:
+            try:
+                return await attempted.at_once()
+            except NotAllNew:
+                self._repeats = _REPEATS
+        self._repeats = max(0, self._repeats - 1)
+        return await attempted.step_by_step(unknown)
 
     async def _mend(self, kind: Trouble, error: BaseException, batch: Batch, *, is_unknown: bool) -> None:
         TROUBLE.labels(kind.value).inc()
@@ -202,19 +218,29 @@ class Writer:
             self._tell(self._parcels.popleft(), Verdict.UNAVAILABLE)
         self._news_of_drain()
 
-    def _is_given_back(self, batch: Batch) -> bool:
-        """Give a batch up when all of its messages have waited too long; True when that was done."""
+    def _has_waited_too_long(self, batch: Batch) -> bool:
         too_old_us = (time.time() - self._patience_s) * 1e6
-        if not batch.parcels or any(parcel.received_us >= too_old_us for parcel in batch.parcels):
-            return False
-        # Presence and refused counts are nobody's to repeat: they wait on.
-        self._events[:0] = batch.events
-        for device, count in batch.refused.items():
-            self._refused[device] = self._refused.get(device, 0) + count
+        return bool(batch.parcels) and all(parcel.received_us < too_old_us for parcel in batch.parcels)
+
+    def _give_back(self, batch: Batch) -> None:
+        """Tell the devices to repeat; should the batch turn out to be committed, the repeats are duplicates."""
         for parcel in batch.parcels:
             self._tell(parcel, Verdict.UNAVAILABLE)
         self._news_of_drain()
-        return True
+
+    def _keep_what_is_nobodys(self, batch: Batch) -> None:
+        """Presence and refused counts are no device's to repeat: they wait for the next transaction."""
+        self._events[:0] = batch.events
+        for device, count in batch.refused.items():
+            self._refused[device] = self._refused.get(device, 0) + count
+
+    def _is_known(self, was_committed: bool, unknown: Result) -> None:
+        """The fate of a batch whose devices were told to repeat."""
+        if was_committed:
+            self._inbox.confirm(unknown[1])
+            self._wake(unknown[0].batch.tenants)
+        else:
+            self._keep_what_is_nobodys(unknown[0].batch)
 
     def _committed(self, result: Result) -> None:
         outcome, inbox_rows = result
@@ -243,53 +269,3 @@ class Writer:
             callbacks, self._drained = self._drained, []
             for callback in callbacks:
                 asyncio.get_running_loop().call_soon(callback)
-
-
-class _Attempt:
-    """One try at a batch's transaction; `result` is what it did once COMMIT may have been sent (`is_committing`)."""
-
-    def __init__(self, database: Database, inbox: Inbox, batch: Batch) -> None:
-        self._database = database
-        self._inbox = inbox
-        self._batch = batch
-        self.is_committing = False
-        self.result: Result
-
-    async def run(self, unknown: Result | None) -> bool:
-        """Commit the batch; True when it turns out that the earlier try `unknown` was committed after all."""
-        batch = self._batch
-        batch.forget_fates()
-        async with self._database.transaction() as connection:
-            await self._store(connection)
-            if unknown is not None and await self._was_committed(connection, unknown[0]):
-                await connection.execute("ROLLBACK")
-                return True
-            outcome = batch.settle()
-            kept = self._inbox.choose(outcome)
-            self.result = outcome, kept
-            async with connection.pipeline():
-                if kept:
-                    await statements.reject(connection, kept)
-                entries = list(outcome.journal())
-                if entries:
-                    await statements.append(connection, entries)
-                if batch.parcels:
-                    failpoints.reach(failpoints.BEFORE_COMMIT)
-                self.is_committing = True
-                await connection.execute("COMMIT")
-        return False
-
-    async def _store(self, connection: statements.Connection) -> None:
-        rows = self._batch.rows
-        async with connection.pipeline():
-            await statements.enter(connection, self._batch.tenants)
-            cursor = await statements.store(connection, rows) if rows else None
-        if cursor is None or cursor.pgresult is None:
-            return
-        if cursor.pgresult.ntuples < len(rows) or self._batch.variants:
-            await statements.tell_fates(connection, rows, self._batch.variants, cursor.pgresult)
-
-    async def _was_committed(self, connection: statements.Connection, unknown: Outcome) -> bool:
-        for tenant_id in unknown.counts:
-            return await statements.was_committed(connection, tenant_id, self._batch.id)
-        return False
