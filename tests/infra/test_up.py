@@ -13,7 +13,9 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import paho.mqtt.publish
 import pytest
 
 from infra.local.ports import free_port
@@ -63,6 +65,18 @@ class Up:
         except OSError:
             return False
 
+    @property
+    def demo(self) -> dict[str, Any]:
+        """What the seed wrote for the newcomer."""
+        content: dict[str, Any] = json.loads((Path(self.environ["TIDEGATE_DATA_DIR"]) / "demo.json").read_text())
+        return content
+
+    def get(self, path: str) -> Any:
+        """A REST answer, read with the newcomer's token."""
+        request = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {self.demo['api_token']}"})
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return json.load(response)
+
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Another command in the same folder."""
         return subprocess.run(
@@ -77,13 +91,13 @@ class Up:
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """Everything running in a folder of its own, on free ports."""
+    """Everything with the demo running in a folder of its own, on free ports."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
     environ["TIDEGATE_DATA_DIR"] = str(tmp_path_factory.mktemp("up") / "data")
     for name in ("HTTP", "MQTT", "METRICS"):
         environ[f"TIDEGATE_{name}_PORT"] = str(free_port())
     process = subprocess.Popen(
-        [sys.executable, "-m", "infra.cli", "up"], env=environ, stdout=-1, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "-m", "infra.cli", "up", "--demo"], env=environ, stdout=-1, stderr=subprocess.STDOUT, text=True
     )
     running = Up(process, environ)
     threading.Thread(target=_collect, args=(process, running.lines), daemon=True).start()
@@ -108,6 +122,33 @@ def test_everything_answers_once_up_says_that_it_is_ready(up: Up) -> None:
     assert up.answers("/health/ready")
     assert up.answers("/")
     assert {up.child(f"serve {name}") is not None for name in ("ingest", "worker", "tick", "web")} == {True}
+    assert up.child("simulate") is not None
+
+
+def test_a_newcomer_is_told_the_password_once_and_the_file_that_keeps_it_is_private(up: Up) -> None:
+    file = Path(up.environ["TIDEGATE_DATA_DIR"]) / "demo.json"
+    assert sum(up.demo["password"] in line for line in up.lines) == 1
+    assert file.stat().st_mode & 0o077 == 0
+
+
+def test_simulated_values_arrive_by_themselves(up: Up) -> None:
+    key = "cold-room-1"
+    device = next(item for item in up.get("/api/v1/devices?first=50")["items"] if item["key"] == key)
+    until(lambda: bool(up.get(f"/api/v1/devices/{device['id']}/latest")), "no value of the simulator arrived")
+
+
+def test_a_newcomers_first_message_is_acknowledged_and_can_be_read_back(up: Up) -> None:
+    device = up.demo["device"]
+    paho.mqtt.publish.single(
+        f"t/{device['username']}/up/telemetry",
+        json.dumps({"values": {"temperature": 4.25}}),
+        qos=1,
+        hostname="127.0.0.1",
+        port=int(up.environ["TIDEGATE_MQTT_PORT"]),
+        auth={"username": device["username"], "password": device["token"]},
+    )
+    path = f"/api/v1/devices/{device['id']}/latest"
+    until(lambda: "4.25" in json.dumps(up.get(path)), "the first message did not arrive")
 
 
 def test_doctor_finds_a_running_installation_well(up: Up) -> None:
