@@ -13,7 +13,7 @@ from strawberry.types.field import StrawberryField
 
 from resolvers.context import Info
 from schema.directives import Constraint, Needs
-from schema.errors import BadInput
+from schema.errors import BadInput, Unstorable
 from schema.scalars import refuse_unstorable
 
 Check = Callable[[object, str], None]
@@ -104,7 +104,7 @@ def _storable(value: object, path: str) -> None:
         try:
             refuse_unstorable(value)
         except Exception as error:
-            raise BadInput(f"{path}: {error}", argument=path) from None
+            raise Unstorable(f"{path}: {error}", argument=path) from None
 
 
 def _bounds(constraints: list[Constraint]) -> Check:

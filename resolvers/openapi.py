@@ -1,8 +1,9 @@
 """The OpenAPI 3.1 document of the REST mirror, derived from the same routes and types."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
+import orjson
 from graphql import (
     GraphQLArgument,
     GraphQLEnumType,
@@ -22,9 +23,10 @@ from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 
 from resolvers.routes import PREFIX, Parameter, Restful, is_node, routes, shown_fields
-from schema.directives import Constraint, Method
+from schema.directives import Constraint, Example, Method
 
 Json = dict[str, Any]
+D = TypeVar("D")
 
 _LEAVES: Mapping[str, Json] = {
     "ID": {"type": "string", "format": "uuid", "pattern": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"},
@@ -33,7 +35,7 @@ _LEAVES: Mapping[str, Json] = {
     "Int": {"type": "integer", "minimum": -2_147_483_648, "maximum": 2_147_483_647},
     "Float": {"type": "number"},
     "DateTime": {"type": "string", "format": "date-time"},
-    "JSON": {},
+    "JSON": {"type": ["object", "array", "string", "number", "boolean"]},
     "Labels": {
         "type": "object",
         "maxProperties": 20,
@@ -129,10 +131,12 @@ class _Document:
 
     def _links(self, route: Restful) -> Json:
         """What the answer's id leads to: lets a reader, or a tester, walk from a made thing to its other operations."""
-        if route.status != 201 or route.type is None:
+        if route.type is None or not (route.status == 201 or route.is_page):
             return {}
         links: Json = {}
         made = [("", route.type)] + [(f"/{n}", get_named_type(f.type)) for n, f in route.type.fields.items()]
+        if route.is_page:
+            made = [("/items/0", get_named_type(route.type.fields["items"].type))]
         for pointer, type_ in made:
             if not is_node(type_):
                 continue
@@ -164,10 +168,8 @@ class _Document:
     def _body(self, route: Restful) -> Json:
         if route.body is not None:
             schema = self._reference(get_named_type(route.body.argument.type))
-            is_required = True
         else:
             fields = [p for p in route.parameters if p.place == "body"]
-            is_required = any(p.is_required for p in fields)
             schema = {
                 "type": "object",
                 "additionalProperties": False,
@@ -181,7 +183,7 @@ class _Document:
             }
             if required := [p.name for p in fields if p.is_required]:
                 schema["required"] = required
-        return {"required": is_required, "content": {"application/json": {"schema": schema}}}
+        return {"required": route.needs_body, "content": {"application/json": {"schema": schema}}}
 
     def _responses(self, route: Restful) -> Json:
         responses: Json = {str(route.status): self._success(route)}
@@ -294,6 +296,8 @@ class _Document:
             schema = dict(self._reference(inner))
             _bound(schema, constraint, "minLength", "maxLength")
         default = getattr(holder, "default_value", Undefined)
+        if (example := _said(holder, Example)) is not None:
+            schema["examples"] = [orjson.loads(example.json)]
         if default is not Undefined and default is not None and not isinstance(default, list):
             schema["default"] = default
         return schema
@@ -341,9 +345,14 @@ def _header_parameters(route: Restful) -> list[Json]:
 
 
 def _constraint(holder: GraphQLArgument | GraphQLInputField) -> Constraint | None:
+    return _said(holder, Constraint)
+
+
+def _said(holder: GraphQLArgument | GraphQLInputField, kind: type[D]) -> D | None:
+    """The directive of one kind on an argument or input field."""
     definition = holder.extensions.get("strawberry-definition")
     directives = definition.directives if isinstance(definition, StrawberryArgument | StrawberryField) else ()
-    return next((directive for directive in directives if isinstance(directive, Constraint)), None)
+    return next((directive for directive in directives if isinstance(directive, kind)), None)
 
 
 def _bound(schema: Json, constraint: Constraint | None, shortest: str, longest: str) -> None:
@@ -362,14 +371,12 @@ def _bound(schema: Json, constraint: Constraint | None, shortest: str, longest: 
 def _nullable(schema: Json) -> Json:
     if "$ref" in schema:
         return {"anyOf": [schema, {"type": "null"}]}
-    if isinstance(schema.get("type"), str):
-        return {**schema, "type": [schema["type"], "null"]}
-    return schema
+    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    return {**schema, "type": [*types, "null"]}
 
 
 def _without_null(schema: Json) -> Json:
     if "anyOf" in schema:
         return {**schema["anyOf"][0], **{key: value for key, value in schema.items() if key != "anyOf"}}
-    if isinstance(schema.get("type"), list):
-        return {**schema, "type": schema["type"][0]}
-    return schema
+    types = [name for name in schema.get("type", ()) if name != "null"] if isinstance(schema.get("type"), list) else []
+    return {**schema, "type": types[0] if len(types) == 1 else types} if types else schema

@@ -42,7 +42,7 @@ async def variables(route: Restful, request: Request, body: bytes) -> dict[str, 
         elif parameter.place == "if-match" and (version := _version(request)) is not None:
             found[parameter.variable] = version
     if route.takes_body:
-        _from_body(route, _json(request, body), found)
+        _from_body(route, _json(request, body, route_needs_body=route.needs_body), found)
     elif body.strip() not in (b"", b"{}"):
         raise BadInput("This request takes no body.")
     if route.is_stream and (last := request.headers.get("last-event-id")):
@@ -101,10 +101,12 @@ def _from_text(name: str, type_: GraphQLNamedType, text: str) -> object:
     return text
 
 
-def _json(request: Request, body: bytes) -> dict[str, Any]:
+def _json(request: Request, body: bytes, *, route_needs_body: bool) -> dict[str, Any]:
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if body and media != "application/json":
         raise NotJson
+    if not body and route_needs_body:
+        raise BadInput("The body is missing.")
     try:
         given = orjson.loads(body) if body else {}
     except orjson.JSONDecodeError:

@@ -93,6 +93,11 @@ class Restful:
         return self.body is not None or any(parameter.place == "body" for parameter in self.parameters)
 
     @property
+    def needs_body(self) -> bool:
+        """Whether the request must bring JSON."""
+        return self.body is not None or any(p.place == "body" and p.is_required for p in self.parameters)
+
+    @property
     def shows_secret(self) -> bool:
         """Whether the answer holds something that is shown once."""
         return self.type is not None and any(_directive(f, Secret) for f in self.type.fields.values())

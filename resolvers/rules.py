@@ -10,7 +10,7 @@ from resolvers.arguments import After, First, Version, asks_for, paged
 from resolvers.context import Info
 from schema.directives import Constraint, Cost, Method, Needs, Problem, Rest
 from schema.pages import Page
-from schema.rules import Rule, RuleCheck, RuleCreate, RuleUpdate
+from schema.rules import EXAMPLE, Rule, RuleCheck, RuleCreate, RuleUpdate
 from schema.scalars import Json
 
 RuleId = Annotated[UUID, strawberry.argument(description="The rule's id.")]
@@ -61,7 +61,9 @@ class RuleQuery:
         directives=[Needs(scope="rules:read"), Rest(method=Method.POST, path="/rules/check"), Cost(weight=5)],
     )
     async def rule_check(
-        self, info: Info, document: Annotated[Json, strawberry.argument(description="The document to check.")]
+        self,
+        info: Info,
+        document: Annotated[Json, strawberry.argument(description="The document to check.", directives=[EXAMPLE])],
     ) -> RuleCheck:
         """A document, read and judged."""
         return RuleCheck.of(await rules.inspect(await info.context.tx(), document))

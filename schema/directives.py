@@ -66,6 +66,16 @@ class Constraint:
 
 
 @strawberry.schema_directive(
+    locations=[Location.ARGUMENT_DEFINITION, Location.INPUT_FIELD_DEFINITION],
+    description="A value that would be accepted, as JSON text.",
+)
+class Example:
+    """``@example``: published in the OpenAPI document."""
+
+    json: str = strawberry.directive_field(name="json")
+
+
+@strawberry.schema_directive(
     locations=[Location.FIELD_DEFINITION],
     description="What a field counts towards an operation's cost, and what multiplies the cost of everything below it: "
     "the value of the argument named by times, or the number expected.",

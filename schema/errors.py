@@ -52,6 +52,12 @@ class BadInput(EngineError):
     code = "BAD_INPUT"
 
 
+class Unstorable(Invalid):
+    """Text cannot contain the character U+0000."""
+
+    code = "UNSTORABLE"
+
+
 STATUS: tuple[tuple[type[EngineError], int], ...] = (
     (BadInput, 400),
     (TooCostly, 400),

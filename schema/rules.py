@@ -9,12 +9,17 @@ import strawberry
 from engine.rules.errors import Problem as ProblemModel
 from engine.rules.model import Severity
 from schema.context import Info
-from schema.directives import Cost
+from schema.directives import Cost, Example
 from schema.scalars import Json
 
 if TYPE_CHECKING:
     from schema.context import Checked
     from schema.context import Rule as RuleModel
+
+EXAMPLE = Example(
+    json='{"v":1,"name":"Too warm","severity":"major","scope":{"profile":null},'
+    '"when":{"metric":"temperature","op":">","value":8},"for":"10m","then":[{"do":"alert"}]}'
+)
 
 strawberry.enum(Severity, description="How bad it is, from a note to an emergency.")
 
@@ -87,7 +92,7 @@ class RuleCheck:
 class RuleCreate:
     """Input of ruleCreate."""
 
-    document: Json = strawberry.field(description="The rule's document, version 1.")
+    document: Json = strawberry.field(description="The rule's document, version 1.", directives=[EXAMPLE])
     is_enabled: bool = strawberry.field(description="Whether it is evaluated at once.", default=True)
 
 
@@ -95,4 +100,4 @@ class RuleCreate:
 class RuleUpdate:
     """Input of ruleUpdate."""
 
-    document: Json = strawberry.field(description="The whole document; it replaces the old one.")
+    document: Json = strawberry.field(description="The whole document; it replaces the old one.", directives=[EXAMPLE])

@@ -54,8 +54,7 @@ def format_instant(at: datetime) -> str:
 
 
 def parse_json(value: object) -> Json:
-    """A JSON value as it came; text holding U+0000 is refused, because PostgreSQL cannot store it."""
-    refuse_unstorable(value)
+    """A JSON value as it came; what PostgreSQL cannot store is refused by the field's guard."""
     return Json(value)
 
 
@@ -88,7 +87,6 @@ def parse_labels(value: object) -> Labels:
         raise GraphQLError("Labels are an object whose values are texts.")
     if len(value) > 20 or not all(1 <= len(name) <= 40 and len(text) <= 120 for name, text in value.items()):
         raise GraphQLError("Labels are at most 20, with names of 1 to 40 and texts of up to 120 characters.")
-    refuse_unstorable(value)
     return Labels(value)
 
 
