@@ -39,11 +39,11 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """An alert about to be raised, or raised already: its id follows from what it is about."""
+    """An alert about to be raised, or raised already: its id follows from what it is about. Ids are texts here."""
 
-    rule_id: UUID
+    rule_id: str
     rule_version: int
-    device_id: UUID
+    device_id: str
     episode: int
     severity: str
     reason: str
@@ -60,8 +60,8 @@ class Raised:
 class Cleared:
     """The end of the episode of a rule on a device."""
 
-    rule_id: UUID
-    device_id: UUID
+    rule_id: str
+    device_id: str
     episode: int
     cleared_at: datetime
     reason: str

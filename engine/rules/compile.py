@@ -43,9 +43,13 @@ class Program:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledRule:
-    """One version of a rule, ready to run. ``metrics`` are all it reads; ``condition`` is its ``condition_hash``."""
+    """One version of a rule, ready to run. ``metrics`` are all it reads; ``condition`` is its ``condition_hash``.
+
+    ``key`` is the id as a text, made once: it is needed for every reading.
+    """
 
     id: UUID
+    key: str
     version: int
     document: RuleDocument
     vocabulary: Vocabulary
@@ -54,7 +58,7 @@ class CompiledRule:
     clear: Program | None
     condition: str
     profile: str | None
-    devices: frozenset[UUID] | None
+    devices: frozenset[str] | None
     held_ms: int
     clear_held_ms: int
     cooldown_ms: int
@@ -70,6 +74,7 @@ def compile_rule(rule_id: UUID, version: int, document: RuleDocument, vocabulary
     clear, limits, scope = document.clear, document.limits, document.scope
     return CompiledRule(
         id=rule_id,
+        key=str(rule_id),
         version=version,
         document=document,
         vocabulary=Vocabulary({metric: vocabulary.metrics[metric] for metric in types}),
@@ -78,7 +83,7 @@ def compile_rule(rule_id: UUID, version: int, document: RuleDocument, vocabulary
         clear=None if clear is None else program(clear.when, types),
         condition=condition_hash(document, types),
         profile=scope.profile,
-        devices=None if scope.devices is None else frozenset(UUID(device) for device in scope.devices),
+        devices=None if scope.devices is None else frozenset(str(UUID(device)) for device in scope.devices),
         held_ms=_ms(document.held_for),
         clear_held_ms=0 if clear is None else _ms(clear.held_for),
         cooldown_ms=0 if limits is None else _ms(limits.cooldown),

@@ -1,12 +1,11 @@
 """What rules make of a batch of events: states loaded once, stepped in order, stored with the alerts they caused."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from uuid import UUID
 
 import orjson
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from engine import clock
 from engine.alerts import service as alerts
@@ -14,30 +13,33 @@ from engine.alerts.model import Cleared, Raised
 from engine.rules import words
 from engine.rules.compile import CompiledRule
 from engine.rules.ruleset import RuleSet
-from engine.rules.state import Action, Clear, Raise, Reading, RuleState, Tick
-from engine.rules.step import is_worth_storing, recall, step, stop
+from engine.rules.state import Clear, Event, Raise, Reading, RuleState, Tick
+from engine.rules.step import is_quiet, is_worth_storing, recall, step, stop
 from engine.store.tx import Tx
 from engine.telemetry.fold import Newest
 
 log = logging.getLogger(__name__)
 
-Place = tuple[UUID, UUID]
-"""(rule id, device id)"""
+Place = tuple[str, str]
+"""(rule id, device id), both as texts, as the journal has them."""
 
 TICKS_AT_ONCE = 2_000
 
 _STATES = (
-    "SELECT rule_id, device_id, state FROM rule_state WHERE tenant_id = :tenant AND {which} ORDER BY rule_id, device_id"
+    "SELECT CAST(s.rule_id AS text) AS rule_id, CAST(s.device_id AS text) AS device_id, s.state, p.key AS profile "
+    "FROM rule_state s JOIN devices d ON d.tenant_id = s.tenant_id AND d.id = s.device_id "
+    "JOIN profiles p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id WHERE s.tenant_id = :tenant AND {which}"
 )
-_OF_DEVICES = text(_STATES.format(which="device_id = ANY (:devices) AND rule_id = ANY (:rules)"))
-_OF_RULE = text(_STATES.format(which="rule_id = :rule"))
-_OF_DEVICE = text(_STATES.format(which="device_id = :device"))
-_DUE = text(_STATES.format(which="due_at <= :now") + f" LIMIT {TICKS_AT_ONCE}")
+_OF_DEVICES = text(_STATES.format(which="s.device_id = ANY (CAST(:devices AS uuid[]))"))
+_OF_RULE = text(_STATES.format(which="s.rule_id = CAST(:rule AS uuid)"))
+_DUE = text(_STATES.format(which="s.due_at <= :now") + f" LIMIT {TICKS_AT_ONCE}")
 _SAVE = text(
-    "INSERT INTO rule_state (tenant_id, rule_id, device_id, state, due_at) "
-    "SELECT :tenant, u.rule, u.device, u.state::jsonb, u.due FROM unnest(CAST(:rules AS uuid[]), "
-    "CAST(:devices AS uuid[]), CAST(:states AS text[]), CAST(:due AS timestamptz[])) AS u (rule, device, state, due) "
-    "ON CONFLICT (tenant_id, rule_id, device_id) DO UPDATE SET state = excluded.state, due_at = excluded.due_at"
+    """
+    INSERT INTO rule_state (tenant_id, rule_id, device_id, state, due_at)
+    SELECT :tenant, s.rule, s.device, s.state, to_timestamp(s.due / 1000.0)
+    FROM json_to_recordset(CAST(:states AS json)) AS s (rule uuid, device uuid, state jsonb, due bigint)
+    ON CONFLICT (tenant_id, rule_id, device_id) DO UPDATE SET state = excluded.state, due_at = excluded.due_at
+    """
 )
 
 
@@ -45,24 +47,31 @@ class Reaction:
     """The rules of one tenant at work on one batch. Feed it in the journal's order, then ``save``."""
 
     def __init__(self, rules: RuleSet, newest: Newest) -> None:
-        self._rules = rules
+        self._rules = {rule.key: rule for rule in rules}
+        self._matching = rules.matching
         self._newest = newest
         self._stored: dict[Place, RuleState] = {}
         self._states: dict[Place, RuleState] = {}
+        self._profiles: dict[str, str] = {}
         self._raised: list[Raised] = []
         self._cleared: list[Cleared] = []
 
-    async def load(self, tx: Tx, devices: Sequence[UUID]) -> None:
-        """Load what the rules remember of these devices."""
-        if self._rules and devices:
-            asked = {"devices": list(devices), "rules": list(self._rules.by_id)}
-            await self._load(tx, _OF_DEVICES, asked)
+    async def load(self, tx: Tx, devices: Sequence[str]) -> None:
+        """Load what the rules remember of these devices; ``read`` expects it of every device it is given."""
+        if devices:
+            await self._load(tx, _OF_DEVICES, {"devices": list(devices)})
 
-    def read(self, profile: str | None, device_id: UUID, reading: Reading, received: datetime) -> None:
+    def read(self, profile: str | None, device_id: str, reading: Reading, received_ms: int) -> None:
         """One reading of one device; must come before it is folded into the latest values."""
-        for rule in self._rules.matching(profile, reading.news, device_id):
-            state = self._state(rule, device_id)
-            self._apply(rule, device_id, state, lambda r=rule, s=state: step(r, s, reading, received))  # type: ignore[misc]
+        latest = self._newest.of(device_id)
+        for rule in self._matching(profile, reading.values, device_id):
+            place = rule.key, device_id
+            try:
+                if is_quiet(rule, self._states.get(place), reading, latest):
+                    continue
+                self._move(rule, place, reading, clock.from_ms(received_ms))
+            except Exception:  # one rule that fails must not stop the tenant's others
+                log.exception("rule.failed", extra={"rule": place[0], "version": rule.version})
 
     async def tick(self, tx: Tx) -> int:
         """Let time pass for every wait that is over by the server's clock; returns how many there were."""
@@ -71,108 +80,80 @@ class Reaction:
             self._elapse(place, tx.now)
         return len(places)
 
-    async def rule_changed(self, tx: Tx, rule_id: UUID, profiles: Callable[[UUID], str | None]) -> None:
-        """A rule was edited or switched: states it no longer owns end, open alerts of an old condition end."""
-        for place in await self._load(tx, _OF_RULE, {"rule": rule_id}):
-            rule = self._rules.by_id.get(rule_id)
-            if rule is None or not _watches(rule, place[1], profiles(place[1])):
-                self._stop(place, tx.now)
-            elif self._states[place].is_raised and self._states[place].condition != rule.condition:
-                self._elapse(place, tx.now)
+    async def rule_changed(self, tx: Tx, rule_id: str) -> None:
+        """A rule was edited or switched: states it no longer owns end, waits and open alerts follow the new rule."""
+        await self._load(tx, _OF_RULE, {"rule": rule_id})
+        for place in [place for place in self._states if place[0] == rule_id]:
+            self._elapse(place, tx.now)
 
-    async def device_gone(self, tx: Tx, device_id: UUID) -> None:
+    async def device_gone(self, tx: Tx, device_id: str) -> None:
         """A device was decommissioned: nothing is open for it any more."""
-        for place in await self._load(tx, _OF_DEVICE, {"device": device_id}):
+        await self._load(tx, _OF_DEVICES, {"devices": [device_id]})
+        for place in [place for place in self._states if place[1] == device_id]:
             self._stop(place, tx.now)
 
     async def save(self, tx: Tx) -> None:
         """Store every state that changed and the alerts that began and ended."""
-        changed = sorted(
-            place
-            for place, state in self._states.items()
+        changed = [
+            {"rule": place[0], "device": place[1], "state": state.to_json(), "due": state.due_at}
+            for place, state in sorted(self._states.items())
             if is_worth_storing(self._stored.get(place, RuleState()), state)
-        )
+        ]
         if changed:
-            states = [self._states[place] for place in changed]
-            columns = {
-                "rules": [rule_id for rule_id, _ in changed],
-                "devices": [device_id for _, device_id in changed],
-                "states": [orjson.dumps(state.to_json()).decode() for state in states],
-                "due": [None if state.due_at is None else clock.from_ms(state.due_at) for state in states],
-            }
-            await tx.execute(_SAVE, {"tenant": tx.principal.tenant_id, **columns})
+            await tx.execute(_SAVE, {"tenant": tx.principal.tenant_id, "states": orjson.dumps(changed).decode()})
         await alerts.raise_all(tx, self._raised)
         await alerts.clear_all(tx, self._cleared)
 
-    async def _load(self, tx: Tx, query: object, asked: Mapping[str, object]) -> list[Place]:
+    async def _load(self, tx: Tx, query: TextClause, asked: Mapping[str, object]) -> list[Place]:
         """Load states that were not met in this batch before; returns the places the query names."""
         places = []
-        rows = await tx.rows(query, {"tenant": tx.principal.tenant_id, **asked})  # type: ignore[arg-type]
-        for row in rows:
+        for row in await tx.rows(query, {"tenant": tx.principal.tenant_id, **asked}):
             place = row["rule_id"], row["device_id"]
             places.append(place)
-            if place not in self._stored:
+            self._profiles[place[1]] = row["profile"]
+            if place not in self._states:
                 self._stored[place] = self._states[place] = RuleState.from_json(row["state"])
-                rule = self._rules.by_id.get(place[0])
-                if rule is not None:
-                    self._states[place] = self._recalled(rule, place[1], self._states[place])
         return places
 
-    def _state(self, rule: CompiledRule, device_id: UUID) -> RuleState:
-        place = rule.id, device_id
-        state = self._states.get(place)
-        if state is None:
-            state = self._recalled(rule, device_id, RuleState(condition=rule.condition))
-            self._stored[place] = self._states[place] = state
-        return state
-
-    def _recalled(self, rule: CompiledRule, device_id: UUID, state: RuleState) -> RuleState:
-        latest = {metric: (value, at) for metric, (value, at) in self._newest.of(device_id).items()}
-        return recall(rule, state, latest)
+    def _move(self, rule: CompiledRule, place: Place, event: Event, now: datetime) -> None:
+        before = self._states.get(place)
+        if before is None:
+            before = self._stored[place] = RuleState(condition=rule.condition)
+        before = recall(rule, before, self._newest.of(place[1]))
+        state, actions = step(rule, before, event, now)
+        self._states[place] = state
+        for action in actions:
+            if isinstance(action, Raise):
+                self._raise(rule, place, action)
+            else:
+                self._clear(place, action, words.why_cleared(rule, action))
 
     def _elapse(self, place: Place, now: datetime) -> None:
-        rule, state = self._rules.by_id.get(place[0]), self._states[place]
-        if rule is None:
+        """Time has passed, or the rule has changed: move on what was going on, end what nobody watches any more."""
+        rule = self._rules.get(place[0])
+        if rule is None or not _watches(rule, place[1], self._profiles.get(place[1])):
             self._stop(place, now)
             return
-        self._apply(rule, place[1], state, lambda: step(rule, state, Tick(), now))
+        try:
+            self._move(rule, place, Tick(), now)
+        except Exception:  # not again and again: the next reading tries anew
+            log.exception("rule.failed", extra={"rule": place[0], "version": rule.version})
+            self._states[place] = self._states[place]._replace(due_at=None)
 
     def _stop(self, place: Place, now: datetime) -> None:
-        state, actions = stop(self._states[place], now)
-        self._states[place] = state
+        self._states[place], actions = stop(self._states[place], now)
         for action in actions:
             if isinstance(action, Clear):
                 self._clear(place, action, "the rule no longer watches this device")
 
-    def _apply(
-        self,
-        rule: CompiledRule,
-        device_id: UUID,
-        before: RuleState,
-        move: Callable[[], tuple[RuleState, list[Action]]],
-    ) -> None:
-        try:
-            state, actions = move()
-        except Exception:  # one rule that fails must not stop the tenant's others
-            log.exception("rule.failed", extra={"rule": str(rule.id), "version": rule.version})
-            return
-        if state is not before:
-            self._states[rule.id, device_id] = state
-        for action in actions:
-            if isinstance(action, Raise):
-                self._raise(rule, device_id, action)
-            else:
-                self._clear((rule.id, device_id), action, words.why_cleared(rule, action))
-
-    def _raise(self, rule: CompiledRule, device_id: UUID, action: Raise) -> None:
-        severity, reason = rule.document.severity.value, words.why_raised(rule, action)
-        at = clock.from_ms(action.at)
-        self._raised.append(Raised(rule.id, rule.version, device_id, action.episode, severity, reason, action.why, at))
+    def _raise(self, rule: CompiledRule, place: Place, action: Raise) -> None:
+        severity, reason, at = rule.document.severity.value, words.why_raised(rule, action), clock.from_ms(action.at)
+        self._raised.append(Raised(place[0], rule.version, place[1], action.episode, severity, reason, action.why, at))
 
     def _clear(self, place: Place, action: Clear, reason: str) -> None:
         self._cleared.append(Cleared(*place, action.episode, clock.from_ms(action.at), reason))
 
 
-def _watches(rule: CompiledRule, device_id: UUID, profile: str | None) -> bool:
+def _watches(rule: CompiledRule, device_id: str, profile: str | None) -> bool:
     own = rule.devices is None or device_id in rule.devices
     return own and rule.profile in (None, profile)

@@ -15,13 +15,13 @@ class RuleSet:
     def __init__(self, rules: Iterable[CompiledRule]) -> None:
         self.by_id = {rule.id: rule for rule in rules}
         self._wide = _by_metric(rule for rule in self.by_id.values() if rule.devices is None)
-        self._narrow: dict[UUID, dict[str, list[CompiledRule]]] = {}
-        narrow: dict[UUID, list[CompiledRule]] = {}
+        self._narrow: dict[str, dict[str, list[CompiledRule]]] = {}
+        narrow: dict[str, list[CompiledRule]] = {}
         for rule in self.by_id.values():
             for device in rule.devices or ():
                 narrow.setdefault(device, []).append(rule)
         self._narrow = {device: _by_metric(rules) for device, rules in narrow.items()}
-        self._cache: dict[tuple[UUID | None, str | None, tuple[str, ...]], tuple[CompiledRule, ...]] = {}
+        self._cache: dict[tuple[str | None, str | None, tuple[str, ...]], tuple[CompiledRule, ...]] = {}
 
     def __len__(self) -> int:
         return len(self.by_id)
@@ -30,7 +30,7 @@ class RuleSet:
         return iter(self.by_id.values())
 
     def matching(
-        self, profile: str | None, metrics: Iterable[str], device: UUID | None = None
+        self, profile: str | None, metrics: Iterable[str], device: str | None = None
     ) -> tuple[CompiledRule, ...]:
         """The rules that read one of ``metrics`` on a device of ``profile``, each once, in the set's order.
 
@@ -45,7 +45,7 @@ class RuleSet:
                 del self._cache[next(iter(self._cache))]
         return found
 
-    def _find(self, device: UUID | None, profile: str | None, metrics: Sequence[str]) -> tuple[CompiledRule, ...]:
+    def _find(self, device: str | None, profile: str | None, metrics: Sequence[str]) -> tuple[CompiledRule, ...]:
         found: dict[UUID, CompiledRule] = {}
         indexes = (self._wide,) if device is None else (self._wide, self._narrow[device])
         for index in indexes:

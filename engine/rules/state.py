@@ -84,23 +84,31 @@ class Reading:
     ``news`` are the values as a rule remembers them; all rules share them, and the evaluator's ``handle``.
     """
 
-    __slots__ = ("_handle", "at", "news", "seq")
+    __slots__ = ("_handle", "_news", "at", "seq", "values")
 
     def __init__(self, at: int, seq: int, values: Mapping[str, object]) -> None:
         self.at = at
         self.seq = seq
-        self.news = {metric: Known(plain(value), at, seq) for metric, value in values.items()}
+        self.values = {metric: plain(value) for metric, value in values.items()}
         self._handle: DataHandle | None = None
+        self._news: dict[str, Known] | None = None
+
+    @property
+    def news(self) -> dict[str, Known]:
+        """The values as rules remember them, made once."""
+        if self._news is None:
+            self._news = {metric: Known(value, self.at, self.seq) for metric, value in self.values.items()}
+        return self._news
 
     @property
     def handle(self) -> DataHandle:
         """The values as the evaluator wants them, made once and shared by all rules that need no others."""
         if self._handle is None:
-            self._handle = DataHandle({metric: known.value for metric, known in self.news.items()})
+            self._handle = DataHandle(self.values)
         return self._handle
 
     def __repr__(self) -> str:
-        return f"Reading({self.at}, {self.seq}, { {metric: known.value for metric, known in self.news.items()} })"
+        return f"Reading({self.at}, {self.seq}, {self.values})"
 
 
 class Tick(NamedTuple):

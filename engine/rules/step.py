@@ -16,9 +16,10 @@
 - ``now`` is when the reading was received (the journal row's time), so that a replay decides as the first run did.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum, auto
+from typing import Any
 
 from datalogic_py import DataHandle
 
@@ -78,7 +79,7 @@ def is_worth_storing(before: RuleState, after: RuleState) -> bool:
     return before[:-1] != after[:-1]
 
 
-def recall(rule: CompiledRule, state: RuleState, latest: Mapping[str, tuple[object, int]]) -> RuleState:
+def recall(rule: CompiledRule, state: RuleState, latest: Mapping[str, Sequence[Any]]) -> RuleState:
     """A stored state brought up to date with the device's ``latest`` (by metric: value, event time in ms).
 
     So the drain may leave a state unstored when only known values changed. ``latest`` must be what had been drained by
@@ -91,6 +92,26 @@ def recall(rule: CompiledRule, state: RuleState, latest: Mapping[str, tuple[obje
             if metric not in known or at > known[metric].at:
                 known[metric] = Known(plain(value), at, -1)
     return state.knowing(known)
+
+
+def is_quiet(
+    rule: CompiledRule, state: RuleState | None, reading: Reading, latest: Mapping[str, Sequence[Any]]
+) -> bool:
+    """Whether ``reading`` certainly leaves the rule at rest, so that ``step`` need not be asked: the common case.
+
+    It does when nothing is going on, the reading brings all that the rule reads, newer than ``latest`` (by metric:
+    value, event time in ms), and the condition is not true of it. What is not remembered then, ``recall`` brings back.
+    """
+    if state is not None and (state.phase is not Phase.OK or state.condition != rule.condition):
+        return False
+    values, at = reading.values, reading.at
+    for metric in rule.metrics:
+        if metric not in values:
+            return False
+        known = latest.get(metric)
+        if known is not None and known[1] >= at:
+            return False
+    return rule.when.is_true.evaluate_data(reading.handle) is not True
 
 
 def _learn(rule: CompiledRule, known: Mapping[str, Known], reading: Reading) -> dict[str, Known] | None:

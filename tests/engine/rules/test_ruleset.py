@@ -8,7 +8,7 @@ from engine.rules.compile import CompiledRule
 from engine.rules.ruleset import RuleSet
 from tests.engine.rules.making import VOCABULARY, rule, temperature_above
 
-DEVICES = [UUID(int=100 + number) for number in range(4)]
+DEVICES = [str(UUID(int=100 + number)) for number in range(4)]
 HUMID = {"metric": "humidity", "op": ">", "value": 60}
 
 
@@ -38,7 +38,7 @@ def test_a_rule_of_one_profile_does_not_meet_devices_of_another() -> None:
 
 
 def test_a_rule_narrowed_to_devices_meets_only_those() -> None:
-    own = rule(scope={"profile": "cold-room", "devices": [str(DEVICES[0])]})
+    own = rule(scope={"profile": "cold-room", "devices": [DEVICES[0]]})
     rules = RuleSet([own])
     assert rules.matching("cold-room", ["temperature"], DEVICES[0]) == (own,)
     assert rules.matching("pump", ["temperature"], DEVICES[0]) == ()
@@ -61,12 +61,12 @@ def test_the_index_finds_what_a_search_through_all_rules_finds() -> None:
 def _random_rule(rng: random.Random, number: int) -> CompiledRule:
     scope: dict[str, object] = {"profile": rng.choice([None, "a", "b"])}
     if rng.random() < 0.4:
-        scope["devices"] = [str(device) for device in rng.sample(DEVICES, rng.randint(1, 3))]
+        scope["devices"] = rng.sample(DEVICES, rng.randint(1, 3))
     metric = rng.choice(["temperature", "humidity", "a.b/ü"])
     return rule({"metric": metric, "op": ">", "value": 1}, number=number, scope=scope)
 
 
-def _meets(found: CompiledRule, profile: str | None, seen: list[str], device: UUID | None) -> bool:
+def _meets(found: CompiledRule, profile: str | None, seen: list[str], device: str | None) -> bool:
     in_scope = found.profile in (None, profile) and (found.devices is None or device in found.devices)
     return in_scope and bool(set(found.metrics) & set(seen))
 

@@ -13,7 +13,7 @@ from engine.clock import from_ms
 from engine.rules.compile import CompiledRule
 from engine.rules.ruleset import RuleSet
 from engine.rules.state import Action, Clear, Raise, Reading, RuleState, Tick
-from engine.rules.step import PATIENCE_MS, is_worth_storing, recall, step
+from engine.rules.step import PATIENCE_MS, is_quiet, is_worth_storing, recall, step
 from engine.rules.words import why_cleared, why_raised
 from tests.engine.rules.kleene import kleene
 from tests.engine.rules.making import VOCABULARY, document, rule
@@ -279,6 +279,37 @@ def remember(latest: dict[str, tuple[object, int]], message: Message) -> None:
     for metric, value in message.values.items():
         if metric not in latest or latest[metric][1] <= message.reading.at:
             latest[metric] = (value, message.reading.at)
+
+
+def run_skipping(watched: CompiledRule, heard: Sequence[Message]) -> tuple[list[Action], int]:
+    """As ``run``, but what ``is_quiet`` calls quiet is skipped, as the drain does; also how many were skipped."""
+    state, actions, latest = None, list[Action](), dict[str, tuple[object, int]]()
+    now, skipped = START, 0
+    for message in heard:
+        now = max(now, message.reading.at)
+        if is_quiet(watched, state, message.reading, latest):
+            skipped += 1
+        else:
+            known = recall(watched, state or RuleState(condition=watched.condition), latest)
+            state, done = step(watched, known, message.reading, from_ms(now))
+            actions += done
+        remember(latest, message)
+    last = recall(watched, state or RuleState(condition=watched.condition), latest)
+    return actions + step(watched, last, Tick(), from_ms(now + 3_600 * SECOND))[1], skipped
+
+
+@thoroughly
+@given(seeds)
+def test_what_is_skipped_as_quiet_would_have_done_nothing(seed: int) -> None:
+    rng = random.Random(seed)
+    watched, heard = rule(**a_rule(rng)), unordered(rng, a_story(rng))
+    assert told(run_skipping(watched, heard)[0]) == told(run(watched, heard))
+
+
+def test_most_of_an_uneventful_day_is_skipped() -> None:
+    watched = rule({"metric": "temperature", "op": ">", "value": 8})
+    story = [Message(second, second, {"temperature": 5.0}) for second in range(60)]
+    assert run_skipping(watched, story) == ([], 60)
 
 
 def a_journal(rng: random.Random) -> list[tuple[str, Message]]:
