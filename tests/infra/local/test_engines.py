@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from engine.store.roles import ROLES
+from infra.local.errors import SetupProblem
 from infra.local.ground import settle
 from infra.local.postgres import Postgres
 from infra.local.valkey import Valkey
@@ -116,6 +117,14 @@ def test_a_first_start_that_was_cut_off_is_done_again(unstarted: Postgres) -> No
     unstarted.start()
     assert unstarted.is_ready()
     assert not unfinished.exists()
+
+
+def test_data_of_another_postgresql_is_left_alone_and_named(unstarted: Postgres) -> None:
+    unstarted.cluster.mkdir()
+    (unstarted.cluster / "PG_VERSION").write_text("17\n")
+    with pytest.raises(SetupProblem, match=r"made by PostgreSQL 17, and this is PostgreSQL 18"):
+        unstarted.prepare()
+    assert [path.name for path in unstarted.cluster.iterdir()] == ["PG_VERSION"]
 
 
 def test_preparing_again_keeps_the_data_the_port_and_the_passwords(unstarted: Postgres) -> None:
