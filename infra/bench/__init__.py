@@ -3,10 +3,14 @@
 import argparse
 import dataclasses
 import json
+import secrets
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from engine.settings import Settings
+from infra.local.errors import SetupProblem
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,11 +26,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ingest.add_argument("--rules", choices=("on", "off"), help="100 rules of which 3 match, or none")
     ingest.add_argument("--workers", type=int, help="worker processes")
     ingest.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    kills = benches.add_parser("kills", help="kill every process under load, then judge what was stored")
+    kills.add_argument("--kills", type=int, help="of each kind")
+    kills.add_argument("--kinds", nargs="+", metavar="KIND", help="which kinds (all if left out)")
+    kills.add_argument("--devices", type=int, help="devices that send")
+    kills.add_argument("--rate", type=float, help="messages a second in all")
+    kills.add_argument("--pause-s", type=float, help="the longest pause between two kills")
+    kills.add_argument("--seed", type=int, help="repeat the order of an earlier campaign")
+    kills.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Measure, print, and return 1 when something was not as promised. The platform under `settings` is not touched."""
-    return _ingest(arguments)
+    return _kills(arguments) if arguments.bench == "kills" else _ingest(arguments)
+
+
+def _kills(arguments: argparse.Namespace) -> int:
+    from infra.bench import report
+    from infra.bench.kills import KINDS, Campaign, wage
+
+    unknown = set(arguments.kinds or ()) - set(KINDS)
+    if unknown:
+        raise SetupProblem(f"There is no kind {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}.")
+    given = _given(arguments, ("kills", "kinds", "devices", "rate", "pause_s", "seed"))
+    campaign = Campaign(**({"seed": secrets.randbelow(1_000_000)} | given))
+    print(f"seed {campaign.seed}: {campaign.kills} kills of each of {', '.join(campaign.kinds)}", flush=True)
+    outcome = wage(campaign, lambda sentence: print(f"  {sentence}", flush=True))
+    print(report.kills(outcome))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(outcome.as_json(), indent=1, default=str) + "\n")
+    return 1 if outcome.verdict.wrong else 0
 
 
 def _ingest(arguments: argparse.Namespace) -> int:
@@ -34,9 +63,12 @@ def _ingest(arguments: argparse.Namespace) -> int:
     from infra.bench.ingest import BURSTS, HONEST, measure
 
     scenarios = {"honest": [HONEST], "bursts": [BURSTS], "both": [HONEST, BURSTS]}[arguments.scenario]
+    given = _given(arguments, ("connections", "in_flight", "rate", "seconds", "values", "workers"))
+    if arguments.rules is not None:
+        given["has_rules"] = arguments.rules == "on"
     found = []
     for scenario in scenarios:
-        measured = measure(dataclasses.replace(scenario, **_given(arguments)))
+        measured = measure(dataclasses.replace(scenario, **given))
         print(report.ingest(measured), flush=True)
         found.append(measured)
     if arguments.json:
@@ -47,9 +79,5 @@ def _ingest(arguments: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
-def _given(arguments: argparse.Namespace) -> dict[str, object]:
-    names = ("connections", "in_flight", "rate", "seconds", "values", "workers")
-    given: dict[str, object] = {name: value for name in names if (value := getattr(arguments, name)) is not None}
-    if arguments.rules is not None:
-        given["has_rules"] = arguments.rules == "on"
-    return given
+def _given(arguments: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name in names if (value := getattr(arguments, name)) is not None}

@@ -93,7 +93,7 @@ def measure(scenario: Scenario) -> Measured:
 
 def _measure(scenario: Scenario, rig: Rig, tenant: BenchTenant, players: Players) -> Measured:
     players.ask(do="connect")
-    pace = {"do": "run", "rate": scenario.rate, "burst": scenario.burst}
+    pace: dict[str, Any] = {"do": "run", "rate": scenario.rate, "burst": scenario.burst}
     players.ask(**pace, seconds=scenario.warm_up_s)
     wait_for_drain(rig.postgres, tenant.id, DRAIN_WITHIN_S)
     with Watching(rig.ports["http_port"], tenant.api_token, tenant.device_ids[:WATCHED]) as watching:

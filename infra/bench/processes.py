@@ -10,7 +10,7 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """CPU seconds since its start, ended children included, and memory in bytes, shared pages divided by their users."""
+    """CPU seconds since its start, ended children included; bytes of memory, shared pages divided by their users."""
 
     cpu_s: float
     memory_bytes: int

@@ -1,4 +1,4 @@
-"""What the bench's devices measure: payloads that name themselves, with a temperature that is too warm half of the time.
+"""What the bench's devices measure: payloads that name themselves, with a temperature that is too warm half the time.
 
 Message `n` of a device carries n as its metric `count`, so that every stored row says which message it is. The
 temperature changes sides twice in `period` messages: with period 200, one event in a hundred changes a rule's state.

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from infra.bench.ingest import Measured
 from infra.bench.judge import Verdict
+from infra.bench.kills import PROMISED_S, Outcome
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -70,4 +71,28 @@ def _after(seconds: float | None) -> str:
 
 
 def _shown(cell: object) -> str:
-    return f"{cell:.1f}" if isinstance(cell, float) else str(cell)
+    return f"{cell:.2f}" if isinstance(cell, float) else str(cell)
+
+
+def kills(outcome: Outcome) -> str:
+    """A campaign of kills: how long each kind took to mend, and the judgement."""
+    rows = []
+    for kind in outcome.campaign.kinds:
+        accepting = sorted(kill.accepting_s for kill in outcome.kills if kill.kind == kind)
+        reacting = sorted(kill.reacting_s for kill in outcome.kills if kill.kind == kind)
+        promised = PROMISED_S.get(kind, 5.0)
+        late = sum(seconds > promised for seconds in accepting)
+        rows.append(
+            [kind, len(accepting), _median(accepting), accepting[-1], promised, late, _median(reacting), reacting[-1]]
+        )
+    head = ["killed", "times", "accepting p50 s", "max s", "promised s", "late", "reacting p50 s", "max s"]
+    rate = outcome.acked / outcome.seconds
+    said = (
+        f"  {outcome.acked} messages acknowledged in {outcome.seconds:.0f} s ({rate:,.0f} msg/s), {outcome.resent} "
+        f"sent again after {outcome.reconnects} lost connections (seed {outcome.campaign.seed})"
+    )
+    return "\n".join([table(head, rows), "", said, verdict(outcome.verdict)])
+
+
+def _median(ordered: Sequence[float]) -> float:
+    return ordered[len(ordered) // 2]

@@ -1,0 +1,207 @@
+"""`tidegate bench kills`: kills every process again and again under load, lets the supervisor mend it, then judges.
+
+Clients keep each message until its PUBACK and send it again after they reconnect. Nobody helps: what died is started
+again by the same supervisor as under `tidegate up`. Afterwards nothing may be lost, stored twice or counted wrongly,
+and every alert must be the one that a single process would have raised (DESIGN D1, D2, D3, D5, D9).
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import redis
+
+from infra.bench.generator import Order
+from infra.bench.judge import Verdict, judge, wait_for_drain
+from infra.bench.players import Players
+from infra.bench.readings import Signal
+from infra.bench.rig import Rig
+from infra.bench.tenant import BenchTenant, found, judged_rules
+from infra.local.errors import SetupProblem
+from infra.local.postgres import Postgres
+
+KINDS = ("ingest", "failpoint", "postgres", "backend", "worker", "valkey", "flushall")
+PROMISED_S = {"postgres": 10.0, "backend": 10.0}
+"""Accepting again within so many seconds (DESIGN D9); 5 for the others."""
+
+RECOVER_WITHIN_S = 60.0
+DRAIN_WITHIN_S = 120.0
+POLL_S = 0.01
+SIGNAL = Signal(values=3, period=40, has_seq=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """How many kills of each kind, at what load, and how long a pause there is between two, at most."""
+
+    kills: int = 20
+    kinds: Sequence[str] = KINDS
+    devices: int = 200
+    rate: float = 2_000
+    pause_s: float = 2.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """One kill: seconds until a message sent after it was acknowledged, and until the worker had caught up."""
+
+    kind: str
+    accepting_s: float
+    reacting_s: float
+
+
+@dataclass(slots=True)
+class Outcome:
+    """All kills and what the judge found."""
+
+    campaign: Campaign
+    kills: list[Kill]
+    acked: int
+    resent: int
+    reconnects: int
+    seconds: float
+    verdict: Verdict = field(default_factory=Verdict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, for a file."""
+        return asdict(self)
+
+
+def wage(campaign: Campaign, say: Callable[[str], None]) -> Outcome:
+    """Run the campaign on a platform of its own; `say` hears of each kill. Raises SetupProblem if one is not mended."""
+    with Rig(with_web=False) as rig:
+        tenant = asyncio.run(found(rig.postgres, SIGNAL, campaign.devices, judged_rules()))
+        progress = str(rig.folder / "progress")
+        order = Order(rig.ports["mqtt_port"], tenant.identities, SIGNAL, 1, 0, progress, campaign.seed)
+        with Players(order) as players:
+            return _wage(campaign, rig, tenant, players, say)
+
+
+def _wage(campaign: Campaign, rig: Rig, tenant: BenchTenant, players: Players, say: Callable[[str], None]) -> Outcome:
+    players.ask(do="connect")
+    began = time.monotonic()
+    longest_s = 60 + len(campaign.kinds) * campaign.kills * (RECOVER_WITHIN_S + campaign.pause_s)
+    players.tell(do="run", rate=campaign.rate, seconds=longest_s, patience_s=DRAIN_WITHIN_S)
+    field_of = _Field(campaign, rig, tenant.id, players)
+    kills = []
+    for kind in _order(campaign):
+        time.sleep(field_of.random.uniform(0.05, campaign.pause_s))
+        kills.append(field_of.kill(kind))
+        say(f"{kind}: accepting after {kills[-1].accepting_s:.2f} s, reacting after {kills[-1].reacting_s:.2f} s")
+    players.tell(do="stop")
+    load = players.answer(timeout_s=DRAIN_WITHIN_S + 30)
+    seconds = time.monotonic() - began
+    is_drained = wait_for_drain(rig.postgres, tenant.id, DRAIN_WITHIN_S) is not None
+    progress = players.progress()
+    sent, _ = players.finish()
+    verdict = judge(rig.postgres, tenant, sent)
+    verdict.blame("journals are not drained in time", int(not is_drained), "the bench's tenant")
+    verdict.blame("clients still have messages without PUBACK", int(not load["is_quiet"]), "at the end")
+    return Outcome(campaign, kills, load["acked"], sent.resent, progress.reconnects, seconds, verdict)
+
+
+def _order(campaign: Campaign) -> list[str]:
+    """Rounds in which each kind comes once, in random order."""
+    chosen = random.Random(campaign.seed)  # noqa: S311  # a reproducible order, nothing secret
+    return [kind for _ in range(campaign.kills) for kind in chosen.sample(list(campaign.kinds), len(campaign.kinds))]
+
+
+class _Field:
+    """Where the kills happen."""
+
+    def __init__(self, campaign: Campaign, rig: Rig, tenant_id: UUID, players: Players) -> None:
+        self.random = random.Random(campaign.seed + 1)  # noqa: S311  # as above
+        self._rig = rig
+        self._players = players
+        self._position = _Position(rig.postgres, tenant_id)
+
+    def kill(self, kind: str) -> Kill:
+        """Kill once and wait until everything works again."""
+        at = self._strike(kind)
+        accepting = self._until(lambda: self._players.progress().acked_sent >= at, f"accepting after {kind}")
+        head = self._known(lambda: self._position.head(), kind)
+        reacting = self._until(lambda: self._position.drained() >= head, f"reacting after {kind}")
+        return Kill(kind, accepting - at, reacting - at)
+
+    def _strike(self, kind: str) -> float:
+        """Do it; the moment at which it happened (monotonic)."""
+        match kind:
+            case "failpoint":
+                return self._fail()
+            case "flushall":
+                at = time.monotonic()
+                with redis.Redis.from_url(self._rig.valkey.url()) as client:
+                    client.flushall()
+                return at
+            case "backend":
+                return _kill(self.random.choice(self._rig.backends()))
+            case _:
+                return _kill(self._rig.pids()[kind])
+
+    def _fail(self) -> float:
+        """Have the next ingest process die between a COMMIT and its acknowledgements."""
+        self._rig.arm(f"after_commit_before_ack:{self.random.randint(1, 60)}")
+        before = self._rig.pids()["ingest"]
+        _kill(before)
+        self._until(lambda: self._rig.pids().get("ingest", before) != before, "starting ingest with a fail-point")
+        armed = self._rig.pids()["ingest"]
+        return self._until(lambda: self._rig.pids().get("ingest") != armed, "dying at the fail-point")
+
+    def _known(self, head: Callable[[], int], kind: str) -> int:
+        self._until(lambda: head() >= 0, f"the database after {kind}")
+        return head()
+
+    def _until(self, holds: Callable[[], bool], what: str) -> float:
+        """Wait until something holds; the moment at which it was seen. Raises SetupProblem when it does not in time."""
+        deadline = time.monotonic() + RECOVER_WITHIN_S
+        while not holds():
+            if time.monotonic() > deadline:
+                raise SetupProblem(
+                    f"Not {what} within {RECOVER_WITHIN_S:.0f} s. The processes' last words:\n{self._rig.log_tail()}"
+                )
+            time.sleep(POLL_S)
+        return time.monotonic()
+
+
+class _Position:
+    """How far the journal and its drain are; -1 while the database is away."""
+
+    def __init__(self, postgres: Postgres, tenant_id: UUID) -> None:
+        self._url = postgres.url("superuser")
+        self._tenant_id = tenant_id
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def head(self) -> int:
+        """The newest position of the journal."""
+        return self._ask("SELECT pos FROM journal_head WHERE tenant_id = %s")
+
+    def drained(self) -> int:
+        """The position that the worker has reached."""
+        return self._ask("SELECT pos FROM readers WHERE tenant_id = %s AND reader = 'drain'")
+
+    def _ask(self, query: str) -> int:
+        try:
+            if self._connection is None:
+                self._connection = psycopg.connect(self._url, autocommit=True, connect_timeout=2)
+            row = self._connection.execute(query, [self._tenant_id]).fetchone()
+            return int(row[0]) if row else -1
+        except psycopg.OperationalError:
+            with contextlib.suppress(psycopg.Error, AttributeError):
+                self._connection.close()  # type: ignore[union-attr]
+            self._connection = None
+            return -1
+
+
+def _kill(pid: int) -> float:
+    at = time.monotonic()
+    os.kill(pid, signal.SIGKILL)
+    return at
