@@ -1,8 +1,9 @@
 """The first rooms: tenants, people, devices, telemetry, the journal, rules and alerts, all behind row-level security.
 
 Every tenant table: RLS enabled and forced; each policy names its role and wraps its setting in a scalar subquery
-(unwrapped it costs six to ten times as much); foreign keys carry the tenant; partitions have RLS forced, no policy and no
-grants, so that nobody reads around their parent. Only the door (and the owner, for two bookkeeping tables) has USING (true).
+(unwrapped it costs six to ten times as much); foreign keys carry the tenant; partitions have RLS forced, no policy and
+no grants, so that nobody reads around their parent. Only the door (and the owner, for two bookkeeping tables) has USING
+(true).
 """
 
 from alembic import op
@@ -500,7 +501,7 @@ LANGUAGE sql STABLE AS $$
     SELECT s.tenant_id FROM rule_state s WHERE s.due_at <= now()
 $$""",
     ),
-    "found(p_tenant_id uuid, p_key text, p_name text, p_user_id uuid, p_email text, p_user_name text, p_password_hash text)": (
+    "found(p_tenant_id uuid, p_key text, p_name text, p_user_id uuid, p_email text, p_user_name text, p_password_hash text)": (  # noqa: E501
         OWNER,
         """
 RETURNS uuid
