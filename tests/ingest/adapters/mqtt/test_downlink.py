@@ -72,6 +72,8 @@ async def test_a_refusal_of_the_device_is_no_delivery(house: House) -> None:
         ("t/acme/d/pump-7/up/#", False),
         ("t/acme/d/+/down/#", False),
         ("t/acme/d/other/down/#", False),
+        ("t/acme/d/pump-8/down/#", False),
+        ("t/acne/d/pump-7/down/#", False),
         ("t/rival/d/pump-7/down/#", False),
         ("t/acme/d/pump-7/down", False),
         ("#", False),
