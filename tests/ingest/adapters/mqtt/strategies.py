@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -92,6 +93,7 @@ def _coded(packet: Any, level: int, kind: Kind, *before: st.SearchStrategy[Any])
     return st.builds(packet, *before, codes if level == V5 else st.just(0), properties(level, kind))
 
 
+@cache  # building these is dear; drawing from them is not
 def packets(level: int) -> st.SearchStrategy[Packet]:
     """Any packet of either side at this protocol level."""
     options = st.booleans() if level == V5 else st.just(False)
@@ -135,3 +137,7 @@ def packets(level: int) -> st.SearchStrategy[Packet]:
 
 
 levels = st.sampled_from([V311, V5])
+packets_with_level = st.one_of([st.tuples(st.just(level), packets(level)) for level in (V311, V5)])
+streams_with_level = st.one_of(
+    [st.tuples(st.just(level), st.lists(packets(level), max_size=6)) for level in (V311, V5)]
+)

@@ -14,7 +14,7 @@ from ingest.adapters.mqtt.encode import encode
 from ingest.adapters.mqtt.packets import V5, V311, Connect, Packet, Pingreq, Puback, Publish, Subscribe, Subscription
 from ingest.adapters.mqtt.properties import Property
 from ingest.adapters.mqtt.reasons import ProtocolError, Reason
-from tests.ingest.adapters.mqtt.strategies import levels, packets
+from tests.ingest.adapters.mqtt.strategies import levels, packets_with_level, streams_with_level
 
 MIB = 1024 * 1024
 TELEMETRY = Publish("t/acme/d/pump-7/up/telemetry", b'{"temperature": 4.5}', 1, packet_id=7)
@@ -33,13 +33,13 @@ def read(data: bytes, level: int = V311, size: int = MIB) -> list[Packet]:
     return pull(decoder)
 
 
-@given(levels.flatmap(lambda level: st.tuples(st.just(level), packets(level))))
+@given(packets_with_level)
 def test_a_packet_comes_back_from_its_bytes_as_it_was(case: tuple[int, Packet]) -> None:
     level, packet = case
     assert read(encode(packet, level), level) == [packet]
 
 
-@given(levels.flatmap(lambda level: st.tuples(st.just(level), st.lists(packets(level), max_size=6))), st.data())
+@given(streams_with_level, st.data())
 def test_any_split_of_the_stream_gives_the_same_packets(case: tuple[int, list[Packet]], data: st.DataObject) -> None:
     level, sent = case
     # a CONNECT carries its own level: here all of them have the stream's
@@ -79,7 +79,7 @@ def test_any_frame_raises_nothing_but_protocol_errors_and_what_it_says_can_be_sa
     assert read(encode(packet, again), again) == [packet]
 
 
-@given(levels.flatmap(lambda level: st.tuples(st.just(level), packets(level))), st.data())
+@given(packets_with_level, st.data())
 def test_a_flipped_byte_in_a_packet_raises_nothing_but_protocol_errors(
     case: tuple[int, Packet], data: st.DataObject
 ) -> None:
@@ -97,7 +97,7 @@ def test_a_flipped_byte_in_a_packet_raises_nothing_but_protocol_errors(
     assert not faults or faults[0] is faults[1]
 
 
-@given(levels.flatmap(lambda level: st.tuples(st.just(level), packets(level))))
+@given(packets_with_level)
 def test_a_packet_cut_short_is_waited_for_and_never_guessed(case: tuple[int, Packet]) -> None:
     level, packet = case
     raw = encode(packet, level)

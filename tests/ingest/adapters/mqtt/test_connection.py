@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import cache
 from typing import Any
 
 import pytest
@@ -57,6 +58,7 @@ class MemoryTransport(asyncio.Transport):
         return 0
 
 
+@cache
 def mine(level: int) -> st.SearchStrategy[Packet]:
     """Packets a device may well send, so that sessions live longer than one packet."""
     ids = st.integers(1, 60)
