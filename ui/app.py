@@ -2,6 +2,7 @@
 
 import reflex as rx
 
+from ui.components.trouble import fault, lost, no_such_page
 from ui.pages.add_device import AddDevice, add_device
 from ui.pages.alerts import Alerts, alerts
 from ui.pages.device import Device, device
@@ -14,11 +15,14 @@ from ui.pages.sign_in import SignIn, sign_in
 app = rx.App(
     stylesheets=["/tidegate.css"],
     html_lang="en",
+    extra_app_wraps={(5, "Overlay"): lost},
+    backend_exception_handler=fault,
     head_components=[
         rx.el.link(rel="icon", href="/favicon.svg", type="image/svg+xml"),
         rx.el.meta(name="theme-color", content="#0a6b73"),
     ],
 )
+app.add_page(no_such_page, route="404", title="No such page · Tidegate")
 app.add_page(sign_in, route="/sign-in", title="Sign in · Tidegate", on_load=SignIn.load)
 app.add_page(overview, route="/", title="Overview · Tidegate", on_load=Overview.load)
 app.add_page(devices, route="/devices", title="Devices · Tidegate", on_load=Devices.load)

@@ -54,6 +54,10 @@ def test_limits_are_said_in_words(low: float | None, high: float | None, said: s
     assert limits({**TEMPERATURE, "min": low, "max": high}) == said
 
 
+def test_large_limits_are_written_out() -> None:
+    assert limits({**TEMPERATURE, "unit": None, "min": 0, "max": 1e9}) == "0 to 1,000,000,000"
+
+
 def test_labels_survive_editing() -> None:
     labels = {"site": "Hamburg", "note": "door: left"}
     assert labels_of(labels_text(labels)) == labels

@@ -341,7 +341,7 @@ function Form({ profiles, rule, queries, onDone }) {
           <Pick label="How bad it is" value={form.severity} options={SEVERITIES} onChange={(severity) => set({ severity })} />
           <span>alert.</span>
         </Line>
-        <Line word="Clear" tall={form.hasClear}>
+        <Line word="Clear" tall>
           <div className="clause">
             <span>It clears</span>
             <Pick

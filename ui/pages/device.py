@@ -304,7 +304,7 @@ def _alerts() -> rx.Component:
     def line(alert: rx.Var[AlertLine]) -> rx.Component:
         return rx.el.div(
             severity_badge(alert.severity),
-            rx.el.span(alert.reason),
+            rx.el.p(alert.reason, class_name="cap"),
             rx.el.span(
                 link(alert.rule, to="/rules/" + alert.rule_id),
                 " · ",
@@ -486,10 +486,11 @@ def device() -> rx.Component:
         ),
         chart(Device.uid, Device.metrics),
         rx.el.div(
-            rx.el.div(rx.cond(Device.is_over, rx.fragment(), _connect()), _ending()),
+            rx.el.div(rx.cond(Device.is_over, rx.fragment(), _connect())),
             rx.el.div(_about(), _credentials()),
             class_name="grid two",
         ),
+        _ending(),
     )
     waiting = rx.el.div(
         *(rx.el.div(skeleton(14, "60%"), skeleton(26, "70%"), class_name="card value-card") for _ in range(4)),

@@ -39,12 +39,16 @@ def limits(metric: dict[str, Any]) -> str:
     low, high, name = metric["min"], metric["max"], unit(metric["unit"])
     said = f" {name}" if name else ""
     if low is not None and high is not None:
-        return f"{low:g} to {high:g}{said}"
+        return f"{_plain(low)} to {_plain(high)}{said}"
     if low is not None:
-        return f"{low:g}{said} or more"
+        return f"{_plain(low)}{said} or more"
     if high is not None:
-        return f"up to {high:g}{said}"
+        return f"up to {_plain(high)}{said}"
     return f"any, in {name}" if name else "any"
+
+
+def _plain(number: float) -> str:
+    return f"{number:,.10g}"
 
 
 def profile_card(profile: dict[str, Any]) -> ProfileCard:
