@@ -1,5 +1,6 @@
 """The way of a message: recognise → decode → normalise → accept → batch; the writer tells its verdict after COMMIT."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -11,11 +12,14 @@ from ingest.errors import Rejection, shown
 from ingest.metrics import MESSAGES
 from ingest.normaliser import check_clock, normalise
 from ingest.quota import Quota
+from ingest.repeats import Repeats
 from ingest.writer import Writer
 from schema.wire import topics
 from schema.wire.payloads import Reason
 
 log = logging.getLogger(__name__)
+
+_LOOK_AGAIN_S = 0.05
 
 Done = Callable[[Verdict], None]
 
@@ -29,6 +33,7 @@ class Pipeline:
         self._quota = quota or Quota()
         self._max_parked = max_parked
         self._parked = 0
+        self._repeats = Repeats()
 
     def submit(self, message: Message, done: Done) -> None:
         """Take a message; `done` hears its verdict once, after COMMIT or refusal."""
@@ -54,17 +59,30 @@ class Pipeline:
 
     def when_drained(self, callback: Callable[[], None]) -> None:
         """Call back once when `is_full` has become false."""
-        self._writer.when_drained(lambda: callback() if not self.is_full else self.when_drained(callback))
+        self._writer.when_drained(lambda: self._call_when_unparked(callback))
+
+    def _call_when_unparked(self, callback: Callable[[], None]) -> None:
+        if self.is_full:
+            asyncio.get_running_loop().call_later(_LOOK_AGAIN_S, self.when_drained, callback)
+        else:
+            callback()
 
     def _take(self, device: Known, message: Message, done: Done) -> None:
         if not self._quota.takes(device):
             MESSAGES.labels("quota").inc()
             self._writer.refuse(device)
-            done(Verdict.QUOTA)
+            asyncio.get_running_loop().call_soon(done, Verdict.QUOTA)
             return
         received_us = int(message.received_at * 1e6)
         parcel = Parcel(device, done, received_us, message.topic, message.transport, len(message.payload))
-        _fill(parcel, message)
+        stamp_us = self._repeats.first_us(message, received_us)
+        try:
+            if _fill(parcel, message, stamp_us // 1000):
+                self._repeats.remember(message, stamp_us)
+        except Exception:  # a mistake of ours: it must cost this message only
+            log.exception("ingest.unreadable", extra={"device": device.device_text})
+            parcel.readings.clear()
+            parcel.rejections[:] = [(Rejection(Reason.UNSTORABLE, "The message could not be read."), message.payload)]
         self._writer.put(parcel)
 
     def _park(self, message: Message, done: Done) -> None:
@@ -81,40 +99,47 @@ class Pipeline:
         self._directory.ask(message.device, heard)
 
 
-def _fill(parcel: Parcel, message: Message) -> None:
-    """Decode and normalise a message into its parcel: every reading becomes a row to be, or a rejection."""
+def _fill(parcel: Parcel, message: Message, stamp_ms: int) -> bool:
+    """Decode and normalise a message into its parcel: every reading becomes a row to be, or a rejection.
+
+    A reading without a time gets `stamp_ms`; True when there was one.
+    """
     payload = message.payload
     if message.topic != "up/telemetry" and not _is_telemetry(message.topic):
         parcel.rejections.append((Rejection(Reason.TOPIC, f"Nothing takes {shown(message.topic)} yet."), payload))
-        return
+        return False
     try:
         document = decode.load(payload)
         items = decode.split(document)
     except Rejection as rejection:
         parcel.rejections.append((rejection, payload))
-        return
-    if items is document:
-        for item in items:
-            _read(parcel, item, item, is_alone=False)
-    else:
-        _read(parcel, document, payload, is_alone=True)
+        return False
+    if items is not document:
+        return _read(parcel, document, payload, stamp_ms, is_alone=True)
+    stamped = 0
+    for item in items:
+        stamped += _read(parcel, item, item, stamp_ms, is_alone=False)
+    return stamped > 0
 
 
-def _read(parcel: Parcel, item: object, sent: Sent, *, is_alone: bool) -> None:
+def _read(parcel: Parcel, item: object, sent: Sent, stamp_ms: int, *, is_alone: bool) -> bool:
+    """One reading into its parcel; True when it had no time of its own."""
     try:
-        received_ms = parcel.received_us // 1000
         time_ms, seq, values = decode.reading(item, is_alone=is_alone)
         values = normalise(parcel.device.shape, values)
+        is_stamped = time_ms is None
         if time_ms is None:
-            time_ms = received_ms
+            time_ms = stamp_ms
         else:
-            check_clock(time_ms, received_ms)
+            check_clock(time_ms, parcel.received_us // 1000)
         canonical = decode.canonical(values)
         if seq is None:
             seq = decode.implied_seq(canonical)
         parcel.readings.append((time_ms, seq, canonical, sent))
     except Rejection as rejection:
         parcel.rejections.append((rejection, sent))
+        return False
+    return is_stamped
 
 
 def _is_telemetry(topic: str) -> bool:

@@ -34,11 +34,20 @@ class Line:
         self.pipeline = Pipeline(self.directory, self.writer)
 
     def send(
-        self, tenant: Tenant, device: Device, payload: object, *, topic: str = "up/telemetry", at: float | None = None
+        self,
+        tenant: Tenant,
+        device: Device,
+        payload: object,
+        *,
+        topic: str = "up/telemetry",
+        at: float | None = None,
+        packet_id: int | None = None,
+        dup: bool = False,
     ) -> "asyncio.Future[Verdict]":
         """A device's message; the future is its verdict."""
         raw = payload if isinstance(payload, bytes) else orjson.dumps(payload)
-        message = Message(decision(tenant, device), topic, raw, 1, time.time() if at is None else at)
+        received_at = time.time() if at is None else at
+        message = Message(decision(tenant, device), topic, raw, 1, received_at, dup, packet_id)
         told: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
         self.pipeline.submit(message, told.set_result)
         return told

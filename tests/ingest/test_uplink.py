@@ -1,0 +1,122 @@
+"""The pipeline before the writer: order, quotas, back-pressure, and repeats that name no time."""
+
+import asyncio
+import time
+
+import pytest
+
+from infra.local.postgres import Postgres
+from ingest.adapters.base import Verdict
+from ingest.database import Database
+from ingest.directory import Directory
+from ingest.quota import Quota
+from ingest.uplink import Pipeline
+from ingest.writer import Writer
+from tests.support.line import running_line
+from tests.support.proxy import proxy_to
+from tests.support.tenant import Tenant
+
+
+async def test_the_marked_repeat_of_a_message_without_time_is_a_duplicate(postgres: Postgres, tenant: Tenant) -> None:
+    device, other = await tenant.device(), await tenant.device()
+    at = time.time()
+    async with running_line(postgres) as line:
+
+        async def sent(who: object, packet_id: int, value: int, *, dup: bool) -> Verdict:
+            nonlocal at
+            at += 0.01
+            target = other if who is other else device
+            return await line.send(tenant, target, {"temperature": value}, packet_id=packet_id, dup=dup, at=at)
+
+        assert await sent(device, 7, 1, dup=False) is Verdict.STORED
+        assert await sent(device, 7, 1, dup=True) is Verdict.DUPLICATE
+        assert await sent(device, 7, 1, dup=False) is Verdict.STORED  # not marked: the same value, measured again
+        assert await sent(device, 8, 1, dup=True) is Verdict.STORED  # its first try never came here
+        assert await sent(device, 7, 2, dup=True) is Verdict.STORED
+        assert await sent(other, 7, 1, dup=True) is Verdict.STORED
+        assert len(line.stored(tenant)) == 5
+
+
+async def test_messages_of_a_device_that_is_still_looked_up_keep_their_order(
+    postgres: Postgres, tenant: Tenant
+) -> None:
+    devices = [await tenant.device() for _ in range(3)]
+    at = int(time.time() * 1000)
+    async with running_line(postgres) as line:
+        told = [line.send(tenant, devices[n % 3], {"time": at + n, "values": {"temperature": n}}) for n in range(60)]
+        assert await asyncio.wait_for(asyncio.gather(*told), 20) == [Verdict.STORED] * 60
+        rows = [row for kind, body in line.journal(tenant) for row in body.get("r", [])]
+    for device in devices:
+        times = [row[1] for row in rows if row[0] == str(device.id)]
+        assert times == sorted(times)
+        assert len(times) == 20
+
+
+async def test_a_device_above_its_quota_is_refused_and_counted_and_its_neighbour_is_not(
+    postgres: Postgres, tenant: Tenant
+) -> None:
+    mad, calm = await tenant.device(), await tenant.device()
+    async with running_line(postgres) as line:
+        line.pipeline = Pipeline(line.directory, line.writer, Quota(per_second=0.001, burst=5))
+        at = int(time.time() * 1000)
+        told = [line.send(tenant, mad, {"time": at - n, "values": {"temperature": 1}}) for n in range(8)]
+        told.append(line.send(tenant, calm, {"temperature": 1}))
+        verdicts = await asyncio.wait_for(asyncio.gather(*told), 20)
+        assert verdicts == [Verdict.STORED] * 5 + [Verdict.QUOTA] * 3 + [Verdict.STORED]
+    assert line.counts(tenant)[str(mad.id)] == [8, 5, 0, 0, 3, 0]  # written when the line was closed
+
+
+async def test_a_full_pipeline_says_so_and_calls_back_when_it_is_not(postgres: Postgres, tenant: Tenant) -> None:
+    device = await tenant.device()
+    at = int(time.time() * 1000)
+    async with running_line(postgres, max_waiting=10) as line:
+        drained = asyncio.Event()
+        assert await line.send(tenant, device, {"temperature": 1}) is Verdict.STORED
+        told = [line.send(tenant, device, {"time": at - n, "values": {"temperature": 1}}) for n in range(10)]
+        assert line.pipeline.is_full
+        line.pipeline.when_drained(drained.set)
+        assert not drained.is_set()
+        await asyncio.wait_for(drained.wait(), 20)
+        assert not line.pipeline.is_full
+        await asyncio.gather(*told)
+
+
+async def test_while_the_database_is_away_unknown_devices_are_told_to_repeat(
+    postgres: Postgres, tenant: Tenant
+) -> None:
+    device = await tenant.device()
+    async with proxy_to(postgres.port) as proxy, running_line(postgres) as line:
+        url = postgres.url("ingest").replace(f":{postgres.port}/", f":{proxy.port}/")
+        line.directory = Directory(Database(url, timeout_s=0.2), patience_s=0.5)
+        line.pipeline = Pipeline(line.directory, line.writer)
+        proxy.fall_silent()
+        assert await asyncio.wait_for(line.send(tenant, device, {"temperature": 1}), 20) is Verdict.UNAVAILABLE
+        proxy.speak_again()
+        assert await asyncio.wait_for(line.send(tenant, device, {"temperature": 1}), 20) is Verdict.STORED
+
+
+async def test_a_mistake_of_ours_costs_one_message(
+    postgres: Postgres, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = await tenant.device()
+    async with running_line(postgres) as line:
+        with monkeypatch.context() as patch:
+            patch.setattr("ingest.uplink.normalise", lambda *_: 1 / 0)
+            assert await line.send(tenant, device, {"temperature": 1}) is Verdict.REJECTED
+        assert await line.send(tenant, device, {"temperature": 1}) is Verdict.STORED
+        assert [row[1] for row in line.inbox(tenant)] == ["UNSTORABLE"]
+
+
+async def test_what_waits_is_written_when_the_writer_is_closed(postgres: Postgres, tenant: Tenant) -> None:
+    device = await tenant.device()
+    async with running_line(postgres) as line:
+        await line.send(tenant, device, {"temperature": 1})
+        told = [line.send(tenant, device, {"seq": n, "values": {"temperature": 1}}) for n in range(100)]
+    assert [verdict.result() for verdict in told] == [Verdict.STORED] * 100
+
+
+def test_a_quota_refills_with_time() -> None:
+    quota, device = Quota(per_second=10, burst=2), object()
+    assert [quota.takes(device, at) for at in (0.0, 0.0, 0.0, 0.1, 0.1, 5.0, 5.0, 5.0)] == [  # type: ignore[arg-type]
+        True, True, False, True, False, True, True, False,
+    ]  # fmt: skip
