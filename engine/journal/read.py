@@ -20,10 +20,13 @@ async def tail(tx: Tx, after: int, limit: int = 500) -> list[Entry]:
     Raises CursorTooOld when entries between ``after`` and the oldest kept are gone: positions have no gaps, so the
     first entry must be ``after + 1``.
     """
-    rows = await tx.rows(_TAIL, {"tenant": tx.principal.tenant_id, "after": after, "limit": limit})
-    if rows and rows[0]["pos"] != after + 1:
-        raise CursorTooOld
+    asked = {"tenant": tx.principal.tenant_id, "after": after, "limit": limit}
+    rows = await tx.rows(_TAIL, asked)
     if not rows and await head(tx) > after:
+        rows = await tx.rows(_TAIL, asked)  # each statement sees what is committed by then: the entry may be new
+        if not rows:
+            raise CursorTooOld
+    if rows and rows[0]["pos"] != after + 1:
         raise CursorTooOld
     return [Entry(row["pos"], row["at"], row["kind"], row["body"]) for row in rows]
 

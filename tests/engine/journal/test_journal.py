@@ -12,6 +12,7 @@ from engine.devices import service as devices
 from engine.journal import read
 from engine.journal.errors import CursorTooOld
 from engine.store.pool import Store
+from engine.store.tx import Tx
 from infra.local.postgres import Postgres
 from tests.support.journal import journal
 from tests.support.tenant import Tenant
@@ -121,3 +122,22 @@ def _old_partitions(connection: psycopg.Connection) -> int:
     ).fetchone()
     assert row is not None
     return int(row[0])
+
+
+async def test_an_entry_committed_while_the_end_is_being_read_is_read_and_not_taken_for_a_gap(
+    tenant: Tenant, store: Store, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await tenant.device("one")
+    asked = read.head
+
+    async def head_after_another_commit(tx: Tx) -> int:
+        with psycopg.connect(postgres.url("ingest")) as connection:
+            connection.execute("SELECT set_config('app.tenants', %s, true)", (f"{{{tenant.id}}}",))
+            journal(connection, tenant.id, "late", {})
+        return await asked(tx)
+
+    async with store.as_tenant(tenant.principal()) as tx:
+        newest = await read.head(tx)
+        monkeypatch.setattr(read, "head", head_after_another_commit)
+        entries = await read.tail(tx, newest)
+    assert [(entry.pos, entry.kind) for entry in entries] == [(newest + 1, "late")]
