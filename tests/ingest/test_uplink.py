@@ -11,7 +11,6 @@ from ingest.database import Database
 from ingest.directory import Directory
 from ingest.quota import Quota
 from ingest.uplink import Pipeline
-from ingest.writer import Writer
 from tests.support.line import running_line
 from tests.support.proxy import proxy_to
 from tests.support.tenant import Tenant
