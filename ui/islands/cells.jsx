@@ -84,7 +84,7 @@ export function LiveValue({ deviceId, metric, unit, value, time }) {
     return () => clearTimeout(timer);
   }, [latest.at]);
   const none = latest.value === null || latest.value === undefined;
-  const text = plainValue(latest.value);
+  const text = none ? "–" : plainValue(latest.value);
   const long = text.length > 14 ? " is-long" : "";
   return (
     <span className={`live-value${fresh ? " is-fresh" : ""}${none ? " is-none" : ""}${long}`} data-metric={metric}>
@@ -209,7 +209,7 @@ export function LiveCards({ deviceId, readings, isNew, onNew }) {
           </span>
           <LiveValue deviceId={deviceId} metric={each.metric} unit={each.unit} value={each.value} time={each.time || null} />
           <span className="when">
-            <LiveWhen deviceId={deviceId} metric={each.metric} time={each.time || null} none="waiting for a first value" />
+            <LiveWhen deviceId={deviceId} metric={each.metric} time={each.time || null} none="no value yet" />
           </span>
         </div>
       ))}

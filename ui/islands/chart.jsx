@@ -263,7 +263,7 @@ function Plot({ deviceId, metric, range, query }) {
   return (
     <>
       <div className="chart" role="img" aria-label={summary} data-points={rows.length}>
-        <div ref={box} />
+        <div ref={box} style={{ visibility: rows.length ? "visible" : "hidden" }} />
         {state.phase === "loading" ? <div className="chart-note">Loading…</div> : null}
         {state.phase === "failed" ? <div className="chart-note">{state.words}</div> : null}
         {state.phase === "ready" && rows.length === 0 ? (

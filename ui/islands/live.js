@@ -153,7 +153,7 @@ export function plainNumber(value) {
 
 /** Any telemetry value in words: number, yes/no, text, or a compact object. */
 export function plainValue(value) {
-  if (value === null || value === undefined) return "no value yet";
+  if (value === null || value === undefined) return "–";
   if (typeof value === "number") return plainNumber(value);
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (typeof value === "string") return value;

@@ -442,7 +442,7 @@ def _ending() -> rx.Component:
             rx.el.button("Keep it", type="button", class_name="btn", auto_focus=True, on_click=Device.end(False)),
             class_name="row",
         ),
-        class_name="stack",
+        class_name="card card-body stack",
         role="group",
         aria_label="Decommission this device?",
     )
