@@ -21,7 +21,7 @@ from engine.rules.state import Raise, Reading, RuleState
 from engine.rules.step import step
 from engine.store.pool import Store
 from engine.tenancy import system
-from infra.bench.tenant import BenchTenant
+from infra.bench.tenant import PROFILE, BenchTenant
 from infra.local.postgres import Postgres
 
 MAX_SHOWN = 5
@@ -194,6 +194,6 @@ async def _rules(postgres: Postgres, tenant_id: UUID) -> list[Any]:
     store = Store(postgres.url("worker"), size=1)
     try:
         async with store.as_tenant(system(tenant_id), read_only=True) as tx:
-            return [rule for rule in await Compiled().of(tx) if rule.profile in (None, "bench")]
+            return [rule for rule in await Compiled().of(tx) if rule.profile in (None, PROFILE)]
     finally:
         await store.close()

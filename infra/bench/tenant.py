@@ -17,7 +17,7 @@ from infra.bench.clients import Identity
 from infra.bench.readings import COLD, WARM, Signal
 from infra.local.postgres import Postgres
 
-KEY = "bench"
+PROFILE = "bench"
 OTHER_PROFILES = 10
 BETWEEN = (WARM + COLD) / 20
 """Degrees that divide warm from cold."""
@@ -46,16 +46,17 @@ class BenchTenant:
 
 async def found(postgres: Postgres, signal: Signal, count: int, documents: list[dict[str, Any]]) -> BenchTenant:
     """A tenant with a profile for this signal, `count` devices of it, and a rule of each document."""
+    key = f"bench-{ids.uuid7().hex[-8:]}"
     owner, app = Store(postgres.url("owner"), size=1), Store(postgres.url("app"), size=1)
     try:
         tenant_id, _ = await doorway.found(
-            owner, key=KEY, name="Bench", email="bench@example.com", user_name="Bench", password=ids.token("pw")
+            owner, key=key, name="Bench", email=f"{key}@example.com", user_name="Bench", password=ids.token("pw")
         )
         async with app.as_tenant(system(tenant_id)) as tx:
-            profile = await devices.profile_create(tx, key="bench", name="Bench", metrics=signal.metrics())
+            profile = await devices.profile_create(tx, key=PROFILE, name="Bench", metrics=signal.metrics())
             for number in range(OTHER_PROFILES):
-                key = f"other-{number}"
-                await devices.profile_create(tx, key=key, name=key, metrics=signal.metrics())
+                other = f"other-{number}"
+                await devices.profile_create(tx, key=other, name=other, metrics=signal.metrics())
             for document in documents:
                 await rules.create(tx, document)
             _, api_token = await tenants.issue_token(tx, name="bench", scopes=SCOPES[Role.VIEWER])
@@ -66,7 +67,7 @@ async def found(postgres: Postgres, signal: Signal, count: int, documents: list[
     finally:
         await owner.close()
         await app.close()
-    identities = [Identity(KEY, device.key, device.token) for device in made]
+    identities = [Identity(key, device.key, device.token) for device in made]
     return BenchTenant(tenant_id, [device.id for device in made], identities, api_token)
 
 
@@ -108,7 +109,7 @@ def judged_rules() -> list[dict[str, Any]]:
 
 
 def rule(
-    name: str, when: dict[str, Any], *, profile: str = "bench", severity: str = "major", **more: Any
+    name: str, when: dict[str, Any], *, profile: str = PROFILE, severity: str = "major", **more: Any
 ) -> dict[str, Any]:
     """A rule document that raises an alert."""
     scope = {"profile": profile}

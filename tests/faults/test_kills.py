@@ -1,0 +1,17 @@
+"""Kill -9 of everything, in short: two of each kind under load. `tidegate bench kills` is the long version."""
+
+import pytest
+
+from infra.bench.kills import KINDS, Campaign, wage
+
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(600)]
+
+
+def test_whatever_is_killed_nothing_is_lost_stored_twice_miscounted_or_raised_wrongly() -> None:
+    told: list[str] = []
+    outcome = wage(Campaign(kills=2, devices=100, rate=500, pause_s=0.5, seed=20), told.append)
+    assert outcome.verdict.wrong == [], told
+    assert sorted(kill.kind for kill in outcome.kills) == sorted(KINDS * 2)
+    assert outcome.reconnects >= 100, "the clients were never cut: ingest was not killed"
+    assert outcome.verdict.duplicates > 0, "nothing was sent twice: no kill fell between COMMIT and PUBACK"
+    assert outcome.verdict.alerts == outcome.verdict.alerts_expected > 100

@@ -1,0 +1,30 @@
+"""The whole bench, small: a platform of its own, measured and judged."""
+
+import dataclasses
+
+import pytest
+
+from infra.bench import report
+from infra.bench.ingest import BURSTS, HONEST, measure
+
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(180)]
+
+
+def test_the_honest_scenario_loses_nothing_and_tells_what_every_process_used() -> None:
+    small = dataclasses.replace(HONEST, connections=40, rate=200, seconds=3, warm_up_s=1)
+    measured = measure(small)
+    assert measured.verdict.wrong == []
+    assert measured.load["acked"] == measured.load["sent"] == 600
+    assert measured.verdict.alerts == measured.verdict.alerts_expected > 0
+    assert {"ingest", "postgres", "worker", "valkey", "web"} <= set(measured.cpu_us)
+    assert measured.cpu_us["ingest"] > 0
+    assert measured.live["errors"] == []
+    assert measured.live["arrived"] + measured.live["skipped"] >= measured.live["expected"] > 0
+    assert "600 of 600 acknowledged" in report.ingest(measured)
+
+
+def test_bursts_keep_many_messages_of_a_device_in_flight_and_lose_none() -> None:
+    measured = measure(dataclasses.replace(BURSTS, connections=10, rate=500, seconds=3, warm_up_s=1))
+    assert measured.verdict.wrong == []
+    assert measured.load["acked"] == measured.load["sent"] == 1_500
+    assert measured.verdict.alerts == 0
