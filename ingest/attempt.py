@@ -96,6 +96,6 @@ class Attempt:
             await statements.tell_fates(connection, rows, self._batch.variants, cursor.pgresult)
 
     async def _was_committed(self, connection: statements.Connection, unknown: Outcome) -> bool:
-        for tenant_id in unknown.counts:
-            return await statements.was_committed(connection, tenant_id, self._batch.id)
-        return False
+        for device in unknown.counts:
+            return await statements.was_committed(connection, device.tenant_id, self._batch.id)
+        return False  # presence alone: twice told is once, its epoch and time are the same

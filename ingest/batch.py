@@ -5,6 +5,7 @@ of the same key meet here, before the database sees them. Counting is per readin
 one that cannot be decoded counts 1.
 """
 
+import functools
 import os
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -110,13 +111,12 @@ class Batch:
             variant = self._variant_of[*key, canonical] = Row(parcel, time_ms, seq, canonical)
             self.variants.append(variant)
 
-    @property
+    @functools.cached_property
     def tenants(self) -> set[UUID]:
         """Every tenant this batch writes for."""
-        found = {parcel.device.tenant_id for parcel in self.parcels}
-        found.update(event[0] for event in self.events)
-        found.update(device.tenant_id for device in self.refused)
-        return found
+        # By their bytes, whose hash is kept: hashing a UUID costs as much as storing a value.
+        found = {parcel.device.tenant_wire: parcel.device.tenant_id for parcel in self.parcels}
+        return {*found.values(), *(event[0] for event in self.events), *(d.tenant_id for d in self.refused)}
 
     def forget_fates(self) -> None:
         """Before another try: nothing is known of any row."""
@@ -157,7 +157,7 @@ class Batch:
                 fate = variant.fate if variant else Verdict.DUPLICATE if fate is Verdict.STORED else fate
             if fate is Verdict.STORED:
                 counts[STORED] += 1
-                outcome.stored.setdefault(device.tenant_id, []).append(row)
+                outcome.stored.append(row)
             elif fate is Verdict.DUPLICATE:
                 counts[DUPLICATES] += 1
             elif fate is Verdict.NOT_AUTHORISED:
@@ -177,35 +177,41 @@ class Outcome:
 
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
-        self.stored: dict[UUID, list[Row]] = {}
+        self.stored: list[Row] = []
         self.rejected: list[tuple[Parcel, Rejection, Sent]] = []
         self.verdicts: list[tuple[Parcel, Verdict]] = []
         """Each message's verdict, in the order of arrival."""
-        self.counts: dict[UUID, dict[Known, list[int]]] = {}
+        self.counts: dict[Known, list[int]] = {}
 
     def counts_of(self, device: Known) -> list[int]:
         """A device's counts in this batch, to be added to."""
-        of_tenant = self.counts.setdefault(device.tenant_id, {})
-        counts = of_tenant.get(device)
+        counts = self.counts.get(device)
         if counts is None:
-            counts = of_tenant[device] = [0, 0, 0, 0, 0, 0]
+            counts = self.counts[device] = [0, 0, 0, 0, 0, 0]
         return counts
 
     def journal(self) -> Iterable[tuple[UUID, str, bytes]]:
         """The journal rows of this transaction: presence in its order, then one telemetry row per tenant."""
         yield from self.batch.events
-        for tenant_id, counts in self.counts.items():
-            yield tenant_id, "telemetry", _body(self.batch.id, self.stored.get(tenant_id, []), counts)
+        shares: dict[bytes, tuple[UUID, list[Row], dict[str, list[int]]]] = {}
+        for device, counts in self.counts.items():
+            share = shares.get(device.tenant_wire)
+            if share is None:
+                share = shares[device.tenant_wire] = (device.tenant_id, [], {})
+            share[2][device.device_text] = counts
+        for row in self.stored:
+            shares[row.parcel.device.tenant_wire][1].append(row)
+        for tenant_id, rows, numbers in shares.values():
+            yield tenant_id, "telemetry", _body(self.batch.id, rows, numbers)
 
 
-def _body(batch_id: str, stored: list[Row], counts: dict[Known, list[int]]) -> bytes:
+def _body(batch_id: str, stored: list[Row], numbers: dict[str, list[int]]) -> bytes:
     """`{"b": batch, "r": [[device, time_ms, seq, received_ms, values], …], "n": {device: counts}}`: what was stored."""
     fragment = orjson.Fragment
     rows = [
         (row.parcel.device.device_text, row.time_ms, row.seq, row.parcel.received_us // 1000, fragment(row.canonical))
         for row in stored
     ]
-    numbers = {device.device_text: count for device, count in counts.items()}
     return orjson.dumps({"b": batch_id, "r": rows, "n": numbers})
 
 
