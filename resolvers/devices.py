@@ -88,7 +88,9 @@ class DeviceQuery:
     )
     async def device(self, info: Info, id: DeviceId) -> Device:
         """The device with this id."""
-        return Device.of(await devices.get(await info.context.tx(), id))
+        found = await devices.get(await info.context.tx(), id)
+        await prefetch(info.context, info, [found])
+        return Device.of(found)
 
     @strawberry.field(
         description="How many devices the tenant has, and how many are connected.",

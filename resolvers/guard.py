@@ -1,8 +1,7 @@
 """Stands before every root field: signed in, allowed, arguments within their bounds, in the right transaction."""
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from inspect import isasyncgen
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from strawberry.extensions import FieldExtension
@@ -35,19 +34,25 @@ class Guard(FieldExtension):
         for argument in field.arguments:
             self._checks[argument.python_name] = _argument_check(argument)
 
-    async def resolve_async(self, next_: Callable[..., Awaitable[Any]], source: Any, info: Info, **kwargs: Any) -> Any:
-        """Check, then run the field."""
-        context = info.context
+    def _check(self, info: Info, arguments: Mapping[str, Any]) -> None:
         if self.needs is not None:
-            context.require(self.needs.scope)
+            info.context.require(self.needs.scope)
         for name, check in self._checks.items():
-            if (value := kwargs.get(name)) is not None:
+            if (value := arguments.get(name)) is not None:
                 check(value, "")
+
+    def resolve(self, next_: Callable[..., Any], source: Any, info: Info, **kwargs: Any) -> Any:
+        """Check, then run a field that answers at once or with an awaitable."""
+        self._check(info, kwargs)
+        return next_(source, info, **kwargs)
+
+    async def resolve_async(self, next_: Callable[..., Awaitable[Any]], source: Any, info: Info, **kwargs: Any) -> Any:
+        """Check, then run the field, in its own transaction if it writes."""
+        self._check(info, kwargs)
         if self._writes:
-            async with context.writing():
+            async with info.context.writing():
                 return await next_(source, info, **kwargs)
-        result = next_(source, info, **kwargs)
-        return result if isasyncgen(result) or isinstance(result, AsyncIterator) else await result
+        return await next_(source, info, **kwargs)
 
 
 def _argument_check(argument: StrawberryArgument) -> Check:

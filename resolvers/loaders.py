@@ -39,6 +39,10 @@ class Batch(Generic[K, V]):
                 task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(self._waiting[key])
 
+    def ready(self, key: K, /) -> V | None:
+        """The thing under ``key`` if it was fetched already."""
+        return self._ready.get(key)
+
     async def prime(self, keys: Iterable[K]) -> None:
         """Fetch ``keys`` now, so that later loads need not wait."""
         missing = [key for key in dict.fromkeys(keys) if key not in self._ready]

@@ -10,7 +10,7 @@ import strawberry
 from engine.alerts import model
 from engine.alerts.model import AlertStatus
 from engine.rules.model import Severity
-from schema.context import Info
+from schema.context import Info, loaded
 from schema.devices import Device
 from schema.directives import Cost
 from schema.rules import Rule
@@ -63,14 +63,14 @@ class Alert:
         )
 
     @strawberry.field(description="The rule that fired, as it is now.", directives=[Cost(weight=1)])
-    async def rule(self, info: Info) -> Rule:
+    def rule(self, info: Info) -> Rule:
         """The rule that fired."""
-        return Rule.of(await info.context.rules.load(self.rule_id))
+        return loaded(info.context.rules, self.rule_id, Rule.of)
 
     @strawberry.field(description="The device that it is about.", directives=[Cost(weight=1)])
-    async def device(self, info: Info) -> Device:
+    def device(self, info: Info) -> Device:
         """The device that it is about."""
-        return Device.of(await info.context.devices.load(self.device_id))
+        return loaded(info.context.devices, self.device_id, Device.of)
 
 
 @strawberry.enum(description="What happened to an alert.")
@@ -92,6 +92,6 @@ class AlertEvent:
     share: strawberry.Private[str | None] = None
 
     @strawberry.field(description="The alert as it is now.")
-    async def alert(self, info: Info) -> Alert:
+    def alert(self, info: Info) -> Alert:
         """The alert as it is now."""
-        return Alert.of(await info.context.alerts.load(self.alert_id))
+        return loaded(info.context.alerts, self.alert_id, Alert.of)

@@ -9,7 +9,7 @@ import strawberry
 
 from engine.devices import model
 from engine.devices.model import DeviceStatus, MetricType
-from schema.context import Info
+from schema.context import Info, loaded
 from schema.directives import Constraint, Cost, Method, Needs, Problem, Rest, Secret
 from schema.scalars import Labels
 from schema.telemetry import Sample, Series
@@ -52,11 +52,16 @@ class Profile:
     id: UUID = strawberry.field(description="The profile's id.")
     key: str = strawberry.field(description="The profile's short name; it never changes.")
     name: str = strawberry.field(description="The name shown to people.")
-    metrics: list[Metric] = strawberry.field(description="What its devices measure.")
     is_strict: bool = strawberry.field(description="Whether metrics that it does not name are turned away.")
     version: int = strawberry.field(description="Rises with every change; send it back to change safely.")
     created_at: datetime = strawberry.field(description="When the profile was made.")
     updated_at: datetime = strawberry.field(description="When it last changed.")
+    known: strawberry.Private[tuple[model.Metric, ...]]
+
+    @strawberry.field(description="What its devices measure.")
+    def metrics(self) -> list[Metric]:
+        """The profile's metrics in the author's order."""
+        return [Metric.of(metric) for metric in self.known]
 
     @classmethod
     def of(cls, profile: model.Profile) -> Self:
@@ -65,7 +70,7 @@ class Profile:
             id=profile.id,
             key=profile.key,
             name=profile.name,
-            metrics=[Metric.of(metric) for metric in profile.metrics],
+            known=profile.metrics,
             is_strict=profile.is_strict,
             version=profile.version,
             created_at=profile.created_at,
@@ -145,24 +150,24 @@ class Device:
         )
 
     @strawberry.field(description="What devices of this make have in common.", directives=[Cost(weight=1)])
-    async def profile(self, info: Info) -> Profile:
+    def profile(self, info: Info) -> Profile:
         """The device's profile."""
-        return Profile.of(await info.context.profiles.load(self.profile_id))
+        return loaded(info.context.profiles, self.profile_id, Profile.of)
 
     @strawberry.field(description="Whether the device is connected now.")
-    async def is_online(self, info: Info) -> bool:
+    def is_online(self, info: Info) -> bool:
         """Whether the device is connected."""
-        return (await info.context.presences.load(self.id)).is_online
+        return loaded(info.context.presences, self.id, lambda presence: presence.is_online)
 
     @strawberry.field(description="Whether the device is connected, and since when.")
-    async def presence(self, info: Info) -> Presence:
+    def presence(self, info: Info) -> Presence:
         """The device's connection."""
-        return Presence.of(await info.context.presences.load(self.id))
+        return loaded(info.context.presences, self.id, Presence.of)
 
     @strawberry.field(description="When the device was last heard of.")
-    async def last_seen_at(self, info: Info) -> datetime | None:
+    def last_seen_at(self, info: Info) -> datetime | None:
         """When the device was last heard of."""
-        return (await info.context.presences.load(self.id)).last_seen_at
+        return loaded(info.context.presences, self.id, lambda presence: presence.last_seen_at)
 
     @strawberry.field(
         description="The newest value of every metric.",
@@ -173,11 +178,12 @@ class Device:
             Cost(weight=1, expected=4),
         ],
     )
-    async def latest(self, info: Info) -> list[Sample]:
+    def latest(self, info: Info) -> list[Sample]:
         """The newest value of each metric, in the profile's order, metrics outside the profile last."""
-        profile = await info.context.profiles.load(self.profile_id)
-        values = await info.context.latest.load(self.id)
-        return samples(profile, values)
+        profiles, latest = info.context.profiles, info.context.latest
+        return loaded(
+            profiles, self.profile_id, lambda profile: loaded(latest, self.id, lambda found: samples(profile, found))
+        )
 
     @strawberry.field(
         description="One metric over a span of time, as columns.",
@@ -227,9 +233,9 @@ class Device:
     @strawberry.field(
         description="The device's secrets, without the secrets themselves.", directives=[Cost(expected=3)]
     )
-    async def credentials(self, info: Info) -> list[Credential]:
+    def credentials(self, info: Info) -> list[Credential]:
         """The device's credentials, newest first."""
-        return [Credential.of(row) for row in await info.context.credentials.load(self.id)]
+        return loaded(info.context.credentials, self.id, lambda rows: [Credential.of(row) for row in rows])
 
 
 def samples(profile: model.Profile, latest: "Sequence[SampleModel]") -> list[Sample]:

@@ -8,7 +8,7 @@ import strawberry
 
 from engine.rules.errors import Problem as ProblemModel
 from engine.rules.model import Severity
-from schema.context import Info
+from schema.context import Info, loaded
 from schema.directives import Cost, Example
 from schema.scalars import Json
 
@@ -54,9 +54,9 @@ class Rule:
         )
 
     @strawberry.field(description="How many of the rule's alerts are not cleared.", directives=[Cost(weight=1)])
-    async def open_alerts(self, info: Info) -> int:
+    def open_alerts(self, info: Info) -> int:
         """The rule's alerts that are not cleared."""
-        return await info.context.open_alerts.load(self.id)
+        return loaded(info.context.open_alerts, self.id, lambda count: count)
 
 
 @strawberry.type(description="Something that is wrong with a rule's document.")

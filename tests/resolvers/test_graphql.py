@@ -85,14 +85,14 @@ async def test_a_revoked_token_stops_working_at_once(api: Api, tenant: Tenant) -
         ("{ devices(first: 201) { items { id } } }", "BAD_INPUT"),
         ('{ device(id: "7") { id } }', "BAD_REQUEST"),
         ('{ device(id: "0190e6f2-7d3c-7c7a-9f3b-2b7f0a1c5d11") { id } }', "DEVICE_NOT_FOUND"),
-        ('{ devices(search: "\\u0000") { items { id } } }', "BAD_INPUT"),
+        ('{ devices(search: "\\u0000") { items { id } } }', "UNSTORABLE"),
         ('{ devices(after: "x") { items { id } } }', "BAD_CURSOR"),
         ("{ nothing }", "BAD_REQUEST"),
         ("{ me { kind ", "BAD_REQUEST"),
     ],
 )
-async def test_a_bad_request_is_refused_in_words(api: Api, tenant: Tenant, query: str, code: str) -> None:
-    assert await api.code(await tenant.api_token(), query) == code
+async def test_a_bad_request_is_refused_in_words(api: Api, token: str, query: str, code: str) -> None:
+    assert await api.code(token, query) == code
 
 
 async def test_mutations_of_one_operation_commit_one_by_one(api: Api, tenant: Tenant) -> None:

@@ -105,9 +105,9 @@ async def test_a_change_bound_to_an_older_version_is_refused(api: Api, tenant: T
     ],
 )
 async def test_a_bad_request_gets_a_problem_document(
-    api: Api, tenant: Tenant, method: str, path: str, body: object, status: int, code: str
+    api: Api, token: str, method: str, path: str, body: object, status: int, code: str
 ) -> None:
-    answer = await api.rest(await tenant.api_token(), method, path, json=body)
+    answer = await api.rest(token, method, path, json=body)
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
     assert answer.headers["content-type"] == PROBLEM
     assert answer.json()["status"] == status

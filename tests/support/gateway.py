@@ -11,9 +11,11 @@ from starlette.applications import Starlette
 
 from engine.journal.bus import MemoryBus
 from engine.settings import Settings
+from engine.store.pool import Store
 from infra.local.postgres import Postgres
 from resolvers.gateway import Gate, Gateway
 from tests.support.api import Api
+from tests.support.tenant import found_tenant
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +39,12 @@ async def api(gateway: Gateway) -> AsyncIterator[Api]:
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         yield Api(client)
+
+
+@pytest.fixture(scope="session")
+async def token(postgres: Postgres, store: Store) -> str:
+    """An owner's token of a tenant that several tests share: for those that change nothing."""
+    return await (await found_tenant(postgres, store)).api_token()
 
 
 @pytest.fixture(scope="session")
