@@ -147,6 +147,13 @@ async def test_a_device_that_is_not_there_is_said_plainly(gateway: Gateway, visi
     assert (state.ready, state.problem) == (False, "There is no such device.")
 
 
+async def test_an_address_that_names_no_device_at_all_is_said_plainly(gateway: Gateway, visit: Visit) -> None:
+    gateway.refuses("DeviceDetail", "An id is a UUID, for example 0190e6f2-…", "BAD_REQUEST")
+    state = visit(Device, "/devices/nonsense")
+    await run(state.load())
+    assert state.problem == "There is no such device."
+
+
 async def test_an_issued_token_is_put_into_the_line_to_paste(device: Device, gateway: Gateway) -> None:
     assert "THE-DEVICE-TOKEN" in device.command
     gateway.answers["CredentialIssue"] = {"credentialIssue": {"credential": {"id": "c"}, "token": "tgd_new"}}

@@ -1,5 +1,6 @@
 """One device: what it says now, its history, how it connects, and the end of its life."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,8 @@ from ui.first_message import mosquitto_pub
 from ui.islands.cells import command, copy, live_cards, live_presence, live_when, when
 from ui.islands.chart import chart
 from ui.words import STATUS_WORDS, AlertLine, Reading, alert_line, readings, unit, words
+
+UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ class Device(Console):
         try:
             data = await self.ask("device_detail", id=self.uid)
         except Refused as refusal:
-            no_such = refusal.code in ("DEVICE_NOT_FOUND", "BAD_REQUEST")
+            no_such = refusal.code == "DEVICE_NOT_FOUND" or not UUID.fullmatch(self.uid)
             self.problem = "There is no such device." if no_such else refusal.words
             return
         self.problem, self.ready = "", True
