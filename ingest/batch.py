@@ -109,6 +109,7 @@ class Batch:
             self.rows.append(row)
         elif seq >= 0 and canonical != row.canonical and (*key, canonical) not in self._variant_of:
             variant = self._variant_of[*key, canonical] = Row(parcel, time_ms, seq, canonical)
+            variant.fate = Verdict.REJECTED  # it conflicts, unless it turns out to be what was stored before
             self.variants.append(variant)
 
     @functools.cached_property
