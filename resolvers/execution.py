@@ -181,11 +181,20 @@ class Shared:
     async def get(self, key: Hashable, make: Callable[[], Coroutine[Any, Any, bytes]]) -> bytes:
         """The answer under ``key``, made by whoever asks first."""
         task = self._answers.get(key)
+        if task is not None and task.done():
+            return task.result()
         if task is None:
             task = self._answers[key] = asyncio.create_task(make())
+            task.add_done_callback(lambda done: self._forget_failure(key, done))
             if len(self._answers) > _SHARED:
                 self._answers.popitem(last=False)
         return await asyncio.shield(task)
+
+
+    def _forget_failure(self, key: Hashable, done: asyncio.Task[bytes]) -> None:
+        """What failed once is tried again by the next who asks."""
+        if done.cancelled() or done.exception() is not None:
+            self._answers.pop(key, None)
 
 
 class Stream:

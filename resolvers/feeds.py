@@ -4,9 +4,11 @@ import asyncio
 from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
+from engine.clock import from_ms
 from engine.errors import Expired
 
 WAITING_READINGS = 500
@@ -42,6 +44,16 @@ class Reading:
     values: Mapping[str, Any]
     skipped: int = 0
     is_merged: bool = False
+
+    @property
+    def time(self) -> datetime:
+        """When the device measured it. With this a reading has all fields of the contract's TelemetryEvent."""
+        return from_ms(self.time_ms)
+
+    @property
+    def share(self) -> str | None:
+        """What this reading's answers are shared under; a merged one is like no other subscriber's."""
+        return None if self.is_merged else self.cursor
 
 
 class Feed(Generic[E]):

@@ -114,7 +114,7 @@ class Gate:
         if scope["type"] == "websocket" and "cookie" in headers and self._origins.is_foreign(headers):
             await self._refuse(scope, receive, send)  # no CORS protects a socket: another site's page, our visitor
             return
-        await self._app(scope, receive, _hardened(send))
+        await self._app(scope, receive, _hardened(send) if scope["type"] == "http" else send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":

@@ -127,7 +127,6 @@ class TelemetryEvent:
     time: datetime = strawberry.field(description="When the device measured it.")
     values: Json = strawberry.field(description="An object: metric to value.")
     skipped: int = strawberry.field(description="Readings of this device left out just before, because you were slow.")
-    share: strawberry.Private[str | None] = None
 
 
 @strawberry.type(description="A device connected or disconnected.")
