@@ -87,6 +87,8 @@ class Batch:
     def __init__(self, parcels: list[Parcel], events: list[tuple[UUID, str, bytes]], refused: dict[Known, int]) -> None:
         self.id = os.urandom(8).hex()
         """Stands in each telemetry row of the journal: whoever lost the answer to a COMMIT looks for it there."""
+        self.maintained = 0
+        """How often missing partitions were made for it."""
         self.parcels = parcels
         self.events = events
         self.refused = refused

@@ -90,13 +90,15 @@ class Database:
         finally:
             watchdog.cancel()
 
-    async def maintain(self) -> None:
-        """Have the missing partitions made, ahead of the worker's own round."""
+    async def maintain(self) -> bool:
+        """Have the missing partitions made, ahead of the worker's own round; False when that failed."""
         try:
             connection = await self._connected()
             await connection.execute("SELECT app.maintain()")
-        except psycopg.Error as error:
+        except (psycopg.Error, OSError) as error:
             log.warning("ingest.maintenance_failed", extra={"error": type(error).__name__})
+            return False
+        return True
 
     async def drop(self) -> None:
         """Forget the connection; the next transaction opens another."""

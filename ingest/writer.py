@@ -37,6 +37,7 @@ Wake = Callable[[Iterable[UUID]], None]
 _REFUSED_DELAY_S = 1.0
 _REPEATS = 8
 """Where one batch held repeated readings the next ones do too: so many go step by step before all at once is tried."""
+_MAINTAINED_ENOUGH = 3
 _BACK_OFF_S = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 
@@ -184,8 +185,9 @@ class Writer:
         if kind is Trouble.AWAY:
             await self._database.drop()
         elif kind is Trouble.PARTITION:
-            await self._database.maintain()
-        elif kind is Trouble.DATA:
+            batch.maintained += await self._database.maintain()
+        # Maintained and still no partition: the reading left the window while it waited.
+        if kind is Trouble.DATA or batch.maintained >= _MAINTAINED_ENOUGH:
             await self._set_poison_aside(batch)
 
     async def _set_poison_aside(self, batch: Batch) -> None:
@@ -204,7 +206,7 @@ class Writer:
                 await statements.store(connection, rows)
             return []
         except psycopg.Error as error:
-            if trouble(error) is not Trouble.DATA:
+            if trouble(error) not in (Trouble.DATA, Trouble.PARTITION):
                 raise
         if len(rows) == 1:
             return rows

@@ -9,6 +9,7 @@ import orjson
 import psycopg
 import pytest
 
+from engine.clock import from_ms
 from infra.local.postgres import Postgres
 from ingest import statements
 from ingest.adapters.base import Verdict
@@ -233,6 +234,24 @@ async def test_any_mix_of_good_repeated_bad_and_poisoned_messages_is_counted_exa
             (row[0], row[1], row[2]) for kind, body in line.journal(tenant) for row in body.get("r", [])
         )
         assert journalled == sorted((str(d), t, s) for d, t, s, _ in line.stored(tenant))
+
+
+async def test_a_missing_partition_is_made_and_only_what_can_have_none_is_rejected(
+    postgres: Postgres, tenant: Tenant
+) -> None:
+    device = await tenant.device()
+    at = now_ms() - 40 * 86_400_000
+    day = from_ms(at).strftime("%Y%m%d")
+    async with running_line(postgres) as line:
+        line.change(f"DROP TABLE telemetry_{day}")
+        assert await line.send(tenant, device, {"time": at, "values": {"temperature": 1}}) is Verdict.STORED
+        # Received half a year ago by a clock that went wrong: inside its own window, outside the database's.
+        then = time.time() - 180 * 86_400
+        stray = line.send(tenant, device, {"temperature": 2}, at=then)
+        good = line.send(tenant, device, {"temperature": 3})
+        assert await all_of(stray, good) == [Verdict.REJECTED, Verdict.STORED]
+        assert [row[1] for row in line.inbox(tenant)] == ["UNSTORABLE"]
+        assert_exact(line, tenant, 3)
 
 
 async def test_a_database_restart_in_the_middle_loses_and_doubles_nothing(postgres: Postgres, tenant: Tenant) -> None:
