@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from engine.journal.bus import MemoryBus, ValkeyBus
 from engine.queue import celery_app
-from engine.settings import Settings
+from engine.settings import SettingError, Settings, variable
 from engine.wake import Waker
 from ingest.adapters.base import Decision
 from ingest.adapters.mqtt.endpoint import MqttEndpoint
@@ -72,7 +72,8 @@ class Ingest:
         ]
         SESSIONS.set_function(lambda: self.endpoint.live)
         WAITING.set_function(lambda: self.writer.waiting)
-        port = await self.endpoint.start(self._settings.host, self._settings.mqtt_port)
+        with _bindable("mqtt_port", self._settings.mqtt_port):
+            port = await self.endpoint.start(self._settings.host, self._settings.mqtt_port)
         self.is_accepting = True
         log.info("ingest.accepting", extra={"mqtt_port": port})
 
@@ -145,7 +146,8 @@ class _Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def _internal_server(ingest: Ingest, host: str, port: int) -> AsyncIterator[None]:
-    listening = socket.create_server((host, port))
+    with _bindable("metrics_port", port):
+        listening = socket.create_server((host, port))
     server = _Server(uvicorn.Config(internal_app(ingest), log_config=None, access_log=False, lifespan="off", ws="none"))
     serving = asyncio.create_task(server.serve([listening]))
     try:
@@ -171,7 +173,12 @@ async def run(settings: Settings, stopping: asyncio.Event) -> bool:
 
 
 def main(settings: Settings) -> int:
-    """Run the process until SIGTERM or SIGINT; 0 when it was told to end, 1 when a part died."""
+    """Run the process until SIGTERM or SIGINT; 0 when it was told to end, 1 when a part died.
+
+    Raises SettingError when the database is not named or a port cannot be had.
+    """
+    if not settings.database_url:
+        raise SettingError(f"{variable('database_url')} is not set: name the database, with the role ingest.")
 
     async def until_told() -> bool:
         stopping = asyncio.Event()
@@ -180,6 +187,14 @@ def main(settings: Settings) -> int:
         return await run(settings, stopping)
 
     return 0 if uvloop.run(until_told()) else 1
+
+
+@contextlib.contextmanager
+def _bindable(setting: str, port: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SettingError(f"{variable(setting)} is {port}, and nobody can listen there: {error.strerror}.") from None
 
 
 def _nobody(_: Iterable[UUID]) -> None:

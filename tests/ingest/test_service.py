@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 from engine.clock import now_ms
 from engine.devices import service as devices
 from engine.devices.model import Device, Metric, MetricType
+from engine.settings import SettingError, Settings
 from infra.local.device_client import DeviceClient, Refused
 from infra.local.postgres import Postgres
+from ingest import service
 from tests.support.line import Line
 from tests.support.process import IngestProcess, ingest_process
 from tests.support.tenant import Tenant
@@ -203,3 +206,20 @@ async def test_a_changed_profile_counts_from_the_next_message(postgres: Postgres
         await device.publish({"mode": 3})
         assert {"mode": 3} in [values for *_, values in line.stored(tenant)]
         await device.client.close()
+
+
+async def test_a_port_that_is_taken_is_said_in_one_line(postgres: Postgres, log: Path) -> None:
+    process = IngestProcess(postgres.url("ingest"), log)
+    with socket.create_server(("127.0.0.1", process.mqtt_port)):
+        with pytest.raises(AssertionError):
+            await process.start()
+        assert await process.ended() == 1
+    said = [line for line in log.read_text().splitlines() if line.startswith("tidegate:")]
+    assert len(said) == 1
+    assert f"TIDEGATE_MQTT_PORT is {process.mqtt_port}" in said[0]
+    assert "Traceback" not in log.read_text()
+
+
+def test_without_a_database_it_says_which_variable_is_missing() -> None:
+    with pytest.raises(SettingError, match="TIDEGATE_DATABASE_URL"):
+        service.main(Settings())
