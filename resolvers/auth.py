@@ -14,6 +14,7 @@ from engine.settings import Settings
 from engine.store.pool import Store
 from engine.tenancy import Principal
 from engine.tenants import doorway
+from engine.tenants import service as tenants
 from resolvers.changes import Changes
 
 COOKIE = "tidegate_session"
@@ -60,7 +61,11 @@ class Authenticator:
             session_id = await doorway.session_id(self._store, secret) if principal else None
             return Caller(principal, f"session:{session_id}") if principal and session_id else None
         principal = await doorway.token(self._store, secret)
-        return Caller(principal, f"token:{principal.id}") if principal else None
+        if principal is None:
+            return None
+        async with self._store.as_tenant(principal) as tx:
+            await tenants.note_use(tx)
+        return Caller(principal, f"token:{principal.id}")
 
     def _drop(self, what: str) -> None:
         if not what:

@@ -80,7 +80,7 @@ class Operations:
         self.schema = schema
         self.graphql = schema._schema
         self._prepared: OrderedDict[str, Prepared] = OrderedDict()
-        self._shared = Shared()
+        self.shared = Shared()
 
     def prepare(self, text: str) -> Prepared:
         """Parse and validate; the work is done once per text for the most recent texts. Raises Refused."""
@@ -169,7 +169,7 @@ class Operations:
         if isinstance(source, ExecutionResult):
             raise Refused(*(source.errors or [GraphQLError("The subscription could not begin.")]))
         key = _share_key(prepared, executor, variables, context)
-        return Stream(executor, source, context, self._shared, key)
+        return Stream(executor, source, context, self.shared, key)
 
 
 class Shared:
@@ -177,6 +177,7 @@ class Shared:
 
     def __init__(self) -> None:
         self._answers: OrderedDict[Hashable, asyncio.Task[bytes]] = OrderedDict()
+        self.made = 0
 
     async def get(self, key: Hashable, make: Callable[[], Coroutine[Any, Any, bytes]]) -> bytes:
         """The answer under ``key``, made by whoever asks first."""
@@ -184,12 +185,12 @@ class Shared:
         if task is not None and task.done():
             return task.result()
         if task is None:
+            self.made += 1
             task = self._answers[key] = asyncio.create_task(make())
             task.add_done_callback(lambda done: self._forget_failure(key, done))
             if len(self._answers) > _SHARED:
                 self._answers.popitem(last=False)
         return await asyncio.shield(task)
-
 
     def _forget_failure(self, key: Hashable, done: asyncio.Task[bytes]) -> None:
         """What failed once is tried again by the next who asks."""
@@ -211,7 +212,7 @@ class Stream:
         self._executor = executor
         self._source = source
         self._context = context
-        self._shared = shared
+        self.shared = shared
         self._key = key
 
     async def events(self) -> AsyncGenerator[Any, None]:
@@ -225,7 +226,7 @@ class Stream:
         share = getattr(event, "share", None)
         if share is None:
             return await self._answer(event)
-        return await self._shared.get((self._key, share), lambda: self._answer(event))
+        return await self.shared.get((self._key, share), lambda: self._answer(event))
 
     async def _answer(self, event: Any) -> bytes:
         context = self._context.again()
@@ -247,7 +248,7 @@ def _share_key(
     principal = context.principal
     asked = dict(variables or {})
     for node in executor.operation.selection_set.selections:
-        for argument in getattr(node, "arguments", ()):
+        for argument in getattr(node, "arguments", None) or ():
             if argument.name.value == "after" and isinstance(argument.value, VariableNode):
                 name = argument.value.name.value
                 if prepared.text.count(f"${name}") == 2:  # its definition and this use

@@ -1,10 +1,10 @@
 """A tenant's own affairs: who belongs to it, and which programs may act for it."""
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import and_, func, insert, or_, select, update
 from sqlalchemy.engine import RowMapping
 
 from engine import ids
@@ -12,6 +12,8 @@ from engine.store.tx import Tx
 from engine.tenancy import ALL_SCOPES, Role
 from engine.tenants import errors, tables
 from engine.tenants.model import ApiToken, Member, Tenant, User
+
+USE_NOTED_EVERY = timedelta(minutes=1)
 
 tenants, users, memberships, api_tokens = tables.tenants, tables.users, tables.memberships, tables.api_tokens
 
@@ -74,6 +76,13 @@ async def issue_token(
     )
     assert row is not None
     return _token(row), secret
+
+
+async def note_use(tx: Tx) -> None:
+    """Remember that the API token that acts here was used; written at most once a minute."""
+    mine = and_(api_tokens.c.tenant_id == tx.principal.tenant_id, api_tokens.c.id == tx.principal.id)
+    stale = or_(api_tokens.c.last_used_at.is_(None), api_tokens.c.last_used_at < tx.now - USE_NOTED_EVERY)
+    await tx.execute(update(api_tokens).where(mine, stale).values(last_used_at=tx.now))
 
 
 async def revoke_token(tx: Tx, token_id: UUID) -> ApiToken:

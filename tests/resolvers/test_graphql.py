@@ -79,6 +79,13 @@ async def test_a_revoked_token_stops_working_at_once(api: Api, tenant: Tenant) -
     assert answer["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
 
 
+async def test_a_token_tells_when_it_was_last_used(api: Api, tenant: Tenant) -> None:
+    viewer, owner = await tenant.api_token(Role.VIEWER), await tenant.api_token()
+    await api.data(viewer, "{ me { kind } }")
+    tokens = (await api.data(owner, "{ tokens { name lastUsedAt } }"))["tokens"]
+    assert {token["name"]: token["lastUsedAt"] is not None for token in tokens}["test viewer"]
+
+
 @pytest.mark.parametrize(
     ("query", "code"),
     [

@@ -10,9 +10,16 @@ import pytest
 import websockets
 
 from engine import clock
-from engine.tenancy import Role
+from engine.alerts import service as alerts
+from engine.alerts.model import Raised
+from engine.devices.model import Device
+from engine.rules import service as rules
+from engine.store.pool import Store
+from engine.tenancy import Role, system
+from engine.tenants import service as tenants
 from infra.local.postgres import Postgres
 from resolvers.gateway import Gateway
+from schema.rules import EXAMPLE
 from tests.support.api import Api
 from tests.support.journal import tell
 from tests.support.sockets import dialled, line
@@ -137,6 +144,62 @@ async def test_queries_work_over_the_socket_too(served: str, tenant: Tenant) -> 
         await live.subscribe("{ me { tenant { key } } }")
         assert (await live.next("me"))["tenant"]["key"] == tenant.key
         assert (await live.hear()) == {"type": "complete", "id": "1"}
+
+
+async def _raise_alert(tenant: Tenant, worker_store: Store, device: Device) -> None:
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        rule = await rules.create(tx, json.loads(EXAMPLE.json))
+    async with worker_store.as_tenant(system(tenant.id)) as tx:
+        await alerts.raise_all(tx, [Raised(rule.id, 1, device.id, 1, "major", "It is too warm.", {}, clock.now())])
+
+
+async def test_an_alert_is_told_when_it_is_raised_and_when_somebody_takes_note(
+    served: str, gateway: Gateway, api: Api, tenant: Tenant, worker_store: Store
+) -> None:
+    device, token = await tenant.device(), await tenant.api_token()
+    query = "subscription { alerts { cursor kind alert { id status reason device { key } rule { name } } } }"
+    async with line(served, token) as live:
+        await live.subscribe(query)
+        await _following(gateway, tenant)
+        await _raise_alert(tenant, worker_store, device)
+        gateway.bus.publish([tenant.id])
+        raised = await live.next("alerts")
+        assert (raised["kind"], raised["alert"]["device"]["key"]) == ("RAISED", device.key)
+        acknowledge = 'mutation($id: ID!) { alertAcknowledge(id: $id, note: "seen") { status } }'
+        await api.data(token, acknowledge, id=raised["alert"]["id"])
+        assert (await live.next("alerts"))["kind"] == "ACKNOWLEDGED"
+
+
+async def test_subscribers_who_ask_alike_share_one_answer(served: str, gateway: Gateway, tenant: Tenant) -> None:
+    device, token = await tenant.device(), await tenant.api_token()
+    async with line(served, token) as one, line(served, token) as two:
+        await one.subscribe(TELEMETRY, d=[str(device.id)])
+        await two.subscribe(TELEMETRY, d=[str(device.id)], after="0")
+        await _following(gateway, tenant)
+        before = gateway.operations.shared.made
+        tenant.tell([(device.id, clock.now_ms(), {"temperature": 5.5})])
+        gateway.bus.publish([tenant.id])
+        assert await one.next("telemetry") == await two.next("telemetry")
+        assert gateway.operations.shared.made == before + 1
+
+
+async def test_an_answer_is_not_shared_with_those_who_may_see_less(
+    served: str, gateway: Gateway, tenant: Tenant, worker_store: Store, store: Store
+) -> None:
+    device, owner = await tenant.device(), await tenant.api_token()
+    async with store.as_tenant(tenant.principal()) as tx:
+        _, lesser = await tenants.issue_token(tx, name="alerts only", scopes=["alerts:read"])
+    query = "subscription { alerts { alert { device { latest { metric } } } } }"
+    async with line(served, owner) as much, line(served, lesser) as little:
+        await much.subscribe(query)
+        await little.subscribe(query)
+        await _following(gateway, tenant)
+        await _raise_alert(tenant, worker_store, device)
+        gateway.bus.publish([tenant.id])
+        assert (await much.next("alerts"))["alert"]["device"]["latest"] == []
+        refused = (await little.hear())["payload"]
+        assert refused["data"] is None
+        assert refused["errors"][0]["extensions"]["code"] == "FORBIDDEN"
 
 
 Talk = Callable[[Any], Awaitable[None]]
