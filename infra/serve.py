@@ -1,5 +1,6 @@
 """Runs one process of the platform in the foreground: ingest, worker, tick or web, in production and under `up`."""
 
+import resource
 import warnings
 from collections.abc import Callable, Mapping
 
@@ -66,10 +67,21 @@ def web(settings: Settings) -> int:
     return 0
 
 
+def allow_many_connections() -> int:
+    """Raise this process's limit of open files, one of which each connection is, as far as it may; the new limit.
+
+    The usual soft limit is 1,024, which a thousand devices would exhaust.
+    """
+    _, highest = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest, highest))
+    return highest
+
+
 PROCESSES: Mapping[str, Callable[[Settings], int]] = {"ingest": ingest, "worker": worker, "tick": tick, "web": web}
 
 
 def run(process: str, settings: Settings) -> int:
     """Run the named process until it is told to stop; the exit code."""
     logs.configure(settings.log_level, process)
+    allow_many_connections()
     return PROCESSES[process](settings)

@@ -11,6 +11,7 @@ import migrations
 from engine.store.pool import Store
 from infra.local.postgres import Postgres
 from infra.local.valkey import Valkey
+from infra.serve import allow_many_connections
 from tests.support.tenant import Tenant, found_tenant
 
 ENGINE_FIXTURES = {"postgres", "database", "valkey", "store", "worker_store", "tenant", "neighbour"}
@@ -23,6 +24,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if ENGINE_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.engines)
+
+
+def pytest_configure() -> None:
+    """A thousand devices and their server in one process need more open files than the usual 1,024."""
+    allow_many_connections()
 
 
 @pytest.fixture(scope="session")

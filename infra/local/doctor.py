@@ -5,6 +5,7 @@ import importlib.metadata
 import os
 import platform
 import re
+import resource
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ from infra.local.embedded import postgres_of, valkey_of
 from infra.local.ports import holder, is_free, is_listening
 
 BEHIND_TOO_LONG_S = 60
+ENOUGH_FILES = 4096
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,11 +103,20 @@ def machine(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
     free_mb = shutil.disk_usage(_data_disk(folder, existing)).free // 2**20
     few = f"free some: {claims.NEEDED_MB} MB are needed" if free_mb < claims.NEEDED_MB else ""
     yield Finding("disk", f"{free_mb} MB free", few)
+    yield _open_files()
     if (console_build.UI / "rxconfig.py").exists():
         is_current = console_build.is_current()
         yield Finding("console", "built" if is_current else "not built yet, or changed since: tidegate up builds it")
     pid = claims.running_process(folder)
     yield Finding("tidegate up", f"runs as process {pid}" if pid else "does not run in this folder")
+
+
+def _open_files() -> Finding:
+    _, highest = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = (
+        f"raise it to {ENOUGH_FILES} or more (ulimit -Hn, /etc/security/limits.conf)" if highest < ENOUGH_FILES else ""
+    )
+    return Finding("open files", f"at most {highest} a process, one for each connected device", few)
 
 
 def _data_disk(folder: Path, existing: Path) -> Path:
