@@ -18,7 +18,11 @@ from ingest.statements import Connection
 log = logging.getLogger(__name__)
 
 # One plan for every batch size: an index look-up per row, whose cost does not grow with the number of devices.
-_OPTIONS = "-c timezone=UTC -c plan_cache_mode=force_generic_plan -c statement_timeout={} -c lock_timeout={}"
+# Scans are discouraged because a plan made while there were ten devices must still do when there are fifty thousand.
+_OPTIONS = (
+    "-c timezone=UTC -c plan_cache_mode=force_generic_plan -c enable_seqscan=off "
+    "-c statement_timeout={} -c lock_timeout={}"
+)
 
 
 async def connect(url: str, timeout_s: float) -> Connection:

@@ -25,7 +25,10 @@ STORE = """
 INSERT INTO telemetry (tenant_id, device_id, time, seq, received_at, values)
 SELECT d.tenant_id, d.id, r.time, r.seq, r.received_at, r.values
 FROM unnest(%b, %b, %b, %b, %b, %b) AS r (tenant_id, device_id, time, seq, received_at, values)
-JOIN devices d ON d.tenant_id = r.tenant_id AND d.id = r.device_id AND d.status IN ('provisioned', 'active')
+CROSS JOIN LATERAL (
+    SELECT d.tenant_id, d.id FROM devices d
+    WHERE d.tenant_id = r.tenant_id AND d.id = r.device_id AND d.status IN ('provisioned', 'active') OFFSET 0
+) d
 ON CONFLICT DO NOTHING
 RETURNING device_id, time, seq
 """

@@ -42,7 +42,11 @@ BEGIN
         SELECT d.tenant_id, d.id, r.time, r.seq, r.received_at, r.values
         FROM unnest(p_tenant, p_device, p_time, p_seq, p_received, p_values)
              AS r (tenant_id, device_id, time, seq, received_at, values)
-        JOIN devices d ON d.tenant_id = r.tenant_id AND d.id = r.device_id AND d.status IN ('provisioned', 'active')
+        CROSS JOIN LATERAL (
+            -- OFFSET 0 keeps it one look-up a row, whatever the planner thinks of a table that it has not analysed
+            SELECT d.tenant_id, d.id FROM devices d
+            WHERE d.tenant_id = r.tenant_id AND d.id = r.device_id AND d.status IN ('provisioned', 'active') OFFSET 0
+        ) d
         ON CONFLICT DO NOTHING;
         GET DIAGNOSTICS stored = ROW_COUNT;
         IF stored <> array_length(p_tenant, 1) THEN
@@ -57,9 +61,25 @@ END $$;
 GRANT EXECUTE ON FUNCTION app.ingest TO tidegate_ingest;
 """
 
+# Until devices is analysed for the first time (a minute after the first fifty), the planner takes it for empty and any
+# index for as good as the primary key: a batch of 300 rows then cost 85 ms instead of 2. This is its first guess.
+FIRST_GUESS = """
+DO $$ BEGIN
+    IF EXISTS (SELECT FROM pg_proc WHERE proname = 'pg_restore_relation_stats') THEN  -- PostgreSQL 18
+        PERFORM pg_restore_relation_stats('schemaname', 'public', 'relname', 'devices',
+            'relpages', 2000::integer, 'reltuples', 100000::real);
+        PERFORM pg_restore_attribute_stats('schemaname', 'public', 'relname', 'devices', 'attname', 'tenant_id',
+            'inherited', false, 'null_frac', 0::real, 'avg_width', 16::integer, 'n_distinct', 5::real);
+        PERFORM pg_restore_attribute_stats('schemaname', 'public', 'relname', 'devices', 'attname', 'id',
+            'inherited', false, 'null_frac', 0::real, 'avg_width', 16::integer, 'n_distinct', -1::real);
+    END IF;
+END $$;
+"""
+
 
 def upgrade() -> None:
     op.execute(FUNCTIONS)
+    op.execute(FIRST_GUESS)
 
 
 def downgrade() -> None:
