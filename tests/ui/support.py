@@ -180,7 +180,7 @@ async def _visitor(console: Console, chromium: Browser, width: int, theme: str) 
         yield Visitor(console, page)
     finally:
         await context.close()
-    assert wrong == []
+    assert not wrong, wrong
 
 
 def _is_own(url: str, host: str) -> bool:

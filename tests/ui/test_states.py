@@ -257,8 +257,9 @@ async def test_the_editor_opens_the_rule_of_the_address(
     gateway: Gateway, visit: Visit, path: str, rule_id: str
 ) -> None:
     state = visit(Rules, path)
-    await state.open_editor()
-    assert state.rule_id == rule_id
+    assert not state.is_open
+    await run(state.open_editor())
+    assert (state.rule_id, state.is_open) == (rule_id, True)
 
 
 async def test_acknowledging_sends_the_note_and_asks_again(gateway: Gateway, visit: Visit) -> None:

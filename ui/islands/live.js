@@ -10,6 +10,16 @@ let client;
 let connected = true;
 const lineListeners = new Set();
 
+// Signing out ends the session while this page still stands: from then on it asks nothing more.
+let leaving = false;
+if (typeof window !== "undefined") {
+  window.addEventListener("submit", (event) => {
+    if (!event.target.action?.endsWith("/auth/logout")) return;
+    leaving = true;
+    client?.dispose();
+  });
+}
+
 function line() {
   client ??= createClient({
     url: () => `${window.location.origin.replace(/^http/, "ws")}/graphql`,
@@ -61,7 +71,7 @@ export function follow(query, field, variables, event, lost = () => {}) {
         if (code === undefined || code === "CURSOR_TOO_OLD") setTimeout(() => !stopped && open(), 1500);
       },
       complete: () => {
-        if (!stopped) setTimeout(() => !stopped && open(), 1500);
+        if (!stopped && !leaving) setTimeout(() => !stopped && !leaving && open(), 1500);
       },
     });
   };
@@ -74,6 +84,7 @@ export function follow(query, field, variables, event, lost = () => {}) {
 
 /** One question over HTTP, as the signed-in user. Throws an Error whose message may be shown to people. */
 export async function ask(query, variables, signal) {
+  if (leaving) return new Promise(() => {});
   let answer;
   try {
     const response = await fetch("/graphql", {

@@ -40,6 +40,7 @@ class Rules(Console):
     rules: list[RuleLine] = []
     has_more: bool = False
     rule_id: str = ""
+    is_open: bool = False  # whether rule_id is the address's: before that the editor must not show
 
     _end: str | None = None
 
@@ -81,11 +82,14 @@ class Rules(Console):
     @rx.event
     async def open_editor(self) -> Any:
         """Come to the editor: /rules/new or /rules/{id}."""
+        self.is_open = False
+        yield
         if (away := await self.enter()) is not None:
-            return away
+            yield away
+            return
         last = self.segment()
         self.rule_id, self.said = "" if last == "new" else last, ""
-        return None
+        self.is_open = True
 
     @rx.event
     def edited(self, words: str) -> Any:
@@ -182,5 +186,9 @@ def rule() -> rx.Component:
             rx.el.h1(rx.cond(is_new, "New rule", "Edit rule")),
             rx.el.p("Fill in the sentence. Nothing changes until you save.", class_name="muted"),
         ),
-        rule_editor(Rules.rule_id, on_done=Rules.edited),
+        rx.cond(
+            Rules.is_open,
+            rule_editor(Rules.rule_id, on_done=Rules.edited),
+            rx.el.div(skeleton_rows(), class_name="card"),
+        ),
     )
