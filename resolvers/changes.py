@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import psycopg
 
@@ -11,6 +12,7 @@ log = logging.getLogger(__name__)
 
 CHANNEL = "tidegate_changed"
 _RETRY_S = 1.0
+_KEEP_ALIVE: dict[str, Any] = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 
 Heard = Callable[[str], None]
 
@@ -55,7 +57,7 @@ class Changes:
             await asyncio.sleep(_RETRY_S)
 
     async def _listen(self) -> None:
-        connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True, connect_timeout=5)
+        connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True, connect_timeout=5, **_KEEP_ALIVE)
         async with connection:
             await connection.execute(f"LISTEN {CHANNEL}")
             self.is_listening = True

@@ -88,7 +88,7 @@ async def _fields(request: Request) -> dict[str, str]:
 def _failed(request: Request, error: EngineError) -> Response:
     refusal = refused(error)
     if _wants_json(request):
-        status = 401 if refusal.code == "BAD_CREDENTIALS" else refusal.status
+        status = {"BAD_CREDENTIALS": 401, "TOO_MANY_TRIES": 429}.get(refusal.code, refusal.status)
         return problem_response(Refusal(status, refusal.code, refusal.message, refusal.details))
     return _see_other("/sign-in?" + urlencode({"error": refusal.slug}))
 

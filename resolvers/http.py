@@ -83,7 +83,8 @@ class GraphQLOverHttp:
             return _error(415, "UNSUPPORTED_MEDIA_TYPE", str(error), media)
         except EngineError as error:
             refusal = refused(error)
-            return _error(refusal.status, refusal.code, refusal.message, media)
+            later = {"Retry-After": "5"} if refusal.status == 503 else None
+            return _error(refusal.status, refusal.code, refusal.message, media, later)
         context = RequestContext(self._services, caller.principal if caller else None)
         try:
             prepared = self._operations.prepare(asked.query)

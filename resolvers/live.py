@@ -148,11 +148,16 @@ class Tail:
                 return
             finally:
                 self._started.set()
-            while True:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(news.wait(), _LOOK_S)
-                news.clear()
-                await self._catch_up()
+            try:
+                while True:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(news.wait(), _LOOK_S)
+                    news.clear()
+                    await self._catch_up()
+            except Exception as error:  # whoever follows must not wait for a tail that is no more
+                log.exception("live.failed", extra={"tenant": str(self._principal.tenant_id)})
+                self._close_all(Unavailable())
+                self._failure = error
 
     async def _catch_up(self) -> None:
         try:

@@ -10,7 +10,7 @@ import orjson
 from graphql import OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from engine.errors import EngineError
+from engine.errors import EngineError, Unavailable
 from resolvers.auth import RECHECK_S, Authenticator, Caller, Origins, bearer, cookie
 from resolvers.changes import Changes
 from resolvers.context import RequestContext, Services
@@ -32,6 +32,9 @@ class Closed(Exception):
         super().__init__(reason)
         self.code = code
         self.reason = reason
+
+
+_LATER = Closed(1013, "Try again later")
 
 
 class GraphQLOverWebSocket:
@@ -83,6 +86,8 @@ class Conversation:
                 await self._hear(await self._receive())
         except Closed as end:
             await self._close(end)
+        except Unavailable:
+            await self._close(_LATER)
         except WebSocketDisconnect:
             pass
         finally:
@@ -187,7 +192,12 @@ class Conversation:
             self._running.pop(id_, None)
             await self._say({"type": "complete", "id": id_})
         except Refused as error:
-            await self._fail(id_, error.answer()["errors"])
+            if any(isinstance(each.original_error, Unavailable) for each in error.errors):
+                await self._close(_LATER)  # clients come back by themselves after this code
+            else:
+                await self._fail(id_, error.answer()["errors"])
+        except Unavailable:
+            await self._close(_LATER)
         except EngineError as error:
             refusal = refused(error)
             await self._fail(id_, [{"message": refusal.message, "extensions": refusal.extensions()}])

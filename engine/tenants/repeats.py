@@ -60,7 +60,7 @@ class Repeatable:
             "request_sha256": self.sha256,
             "created_at": tx.now,
         }
-        await tx.execute(delete(idempotency).where(_mine(tx, self.key), idempotency.c.created_at < tx.now - KEPT))
+        await tx.execute(delete(idempotency).where(_theirs(tx), idempotency.c.created_at < tx.now - KEPT))
         row = await tx.one(insert(idempotency).values(values).on_conflict_do_nothing().returning(idempotency.c.key))
         if row is None:
             raise Claimed
@@ -89,11 +89,11 @@ class Repeatable:
 
 
 def _mine(tx: Tx, key: str) -> ColumnElement[bool]:
-    return and_(
-        idempotency.c.tenant_id == tx.principal.tenant_id,
-        idempotency.c.principal_id == _who(tx),
-        idempotency.c.key == key,
-    )
+    return and_(_theirs(tx), idempotency.c.key == key)
+
+
+def _theirs(tx: Tx) -> ColumnElement[bool]:
+    return and_(idempotency.c.tenant_id == tx.principal.tenant_id, idempotency.c.principal_id == _who(tx))
 
 
 def _who(tx: Tx) -> UUID:

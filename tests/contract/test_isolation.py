@@ -111,18 +111,14 @@ class Stranger:
         """Status and text of the answer."""
         given = matrix.arguments(cell, value)
         if cell.kind == "subscription":
-            return await self._listen(cell, given)
+            return self._heard(cell, *await self._listen(cell, given))
         if cell.face == "graphql":
             answer = await self.client.post(
                 "/graphql", json={"query": cell.document, "variables": given}, headers=self._headers()
             )
         else:
             answer = await self._rest(cell, given)
-        if answer.status_code >= 500 or '"INTERNAL"' in answer.text:
-            self.leaks.append(f"{cell}: failed inside: {answer.text}")
-        if "TOO_COSTLY" in answer.text or "BAD_REQUEST" in answer.text:
-            self.leaks.append(f"{cell}: was not really asked: {answer.text}")
-        return f"{answer.status_code} {answer.text}"
+        return self._heard(cell, answer.status_code, answer.text)
 
     async def _rest(self, cell: Cell, given: dict[str, Any]) -> httpx.Response:
         assert cell.route is not None
@@ -147,7 +143,7 @@ class Stranger:
             headers=self._headers(),
         )
 
-    async def _listen(self, cell: Cell, given: dict[str, Any]) -> str:
+    async def _listen(self, cell: Cell, given: dict[str, Any]) -> tuple[int, str]:
         """What a stream says within a moment, from the oldest entry on."""
         if cell.face == "graphql":
             document = cell.document.replace(f"{cell.name}(", f'{cell.name}(after: "0", ', 1)
@@ -163,7 +159,7 @@ class Stranger:
                 "GET", f"/api/v1{cell.route.path}", params=[*query, ("after", "0")], headers=self._headers(stream=True)
             )
         response = await self.client.send(request, stream=True)
-        said = f"{response.status_code} "
+        said = ""
         try:
             async for chunk in response.aiter_text():
                 said += chunk
@@ -171,7 +167,14 @@ class Stranger:
             pass
         finally:
             await response.aclose()
-        return said
+        return response.status_code, said
+
+    def _heard(self, cell: Cell, status: int, said: str) -> str:
+        if status >= 500 or '"INTERNAL"' in said:
+            self.leaks.append(f"{cell}: failed inside: {said}")
+        if "TOO_COSTLY" in said or "BAD_REQUEST" in said:
+            self.leaks.append(f"{cell}: was not really asked: {said}")
+        return f"{status} {said}"
 
     def _headers(self, *, stream: bool = False) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.secret}", **({"Accept": "text/event-stream"} if stream else {})}

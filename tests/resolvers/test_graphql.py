@@ -1,8 +1,11 @@
 """The contract over GraphQL: what a caller gets, and how they are refused."""
 
+import json
+
 import httpx
 import pytest
 
+import resolvers.devices
 from engine.tenancy import Role
 from tests.support.api import Api
 from tests.support.tenant import Tenant
@@ -180,3 +183,21 @@ async def test_signing_out_ends_the_session(api: Api, tenant: Tenant) -> None:
 async def test_health_tells_whether_the_database_answers(api: Api) -> None:
     assert (await api.client.get("/health/live")).status_code == 200
     assert (await api.client.get("/health/ready")).status_code == 200
+
+
+async def test_what_fails_inside_goes_out_as_a_number_and_into_the_log_whole_and_once(
+    api: Api, token: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("the table is called devices_2")
+
+    monkeypatch.setattr(resolvers.devices.devices, "page", broken)
+    answer = await api.graphql(token, "{ a: devices { items { id } } }")
+    error = answer["errors"][0]
+    assert (error["extensions"]["code"], error["extensions"]["status"]) == ("INTERNAL", 500)
+    assert "devices_2" not in json.dumps(answer)
+    logged = [record for record in caplog.records if record.message == "request.failed"]
+    assert [record.correlation_id in error["message"] for record in logged] == [True]  # type: ignore[attr-defined]
+    assert logged[0].exc_info is not None
+    mirrored = await api.rest(token, "GET", "/devices")
+    assert (mirrored.status_code, mirrored.json()["code"]) == (500, "INTERNAL")
