@@ -14,9 +14,7 @@ const lineListeners = new Set();
 let leaving = false;
 if (typeof window !== "undefined") {
   window.addEventListener("submit", (event) => {
-    if (!event.target.action?.endsWith("/auth/logout")) return;
-    leaving = true;
-    client?.dispose();
+    leaving ||= Boolean(event.target.action?.endsWith("/auth/logout"));
   });
 }
 
@@ -26,7 +24,7 @@ function line() {
     lazy: true,
     lazyCloseTimeout: 3000,
     retryAttempts: Infinity,
-    shouldRetry: () => true,
+    shouldRetry: () => !leaving,
     retryWait: async (tries) => {
       setConnected(false);
       await new Promise((done) => setTimeout(done, Math.min(500 * 2 ** Math.min(tries, 5), 15000) * (0.6 + Math.random() * 0.4)));
