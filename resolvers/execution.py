@@ -25,11 +25,11 @@ from graphql.execution import Executor, create_source_event_stream, execute_root
 from graphql.validation import MaxIntrospectionDepthRule
 from strawberry.execution import optimized_is_awaitable
 from strawberry.schema import Schema
-from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from resolvers.context import RequestContext
 from resolvers.errors import formatted
 from resolvers.limits import MAX_TOKENS, measure_cost, measure_shape
+from resolvers.projector import Projector
 from schema.errors import BadInput
 
 _RULES = (*specified_rules, MaxIntrospectionDepthRule)
@@ -119,7 +119,7 @@ class Operations:
     ) -> Executor[Any]:
         """An executor with coerced variables, after the cost was measured; raises Refused."""
         operation = prepared.operation(operation_name)
-        executor = StrawberryGraphQLCoreExecutionContext.build(
+        executor = Projector.build(
             self.graphql,
             prepared.document,
             context_value=context,

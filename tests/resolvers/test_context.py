@@ -35,10 +35,14 @@ async def test_what_a_mutation_wrote_is_read_after_its_commit(gateway: Gateway, 
 async def test_a_mutation_that_fails_leaves_nothing(gateway: Gateway, tenant: Tenant) -> None:
     profile = await tenant.profile()
     context = RequestContext(gateway.services, tenant.principal())
-    with pytest.raises(ZeroDivisionError):
+
+    async def fail_midway() -> None:
         async with context.writing() as tx:
             await devices.provision(tx, key="x", name="x", profile_id=profile.id)
-            _ = 1 / 0
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail_midway()
     assert (await devices.page(await context.tx())).items == ()
     await context.close()
 

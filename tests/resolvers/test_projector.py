@@ -1,0 +1,130 @@
+"""The short way through plain data says exactly what graphql-core says, also where something is wrong."""
+
+from datetime import datetime
+from enum import Enum
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+import pytest
+import strawberry
+from graphql import ExecutionResult, execute, parse
+from hypothesis import given
+from hypothesis import strategies as st
+from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+
+from resolvers.projector import Projector
+from schema.scalars import SCALARS, Json
+
+
+@strawberry.enum
+class Colour(Enum):
+    RED = "red"
+
+
+@strawberry.type
+class Leaf:
+    id: UUID
+    text: str
+    count: int
+    ratio: float
+    flag: bool
+    maybe: str | None
+    colour: Colour
+    at: datetime
+    data: Json
+    tags: list[str]
+
+
+@strawberry.type
+class Branch:
+    name: str
+    leaf: Leaf
+    leaves: list[Leaf]
+    few: list[Leaf] | None
+
+    @strawberry.field
+    def shout(self) -> str:
+        return str(self.name).upper()
+
+
+@strawberry.type
+class Query:
+    @strawberry.field
+    def branch(self, info: strawberry.Info) -> Branch | None:
+        return cast(Branch, info.context)
+
+
+SCHEMA = strawberry.Schema(Query, config=StrawberryConfig(scalar_map=SCALARS))
+LEAF = "{ id text n: count ratio flag maybe colour at data tags }"
+QUERIES = [
+    f"{{ branch {{ name shout leaf {LEAF} leaves {LEAF} few {LEAF} }} }}",
+    "{ branch { __typename leaf { __typename text } leaves { t: text u: text } } }",
+    "{ branch { ...b } } fragment b on Branch { leaf { ...l flag } leaves { ... on Leaf { count } ...l } } "
+    "fragment l on Leaf { text count }",
+    "{ branch { leaf { text @skip(if: true) count @include(if: true) } leaves { text @include(if: false) flag } } }",
+]
+
+values = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**40), 2**40), st.floats(), st.text(max_size=3), st.just(Colour.RED)
+)
+
+
+def _good() -> dict[str, Any]:
+    return {
+        "id": uuid4(),
+        "text": "x",
+        "count": 1,
+        "ratio": 1.5,
+        "flag": True,
+        "maybe": None,
+        "colour": Colour.RED,
+        "at": datetime.fromisoformat("2026-01-01T00:00:00+00:00"),
+        "data": {"a": [1]},
+        "tags": ["a"],
+    }
+
+
+leaves = st.builds(
+    lambda wrong: SimpleNamespace(**{**_good(), **wrong}),
+    st.dictionaries(st.sampled_from(["text", "count", "ratio", "flag", "maybe", "tags"]), values, max_size=2),
+)
+branches = st.builds(
+    SimpleNamespace,
+    name=st.one_of(st.text(max_size=3), st.none()),
+    leaf=st.one_of(leaves, st.none()),
+    leaves=st.lists(leaves, max_size=3),
+    few=st.one_of(st.none(), st.lists(st.one_of(leaves, st.none()), max_size=2)),
+    shout=st.just("X"),
+)
+
+
+def _said(executor: type[Any], query: str, branch: object) -> tuple[object, object]:
+    result = execute(
+        SCHEMA._schema, parse(query), context_value=branch, executor_class=executor, operation_extensions=None
+    )
+    assert isinstance(result, ExecutionResult)
+    return repr(result.data), sorted((str(e.path), e.message, str(e.locations)) for e in result.errors or [])
+
+
+@pytest.mark.parametrize("query", QUERIES)
+@given(branch=branches)
+def test_both_ways_say_the_same(query: str, branch: object) -> None:
+    assert _said(Projector, query, branch) == _said(StrawberryGraphQLCoreExecutionContext, query, branch)
+
+
+def test_good_data_takes_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the test above would compare graphql-core with itself."""
+    completed: list[object] = []
+    slow = StrawberryGraphQLCoreExecutionContext.complete_value
+
+    def counted(self: Any, *given_: Any) -> Any:
+        completed.append(given_[0])
+        return slow(self, *given_)
+
+    monkeypatch.setattr(StrawberryGraphQLCoreExecutionContext, "complete_value", counted)
+    many = [SimpleNamespace(**_good()) for _ in range(20)]
+    branch = SimpleNamespace(name="b", leaf=many[0], leaves=many, few=None)
+    assert _said(Projector, f"{{ branch {{ name leaves {LEAF} }} }}", branch)[1] == []
+    assert len(completed) < 6
