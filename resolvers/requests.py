@@ -24,6 +24,7 @@ _INT = re.compile(r"-?(0|[1-9]\d{0,9})")
 _FLOAT = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d{1,3})?")
 _ETAG = re.compile(r'"v(\d{1,10})(?:\.[0-9a-f]+)?"')
 _MAX_KEY = 255
+_NEVER = 2_147_483_647
 
 
 class NotJson(EngineError):
@@ -146,9 +147,9 @@ def _require_lists(type_: object, value: object, path: str) -> None:
 
 
 def _version(request: Request) -> int | None:
-    """The version in If-Match: None for ``*`` or no header; 0, which no thing has, for an ETag that is not ours."""
+    """The version in If-Match: None for ``*`` or no header; one that nothing ever reaches for an ETag not of ours."""
     header = request.headers.get("if-match")
     if header is None or header.strip() == "*":
         return None
     match = _ETAG.fullmatch(header.strip())
-    return min(int(match[1]), 2_147_483_647) or 1 if match else 2_147_483_647
+    return min(int(match[1]) or _NEVER, _NEVER) if match else _NEVER
