@@ -16,7 +16,8 @@ from resolvers.context import RequestContext, Services
 from resolvers.errors import problem, refused
 from resolvers.execution import Answer, Operations, Prepared, Refused, checked_variables
 from resolvers.limits import MAX_BODY_BYTES
-from resolvers.sse import HEADERS, Watch, streamed
+from resolvers.sse import HEADERS, streamed
+from resolvers.watch import Watch
 from schema.errors import BadInput, Refusal, Unauthenticated
 
 RESPONSE_TYPE = "application/graphql-response+json"

@@ -21,7 +21,8 @@ from resolvers.errors import refused
 from resolvers.execution import Operations, Prepared, Refused
 from resolvers.http import BodyTooLarge, problem_response
 from resolvers.routes import PREFIX, Restful, locations, routes
-from resolvers.sse import Watch, streamed
+from resolvers.sse import streamed
+from resolvers.watch import Watch
 from schema.directives import Method
 from schema.errors import BadInput, Refusal, Unauthenticated
 

@@ -11,12 +11,13 @@ from graphql import OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from engine.errors import EngineError, Unavailable
-from resolvers.auth import RECHECK_S, Authenticator, Caller, Origins, bearer, cookie
+from resolvers.auth import Authenticator, Caller, Origins, bearer, cookie
 from resolvers.changes import Changes
 from resolvers.context import RequestContext, Services
 from resolvers.errors import refused
 from resolvers.execution import Operations, Prepared, Refused, checked_variables
 from resolvers.limits import MAX_BODY_BYTES
+from resolvers.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -74,12 +75,10 @@ class Conversation:
         self._caller: Caller | None = None
         self._is_open = False
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._recheck = asyncio.Event()
         self._watch: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Hear messages until the end; then end every operation."""
-        stop_hearing = self._server.changes.on_change(self._changed)
         init_wait = asyncio.create_task(self._wait_for_init())
         try:
             while True:
@@ -91,7 +90,6 @@ class Conversation:
         except WebSocketDisconnect:
             pass
         finally:
-            stop_hearing()
             tasks = [init_wait, *self._running.values(), *([self._watch] if self._watch else [])]
             for task in tasks:
                 task.cancel()
@@ -144,7 +142,9 @@ class Conversation:
         if self._caller is None:
             raise Closed(4403, "Forbidden") if self._secret else Closed(4401, "Unauthorized")
         self._is_open = True
-        self._watch = asyncio.create_task(self._keep_checking())
+        assert self._secret is not None
+        watch = Watch(self._server.authenticator, self._server.changes, self._secret, self._caller)
+        self._watch = asyncio.create_task(self._cut_when_ended(watch))
         await self._say({"type": "connection_ack"})
 
     def _find_secret(self, payload: dict[str, Any]) -> str | None:
@@ -229,23 +229,9 @@ class Conversation:
     async def _say(self, message: dict[str, Any]) -> None:
         await self._socket.send_text(orjson.dumps(message).decode())
 
-    def _changed(self, what: str) -> None:
-        if not what or (self._caller is not None and what == self._caller.handle):
-            self._recheck.set()
-
-    async def _keep_checking(self) -> None:
-        """Cut the socket when its session or token has ended: at once when told, otherwise within RECHECK_S."""
-        while self._secret:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._recheck.wait(), RECHECK_S)
-            self._recheck.clear()
-            try:
-                still = await self._server.authenticator.caller(self._secret, fresh=True)
-            except EngineError:
-                continue  # the database is away: nobody can have revoked anything meanwhile
-            if still is None or self._caller is None or still.principal != self._caller.principal:
-                await self._close(Closed(4403, "Forbidden"))
-                return
+    async def _cut_when_ended(self, watch: Watch) -> None:
+        await watch.ended()
+        await self._close(Closed(4403, "Forbidden"))
 
     async def _close(self, end: Closed) -> None:
         if self._socket.application_state is not WebSocketState.DISCONNECTED:

@@ -1,7 +1,6 @@
 """Server-sent events: one subscription as a stream of text, with comments that keep it alive."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
@@ -9,10 +8,9 @@ from typing import Any
 import orjson
 from starlette.responses import StreamingResponse
 
-from resolvers.auth import RECHECK_S, Authenticator, Caller
-from resolvers.changes import Changes
 from resolvers.errors import problem, refused
 from resolvers.execution import Stream
+from resolvers.watch import Watch
 
 HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 _BEAT_S = 15.0
@@ -20,35 +18,6 @@ _BEAT = b":\n\n"
 
 Encode = Callable[[Any, bytes], bytes]
 """Makes the bytes of one event from the source event and its answer."""
-
-
-class Watch:
-    """Knows whether the caller of a stream still is who they were."""
-
-    def __init__(self, authenticator: Authenticator, changes: Changes, secret: str, caller: Caller) -> None:
-        self._authenticator = authenticator
-        self._secret = secret
-        self._caller = caller
-        self._changed = asyncio.Event()
-        self._forget = changes.on_change(self._hear)
-
-    async def ended(self) -> None:
-        """Return when the session or token has ended, at once when told, otherwise within RECHECK_S."""
-        try:
-            while True:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), RECHECK_S)
-                self._changed.clear()
-                with contextlib.suppress(Exception):  # the database is away: nobody can have revoked anything
-                    still = await self._authenticator.caller(self._secret, fresh=True)
-                    if still is None or still.principal != self._caller.principal:
-                        return
-        finally:
-            self._forget()
-
-    def _hear(self, what: str) -> None:
-        if not what or what == self._caller.handle:
-            self._changed.set()
 
 
 def streamed(stream: Stream, encode: Encode, end: bytes, watch: Watch) -> StreamingResponse:

@@ -1,0 +1,43 @@
+"""Knows whether the caller of something long still is who they were when it began."""
+
+import asyncio
+import contextlib
+
+from engine.errors import Unavailable
+from resolvers.auth import RECHECK_S, Authenticator, Caller
+from resolvers.changes import Changes
+
+
+class Watch:
+    """One session or token, watched for as long as a socket or stream uses it."""
+
+    def __init__(self, authenticator: Authenticator, changes: Changes, secret: str, caller: Caller) -> None:
+        self._authenticator = authenticator
+        self._changes = changes
+        self._secret = secret
+        self._caller = caller
+        self._changed = asyncio.Event()
+
+    async def ended(self) -> None:
+        """Return when the session or token has ended or its rights changed: at once when told, else in RECHECK_S."""
+        forget = self._changes.on_change(self._hear)
+        fresh = False  # the first look only closes the gap between signing in and listening
+        try:
+            while await self._is_the_same(fresh=fresh):
+                fresh = True
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._changed.wait(), RECHECK_S)
+                self._changed.clear()
+        finally:
+            forget()
+
+    async def _is_the_same(self, *, fresh: bool) -> bool:
+        try:
+            now = await self._authenticator.caller(self._secret, fresh=fresh)
+        except Unavailable:
+            return True  # the database is away: nobody can have revoked anything meanwhile
+        return now is not None and now.principal == self._caller.principal
+
+    def _hear(self, what: str) -> None:
+        if not what or what == self._caller.handle:
+            self._changed.set()
