@@ -191,7 +191,8 @@ async def test_labels_that_cannot_be_read_are_not_sent(device: Device, gateway: 
 async def adding(gateway: Gateway, visit: Visit) -> AddDevice:
     gateway.answers["Profiles"] = {"profiles": page([PROFILE])}
     state = visit(AddDevice, "/devices/add")
-    await state.load()
+    await run(state.load())
+    assert state.ready
     return state
 
 
@@ -218,7 +219,7 @@ async def test_an_added_device_shows_its_token(adding: AddDevice, gateway: Gatew
     await run(adding.add())
     assert gateway.variables("DeviceProvision") == {"input": {"key": "x", "name": "X", "profileId": "p1"}}
     assert (adding.uid, adding.token, adding.is_busy) == ("d9", "tgd_once", False)
-    await adding.load()
+    await run(adding.load())
     assert adding.token == ""
 
 

@@ -9,7 +9,7 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.frame import heading, link, page
-from ui.components.pieces import card, field, problem
+from ui.components.pieces import card, field, problem, skeleton_rows
 from ui.console import Console
 from ui.first_message import mosquitto_pub
 from ui.islands.cells import command, copy, first_message
@@ -35,6 +35,7 @@ class Choice:
 class AddDevice(Console):
     """What was typed so far, then the device that came of it."""
 
+    ready: bool = False  # before the form is emptied for this visit nobody may type into it
     problem: str = ""
     name: str = ""
     key: str = ""
@@ -63,22 +64,25 @@ class AddDevice(Console):
     @rx.event
     async def load(self) -> Any:
         """Come to the page: an empty form, with the tenant's profiles."""
+        self.ready = False
+        yield
         if (away := await self.enter()) is not None:
-            return away
+            yield away
+            return
         self.problem = self.name = self.key = self.uid = self.token = self.command = ""
         self._is_own_key = self.is_busy = False
         try:
             found = (await self.ask("profiles", first=100))["profiles"]["items"]
         except Refused as refusal:
             self.problem = refusal.words
-            return None
+            return
         self.profiles = [
             Choice(each["id"], each["name"], ", ".join(m["label"] or m["key"] for m in each["metrics"]))
             for each in found
         ]
         self._metrics = {each["id"]: each["metrics"] for each in found}
         self.profile_id = found[0]["id"] if found else ""
-        return None
+        self.ready = True
 
     @rx.event
     def set_name(self, name: str) -> None:
@@ -234,6 +238,14 @@ def add_device() -> rx.Component:
             ),
         ),
         problem(AddDevice.problem),
-        rx.cond(AddDevice.uid != "", _made(), _form()),
+        rx.cond(
+            AddDevice.uid != "",
+            _made(),
+            rx.cond(
+                AddDevice.ready,
+                _form(),
+                rx.cond(AddDevice.problem == "", rx.el.div(skeleton_rows(), class_name="card")),
+            ),
+        ),
         narrow=True,
     )
