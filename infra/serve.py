@@ -1,5 +1,6 @@
 """Runs one process of the platform in the foreground: ingest, worker, tick or web, in production and under `up`."""
 
+import gc
 import resource
 import warnings
 from collections.abc import Callable, Mapping
@@ -77,6 +78,15 @@ def allow_many_connections() -> int:
     return highest
 
 
+def collect_garbage_seldom() -> None:
+    """Look for cycles after every 50,000 new objects instead of every 700, and never among what start-up made.
+
+    A batch is thousands of objects that die by their reference counts; walking them took a tenth of ingest's CPU.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
 PROCESSES: Mapping[str, Callable[[Settings], int]] = {"ingest": ingest, "worker": worker, "tick": tick, "web": web}
 
 
@@ -84,4 +94,5 @@ def run(process: str, settings: Settings) -> int:
     """Run the named process until it is told to stop; the exit code."""
     logs.configure(settings.log_level, process)
     allow_many_connections()
+    collect_garbage_seldom()
     return PROCESSES[process](settings)

@@ -22,6 +22,7 @@ import uvloop
 
 from infra.bench.clients import Fleet, Identity, Tally, now
 from infra.bench.readings import Signal
+from infra.serve import allow_many_connections
 
 TICK_S = 0.001
 PROGRESS = struct.Struct("=qqqd")
@@ -178,4 +179,5 @@ async def _main() -> None:
 
 
 if __name__ == "__main__":
+    allow_many_connections()
     uvloop.run(_main())

@@ -1,4 +1,4 @@
-"""What the bench's devices measure: payloads that name themselves, with a temperature that is too warm half the time.
+"""What the bench's devices measure: payloads that name themselves, with a temperature too warm a tenth of the time.
 
 Message `n` of a device carries n as its metric `count`, so that every stored row says which message it is. The
 temperature changes sides twice in `period` messages: with period 200, one event in a hundred changes a rule's state.
@@ -37,7 +37,7 @@ class Signal:
 
     def _tenths(self, device: int, n: int) -> int:
         place = (n + device * 37) % self.period
-        return (WARM if place < self.period // 2 else COLD) + n % 40
+        return (WARM if place < self.period // 10 else COLD) + n % 40
 
     def metrics(self) -> list[Metric]:
         """What the devices' profile says of these values."""
