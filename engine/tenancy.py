@@ -18,7 +18,9 @@ class Role(StrEnum):
 _READ = frozenset({"devices:read", "telemetry:read", "rules:read", "alerts:read", "tenant:read"})
 _OPERATE = _READ | {"devices:write", "alerts:write", "telemetry:write"}
 _DESIGN = _READ | {"rules:write", "alerts:write"}
-_ADMIN = _OPERATE | _DESIGN | {"profiles:write", "tokens:write", "users:read", "users:write", "inbox:read"}
+_ADMIN = (
+    _OPERATE | _DESIGN | {"profiles:write", "tokens:write", "users:read", "users:write", "inbox:read", "audit:read"}
+)
 
 SCOPES: dict[Role, frozenset[str]] = {
     Role.OWNER: _ADMIN | {"tenant:write"},
@@ -35,7 +37,8 @@ ALL_SCOPES: frozenset[str] = SCOPES[Role.OWNER]
 class Principal:
     """Somebody or something acting for one tenant.
 
-    ``kind`` is ``user``, ``token`` or ``system``; ``id`` is the user's, the API token's or nil.
+    ``kind`` is ``user``, ``token`` or ``system``; ``id`` is the user's, the API token's or nil; ``address`` the network
+    address the request came from, for the audit log.
     """
 
     tenant_id: UUID
@@ -43,6 +46,7 @@ class Principal:
     id: UUID
     scopes: frozenset[str]
     name: str = ""
+    address: str = ""
 
     def may(self, scope: str) -> bool:
         """Whether this principal holds ``scope``."""

@@ -9,6 +9,7 @@ from strawberry.types import get_object_definition
 from strawberry.types.field import StrawberryField
 
 from resolvers.alerts import AlertMutation, AlertQuery, AlertStreams
+from resolvers.audit import AuditQuery
 from resolvers.devices import DeviceMutation, DeviceQuery
 from resolvers.guard import Guard
 from resolvers.rules import RuleMutation, RuleQuery
@@ -21,7 +22,7 @@ from schema.scalars import SCALARS
 
 
 @strawberry.type(description="What can be asked.")
-class Query(TenantQuery, DeviceQuery, TelemetryQuery, RuleQuery, AlertQuery):
+class Query(TenantQuery, DeviceQuery, TelemetryQuery, RuleQuery, AlertQuery, AuditQuery):
     """Every question of the contract."""
 
 

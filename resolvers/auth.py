@@ -3,7 +3,7 @@
 import time
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -28,6 +28,11 @@ class Caller:
 
     principal: Principal
     handle: str
+
+    def at(self, connection: HTTPConnection) -> "Caller":
+        """The same caller with the network address it asks from, for the audit log."""
+        address = connection.client.host if connection.client else ""
+        return replace(self, principal=replace(self.principal, address=address))
 
 
 class Authenticator:

@@ -15,9 +15,10 @@ from engine.alerts import service as alerts
 from engine.alerts.model import Alert
 from engine.devices import service as devices
 from engine.devices.model import Credential, Device, Presence, Profile
-from engine.errors import Forbidden
+from engine.errors import EngineError, Forbidden
 from engine.rules import service as rules
 from engine.rules.service import Rule
+from engine.store.audit import Deed
 from engine.store.pool import Store
 from engine.store.tx import Tx
 from engine.telemetry import service as telemetry
@@ -98,6 +99,15 @@ class RequestContext:
             finally:
                 self._writer = None
                 self._forget()
+
+    async def turned_away(self, field: str, target: object, error: EngineError) -> None:
+        """Note in the audit log that the caller tried ``field`` (on ``target``) and was turned away."""
+        if self._principal is None:
+            return
+        result = "denied" if isinstance(error, Forbidden) else "refused"
+        deed = Deed(field, "", "" if target is None else str(target)[:64], None, None, result, error.code)
+        async with self.services.store.as_tenant(self._principal) as tx:
+            tx.deeds.append(deed)
 
     async def _claim(self, tx: Tx) -> None:
         assert self.claim is not None

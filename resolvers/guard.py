@@ -10,6 +10,7 @@ from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.base import StrawberryList, StrawberryOptional
 from strawberry.types.field import StrawberryField
 
+from engine.errors import Conflict, Forbidden
 from resolvers.context import Info
 from schema.directives import Constraint, Needs
 from schema.errors import BadInput, Unstorable
@@ -21,7 +22,8 @@ Check = Callable[[object, str], None]
 class Guard(FieldExtension):
     """Enforces ``@needs`` and ``@constraint``, and opens the transaction of a mutation root field.
 
-    ``writes``: the field runs in a transaction of its own, committed before its answer is read.
+    ``writes``: the field runs in a transaction of its own, committed before its answer is read; who is turned away from
+    it for want of a right, or because the thing stands otherwise, is noted in the audit log.
     """
 
     def __init__(self, needs: Needs | None, *, writes: bool = False) -> None:
@@ -48,11 +50,16 @@ class Guard(FieldExtension):
 
     async def resolve_async(self, next_: Callable[..., Awaitable[Any]], source: Any, info: Info, **kwargs: Any) -> Any:
         """Check, then run the field, in its own transaction if it writes."""
-        self._check(info, kwargs)
-        if self._writes:
+        if not self._writes:
+            self._check(info, kwargs)
+            return await next_(source, info, **kwargs)
+        try:
+            self._check(info, kwargs)
             async with info.context.writing():
                 return await next_(source, info, **kwargs)
-        return await next_(source, info, **kwargs)
+        except (Forbidden, Conflict) as error:
+            await info.context.turned_away(info.field_name, kwargs.get("id"), error)
+            raise
 
 
 def _argument_check(argument: StrawberryArgument) -> Check:

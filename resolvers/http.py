@@ -129,7 +129,7 @@ class GraphQLOverHttp:
         caller = await self._authenticator.caller(secret)
         if caller is None:
             raise Unauthenticated
-        return caller
+        return caller.at(request)
 
 
 _NEXT = b"event: next\ndata: %b\n\n"

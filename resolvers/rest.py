@@ -98,7 +98,7 @@ class Mirror:
         caller = await self._authenticator.caller(secret) if secret else None
         if secret is None or caller is None:
             raise Unauthenticated
-        return caller, secret
+        return caller.at(request), secret
 
     async def _run(
         self, route: Restful, prepared: Prepared, given: Mapping[str, Any], context: RequestContext, request: Request

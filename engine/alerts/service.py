@@ -129,6 +129,7 @@ async def acknowledge(tx: Tx, alert_id: UUID, note: str | None = None) -> Alert:
     )
     assert changed is not None
     tx.emit(events.AlertAcknowledged(alert_id, row["rule_id"], row["device_id"]))
+    tx.audit("alert.acknowledge", "alert", alert_id, after={"note": note})
     return _alert(changed)
 
 

@@ -116,6 +116,7 @@ async def provision(
         )
     )
     tx.emit(events.DeviceProvisioned(device.id))
+    tx.audit("device.provision", "device", device.id, after=device)
     return device
 
 
@@ -148,6 +149,7 @@ async def change(
         values["profile_id"] = profile_id
     changed = await _save(tx, device, values)
     tx.emit(events.DeviceChanged(device.id))
+    tx.audit("device.change", "device", device.id, before=device, after=changed)
     await tx.notify(f"device:{device.id}")
     return changed
 
@@ -179,6 +181,7 @@ async def decommission(tx: Tx, device_id: UUID) -> Device:
         .values(revoked_at=tx.now)
     )
     tx.emit(events.DeviceDecommissioned(device_id))
+    tx.audit("device.decommission", "device", device_id, after=ended)
     await tx.notify(f"device:{device_id}")
     return ended
 
@@ -205,7 +208,9 @@ async def issue_token(tx: Tx, device_id: UUID, expires_at: datetime | None = Non
         .returning(credentials)
     )
     assert row is not None
-    return _credential(row), secret
+    credential = _credential(row)
+    tx.audit("credential.issue", "device", device_id, after=credential)
+    return credential, secret
 
 
 async def revoke_credential(tx: Tx, credential_id: UUID) -> Credential:
@@ -219,7 +224,9 @@ async def revoke_credential(tx: Tx, credential_id: UUID) -> Credential:
     if row is None:
         raise errors.CredentialNotFound
     await tx.notify(f"device:{row['device_id']}")
-    return _credential(row)
+    credential = _credential(row)
+    tx.audit("credential.revoke", "device", credential.device_id, after=credential)
+    return credential
 
 
 async def credentials_of(tx: Tx, device_ids: Sequence[UUID]) -> dict[UUID, list[Credential]]:
@@ -297,6 +304,7 @@ async def profile_create(tx: Tx, *, key: str, name: str, metrics: Sequence[Metri
         raise errors.ProfileKeyTaken
     created = _profile(row)
     tx.emit(events.ProfileChanged(created.id))
+    tx.audit("profile.create", "profile", created.id, after=created)
     return created
 
 
@@ -327,7 +335,9 @@ async def profile_change(
     assert changed is not None
     tx.emit(events.ProfileChanged(profile_id))
     await tx.notify(f"profile:{profile_id}")
-    return _profile(changed)
+    after = _profile(changed)
+    tx.audit("profile.change", "profile", profile_id, before=_profile(row), after=after)
+    return after
 
 
 # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -120,29 +120,33 @@ async def create(tx: Tx, node: object, *, is_enabled: bool = True) -> Rule:
     )
     assert row is not None
     await _remember(tx, row)
+    tx.audit("rule.create", "rule", row["id"], after=_told(row))
     return _from(row, sentence)
 
 
 async def change(tx: Tx, rule_id: UUID, node: object, *, expected_version: int | None = None) -> Rule:
     """Replace a rule's document. Raises RuleNotFound, RuleChanged (a stale version), RuleInvalid."""
-    await _row(tx, rule_id, expected_version)
+    before = await _locked(tx, rule_id, expected_version)
     document, sentence = await _valid(tx, node)
     row = await _save(tx, rule_id, name=document.name, severity=document.severity, document=node)
+    tx.audit("rule.change", "rule", rule_id, before=_told(before), after=_told(row))
     return _from(row, sentence)
 
 
 async def switch(tx: Tx, rule_id: UUID, *, is_enabled: bool) -> Rule:
     """Switch a rule on or off; switching it off ends its open alerts. Raises RuleNotFound."""
-    row = await _row(tx, rule_id)
+    row = await _locked(tx, rule_id)
     if row["is_enabled"] != is_enabled:
         row = await _save(tx, rule_id, is_enabled=is_enabled)
+        tx.audit("rule.enable" if is_enabled else "rule.disable", "rule", rule_id, after=_told(row))
     return _rule(row, await vocabularies(tx))
 
 
 async def delete(tx: Tx, rule_id: UUID) -> Rule:
     """Take a rule away; its open alerts end, its past alerts stay. Raises RuleNotFound."""
-    row = await _row(tx, rule_id)
+    row = await _locked(tx, rule_id)
     rule = _rule(row, await vocabularies(tx))
+    tx.audit("rule.delete", "rule", rule_id, before=_told(row))
     await _save(tx, rule_id, is_enabled=False, deleted_at=tx.now)
     return rule
 
@@ -237,8 +241,16 @@ def _mine(tx: Tx) -> Select[Any]:
     return select(rules).where(rules.c.tenant_id == tx.principal.tenant_id, rules.c.deleted_at.is_(None))
 
 
-async def _row(tx: Tx, rule_id: UUID, expected_version: int | None = None) -> RowMapping:
+async def _row(tx: Tx, rule_id: UUID) -> RowMapping:
     row = await tx.one(_mine(tx).where(rules.c.id == rule_id))
+    if row is None:
+        raise errors.RuleNotFound
+    return row
+
+
+async def _locked(tx: Tx, rule_id: UUID, expected_version: int | None = None) -> RowMapping:
+    """The rule's row, held until COMMIT: of two edits of one version only the first passes."""
+    row = await tx.one(_mine(tx).where(rules.c.id == rule_id).with_for_update())
     if row is None:
         raise errors.RuleNotFound
     if expected_version is not None and row["version"] != expected_version:
@@ -270,6 +282,16 @@ async def _remember(tx: Tx, row: RowMapping) -> None:
         )
     )
     tx.emit(events.RuleChanged(row["id"]))
+
+
+def _told(row: RowMapping) -> dict[str, object]:
+    """What the audit log says of a rule."""
+    return {
+        "name": row["name"],
+        "is_enabled": row["is_enabled"],
+        "version": row["version"],
+        "document": row["document"],
+    }
 
 
 def _id_of(cursor: str) -> UUID:

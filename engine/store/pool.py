@@ -14,6 +14,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from engine.store import audit
 from engine.store.emit import append
 from engine.store.errors import StoreUnavailable
 from engine.store.tx import Tx
@@ -88,6 +89,8 @@ class Store:
                     await connection.execute(enter, {"tenant": str(principal.tenant_id)})
                     tx = Tx(connection, principal, datetime.now(UTC))
                     yield tx
+                    if tx.deeds:
+                        await audit.write(connection, principal, tx.deeds)
                     if tx.events:
                         await append(connection, principal.tenant_id, tx.events)
                     await transaction.commit()

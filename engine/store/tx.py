@@ -9,6 +9,7 @@ from sqlalchemy import Executable, text
 from sqlalchemy.engine import CursorResult, RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from engine.store.audit import Deed
 from engine.store.emit import Event
 from engine.tenancy import Principal
 
@@ -24,6 +25,7 @@ class Tx:
         self.principal = principal
         self.now = now
         self.events: list[Event] = []
+        self.deeds: list[Deed] = []
         self._connection = connection
         self._one_at_a_time = asyncio.Lock()
 
@@ -47,6 +49,12 @@ class Tx:
     def emit(self, event: Event) -> None:
         """Tell the journal: ``event`` becomes a row just before COMMIT, or never happened."""
         self.events.append(event)
+
+    def audit(
+        self, action: str, target_kind: str, target_id: object, *, before: object = None, after: object = None
+    ) -> None:
+        """Tell the audit log, in this transaction: what was done to what, and what that changed. Never a secret."""
+        self.deeds.append(Deed(action, target_kind, str(target_id), before, after))
 
     async def notify(self, what: str) -> None:
         """Tell every process at COMMIT that ``what`` (``device:{id}``, ``session:{id}`` …) changed or died."""

@@ -3,7 +3,9 @@
 import asyncio
 import time
 from collections import deque
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from argon2 import PasswordHasher
@@ -11,6 +13,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete, insert, select
 
 from engine import ids
+from engine.store.audit import Deed
 from engine.store.pool import Store
 from engine.tenancy import SCOPES, Principal, Role
 from engine.tenants import errors, tables
@@ -73,10 +76,11 @@ async def login(
     chosen = [row for row in rows if tenant_key in (None, row["tenant_key"])]
     if not proven or not chosen:
         throttle.failed(who)
+        await _note_failure(store, rows, address)
         raise errors.BadCredentials
     row = chosen[0]
     membership = Membership(row["tenant_id"], row["tenant_key"], row["tenant_name"], Role(row["role"]))
-    return await _open(store, User(row["user_id"], email.strip().lower(), row["user_name"]), membership)
+    return await _open(store, User(row["user_id"], email.strip().lower(), row["user_name"]), membership, address)
 
 
 async def session(store: Store, secret: str) -> Principal | None:
@@ -113,6 +117,7 @@ async def logout(store: Store, secret: str) -> None:
         ended = await tx.scalar(select(tables.sessions.c.id).where(mine))
         await tx.execute(delete(tables.sessions).where(mine))
         await tx.notify(f"session:{ended}")
+        tx.audit("session.end", "user", principal.id)
 
 
 async def found(owner: Store, *, key: str, name: str, email: str, user_name: str, password: str) -> tuple[UUID, UUID]:
@@ -135,11 +140,20 @@ async def _is_right(password_hash: str | None, password: str) -> bool:
     return right and password_hash is not None
 
 
-async def _open(store: Store, user: User, membership: Membership) -> LoggedIn:
+async def _note_failure(store: Store, rows: Sequence[Mapping[str, Any]], address: str) -> None:
+    """Tell the tenants of somebody who exists that signing in as them has failed."""
+    for row in rows:
+        who = Principal(row["tenant_id"], "user", row["user_id"], frozenset(), row["user_name"], address)
+        async with store.as_tenant(who) as tx:
+            tx.deeds.append(Deed("session.open", "user", str(row["user_id"]), None, None, "denied", "BAD_CREDENTIALS"))
+
+
+async def _open(store: Store, user: User, membership: Membership, address: str) -> LoggedIn:
     secret = ids.token("tgs")
     session_id, expires_at = ids.uuid7(), datetime.now(UTC) + SESSION_LIFE
-    principal = Principal(membership.tenant_id, "user", user.id, SCOPES[membership.role], user.email)
+    principal = Principal(membership.tenant_id, "user", user.id, SCOPES[membership.role], user.email, address)
     async with store.as_tenant(principal) as tx:
+        tx.audit("session.open", "user", user.id)
         await tx.execute(
             insert(tables.sessions).values(
                 tenant_id=membership.tenant_id,

@@ -75,7 +75,9 @@ async def issue_token(
         .returning(api_tokens)
     )
     assert row is not None
-    return _token(row), secret
+    token = _token(row)
+    tx.audit("token.issue", "token", token.id, after=token)
+    return token, secret
 
 
 async def note_use(tx: Tx) -> None:
@@ -96,7 +98,9 @@ async def revoke_token(tx: Tx, token_id: UUID) -> ApiToken:
     if row is None:
         raise errors.TokenNotFound
     await tx.notify(f"token:{token_id}")
-    return _token(row)
+    token = _token(row)
+    tx.audit("token.revoke", "token", token_id, after=token)
+    return token
 
 
 def _token(row: RowMapping) -> ApiToken:
