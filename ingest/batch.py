@@ -19,6 +19,9 @@ from ingest.errors import Rejection
 from ingest.normaliser import Shape
 from schema.wire.payloads import Reason
 
+CONNECTED, DISCONNECTED = "device.connected", "device.disconnected"
+"""The journal's kinds of presence."""
+
 RECEIVED, STORED, DUPLICATES, REJECTED, REFUSED, NOT_KEPT = range(6)
 """Places in a device's counts; received = stored + duplicates + rejected + refused, not_kept is part of rejected."""
 
@@ -194,8 +197,10 @@ class Outcome:
         return counts
 
     def journal(self) -> Iterable[tuple[UUID, str, bytes]]:
-        """The journal rows of this transaction: presence in its order, then one telemetry row per tenant."""
-        yield from self.batch.events
+        """This transaction's journal rows: arrivals, one telemetry row per tenant, departures; presence in order."""
+        events = self.batch.events
+        last_arrival = max((n for n, event in enumerate(events) if event[1] == CONNECTED), default=-1)
+        yield from events[: last_arrival + 1]
         shares: dict[bytes, tuple[UUID, list[Row], dict[str, list[int]]]] = {}
         for device, counts in self.counts.items():
             share = shares.get(device.tenant_wire)
@@ -206,6 +211,7 @@ class Outcome:
             shares[row.parcel.device.tenant_wire][1].append(row)
         for tenant_id, rows, numbers in shares.values():
             yield tenant_id, "telemetry", _body(self.batch.id, rows, numbers)
+        yield from events[last_arrival + 1 :]
 
 
 def _body(batch_id: str, stored: list[Row], numbers: dict[str, list[int]]) -> bytes:

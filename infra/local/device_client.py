@@ -1,6 +1,7 @@
 """A device's side of MQTT 3.1.1 in a few lines, on the platform's own codec: log in, publish, hear the PUBACK."""
 
 import asyncio
+import contextlib
 import itertools
 from typing import Any
 
@@ -66,7 +67,8 @@ class DeviceClient:
         acknowledged = self._awaited[packet_id] = asyncio.get_running_loop().create_future()
         try:
             self._write(encode(Publish(topic, payload, qos=1, packet_id=packet_id), V311))
-            await asyncio.wait_for(acknowledged, _ANSWER_S)
+            async with asyncio.timeout(_ANSWER_S):  # wait_for may swallow a cancellation (Python 3.11)
+                await acknowledged
         finally:
             del self._awaited[packet_id]
 
@@ -101,9 +103,10 @@ class DeviceClient:
                 self._writer.close()
 
     async def _ping(self) -> None:
-        while True:
+        while self.is_connected:
             await asyncio.sleep(self._keep_alive_s * 0.7)
-            self._write(encode(Pingreq(), V311))
+            with contextlib.suppress(ConnectionResetError):  # whoever publishes next hears of it
+                self._write(encode(Pingreq(), V311))
 
 
 async def _next(reader: asyncio.StreamReader, decoder: Decoder) -> object:

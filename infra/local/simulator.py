@@ -156,7 +156,9 @@ async def simulate(devices: Sequence[SimulatedDevice]) -> None:
     """Run the devices until cancelled; one whose token is refused is left out, with a word."""
     reporting = asyncio.create_task(_report(devices))
     try:
-        await asyncio.gather(*(_unless_refused(device) for device in devices))
+        async with asyncio.TaskGroup() as tasks:  # which waits, when cancelled, until each has said goodbye
+            for device in devices:
+                tasks.create_task(_unless_refused(device))
     finally:
         reporting.cancel()
 

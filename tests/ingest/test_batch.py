@@ -75,6 +75,13 @@ def test_the_journal_tells_each_tenant_exactly_its_own(
     assert len({tenant for tenant, _, _ in entries[1:]}) == len(entries) - 1
 
 
+def test_arrivals_stand_before_the_readings_and_departures_after_them() -> None:
+    said = [(TENANTS[0], kind, b"{}") for kind in ("device.connected", "device.disconnected", "device.connected")]
+    batch = Batch([parcel(DEVICES[0], [], 1)], [*said, (TENANTS[0], "device.disconnected", b"{}")], {})
+    kinds = [kind for _, kind, _ in batch.settle().journal()]
+    assert kinds == [*(kind for _, kind, _ in said), "telemetry", "device.disconnected"]
+
+
 def test_a_message_is_acknowledged_when_any_of_its_readings_is_kept() -> None:
     mixed = parcel(DEVICES[0], [(1, 1, b'{"a":1}', b"raw")], 1)
     rejected = parcel(DEVICES[0], [], 1)

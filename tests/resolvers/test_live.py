@@ -21,7 +21,7 @@ from infra.local.postgres import Postgres
 from resolvers.gateway import Gateway
 from schema.rules import EXAMPLE
 from tests.support.api import Api
-from tests.support.journal import tell
+from tests.support.journal import journal, tell
 from tests.support.sockets import dialled, line
 from tests.support.tenant import Tenant
 
@@ -95,6 +95,30 @@ async def test_a_broken_stream_goes_on_behind_its_cursor(
         tell(postgres, tenant.id, [(device.id, start + 9, {"n": 9})])
         gateway.bus.publish([tenant.id])
         assert (await live.next("telemetry"))["values"] == {"n": 9}
+
+
+async def test_devices_are_seen_to_come_and_go_and_nothing_is_left_out(
+    served: str, postgres: Postgres, tenant: Tenant
+) -> None:
+    mine, other = await tenant.device(), await tenant.device()
+    now = clock.now_ms()
+    with psycopg.connect(postgres.url("ingest")) as connection:
+        connection.execute("SELECT set_config('app.tenants', %s, true)", [f"{{{tenant.id}}}"])
+        for device, kind, more in (
+            (mine, "device.connected", {"client": "c"}),
+            (other, "device.connected", {"client": "c"}),
+            (mine, "device.disconnected", {"reason": "keep_alive"}),
+        ):
+            journal(connection, tenant.id, kind, {"device": str(device.id), "at": now, "epoch": 1, **more})
+    query = 'subscription($d: [ID!]) { deviceStatus(deviceIds: $d, after: "0") { cursor deviceId isOnline at reason } }'
+    async with line(served, await tenant.api_token(Role.VIEWER)) as live:
+        await live.subscribe(query, d=[str(mine.id)])
+        came, went = await live.next("deviceStatus"), await live.next("deviceStatus")
+        assert (came["deviceId"], came["isOnline"], came["reason"]) == (str(mine.id), True, None)
+        assert (went["isOnline"], went["reason"]) == (False, "keep_alive")
+        await live.say({"type": "complete", "id": "1"})
+        await live.subscribe(query, id_="2")
+        assert [(await live.next("deviceStatus"))["isOnline"] for _ in range(3)] == [True, True, False]
 
 
 @pytest.mark.parametrize(("cursor", "code"), [("garbage", "BAD_CURSOR"), ("999999999", "BAD_CURSOR")])
