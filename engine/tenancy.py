@@ -1,6 +1,6 @@
 """Who acts, for which tenant, and what they may do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
@@ -46,7 +46,7 @@ class Principal:
     id: UUID
     scopes: frozenset[str]
     name: str = ""
-    address: str = ""
+    address: str = field(default="", compare=False)
 
     def may(self, scope: str) -> bool:
         """Whether this principal holds ``scope``."""
