@@ -29,14 +29,14 @@ def create_app(settings: Settings) -> ASGIApp:
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as running:
             await running.enter_async_context(gateway.running())
-            if isinstance(console, Starlette):
+            if console is not None:
                 await running.enter_async_context(console.router.lifespan_context(console))
             yield
 
     return Gate(Starlette(routes=routes, lifespan=lifespan), gateway.origins)
 
 
-def _console() -> ASGIApp:
+def _console() -> Starlette:
     """The console's application, served from its build without bun or Node (LAB.md, "Reflex console")."""
     os.environ.update(
         {
@@ -54,7 +54,11 @@ def _console() -> ASGIApp:
     with chdir(UI):  # Reflex reads rxconfig.py from the working directory, once, and falls back to open CORS without it
         from ui.app import app
 
-        application: ASGIApp = app()
+        application: object = app()
+    if not isinstance(application, Starlette):
+        raise RuntimeError(
+            "This version of Reflex no longer gives a Starlette application: its lifespan would not run."
+        )
     return application
 
 

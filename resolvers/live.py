@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +21,8 @@ from resolvers.feeds import EventFeed, Feed, Reading, TelemetryFeed
 log = logging.getLogger(__name__)
 
 _LOOK_S = 1.0
+_PAUSE_S = 0.02
+"""Between two reads of a tenant's journal: ingest commits hundreds of times a second, each read is a transaction."""
 _RETRY_S = 1.0
 _READ = 500
 _CURSOR = re.compile(r"(\d{1,18})(?:\.(\d{1,9}))?")
@@ -62,9 +64,13 @@ def readings(entry: Entry) -> Iterable[Reading]:
     """The readings of a telemetry entry, each with the cursor behind it."""
     rows = entry.body["r"]
     last = len(rows) - 1
-    for index, (device_id, time_ms, _seq, _received_ms, values) in enumerate(rows):
-        cursor = str(entry.pos) if index == last else f"{entry.pos}.{index}"
-        yield Reading(cursor, UUID(device_id), time_ms, values)
+    for index, row in enumerate(rows):
+        yield _reading(entry.pos, index, row, is_last=index == last)
+
+
+def _reading(pos: int, index: int, row: Sequence[Any], *, is_last: bool) -> Reading:
+    device_id, time_ms, _seq, _received_ms, values = row
+    return Reading(str(pos) if is_last else f"{pos}.{index}", UUID(device_id), time_ms, values)
 
 
 def happened(entry: Entry) -> Happened:
@@ -79,7 +85,7 @@ class Tail:
         self._store = store
         self._bus = bus
         self._principal = system(tenant_id)
-        self._by_device: dict[UUID, set[TelemetryFeed]] = {}
+        self._by_device: dict[str, set[TelemetryFeed]] = {}  # by the id's text, as the journal has it
         self._by_kind: dict[str, set[EventFeed[Happened]]] = {}
         self._started = asyncio.Event()
         self._news: asyncio.Event | None = None
@@ -120,12 +126,12 @@ class Tail:
     def telemetry(self, feed: TelemetryFeed) -> Iterator[None]:
         """Hand ``feed`` the readings of its devices."""
         for device_id in feed.device_ids:
-            self._by_device.setdefault(device_id, set()).add(feed)
+            self._by_device.setdefault(str(device_id), set()).add(feed)
         try:
             yield
         finally:
             for device_id in feed.device_ids:
-                _discard(self._by_device, device_id, feed)
+                _discard(self._by_device, str(device_id), feed)
 
     @contextlib.contextmanager
     def events(self, kinds: Collection[str], feed: EventFeed[Happened]) -> Iterator[None]:
@@ -154,6 +160,7 @@ class Tail:
                         await asyncio.wait_for(news.wait(), _LOOK_S)
                     news.clear()
                     await self._catch_up()
+                    await asyncio.sleep(_PAUSE_S)
             except Exception as error:  # whoever follows must not wait for a tail that is no more
                 log.exception("live.failed", extra={"tenant": str(self._principal.tenant_id)})
                 self._close_all(Unavailable())
@@ -176,14 +183,22 @@ class Tail:
 
     def _hand_out(self, entry: Entry) -> None:
         if entry.kind == "telemetry":
-            if self._by_device:
-                for reading in readings(entry):
-                    for feed in self._by_device.get(reading.device_id, ()):
-                        feed.offer(reading)
+            self._hand_out_telemetry(entry)
         elif listening := self._by_kind.get(entry.kind):
             event = happened(entry)
             for listener in list(listening):
                 listener.offer(event)
+
+    def _hand_out_telemetry(self, entry: Entry) -> None:
+        """Nearly all readings are of devices that nobody watches: those cost one look-up and nothing more."""
+        by_device, rows = self._by_device, entry.body["r"]
+        if not by_device:
+            return
+        for index, row in enumerate(rows):
+            if row[0] in by_device:
+                reading = _reading(entry.pos, index, row, is_last=index == len(rows) - 1)
+                for feed in by_device[row[0]]:
+                    feed.offer(reading)
 
     def _close_all(self, error: Exception) -> None:
         feeds: set[Feed[Any]] = set()
