@@ -19,7 +19,7 @@ from infra.bench.rig import Rig
 from infra.bench.tenant import BenchTenant, found, hundred_rules
 from infra.bench.watching import Watching, delays
 
-WATCHED = 5
+WATCHED = 2
 DRAIN_WITHIN_S = 300.0
 
 
