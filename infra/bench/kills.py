@@ -35,6 +35,9 @@ PROMISED_S = {"postgres": 10.0, "backend": 10.0}
 RECOVER_WITHIN_S = 60.0
 DRAIN_WITHIN_S = 120.0
 POLL_S = 0.01
+PAUSE_S = 0.5
+"""Without an acknowledgement for so long, the platform counts as not accepting; at this load one comes every few ms."""
+CALM_S = 0.6
 SIGNAL = Signal(values=3, period=40, has_seq=True)
 
 
@@ -127,10 +130,29 @@ class _Field:
     def kill(self, kind: str) -> Kill:
         """Kill once and wait until everything works again."""
         at = self._strike(kind)
-        accepting = self._until(lambda: self._players.progress().acked_sent >= at, f"accepting after {kind}")
+        accepting = self._accepting(at, kind)
         head = self._known(lambda: self._position.head(), kind)
         reacting = self._until(lambda: self._position.drained() >= head, f"reacting after {kind}")
         return Kill(kind, accepting - at, reacting - at)
+
+    def _accepting(self, at: float, kind: str) -> float:
+        """The moment from which acknowledgements come without a pause, of a message sent after the kill at the latest.
+
+        The first one alone says little: what a killed postmaster leaves behind may commit once more and then go.
+        """
+        resumed, acked, changed = 0.0, self._players.progress().acked, at
+
+        def is_calm() -> bool:
+            nonlocal resumed, acked, changed
+            now, progress = time.monotonic(), self._players.progress()
+            if progress.acked != acked:
+                if now - changed > PAUSE_S or (not resumed and progress.acked_sent >= at):
+                    resumed = now
+                acked, changed = progress.acked, now
+            return bool(resumed) and now - resumed > CALM_S and now - changed < PAUSE_S
+
+        self._until(is_calm, f"accepting after {kind}")
+        return resumed
 
     def _strike(self, kind: str) -> float:
         """Do it; the moment at which it happened (monotonic)."""
