@@ -16,18 +16,22 @@ from uuid import UUID
 from celery.signals import setup_logging, worker_process_shutdown
 
 from engine import logs
+from engine.audit import service as audit
+from engine.audit.seal import Sealer
 from engine.drain import Drain
 from engine.errors import Unavailable
 from engine.journal.bus import ValkeyBus
 from engine.queue import DRAIN, STALE_S, TICK, celery_app
 from engine.settings import Settings
 from engine.store.pool import Store
+from engine.tenancy import system
 from engine.wake import Waker
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MAINTAIN_EVERY_S = 60.0
+CHECKPOINT_EVERY_S = 3_600.0
 
 
 settings = Settings.from_env()
@@ -41,6 +45,7 @@ class Loop:
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="loop", daemon=True).start()
         self._maintained = 0.0
+        self._checkpointed = time.monotonic()
         self.run(self._open())
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -56,8 +61,18 @@ class Loop:
         if time.monotonic() - self._maintained > MAINTAIN_EVERY_S:
             self._maintained = time.monotonic()
             await self._store.door("maintain")
+        if time.monotonic() - self._checkpointed > CHECKPOINT_EVERY_S:
+            self._checkpointed = time.monotonic()
+            await self._checkpoint()
         due = [str(row["tenant_id"]) for row in await self._store.door("due")]
         await asyncio.to_thread(lambda: [app.send_task(DRAIN, args=[tenant], expires=STALE_S) for tenant in due])
+
+    async def _checkpoint(self) -> None:
+        """Sign the present end of every tenant's audit log."""
+        sealer = Sealer.of(settings)
+        for row in await self._store.door("tenants_all"):
+            async with self._store.as_tenant(system(row["tenant_id"])) as tx:
+                await audit.checkpoint(tx, sealer)
 
     async def close(self) -> None:
         """Give the connections back."""

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-from pathlib import Path
 from uuid import UUID
 
 from engine.audit import service as audit
@@ -23,13 +22,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     return asyncio.run(_run(arguments, settings))
 
 
-def key_path(settings: Settings) -> Path:
-    """Where the signing key lies."""
-    return settings.data_dir / "audit.key"
-
-
 async def _run(arguments: argparse.Namespace, settings: Settings) -> int:
-    sealer = Sealer.load_or_make(key_path(settings))
+    sealer = Sealer.of(settings)
     store = Store(settings.database_url, size=1, statement_timeout_s=600)
     try:
         tenants = await _tenants(store, arguments.tenant)

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from engine.audit.errors import NoAuditKey
+from engine.settings import Settings
 
 
 class Sealer:
@@ -36,6 +37,13 @@ class Sealer:
         if not isinstance(key, Ed25519PrivateKey):
             raise NoAuditKey(f"{path} holds no Ed25519 private key.")
         return cls(key)
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Sealer":
+        """The key that the settings name, else one of this folder's own, made on first use. Raises NoAuditKey."""
+        if settings.audit_key is not None:
+            return cls.load(settings.audit_key)
+        return cls.load_or_make(settings.data_dir / "audit.key")
 
     @classmethod
     def load_or_make(cls, path: Path) -> "Sealer":
