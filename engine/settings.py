@@ -70,7 +70,7 @@ class Settings:
     coap_port: int = _setting(5683, "devices over CoAP (UDP)", _port)
     metrics_port: int = _setting(9100, "internal port of a process: health and metrics", _port)
     data_dir: Path = _setting(Path(".tidegate"), "folder of the embedded engines and of what `up` writes", Path)  # noqa: RUF009  # a frozen default
-    audit_key: Path | None = _setting(
+    audit_key: Path | None = _setting(  # noqa: RUF009  # a frozen default
         None, "Ed25519 key (PEM) that signs the audit log; default DATA_DIR/audit.key", Path
     )
     public_url: str = _setting(
