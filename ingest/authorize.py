@@ -1,7 +1,8 @@
 """Who may come in, and who must leave: a device's token against the door, many logins in one question.
 
-The token itself never goes to the database, only its sha256; it is random, so a fast hash is right. A herd of devices
-coming back after a restart shares questions: whatever asked while one was under way is in the next.
+The token itself never goes to the database, only its sha256; it is random, so a fast hash is right. A certificate is
+found by its fingerprint: who it is, and whose, is what was written down when it was signed, never what its name claims.
+A herd of devices coming back after a restart shares questions: whatever asked while one was under way is in the next.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ import psycopg
 
 from engine.ids import fingerprint
 from ingest import arrays, statements
-from ingest.adapters.base import Decision, RefusalReason, Refused
+from ingest.adapters.base import Decision, GoneReason, RefusalReason, Refused
 from ingest.database import Database
 from ingest.metrics import LOGINS
 from schema.wire.topics import parse_username
@@ -23,20 +24,32 @@ log = logging.getLogger(__name__)
 
 # In one order for everybody: the door raises each device's session epoch, and two herds must not wait for each other.
 ASK = """
-SELECT asked.n, c.tenant_id, c.device_id, c.credential_id, c.session_epoch, c.expires_at, c.refusal
+SELECT asked.n, c.tenant_id, c.device_id, c.credential_id, c.session_epoch, c.expires_at, c.refusal,
+       c.tenant_key, c.device_key
 FROM (SELECT * FROM unnest(%b, %b, %b) WITH ORDINALITY AS u (tenant, device, secret, n) ORDER BY tenant, device) asked
 CROSS JOIN LATERAL app.credential(asked.tenant, asked.device, asked.secret) c
 """
 
-STILL_GOOD = """
-SELECT c.id FROM unnest(%b, %b) AS held (tenant_id, id)
-JOIN credentials c ON c.tenant_id = held.tenant_id AND c.id = held.id
-JOIN devices d ON d.tenant_id = c.tenant_id AND d.id = c.device_id
-WHERE c.revoked_at IS NULL AND (c.expires_at IS NULL OR c.expires_at > now()) AND d.status IN ('provisioned', 'active')
+# Of the sessions held, those that must end, and why. Of two sessions of a device the older one (lower epoch) ends.
+DEAD = """
+SELECT n, why FROM (
+    SELECT held.n, CASE
+        WHEN c.id IS NULL OR c.revoked_at IS NOT NULL OR d.status = 'decommissioned' THEN 'revoked'
+        WHEN d.status = 'suspended' THEN 'suspended'
+        WHEN c.expires_at <= now() THEN 'expired'
+        WHEN p.session_epoch > held.epoch THEN 'take_over' END AS why
+    FROM unnest(%b, %b, %b) WITH ORDINALITY AS held (tenant_id, id, epoch, n)
+    LEFT JOIN credentials c ON c.tenant_id = held.tenant_id AND c.id = held.id
+    LEFT JOIN devices d ON d.tenant_id = c.tenant_id AND d.id = c.device_id
+    LEFT JOIN presence p ON p.tenant_id = d.tenant_id AND p.device_id = d.id
+) judged WHERE why IS NOT NULL
 """
 
 _AT_ONCE = 200
 _REASONS: frozenset[str] = frozenset(get_args(RefusalReason))
+
+BY_CERTIFICATE = ("", "")
+"""Instead of a tenant's and a device's key, which are never empty: the fingerprint alone decides."""
 
 Asked = tuple[str, str, bytes, "asyncio.Future[Decision]"]
 
@@ -53,29 +66,43 @@ class DoorAuthorizer:
         self._credential_of: dict[UUID, UUID] = {}
         self._one_check = asyncio.Lock()
 
-    async def authorize(self, client_id: str, username: str, secret: bytes) -> Decision:
-        """Who logged in; raises Refused: bad_credentials, revoked, suspended, or unavailable (try again)."""
+    async def authorize(
+        self, client_id: str, username: str, secret: bytes, certificate: bytes | None = None
+    ) -> Decision:
+        """Who logged in; raises Refused: bad_credentials, revoked, suspended, or unavailable (try again).
+
+        ``certificate`` (DER) is one whose chain and key TLS has verified; with it a username is not needed, and must
+        be the certificate's if there is one.
+        """
         try:
-            decision = await self._ask(username, secret)
+            if certificate is None:
+                decision = await self._ask(parse_username(username), secret)
+            else:
+                decision = await self._ask(BY_CERTIFICATE, certificate)
+                if username and parse_username(username) != (decision.tenant, decision.device):
+                    raise Refused("bad_credentials")
         except Refused as refusal:
             LOGINS.labels(refusal.reason).inc()
             raise
         LOGINS.labels("accepted").inc()
         return decision
 
-    async def dead(self, sessions: Iterable[Decision]) -> list[Decision]:
-        """Those sessions whose credential or device is no longer good. Raises psycopg.Error or OSError."""
+    async def dead(self, sessions: Iterable[Decision]) -> list[tuple[Decision, GoneReason]]:
+        """Those sessions that must end: their credential or device is no longer good, or a younger one exists.
+
+        Raises psycopg.Error or OSError.
+        """
         held = [(session, self._credential_of.get(session.device_id)) for session in sessions]
         columns = (
             arrays.uuids([arrays.wire(session.tenant_id.bytes) for session, _ in held]),
             arrays.uuids([arrays.wire((credential or UUID(int=0)).bytes) for _, credential in held]),
+            arrays.bigints([session.session_epoch for session, _ in held]),
         )
         async with self._one_check, self._checks.transaction() as connection:
             await statements.enter(connection, {session.tenant_id for session, _ in held})
-            rows = await (await connection.execute(STILL_GOOD, columns, binary=True)).fetchall()
+            rows = await (await connection.execute(DEAD, columns, binary=True)).fetchall()
             await connection.execute("COMMIT")
-        good = {row[0] for row in rows}
-        return [session for session, credential in held if credential not in good]
+        return [(held[n - 1][0], why) for n, why in rows]
 
     async def close(self) -> None:
         """Stop asking; who waits is told unavailable."""
@@ -86,8 +113,7 @@ class DoorAuthorizer:
         await self._database.drop()
         await self._checks.drop()
 
-    async def _ask(self, username: str, secret: bytes) -> Decision:
-        names = parse_username(username)
+    async def _ask(self, names: tuple[str, str] | None, secret: bytes) -> Decision:
         if names is None:
             raise Refused("bad_credentials")
         answer: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
@@ -122,8 +148,8 @@ class DoorAuthorizer:
             return await (await connection.execute(ASK, columns, binary=True, prepare=True)).fetchall()
 
     def _answer(self, asked: Asked, row: tuple[Any, ...]) -> None:
-        tenant, device, _, answer = asked
-        _, tenant_id, device_id, credential_id, epoch, expires_at, refusal = row
+        answer = asked[3]
+        _, tenant_id, device_id, credential_id, epoch, expires_at, refusal, tenant, device = row
         if refusal is not None:
             _refuse([asked], refusal if refusal in _REASONS else "bad_credentials")
             return

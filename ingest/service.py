@@ -21,7 +21,6 @@ from engine.journal.bus import MemoryBus, ValkeyBus
 from engine.queue import celery_app
 from engine.settings import SettingError, Settings, variable
 from engine.wake import Waker
-from ingest.adapters.base import Decision
 from ingest.adapters.mqtt.endpoint import MqttEndpoint
 from ingest.authorize import DoorAuthorizer
 from ingest.changes import Changes, Conflated
@@ -105,8 +104,12 @@ class Ingest:
 
     def _changed(self, what: str) -> None:
         self.directory.changed(what)
-        if what.startswith("device:"):
-            self._recheck.tell(what.removeprefix("device:"))
+        kind, _, rest = what.partition(":")
+        if kind == "device":
+            self._recheck.tell(rest)
+        elif kind == "login":
+            device, _, epoch = rest.partition(":")
+            self.endpoint.cut(UUID(device), "take_over", below_epoch=int(epoch))
 
     def _missed(self) -> None:
         self.directory.forget_all()
@@ -114,10 +117,10 @@ class Ingest:
 
     async def _cut_the_dead(self, devices: set[str]) -> None:
         sessions = [s for s in self.endpoint.sessions() if _ALL in devices or str(s.device_id) in devices]
-        dead: list[Decision] = await self.authorizer.dead(sessions) if sessions else []
-        for session in dead:
-            self.endpoint.cut(session.device_id)
-            log.info("ingest.session_cut", extra={"device": str(session.device_id)})
+        for session, why in await self.authorizer.dead(sessions) if sessions else []:
+            # a login that was let in meanwhile is a younger session, and not the one that was judged
+            if self.endpoint.cut(session.device_id, why, below_epoch=session.session_epoch + 1):
+                log.info("ingest.session_cut", extra={"device": str(session.device_id), "why": why})
 
 
 def internal_app(ingest: Ingest) -> Starlette:

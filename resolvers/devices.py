@@ -181,6 +181,32 @@ class DeviceMutation:
         return Device.of(changed)
 
     @strawberry.mutation(
+        description="Shuts a device out for the time being. Its connection is cut; its secrets and its data stay.",
+        directives=[
+            Needs(scope="devices:write"),
+            Rest(method=Method.POST, path="/devices/{id}/suspend"),
+            NOT_FOUND,
+            Problem(status=409, slug="device-stuck"),
+        ],
+    )
+    async def device_suspend(self, info: Info, id: DeviceId) -> Device:
+        """The device, shut out."""
+        return Device.of(await devices.suspend(await info.context.tx(), id))
+
+    @strawberry.mutation(
+        description="Lets a suspended device in again, with the secrets it had.",
+        directives=[
+            Needs(scope="devices:write"),
+            Rest(method=Method.POST, path="/devices/{id}/resume"),
+            NOT_FOUND,
+            Problem(status=409, slug="device-stuck"),
+        ],
+    )
+    async def device_resume(self, info: Info, id: DeviceId) -> Device:
+        """The device, let in again."""
+        return Device.of(await devices.resume(await info.context.tx(), id))
+
+    @strawberry.mutation(
         description="Ends a device's life and revokes its secrets. It cannot come back; its data stays.",
         directives=[
             Needs(scope="devices:write"),

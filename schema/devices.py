@@ -98,15 +98,18 @@ class Presence:
         )
 
 
-@strawberry.type(description="A secret with which a device signs in. The secret itself is not kept.")
+@strawberry.type(description="What a device signs in with: a token, whose secret is not kept, or an X.509 certificate.")
 class Credential:
     """A device's credential without its secret."""
 
     id: UUID = strawberry.field(description="The credential's id.")
-    kind: str = strawberry.field(description="What kind of secret it is: token.")
+    kind: str = strawberry.field(description="What kind it is: token or x509.")
     created_at: datetime = strawberry.field(description="When it was issued.")
     expires_at: datetime | None = strawberry.field(description="When it ends by itself; null if never.")
     revoked_at: datetime | None = strawberry.field(description="When it was revoked; null while it works.")
+    fingerprint: str | None = strawberry.field(
+        description="The certificate's SHA-256 in hexadecimal; null for a token."
+    )
 
     @classmethod
     def of(cls, credential: model.Credential) -> Self:
@@ -117,6 +120,7 @@ class Credential:
             created_at=credential.created_at,
             expires_at=credential.expires_at,
             revoked_at=credential.revoked_at,
+            fingerprint=credential.fingerprint,
         )
 
 

@@ -24,6 +24,22 @@ class DeviceChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceSuspended(Event):
+    """A device was shut out for the time being."""
+
+    kind: ClassVar[str] = "device.suspended"
+    device: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceResumed(Event):
+    """A suspended device may come in again."""
+
+    kind: ClassVar[str] = "device.resumed"
+    device: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceDecommissioned(Event):
     """A device's life ended."""
 

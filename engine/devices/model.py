@@ -22,9 +22,9 @@ class DeviceStatus(StrEnum):
 
 
 LIFE: Mapping[DeviceStatus, frozenset[DeviceStatus]] = {
-    DeviceStatus.PROVISIONED: frozenset({DeviceStatus.ACTIVE, DeviceStatus.DECOMMISSIONED}),
+    DeviceStatus.PROVISIONED: frozenset({DeviceStatus.ACTIVE, DeviceStatus.SUSPENDED, DeviceStatus.DECOMMISSIONED}),
     DeviceStatus.ACTIVE: frozenset({DeviceStatus.SUSPENDED, DeviceStatus.DECOMMISSIONED}),
-    DeviceStatus.SUSPENDED: frozenset({DeviceStatus.ACTIVE, DeviceStatus.DECOMMISSIONED}),
+    DeviceStatus.SUSPENDED: frozenset({DeviceStatus.PROVISIONED, DeviceStatus.ACTIVE, DeviceStatus.DECOMMISSIONED}),
     DeviceStatus.DECOMMISSIONED: frozenset(),
 }
 
@@ -97,7 +97,10 @@ class Presence:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A secret a device may log in with; the secret itself is shown once, when it is made."""
+    """What a device may log in with: a ``token``, whose secret is shown once, or an ``x509`` certificate.
+
+    ``fingerprint`` is the certificate's SHA-256 in hex; a token has none to show.
+    """
 
     id: UUID
     device_id: UUID
@@ -105,6 +108,7 @@ class Credential:
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,6 +167,36 @@ async def activate(tx: Tx, device_ids: Sequence[UUID]) -> None:
     )
 
 
+async def suspend(tx: Tx, device_id: UUID) -> Device:
+    """Shut a device out for the time being: its live connection is cut, its credentials wait, its history stays.
+
+    Raises DeviceNotFound, and DeviceStuck for one that is suspended or decommissioned already.
+    """
+    device = await _locked(tx, device_id)
+    suspended = await _save(tx, device, {"status": device.become(DeviceStatus.SUSPENDED).status})
+    tx.emit(events.DeviceSuspended(device_id))
+    tx.audit("device.suspend", "device", device_id, before=device, after=suspended)
+    await tx.notify(f"device:{device_id}")
+    return suspended
+
+
+async def resume(tx: Tx, device_id: UUID) -> Device:
+    """Let a suspended device in again, with the credentials it had. Raises DeviceNotFound, DeviceStuck."""
+    device = await _locked(tx, device_id)
+    if device.status is not DeviceStatus.SUSPENDED:
+        raise errors.DeviceStuck(f"A device that is {device.status} is not suspended.")
+    query = select(presence.c.session_epoch).where(
+        presence.c.tenant_id == tx.principal.tenant_id, presence.c.device_id == device_id
+    )
+    has_connected = bool(await tx.scalar(query))
+    status = DeviceStatus.ACTIVE if has_connected else DeviceStatus.PROVISIONED
+    resumed = await _save(tx, device, {"status": device.become(status).status})
+    tx.emit(events.DeviceResumed(device_id))
+    tx.audit("device.resume", "device", device_id, before=device, after=resumed)
+    await tx.notify(f"device:{device_id}")
+    return resumed
+
+
 async def decommission(tx: Tx, device_id: UUID) -> Device:
     """End a device's life and revoke its credentials; its live connection is cut. Its data stays."""
     device = (await _locked(tx, device_id)).become(DeviceStatus.DECOMMISSIONED)
@@ -194,14 +224,31 @@ async def issue_token(tx: Tx, device_id: UUID, expires_at: datetime | None = Non
     if expires_at is not None and expires_at <= tx.now:
         raise errors.ExpiryPast
     secret = ids.token("tgd")
+    return await _enter(tx, device.id, "token", ids.fingerprint(secret), expires_at), secret
+
+
+async def for_certificate(tx: Tx, device_id: UUID) -> Device:
+    """The device, held until COMMIT, if it may have a certificate. Raises DeviceNotFound, DeviceStuck."""
+    device = await _locked(tx, device_id)
+    if device.status is DeviceStatus.DECOMMISSIONED:
+        raise errors.DeviceStuck("A decommissioned device cannot log in.")
+    return device
+
+
+async def enter_certificate(tx: Tx, device: Device, fingerprint: bytes, expires_at: datetime) -> Credential:
+    """Let ``device`` log in with the certificate of this SHA-256, beside whatever else it has."""
+    return await _enter(tx, device.id, "x509", fingerprint, expires_at)
+
+
+async def _enter(tx: Tx, device_id: UUID, kind: str, secret_sha256: bytes, expires_at: datetime | None) -> Credential:
     row = await tx.one(
         insert(credentials)
         .values(
             tenant_id=tx.principal.tenant_id,
             id=ids.uuid7(),
             device_id=device_id,
-            kind="token",
-            secret_sha256=ids.fingerprint(secret),
+            kind=kind,
+            secret_sha256=secret_sha256,
             created_at=tx.now,
             expires_at=expires_at,
         )
@@ -210,7 +257,7 @@ async def issue_token(tx: Tx, device_id: UUID, expires_at: datetime | None = Non
     assert row is not None
     credential = _credential(row)
     tx.audit("credential.issue", "device", device_id, after=credential)
-    return credential, secret
+    return credential
 
 
 async def revoke_credential(tx: Tx, credential_id: UUID) -> Credential:
@@ -416,7 +463,16 @@ def _profile(row: RowMapping) -> Profile:
 
 
 def _credential(row: RowMapping) -> Credential:
-    return Credential(row["id"], row["device_id"], row["kind"], row["created_at"], row["expires_at"], row["revoked_at"])
+    fingerprint = row["secret_sha256"].hex() if row["kind"] == "x509" else None
+    return Credential(
+        row["id"],
+        row["device_id"],
+        row["kind"],
+        row["created_at"],
+        row["expires_at"],
+        row["revoked_at"],
+        fingerprint,
+    )
 
 
 def _checked_name(name: str) -> str:

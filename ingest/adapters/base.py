@@ -23,6 +23,7 @@ GoneReason = Literal[
     "protocol_error",
     "network",
     "revoked",
+    "suspended",
     "shutdown",
     "slow",
     "expired",
@@ -94,8 +95,13 @@ class Message:
 class Authorizer(Protocol):
     """Says who a client is; the one function behind every login of a device."""
 
-    async def authorize(self, client_id: str, username: str, secret: bytes) -> Decision:
-        """Return who logged in, or raise `Refused`. `username` is `{tenant}/d/{device}`, `secret` a token."""
+    async def authorize(
+        self, client_id: str, username: str, secret: bytes, certificate: bytes | None = None
+    ) -> Decision:
+        """Return who logged in, or raise `Refused`. `username` is `{tenant}/d/{device}`, `secret` a token.
+
+        `certificate` is the client's, in DER, verified by TLS; then both others may be empty.
+        """
         ...
 
 

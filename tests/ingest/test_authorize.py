@@ -1,8 +1,10 @@
 """Who may come in: one question for a herd, a reason for each refusal, and no waiting for a database that is away."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 
 from engine.devices import service as devices
@@ -121,7 +123,7 @@ async def test_without_a_database_a_login_is_unavailable_not_wrong(tenant: Tenan
 async def test_sessions_whose_device_or_credential_ended_are_found_dead(
     authorizer: DoorAuthorizer, tenant: Tenant
 ) -> None:
-    fleet = [await tenant.device() for _ in range(3)]
+    fleet = [await tenant.device() for _ in range(5)]
     sessions = []
     for device in fleet:
         token = await tenant.device_token(device)
@@ -130,5 +132,43 @@ async def test_sessions_whose_device_or_credential_ended_are_found_dead(
     async with tenant.store.as_tenant(tenant.principal()) as tx:
         await devices.decommission(tx, fleet[0].id)
         await devices.revoke_credential(tx, (await devices.credentials_of(tx, [fleet[2].id]))[fleet[2].id][0].id)
-    assert await authorizer.dead(sessions) == [sessions[0], sessions[2]]
+        await devices.suspend(tx, fleet[3].id)
+    younger = await authorizer.authorize("any", f"{tenant.key}/d/{fleet[4].key}", token.encode())
+    assert await authorizer.dead([*sessions, younger]) == [
+        (sessions[0], "revoked"),
+        (sessions[2], "revoked"),
+        (sessions[3], "suspended"),
+        (sessions[4], "take_over"),
+    ]
+    await authorizer.close()
+
+
+async def _told(postgres: Postgres, logins: Callable[[], Awaitable[object]]) -> list[str]:
+    """What processes are told while these log in."""
+    told: list[str] = []
+    async with await psycopg.AsyncConnection.connect(postgres.url("ingest"), autocommit=True) as listener:
+        await listener.execute("LISTEN tidegate_changed")
+        await logins()
+        async for note in listener.notifies(timeout=0.5):
+            told.append(note.payload)
+    return told
+
+
+async def test_a_login_is_told_to_all_only_when_an_older_session_may_live(
+    postgres: Postgres, authorizer: DoorAuthorizer, tenant: Tenant
+) -> None:
+    device = await tenant.device()
+    token, name = await tenant.device_token(device), f"{tenant.key}/d/{device.key}"
+    line = Line(postgres)
+
+    async def log_in() -> None:
+        await authorizer.authorize("any", name, token.encode())
+
+    assert await _told(postgres, log_in) == [], "its first"
+    assert await _told(postgres, log_in) == [f"login:{device.id}:2"], "nobody has heard how the first went"
+    line.change("UPDATE presence SET seen_epoch = 2, is_online = true WHERE device_id = %s", device.id)
+    assert await _told(postgres, log_in) == [f"login:{device.id}:3"], "the second is known to live"
+    line.change("UPDATE presence SET seen_epoch = 3, is_online = false WHERE device_id = %s", device.id)
+    assert await _told(postgres, log_in) == [], "the third is known to be over"
+    assert await _told(postgres, lambda: why(authorizer, name, "tgd_wrong")) == [], "who is refused takes nothing over"
     await authorizer.close()

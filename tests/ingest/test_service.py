@@ -170,6 +170,53 @@ async def test_a_revoked_credential_cuts_its_connection_and_no_other(
         await other.client.close()
 
 
+async def test_a_suspended_device_is_cut_refused_and_let_in_again(
+    postgres: Postgres, tenant: Tenant, log: Path
+) -> None:
+    line = Line(postgres)
+    async with ingest_process(postgres.url("ingest"), log) as process:
+        (suspended, row), (other, _) = await sender(process, tenant), await sender(process, tenant)
+        await suspended.publish({"temperature": 1})
+        async with tenant.store.as_tenant(tenant.principal()) as tx:
+            await devices.suspend(tx, row.id)
+        await until(lambda: not suspended.client.is_connected, 2)
+        with pytest.raises(Refused):
+            await suspended.again()
+        await until(lambda: "suspended" in [body.get("reason") for _, body in line.journal(tenant)])
+        async with tenant.store.as_tenant(tenant.principal()) as tx:
+            await devices.resume(tx, row.id)
+        await suspended.again()
+        await suspended.publish({"temperature": 2})
+        await other.publish({"temperature": 3})
+        for each in (suspended, other):
+            await each.client.close()
+    assert [values for device, _, _, values in line.stored(tenant) if device == row.id] == [
+        {"temperature": 1},
+        {"temperature": 2},
+    ]
+    assert line.counts(tenant)[str(row.id)] == [2, 2, 0, 0, 0, 0]
+
+
+async def test_a_device_that_comes_in_by_another_process_is_put_out_of_the_first(
+    postgres: Postgres, tenant: Tenant, tmp_path: Path
+) -> None:
+    line = Line(postgres)
+    async with (
+        ingest_process(postgres.url("ingest"), tmp_path / "first.log") as first,
+        ingest_process(postgres.url("ingest"), tmp_path / "second.log") as second,
+    ):
+        here, row = await sender(first, tenant)
+        there = Sender(second, tenant, row, await tenant.device_token(row))
+        await there.client.connect()
+        await until(lambda: not here.client.is_connected, 2)
+        await there.publish({"temperature": 2})
+        await until(lambda: "device.disconnected" in [kind for kind, _ in line.journal(tenant)])
+        assert there.client.is_connected
+        gone = [body for kind, body in line.journal(tenant) if kind == "device.disconnected"]
+        assert [(body["reason"], body["epoch"]) for body in gone] == [("take_over", 1)]
+        await there.client.close()
+
+
 async def test_after_the_database_was_away_sessions_are_checked_and_the_good_ones_go_on(
     postgres: Postgres, tenant: Tenant, log: Path
 ) -> None:

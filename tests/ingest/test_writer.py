@@ -324,3 +324,30 @@ async def test_a_silent_database_gives_the_messages_back_and_takes_their_repeats
         assert again in (Verdict.STORED, Verdict.DUPLICATE)
         assert len(line.stored(tenant)) == 2
         assert_exact(line, tenant, line.counts(tenant)[str(device.id)][0])
+
+
+async def test_what_comes_alone_is_written_at_once_and_what_comes_in_a_stream_shares_a_transaction(
+    postgres: Postgres, tenant: Tenant
+) -> None:
+    device = await tenant.device()
+    at = now_ms()
+    async with running_line(postgres, pace_s=2.0) as line:
+        assert await line.send(tenant, device, {"time": at, "values": {"temperature": 1}}) is Verdict.STORED
+        told = []
+        for n in range(1, 4):
+            told.append(line.send(tenant, device, {"time": at + n, "values": {"temperature": 1}}))
+            await asyncio.sleep(0.05)
+        assert not any(verdict.done() for verdict in told)
+        assert await all_of(*told) == [Verdict.STORED] * 3
+    assert [len(body["r"]) for kind, body in line.journal(tenant) if kind == "telemetry"] == [1, 3]
+
+
+async def test_a_full_batch_does_not_wait_for_the_pace(postgres: Postgres, tenant: Tenant) -> None:
+    device = await tenant.device()
+    at = now_ms()
+    async with running_line(postgres, pace_s=600.0, max_rows=5) as line:
+        assert await line.send(tenant, device, {"time": at - 1, "values": {"temperature": 1}}) is Verdict.STORED
+        # The pace is being kept: these five fill a batch, and closing writes what is left over.
+        line.writer.close()
+        told = [line.send(tenant, device, {"time": at + n, "values": {"temperature": 1}}) for n in range(5)]
+        assert await all_of(*told) == [Verdict.STORED] * 5

@@ -218,7 +218,7 @@ class Connection(asyncio.Protocol):
 
     def _connect(self, packet: Connect) -> None:
         self.endpoint.spoke(self)
-        refusal = login.examine(packet)
+        refusal = login.examine(packet, has_certificate=self._certificate() is not None)
         if refusal is not None:
             self._refuse(refusal, "protocol" if packet.username is not None else "bad_credentials")
             return
@@ -226,10 +226,16 @@ class Connection(asyncio.Protocol):
         self._holds |= self.LOGIN  # what comes meanwhile waits, but we read on, to see the client leave
         self._task = self.endpoint.loop.create_task(self._log_in(packet))
 
+    def _certificate(self) -> bytes | None:
+        """The client's certificate (DER), if it showed one: TLS has verified its chain, its time and its key."""
+        tls = self._transport.get_extra_info("ssl_object") if self._transport is not None else None
+        shown: bytes | None = tls.getpeercert(binary_form=True) if tls is not None else None
+        return shown
+
     async def _log_in(self, packet: Connect) -> None:
         try:
             device = await self.endpoint.authorizer.authorize(
-                packet.client_id, packet.username or "", packet.password or b""
+                packet.client_id, packet.username or "", packet.password or b"", self._certificate()
             )
         except Refused as refused:
             self._refuse(login.REFUSALS[refused.reason], refused.reason)

@@ -7,6 +7,7 @@ import logging
 import ssl
 import time
 from collections.abc import Callable
+from typing import Final
 from uuid import UUID
 
 from ingest.adapters.base import Authorizer, Decision, GoneReason, Presence, Uplink
@@ -19,6 +20,14 @@ from ingest.adapters.mqtt.session import Session
 from ingest.adapters.mqtt.wheel import Wheel
 
 log = logging.getLogger(__name__)
+
+_LAST_WORDS: Final[dict[GoneReason, tuple[Reason, str]]] = {
+    "take_over": (Reason.SESSION_TAKEN_OVER, "The device has connected again."),
+    "suspended": (Reason.ADMINISTRATIVE_ACTION, "The device is suspended."),
+    "revoked": (Reason.ADMINISTRATIVE_ACTION, "The credential was revoked."),
+    "expired": (Reason.MAXIMUM_CONNECT_TIME, "The credential has expired; connect with a new one."),
+}
+"""What a client of 5.0 is told when its session is cut."""
 
 
 class MqttEndpoint:
@@ -124,8 +133,7 @@ class MqttEndpoint:
         session = self._sessions.get(device_id)
         if session is None or (below_epoch is not None and session.device.session_epoch >= below_epoch):
             return False
-        code = Reason.SESSION_TAKEN_OVER if reason == "take_over" else Reason.ADMINISTRATIVE_ACTION
-        session.connection.close(reason, code)
+        session.connection.close(reason, *_LAST_WORDS.get(reason, (Reason.ADMINISTRATIVE_ACTION, "")))
         return True
 
     def send(self, device_id: UUID, topic_tail: str, payload: bytes, qos: int = 1) -> asyncio.Future[bool]:
@@ -176,7 +184,7 @@ class MqttEndpoint:
         if older is not None:
             if older.device.session_epoch > session.device.session_epoch:
                 return False
-            older.connection.close("take_over", Reason.SESSION_TAKEN_OVER, "The device has connected again.")
+            older.connection.close("take_over", *_LAST_WORDS["take_over"])
         self._sessions[session.device.device_id] = session
         return True
 

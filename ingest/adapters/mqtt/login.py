@@ -47,13 +47,13 @@ WRONG_WILL: Final = Refusal(
 )
 
 
-def examine(connect: Connect) -> Refusal | None:
+def examine(connect: Connect, *, has_certificate: bool = False) -> Refusal | None:
     """What makes a CONNECT impossible to serve, whoever sent it; None if it may go on to the authorizer."""
     if Property.AUTHENTICATION_METHOD in connect.properties:
         return Refusal(Reason.BAD_AUTHENTICATION_METHOD, None, "There is no enhanced authentication here.")
     if not connect.client_id and not connect.clean_start and connect.level != V5:
         return Refusal(Reason.CLIENT_ID_NOT_VALID, ConnectReturn.IDENTIFIER_REJECTED, "The client id is empty.")
-    if connect.username is None or connect.password is None:
+    if not has_certificate and (connect.username is None or connect.password is None):
         return REFUSALS["bad_credentials"]
     will = connect.will
     if will is not None and will.qos == 2:

@@ -39,7 +39,9 @@ _NO: Final[dict[int, tuple[Reason, str]]] = {
     _WRONG_TOPIC: (Reason.NOT_AUTHORISED, "A device publishes below its own t/{tenant}/d/{device}/up/ only."),
 }
 
-_WITHOUT_WILL: Final[frozenset[GoneReason]] = frozenset({"client", "revoked", "expired", "shutdown", "unavailable"})
+_WITHOUT_WILL: Final[frozenset[GoneReason]] = frozenset(
+    {"client", "revoked", "suspended", "expired", "shutdown", "unavailable"}
+)
 """Ends after which no will is published: the client's goodbye, a right that is gone, and what is our doing, not its."""
 
 

@@ -1,6 +1,7 @@
 """The registry keeps what it is told, tenant by tenant."""
 
 import pytest
+from sqlalchemy import text
 
 from engine.devices import errors, service
 from engine.devices.model import DeviceStatus
@@ -76,6 +77,40 @@ async def test_decommissioning_is_final_and_revokes_every_credential(tenant: Ten
         async with store.as_tenant(tenant.principal()) as tx:
             await service.issue_token(tx, pump.id)
     assert secret.startswith("tgd_")
+
+
+async def test_a_suspended_device_keeps_its_credentials_and_comes_back_as_it_was(tenant: Tenant, store: Store) -> None:
+    pump = await tenant.device()
+    await tenant.device_token(pump)
+    async with store.as_tenant(tenant.principal()) as tx:
+        assert (await service.suspend(tx, pump.id)).status is DeviceStatus.SUSPENDED
+        assert [c.revoked_at for c in (await service.credentials_of(tx, [pump.id]))[pump.id]] == [None]
+        assert (await service.counts(tx)).total == 1
+        with pytest.raises(errors.DeviceStuck):
+            await service.suspend(tx, pump.id)
+    async with store.as_tenant(tenant.principal()) as tx:
+        assert (await service.resume(tx, pump.id)).status is DeviceStatus.PROVISIONED, "it never connected"
+        with pytest.raises(errors.DeviceStuck):
+            await service.resume(tx, pump.id)
+    async with store.as_tenant(tenant.principal()) as tx:
+        await service.decommission(tx, pump.id)
+        with pytest.raises(errors.DeviceStuck):
+            await service.resume(tx, pump.id)
+
+
+async def test_suspending_and_resuming_are_in_the_audit_log(tenant: Tenant, store: Store) -> None:
+    pump = await tenant.device()
+    async with store.as_tenant(tenant.principal()) as tx:
+        await service.suspend(tx, pump.id)
+        await service.resume(tx, pump.id)
+    async with store.as_tenant(tenant.principal(), read_only=True) as tx:
+        rows = await tx.rows(
+            text("SELECT action, before, after FROM audit WHERE target_id = :id"), {"id": str(pump.id)}
+        )
+    said = {row["action"]: row for row in rows}
+    assert said["device.suspend"]["before"]["status"] == "provisioned"
+    assert said["device.suspend"]["after"]["status"] == "suspended"
+    assert said["device.resume"]["after"]["status"] == "provisioned"
 
 
 async def test_counts_leave_out_what_is_decommissioned(tenant: Tenant, store: Store) -> None:

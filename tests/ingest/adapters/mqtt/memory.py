@@ -25,7 +25,9 @@ class MemoryAuthorizer:
     epochs: dict[str, int] = field(default_factory=dict)
     asked: int = 0
 
-    async def authorize(self, client_id: str, username: str, secret: bytes) -> Decision:
+    async def authorize(
+        self, client_id: str, username: str, secret: bytes, certificate: bytes | None = None
+    ) -> Decision:
         self.asked += 1
         if self.gate is not None:
             await self.gate.wait()
