@@ -5,12 +5,17 @@ import reflex as rx
 from ui.components.trouble import fault, lost, no_such_page
 from ui.pages.add_device import AddDevice, add_device
 from ui.pages.alerts import Alerts, alerts
+from ui.pages.audit import Audit, audit
 from ui.pages.device import Device, device
 from ui.pages.devices import Devices, devices
+from ui.pages.inbox import Inbox, inbox
 from ui.pages.overview import Overview, overview
+from ui.pages.people import People, people
+from ui.pages.profile import Profile, profile
 from ui.pages.profiles import Profiles, profiles
 from ui.pages.rules import Rules, rule, rules
 from ui.pages.sign_in import SignIn, sign_in
+from ui.pages.tokens import Tokens, tokens
 
 app = rx.App(
     stylesheets=["/tidegate.css"],
@@ -33,3 +38,9 @@ app.add_page(rule, route="/rules/new", title="New rule · Tidegate", on_load=Rul
 app.add_page(rule, route="/rules/[rule]", title="Rule · Tidegate", on_load=Rules.open_editor)
 app.add_page(alerts, route="/alerts", title="Alerts · Tidegate", on_load=Alerts.load)
 app.add_page(profiles, route="/profiles", title="Profiles · Tidegate", on_load=Profiles.load)
+app.add_page(profile, route="/profiles/new", title="New profile · Tidegate", on_load=Profile.load)
+app.add_page(profile, route="/profiles/[profile]", title="Profile · Tidegate", on_load=Profile.load)
+app.add_page(inbox, route="/inbox", title="Inbox · Tidegate", on_load=Inbox.load)
+app.add_page(people, route="/access/people", title="People · Tidegate", on_load=People.load)
+app.add_page(tokens, route="/access/tokens", title="API tokens · Tidegate", on_load=Tokens.load)
+app.add_page(audit, route="/access/audit", title="Audit log · Tidegate", on_load=Audit.load)

@@ -16,6 +16,7 @@ class Console(rx.State):
     user_email: str = ""
     tenant_name: str = ""
     tenant_key: str = ""
+    scopes: list[str] = []
     open_alerts: int = 0
 
     _session: str = ""  # a hash of the cookie this state was filled for
@@ -46,6 +47,7 @@ class Console(rx.State):
         self.user_email = me["email"] or ""
         self.tenant_name = me["tenant"]["name"]
         self.tenant_key = me["tenant"]["key"]
+        self.scopes = me["scopes"]
         self.open_alerts = len(data["alerts"]["items"])
         return None
 

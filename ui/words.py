@@ -1,7 +1,11 @@
 """Turns what the contract answers into what a page shows: plain words and small records."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
+
+# What the contract accepts as a metric's name.
+METRIC_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 
 STATUS_WORDS = {
     "PROVISIONED": "Waiting for its first message",

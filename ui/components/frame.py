@@ -17,6 +17,13 @@ PLACES = (
     ("Alerts", "/alerts", "bell"),
     ("Profiles", "/profiles", "ruler"),
 )
+# Places for those who hold a right: name, address, icon, the right.
+INBOX = ("Inbox", "/inbox", "inbox", "inbox:read")
+ACCESS = (
+    ("People", "/access/people", "users", "users:read"),
+    ("API tokens", "/access/tokens", "key-round", "tokens:write"),
+    ("Audit log", "/access/audit", "scroll-text", "audit:read"),
+)
 
 link = ReactRouterLink.create
 
@@ -89,6 +96,49 @@ def _place(name: str, path: str, icon: str, here: str, size: int) -> rx.Componen
     )
 
 
+def may(scope: str) -> rx.Var[bool]:
+    """Whether whoever is signed in holds this right; what they may not do is not offered."""
+    return Console.scopes.contains(scope)
+
+
+def _if_allowed(name: str, path: str, icon: str, scope: str, here: str) -> rx.Component:
+    return rx.cond(may(scope), _place(name, path, icon, here, 18))
+
+
+def _access(here: str) -> rx.Component:
+    """The places that are about who may do what; the whole group is gone for those who may enter none of them."""
+    any_of = may(ACCESS[0][3])
+    for place in ACCESS[1:]:
+        any_of = any_of | may(place[3])
+    return rx.cond(
+        any_of,
+        rx.el.div(
+            rx.el.span("Access", class_name="nav-title", aria_hidden="true"),
+            *(_if_allowed(*place, here) for place in ACCESS),
+            class_name="nav-group",
+            role="group",
+            aria_label="Access",
+        ),
+    )
+
+
+def _more(here: str) -> rx.Component:
+    """On small screens: the places that have no room in the bar below."""
+    return rx.el.details(
+        rx.el.summary(
+            rx.icon("menu", size=20), rx.el.span("More", class_name="sr-only"), class_name="btn btn-ghost btn-icon"
+        ),
+        rx.el.nav(
+            _if_allowed(*INBOX, here),
+            _access(here),
+            rx.el.p(rx.el.b(Console.tenant_name), rx.el.span(Console.user_email), class_name="who"),
+            class_name="nav menu-sheet",
+            aria_label="More places",
+        ),
+        class_name="menu",
+    )
+
+
 def page(
     here: str, *children: rx.Component, narrow: bool = False, on_alert: Any = Console.count_alerts
 ) -> rx.Component:
@@ -97,7 +147,13 @@ def page(
         rx.el.a("Skip to content", href="#content", class_name="skip"),
         rx.el.aside(
             link(mark(), rx.el.span("Tidegate"), to="/", class_name="brand"),
-            rx.el.nav(*(_place(*place, here, 18) for place in PLACES), class_name="nav", aria_label="Main"),
+            rx.el.nav(
+                *(_place(*place, here, 18) for place in PLACES),
+                _if_allowed(*INBOX, here),
+                _access(here),
+                class_name="nav",
+                aria_label="Main",
+            ),
             rx.el.div(
                 rx.el.div(
                     rx.el.b(Console.tenant_name),
@@ -118,6 +174,7 @@ def page(
             ),
             theme_button(),
             sign_out(label=False),
+            _more(here),
             class_name="topbar",
         ),
         rx.el.main(

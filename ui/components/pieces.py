@@ -99,3 +99,33 @@ def severity_badge(severity: rx.Var[str]) -> rx.Component:
             "badge badge-accent",
         ),
     )
+
+
+def pager(
+    number: rx.Var[int], has_next: rx.Var[bool], previous: Any, following: Any, label: str = "Pages"
+) -> rx.Component:
+    """Back and forth between the pages of a list; nothing while there is only one."""
+    return rx.cond(
+        (number > 1) | has_next,
+        rx.el.nav(
+            rx.el.button(
+                rx.icon("chevron-left", size=16),
+                "Previous",
+                type="button",
+                class_name="btn btn-small",
+                disabled=number == 1,
+                on_click=previous,
+            ),
+            rx.el.span("Page ", number.to_string(), class_name="small muted", aria_live="polite"),
+            rx.el.button(
+                "Next",
+                rx.icon("chevron-right", size=16),
+                type="button",
+                class_name="btn btn-small",
+                disabled=~has_next,
+                on_click=following,
+            ),
+            class_name="pager",
+            aria_label=label,
+        ),
+    )

@@ -141,18 +141,24 @@ export function Copy({ text, label = "Copy" }) {
   );
 }
 
-/** A command line in which %HOST% stands for the machine this page came from. */
-export function Command({ text }) {
+const MOSQUITTO = "Paste it into a terminal that has the mosquitto clients installed.";
+
+/** A command line in which %HOST% stands for the machine this page came from, %ORIGIN% for its address. */
+export function Command({ text, hint = MOSQUITTO }) {
   const [host, setHost] = useState("127.0.0.1");
-  useEffect(() => setHost(window.location.hostname === "localhost" ? "127.0.0.1" : window.location.hostname), []);
-  const line = (text || "").replaceAll("%HOST%", host);
+  const [origin, setOrigin] = useState("");
+  useEffect(() => {
+    setHost(window.location.hostname === "localhost" ? "127.0.0.1" : window.location.hostname);
+    setOrigin(window.location.origin);
+  }, []);
+  const line = (text || "").replaceAll("%HOST%", host).replaceAll("%ORIGIN%", origin);
   return (
     <div>
       <div className="code" tabIndex={0} role="textbox" aria-readonly="true" aria-label="Command to paste">
         {line}
       </div>
       <div className="code-foot">
-        <span className="small muted">Paste it into a terminal that has the mosquitto clients installed.</span>
+        <span className="small muted">{hint}</span>
         <Copy text={line} label="Copy command" />
       </div>
     </div>

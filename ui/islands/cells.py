@@ -64,10 +64,11 @@ class Copy(_Cell):
 
 
 class Command(_Cell):
-    """A command line to paste; %HOST% becomes this page's host."""
+    """A command line to paste; %HOST% becomes this page's host, %ORIGIN% its address; `hint` says what to do."""
 
     tag = "Command"
     text: rx.Var[str]
+    hint: rx.Var[str]
 
 
 class LiveCards(_Cell):

@@ -6,7 +6,7 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.devices import device_table
-from ui.components.frame import heading, link, page
+from ui.components.frame import heading, link, may, page
 from ui.components.pieces import body, card, empty, problem, severity_badge, skeleton, skeleton_rows
 from ui.console import Console
 from ui.islands.cells import when
@@ -184,7 +184,7 @@ def overview() -> rx.Component:
                     ),
                     aside=link("All alerts", to="/alerts", class_name="small"),
                 ),
-                pulse(),
+                pulse(rx.cond(may("inbox:read"), "/inbox", "")),
             ),
             class_name="grid two alerts-first",
         ),

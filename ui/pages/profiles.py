@@ -6,7 +6,7 @@ from typing import Any
 import reflex as rx
 
 from ui.client import Refused
-from ui.components.frame import heading, page
+from ui.components.frame import heading, link, may, page
 from ui.components.pieces import empty, problem, skeleton_rows
 from ui.console import Console
 from ui.words import unit, words
@@ -31,6 +31,7 @@ class ProfileCard:
     id: str
     key: str
     name: str
+    is_strict: bool
     metrics: list[MetricRow]
 
 
@@ -39,15 +40,16 @@ def limits(metric: dict[str, Any]) -> str:
     low, high, name = metric["min"], metric["max"], unit(metric["unit"])
     said = f" {name}" if name else ""
     if low is not None and high is not None:
-        return f"{_plain(low)} to {_plain(high)}{said}"
+        return f"{plain_number(low)} to {plain_number(high)}{said}"
     if low is not None:
-        return f"{_plain(low)}{said} or more"
+        return f"{plain_number(low)}{said} or more"
     if high is not None:
-        return f"up to {_plain(high)}{said}"
+        return f"up to {plain_number(high)}{said}"
     return f"any, in {name}" if name else "any"
 
 
-def _plain(number: float) -> str:
+def plain_number(number: float) -> str:
+    """A number written out, without a needless point."""
     return f"{number:,.10g}"
 
 
@@ -57,7 +59,7 @@ def profile_card(profile: dict[str, Any]) -> ProfileCard:
         MetricRow(each["key"], each["label"] or words(each["key"]), TYPE_WORDS[each["type"]], limits(each))
         for each in profile["metrics"]
     ]
-    return ProfileCard(profile["id"], profile["key"], profile["name"], rows)
+    return ProfileCard(profile["id"], profile["key"], profile["name"], profile["isStrict"], rows)
 
 
 class Profiles(Console):
@@ -90,8 +92,17 @@ def _card(profile: rx.Var[ProfileCard]) -> rx.Component:
             rx.el.td(metric.limits, custom_attrs={"data-label": "Accepted"}),
         )
 
+    edit = link(
+        rx.cond(may("profiles:write"), "Edit", "Look"),
+        rx.el.span(" ", profile.name, class_name="sr-only"),
+        to="/profiles/" + profile.id,
+        class_name="btn btn-small",
+    )
+    words = rx.el.p(
+        rx.el.code(profile.key), rx.cond(profile.is_strict, " · values that are not named here are turned away", "")
+    )
     return rx.el.section(
-        rx.el.div(rx.el.div(rx.el.h2(profile.name), rx.el.p(rx.el.code(profile.key))), class_name="card-head"),
+        rx.el.div(rx.el.div(rx.el.h2(profile.name), words), edit, class_name="card-head"),
         rx.cond(
             profile.metrics.length() > 0,
             rx.el.table(
@@ -106,6 +117,13 @@ def _card(profile: rx.Var[ProfileCard]) -> rx.Component:
     )
 
 
+def _new() -> rx.Component:
+    return rx.cond(
+        may("profiles:write"),
+        link(rx.icon("plus", size=16), "New profile", to="/profiles/new", class_name="btn btn-primary"),
+    )
+
+
 def profiles() -> rx.Component:
     """The page."""
     return page(
@@ -113,6 +131,7 @@ def profiles() -> rx.Component:
         heading(
             "Profiles",
             "What devices of one make send. A value that does not fit is not believed: it is set aside.",
+            _new(),
         ),
         problem(Profiles.problem, Profiles.load),
         rx.cond(
@@ -121,7 +140,12 @@ def profiles() -> rx.Component:
                 Profiles.profiles.length() > 0,
                 rx.fragment(rx.foreach(Profiles.profiles, _card)),
                 rx.el.div(
-                    empty("ruler", "No profiles yet", "A profile is made through the API, with profileCreate."),
+                    empty(
+                        "ruler",
+                        "No profiles yet",
+                        "A profile says what devices of one make send, in which unit and within which limits.",
+                        _new(),
+                    ),
                     class_name="card",
                 ),
             ),

@@ -1,0 +1,212 @@
+"""Who may do what, in the console: rights in words, tokens, the audit log's sentences."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from engine.tenancy import ALL_SCOPES
+from engine.tenancy import Role as EngineRole
+from tests.ui.support import ME, Gateway, Visit
+from ui.deeds import changes, deed_line, summary
+from ui.pages.audit import Audit
+from ui.pages.people import People
+from ui.pages.tokens import FIRST_QUESTIONS, Tokens, chosen, curl, token_line
+from ui.rights import ROLES, grouped, right_words
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+TOKEN: dict[str, Any] = {
+    "id": "t1",
+    "name": "Canteen",
+    "prefix": "tg_abcde",
+    "scopes": ["devices:read", "telemetry:read"],
+    "createdAt": "2026-01-01T00:00:00Z",
+    "expiresAt": None,
+    "lastUsedAt": None,
+    "revokedAt": None,
+}
+ENTRY: dict[str, Any] = {
+    "seq": 7,
+    "at": "2026-01-01T00:00:00Z",
+    "actorKind": "user",
+    "actorName": "Anna",
+    "action": "device.change",
+    "targetKind": "device",
+    "targetId": "0190e6f2-0000-7000-8000-000000abcdef",
+    "result": "DONE",
+    "reason": None,
+    "before": {"name": "Pump", "version": 1, "labels": {}},
+    "after": {"name": "Main pump", "version": 2, "labels": {}},
+    "address": "10.0.0.7",
+}
+
+
+def page(items: list[Any], end: str | None = None) -> dict[str, Any]:
+    return {"items": items, "pageInfo": {"hasNextPage": end is not None, "endCursor": end}}
+
+
+def test_every_right_and_role_of_the_platform_has_words() -> None:
+    assert {scope for scope in ALL_SCOPES if right_words(scope) == scope} == set()
+    assert {role.name for role in EngineRole} <= set(ROLES)
+
+
+def test_rights_are_grouped_by_what_they_are_about() -> None:
+    groups = grouped(["devices:write", "alerts:read", "devices:read", "moon:land"])
+    assert [(group.title, [right.scope for right in group.rights]) for group in groups] == [
+        ("Devices", ["devices:read", "devices:write"]),
+        ("Alerts", ["alerts:read"]),
+        ("Moon", ["moon:land"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("revoked", "expires", "how"),
+    [
+        (None, None, ""),
+        (None, NOW + timedelta(days=1), ""),
+        (None, NOW, "expired"),
+        (NOW, NOW - timedelta(days=1), "revoked"),
+    ],
+)
+def test_a_token_says_how_it_ended(revoked: datetime | None, expires: datetime | None, how: str) -> None:
+    dates = {"revokedAt": revoked and revoked.isoformat(), "expiresAt": expires and expires.isoformat()}
+    line = token_line({**TOKEN, **dates}, NOW)
+    assert (line.ended_how if line.ended_at else "") == how
+
+
+def test_the_line_to_paste_asks_something_that_the_token_may_ask() -> None:
+    assert curl("tg_x", ["alerts:read"]) == "curl -H 'Authorization: Bearer tg_x' %ORIGIN%/api/v1/alerts"
+    assert curl("tg_x", ["devices:write"]).endswith("/me")
+    assert set(FIRST_QUESTIONS) <= ALL_SCOPES
+
+
+def test_only_ticked_boxes_become_rights() -> None:
+    form = {"name": "x", "days": "30", "right rules:read": "on", "right alerts:read": True, "right devices:read": False}
+    assert chosen(form) == ["alerts:read", "rules:read"]
+
+
+@pytest.fixture
+async def tokens(gateway: Gateway, visit: Visit) -> Tokens:
+    gateway.answers["Tokens"] = {"tokens": [TOKEN, {**TOKEN, "id": "t0", "revokedAt": "2026-01-02T00:00:00Z"}]}
+    gateway.answers["TokenIssue"] = {"tokenIssue": {"token": {"id": "t2", "name": "x", "scopes": []}, "secret": "tg_s"}}
+    gateway.answers["Me"] = {**ME, "me": {**ME["me"], "scopes": ["devices:read", "tokens:write"]}}  # type: ignore[dict-item]
+    state = visit(Tokens, "/access/tokens")
+    await state.load()
+    return state
+
+
+async def test_working_and_ended_tokens_stand_apart(tokens: Tokens) -> None:
+    assert [each.id for each in tokens.working] == ["t1"]
+    assert [each.id for each in tokens.ended] == ["t0"]
+
+
+async def test_only_rights_that_one_holds_are_offered(tokens: Tokens) -> None:
+    assert [right.scope for group in tokens.groups for right in group.rights] == ["tokens:write", "devices:read"][::-1]
+
+
+async def test_an_issued_secret_is_shown_until_one_comes_back(tokens: Tokens, gateway: Gateway) -> None:
+    await tokens.issue({"name": " Canteen ", "days": "30", "right devices:read": "on"})
+    sent = gateway.variables("TokenIssue")["input"]
+    assert (sent["name"], sent["scopes"]) == ("Canteen", ["devices:read"])
+    days = datetime.fromisoformat(sent["expiresAt"]) - datetime.now(UTC)
+    assert timedelta(days=29, hours=23) < days <= timedelta(days=30)
+    assert (tokens.secret, tokens.is_issuing) == ("tg_s", False)
+    assert "tg_s" in tokens.command
+    await tokens.load()
+    assert (tokens.secret, tokens.command) == ("", "")
+
+
+async def test_never_means_no_expiry(tokens: Tokens, gateway: Gateway) -> None:
+    await tokens.issue({"name": "x", "days": "", "right devices:read": "on"})
+    assert gateway.variables("TokenIssue")["input"]["expiresAt"] is None
+
+
+async def test_a_token_without_a_right_is_not_sent(tokens: Tokens, gateway: Gateway) -> None:
+    tokens.write(True)
+    await tokens.issue({"name": "x", "days": "30"})
+    assert "tick at least one right" in tokens.form_problem
+    assert "TokenIssue" not in [name for name, _ in gateway.asked]
+
+
+async def test_revoking_names_the_token_and_asks_anew(tokens: Tokens, gateway: Gateway) -> None:
+    gateway.answers["TokenRevoke"] = {"tokenRevoke": {"id": "t1"}}
+    tokens.doubt("t1")
+    await tokens.revoke("t1")
+    assert gateway.variables("TokenRevoke") == {"id": "t1"}
+    assert (tokens.revoking, tokens.said != "") == ("", True)
+
+
+def test_a_deed_reads_as_a_sentence() -> None:
+    line = deed_line(ENTRY)
+    assert f"{line.who} {line.said} {line.target}: {line.summary}" == (
+        "Anna changed the device Main pump: name Pump → Main pump"
+    )
+    assert line.page == "/devices/0190e6f2-0000-7000-8000-000000abcdef"
+    assert "10.0.0.7" in line.foot
+
+
+@pytest.mark.parametrize(
+    ("action", "result", "reason", "said"),
+    [
+        ("session.open", "DONE", None, "signed in"),
+        ("session.open", "DENIED", "BAD_CREDENTIALS", "could not sign in (the password was wrong)"),
+        ("deviceUpdate", "DENIED", "FORBIDDEN", "was not allowed to change a device (no right to)"),
+        ("ruleUpdate", "REFUSED", "RULE_CHANGED", "tried to change a rule (somebody else had changed it meanwhile)"),
+        ("credential.issue", "DONE", None, "issued the device token"),
+        (
+            "tokenIssue",
+            "DENIED",
+            "SCOPES_TOO_WIDE",
+            "was not allowed to issue an API token (more rights than their own)",
+        ),
+        ("rocket.launch", "DONE", None, "launch the rocket"),
+    ],
+)
+def test_what_was_done_and_what_was_not(action: str, result: str, reason: str | None, said: str) -> None:
+    assert deed_line({**ENTRY, "action": action, "result": result, "reason": reason}).said == said
+
+
+def test_a_thing_that_never_had_a_name_is_told_by_the_end_of_its_id() -> None:
+    assert deed_line({**ENTRY, "before": None, "after": None}).target == "of the device …abcdef"
+
+
+def test_only_what_differs_is_listed_each_under_its_path() -> None:
+    before = {"version": 1, "metrics": [{"key": "t", "max": 8.0}, {"key": "h"}], "document": {"when": {"op": ">"}}}
+    after = {"version": 2, "metrics": [{"key": "h"}, {"key": "t", "max": 9.5}], "document": {"when": {"op": "<"}}}
+    found = [(each.name, each.before, each.after) for each in changes(before, after)]
+    assert ("metrics.t.max", "8.0", "9.5") in found
+    assert ("document.when.op", ">", "<") in found
+    assert len(found) == 2
+
+
+def test_a_long_list_of_changes_is_told_in_one_line() -> None:
+    found = changes({"a": "1", "b": "x" * 99, "c": True}, {"a": "2", "b": "y", "c": False, "d": "new"})
+    assert summary(found) == "a 1 → 2, c true → false and 2 more"
+
+
+async def test_the_log_is_asked_with_what_was_chosen_and_from_its_beginning(gateway: Gateway, visit: Visit) -> None:
+    gateway.answers["Audit"] = lambda variables: {"audit": page([ENTRY], None if variables["after"] else "c1")}
+    state = visit(Audit, "/access/audit?target=d1")
+    await state.load()
+    assert gateway.variables("Audit")["targetId"] == "d1"
+    await state.next_page()
+    await state.set_actor(" ann ")
+    await state.set_result("DENIED")
+    asked = gateway.variables("Audit")
+    assert (asked["actor"], asked["result"], asked["action"], asked["after"]) == ("ann", "DENIED", None, None)
+    assert (state.number, state.is_filtered, len(state.deeds)) == (1, True, 1)
+
+
+async def test_people_are_listed_with_what_they_may_do(gateway: Gateway, visit: Visit) -> None:
+    gateway.answers["Members"] = {
+        "members": [
+            {"id": "u1", "email": "ada@example.org", "name": "Ada", "role": "OWNER"},
+            {"id": "u2", "email": "bob@example.org", "name": "", "role": "VIEWER"},
+        ]
+    }
+    state = visit(People, "/access/people")
+    await state.load()
+    assert [(each.name, each.role, each.is_me) for each in state.members] == [
+        ("Ada", "Owner", True),
+        ("bob@example.org", "Viewer", False),
+    ]

@@ -1,0 +1,37 @@
+"""Every page of the console can be composed, and says where it stands in the navigation."""
+
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ui.pages
+from ui.components.frame import ACCESS, INBOX, PLACES
+
+FOLDER = Path(ui.pages.__file__).parent
+
+
+def _pages() -> dict[str, Callable[[], Any]]:
+    """The function of each module that bears its name; rules.py has one for the editor as well."""
+    modules = [import_module(f"ui.pages.{path.stem}") for path in sorted(FOLDER.glob("[a-z]*.py"))]
+    found = {}
+    for module in modules:
+        name = module.__name__.rpartition(".")[2]
+        found[name] = getattr(module, name)
+    return {**found, "rule": import_module("ui.pages.rules").rule}
+
+
+@pytest.mark.parametrize("name", sorted(_pages()))
+def test_a_page_can_be_composed(name: str) -> None:
+    page = _pages()[name]
+    assert list(inspect.signature(page).parameters) == []
+    assert page().render()
+
+
+def test_every_place_of_the_navigation_is_a_page() -> None:
+    app = (FOLDER.parent / "app.py").read_text()
+    places = [path for _, path, *_ in (*PLACES, INBOX, *ACCESS)]
+    assert [path for path in places if f'route="{path}"' not in app] == []

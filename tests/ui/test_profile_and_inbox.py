@@ -1,0 +1,229 @@
+"""Editing a profile, and reading what was not accepted."""
+
+import inspect
+from typing import Any
+
+import pytest
+
+from schema.wire.payloads import Reason
+from tests.ui.support import Gateway, Visit
+from ui.pages.inbox import Inbox, rejected_line
+from ui.pages.profile import MetricDraft, Profile, Unclear, metrics_of
+from ui.rejected import REASONS, readable, reason_words
+
+PROFILE: dict[str, Any] = {
+    "id": "p1",
+    "key": "cold-room",
+    "name": "Cold room",
+    "isStrict": True,
+    "version": 3,
+    "metrics": [
+        {"key": "temperature", "type": "NUMBER", "unit": "degC", "label": "Temperature", "min": -30.0, "max": 40.5},
+        {"key": "door", "type": "BOOLEAN", "unit": None, "label": "", "min": None, "max": None},
+    ],
+}
+REJECTED: dict[str, Any] = {
+    "id": "m1",
+    "deviceId": "d1",
+    "receivedAt": "2026-01-01T00:00:00Z",
+    "code": "RANGE",
+    "reason": "“temperature” is 99, the profile allows -30 to 40.",
+    "transport": "mqtt",
+    "topic": "t/demo/d/cold-1/up/telemetry",
+    "payload": '{"values":{"temperature":99}}',
+    "sizeBytes": 29,
+}
+
+
+def page(items: list[Any], end: str | None = None) -> dict[str, Any]:
+    return {"items": items, "pageInfo": {"hasNextPage": end is not None, "endCursor": end}}
+
+
+async def run(handler: Any) -> list[Any]:
+    """Let a handler run to its end; what it handed to the browser."""
+    if inspect.isasyncgen(handler):
+        return [event async for event in handler]
+    return [await handler]
+
+
+def form(*rows: dict[str, str]) -> tuple[list[MetricDraft], dict[str, str]]:
+    """The rows of a form and what the browser sends for them."""
+    drafts = [MetricDraft(str(number)) for number in range(len(rows))]
+    sent = {f"{name}-{number}": value for number, row in enumerate(rows) for name, value in row.items()}
+    return drafts, sent
+
+
+def test_the_rows_of_the_form_become_metrics_and_empty_ones_are_left_out() -> None:
+    rows = form(
+        {"key": " temp ", "type": "NUMBER", "label": "", "unit": "degC", "min": "-30", "max": "40,5"},
+        {"key": "", "type": "NUMBER", "label": "", "unit": "", "min": "", "max": ""},
+        {"key": "door", "type": "BOOLEAN", "label": "Door", "unit": "degC", "min": "1", "max": ""},
+    )
+    assert metrics_of(*rows) == [
+        {"key": "temp", "type": "NUMBER", "label": None, "unit": "degC", "min": -30.0, "max": 40.5},
+        {"key": "door", "type": "BOOLEAN", "label": "Door", "unit": None, "min": None, "max": None},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([{"key": "a"}, {"key": "a"}], "there twice"),
+        ([{"label": "Nameless"}], "no name yet"),
+        ([{"key": "7up"}], "cannot be a name"),
+        ([{"key": "a", "min": "5", "max": "5"}], "below its highest"),
+        ([{"key": "a", "min": "warm"}], "“warm” is none"),
+        ([{"key": "a", "max": "inf"}], "“inf” is none"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_explained(rows: list[dict[str, str]], words: str) -> None:
+    with pytest.raises(Unclear, match=words):
+        metrics_of(*form(*rows))
+
+
+def test_thousands_and_decimals_are_read_as_written() -> None:
+    rows = form({"key": "a", "min": "0.5", "max": "1,000,000.5"}, {"key": "b", "min": "1 000", "max": "1500"})
+    assert [(each["min"], each["max"]) for each in metrics_of(*rows)] == [(0.5, 1_000_000.5), (1000, 1500)]
+
+
+@pytest.fixture
+async def editor(gateway: Gateway, visit: Visit) -> Profile:
+    gateway.answers["Profile"] = {"profile": PROFILE}
+    state = visit(Profile, "/profiles/p1")
+    await run(state.load())
+    return state
+
+
+def sent_form(state: Profile, **changed: str) -> dict[str, str]:
+    """What the browser sends when nothing but `changed` was typed; a key names the first row's field."""
+    names = ("key", "label", "type", "unit", "min", "max")
+    sent = {f"{name}-{row.row}": getattr(row, name) for row in state.rows for name in names}
+    return sent | {f"{name}-{state.rows[0].row}": value for name, value in changed.items()}
+
+
+async def test_opening_and_saving_a_profile_loses_nothing(editor: Profile, gateway: Gateway) -> None:
+    gateway.answers["ProfileUpdate"] = {"profileUpdate": {"id": "p1"}}
+    await run(editor.save(sent_form(editor)))
+    metrics = [{**metric, "label": metric["label"] or None} for metric in PROFILE["metrics"]]
+    wanted = {"name": "Cold room", "isStrict": True, "metrics": metrics}
+    assert gateway.variables("ProfileUpdate") == {"id": "p1", "input": wanted, "version": 3}
+    assert editor.said.startswith("Saved.")
+
+
+async def test_rows_are_added_and_removed_without_touching_the_others(editor: Profile) -> None:
+    first, second = editor.rows
+    editor.add()
+    assert [each.row for each in editor.rows[:2]] == [first.row, second.row]
+    assert len({each.row for each in editor.rows}) == 3
+    editor.remove(first.row)
+    assert editor.rows[0] == second
+
+
+async def test_a_change_by_somebody_else_is_told_and_mine_is_not_lost(editor: Profile, gateway: Gateway) -> None:
+    gateway.refuses("ProfileUpdate", "Somebody else has changed it meanwhile.", "VERSION_STALE")
+    await run(editor.save(sent_form(editor, max="45")))
+    assert (editor.is_stale, editor.problem, editor.is_busy) == (True, "", False)
+    gateway.answers["ProfileUpdate"] = {"profileUpdate": {"id": "p1"}}
+    await editor.insist()
+    sent = gateway.variables("ProfileUpdate")
+    assert (sent["version"], sent["input"]["metrics"][0]["max"]) == (None, 45.0)
+    assert editor.is_stale is False
+
+
+async def test_the_other_change_can_be_taken_instead(editor: Profile, gateway: Gateway) -> None:
+    gateway.refuses("ProfileUpdate", "Somebody else has changed it meanwhile.", "VERSION_STALE")
+    await run(editor.save(sent_form(editor)))
+    gateway.answers["Profile"] = {"profile": {**PROFILE, "name": "Theirs", "version": 4}}
+    await editor.take_theirs()
+    assert (editor.name, editor.is_stale) == ("Theirs", False)
+
+
+async def test_a_new_profile_is_made_and_opened(gateway: Gateway, visit: Visit) -> None:
+    gateway.answers["ProfileCreate"] = {"profileCreate": {"id": "p9"}}
+    state = visit(Profile, "/profiles/new")
+    await run(state.load())
+    state.set_name("Wind mast 3")
+    assert state.key == "wind-mast-3"
+    events = await run(state.save({f"key-{state.rows[0].row}": "speed", f"type-{state.rows[0].row}": "NUMBER"}))
+    made = gateway.variables("ProfileCreate")["input"]
+    assert (made["key"], made["isStrict"], [each["key"] for each in made["metrics"]]) == (
+        "wind-mast-3",
+        False,
+        ["speed"],
+    )
+    assert "/profiles/p9" in str(events[-1])
+
+
+async def test_a_row_that_cannot_be_used_is_not_sent(editor: Profile, gateway: Gateway) -> None:
+    await run(editor.save(sent_form(editor, key="not a name")))
+    assert "cannot be a name" in editor.problem
+    assert (editor.is_busy, "ProfileUpdate" in [name for name, _ in gateway.asked]) == (False, False)
+
+
+async def test_a_profile_that_is_not_there_is_said_plainly(gateway: Gateway, visit: Visit) -> None:
+    gateway.refuses("Profile", "There is no such profile, or none that you may see.", "PROFILE_NOT_FOUND")
+    state = visit(Profile, "/profiles/other")
+    await run(state.load())
+    assert (state.ready, state.problem) == (False, "There is no such profile.")
+
+
+def test_every_reason_of_the_wire_is_told_in_words_with_what_to_do() -> None:
+    assert set(REASONS) == {str(reason) for reason in Reason}
+    assert all(title and remedy for title, remedy in REASONS.values())
+    assert reason_words("BRAND_NEW")[0] == "Brand new"
+
+
+@pytest.mark.parametrize(
+    ("payload", "text", "form"),
+    [
+        ('{"a":1}', '{\n  "a": 1\n}', "JSON"),
+        ("21,5 Grad", "21,5 Grad", "text"),
+        ('{"a": NaN}', '{"a": NaN}', "text"),
+        (r"ok\xff\x80é", "0000  6f 6b ff 80 c3 a9                                ok····", "bytes"),
+        ("\x00\x01", "0000  00 01                                            ··", "bytes"),
+    ],
+)
+def test_a_payload_is_shown_so_that_people_can_read_it(payload: str, text: str, form: str) -> None:
+    assert readable(payload) == (text, form)
+
+
+def test_long_bytes_are_laid_out_in_rows() -> None:
+    rows = readable("\x00" * 20)[0].splitlines()
+    assert [row[:6] for row in rows] == ["0000  ", "0010  "]
+
+
+def test_a_message_longer_than_what_was_kept_says_so() -> None:
+    line = rejected_line({**REJECTED, "payload": "x" * 8192, "sizeBytes": 20_000}, "Cold room 1")
+    assert line.form == "20,000 bytes, the first 8,192, shown as text"
+
+
+@pytest.fixture
+async def inbox(gateway: Gateway, visit: Visit) -> Inbox:
+    gateway.answers["DeviceNames"] = {"devices": {"items": [{"id": "d1", "key": "cold-1", "name": ""}]}}
+    gateway.answers["DeviceName"] = {"device": {"id": "d2", "key": "old-1", "name": "Old one"}}
+    gateway.answers["Inbox"] = lambda variables: {
+        "inbox": page([REJECTED, {**REJECTED, "deviceId": "d2"}], None if variables["after"] else "c1")
+    }
+    state = visit(Inbox, "/inbox")
+    await state.load()
+    return state
+
+
+async def test_each_message_names_its_device_also_one_that_is_no_longer_listed(inbox: Inbox) -> None:
+    assert [each.device for each in inbox.messages] == ["cold-1", "Old one"]
+    assert inbox.messages[0].title == "A value lies outside its limits"
+
+
+async def test_choosing_a_device_begins_at_the_first_page(inbox: Inbox, gateway: Gateway) -> None:
+    await inbox.next_page()
+    assert (inbox.number, inbox.has_next) == (2, False)
+    await inbox.set_device("d1")
+    asked = gateway.variables("Inbox")
+    assert (inbox.number, asked["deviceId"], asked["after"]) == (1, "d1", None)
+
+
+async def test_a_device_of_the_address_is_chosen_and_offered(inbox: Inbox, gateway: Gateway, visit: Visit) -> None:
+    state = visit(Inbox, "/inbox?device=d2")
+    await state.load()
+    assert gateway.variables("Inbox")["deviceId"] == "d2"
+    assert [each.name for each in state.devices] == ["cold-1", "Old one"]

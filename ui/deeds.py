@@ -1,0 +1,204 @@
+"""A deed of the audit log as a sentence, and what it changed as a short list."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from ui.words import words
+
+NOUNS = {
+    "device": "device",
+    "credential": "device token",
+    "certificate": "device certificate",
+    "profile": "profile",
+    "group": "device group",
+    "rule": "rule",
+    "alert": "alert",
+    "token": "API token",
+    "session": "session",
+    "member": "member",
+    "invitation": "invitation",
+    "password": "password",
+    "user": "person",
+    "tenant": "organisation",
+}
+DONE = {
+    "create": "made",
+    "change": "changed",
+    "update": "changed",
+    "delete": "deleted",
+    "enable": "switched on",
+    "disable": "switched off",
+    "issue": "issued",
+    "revoke": "revoked",
+    "provision": "added",
+    "decommission": "decommissioned",
+    "suspend": "suspended",
+    "resume": "put back into service",
+    "acknowledge": "acknowledged",
+    "import": "imported",
+    "remove": "removed",
+    "invite": "invited",
+    "accept": "accepted",
+    "reset": "reset",
+    "rename": "renamed",
+    "add": "added",
+    "end": "ended",
+}
+PLAIN = {
+    "change": "change",
+    "enable": "switch on",
+    "disable": "switch off",
+    "provision": "add",
+    "resume": "put back into service",
+    "update": "change",
+    "create": "make",
+}
+WHOLE = {"session.open": "signed in", "session.end": "signed out"}
+REASONS = {
+    "FORBIDDEN": "no right to",
+    "BAD_CREDENTIALS": "the password was wrong",
+    "VERSION_STALE": "somebody else had changed it meanwhile",
+    "RULE_CHANGED": "somebody else had changed it meanwhile",
+    "SCOPES_TOO_WIDE": "more rights than their own",
+    "ALERT_CLEARED": "it was over already",
+}
+# Which page shows a target of this kind.
+PAGES = {"device": "/devices/", "profile": "/profiles/", "rule": "/rules/"}
+# What changes with everything and says nothing.
+DULL = frozenset({"version", "updated_at", "created_at", "id", "tenant_id"})
+SHORT = 40
+
+
+@dataclass(frozen=True)
+class Change:
+    """One value before and after; '' where there was none."""
+
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class DeedLine:
+    """An entry of the audit log as the page shows it."""
+
+    seq: int
+    at: str
+    who: str
+    said: str
+    target: str
+    page: str
+    summary: str
+    result: str
+    changes: list[Change]
+    foot: str
+
+
+def deed_line(entry: dict[str, Any]) -> DeedLine:
+    """An entry of the contract in words."""
+    found = changes(entry["before"], entry["after"])
+    is_change = entry["before"] is not None and entry["after"] is not None
+    kind = entry["targetKind"] or entry["action"].partition(".")[0]
+    address = f" from {entry['address']}" if entry["address"] else ""
+    return DeedLine(
+        entry["seq"],
+        entry["at"],
+        entry["actorName"] or entry["actorKind"],
+        said(entry),
+        _name(entry),
+        PAGES.get(kind, "") and entry["targetId"] and PAGES[kind] + entry["targetId"],
+        summary(found) if is_change else "",
+        entry["result"],
+        found,
+        f"Entry {entry['seq']} · {entry['action']} · by a {entry['actorKind']}{address}",
+    )
+
+
+def said(entry: dict[str, Any]) -> str:
+    """What was done, ready to follow who did it and to be followed by the thing's name: "changed the device"."""
+    action = entry["action"]
+    if entry["result"] == "DONE":
+        return WHOLE.get(action) or _done(action)
+    reason = REASONS.get(entry["reason"] or "", words((entry["reason"] or "").lower()).lower())
+    because = f" ({reason})" if reason else ""
+    if action in WHOLE:
+        return f"could not sign in{because}" if action == "session.open" else f"could not sign out{because}"
+    verb = "was not allowed to" if entry["result"] == "DENIED" else "tried to"
+    return f"{verb} {_tried(action)}{because}"
+
+
+def _done(action: str) -> str:
+    noun, _, verb = action.partition(".")
+    return f"{DONE.get(verb, words(verb).lower())} {_the(noun)}"
+
+
+def _tried(action: str) -> str:
+    """A deed that did not happen, from `rule.change` or from the contract's field `ruleUpdate`."""
+    noun, _, verb = action.partition(".") if "." in action else _split(action)
+    return f"{PLAIN.get(verb, words(verb).lower())} {_a(noun)}"
+
+
+def _split(field: str) -> tuple[str, str, str]:
+    *noun, verb = re.findall(r"[A-Z]?[a-z0-9]+", field) or [field]
+    return "".join(noun).lower(), ".", verb.lower()
+
+
+def _the(noun: str) -> str:
+    return f"the {NOUNS.get(noun, words(noun).lower())}".rstrip()
+
+
+def _a(noun: str) -> str:
+    plain = NOUNS.get(noun, words(noun).lower())
+    return f"{'an' if plain[:1].lower() in 'aeiou' else 'a'} {plain}" if plain else ""
+
+
+def _name(entry: dict[str, Any]) -> str:
+    """What the thing was called afterwards, else before; its id where it never had a name."""
+    if entry["action"] in WHOLE:
+        return ""
+    for side in (entry["after"], entry["before"]):
+        if isinstance(side, dict):
+            for word in ("name", "email", "key"):
+                if isinstance(side.get(word), str) and side[word]:
+                    return str(side[word])
+    return f"of the device {_short_id(entry)}" if entry["targetKind"] == "device" else _short_id(entry)
+
+
+def _short_id(entry: dict[str, Any]) -> str:
+    # The end of our ids is random, their beginning is the time: what tells two apart stands at the end.
+    return f"…{entry['targetId'][-6:]}" if entry["targetId"] else ""
+
+
+def changes(before: Any, after: Any) -> list[Change]:
+    """What differs between the two, value by value, by name."""
+    old, new = _flat(before), _flat(after)
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return [Change(name, old.get(name, ""), new.get(name, "")) for name in names]
+
+
+def summary(found: list[Change]) -> str:
+    """The first two changes in one line: `name Pump → Main pump`."""
+    brief = [each for each in found if max(len(each.before), len(each.after)) <= SHORT][:2]
+    told = ", ".join(f"{each.name} {each.before or 'nothing'} → {each.after or 'nothing'}" for each in brief)
+    rest = len(found) - len(brief)
+    if not told:
+        return f"{rest} values" if rest > 1 else (found[0].name if found else "")
+    return f"{told} and {rest} more" if rest else told
+
+
+def _flat(value: Any, path: str = "") -> dict[str, str]:
+    """Every plain value under its path: `when.metric`, `metrics.temperature.max`, `metrics 2.max`."""
+    if isinstance(value, dict) and value:
+        pairs = {f"{path}.{name}" if path else name: part for name, part in value.items() if path or name not in DULL}
+    elif isinstance(value, list) and value and all(isinstance(part, dict) for part in value):
+        pairs = {f"{path}.{part['key']}" if "key" in part else f"{path} {i}": part for i, part in enumerate(value, 1)}
+    elif value is None or value in ({}, []):
+        return {}
+    else:
+        return {path: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}
+    flat: dict[str, str] = {}
+    for name, part in pairs.items():
+        flat |= _flat(part, name)
+    return flat

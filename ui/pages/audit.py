@@ -1,0 +1,210 @@
+"""The audit log: who did what to what, what was refused, and what exactly changed."""
+
+from typing import Any
+
+import reflex as rx
+
+from ui.client import Refused
+from ui.components.frame import heading, link, page
+from ui.components.pieces import empty, pager, problem, skeleton_rows
+from ui.console import Console
+from ui.deeds import Change, DeedLine, deed_line
+from ui.islands.cells import when
+from ui.paging import PAGE_SIZE, Paged
+
+# Entries are found by how their action begins; what was turned away is named after the contract's field.
+ABOUT = (
+    ("", "Everything"),
+    ("device", "Devices"),
+    ("credential", "Device tokens"),
+    ("profile", "Profiles"),
+    ("rule", "Rules"),
+    ("alert", "Alerts"),
+    ("token", "API tokens"),
+    ("session", "Signing in and out"),
+    ("member", "Members"),
+)
+RESULTS = (("", "Any result"), ("DONE", "Done"), ("DENIED", "Denied: no right to"), ("REFUSED", "Refused as it was"))
+
+
+class Audit(Paged, Console):
+    """One page of the log, and how it was found."""
+
+    about: str = ""
+    actor: str = ""
+    result: str = ""
+    target: str = ""
+    deeds: list[DeedLine] = []
+
+    @rx.var
+    def is_filtered(self) -> bool:
+        """Whether something may be left out."""
+        return bool(self.about or self.actor or self.result or self.target)
+
+    @rx.event
+    async def load(self) -> Any:
+        """Come to the page: /access/audit, or /access/audit?target={id} for the history of one thing."""
+        if (away := await self.enter()) is not None:
+            return away
+        self.about = self.actor = self.result = ""
+        self.target = self.router.url.query_parameters.get("target", "")
+        return await self.first_page()
+
+    @rx.event
+    async def set_about(self, about: str) -> None:
+        """Only deeds about this kind of thing."""
+        self.about = about
+        await self.first_page()
+
+    @rx.event
+    async def set_actor(self, actor: str) -> None:
+        """Only deeds of people and tokens with these letters in their name."""
+        self.actor = actor.strip()
+        await self.first_page()
+
+    @rx.event
+    async def set_result(self, result: str) -> None:
+        """Only deeds that ended like this."""
+        self.result = result
+        await self.first_page()
+
+    @rx.event
+    async def forget_target(self) -> None:
+        """Back from the history of one thing to that of all."""
+        self.target = ""
+        await self.first_page()
+
+    async def _fetch(self, after: str | None) -> dict[str, Any] | None:
+        filters = {"action": self.about, "actor": self.actor, "result": self.result, "targetId": self.target}
+        wanted = {name: value or None for name, value in filters.items()}
+        try:
+            found = (await self.ask("audit", first=PAGE_SIZE, after=after, **wanted))["audit"]
+        except Refused as refusal:
+            self.problem = refusal.words
+            return None
+        self.deeds = [deed_line(each) for each in found["items"]]
+        info: dict[str, Any] = found["pageInfo"]
+        return info
+
+
+def _changes(deed: rx.Var[DeedLine]) -> rx.Component:
+    def row(change: rx.Var[Change]) -> rx.Component:
+        return rx.el.tr(
+            rx.el.th(change.name, scope="row"),
+            rx.el.td(rx.cond(change.before != "", rx.el.del_(change.before))),
+            rx.el.td(rx.cond(change.after != "", rx.el.ins(change.after))),
+        )
+
+    return rx.el.details(
+        rx.el.summary("Details", class_name="small"),
+        rx.cond(
+            deed.changes.length() > 0,
+            rx.el.div(
+                rx.el.table(
+                    rx.el.thead(rx.el.tr(*(rx.el.th(name, scope="col") for name in ("Value", "Before", "After")))),
+                    rx.el.tbody(rx.foreach(deed.changes, row)),
+                    class_name="diff",
+                ),
+                class_name="scroll",
+                tab_index=0,
+                role="region",
+                aria_label="What changed",
+            ),
+        ),
+        rx.el.p(deed.foot, class_name="small muted wrap"),
+        class_name="fold",
+    )
+
+
+def _deed(deed: rx.Var[DeedLine]) -> rx.Component:
+    name = rx.cond(deed.page != "", link(deed.target, to=deed.page), rx.el.b(deed.target))
+    return rx.el.li(
+        rx.el.div(
+            rx.el.p(
+                rx.el.b(deed.who),
+                " ",
+                deed.said,
+                " ",
+                rx.cond(deed.target != "", name),
+                rx.cond(deed.summary != "", rx.fragment(": ", rx.el.span(deed.summary, class_name="muted"))),
+                class_name="wrap deed",
+            ),
+            rx.match(
+                deed.result,
+                ("DENIED", rx.el.span("denied", class_name="badge badge-bad")),
+                ("REFUSED", rx.el.span("refused", class_name="badge badge-warn")),
+                rx.fragment(),
+            ),
+            rx.el.span(when(at=deed.at), class_name="small muted push"),
+            class_name="row deed-row",
+        ),
+        _changes(deed),
+        key=deed.seq.to_string(),
+    )
+
+
+def _toolbar() -> rx.Component:
+    def pick(name: str, options: tuple[tuple[str, str], ...], value: rx.Var[str], on_change: Any) -> rx.Component:
+        return rx.el.select(
+            *(rx.el.option(words, value=key) for key, words in options),
+            value=value,
+            on_change=on_change,
+            class_name="select",
+            custom_attrs={"aria-label": name},
+        )
+
+    return rx.el.div(
+        rx.el.div(
+            rx.icon("search", size=16),
+            rx.el.input(
+                type="search",
+                placeholder="Who? A name or an e-mail",
+                default_value="",
+                class_name="input",
+                on_change=Audit.set_actor.debounce(250),
+                custom_attrs={"aria-label": "Who did it"},
+            ),
+            class_name="search",
+        ),
+        pick("About what", ABOUT, Audit.about, Audit.set_about),
+        pick("What became of it", RESULTS, Audit.result, Audit.set_result),
+        rx.cond(
+            Audit.target != "",
+            rx.el.button(
+                "Only one thing is shown: show all", type="button", class_name="btn", on_click=Audit.forget_target
+            ),
+        ),
+        class_name="toolbar",
+    )
+
+
+def _list() -> rx.Component:
+    return rx.cond(
+        Audit.ready,
+        rx.cond(
+            Audit.deeds.length() > 0,
+            rx.fragment(
+                rx.el.ul(rx.foreach(Audit.deeds, _deed), class_name="list"),
+                pager(Audit.number, Audit.has_next, Audit.previous_page, Audit.next_page),
+            ),
+            rx.cond(
+                Audit.is_filtered,
+                empty("search-x", "No entry fits", "Try other letters, or choose “Everything” and “Any result”."),
+                empty("scroll-text", "Nothing was done yet", "Whatever is changed from now on appears here."),
+            ),
+        ),
+        skeleton_rows(8),
+    )
+
+
+def audit() -> rx.Component:
+    """The page."""
+    return page(
+        "Audit log",
+        heading(
+            "Audit log", "Who did what, and who was turned away. Entries are sealed; nobody can change or delete one."
+        ),
+        problem(Audit.problem, Audit.load),
+        _toolbar(),
+        rx.el.section(_list(), class_name="card", aria_label="Entries"),
+    )

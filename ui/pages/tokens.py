@@ -1,0 +1,373 @@
+"""API tokens: which programs may act for the organisation, and with what rights."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import reflex as rx
+
+from ui.client import Refused
+from ui.components.frame import heading, page
+from ui.components.pieces import card, done, empty, field, problem, skeleton_rows
+from ui.console import Console
+from ui.islands.cells import command, copy, when
+from ui.rights import Right, RightGroup, grouped, right_words
+
+SPANS = (("7", "in 7 days"), ("30", "in 30 days"), ("90", "in 90 days"), ("365", "in a year"), ("", "never"))
+DEFAULT_SPAN = "90"
+# A first question for a new token: an address that the right may read.
+FIRST_QUESTIONS = {
+    "devices:read": "/devices",
+    "telemetry:read": "/ingest-counts",
+    "alerts:read": "/alerts",
+    "rules:read": "/rules",
+    "inbox:read": "/inbox",
+    "users:read": "/members",
+    "audit:read": "/audit",
+}
+
+
+@dataclass(frozen=True)
+class TokenLine:
+    """A token without its secret."""
+
+    id: str
+    name: str
+    prefix: str
+    rights: list[Right]
+    created_at: str
+    expires_at: str
+    last_used_at: str
+    ended_at: str
+    ended_how: str
+
+
+def token_line(token: dict[str, Any], now: datetime) -> TokenLine:
+    """A token of the contract as the page shows it."""
+    expires, revoked = token["expiresAt"] or "", token["revokedAt"] or ""
+    is_over = bool(expires) and datetime.fromisoformat(expires) <= now
+    return TokenLine(
+        token["id"],
+        token["name"],
+        token["prefix"],
+        [Right(scope, right_words(scope)) for scope in token["scopes"]],
+        token["createdAt"],
+        expires,
+        token["lastUsedAt"] or "",
+        revoked or (expires if is_over else ""),
+        "revoked" if revoked else "expired",
+    )
+
+
+def curl(secret: str, scopes: list[str]) -> str:
+    """A line that asks a first question; %ORIGIN% is filled in by the browser, which knows how it reached us.
+
+    Secrets hold no quote, so single quotes are safe in any shell.
+    """
+    path = next((path for scope, path in FIRST_QUESTIONS.items() if scope in scopes), "/me")
+    return f"curl -H 'Authorization: Bearer {secret}' %ORIGIN%/api/v1{path}"
+
+
+def chosen(form: dict[str, Any]) -> list[str]:
+    """The scopes whose boxes are ticked."""
+    return sorted(name.removeprefix("right ") for name, value in form.items() if name.startswith("right ") and value)
+
+
+class Tokens(Console):
+    """The organisation's tokens, and the one that was just issued."""
+
+    ready: bool = False
+    problem: str = ""
+    said: str = ""
+    working: list[TokenLine] = []
+    ended: list[TokenLine] = []
+    is_issuing: bool = False
+    form_problem: str = ""
+    secret: str = ""
+    secret_name: str = ""
+    command: str = ""
+    revoking: str = ""  # the token about which it is being asked
+
+    @rx.var
+    def groups(self) -> list[RightGroup]:
+        """The rights that may be given: nobody gives more than they hold."""
+        return grouped(self.scopes)
+
+    @rx.event
+    async def load(self) -> Any:
+        """Come to the page. A secret is shown once: whoever comes back does not see it again."""
+        self.secret = self.command = self.said = self.revoking = self.form_problem = ""
+        self.is_issuing = False
+        if (away := await self.enter()) is not None:
+            return away
+        await self._show()
+        return None
+
+    async def _show(self) -> None:
+        try:
+            found = (await self.ask("tokens"))["tokens"]
+        except Refused as refusal:
+            self.problem = refusal.words
+            return
+        now = datetime.now(UTC)
+        lines = [token_line(each, now) for each in found]
+        self.working = [each for each in lines if not each.ended_at]
+        self.ended = [each for each in lines if each.ended_at]
+        self.problem, self.ready = "", True
+
+    @rx.event
+    def write(self, is_issuing: bool) -> None:
+        """Open or close the form for a new token."""
+        self.is_issuing, self.form_problem = is_issuing, ""
+        if is_issuing:
+            self.secret = self.command = self.said = ""
+
+    @rx.event
+    async def issue(self, form: dict[str, Any]) -> None:
+        """Issue a token and show its secret."""
+        name, scopes, days = str(form.get("name", "")).strip(), chosen(form), str(form.get("days", ""))
+        if not name or not scopes:
+            self.form_problem = "Please say what the token is for, and tick at least one right."
+            return
+        ends = (datetime.now(UTC) + timedelta(days=int(days))).isoformat() if days else None
+        try:
+            data = await self.ask("token_issue", input={"name": name, "scopes": scopes, "expiresAt": ends})
+        except Refused as refusal:
+            self.form_problem = refusal.words
+            return
+        self.secret, self.secret_name = data["tokenIssue"]["secret"], name
+        self.command, self.is_issuing, self.form_problem, self.said = curl(self.secret, scopes), False, "", ""
+        await self._show()
+
+    @rx.event
+    def put_away(self) -> None:
+        """The secret was copied; it is not needed here any more."""
+        self.secret = self.command = ""
+
+    @rx.event
+    def doubt(self, token_id: str) -> None:
+        """Ask before a token is revoked; '' lets it be."""
+        self.revoking = token_id
+
+    @rx.event
+    async def revoke(self, token_id: str) -> None:
+        """Make a token worthless."""
+        self.said = ""
+        try:
+            await self.ask("token_revoke", id=token_id)
+        except Refused as refusal:
+            self.problem = refusal.words
+            return
+        self.revoking, self.said = "", "The token no longer works. Streams that used it are cut."
+        await self._show()
+
+
+def _group(group: rx.Var[RightGroup]) -> rx.Component:
+    def tick(right: rx.Var[Right]) -> rx.Component:
+        return rx.el.label(
+            rx.el.input(type="checkbox", name="right " + right.scope),
+            rx.el.span(right.words),
+            class_name="tick",
+        )
+
+    return rx.el.fieldset(
+        rx.el.legend(group.title, class_name="label-text"),
+        rx.foreach(group.rights, tick),
+        class_name="bare rights-group",
+    )
+
+
+def _form() -> rx.Component:
+    return card(
+        "A new token",
+        rx.el.form(
+            field(
+                "What is it for?",
+                rx.el.input(
+                    id="token-name",
+                    name="name",
+                    placeholder="Dashboard in the canteen",
+                    max_length=100,
+                    required=True,
+                    auto_focus=True,
+                    class_name="input",
+                ),
+                for_="token-name",
+            ),
+            rx.el.div(
+                rx.el.p("What may it do?", class_name="label-text"),
+                rx.el.p("As little as it needs, and never more than you may do yourself.", class_name="small muted"),
+                rx.el.div(rx.foreach(Tokens.groups, _group), class_name="rights"),
+            ),
+            field(
+                "It ends",
+                rx.el.select(
+                    *(rx.el.option(words, value=days) for days, words in SPANS),
+                    id="token-days",
+                    name="days",
+                    default_value=DEFAULT_SPAN,
+                    class_name="select",
+                ),
+                "A token that ends by itself cannot be forgotten.",
+                for_="token-days",
+            ),
+            problem(Tokens.form_problem),
+            rx.el.div(
+                rx.el.button("Issue the token", type="submit", class_name="btn btn-primary"),
+                rx.el.button("Cancel", type="button", class_name="btn", on_click=Tokens.write(False)),
+                class_name="row",
+            ),
+            on_submit=Tokens.issue,
+            class_name="card-body stack",
+        ),
+    )
+
+
+def _issued() -> rx.Component:
+    return rx.el.section(
+        rx.el.div(
+            rx.el.div(
+                rx.icon("key-round", size=17),
+                rx.el.span(
+                    rx.el.b("The secret of “", Tokens.secret_name, "” is shown this once."),
+                    " Copy it now to where it is needed; we keep only a fingerprint of it.",
+                ),
+                class_name="note note-warn",
+                role="status",
+            ),
+            rx.el.div(
+                rx.el.div(Tokens.secret, class_name="code", id="token-secret"),
+                rx.el.div(
+                    rx.el.span("Whoever holds it may do what the token may do.", class_name="small muted"),
+                    copy(text=Tokens.secret, label="Copy secret"),
+                    class_name="code-foot",
+                ),
+            ),
+            rx.el.div(
+                rx.el.h3("Try it", style={"marginBottom": "6px"}),
+                command(text=Tokens.command, hint="Paste it into a terminal: it answers with JSON."),
+            ),
+            rx.el.div(
+                rx.el.button("I have copied it", type="button", class_name="btn btn-primary", on_click=Tokens.put_away)
+            ),
+            class_name="card-body stack",
+        ),
+        class_name="card",
+        aria_label="The new token",
+    )
+
+
+def _rights(token: rx.Var[TokenLine]) -> rx.Component:
+    return rx.el.details(
+        rx.el.summary(
+            rx.cond(token.rights.length() == 1, "1 right", token.rights.length().to_string() + " rights"),
+            class_name="small",
+        ),
+        rx.el.ul(rx.foreach(token.rights, lambda right: rx.el.li(right.words)), class_name="small muted bullets"),
+        class_name="fold",
+    )
+
+
+def _confirm(token: rx.Var[TokenLine]) -> rx.Component:
+    return rx.el.div(
+        rx.el.p("Programs that use “", token.name, "” stop working at once. It cannot be taken back."),
+        rx.el.div(
+            rx.el.button(
+                "Revoke it", type="button", class_name="btn btn-danger-solid", on_click=Tokens.revoke(token.id)
+            ),
+            rx.el.button("Keep it", type="button", class_name="btn", auto_focus=True, on_click=Tokens.doubt("")),
+            class_name="row",
+        ),
+        class_name="note note-warn confirm",
+        role="group",
+        aria_label="Revoke this token?",
+    )
+
+
+def _line(token: rx.Var[TokenLine]) -> rx.Component:
+    ends = rx.cond(token.expires_at != "", rx.el.span("ends ", when(at=token.expires_at)), rx.el.span("never ends"))
+    return rx.el.li(
+        rx.el.div(
+            rx.el.b(token.name),
+            rx.el.code(token.prefix, "…"),
+            rx.cond(
+                token.ended_at != "",
+                rx.el.span(token.ended_how, " ", when(at=token.ended_at), class_name="small muted push"),
+                rx.el.button(
+                    "Revoke…",
+                    type="button",
+                    class_name="btn btn-small btn-danger push",
+                    on_click=Tokens.doubt(token.id),
+                    custom_attrs={"aria-label": "Revoke " + token.name},
+                ),
+            ),
+            class_name="row",
+        ),
+        rx.el.p(
+            rx.cond(
+                token.last_used_at != "",
+                rx.el.span("last used ", when(at=token.last_used_at)),
+                rx.el.span("never used"),
+            ),
+            " · ",
+            rx.cond(token.ended_at != "", rx.el.span("issued ", when(at=token.created_at)), ends),
+            class_name="small muted cap",
+        ),
+        _rights(token),
+        rx.cond(Tokens.revoking == token.id, _confirm(token)),
+        key=token.id,
+    )
+
+
+def _new() -> rx.Component:
+    return rx.el.button(
+        rx.icon("plus", size=16),
+        "New token",
+        type="button",
+        class_name="btn btn-primary",
+        on_click=Tokens.write(True),
+    )
+
+
+def _lists() -> rx.Component:
+    none_yet = empty(
+        "key-round",
+        "No tokens that work",
+        "A program signs in with a token: a dashboard of your own, a script, another system. Issue one for each.",
+        _new(),
+    )
+    return rx.fragment(
+        rx.el.section(
+            rx.cond(
+                Tokens.working.length() > 0,
+                rx.el.ul(rx.foreach(Tokens.working, _line), class_name="list"),
+                none_yet,
+            ),
+            class_name="card",
+            aria_label="Tokens that work",
+        ),
+        rx.cond(
+            Tokens.ended.length() > 0,
+            rx.el.details(
+                rx.el.summary(
+                    rx.el.h2("Ended"), rx.el.span(Tokens.ended.length().to_string(), class_name="small muted")
+                ),
+                rx.el.ul(rx.foreach(Tokens.ended, _line), class_name="list"),
+                class_name="card fold-card",
+            ),
+        ),
+    )
+
+
+def tokens() -> rx.Component:
+    """The page."""
+    return page(
+        "API tokens",
+        heading("API tokens", "Programs sign in with a token. Each has only the rights you give it.", _new()),
+        problem(Tokens.problem, Tokens.load),
+        done(Tokens.said),
+        rx.cond(Tokens.is_issuing, _form()),
+        rx.cond(Tokens.secret != "", _issued()),
+        rx.cond(Tokens.ready, _lists(), rx.el.div(skeleton_rows(), class_name="card")),
+        narrow=True,
+    )

@@ -1,0 +1,60 @@
+"""What a scope allows, in words, gathered under the thing it is about."""
+
+from dataclasses import dataclass
+
+# noun: its heading, what reading it means, what changing it means. In the order people think of them.
+NOUNS: dict[str, tuple[str, str, str]] = {
+    "telemetry": ("Measured values", "Read values and their history", "Send values in a device's name"),
+    "devices": ("Devices", "See devices and profiles", "Add, change and decommission devices"),
+    "profiles": ("Profiles", "See profiles", "Make and change profiles"),
+    "alerts": ("Alerts", "See alerts", "Acknowledge alerts"),
+    "rules": ("Rules", "See rules", "Make, change and delete rules"),
+    "inbox": ("Inbox", "See messages that were not accepted", "Replay messages that were not accepted"),
+    "users": ("People", "See who belongs to the organisation", "Invite, change and remove people"),
+    "tokens": ("API tokens", "See API tokens", "See, issue and revoke API tokens"),
+    "audit": ("Audit log", "Read who did what", "Write to the audit log"),
+    "tenant": ("Organisation", "See the organisation", "Change the organisation"),
+}
+ROLES: dict[str, tuple[str, str]] = {
+    "OWNER": ("Owner", "may do everything, the organisation itself included"),
+    "ADMIN": ("Administrator", "may do everything but change the organisation"),
+    "OPERATOR": ("Operator", "looks after devices and alerts, reads the inbox"),
+    "DESIGNER": ("Designer", "writes rules and answers alerts"),
+    "VIEWER": ("Viewer", "may look at devices, values, rules and alerts"),
+    "CUSTOM": ("Custom", "may do exactly what was chosen"),
+}
+
+
+@dataclass(frozen=True)
+class Right:
+    """One scope to choose."""
+
+    scope: str
+    words: str
+
+
+@dataclass(frozen=True)
+class RightGroup:
+    """The scopes about one thing."""
+
+    title: str
+    rights: list[Right]
+
+
+def right_words(scope: str) -> str:
+    """A scope in words; one newer than this console is named as it is."""
+    noun, _, verb = scope.partition(":")
+    if noun not in NOUNS or verb not in ("read", "write"):
+        return scope
+    return NOUNS[noun][1 if verb == "read" else 2]
+
+
+def grouped(scopes: list[str]) -> list[RightGroup]:
+    """Scopes by what they are about, reading before changing."""
+    groups = []
+    for noun in [*NOUNS, *sorted({scope.partition(":")[0] for scope in scopes} - NOUNS.keys())]:
+        mine = sorted(scope for scope in scopes if scope.partition(":")[0] == noun)
+        if mine:
+            title = NOUNS[noun][0] if noun in NOUNS else noun.capitalize()
+            groups.append(RightGroup(title, [Right(scope, right_words(scope)) for scope in mine]))
+    return groups
