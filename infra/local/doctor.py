@@ -19,6 +19,7 @@ import migrations
 from engine.settings import Settings, unknown_variables, variable
 from infra.local import claims, console_build
 from infra.local.embedded import postgres_of, valkey_of
+from infra.local.ground import forsaken
 from infra.local.ports import holder, is_free, is_listening
 
 BEHIND_TOO_LONG_S = 60
@@ -104,11 +105,17 @@ def machine(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
     few = f"free some: {claims.NEEDED_MB} MB are needed" if free_mb < claims.NEEDED_MB else ""
     yield Finding("disk", f"{free_mb} MB free", few)
     yield _open_files()
+    if left := forsaken():
+        yield Finding("left behind", f"{len(left)} folders of removed projects in {left[0].parent}: {_names(left)}")
     if (console_build.UI / "rxconfig.py").exists():
         is_current = console_build.is_current()
         yield Finding("console", "built" if is_current else "not built yet, or changed since: tidegate up builds it")
     pid = claims.running_process(folder)
     yield Finding("tidegate up", f"runs as process {pid}" if pid else "does not run in this folder")
+
+
+def _names(folders: list[Path]) -> str:
+    return " ".join(folder.name for folder in folders[:5]) + (" …" if len(folders) > 5 else "")
 
 
 def _open_files() -> Finding:

@@ -21,6 +21,7 @@ from pathlib import Path
 from infra.local.errors import SetupProblem
 
 ROOTS_DATA = Path("/var/lib/tidegate")
+BELONGS_TO = "belongs-to"
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ def _settle_for_root(data_dir: Path) -> Ground:
     for folder in (ROOTS_DATA, real.parent, real):
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o711)  # the engine's user may pass through, not look around
+    if real.is_relative_to(ROOTS_DATA):
+        (real.parent / BELONGS_TO).write_text(f"{data_dir.parent}\n")
     data_dir.parent.mkdir(parents=True, exist_ok=True)
     if not data_dir.exists():
         data_dir.unlink(missing_ok=True)  # a link whose target is gone
@@ -102,6 +105,23 @@ def _set_aside(folder: Path) -> None:
     """Keep data that no link leads to any more under another name: who removed `.tidegate` wants to begin anew."""
     if folder.is_dir() and any(folder.iterdir()):
         folder.rename(folder.with_name(f"{folder.name}.left-{datetime.now(UTC):%Y%m%dT%H%M%S}"))
+
+
+def uproot(data_dir: Path) -> None:
+    """Delete the data of an engine that has stopped, wherever it lies, and root's link and note to it."""
+    real = data_dir.resolve()
+    shutil.rmtree(real)
+    if not data_dir.is_symlink():
+        return
+    data_dir.unlink()
+    if [path.name for path in real.parent.iterdir()] == [BELONGS_TO]:
+        shutil.rmtree(real.parent)
+
+
+def forsaken(root: Path = ROOTS_DATA) -> list[Path]:
+    """Folders of root's engines whose project no longer exists: safe to remove, but never removed by us."""
+    notes = root.glob(f"*/{BELONGS_TO}") if os.access(root, os.R_OK) else ()
+    return sorted(note.parent for note in notes if not Path(note.read_text().strip()).exists())
 
 
 def reachable_binaries(package: str, distribution: str, ground: Ground, also: Iterable[str] = ()) -> Path:

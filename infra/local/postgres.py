@@ -19,7 +19,7 @@ from psycopg import sql
 
 from engine.store.roles import ROLES, bootstrap_sql
 from infra.local.errors import SetupProblem
-from infra.local.ground import Ground, kept_passwords, private_file, reachable_binaries, settle
+from infra.local.ground import Ground, kept_passwords, private_file, reachable_binaries, settle, uproot
 from infra.local.ports import remembered_port
 
 SUPERUSER = "postgres"
@@ -177,11 +177,7 @@ class Postgres:
     def remove(self) -> None:
         """Stop the server and delete the whole data folder (used by tests)."""
         self.stop()
-        shutil.rmtree(self.ground.path)
-        if self._data_dir.is_symlink():
-            self._data_dir.unlink()
-            if not any(self.ground.path.parent.iterdir()):
-                self.ground.path.parent.rmdir()
+        uproot(self._data_dir)
 
     def _initialise(self, password: str) -> None:
         unfinished = self.ground.path / "cluster.new"

@@ -5,7 +5,6 @@ The wheel's own server class cannot have a password and survives its owner; here
 """
 
 import platform
-import shutil
 import signal
 import subprocess
 import time
@@ -15,7 +14,7 @@ from pathlib import Path
 import redis
 
 from infra.local.errors import SetupProblem
-from infra.local.ground import Ground, kept_passwords, private_file, reachable_binaries, settle
+from infra.local.ground import Ground, kept_passwords, private_file, reachable_binaries, settle, uproot
 from infra.local.ports import remembered_port
 
 DEFAULTS: Mapping[str, str] = {
@@ -114,11 +113,7 @@ class Valkey:
     def remove(self) -> None:
         """Stop the server and delete the whole data folder (used by tests)."""
         self.stop()
-        shutil.rmtree(self.ground.path)
-        if self._data_dir.is_symlink():
-            self._data_dir.unlink()
-            if not any(self.ground.path.parent.iterdir()):
-                self.ground.path.parent.rmdir()
+        uproot(self._data_dir)
 
     def _answers_on_its_port(self) -> bool:
         file = self.ground.path / "port"

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from typing import Any
 import paho.mqtt.publish
 import pytest
 
+from infra.local.ground import uproot
 from infra.local.ports import free_port
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(300)]
@@ -108,8 +108,8 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     finally:
         process.terminate()
         process.wait(BOUND_S)
-        for name in ("postgres", "valkey"):  # for root these are links to folders outside
-            shutil.rmtree((Path(environ["TIDEGATE_DATA_DIR"]) / name).resolve(), ignore_errors=True)
+        for name in ("postgres", "valkey"):
+            uproot(Path(environ["TIDEGATE_DATA_DIR"]) / name)
 
 
 def _collect(process: "subprocess.Popen[str]", lines: list[str]) -> None:

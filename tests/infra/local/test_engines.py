@@ -14,7 +14,7 @@ import redis
 
 from engine.store.roles import ROLES
 from infra.local.errors import SetupProblem
-from infra.local.ground import settle
+from infra.local.ground import forsaken, settle, uproot
 from infra.local.postgres import Postgres
 from infra.local.valkey import Valkey
 
@@ -148,9 +148,28 @@ def test_roots_data_lies_outside_the_project_where_the_engines_user_can_reach_it
             assert ground.path == tmp_path / "closed" / "engine"
             assert stat.S_IMODE(ground.path.stat().st_mode) == 0o700
     finally:
-        ground.path.rmdir()
-        if os.geteuid() == 0:
-            ground.path.parent.rmdir()
+        uproot(tmp_path / "closed" / "engine")
+
+
+def test_roots_data_of_a_removed_project_is_found_and_that_of_a_present_one_is_not(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    ground = settle(project / "engine")
+    (ground.path / "kept").write_text("yes")
+    try:
+        assert ground.path.parent not in forsaken()
+        shutil.rmtree(project)
+        assert (ground.path.parent in forsaken()) == (os.geteuid() == 0)
+    finally:
+        shutil.rmtree(ground.path.parent, ignore_errors=True)
+
+
+def test_an_engines_data_is_removed_without_a_trace(tmp_path: Path) -> None:
+    ground = settle(tmp_path / "engine")
+    (ground.path / "kept").write_text("yes")
+    uproot(tmp_path / "engine")
+    assert not ground.path.exists()
+    assert not (tmp_path / "engine").exists()
+    assert ground.path.parent.exists() == (os.geteuid() != 0)
 
 
 def test_who_removes_the_data_folder_begins_anew_and_roots_old_data_is_set_aside(tmp_path: Path) -> None:
