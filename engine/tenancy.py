@@ -1,18 +1,20 @@
 """Who acts, for which tenant, and what they may do."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
 
 class Role(StrEnum):
-    """What a person is in a tenant; each role is a set of scopes."""
+    """What a person is in a tenant; each role is a set of scopes. CUSTOM: one of the tenant's own roles."""
 
     OWNER = "owner"
     ADMIN = "admin"
     OPERATOR = "operator"
     DESIGNER = "designer"
     VIEWER = "viewer"
+    CUSTOM = "custom"
 
 
 _READ = frozenset({"devices:read", "telemetry:read", "rules:read", "alerts:read", "tenant:read"})
@@ -28,9 +30,15 @@ SCOPES: dict[Role, frozenset[str]] = {
     Role.OPERATOR: _OPERATE | {"inbox:read"},
     Role.DESIGNER: _DESIGN,
     Role.VIEWER: _READ,
+    Role.CUSTOM: frozenset(),
 }
 
 ALL_SCOPES: frozenset[str] = SCOPES[Role.OWNER]
+
+
+def scopes_of(role: Role, custom: Iterable[str] | None) -> frozenset[str]:
+    """What somebody with ``role`` may do; ``custom`` are the scopes of the tenant's own role, if that is what it is."""
+    return frozenset(custom or ()) & ALL_SCOPES if role is Role.CUSTOM else SCOPES[role]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +46,7 @@ class Principal:
     """Somebody or something acting for one tenant.
 
     ``kind`` is ``user``, ``token`` or ``system``; ``id`` is the user's, the API token's or nil; ``address`` the network
-    address the request came from, for the audit log.
+    address the request came from, for the audit log; ``session_id`` the session a person acts in.
     """
 
     tenant_id: UUID
@@ -47,6 +55,7 @@ class Principal:
     scopes: frozenset[str]
     name: str = ""
     address: str = field(default="", compare=False)
+    session_id: UUID | None = field(default=None, compare=False)
 
     def may(self, scope: str) -> bool:
         """Whether this principal holds ``scope``."""

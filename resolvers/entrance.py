@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from engine.errors import EngineError
 from engine.store.pool import Store
-from engine.tenants import doorway
+from engine.tenants import doorway, sessions
 from resolvers.auth import COOKIE, Origins, set_cookie
 from resolvers.errors import refused
 from resolvers.http import BodyTooLarge, problem_response, read_body
@@ -19,7 +19,7 @@ from schema.errors import BadInput, Refusal
 log = logging.getLogger(__name__)
 
 _FOREIGN = Refusal(403, "FOREIGN_ORIGIN", "Signing in and out works from this site's own pages only.", {})
-_SESSION_S = int(doorway.SESSION_LIFE.total_seconds())
+_SESSION_S = int(sessions.LIFE.total_seconds())
 
 
 class Entrance:
@@ -50,6 +50,7 @@ class Entrance:
                 given.get("email", ""),
                 given.get("password", ""),
                 address=request.client.host if request.client else "",
+                agent=request.headers.get("user-agent", ""),
                 tenant_key=given.get("tenant") or None,
             )
         except BodyTooLarge:

@@ -1,15 +1,34 @@
-"""Keeps the promises about the caller, the tenant's people and its API tokens."""
+"""Keeps the promises about the caller, the tenant's people, their sessions, and its API tokens."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import strawberry
 
-from engine.tenancy import Role
+from engine.tenants import members, passwords, sessions
 from engine.tenants import service as tenants
-from resolvers.context import Info, RequestContext
+from engine.tenants.person import myself
+from resolvers.context import Info
 from schema.directives import Cost, Method, Needs, Problem, Rest
-from schema.tenants import ApiToken, Me, Member, Membership, Tenant, TokenIssue, TokenIssued
+from schema.tenants import (
+    ApiToken,
+    Me,
+    Member,
+    MemberChange,
+    Membership,
+    PasswordChange,
+    PasswordChanged,
+    Session,
+    Tenant,
+    TokenIssue,
+    TokenIssued,
+)
+
+MemberId = Annotated[UUID, strawberry.argument(description="The person's id.")]
+NO_MEMBER = Problem(status=404, slug="member-not-found")
+TOO_WIDE = Problem(status=403, slug="role-too-wide")
+LAST_OWNER = Problem(status=409, slug="last-owner")
+NOT_A_PERSON = Problem(status=403, slug="not-a-person")
 
 
 @strawberry.type
@@ -22,26 +41,30 @@ class TenantQuery:
     )
     async def me(self, info: Info) -> Me:
         """The caller."""
-        principal = info.context.principal
-        tenant = Tenant.of(await tenants.current(await info.context.tx()))
-        rows = await _memberships(info.context) if principal.kind == "user" else []
-        here = next((row for row in rows if row["tenant_id"] == principal.tenant_id), None)
+        principal, tx = info.context.principal, await info.context.tx()
+        tenant = Tenant.of(await tenants.current(tx))
+        if principal.kind != "user":
+            return Me(
+                kind=principal.kind,
+                name=principal.name,
+                email=None,
+                role=None,
+                role_name=None,
+                tenant=tenant,
+                scopes=sorted(principal.scopes),
+                memberships=[],
+            )
+        person, all_ = await myself(tx)
+        here = next(each for each in all_ if each.tenant_id == principal.tenant_id)
         return Me(
             kind=principal.kind,
-            name=str(here["user_name"]) if here else principal.name,
-            email=principal.name if principal.kind == "user" else None,
-            role=Role(str(here["role"])) if here else None,
+            name=person.name,
+            email=person.email,
+            role=here.role,
+            role_name=here.role_name,
             tenant=tenant,
             scopes=sorted(principal.scopes),
-            memberships=[
-                Membership(
-                    tenant_id=row["tenant_id"],
-                    tenant_key=row["tenant_key"],
-                    tenant_name=row["tenant_name"],
-                    role=Role(row["role"]),
-                )
-                for row in rows
-            ],
+            memberships=[Membership.of(each) for each in all_],
         )
 
     @strawberry.field(
@@ -50,7 +73,7 @@ class TenantQuery:
     )
     async def members(self, info: Info) -> list[Member]:
         """The tenant's people by name."""
-        return [Member.of(member) for member in await tenants.members(await info.context.tx())]
+        return [Member.of(member) for member in await members.listed(await info.context.tx())]
 
     @strawberry.field(
         description="The tenant's API tokens, newest first, revoked ones too.",
@@ -59,6 +82,27 @@ class TenantQuery:
     async def tokens(self, info: Info) -> list[ApiToken]:
         """The tenant's API tokens."""
         return [ApiToken.of(token) for token in await tenants.tokens(await info.context.tx())]
+
+    @strawberry.field(
+        description="Where you are signed in to this tenant, last seen first; nowhere for a token.",
+        directives=[Needs(), Rest(method=Method.GET, path="/sessions"), Cost(expected=20)],
+    )
+    async def sessions(self, info: Info) -> list[Session]:
+        """The caller's own sessions."""
+        return [Session.of(session) for session in await sessions.mine(await info.context.tx())]
+
+    @strawberry.field(
+        description="Where a member is signed in to this tenant, last seen first.",
+        directives=[
+            Needs(scope="users:write"),
+            Rest(method=Method.GET, path="/members/{id}/sessions"),
+            NO_MEMBER,
+            Cost(expected=20),
+        ],
+    )
+    async def member_sessions(self, info: Info, id: MemberId) -> list[Session]:
+        """A member's sessions."""
+        return [Session.of(session) for session in await sessions.of_member(await info.context.tx(), id)]
 
 
 @strawberry.type
@@ -97,8 +141,96 @@ class TenantMutation:
         """The token at its end."""
         return ApiToken.of(await tenants.revoke_token(await info.context.tx(), id))
 
+    @strawberry.mutation(
+        description="Gives a member another role. Nobody can give or take rights that they do not have themselves. "
+        "The member's open streams are cut and come back with the new rights.",
+        directives=[
+            Needs(scope="users:write"),
+            Rest(method=Method.PATCH, path="/members/{id}"),
+            NO_MEMBER,
+            TOO_WIDE,
+            LAST_OWNER,
+            Problem(status=404, slug="role-not-found"),
+            Problem(status=422, slug="role-unclear"),
+        ],
+    )
+    async def member_change(
+        self,
+        info: Info,
+        id: MemberId,
+        input: Annotated[MemberChange, strawberry.argument(description="What the member becomes.")],
+    ) -> Member:
+        """The member after the change."""
+        return Member.of(await members.change_role(await info.context.tx(), id, input.role, input.role_id))
 
-async def _memberships(context: RequestContext) -> list[dict[str, Any]]:
-    """All tenants of the person who asks. Row-level security shows one tenant only, so this goes through the door."""
-    rows = await context.services.store.door("login", context.principal.name)
-    return [{name: value for name, value in row.items() if name != "password_hash"} for row in rows]
+    @strawberry.mutation(
+        description="Sends a member away: their sessions in this tenant end at once. What they made stays, and so do "
+        "the API tokens they issued, which are the tenant's.",
+        directives=[
+            Needs(scope="users:write"),
+            Rest(method=Method.DELETE, path="/members/{id}"),
+            NO_MEMBER,
+            TOO_WIDE,
+            LAST_OWNER,
+        ],
+    )
+    async def member_remove(self, info: Info, id: MemberId) -> Member:
+        """The member as they were."""
+        return Member.of(await members.remove(await info.context.tx(), id))
+
+    @strawberry.mutation(
+        description="Ends a session at once: one of your own, or a member's if you may change members.",
+        directives=[
+            Needs(),
+            Rest(method=Method.DELETE, path="/sessions/{id}"),
+            Problem(status=404, slug="session-not-found"),
+            TOO_WIDE,
+        ],
+    )
+    async def session_revoke(
+        self, info: Info, id: Annotated[UUID, strawberry.argument(description="The session's id.")]
+    ) -> Session:
+        """The session at its end."""
+        return Session.of(await sessions.end(await info.context.tx(), id))
+
+    @strawberry.mutation(
+        description="Ends all your sessions in this tenant but the one that asks.",
+        directives=[Needs(), Rest(method=Method.DELETE, path="/sessions"), NOT_A_PERSON],
+    )
+    async def sessions_revoke_others(self, info: Info) -> list[Session]:
+        """The sessions that ended."""
+        return [Session.of(session) for session in await sessions.end_others(await info.context.tx())]
+
+    @strawberry.mutation(
+        description="Ends all sessions of a member in this tenant.",
+        directives=[
+            Needs(scope="users:write"),
+            Rest(method=Method.DELETE, path="/members/{id}/sessions"),
+            NO_MEMBER,
+            TOO_WIDE,
+        ],
+    )
+    async def member_sessions_revoke(self, info: Info, id: MemberId) -> list[Session]:
+        """The sessions that ended."""
+        return [Session.of(session) for session in await sessions.end_all_of(await info.context.tx(), id)]
+
+    @strawberry.mutation(
+        description="Gives you a new password. All your other sessions end, in every tenant you belong to.",
+        directives=[
+            Needs(),
+            # PATCH, so that no Idempotency-Key keeps a fingerprint of a request with passwords in it
+            Rest(method=Method.PATCH, path="/me/password"),
+            NOT_A_PERSON,
+            Problem(status=403, slug="password-wrong"),
+            Problem(status=422, slug="password-weak"),
+            Problem(status=503, slug="too-many-tries"),
+        ],
+    )
+    async def password_change(
+        self,
+        info: Info,
+        input: Annotated[PasswordChange, strawberry.argument(description="The new password and the present one.")],
+    ) -> PasswordChanged:
+        """How many sessions ended."""
+        ended = await passwords.change(await info.context.tx(), current=input.current, new=input.new)
+        return PasswordChanged(ended_sessions=ended)

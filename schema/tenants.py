@@ -35,6 +35,7 @@ class Membership:
     tenant_key: str = strawberry.field(description="The tenant's short name.")
     tenant_name: str = strawberry.field(description="The tenant's name shown to people.")
     role: Role = strawberry.field(description="What the person is there.")
+    role_name: str | None = strawberry.field(description="The name of the tenant's own role, where role is CUSTOM.")
 
     @classmethod
     def of(cls, membership: model.Membership) -> Self:
@@ -43,7 +44,32 @@ class Membership:
             tenant_id=membership.tenant_id,
             tenant_key=membership.tenant_key,
             tenant_name=membership.tenant_name,
-            role=Role(membership.role),
+            role=membership.role,
+            role_name=membership.role_name,
+        )
+
+
+@strawberry.type(description="A role that the tenant made for itself: a name for a set of rights.")
+class CustomRole:
+    """A tenant's own role."""
+
+    id: UUID = strawberry.field(description="The role's id.")
+    name: str = strawberry.field(description="What the role is called.")
+    scopes: list[str] = strawberry.field(description="What people with this role may do.")
+    version: int = strawberry.field(description="Grows by one with each change.")
+    created_at: datetime = strawberry.field(description="When it was made.")
+    updated_at: datetime = strawberry.field(description="When it was last changed.")
+
+    @classmethod
+    def of(cls, role: model.CustomRole) -> Self:
+        """The contract's view of ``role``."""
+        return cls(
+            id=role.id,
+            name=role.name,
+            scopes=sorted(role.scopes),
+            version=role.version,
+            created_at=role.created_at,
+            updated_at=role.updated_at,
         )
 
 
@@ -55,6 +81,7 @@ class Me:
     name: str = strawberry.field(description="The person's or token's name.")
     email: str | None = strawberry.field(description="The person's e-mail address; null for tokens.")
     role: Role | None = strawberry.field(description="What the person is in this tenant; null for tokens.")
+    role_name: str | None = strawberry.field(description="The name of the tenant's own role, where role is CUSTOM.")
     tenant: Tenant = strawberry.field(description="The tenant that every answer belongs to.")
     scopes: list[str] = strawberry.field(description="What the caller may do, for example devices:read.")
     memberships: list[Membership] = strawberry.field(description="All tenants of the person; empty for tokens.")
@@ -68,11 +95,74 @@ class Member:
     email: str = strawberry.field(description="The person's e-mail address.")
     name: str = strawberry.field(description="The person's name.")
     role: Role = strawberry.field(description="What the person is in this tenant.")
+    custom_role: CustomRole | None = strawberry.field(description="The tenant's own role, where role is CUSTOM.")
+    since: datetime = strawberry.field(description="Since when the person belongs to the tenant.")
 
     @classmethod
     def of(cls, member: model.Member) -> Self:
         """The contract's view of ``member``."""
-        return cls(id=member.user.id, email=member.user.email, name=member.user.name, role=Role(member.role))
+        return cls(
+            id=member.user.id,
+            email=member.user.email,
+            name=member.user.name,
+            role=member.role,
+            custom_role=CustomRole.of(member.custom) if member.custom else None,
+            since=member.since,
+        )
+
+
+@strawberry.input(description="What a member of the tenant becomes.")
+class MemberChange:
+    """Input of memberChange."""
+
+    role: Role = strawberry.field(description="The role; CUSTOM together with the id of one of the tenant's own.")
+    role_id: UUID | None = strawberry.field(description="The tenant's own role, where role is CUSTOM.", default=None)
+
+
+@strawberry.type(description="A place where a person is signed in to this tenant.")
+class Session:
+    """A session without its secret."""
+
+    id: UUID = strawberry.field(description="The session's id.")
+    agent: str = strawberry.field(description="What the browser or program calls itself (User-Agent).")
+    address: str = strawberry.field(description="The network address that signed in.")
+    created_at: datetime = strawberry.field(description="When the person signed in.")
+    last_seen_at: datetime = strawberry.field(description="When it was last used, to about a minute.")
+    expires_at: datetime = strawberry.field(description="When it ends by itself.")
+    is_current: bool = strawberry.field(description="Whether it is the session that asks.")
+
+    @classmethod
+    def of(cls, session: model.Session) -> Self:
+        """The contract's view of ``session``."""
+        return cls(
+            id=session.id,
+            agent=session.agent,
+            address=session.address,
+            created_at=session.created_at,
+            last_seen_at=session.last_seen_at,
+            expires_at=session.expires_at,
+            is_current=session.is_current,
+        )
+
+
+@strawberry.input(description="A new password, and the present one as proof.")
+class PasswordChange:
+    """Input of passwordChange."""
+
+    current: str = strawberry.field(
+        description="The present password.", directives=[Constraint(min_length=1, max_length=200)]
+    )
+    new: str = strawberry.field(
+        description="The new one: 12 characters or more, not the e-mail address, none that everybody tries first.",
+        directives=[Constraint(min_length=1, max_length=200)],
+    )
+
+
+@strawberry.type(description="What a new password brought about.")
+class PasswordChanged:
+    """Answer of passwordChange."""
+
+    ended_sessions: int = strawberry.field(description="How many other sessions ended, in all tenants of the person.")
 
 
 @strawberry.type(description="A token with which a program calls the API. Its secret is shown once, when it is issued.")

@@ -1,68 +1,25 @@
 """Coming in: from an e-mail and password, a cookie or a token to a principal, before any tenant is known."""
 
-import asyncio
-import time
-from collections import deque
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, select
 
 from engine import ids
 from engine.store.audit import Deed
 from engine.store.pool import Store
-from engine.tenancy import SCOPES, Principal, Role
-from engine.tenants import errors, tables
+from engine.store.tx import Tx
+from engine.tenancy import Principal, Role, scopes_of
+from engine.tenants import errors, sessions, tables
 from engine.tenants.model import LoggedIn, Membership, User
-
-SESSION_LIFE = timedelta(days=14)
-TRIES, TRIES_WINDOW_S = 10, 60.0
-
-_hasher = PasswordHasher()
-# argon2id takes 64 MiB and most of a core each: two at a time is what a small machine bears
-_hashing = asyncio.Semaphore(2)
-# for addresses nobody has: checking takes as long, so the time does not tell who exists
-_NOBODY = _hasher.hash(ids.token("nobody"))
-
-
-class Throttle:
-    """At most ``TRIES`` failures a minute for one e-mail address from one network address, per process."""
-
-    def __init__(self) -> None:
-        self._failures: dict[str, deque[float]] = {}
-
-    def check(self, who: str) -> None:
-        """Raises TooManyTries while ``who`` has failed too often."""
-        failures = self._failures.get(who)
-        if failures is None:
-            return
-        while failures and failures[0] < time.monotonic() - TRIES_WINDOW_S:
-            failures.popleft()
-        if len(failures) >= TRIES:
-            raise errors.TooManyTries
-
-    def failed(self, who: str) -> None:
-        """Remember one failure of ``who``."""
-        if len(self._failures) > 10_000:  # bounded: the oldest are forgotten first
-            self._failures.pop(next(iter(self._failures)))
-        self._failures.setdefault(who, deque(maxlen=TRIES)).append(time.monotonic())
-
-
-throttle = Throttle()
-
-
-async def hash_password(password: str) -> str:
-    """The argon2id hash of ``password``."""
-    async with _hashing:
-        return await asyncio.to_thread(_hasher.hash, password)
+from engine.tenants.passwords import hash_password, is_right, throttle
+from engine.tenants.person import Person, membership
 
 
 async def login(
-    store: Store, email: str, password: str, *, address: str = "", tenant_key: str | None = None
+    store: Store, email: str, password: str, *, address: str = "", agent: str = "", tenant_key: str | None = None
 ) -> LoggedIn:
     """Open a session with an e-mail address and a password.
 
@@ -72,24 +29,30 @@ async def login(
     who = f"{email.strip().lower()[:254]}|{address}"
     throttle.check(who)
     rows = [] if "\0" in email else await store.door("login", email.strip())
-    proven = await _is_right(rows[0]["password_hash"] if rows else None, password)
+    proven = await is_right(rows[0]["password_hash"] if rows else None, password)
     chosen = [row for row in rows if tenant_key in (None, row["tenant_key"])]
     if not proven or not chosen:
         throttle.failed(who)
         await _note_failure(store, rows, address)
         raise errors.BadCredentials
-    row = chosen[0]
-    membership = Membership(row["tenant_id"], row["tenant_key"], row["tenant_name"], Role(row["role"]))
-    return await _open(store, User(row["user_id"], email.strip().lower(), row["user_name"]), membership, address)
+    person, here = Person.of(chosen[0], email), membership(chosen[0])
+    async with store.as_tenant(principal_of(person, here, address)) as tx:
+        return await enter(tx, person, here, agent)
 
 
 async def session(store: Store, secret: str) -> Principal | None:
-    """Who holds the session with this secret, or None."""
+    """Who holds the session with this secret, or None. That it was used is noted, at most once a minute."""
     rows = await store.door("session", ids.fingerprint(secret))
     if not rows:
         return None
     row = rows[0]
-    return Principal(row["tenant_id"], "user", row["user_id"], SCOPES[Role(row["role"])], row["email"])
+    scopes = scopes_of(Role(row["role"]), row["scopes"])
+    principal = Principal(row["tenant_id"], "user", row["user_id"], scopes, row["email"], session_id=row["session_id"])
+    seen = row["last_seen_at"]
+    if seen is None or seen < datetime.now(UTC) - sessions.SEEN_NOTED_EVERY:
+        async with store.as_tenant(principal) as tx:
+            await sessions.note_seen(tx, row["session_id"])
+    return principal
 
 
 async def session_id(store: Store, secret: str) -> UUID | None:
@@ -131,13 +94,15 @@ async def found(owner: Store, *, key: str, name: str, email: str, user_name: str
     return tenant_id, rows[0]["found"]
 
 
-async def _is_right(password_hash: str | None, password: str) -> bool:
-    async with _hashing:
-        try:
-            right = await asyncio.to_thread(_hasher.verify, password_hash or _NOBODY, password)
-        except (VerificationError, InvalidHashError):
-            return False
-    return right and password_hash is not None
+def principal_of(person: Person, here: Membership, address: str) -> Principal:
+    """``person`` acting in one of their tenants."""
+    return Principal(here.tenant_id, "user", person.id, here.scopes, person.email, address)
+
+
+async def enter(tx: Tx, person: Person, here: Membership, agent: str) -> LoggedIn:
+    """Open a session for somebody who has proven who they are; ``tx`` acts as them."""
+    session_id, secret, expires_at = await sessions.begin(tx, user_id=person.id, agent=agent)
+    return LoggedIn(secret, session_id, User(person.id, person.email, person.name), here, expires_at)
 
 
 async def _note_failure(store: Store, rows: Sequence[Mapping[str, Any]], address: str) -> None:
@@ -146,22 +111,3 @@ async def _note_failure(store: Store, rows: Sequence[Mapping[str, Any]], address
         who = Principal(row["tenant_id"], "user", row["user_id"], frozenset(), row["user_name"], address)
         async with store.as_tenant(who) as tx:
             tx.deeds.append(Deed("session.open", "user", str(row["user_id"]), None, None, "denied", "BAD_CREDENTIALS"))
-
-
-async def _open(store: Store, user: User, membership: Membership, address: str) -> LoggedIn:
-    secret = ids.token("tgs")
-    session_id, expires_at = ids.uuid7(), datetime.now(UTC) + SESSION_LIFE
-    principal = Principal(membership.tenant_id, "user", user.id, SCOPES[membership.role], user.email, address)
-    async with store.as_tenant(principal) as tx:
-        tx.audit("session.open", "user", user.id)
-        await tx.execute(
-            insert(tables.sessions).values(
-                tenant_id=membership.tenant_id,
-                id=session_id,
-                user_id=user.id,
-                secret_sha256=ids.fingerprint(secret),
-                created_at=tx.now,
-                expires_at=expires_at,
-            )
-        )
-    return LoggedIn(secret, session_id, user, membership, expires_at)

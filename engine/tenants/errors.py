@@ -1,6 +1,6 @@
 """What signing in and managing access refuse."""
 
-from engine.errors import Forbidden, Invalid, NotFound, Unavailable
+from engine.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 
 
 class BadCredentials(Forbidden):
@@ -37,3 +37,57 @@ class TokenMalformed(Invalid):
     """A token needs a name of 1 to 120 characters and, if it expires, an expiry in the future."""
 
     code = "TOKEN_MALFORMED"
+
+
+class NotAPerson(Forbidden):
+    """Only a person who signed in can do that, not an API token."""
+
+    code = "NOT_A_PERSON"
+
+
+class MemberNotFound(NotFound):
+    """There is no such person here, or none that you may see."""
+
+    code = "MEMBER_NOT_FOUND"
+
+
+class RoleTooWide(Forbidden):
+    """You cannot give, change or take away rights that you do not have yourself."""
+
+    code = "ROLE_TOO_WIDE"
+
+
+class LastOwner(Conflict):
+    """A tenant keeps at least one owner; make somebody else an owner first."""
+
+    code = "LAST_OWNER"
+
+
+class SessionNotFound(NotFound):
+    """There is no such session, or none that you may end."""
+
+    code = "SESSION_NOT_FOUND"
+
+
+class PasswordWrong(Forbidden):
+    """The present password is not right."""
+
+    code = "PASSWORD_WRONG"
+
+
+class PasswordWeak(Invalid):
+    """A password has 12 to 200 characters, is not your e-mail address and none that everybody tries first."""
+
+    code = "PASSWORD_WEAK"
+
+
+class RoleNotFound(NotFound):
+    """There is no such role, or none that you may see."""
+
+    code = "ROLE_NOT_FOUND"
+
+
+class RoleUnclear(Invalid):
+    """Say either one of the platform's roles, or CUSTOM together with the id of one of the tenant's own."""
+
+    code = "ROLE_UNCLEAR"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from engine.tenancy import Role
+from engine.tenancy import Role, scopes_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,43 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A person's part in the current tenant."""
+    """A person's part in the current tenant; ``custom`` is the tenant's own role, where ``role`` says so."""
 
     user: User
     role: Role
     since: datetime
+    custom: "CustomRole | None" = None
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """What they may do here."""
+        return scopes_of(self.role, self.custom.scopes if self.custom else None)
+
+
+@dataclass(frozen=True, slots=True)
+class CustomRole:
+    """A role that a tenant made for itself: a name for a set of scopes."""
+
+    id: UUID
+    name: str
+    scopes: frozenset[str]
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A person signed in somewhere: with what, from where, and when they were last seen there."""
+
+    id: UUID
+    user_id: UUID
+    agent: str
+    address: str
+    created_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime
+    is_current: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +75,8 @@ class Membership:
     tenant_key: str
     tenant_name: str
     role: Role
+    role_name: str | None = None
+    scopes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

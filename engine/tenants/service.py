@@ -1,4 +1,4 @@
-"""A tenant's own affairs: who belongs to it, and which programs may act for it."""
+"""A tenant's own affairs: what it is called, and which programs may act for it."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -9,13 +9,13 @@ from sqlalchemy.engine import RowMapping
 
 from engine import ids
 from engine.store.tx import Tx
-from engine.tenancy import ALL_SCOPES, Role
+from engine.tenancy import ALL_SCOPES
 from engine.tenants import errors, tables
-from engine.tenants.model import ApiToken, Member, Tenant, User
+from engine.tenants.model import ApiToken, Tenant
 
 USE_NOTED_EVERY = timedelta(minutes=1)
 
-tenants, users, memberships, api_tokens = tables.tenants, tables.users, tables.memberships, tables.api_tokens
+tenants, api_tokens = tables.tenants, tables.api_tokens
 
 
 async def current(tx: Tx) -> Tenant:
@@ -23,18 +23,6 @@ async def current(tx: Tx) -> Tenant:
     row = await tx.one(select(tenants).where(tenants.c.id == tx.principal.tenant_id))
     assert row is not None, "a principal's tenant exists"
     return Tenant(row["id"], row["key"], row["name"], row["created_at"])
-
-
-async def members(tx: Tx) -> list[Member]:
-    """The people of this tenant, by name."""
-    query = (
-        select(users.c.id, users.c.email, users.c.name, memberships.c.role, memberships.c.created_at)
-        .join_from(memberships, users, users.c.id == memberships.c.user_id)
-        .where(memberships.c.tenant_id == tx.principal.tenant_id)
-        .order_by(users.c.name, users.c.id)
-    )
-    rows = await tx.rows(query)
-    return [Member(User(r["id"], r["email"], r["name"]), Role(r["role"]), r["created_at"]) for r in rows]
 
 
 async def tokens(tx: Tx) -> list[ApiToken]:

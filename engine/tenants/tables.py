@@ -1,6 +1,6 @@
-"""How tenants, people, sessions and API tokens lie in the database."""
+"""How tenants, people, roles, invitations, sessions and API tokens lie in the database."""
 
-from sqlalchemy import Column, DateTime, LargeBinary, SmallInteger, Table, Text, Uuid
+from sqlalchemy import BigInteger, Column, DateTime, Integer, LargeBinary, SmallInteger, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from engine.store.base import metadata, tenant_column
@@ -21,8 +21,13 @@ users = Table(
     Column("id", Uuid, primary_key=True),
     Column("email", Text, nullable=False),
     Column("name", Text, nullable=False),
-    Column("password_hash", Text),
     Column("created_at", DateTime(timezone=True), nullable=False),
+    # what only the doors see
+    Column("password_hash", Text),
+    Column("totp", LargeBinary),
+    Column("totp_since", DateTime(timezone=True)),
+    Column("totp_step", BigInteger, nullable=False),
+    Column("recovery", ARRAY(LargeBinary), nullable=False),
 )
 
 memberships = Table(
@@ -31,7 +36,36 @@ memberships = Table(
     tenant_column(),
     Column("user_id", Uuid, primary_key=True),
     Column("role", Text, nullable=False),
+    Column("role_id", Uuid),
     Column("created_at", DateTime(timezone=True), nullable=False),
+)
+
+roles = Table(
+    "roles",
+    metadata,
+    tenant_column(),
+    Column("id", Uuid, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
+invitations = Table(
+    "invitations",
+    metadata,
+    tenant_column(),
+    Column("id", Uuid, primary_key=True),
+    Column("email", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("role_id", Uuid),
+    Column("secret_sha256", LargeBinary, nullable=False),
+    Column("invited_by", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("accepted_at", DateTime(timezone=True)),
+    Column("withdrawn_at", DateTime(timezone=True)),
 )
 
 sessions = Table(
@@ -43,6 +77,9 @@ sessions = Table(
     Column("secret_sha256", LargeBinary, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("last_seen_at", DateTime(timezone=True)),
 )
 
 api_tokens = Table(

@@ -30,6 +30,7 @@ from infra.local.postgres import Postgres
 from resolvers.assembly import schema
 from tests.support import matrix
 from tests.support.matrix import Cell
+from tests.support.people import sign_in
 from tests.support.tenant import Tenant, found_tenant
 
 LISTEN_S = 0.4
@@ -72,6 +73,9 @@ async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: 
         "alert": str(raised.id(tenant.id)),
         "tenant": str(tenant.id),
         "member": str(tenant.user_id),
+        "session": str((await sign_in(tenant)).session_id),
+        "role": str(uuid4()),
+        "invitation": str(uuid4()),
     }
     return Owned(tenant, token, ids, [mark, tenant.key, tenant.email, *ids.values()])
 
@@ -196,7 +200,7 @@ def _kind_of(cell: Cell) -> str:
     """Which of our ids fits a cell's target: deviceId and devices take a device; a bare id, the field's noun."""
     assert cell.target is not None
     word = cell.target.split(".")[-1]
-    nouns = ("device", "profile", "credential", "rule", "alert", "token")
+    nouns = ("device", "profile", "credential", "rule", "alert", "token", "member", "session", "role", "invitation")
     if found := next((noun for noun in nouns if word.lower().startswith(noun)), None):
         return found
     name = cell.name.split("/")[1] if cell.face == "rest" else cell.name
@@ -232,7 +236,10 @@ async def _try_all(stranger: Stranger, owned: Owned, cells: list[Cell]) -> None:
 
 async def _everything_of(postgres: Postgres, tenant: Tenant) -> bytes:
     """All rows of a tenant that the API could have changed."""
-    tables = ("profiles", "devices", "credentials", "api_tokens", "rules", "alerts", "journal_head", "idempotency")
+    tables = (
+        *("profiles", "devices", "credentials", "api_tokens", "rules", "alerts", "journal_head", "idempotency"),
+        *("memberships", "sessions", "roles", "invitations"),
+    )
     found = {}
     with psycopg.connect(postgres.url("app")) as connection:
         connection.execute("SELECT set_config('app.tenant_id', %s, true)", [str(tenant.id)])
@@ -267,7 +274,9 @@ async def test_the_owner_does_see_what_the_neighbour_must_not(stranger: Stranger
         "graphql query ingestCounts",
         "graphql query ruleCheck",
         "rest query GET /devices/counts",
+        "graphql query sessions",
         "rest query GET /ingest-counts",
+        "rest query GET /sessions",
         "rest query POST /rules/check",
         "rest query GET /devices/{id}/telemetry",
         "rest query GET /devices/{id}/latest",

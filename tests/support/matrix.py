@@ -36,6 +36,8 @@ SAMPLES: Mapping[str, Any] = {
     "document": RULE,
     "scopes": ["devices:read"],
     "name": "probe",
+    "current": "probe",
+    "new": "a password of probes",
     "metrics": [],
     "first": 5,
 }

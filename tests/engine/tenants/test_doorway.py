@@ -5,7 +5,8 @@ import pytest
 from engine import ids
 from engine.store.pool import Store
 from engine.tenancy import Role
-from engine.tenants import doorway, errors, service
+from engine.tenants import doorway, errors, members, passwords, service
+from engine.tenants.model import Member
 from tests.support.tenant import Tenant
 
 
@@ -25,8 +26,8 @@ async def test_a_wrong_password_and_an_unknown_address_get_the_same_answer(tenan
 
 
 async def test_the_eleventh_try_in_a_minute_has_to_wait(tenant: Tenant, store: Store) -> None:
-    for _ in range(doorway.TRIES):
-        doorway.throttle.failed(f"{tenant.email}|10.0.0.9")
+    for _ in range(passwords.TRIES):
+        passwords.throttle.failed(f"{tenant.email}|10.0.0.9")
     with pytest.raises(errors.TooManyTries):
         await doorway.login(store, tenant.email, tenant.password, address="10.0.0.9")
     assert await doorway.login(store, tenant.email, tenant.password, address="10.0.0.10")
@@ -65,6 +66,6 @@ async def test_secrets_are_kept_as_hashes_only(tenant: Tenant, store: Store) -> 
     assert [member.user.email for member in await _members(store, tenant)] == [tenant.email]
 
 
-async def _members(store: Store, tenant: Tenant) -> list[service.Member]:
+async def _members(store: Store, tenant: Tenant) -> list[Member]:
     async with store.as_tenant(tenant.principal()) as tx:
-        return await service.members(tx)
+        return await members.listed(tx)

@@ -1,0 +1,124 @@
+"""The people of a tenant: what each of them is there, changing that, and sending them away."""
+
+from uuid import UUID
+
+from sqlalchemy import Select, delete, select, update
+from sqlalchemy.engine import RowMapping
+
+from engine.store.tx import Tx
+from engine.tenancy import Role
+from engine.tenants import errors, roles
+from engine.tenants.model import Member, User
+from engine.tenants.tables import memberships, sessions, users
+from engine.tenants.tables import roles as own
+
+
+async def listed(tx: Tx) -> list[Member]:
+    """The people of this tenant, by name."""
+    return [_member(row) for row in await tx.rows(_people(tx).order_by(users.c.name, users.c.id))]
+
+
+async def get(tx: Tx, user_id: UUID) -> Member:
+    """One person of this tenant; raises MemberNotFound."""
+    row = await tx.one(_people(tx).where(users.c.id == user_id))
+    if row is None:
+        raise errors.MemberNotFound
+    return _member(row)
+
+
+async def refuse_above(tx: Tx, user_id: UUID) -> Member:
+    """The member, if they have no right that whoever acts does not have. Raises MemberNotFound, RoleTooWide."""
+    member = await get(tx, user_id)
+    if not member.scopes <= tx.principal.scopes:
+        raise errors.RoleTooWide
+    return member
+
+
+async def change_role(tx: Tx, user_id: UUID, role: Role, role_id: UUID | None = None) -> Member:
+    """Make a member something else here; their sessions are cut, to come back with their new rights.
+
+    Raises MemberNotFound, RoleTooWide (neither what they are nor what they become may exceed whoever acts), LastOwner,
+    RoleNotFound, RoleUnclear.
+    """
+    owners = await _locked_owners(tx)
+    before = await refuse_above(tx, user_id)
+    custom = await roles.grantable(tx, role, role_id)
+    if role is not Role.OWNER and owners == [user_id]:
+        raise errors.LastOwner
+    await tx.execute(
+        update(memberships)
+        .where(memberships.c.tenant_id == tx.principal.tenant_id, memberships.c.user_id == user_id)
+        .values(role=role, role_id=custom.id if custom else None)
+    )
+    await _tell_sessions(tx, user_id)
+    after = Member(before.user, role, before.since, custom)
+    tx.audit("member.change", "user", user_id, before=_said(before), after=_said(after))
+    return after
+
+
+async def remove(tx: Tx, user_id: UUID) -> Member:
+    """Send a member away; their sessions here end at once, what they made stays.
+
+    Raises MemberNotFound, RoleTooWide, LastOwner.
+    """
+    owners = await _locked_owners(tx)
+    member = await refuse_above(tx, user_id)
+    if owners == [user_id]:
+        raise errors.LastOwner
+    await _tell_sessions(tx, user_id)
+    await tx.execute(
+        delete(memberships).where(
+            memberships.c.tenant_id == tx.principal.tenant_id, memberships.c.user_id == user_id
+        )  # sessions go with it
+    )
+    tx.audit("member.remove", "user", user_id, before=_said(member))
+    return member
+
+
+async def _locked_owners(tx: Tx) -> list[UUID]:
+    """Who owns the tenant; locked, so that two owners cannot send each other away at the same moment."""
+    query = select(memberships.c.user_id).where(
+        memberships.c.tenant_id == tx.principal.tenant_id, memberships.c.role == Role.OWNER
+    )
+    return [row["user_id"] for row in await tx.rows(query.order_by(memberships.c.user_id).with_for_update())]
+
+
+async def _tell_sessions(tx: Tx, user_id: UUID) -> None:
+    query = select(sessions.c.id).where(sessions.c.tenant_id == tx.principal.tenant_id, sessions.c.user_id == user_id)
+    for row in await tx.rows(query):
+        await tx.notify(f"session:{row['id']}")
+
+
+def _people(tx: Tx) -> Select[tuple[object, ...]]:
+    found: Select[tuple[object, ...]] = (
+        select(
+            users.c.id,
+            users.c.email,
+            users.c.name,
+            memberships.c.role,
+            memberships.c.created_at.label("since"),
+            *(column.label(f"role_{column.name}") for column in own.c if column.name != "tenant_id"),
+        )
+        .join_from(memberships, users, users.c.id == memberships.c.user_id)
+        .join(
+            own,
+            (own.c.tenant_id == memberships.c.tenant_id) & (own.c.id == memberships.c.role_id),
+            isouter=True,
+        )
+        .where(memberships.c.tenant_id == tx.principal.tenant_id)
+    )
+    return found
+
+
+def _member(row: RowMapping) -> Member:
+    custom = None
+    if row["role_id"] is not None:
+        custom = roles.of({name: row[f"role_{name}"] for name in roles.COLUMNS})
+    return Member(User(row["id"], row["email"], row["name"]), Role(row["role"]), row["since"], custom)
+
+
+def _said(member: Member) -> dict[str, object]:
+    said: dict[str, object] = {"email": member.user.email, "role": member.role}
+    if member.custom:
+        said["custom"] = member.custom.name
+    return said

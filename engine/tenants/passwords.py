@@ -1,0 +1,107 @@
+"""Passwords: which are good enough, how they are hashed and checked, and how often one may try."""
+
+import asyncio
+import time
+from collections import deque
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from engine import ids
+from engine.store.tx import Tx
+from engine.tenants import errors
+from engine.tenants.person import myself, secure
+
+TRIES, TRIES_WINDOW_S = 10, 60.0
+SHORTEST, LONGEST = 12, 200
+_FEWEST_DIFFERENT = 5
+
+# Those of 12 characters and more that lists of leaked passwords begin with; shorter ones are refused anyway.
+_FIRST_TRIED = """
+123456789012 1234567890123 12345678901234 123456789abc 1234567890ab 1q2w3e4r5t6y 1q2w3e4r5t6y7u8i 1qaz2wsx3edc
+1qaz2wsx3edc4rfv qwertyuiop12 qwertyuiop123 qwertyuiop[] qwertyuiopasdf qwerty123456 qwerty1234567 asdfghjkl123
+abcdefghijkl abcdef123456 abcd12345678 abc123456789 a1b2c3d4e5f6 password1234 password12345 password123456
+password123! passwordpassword password2024 password2025 password2026 passw0rd1234 p@ssw0rd1234 p@ssword1234
+adminadminadmin administrator administrator1 admin1234567 changemeplease changeme1234 letmeinletmein letmein12345
+welcome12345 welcome123456 iloveyou1234 iloveyouforever princess1234 football1234 baseball1234 superman1234
+sunshine1234 trustno1trustno1 correcthorsebatterystaple monkey123456 dragon123456 google123456 zaq12wsxcde3
+"""
+COMMONEST = frozenset(_FIRST_TRIED.split())
+
+_hasher = PasswordHasher()
+# argon2id takes 64 MiB and most of a core each: two at a time is what a small machine bears
+_hashing = asyncio.Semaphore(2)
+# for addresses nobody has: checking takes as long, so the time does not tell who exists
+_NOBODY = _hasher.hash(ids.token("nobody"))
+
+
+class Throttle:
+    """At most ``TRIES`` failures a minute for one e-mail address from one network address, per process."""
+
+    def __init__(self) -> None:
+        self._failures: dict[str, deque[float]] = {}
+
+    def check(self, who: str) -> None:
+        """Raises TooManyTries while ``who`` has failed too often."""
+        failures = self._failures.get(who)
+        if failures is None:
+            return
+        while failures and failures[0] < time.monotonic() - TRIES_WINDOW_S:
+            failures.popleft()
+        if len(failures) >= TRIES:
+            raise errors.TooManyTries
+
+    def failed(self, who: str) -> None:
+        """Remember one failure of ``who``."""
+        if len(self._failures) > 10_000:  # bounded: the oldest are forgotten first
+            self._failures.pop(next(iter(self._failures)))
+        self._failures.setdefault(who, deque(maxlen=TRIES)).append(time.monotonic())
+
+
+throttle = Throttle()
+
+
+async def hash_password(password: str) -> str:
+    """The argon2id hash of ``password``."""
+    async with _hashing:
+        return await asyncio.to_thread(_hasher.hash, password)
+
+
+async def is_right(password_hash: str | None, password: str) -> bool:
+    """Whether ``password`` is the one hashed; takes as long for nobody (None) as for somebody."""
+    async with _hashing:
+        try:
+            right = await asyncio.to_thread(_hasher.verify, password_hash or _NOBODY, password)
+        except (VerificationError, InvalidHashError):
+            return False
+    return right and password_hash is not None
+
+
+def refuse_weak(password: str, email: str) -> None:
+    """Raises PasswordWeak for one that is too short, too long, the e-mail address, or among the first to be tried."""
+    said = password.strip().lower()
+    if not SHORTEST <= len(password) <= LONGEST or len(set(said)) < _FEWEST_DIFFERENT:
+        raise errors.PasswordWeak
+    if said in COMMONEST or said in (email.lower(), email.lower().partition("@")[0]):
+        raise errors.PasswordWeak
+
+
+async def change(tx: Tx, *, current: str, new: str) -> int:
+    """Give whoever acts a new password; returns how many of their other sessions that ended, in all their tenants.
+
+    Raises NotAPerson, TooManyTries, PasswordWrong, PasswordWeak.
+    """
+    person, _ = await myself(tx)
+    who = f"password|{person.id}"
+    throttle.check(who)
+    if not await is_right(person.password_hash, current):
+        throttle.failed(who)
+        raise errors.PasswordWrong
+    refuse_weak(new, person.email)
+    session = tx.principal.session_id
+    keep = str(session) if session else None
+    ended = await secure(tx, person, password_hash=await hash_password(new), keep=keep)
+    if ended is None:
+        raise errors.PasswordWrong
+    tx.audit("password.change", "user", person.id, after={"sessions_ended": ended})
+    return ended

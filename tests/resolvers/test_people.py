@@ -1,0 +1,109 @@
+"""Members, sessions and passwords through both faces, and how soon those who lose rights notice."""
+
+import asyncio
+
+from engine.tenancy import Role
+from engine.tenants.sessions import LIFE
+from tests.support.api import Api
+from tests.support.people import colleague, sign_in
+from tests.support.sockets import line
+from tests.support.tenant import Tenant
+
+CHANGE = "mutation($id: ID!, $to: MemberChange!) { memberChange(id: $id, input: $to) { email role } }"
+STATUS = "subscription { deviceStatus { isOnline } }"
+
+
+async def _is_nobody(api: Api, secret: str) -> None:
+    """The database's notification reaches this process within moments; what was remembered would last 30 s."""
+    for _ in range(200):
+        if (await api.rest(secret, "GET", "/me")).status_code == 401:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("still somebody")
+
+
+async def test_a_demoted_members_stream_is_cut_at_once(served: str, api: Api, tenant: Tenant) -> None:
+    operator = await colleague(tenant, Role.OPERATOR)
+    owner, theirs = await tenant.api_token(), (await operator.sign_in()).secret
+    async with line(served, theirs) as live:
+        await live.subscribe(STATUS)
+        changed = await api.data(owner, CHANGE, id=str(operator.id), to={"role": "VIEWER"})
+        assert changed["memberChange"] == {"email": operator.home.email, "role": "VIEWER"}
+        assert await live.closed() == 4403
+    assert (await api.data(theirs, "{ me { role } }"))["me"] == {"role": "VIEWER"}
+
+
+async def test_a_removed_members_stream_is_cut_at_once_and_they_are_nobody(
+    served: str, api: Api, tenant: Tenant
+) -> None:
+    viewer = await colleague(tenant, Role.VIEWER)
+    owner, theirs = await tenant.api_token(), (await viewer.sign_in()).secret
+    async with line(served, theirs) as live:
+        await live.subscribe(STATUS)
+        answer = await api.rest(owner, "DELETE", f"/members/{viewer.id}")
+        assert (answer.status_code, answer.json()["email"]) == (200, viewer.home.email)
+        assert await live.closed() == 4403
+    await _is_nobody(api, theirs)
+
+
+async def test_a_revoked_sessions_stream_is_cut_at_once(served: str, api: Api, tenant: Tenant) -> None:
+    owner, session = await tenant.api_token(), await sign_in(tenant)
+    async with line(served, session.secret) as live:
+        await live.subscribe(STATUS)
+        assert (await api.rest(owner, "DELETE", f"/members/{tenant.user_id}/sessions")).status_code == 200
+        assert await live.closed() == 4403
+
+
+async def test_what_would_exceed_ones_rights_or_leave_no_owner_is_refused_by_name(api: Api, tenant: Tenant) -> None:
+    admin, owner = await tenant.api_token(Role.ADMIN), await tenant.api_token()
+    viewer = await colleague(tenant, Role.VIEWER)
+    for token, id_, role, code in (
+        (admin, viewer.id, "OWNER", "ROLE_TOO_WIDE"),
+        (admin, tenant.user_id, "VIEWER", "ROLE_TOO_WIDE"),
+        (owner, tenant.user_id, "VIEWER", "LAST_OWNER"),
+        (owner, tenant.id, "VIEWER", "MEMBER_NOT_FOUND"),
+        (owner, viewer.id, "CUSTOM", "ROLE_UNCLEAR"),
+        (await tenant.api_token(Role.OPERATOR), viewer.id, "VIEWER", "FORBIDDEN"),
+    ):
+        assert await api.code(token, CHANGE, id=str(id_), to={"role": role}) == code
+    assert (await api.rest(owner, "DELETE", f"/members/{tenant.user_id}")).status_code == 409
+
+
+async def test_ones_sessions_are_listed_and_ended_over_rest(api: Api, tenant: Tenant) -> None:
+    old, here = await sign_in(tenant, agent="Old phone"), await sign_in(tenant, agent="This browser")
+    listed = (await api.rest(here.secret, "GET", "/sessions")).json()
+    assert [(item["agent"], item["isCurrent"]) for item in listed] == [("This browser", True), ("Old phone", False)]
+    assert "secret" not in repr(listed).lower()
+    ended = await api.rest(here.secret, "DELETE", "/sessions")
+    assert [item["id"] for item in ended.json()] == [str(old.session_id)]
+    await _is_nobody(api, old.secret)
+    assert (await api.rest(here.secret, "DELETE", f"/sessions/{here.session_id}")).status_code == 200
+    await _is_nobody(api, here.secret)
+
+
+async def test_signing_in_notes_the_browser_and_the_address(api: Api, tenant: Tenant) -> None:
+    await api.client.post(
+        "/auth/login",
+        data={"email": tenant.email, "password": tenant.password},
+        headers={"User-Agent": "Mozilla/5.0 (A Browser)"},
+    )
+    owner = await tenant.api_token()
+    query = "query($id: ID!) { memberSessions(id: $id) { agent address createdAt expiresAt isCurrent } }"
+    seen = (await api.data(owner, query, id=str(tenant.user_id)))["memberSessions"][0]
+    assert (seen["agent"], seen["address"], seen["isCurrent"]) == ("Mozilla/5.0 (A Browser)", "127.0.0.1", False)
+    assert seen["createdAt"] < seen["expiresAt"]
+    assert LIFE.days == 14
+
+
+async def test_a_password_is_changed_by_its_person_only(api: Api, tenant: Tenant) -> None:
+    here, other = await sign_in(tenant), await sign_in(tenant)
+    new = {"current": tenant.password, "new": "seven sober otters"}
+    assert (await api.rest(await tenant.api_token(), "PATCH", "/me/password", json=new)).status_code == 403
+    wrong = await api.rest(here.secret, "PATCH", "/me/password", json={**new, "current": "guess"})
+    assert (wrong.status_code, wrong.json()["code"]) == (403, "PASSWORD_WRONG")
+    weak = await api.rest(here.secret, "PATCH", "/me/password", json={**new, "new": "password1234"})
+    assert (weak.status_code, weak.json()["code"]) == (422, "PASSWORD_WEAK")
+    done = await api.rest(here.secret, "PATCH", "/me/password", json=new)
+    assert (done.status_code, done.json()) == (200, {"endedSessions": 1})
+    await _is_nobody(api, other.secret)
+    assert (await api.rest(here.secret, "GET", "/me")).json()["email"] == tenant.email
