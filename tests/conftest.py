@@ -43,12 +43,14 @@ def engines_dir() -> Iterator[Path]:
 def postgres(engines_dir: Path) -> Iterator[Postgres]:
     """A running embedded PostgreSQL with the roles and the migrated database."""
     server = Postgres(engines_dir / "postgres", settings=SMALL)
-    server.prepare()
-    server.start()
-    server.bootstrap()
-    migrations.upgrade(server.url("owner"))
-    yield server
-    server.remove()
+    try:
+        server.prepare()
+        server.start()
+        server.bootstrap()
+        migrations.upgrade(server.url("owner"))
+        yield server
+    finally:
+        server.remove()
 
 
 @pytest.fixture(scope="session")
@@ -61,10 +63,12 @@ def database(postgres: Postgres) -> Postgres:
 def valkey(engines_dir: Path) -> Iterator[Valkey]:
     """A running embedded Valkey."""
     server = Valkey(engines_dir / "valkey")
-    server.prepare()
-    server.start()
-    yield server
-    server.remove()
+    try:
+        server.prepare()
+        server.start()
+        yield server
+    finally:
+        server.remove()
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, async_playwright
 
+from infra.local.ground import uproot
 from infra.local.ports import free_port
 from tests.ui.support import Console, Gateway, Visit
 from ui import client
@@ -66,7 +67,7 @@ def console() -> Iterator[Console]:
         process.terminate()
         process.wait(60)
         for name in ("postgres", "valkey"):  # for root these are links to folders outside
-            shutil.rmtree((folder / "data" / name).resolve(), ignore_errors=True)
+            uproot(folder / "data" / name)
         shutil.rmtree(folder, ignore_errors=True)
 
 
