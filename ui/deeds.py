@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +56,14 @@ PLAIN = {
     "update": "change",
     "create": "make",
 }
-WHOLE = {"session.open": "signed in", "session.end": "signed out"}
+# Deeds whose words are not made of a verb and a noun.
+WHOLE = {
+    "session.open": "signed in",
+    "session.end": "signed out",
+    "credential.issue": "issued a token for the device",
+    "credential.revoke": "revoked a token of the device",
+}
+SELF = frozenset({"session.open", "session.end"})  # done by somebody to themselves: no name follows
 REASONS = {
     "FORBIDDEN": "no right to",
     "BAD_CREDENTIALS": "the password was wrong",
@@ -96,8 +104,13 @@ class DeedLine:
     foot: str
 
 
-def deed_line(entry: dict[str, Any]) -> DeedLine:
-    """An entry of the contract in words."""
+def nameless_devices(entries: list[dict[str, Any]]) -> list[str]:
+    """The ids of devices to which something was done that does not say their name."""
+    return [each["targetId"] for each in entries if each["targetKind"] == "device" and not _own_name(each)]
+
+
+def deed_line(entry: dict[str, Any], names: Mapping[str, str]) -> DeedLine:
+    """An entry of the contract in words; `names` are those of devices, by id."""
     found = changes(entry["before"], entry["after"])
     is_change = entry["before"] is not None and entry["after"] is not None
     kind = entry["targetKind"] or entry["action"].partition(".")[0]
@@ -107,7 +120,7 @@ def deed_line(entry: dict[str, Any]) -> DeedLine:
         entry["at"],
         entry["actorName"] or entry["actorKind"],
         said(entry),
-        _name(entry),
+        _name(entry, names),
         PAGES.get(kind, "") and entry["targetId"] and PAGES[kind] + entry["targetId"],
         summary(found) if is_change else "",
         entry["result"],
@@ -123,7 +136,7 @@ def said(entry: dict[str, Any]) -> str:
         return WHOLE.get(action) or _done(action)
     reason = REASONS.get(entry["reason"] or "", words((entry["reason"] or "").lower()).lower())
     because = f" ({reason})" if reason else ""
-    if action in WHOLE:
+    if action in SELF:
         return f"could not sign in{because}" if action == "session.open" else f"could not sign out{because}"
     verb = "was not allowed to" if entry["result"] == "DENIED" else "tried to"
     return f"{verb} {_tried(action)}{because}"
@@ -154,16 +167,21 @@ def _a(noun: str) -> str:
     return f"{'an' if plain[:1].lower() in 'aeiou' else 'a'} {plain}" if plain else ""
 
 
-def _name(entry: dict[str, Any]) -> str:
-    """What the thing was called afterwards, else before; its id where it never had a name."""
-    if entry["action"] in WHOLE:
+def _name(entry: dict[str, Any], names: Mapping[str, str]) -> str:
+    """What the thing is called; the end of its id where it has no name."""
+    if entry["action"] in SELF:
         return ""
+    return _own_name(entry) or names.get(entry["targetId"], "") or _short_id(entry)
+
+
+def _own_name(entry: dict[str, Any]) -> str:
+    """The name that the entry itself tells: what the thing was called afterwards, else before."""
     for side in (entry["after"], entry["before"]):
         if isinstance(side, dict):
             for word in ("name", "email", "key"):
                 if isinstance(side.get(word), str) and side[word]:
                     return str(side[word])
-    return f"of the device {_short_id(entry)}" if entry["targetKind"] == "device" else _short_id(entry)
+    return ""
 
 
 def _short_id(entry: dict[str, Any]) -> str:

@@ -1,46 +1,42 @@
-"""Why a message was not accepted and what to do about it, in words; and what it carried, readable."""
+"""Why a message was not accepted, in words; and what it carried, readable."""
 
 import json
 import re
 
-# A reason of the wire: what happened, and what the person who looks after the device can do.
-REASONS: dict[str, tuple[str, str]] = {
-    "TOPIC": ("Sent to a place that takes no telemetry", "Let the device publish to t/…/d/…/up/telemetry."),
-    "PAYLOAD_TOO_LARGE": ("The message is too large", "Let the device send fewer readings in one message."),
-    "NOT_JSON": ("The message is not JSON", "Let the device send JSON text, for example {“temperature”: 4.2}."),
-    "SHAPE": ("The message is JSON, but not in a known form", "Let the device send an object of values."),
-    "TOO_MANY_READINGS": ("Too many readings in one message", "Let the device split them over several messages."),
-    "TOO_MANY_METRICS": ("Too many values in one reading", "Let the device split them over several readings."),
-    "EMPTY": ("There is no value in it", "Let the device send at least one value."),
-    "METRIC_KEY": ("A value has a name that cannot be used", "Give it a short name of printable characters."),
-    "UNKNOWN_METRIC": (
-        "The profile does not know one of the values",
-        "Add it to the profile, or let the profile be open.",
-    ),
-    "TYPE": ("A value is of another kind than the profile says", "Mend the device, or change the kind in the profile."),
-    "RANGE": (
-        "A value lies outside its limits",
-        "Look at the sensor. If the value is right, widen the profile's limits.",
-    ),
-    "UNIT": ("A value has another unit than the profile says", "Let the device send the profile's unit."),
-    "VALUE_TOO_LARGE": ("A value is too long", "Let the device send less in one value."),
-    "TOO_DEEP": ("A value has too many layers", "Let the device send it flatter."),
-    "NUL": ("A text holds a character that cannot be stored", "Let the device leave out the character U+0000."),
-    "TIME": ("The time cannot be read", "Send 2026-01-31T12:00:00Z, or milliseconds since 1970."),
-    "TOO_OLD": ("The reading is too old", "Look at the device's clock; or it kept the reading for too long."),
-    "CLOCK_AHEAD": ("The reading comes from the future", "Set the device's clock."),
-    "SEQ": ("The sequence number cannot be used", "Send a whole number from 0, or a short text."),
-    "CONFLICT": ("Another reading has the same time and number", "Let the device number its readings differently."),
-    "UNSTORABLE": ("A value cannot be stored", "The reason below says which value it is."),
+# A reason of the wire in plain words. What exactly was wrong, and what to send instead, is said by the platform.
+REASONS: dict[str, str] = {
+    "TOPIC": "It was sent to a place that takes no telemetry",
+    "PAYLOAD_TOO_LARGE": "The message is too large",
+    "NOT_JSON": "The message is not JSON",
+    "SHAPE": "The message is JSON, but not in a known form",
+    "TOO_MANY_READINGS": "There are too many readings in one message",
+    "TOO_MANY_METRICS": "There are too many values in one reading",
+    "EMPTY": "There is no value in it",
+    "METRIC_KEY": "A value has a name that cannot be used",
+    "UNKNOWN_METRIC": "The profile does not know one of the values",
+    "TYPE": "A value is of another kind than the profile says",
+    "RANGE": "A value lies outside its limits",
+    "UNIT": "A value has another unit than the profile says",
+    "VALUE_TOO_LARGE": "A value is too long",
+    "TOO_DEEP": "A value has too many layers",
+    "NUL": "A text holds a character that cannot be stored",
+    "TIME": "The time cannot be read",
+    "TOO_OLD": "The reading is too old",
+    "CLOCK_AHEAD": "The reading comes from the future",
+    "SEQ": "The sequence number cannot be used",
+    "CONFLICT": "Another reading has the same time and number",
+    "UNSTORABLE": "A value cannot be stored",
 }
+# Here the device may be right and its profile wrong.
+ABOUT_THE_PROFILE = frozenset({"UNKNOWN_METRIC", "TYPE", "RANGE", "UNIT"})
 _ESCAPED = re.compile(r"\\x([89a-f][0-9a-f])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _ROW = 16
 
 
-def reason_words(code: str) -> tuple[str, str]:
-    """What happened and what to do; a reason newer than this console is named as it is."""
-    return REASONS.get(code, (code.replace("_", " ").capitalize(), "The reason below says more."))
+def reason_words(code: str) -> str:
+    """What was wrong; a reason newer than this console is named as it is."""
+    return REASONS.get(code, code.replace("_", " ").capitalize())
 
 
 def readable(payload: str) -> tuple[str, str]:

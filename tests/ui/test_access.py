@@ -8,7 +8,7 @@ import pytest
 from engine.tenancy import ALL_SCOPES
 from engine.tenancy import Role as EngineRole
 from tests.ui.support import ME, Gateway, Visit
-from ui.deeds import changes, deed_line, summary
+from ui.deeds import changes, deed_line, nameless_devices, summary
 from ui.pages.audit import Audit
 from ui.pages.people import People
 from ui.pages.tokens import FIRST_QUESTIONS, Tokens, chosen, curl, token_line
@@ -137,7 +137,7 @@ async def test_revoking_names_the_token_and_asks_anew(tokens: Tokens, gateway: G
 
 
 def test_a_deed_reads_as_a_sentence() -> None:
-    line = deed_line(ENTRY)
+    line = deed_line(ENTRY, {})
     assert f"{line.who} {line.said} {line.target}: {line.summary}" == (
         "Anna changed the device Main pump: name Pump → Main pump"
     )
@@ -152,7 +152,7 @@ def test_a_deed_reads_as_a_sentence() -> None:
         ("session.open", "DENIED", "BAD_CREDENTIALS", "could not sign in (the password was wrong)"),
         ("deviceUpdate", "DENIED", "FORBIDDEN", "was not allowed to change a device (no right to)"),
         ("ruleUpdate", "REFUSED", "RULE_CHANGED", "tried to change a rule (somebody else had changed it meanwhile)"),
-        ("credential.issue", "DONE", None, "issued the device token"),
+        ("credential.issue", "DONE", None, "issued a token for the device"),
         (
             "tokenIssue",
             "DENIED",
@@ -163,11 +163,14 @@ def test_a_deed_reads_as_a_sentence() -> None:
     ],
 )
 def test_what_was_done_and_what_was_not(action: str, result: str, reason: str | None, said: str) -> None:
-    assert deed_line({**ENTRY, "action": action, "result": result, "reason": reason}).said == said
+    assert deed_line({**ENTRY, "action": action, "result": result, "reason": reason}, {}).said == said
 
 
-def test_a_thing_that_never_had_a_name_is_told_by_the_end_of_its_id() -> None:
-    assert deed_line({**ENTRY, "before": None, "after": None}).target == "of the device …abcdef"
+def test_a_device_is_named_even_where_the_entry_does_not_say_its_name() -> None:
+    issued = {**ENTRY, "action": "credential.issue", "before": None, "after": {"kind": "token"}}
+    assert nameless_devices([ENTRY, issued]) == [ENTRY["targetId"]]
+    assert deed_line(issued, {ENTRY["targetId"]: "Pump 7"}).target == "Pump 7"
+    assert deed_line(issued, {}).target == "…abcdef"
 
 
 def test_only_what_differs_is_listed_each_under_its_path() -> None:

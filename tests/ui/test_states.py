@@ -187,6 +187,17 @@ async def test_labels_that_cannot_be_read_are_not_sent(device: Device, gateway: 
     assert "DeviceUpdate" not in [name for name, _ in gateway.asked]
 
 
+async def test_a_device_is_suspended_and_resumed(device: Device, gateway: Gateway) -> None:
+    gateway.answers["DeviceSuspend"] = {"deviceSuspend": {"id": "d1"}}
+    gateway.answers["DeviceDetail"] = {"device": {**DEVICE, "status": "SUSPENDED"}, "alerts": page([])}
+    await device.suspend()
+    assert gateway.variables("DeviceSuspend") == {"id": "d1"}
+    assert (device.status_words, "cut off" in device.said) == ("Suspended", True)
+    gateway.refuses("DeviceResume", "A device that is active cannot become active.", "DEVICE_STUCK")
+    await device.resume()
+    assert (device.said, device.problem) == ("", "A device that is active cannot become active.")
+
+
 @pytest.fixture
 async def adding(gateway: Gateway, visit: Visit) -> AddDevice:
     gateway.answers["Profiles"] = {"profiles": page([PROFILE])}

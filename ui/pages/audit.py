@@ -8,8 +8,9 @@ from ui.client import Refused
 from ui.components.frame import heading, link, page
 from ui.components.pieces import empty, pager, problem, skeleton_rows
 from ui.console import Console
-from ui.deeds import Change, DeedLine, deed_line
+from ui.deeds import Change, DeedLine, deed_line, nameless_devices
 from ui.islands.cells import when
+from ui.names import with_names
 from ui.paging import PAGE_SIZE, Paged
 
 # Entries are found by how their action begins; what was turned away is named after the contract's field.
@@ -35,6 +36,8 @@ class Audit(Paged, Console):
     result: str = ""
     target: str = ""
     deeds: list[DeedLine] = []
+
+    _names: dict[str, str] = {}
 
     @rx.var
     def is_filtered(self) -> bool:
@@ -82,7 +85,8 @@ class Audit(Paged, Console):
         except Refused as refusal:
             self.problem = refusal.words
             return None
-        self.deeds = [deed_line(each) for each in found["items"]]
+        self._names = await with_names(self, self._names, nameless_devices(found["items"]))
+        self.deeds = [deed_line(each, self._names) for each in found["items"]]
         info: dict[str, Any] = found["pageInfo"]
         return info
 

@@ -7,7 +7,7 @@ from typing import Any
 import reflex as rx
 
 from ui.client import Refused
-from ui.components.frame import link, page
+from ui.components.frame import link, may, page
 from ui.components.pieces import body, card, done, empty, field, problem, severity_badge, skeleton
 from ui.console import Console
 from ui.first_message import mosquitto_pub
@@ -209,6 +209,17 @@ class Device(Console):
         await self._change("device_decommission", "The device is decommissioned. Its history stays.", id=self.uid)
 
     @rx.event
+    async def suspend(self) -> None:
+        """Shut the device out for the time being."""
+        said = "The device is suspended: it is cut off, and nothing that it sends is taken. Its tokens stay."
+        await self._change("device_suspend", said, id=self.uid)
+
+    @rx.event
+    async def resume(self) -> None:
+        """Let the device in again."""
+        await self._change("device_resume", "The device is back in service and may connect again.", id=self.uid)
+
+    @rx.event
     def edit(self, is_editing: bool) -> None:
         """Open or close the form."""
         self.is_editing = is_editing
@@ -247,17 +258,50 @@ def _heading() -> rx.Component:
         rx.el.div(
             rx.cond(
                 Device.ready & ~Device.is_over,
-                rx.el.button(
-                    rx.icon("pencil", size=15),
-                    "Edit",
-                    type="button",
-                    class_name="btn",
-                    on_click=Device.edit(True),
+                rx.fragment(
+                    _in_and_out(),
+                    rx.el.button(
+                        rx.icon("pencil", size=15),
+                        "Edit",
+                        type="button",
+                        class_name="btn",
+                        on_click=Device.edit(True),
+                    ),
                 ),
             ),
             class_name="actions",
         ),
         class_name="head",
+    )
+
+
+def _in_and_out() -> rx.Component:
+    """Suspending a device in service, resuming a suspended one."""
+    return rx.match(
+        Device.status,
+        (
+            "ACTIVE",
+            rx.el.button(
+                rx.icon("pause", size=15), "Suspend", type="button", class_name="btn", on_click=Device.suspend
+            ),
+        ),
+        (
+            "SUSPENDED",
+            rx.el.button(
+                rx.icon("play", size=15), "Resume", type="button", class_name="btn btn-primary", on_click=Device.resume
+            ),
+        ),
+        rx.fragment(),
+    )
+
+
+def _looks() -> rx.Component:
+    """Where to look further: what it sent that was not accepted, and what people did to it."""
+    return rx.el.p(
+        rx.cond(may("inbox:read"), link("Messages not accepted", to="/inbox?device=" + Device.uid)),
+        rx.cond(may("inbox:read") & may("audit:read"), " · ", ""),
+        rx.cond(may("audit:read"), link("What was done to it", to="/access/audit?target=" + Device.uid)),
+        class_name="small",
     )
 
 
@@ -424,6 +468,7 @@ def _about() -> rx.Component:
                 ),
                 class_name="kv",
             ),
+            _looks(),
         ),
     )
 

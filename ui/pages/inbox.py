@@ -1,6 +1,5 @@
 """The inbox: messages that could not be accepted, why, and what to do about each."""
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +11,9 @@ from ui.components.pieces import empty, pager, problem, skeleton_rows
 from ui.console import Console
 from ui.islands.cells import copy, when
 from ui.islands.pulse import turned_away
+from ui.names import with_names
 from ui.paging import PAGE_SIZE, Paged
-from ui.rejected import readable, reason_words
+from ui.rejected import ABOUT_THE_PROFILE, readable, reason_words
 
 KEPT_BYTES = 8 * 1024
 
@@ -28,8 +28,8 @@ class RejectedLine:
     received_at: str
     code: str
     title: str
-    remedy: str
     reason: str
+    is_about_profile: bool
     way: str
     payload: str
     form: str
@@ -45,7 +45,6 @@ class DeviceChoice:
 
 def rejected_line(rejected: dict[str, Any], device: str) -> RejectedLine:
     """A rejected message of the contract as the page shows it."""
-    title, remedy = reason_words(rejected["code"])
     text, form = readable(rejected["payload"])
     size = rejected["sizeBytes"]
     cut = f", the first {KEPT_BYTES:,}" if size > KEPT_BYTES else ""
@@ -55,9 +54,9 @@ def rejected_line(rejected: dict[str, Any], device: str) -> RejectedLine:
         device,
         rejected["receivedAt"],
         rejected["code"],
-        title,
-        remedy,
+        reason_words(rejected["code"]),
         rejected["reason"],
+        rejected["code"] in ABOUT_THE_PROFILE,
         f"{rejected['transport'].upper()} to {rejected['topic']}",
         text,
         f"{size:,} bytes{cut}, shown as {form}",
@@ -85,7 +84,7 @@ class Inbox(Paged, Console):
             self.problem = refusal.words
             return None
         self._names = {each["id"]: each["name"] or each["key"] for each in found}
-        await self._name_those([self.device_id] if self.device_id else [])
+        self._names = await with_names(self, self._names, [self.device_id] if self.device_id else [])
         self._offer()
         return await self.first_page()
 
@@ -101,23 +100,10 @@ class Inbox(Paged, Console):
         except Refused as refusal:
             self.problem = refusal.words
             return None
-        await self._name_those([each["deviceId"] for each in found["items"]])
+        self._names = await with_names(self, self._names, [each["deviceId"] for each in found["items"]])
         self.messages = [rejected_line(each, self._names[each["deviceId"]]) for each in found["items"]]
         info: dict[str, Any] = found["pageInfo"]
         return info
-
-    async def _name_those(self, device_ids: list[str]) -> None:
-        """Learn the names of devices that are not known yet: decommissioned ones, or those of a large fleet."""
-        unknown = sorted(set(device_ids) - self._names.keys())
-        names = await asyncio.gather(*(self._name_of(device_id) for device_id in unknown))
-        self._names = {**self._names, **dict(zip(unknown, names, strict=True))}
-
-    async def _name_of(self, device_id: str) -> str:
-        try:
-            device = (await self.ask("device_name", id=device_id))["device"]
-        except Refused:
-            return "a removed device"
-        return str(device["name"] or device["key"])
 
     def _offer(self) -> None:
         choices = [DeviceChoice(device_id, name) for device_id, name in self._names.items()]
@@ -134,7 +120,15 @@ def _message(message: rx.Var[RejectedLine]) -> rx.Component:
         ),
         rx.el.p(message.title, class_name="reason"),
         rx.el.p(message.reason, class_name="small"),
-        rx.el.p(rx.el.b("What to do: "), message.remedy, class_name="small muted"),
+        rx.cond(
+            message.is_about_profile,
+            rx.el.p(
+                "If the device is right and its profile is not, ",
+                link("change the profile", to="/profiles"),
+                ".",
+                class_name="small muted",
+            ),
+        ),
         rx.el.details(
             rx.el.summary("What it sent", class_name="small"),
             rx.el.pre(message.payload, class_name="code", tab_index=0, aria_label="What it sent"),

@@ -395,11 +395,7 @@ def _foot() -> rx.Component:
                     disabled=Profile.is_busy,
                 ),
                 link("Cancel", to="/profiles", class_name="btn"),
-                rx.cond(
-                    Profile.is_new,
-                    rx.fragment(),
-                    link("Add a device", to="/devices/add", class_name="btn btn-ghost push"),
-                ),
+                rx.cond(Profile.said != "", link("Add a device", to="/devices/add", class_name="btn")),
                 class_name="row",
             ),
             rx.el.p("You may look at profiles. To change them, ask an administrator.", class_name="small muted"),

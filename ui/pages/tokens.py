@@ -363,7 +363,11 @@ def tokens() -> rx.Component:
     """The page."""
     return page(
         "API tokens",
-        heading("API tokens", "Programs sign in with a token. Each has only the rights you give it.", _new()),
+        heading(
+            "API tokens",
+            "Programs sign in with a token. Each has only the rights you give it.",
+            rx.cond(~Tokens.is_issuing, _new()),
+        ),
         problem(Tokens.problem, Tokens.load),
         done(Tokens.said),
         rx.cond(Tokens.is_issuing, _form()),

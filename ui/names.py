@@ -1,0 +1,24 @@
+"""The names of devices, for lists in which the contract gives only their ids."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+from ui.client import Refused
+from ui.console import Console
+
+GONE = "a removed device"
+
+
+async def with_names(console: Console, known: Mapping[str, str], device_ids: Iterable[str]) -> dict[str, str]:
+    """`known` together with the names of those of the devices that are not in it yet."""
+    unknown = sorted(set(device_ids) - known.keys())
+    names = await asyncio.gather(*(_name_of(console, device_id) for device_id in unknown))
+    return {**known, **dict(zip(unknown, names, strict=True))}
+
+
+async def _name_of(console: Console, device_id: str) -> str:
+    try:
+        device = (await console.ask("device_name", id=device_id))["device"]
+    except Refused:
+        return GONE
+    return str(device["name"] or device["key"])
