@@ -3,6 +3,7 @@
 import reflex as rx
 
 from ui.components.trouble import fault, lost, no_such_page
+from ui.pages.account import Account, account
 from ui.pages.add_device import AddDevice, add_device
 from ui.pages.alerts import Alerts, alerts
 from ui.pages.audit import Audit, audit
@@ -41,6 +42,7 @@ app.add_page(profiles, route="/profiles", title="Profiles · Tidegate", on_load=
 app.add_page(profile, route="/profiles/new", title="New profile · Tidegate", on_load=Profile.load)
 app.add_page(profile, route="/profiles/[profile]", title="Profile · Tidegate", on_load=Profile.load)
 app.add_page(inbox, route="/inbox", title="Inbox · Tidegate", on_load=Inbox.load)
+app.add_page(account, route="/account", title="Your account · Tidegate", on_load=Account.load)
 app.add_page(people, route="/access/people", title="People · Tidegate", on_load=People.load)
 app.add_page(tokens, route="/access/tokens", title="API tokens · Tidegate", on_load=Tokens.load)
 app.add_page(audit, route="/access/audit", title="Audit log · Tidegate", on_load=Audit.load)

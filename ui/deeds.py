@@ -60,10 +60,16 @@ PLAIN = {
 WHOLE = {
     "session.open": "signed in",
     "session.end": "signed out",
+    "member.join": "joined the organisation",
+    "member.invite": "invited",
+    "invitation.withdraw": "withdrew the invitation of",
+    "password.change": "changed their password",
     "credential.issue": "issued a token for the device",
     "credential.revoke": "revoked a token of the device",
 }
-SELF = frozenset({"session.open", "session.end"})  # done by somebody to themselves: no name follows
+SELF = frozenset(
+    {"session.open", "session.end", "member.join", "password.change"}
+)  # done by somebody to themselves: no name follows
 REASONS = {
     "FORBIDDEN": "no right to",
     "BAD_CREDENTIALS": "the password was wrong",
@@ -132,12 +138,14 @@ def deed_line(entry: dict[str, Any], names: Mapping[str, str]) -> DeedLine:
 def said(entry: dict[str, Any]) -> str:
     """What was done, ready to follow who did it and to be followed by the thing's name: "changed the device"."""
     action = entry["action"]
+    if action == "session.end" and entry["before"] is not None:
+        return "ended a session" if entry["actorId"] == entry["targetId"] else "ended a session of another person"
     if entry["result"] == "DONE":
         return WHOLE.get(action) or _done(action)
     reason = REASONS.get(entry["reason"] or "", words((entry["reason"] or "").lower()).lower())
     because = f" ({reason})" if reason else ""
-    if action in SELF:
-        return f"could not sign in{because}" if action == "session.open" else f"could not sign out{because}"
+    if action == "session.open":
+        return f"could not sign in{because}"
     verb = "was not allowed to" if entry["result"] == "DENIED" else "tried to"
     return f"{verb} {_tried(action)}{because}"
 

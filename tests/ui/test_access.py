@@ -9,6 +9,7 @@ from engine.tenancy import ALL_SCOPES
 from engine.tenancy import Role as EngineRole
 from tests.ui.support import ME, Gateway, Visit
 from ui.deeds import changes, deed_line, nameless_devices, summary
+from ui.pages.account import Account, agent_words
 from ui.pages.audit import Audit
 from ui.pages.people import People
 from ui.pages.tokens import FIRST_QUESTIONS, Tokens, chosen, curl, token_line
@@ -29,6 +30,7 @@ ENTRY: dict[str, Any] = {
     "seq": 7,
     "at": "2026-01-01T00:00:00Z",
     "actorKind": "user",
+    "actorId": "0190e6f2-0000-7000-8000-000000000001",
     "actorName": "Anna",
     "action": "device.change",
     "targetKind": "device",
@@ -200,16 +202,113 @@ async def test_the_log_is_asked_with_what_was_chosen_and_from_its_beginning(gate
     assert (state.number, state.is_filtered, len(state.deeds)) == (1, True, 1)
 
 
-async def test_people_are_listed_with_what_they_may_do(gateway: Gateway, visit: Visit) -> None:
-    gateway.answers["Members"] = {
-        "members": [
-            {"id": "u1", "email": "ada@example.org", "name": "Ada", "role": "OWNER"},
-            {"id": "u2", "email": "bob@example.org", "name": "", "role": "VIEWER"},
-        ]
-    }
+def test_ending_somebody_elses_session_is_not_signing_out() -> None:
+    ended = {**ENTRY, "action": "session.end", "targetKind": "user", "after": None}
+    assert deed_line({**ended, "before": None}, {}).said == "signed out"
+    assert deed_line({**ended, "before": {"agent": "x"}}, {}).said == "ended a session of another person"
+    assert deed_line({**ended, "before": {"agent": "x"}, "targetId": ENTRY["actorId"]}, {}).said == "ended a session"
+
+
+MEMBERS = [
+    {"id": "u1", "email": "ada@example.org", "name": "Ada", "role": "OWNER", "customRole": None, "since": "2026-01-01"},
+    {"id": "u2", "email": "bob@example.org", "name": "", "role": "VIEWER", "customRole": None, "since": "2026-01-02"},
+]
+
+
+@pytest.fixture
+async def people(gateway: Gateway, visit: Visit) -> People:
+    gateway.answers["Members"] = {"members": MEMBERS}
     state = visit(People, "/access/people")
     await state.load()
-    assert [(each.name, each.role, each.is_me) for each in state.members] == [
+    return state
+
+
+async def test_people_are_listed_with_what_they_may_do(people: People) -> None:
+    assert [(each.name, each.role_name, each.is_me) for each in people.members] == [
         ("Ada", "Owner", True),
         ("bob@example.org", "Viewer", False),
     ]
+
+
+async def test_a_member_gets_another_role(people: People, gateway: Gateway) -> None:
+    gateway.answers["MemberChange"] = {"memberChange": {"id": "u2"}}
+    people.change("u2")
+    assert people.role == "VIEWER"
+    people.set_role("OPERATOR")
+    await people.save()
+    assert gateway.variables("MemberChange") == {"id": "u2", "input": {"role": "OPERATOR"}}
+    assert (people.changing, people.said) == ("", "bob@example.org is Operator now.")
+
+
+async def test_a_refused_removal_leaves_the_form_open_and_says_why(people: People, gateway: Gateway) -> None:
+    gateway.refuses("MemberRemove", "A tenant keeps at least one owner.", "LAST_OWNER")
+    people.change("u2")
+    people.doubt("u2")
+    await people.remove()
+    assert gateway.variables("MemberRemove") == {"id": "u2"}
+    assert (people.changing, people.problem) == ("u2", "A tenant keeps at least one owner.")
+
+
+@pytest.mark.parametrize(
+    ("agent", "words"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/130.0 Safari/537.36", "Chrome on Linux"),
+        ("Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/130.0 Safari/537.36 Edg/130.0", "Edge on Windows"),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) Version/17.0 Safari/604.1", "Safari on iPhone"),
+        ("curl/8.5.0", "curl"),
+        ("", "An unknown program"),
+    ],
+)
+def test_a_browser_is_named_as_people_know_it(agent: str, words: str) -> None:
+    assert agent_words(agent) == words
+
+
+@pytest.fixture
+async def account(gateway: Gateway, visit: Visit) -> Account:
+    session = {"id": "s1", "agent": "curl/8", "address": "", "createdAt": "2026-01-01", "lastSeenAt": "2026-01-01"}
+    gateway.answers["Account"] = {
+        "me": {
+            "name": "Ada",
+            "email": "ada@example.org",
+            "role": "OWNER",
+            "roleName": None,
+            "tenant": {"name": "Demo"},
+        },
+        "sessions": [{**session, "expiresAt": "2026-01-02", "isCurrent": True}],
+    }
+    state = visit(Account, "/account")
+    await state.load()
+    return state
+
+
+async def test_a_new_password_is_sent_and_forgotten(account: Account, gateway: Gateway) -> None:
+    gateway.answers["PasswordChange"] = {"passwordChange": {"endedSessions": 2}}
+    await account.change_password(
+        {"current": "old secret", "new": "four plain words here", "again": "four plain words here"}
+    )
+    assert gateway.variables("PasswordChange") == {"input": {"current": "old secret", "new": "four plain words here"}}
+    assert account.said == "Your password is changed. 2 other sessions ended."
+    assert "four plain words" not in str(account.dict())
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ({"current": "", "new": "x" * 12, "again": "x" * 12}, "present password"),
+        ({"current": "old", "new": "short", "again": "short"}, "at least 12"),
+        ({"current": "old", "new": "x" * 12, "again": "x" * 13}, "differ"),
+    ],
+)
+async def test_a_password_that_cannot_be_is_not_sent(
+    account: Account, gateway: Gateway, form: dict[str, str], words: str
+) -> None:
+    await account.change_password(form)
+    assert words in account.form_problem
+    assert "PasswordChange" not in [name for name, _ in gateway.asked]
+
+
+async def test_signing_out_elsewhere_names_the_session(account: Account, gateway: Gateway) -> None:
+    gateway.answers["SessionRevoke"] = {"sessionRevoke": {"id": "s9"}}
+    await account.end("s9")
+    assert gateway.variables("SessionRevoke") == {"id": "s9"}
+    assert account.said == "That session has ended."

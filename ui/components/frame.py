@@ -122,6 +122,17 @@ def _access(here: str) -> rx.Component:
     )
 
 
+def _who() -> rx.Component:
+    """Who is signed in, for which organisation; leads to one's own account."""
+    return link(
+        rx.el.b(Console.tenant_name),
+        rx.el.span(Console.user_email),
+        to="/account",
+        class_name="who",
+        title="Your account",
+    )
+
+
 def _more(here: str) -> rx.Component:
     """On small screens: the places that have no room in the bar below."""
     return rx.el.details(
@@ -131,7 +142,7 @@ def _more(here: str) -> rx.Component:
         rx.el.nav(
             _if_allowed(*INBOX, here),
             _access(here),
-            rx.el.p(rx.el.b(Console.tenant_name), rx.el.span(Console.user_email), class_name="who"),
+            _who(),
             class_name="nav menu-sheet",
             aria_label="More places",
         ),
@@ -155,11 +166,7 @@ def page(
                 aria_label="Main",
             ),
             rx.el.div(
-                rx.el.div(
-                    rx.el.b(Console.tenant_name),
-                    rx.el.span(Console.user_email),
-                    class_name="who",
-                ),
+                _who(),
                 rx.el.div(sign_out(label=True), theme_button(), class_name="row"),
                 class_name="side-foot",
             ),
