@@ -1,39 +1,45 @@
-"""Signing in and out by form: a session cookie for the console, and nothing else."""
+"""Coming in and going out by form: signing in, accepting an invitation, signing out. It makes cookies, nothing else."""
 
 import logging
 from urllib.parse import parse_qs, urlencode
 
 import orjson
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from engine.errors import EngineError
 from engine.store.pool import Store
-from engine.tenants import doorway, sessions
+from engine.tenants import doorway, invitations, sessions
+from engine.tenants.model import LoggedIn, Offer
 from resolvers.auth import COOKIE, Origins, set_cookie
 from resolvers.errors import refused
 from resolvers.http import BodyTooLarge, problem_response, read_body
+from resolvers.plain_page import Field, page
 from schema.errors import BadInput, Refusal
 
 log = logging.getLogger(__name__)
 
 _FOREIGN = Refusal(403, "FOREIGN_ORIGIN", "Signing in and out works from this site's own pages only.", {})
+_TOO_LONG = Refusal(413, "BODY_TOO_LARGE", "That is too long for a sign-in.", {})
 _SESSION_S = int(sessions.LIFE.total_seconds())
+_STATUS = {"BAD_CREDENTIALS": 401, "TOO_MANY_TRIES": 429}
 
 
 class Entrance:
-    """``POST /auth/login`` and ``POST /auth/logout``."""
+    """``POST /auth/login``, ``POST /auth/logout``, and ``/auth/accept`` for whoever was invited."""
 
     def __init__(self, store: Store, origins: Origins) -> None:
         self._store = store
         self._origins = origins
 
     def routes(self) -> list[Route]:
-        """The two routes."""
+        """The routes."""
         return [
             Route("/auth/login", self.login, methods=["POST"]),
             Route("/auth/logout", self.logout, methods=["POST"]),
+            Route("/auth/accept", self.offer, methods=["GET"]),
+            Route("/auth/accept", self.accept, methods=["POST"]),
         ]
 
     async def login(self, request: Request) -> Response:
@@ -49,19 +55,15 @@ class Entrance:
                 self._store,
                 given.get("email", ""),
                 given.get("password", ""),
-                address=request.client.host if request.client else "",
+                address=_address(request),
                 agent=request.headers.get("user-agent", ""),
                 tenant_key=given.get("tenant") or None,
             )
         except BodyTooLarge:
-            return problem_response(Refusal(413, "BODY_TOO_LARGE", "That is too long for a sign-in.", {}))
+            return problem_response(_TOO_LONG)
         except EngineError as error:
             return _failed(request, error)
-        log.info("session.opened", extra={"tenant": str(session.membership.tenant_id)})
-        cookie = set_cookie(session.secret, is_secure=self._origins.is_secure, max_age_s=_SESSION_S)
-        if _wants_json(request):
-            return Response(status_code=204, headers={"Set-Cookie": cookie})
-        return _see_other(_safe_path(given.get("next", "")), cookie)
+        return self._opened(request, session, given.get("next", ""))
 
     async def logout(self, request: Request) -> Response:
         """End the session and forget the cookie."""
@@ -71,6 +73,75 @@ class Entrance:
             await doorway.logout(self._store, secret)
         return _see_other("/sign-in", set_cookie("", is_secure=self._origins.is_secure, max_age_s=0))
 
+    async def offer(self, request: Request) -> Response:
+        """What an invitation's link leads to: a form; who accepts JSON gets what is offered."""
+        return await self._offer(request, request.query_params.get("token", ""))
+
+    async def accept(self, request: Request) -> Response:
+        """Accept an invitation (``token``, ``password``, and ``name`` of somebody new): 303 to the console.
+
+        Who accepts JSON gets 204 with the cookie, or a problem document; others the form again.
+        """
+        if self._origins.is_foreign(request.headers):
+            return problem_response(_FOREIGN)
+        given: dict[str, str] = {}
+        try:
+            given = await _fields(request)
+            session = await invitations.accept(
+                self._store,
+                given.get("token", ""),
+                password=given.get("password", ""),
+                name=given.get("name", ""),
+                address=_address(request),
+                agent=request.headers.get("user-agent", ""),
+            )
+        except BodyTooLarge:
+            return problem_response(_TOO_LONG)
+        except EngineError as error:
+            if _wants_json(request):
+                return problem_response(_refusal(error))
+            return await self._offer(request, given.get("token", ""), _refusal(error))
+        log.info("invitation.accepted", extra={"tenant": str(session.membership.tenant_id)})
+        return self._opened(request, session, "/")
+
+    async def _offer(self, request: Request, token: str, problem: Refusal | None = None) -> Response:
+        try:
+            offer = await invitations.look(self._store, token)
+        except EngineError as error:
+            if _wants_json(request):
+                return problem_response(refused(error))
+            return page("Invitation", refused(error).message, status=refused(error).status)
+        if _wants_json(request):
+            said = {"tenant": offer.tenant_name, "email": offer.email, "role": offer.role, "isKnown": offer.is_known}
+            return JSONResponse(said, headers={"Cache-Control": "no-store"})
+        return _form(offer, token, problem)
+
+    def _opened(self, request: Request, session: LoggedIn, next_: str) -> Response:
+        log.info("session.opened", extra={"tenant": str(session.membership.tenant_id)})
+        cookie = set_cookie(session.secret, is_secure=self._origins.is_secure, max_age_s=_SESSION_S)
+        if _wants_json(request):
+            return Response(status_code=204, headers={"Set-Cookie": cookie})
+        return _see_other(_safe_path(next_), cookie)
+
+
+def _form(offer: Offer, token: str, problem: Refusal | None) -> Response:
+    if offer.is_known:
+        words = f"You have an account as {offer.email}. Enter its password to join."
+        fields = [Field("password", "Password", "password", "current-password")]
+    else:
+        words = f"Choose a name and a password of 12 characters or more for {offer.email}."
+        fields = [Field("name", "Name", "text", "name"), Field("password", "Password", "password", "new-password")]
+    return page(
+        f"Join {offer.tenant_name}",
+        words,
+        action="/auth/accept",
+        fields=fields,
+        hidden={"token": token, "username": offer.email},
+        button="Join",
+        problem=problem.message if problem else "",
+        status=problem.status if problem else 200,
+    )
+
 
 async def _fields(request: Request) -> dict[str, str]:
     """The form's or the JSON object's texts."""
@@ -79,19 +150,26 @@ async def _fields(request: Request) -> dict[str, str]:
         if request.headers.get("content-type", "").startswith("application/json"):
             given = orjson.loads(body)
             if not isinstance(given, dict):
-                raise BadInput("Send an object with email and password.")
+                raise BadInput("Send a JSON object.")
             return {key: value for key, value in given.items() if isinstance(value, str)}
         return {key: values[-1] for key, values in parse_qs(body.decode(), max_num_fields=20).items()}
     except ValueError:
-        raise BadInput("Send email and password as a form or as JSON.") from None
+        raise BadInput("Send a form or a JSON object.") from None
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 def _failed(request: Request, error: EngineError) -> Response:
-    refusal = refused(error)
     if _wants_json(request):
-        status = {"BAD_CREDENTIALS": 401, "TOO_MANY_TRIES": 429}.get(refusal.code, refusal.status)
-        return problem_response(Refusal(status, refusal.code, refusal.message, refusal.details))
-    return _see_other("/sign-in?" + urlencode({"error": refusal.slug}))
+        return problem_response(_refusal(error))
+    return _see_other("/sign-in?" + urlencode({"error": refused(error).slug}))
+
+
+def _refusal(error: EngineError) -> Refusal:
+    refusal = refused(error)
+    return Refusal(_STATUS.get(refusal.code, refusal.status), refusal.code, refusal.message, refusal.details)
 
 
 def _wants_json(request: Request) -> bool:

@@ -1,20 +1,24 @@
 """Keeps the promises about the caller, the tenant's people, their sessions, and its API tokens."""
 
 from typing import Annotated
+from urllib.parse import urlencode
 from uuid import UUID
 
 import strawberry
 
-from engine.tenants import members, passwords, sessions
+from engine.tenants import invitations, members, passwords, sessions
 from engine.tenants import service as tenants
 from engine.tenants.person import myself
 from resolvers.context import Info
 from schema.directives import Cost, Method, Needs, Problem, Rest
 from schema.tenants import (
     ApiToken,
+    Invitation,
     Me,
     Member,
     MemberChange,
+    MemberInvite,
+    MemberInvited,
     Membership,
     PasswordChange,
     PasswordChanged,
@@ -82,6 +86,14 @@ class TenantQuery:
     async def tokens(self, info: Info) -> list[ApiToken]:
         """The tenant's API tokens."""
         return [ApiToken.of(token) for token in await tenants.tokens(await info.context.tx())]
+
+    @strawberry.field(
+        description="Who was invited to join the tenant, newest first, invitations that are over too.",
+        directives=[Needs(scope="users:read"), Rest(method=Method.GET, path="/invitations"), Cost(expected=20)],
+    )
+    async def invitations(self, info: Info) -> list[Invitation]:
+        """The tenant's invitations."""
+        return [Invitation.of(each) for each in await invitations.listed(await info.context.tx())]
 
     @strawberry.field(
         description="Where you are signed in to this tenant, last seen first; nowhere for a token.",
@@ -177,6 +189,45 @@ class TenantMutation:
     async def member_remove(self, info: Info, id: MemberId) -> Member:
         """The member as they were."""
         return Member.of(await members.remove(await info.context.tx(), id))
+
+    @strawberry.mutation(
+        description="Invites somebody by e-mail address. The link works once, for 7 days, and is shown this once; an "
+        "open invitation for the same address ends. The platform sends no e-mail yet: hand the link over yourself.",
+        directives=[
+            Needs(scope="users:write"),
+            Rest(method=Method.POST, path="/invitations", status=201),
+            TOO_WIDE,
+            Problem(status=404, slug="role-not-found"),
+            Problem(status=409, slug="already-member"),
+            Problem(status=422, slug="email-malformed"),
+            Problem(status=422, slug="role-unclear"),
+        ],
+    )
+    async def member_invite(
+        self, info: Info, input: Annotated[MemberInvite, strawberry.argument(description="Whom, and as what.")]
+    ) -> MemberInvited:
+        """A new invitation."""
+        invitation, secret = await invitations.invite(
+            await info.context.tx(), email=input.email, role=input.role, role_id=input.role_id
+        )
+        return MemberInvited(
+            invitation=Invitation.of(invitation), secret=secret, link=f"/auth/accept?{urlencode({'token': secret})}"
+        )
+
+    @strawberry.mutation(
+        description="Makes an invitation worthless.",
+        directives=[
+            Needs(scope="users:write"),
+            Rest(method=Method.DELETE, path="/invitations/{id}"),
+            Problem(status=404, slug="invitation-not-found"),
+            Problem(status=410, slug="invitation-over"),
+        ],
+    )
+    async def invitation_withdraw(
+        self, info: Info, id: Annotated[UUID, strawberry.argument(description="The invitation's id.")]
+    ) -> Invitation:
+        """The invitation at its end."""
+        return Invitation.of(await invitations.withdraw(await info.context.tx(), id))
 
     @strawberry.mutation(
         description="Ends a session at once: one of your own, or a member's if you may change members.",

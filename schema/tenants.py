@@ -11,6 +11,7 @@ from engine.tenants import model
 from schema.directives import Constraint, Secret
 
 strawberry.enum(Role, description="What a person is in a tenant; each role is a set of scopes.")
+strawberry.enum(model.InvitationStatus, description="How far an invitation has come.")
 
 
 @strawberry.type(description="A tenant: the company or site whose devices, people and data belong together.")
@@ -117,6 +118,59 @@ class MemberChange:
 
     role: Role = strawberry.field(description="The role; CUSTOM together with the id of one of the tenant's own.")
     role_id: UUID | None = strawberry.field(description="The tenant's own role, where role is CUSTOM.", default=None)
+
+
+@strawberry.type(description="Somebody asked to join the tenant.")
+class Invitation:
+    """An invitation without its secret."""
+
+    id: UUID = strawberry.field(description="The invitation's id.")
+    email: str = strawberry.field(description="Whom it is for.")
+    role: Role = strawberry.field(description="What they will be in the tenant.")
+    role_id: UUID | None = strawberry.field(description="The tenant's own role, where role is CUSTOM.")
+    invited_by: str = strawberry.field(description="Who invited them.")
+    created_at: datetime = strawberry.field(description="When they were invited.")
+    expires_at: datetime = strawberry.field(description="Until when they can accept.")
+    status: model.InvitationStatus = strawberry.field(description="How far it has come.")
+
+    @classmethod
+    def of(cls, invitation: model.Invitation) -> Self:
+        """The contract's view of ``invitation``."""
+        return cls(
+            id=invitation.id,
+            email=invitation.email,
+            role=invitation.role,
+            role_id=invitation.role_id,
+            invited_by=invitation.invited_by,
+            created_at=invitation.created_at,
+            expires_at=invitation.expires_at,
+            status=invitation.status,
+        )
+
+
+@strawberry.input(description="Whom to invite, and what they will be in the tenant.")
+class MemberInvite:
+    """Input of memberInvite."""
+
+    email: str = strawberry.field(
+        description="The person's e-mail address.", directives=[Constraint(min_length=3, max_length=254)]
+    )
+    role: Role = strawberry.field(description="The role; CUSTOM together with the id of one of the tenant's own.")
+    role_id: UUID | None = strawberry.field(description="The tenant's own role, where role is CUSTOM.", default=None)
+
+
+@strawberry.type(description="A new invitation together with the link that accepts it.")
+class MemberInvited:
+    """Shown once."""
+
+    invitation: Invitation = strawberry.field(description="The invitation.")
+    secret: str = strawberry.field(
+        description="What `POST /auth/accept` takes as `token`. It is never shown again.", directives=[Secret()]
+    )
+    link: str = strawberry.field(
+        description="The path, below the address of the console, at which the person accepts. Never shown again.",
+        directives=[Secret()],
+    )
 
 
 @strawberry.type(description="A place where a person is signed in to this tenant.")

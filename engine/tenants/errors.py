@@ -1,6 +1,6 @@
 """What signing in and managing access refuse."""
 
-from engine.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
+from engine.errors import Conflict, Expired, Forbidden, Invalid, NotFound, Unavailable
 
 
 class BadCredentials(Forbidden):
@@ -91,3 +91,33 @@ class RoleUnclear(Invalid):
     """Say either one of the platform's roles, or CUSTOM together with the id of one of the tenant's own."""
 
     code = "ROLE_UNCLEAR"
+
+
+class EmailMalformed(Invalid):
+    """That is no e-mail address."""
+
+    code = "EMAIL_MALFORMED"
+
+
+class AlreadyMember(Conflict):
+    """This person belongs to the tenant already."""
+
+    code = "ALREADY_MEMBER"
+
+
+class InvitationNotFound(NotFound):
+    """There is no such invitation, or none that you may see."""
+
+    code = "INVITATION_NOT_FOUND"
+
+
+class InvitationOver(Expired):
+    """This invitation is over: it was accepted, withdrawn, or is more than 7 days old. Ask for a new one."""
+
+    code = "INVITATION_OVER"
+
+
+class PersonUnnamed(Invalid):
+    """Say what you are called, in 1 to 120 characters."""
+
+    code = "PERSON_UNNAMED"

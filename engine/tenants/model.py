@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 from engine.tenancy import Role, scopes_of
@@ -65,6 +66,39 @@ class Session:
     last_seen_at: datetime
     expires_at: datetime
     is_current: bool
+
+
+class InvitationStatus(StrEnum):
+    """How far an invitation has come."""
+
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """Somebody asked to join the current tenant; the secret is in the link, which is shown once."""
+
+    id: UUID
+    email: str
+    role: Role
+    role_id: UUID | None
+    invited_by: str
+    created_at: datetime
+    expires_at: datetime
+    status: InvitationStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What an invitation says to the person who holds it."""
+
+    tenant_name: str
+    email: str
+    role: Role
+    is_known: bool
 
 
 @dataclass(frozen=True, slots=True)

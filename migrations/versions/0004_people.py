@@ -119,8 +119,11 @@ BEGIN
     SELECT u.id INTO known FROM users u WHERE u.email = i.email;
     IF p_user_id IS NOT NULL THEN
         IF p_password_hash IS NOT NULL AND known IS NULL THEN
-            INSERT INTO users (id, email, name, password_hash) VALUES (p_user_id, i.email, p_name, p_password_hash);
-            known := p_user_id;
+            INSERT INTO users (id, email, name, password_hash) VALUES (p_user_id, i.email, p_name, p_password_hash)
+            ON CONFLICT DO NOTHING RETURNING id INTO known;
+            IF known IS NULL THEN  -- somebody with this address came into being at this very moment
+                RETURN;
+            END IF;
         ELSIF p_password_hash IS NOT NULL OR known IS DISTINCT FROM p_user_id THEN
             RETURN;
         END IF;

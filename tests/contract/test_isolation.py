@@ -19,15 +19,19 @@ import resolvers.devices
 from engine import clock
 from engine.alerts import service as alerts
 from engine.alerts.model import Raised
+from engine.certificates import service as certificates
+from engine.certificates.vault import Vault
 from engine.devices import service as devices
 from engine.devices.model import Device
 from engine.rules import service as rules
 from engine.store.pool import Store
 from engine.store.tx import Tx
-from engine.tenancy import system
+from engine.tenancy import Role, system
+from engine.tenants import invitations
 from engine.tenants import service as tenants
 from infra.local.postgres import Postgres
 from resolvers.assembly import schema
+from resolvers.gateway import Gateway
 from tests.support import matrix
 from tests.support.matrix import Cell
 from tests.support.people import sign_in
@@ -47,7 +51,7 @@ class Owned:
     marks: list[str]
 
 
-async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: Tenant) -> Owned:
+async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: Tenant, vault: Vault) -> Owned:
     """A tenant with one of everything, each marked."""
     mark = f"mark{uuid4().hex[:10]}"
     profile = await tenant.profile(f"profile-{mark}")
@@ -58,7 +62,9 @@ async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: 
     async with store.as_tenant(tenant.principal()) as tx:
         rule = await rules.create(tx, document)
         tokens = await tenants.tokens(tx)
+        invitation, _ = await invitations.invite(tx, email=f"{mark}@invited.example", role=Role.VIEWER)
         credential = (await devices.credentials_of(tx, [device.id]))[device.id][0]
+        await certificates.sign(tx, vault, device.id, matrix.SAMPLES["csr"])
     raised = Raised(rule.id, 1, device.id, 1, "minor", f"reason-{mark}", {}, clock.now())
     async with worker_store.as_tenant(system(tenant.id)) as tx:
         await alerts.raise_all(tx, [raised])
@@ -75,7 +81,7 @@ async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: 
         "member": str(tenant.user_id),
         "session": str((await sign_in(tenant)).session_id),
         "role": str(uuid4()),
-        "invitation": str(uuid4()),
+        "invitation": str(invitation.id),
     }
     return Owned(tenant, token, ids, [mark, tenant.key, tenant.email, *ids.values()])
 
@@ -193,7 +199,7 @@ def _alike(said: str, id_: str) -> str:
     """An answer without what differs between any two: the id asked for, times, fresh ids and secrets."""
     said = said.replace(id_, "<id>")
     said = _TIMES.sub("<time>", said)
-    return re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|probe-[0-9a-f]{12}|tgd?_[\w-]+|\"[\w-]{8}\"", "<new>", said)
+    return re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|probe-[0-9a-f]{12}|tg[di]?_[\w-]+|\"[\w-]{8}\"", "<new>", said)
 
 
 def _kind_of(cell: Cell) -> str:
@@ -208,9 +214,9 @@ def _kind_of(cell: Cell) -> str:
 
 
 @pytest.fixture(scope="module")
-async def owned(postgres: Postgres, store: Store, worker_store: Store) -> Owned:
+async def owned(postgres: Postgres, store: Store, worker_store: Store, gateway: Gateway) -> Owned:
     """The tenant that is being spied on."""
-    return await _owned(postgres, store, worker_store, await found_tenant(postgres, store))
+    return await _owned(postgres, store, worker_store, await found_tenant(postgres, store), gateway.services.vault)
 
 
 @pytest.fixture

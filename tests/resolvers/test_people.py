@@ -1,6 +1,7 @@
 """Members, sessions and passwords through both faces, and how soon those who lose rights notice."""
 
 import asyncio
+from typing import Any
 
 from engine.tenancy import Role
 from engine.tenants.sessions import LIFE
@@ -107,3 +108,82 @@ async def test_a_password_is_changed_by_its_person_only(api: Api, tenant: Tenant
     assert (done.status_code, done.json()) == (200, {"endedSessions": 1})
     await _is_nobody(api, other.secret)
     assert (await api.rest(here.secret, "GET", "/me")).json()["email"] == tenant.email
+
+
+INVITE = "mutation($to: MemberInvite!) { memberInvite(input: $to) { secret link invitation { id status } } }"
+
+
+async def _invited(api: Api, tenant: Tenant, email: str, role: str = "OPERATOR") -> dict[str, Any]:
+    data = await api.data(await tenant.api_token(), INVITE, to={"email": email, "role": role})
+    invited: dict[str, Any] = data["memberInvite"]
+    return invited
+
+
+async def test_an_invitations_link_leads_to_a_form_and_the_form_into_the_console(api: Api, tenant: Tenant) -> None:
+    invited = await _invited(api, tenant, f"ada@{tenant.key}.example")
+    form = await api.client.get(invited["link"], headers={"Accept": "text/html"})
+    assert form.status_code == 200
+    assert f"Join {tenant.key.upper()}" in form.text
+    assert "default-src 'none'" in form.headers["content-security-policy"]
+    given = {"token": invited["secret"], "name": "Ada <b>", "password": "short"}
+    again = await api.client.post("/auth/accept", data=given, headers={"Accept": "text/html"})
+    assert (again.status_code, "12 to 200 characters" in again.text) == (422, True)
+    done = await api.client.post("/auth/accept", data={**given, "password": "seven sober otters"})
+    assert (done.status_code, done.headers["location"]) == (303, "/")
+    secret = done.cookies["tidegate_session"]
+    api.client.cookies.clear()
+    me = await api.data(secret, "{ me { name email role tenant { key } } }")
+    assert me["me"] == {
+        "name": "Ada <b>",
+        "email": f"ada@{tenant.key}.example",
+        "role": "OPERATOR",
+        "tenant": {"key": tenant.key},
+    }
+    over = await api.client.get(invited["link"], headers={"Accept": "text/html"})
+    assert over.status_code == 410
+    assert "<form" not in over.text
+
+
+async def test_an_invitation_is_accepted_as_json_too(api: Api, tenant: Tenant, neighbour: Tenant) -> None:
+    invited = await _invited(api, tenant, neighbour.email, "VIEWER")
+    json = {"Accept": "application/json"}
+    offer = await api.client.get(invited["link"], headers=json)
+    assert offer.json() == {
+        "tenant": tenant.key.upper(),
+        "email": neighbour.email,
+        "role": "viewer",
+        "isKnown": True,
+    }
+    given = {"token": invited["secret"], "password": "seven sober otters"}
+    wrong = await api.client.post("/auth/accept", json=given, headers=json)
+    assert (wrong.status_code, wrong.json()["code"]) == (401, "BAD_CREDENTIALS")
+    foreign = await api.client.post("/auth/accept", json=given, headers={**json, "Sec-Fetch-Site": "cross-site"})
+    assert (foreign.status_code, foreign.json()["code"]) == (403, "FOREIGN_ORIGIN")
+    right = await api.client.post("/auth/accept", json={**given, "password": neighbour.password}, headers=json)
+    assert right.status_code == 204
+    secret = right.cookies["tidegate_session"]
+    api.client.cookies.clear()
+    assert {m["tenantKey"] for m in (await api.rest(secret, "GET", "/me")).json()["memberships"]} == {
+        tenant.key,
+        neighbour.key,
+    }
+
+
+async def test_what_an_invitation_says_cannot_become_markup(api: Api, tenant: Tenant) -> None:
+    invited = await _invited(api, tenant, f'"><script>@{tenant.key}.example')
+    form = await api.client.get(invited["link"], headers={"Accept": "text/html"})
+    assert form.status_code == 200
+    assert "<script" not in form.text
+    assert "&lt;script&gt;" in form.text
+
+
+async def test_invitations_are_listed_and_withdrawn_over_rest(api: Api, tenant: Tenant) -> None:
+    owner = await tenant.api_token()
+    made = await api.rest(owner, "POST", "/invitations", json={"email": "a@b.example", "role": "VIEWER"})
+    assert made.status_code == 201
+    id_ = made.json()["invitation"]["id"]
+    assert (await api.rest(owner, "DELETE", f"/invitations/{id_}")).json()["status"] == "WITHDRAWN"
+    listed = await api.rest(owner, "GET", "/invitations")
+    assert [(each["id"], each["status"]) for each in listed.json()] == [(id_, "WITHDRAWN")]
+    assert made.json()["secret"] not in listed.text
+    assert (await api.rest(owner, "DELETE", f"/invitations/{tenant.id}")).status_code == 404

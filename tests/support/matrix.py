@@ -21,6 +21,7 @@ from graphql import (
 )
 
 from resolvers.routes import Restful, routes
+from tests.support.csr import request
 
 RULE = {
     "v": 1,
@@ -36,9 +37,11 @@ SAMPLES: Mapping[str, Any] = {
     "document": RULE,
     "scopes": ["devices:read"],
     "name": "probe",
+    "email": "probe@probe.example",
     "current": "probe",
     "new": "a password of probes",
     "metrics": [],
+    "csr": request(),
     "first": 5,
 }
 """Values for required arguments that are no ids, by name. A new one needs a line here, or the test fails."""
@@ -141,6 +144,8 @@ def _value(name: str, type_: Any, path: str, target: str | None, foreign: str) -
     if name == "key":
         return f"probe-{uuid4().hex[:12]}"
     if isinstance(named, GraphQLEnumType):
+        if "CUSTOM" in named.values and (target or "").endswith(".roleId"):
+            return "CUSTOM"
         return next(iter(named.values))
     return SAMPLES[name]
 

@@ -1,0 +1,165 @@
+"""Asking people to join a tenant: a single-use link that is shown once, and what becomes of it."""
+
+import re
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import insert, select, text, update
+from sqlalchemy.engine import RowMapping
+from sqlalchemy.sql import ColumnElement
+
+from engine import ids
+from engine.store.pool import Store
+from engine.store.tx import Tx
+from engine.tenancy import Role
+from engine.tenants import errors, roles
+from engine.tenants.doorway import enter, principal_of
+from engine.tenants.model import Invitation, InvitationStatus, LoggedIn, Offer
+from engine.tenants.passwords import hash_password, is_right, refuse_weak, throttle
+from engine.tenants.person import Person, membership
+from engine.tenants.tables import invitations, users
+
+LIFE = timedelta(days=7)
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
+_ACCEPT = text("SELECT * FROM app.invitation(:secret, :user, :name, :password_hash)")
+
+
+async def invite(tx: Tx, *, email: str, role: Role, role_id: UUID | None = None) -> tuple[Invitation, str]:
+    """A new invitation and its secret, which is not kept; an open one for the same address is withdrawn.
+
+    Raises EmailMalformed, AlreadyMember, and what ``roles.grantable`` raises.
+    """
+    clean = email.strip().lower()
+    if not _EMAIL.fullmatch(clean) or not clean.isprintable():
+        raise errors.EmailMalformed
+    custom = await roles.grantable(tx, role, role_id)
+    if await tx.scalar(select(users.c.id).where(users.c.email == clean)):
+        raise errors.AlreadyMember
+    await _withdraw(tx, invitations.c.email == clean)
+    secret = ids.token("tgi")
+    row = await tx.one(
+        insert(invitations)
+        .values(
+            tenant_id=tx.principal.tenant_id,
+            id=ids.uuid7(),
+            email=clean,
+            role=role,
+            role_id=custom.id if custom else None,
+            secret_sha256=ids.fingerprint(secret),
+            invited_by=tx.principal.name or tx.principal.kind,
+            created_at=tx.now,
+            expires_at=tx.now + LIFE,
+        )
+        .returning(invitations)
+    )
+    assert row is not None
+    invitation = _invitation(tx, row)
+    tx.audit("member.invite", "invitation", invitation.id, after=invitation)
+    return invitation, secret
+
+
+async def listed(tx: Tx) -> list[Invitation]:
+    """The tenant's invitations, newest first, those that are over too."""
+    query = select(invitations).where(_of(tx)).order_by(invitations.c.id.desc()).limit(200)
+    return [_invitation(tx, row) for row in await tx.rows(query)]
+
+
+async def withdraw(tx: Tx, invitation_id: UUID) -> Invitation:
+    """Make an invitation worthless. Raises InvitationNotFound, InvitationOver when it was accepted."""
+    query = select(invitations).where(_of(tx), invitations.c.id == invitation_id).with_for_update()
+    row = await tx.one(query)
+    if row is None:
+        raise errors.InvitationNotFound
+    if row["accepted_at"] is not None:
+        raise errors.InvitationOver
+    for withdrawn in await _withdraw(tx, invitations.c.id == invitation_id):
+        return withdrawn
+    return _invitation(tx, row)
+
+
+async def look(store: Store, secret: str) -> Offer:
+    """What an invitation offers to whoever holds its secret. Raises InvitationOver."""
+    rows = await store.door("invitation", ids.fingerprint(secret), None, None, None)
+    if not rows:
+        raise errors.InvitationOver
+    row = rows[0]
+    return Offer(row["tenant_name"], row["email"], Role(row["role"]), row["user_id"] is not None)
+
+
+async def accept(
+    store: Store, secret: str, *, password: str, name: str = "", address: str = "", agent: str = ""
+) -> LoggedIn:
+    """Join the tenant, and open a session there.
+
+    Somebody new chooses a name and a password; who has an account proves it with theirs. Raises InvitationOver,
+    PersonUnnamed, PasswordWeak, BadCredentials, TooManyTries.
+    """
+    digest = ids.fingerprint(secret)
+    rows = await store.door("invitation", digest, None, None, None)
+    if not rows:
+        raise errors.InvitationOver
+    row = rows[0]
+    if row["user_id"] is None:
+        person, password_hash = await _newcomer(row["email"], name, password)
+    else:
+        person, password_hash = await _known(Person.of(row, row["email"]), password, address), None
+    async with store.as_tenant(principal_of(person, membership(row), address)) as tx:
+        given = {"secret": digest, "user": person.id, "name": person.name, "password_hash": password_hash}
+        joined = await tx.one(_ACCEPT, given)
+        if joined is None:
+            raise errors.InvitationOver
+        tx.audit("member.join", "user", person.id, after={"email": person.email, "role": row["role"]})
+        return await enter(tx, person, membership(dict(joined)), agent)
+
+
+async def _newcomer(email: str, name: str, password: str) -> tuple[Person, str]:
+    clean = name.strip()
+    if not 1 <= len(clean) <= 120 or not clean.isprintable():
+        raise errors.PersonUnnamed
+    refuse_weak(password, email)
+    password_hash = await hash_password(password)
+    return Person(ids.uuid7(), email, clean, password_hash, None, None, 0, 0), password_hash
+
+
+async def _known(person: Person, password: str, address: str) -> Person:
+    who = f"{person.email}|{address}"
+    throttle.check(who)
+    if not await is_right(person.password_hash, password):
+        throttle.failed(who)
+        raise errors.BadCredentials
+    return person
+
+
+async def _withdraw(tx: Tx, which: ColumnElement[bool]) -> list[Invitation]:
+    is_open = invitations.c.accepted_at.is_(None) & invitations.c.withdrawn_at.is_(None)
+    rows = await tx.rows(
+        update(invitations).where(_of(tx), which, is_open).values(withdrawn_at=tx.now).returning(invitations)
+    )
+    found = [_invitation(tx, row) for row in rows]
+    for invitation in found:
+        tx.audit("invitation.withdraw", "invitation", invitation.id, after=invitation)
+    return found
+
+
+def _of(tx: Tx) -> ColumnElement[bool]:
+    return invitations.c.tenant_id == tx.principal.tenant_id
+
+
+def _invitation(tx: Tx, row: RowMapping) -> Invitation:
+    status = InvitationStatus.PENDING
+    if row["accepted_at"] is not None:
+        status = InvitationStatus.ACCEPTED
+    elif row["withdrawn_at"] is not None:
+        status = InvitationStatus.WITHDRAWN
+    elif row["expires_at"] <= tx.now:
+        status = InvitationStatus.EXPIRED
+    return Invitation(
+        row["id"],
+        row["email"],
+        Role(row["role"]),
+        row["role_id"],
+        row["invited_by"],
+        row["created_at"],
+        row["expires_at"],
+        status,
+    )
