@@ -73,6 +73,10 @@ class Settings:
     audit_key: Path | None = _setting(  # noqa: RUF009  # a frozen default
         None, "Ed25519 key (PEM) that signs the audit log; default DATA_DIR/audit.key", Path
     )
+    tls_cert: Path | None = _setting(  # noqa: RUF009  # a frozen default
+        None, "certificate chain (PEM) of the servers for devices; default a self-made one in DATA_DIR/tls", Path
+    )
+    tls_key: Path | None = _setting(None, "private key (PEM) of tls_cert", Path)  # noqa: RUF009  # a frozen default
     public_url: str = _setting(
         "", "address people open in the browser; default http://HOST:HTTP_PORT", _url("http", "https")
     )

@@ -21,6 +21,7 @@ from engine.journal.bus import MemoryBus, ValkeyBus
 from engine.queue import celery_app
 from engine.settings import SettingError, Settings, variable
 from engine.wake import Waker
+from ingest import tls
 from ingest.adapters.mqtt.endpoint import MqttEndpoint
 from ingest.authorize import DoorAuthorizer
 from ingest.changes import Changes, Conflated
@@ -53,7 +54,10 @@ class Ingest:
         self.endpoint = MqttEndpoint(
             self.authorizer, self.pipeline, JournalPresence(self.writer), on_refused=self.pipeline.refused
         )
+        self._tls = tls.server_context(settings)
+        self._trust = tls.Trust(self._tls, Database(url))
         self._recheck = Conflated(self._cut_the_dead)
+        self._believe = Conflated(self._trust.refresh)
         self._changes = Changes(url, self._changed, self._missed)
         self._tasks: list[asyncio.Task[Any]] = []
         self._writing: asyncio.Task[None] | None = None
@@ -68,13 +72,16 @@ class Ingest:
         self._tasks = [
             asyncio.create_task(self._changes.run(), name="changes"),
             asyncio.create_task(self._recheck.run(), name="recheck"),
+            asyncio.create_task(self._believe.run(), name="believe"),
         ]
         SESSIONS.set_function(lambda: self.endpoint.live)
         WAITING.set_function(lambda: self.writer.waiting)
         with _bindable("mqtt_port", self._settings.mqtt_port):
             port = await self.endpoint.start(self._settings.host, self._settings.mqtt_port)
+        with _bindable("mqtts_port", self._settings.mqtts_port):
+            tls_port = await self.endpoint.start(self._settings.host, self._settings.mqtts_port, self._tls)
         self.is_accepting = True
-        log.info("ingest.accepting", extra={"mqtt_port": port})
+        log.info("ingest.accepting", extra={"mqtt_port": port, "mqtts_port": tls_port})
 
     async def failed(self) -> None:
         """Return when a part that should run for ever has ended: the process is to be restarted."""
@@ -96,6 +103,7 @@ class Ingest:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.authorizer.close()
+        await self._trust.close()
         await self.directory.close()
         await self._writer_database.drop()
         if self._waker is not None:
@@ -107,6 +115,8 @@ class Ingest:
         kind, _, rest = what.partition(":")
         if kind == "device":
             self._recheck.tell(rest)
+        elif kind == "ca":
+            self._believe.tell(_ALL)
         elif kind == "login":
             device, _, epoch = rest.partition(":")
             self.endpoint.cut(UUID(device), "take_over", below_epoch=int(epoch))
@@ -114,6 +124,7 @@ class Ingest:
     def _missed(self) -> None:
         self.directory.forget_all()
         self._recheck.tell(_ALL)
+        self._believe.tell(_ALL)
 
     async def _cut_the_dead(self, devices: set[str]) -> None:
         sessions = [s for s in self.endpoint.sessions() if _ALL in devices or str(s.device_id) in devices]

@@ -10,6 +10,7 @@ from strawberry.types.field import StrawberryField
 
 from resolvers.alerts import AlertMutation, AlertQuery, AlertStreams
 from resolvers.audit import AuditQuery
+from resolvers.certificates import CertificateMutation, CertificateQuery
 from resolvers.devices import DeviceMutation, DeviceQuery
 from resolvers.guard import Guard
 from resolvers.rules import RuleMutation, RuleQuery
@@ -22,12 +23,12 @@ from schema.scalars import SCALARS
 
 
 @strawberry.type(description="What can be asked.")
-class Query(TenantQuery, DeviceQuery, TelemetryQuery, RuleQuery, AlertQuery, AuditQuery):
+class Query(TenantQuery, DeviceQuery, CertificateQuery, TelemetryQuery, RuleQuery, AlertQuery, AuditQuery):
     """Every question of the contract."""
 
 
 @strawberry.type(description="What can be done. Each field runs in a transaction of its own, in the order written.")
-class Mutation(TenantMutation, DeviceMutation, RuleMutation, AlertMutation):
+class Mutation(TenantMutation, DeviceMutation, CertificateMutation, RuleMutation, AlertMutation):
     """Every change of the contract."""
 
 

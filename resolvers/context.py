@@ -13,6 +13,7 @@ import strawberry
 
 from engine.alerts import service as alerts
 from engine.alerts.model import Alert
+from engine.certificates.vault import Vault
 from engine.devices import service as devices
 from engine.devices.model import Credential, Device, Presence, Profile
 from engine.errors import EngineError, Forbidden
@@ -39,6 +40,7 @@ class Services:
 
     store: Store
     live: "Live"
+    vault: Vault
 
 
 class RequestContext:

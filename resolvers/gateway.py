@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from engine.certificates.vault import LocalVault
 from engine.errors import EngineError
 from engine.journal.bus import Bus, MemoryBus, ValkeyBus
 from engine.queue import celery_app
@@ -43,7 +44,7 @@ class Gateway:
         self._waker = Waker(self.bus, celery_app(settings.valkey_url)) if settings.valkey_url else None
         self.store = Store(settings.database_url, size=POOL, wake=self._waker or self.bus.publish)
         self.changes = Changes(settings.database_url)
-        self.services = Services(self.store, Live(self.store, self.bus))
+        self.services = Services(self.store, Live(self.store, self.bus), LocalVault.of(settings))
         self.operations = Operations(schema())
         self.authenticator = Authenticator(self.store, self.changes)
 

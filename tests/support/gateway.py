@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -19,12 +20,12 @@ from tests.support.tenant import found_tenant
 
 
 @pytest.fixture(scope="session")
-async def gateway(postgres: Postgres) -> AsyncIterator[Gateway]:
+async def gateway(postgres: Postgres, engines_dir: Path) -> AsyncIterator[Gateway]:
     """The gateway, open, on a port that was free."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    settings = Settings(database_url=postgres.url("app"), http_port=port)
+    settings = Settings(database_url=postgres.url("app"), http_port=port, data_dir=engines_dir)
     gateway = Gateway(settings, bus=MemoryBus())
     async with gateway.running():
         while not gateway.changes.is_listening:

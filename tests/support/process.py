@@ -25,13 +25,16 @@ class IngestProcess:
     """`tidegate serve ingest`; it may be started again after its death, on the same ports."""
 
     def __init__(self, database_url: str, log: Path, valkey_url: str = "") -> None:
-        self.mqtt_port, self.internal_port = free_port(), free_port()
+        self.mqtt_port, self.mqtts_port, self.internal_port = free_port(), free_port(), free_port()
+        self.data_dir = log.parent
         self.log = log
         self._environment = {
             **os.environ,
             "TIDEGATE_DATABASE_URL": database_url,
             "TIDEGATE_VALKEY_URL": valkey_url,
             "TIDEGATE_MQTT_PORT": str(self.mqtt_port),
+            "TIDEGATE_MQTTS_PORT": str(self.mqtts_port),
+            "TIDEGATE_DATA_DIR": str(self.data_dir),
             "TIDEGATE_METRICS_PORT": str(self.internal_port),
         }
         self.process: subprocess.Popen[bytes] | None = None

@@ -77,7 +77,10 @@ class MqttEndpoint:
         if not self._servers:
             self.loop = asyncio.get_running_loop()
             self.wheel = Wheel(self.loop, self.limits.tick_s)
-        server = await self.loop.create_server(lambda: Connection(self), host, port, ssl=ssl, backlog=4096)
+        patience_s = self.limits.connect_timeout_s if ssl is not None else None
+        server = await self.loop.create_server(
+            lambda: Connection(self), host, port, ssl=ssl, backlog=4096, ssl_handshake_timeout=patience_s
+        )
         self._servers.append(server)
         port = int(server.sockets[0].getsockname()[1])
         self.port = self.port or port

@@ -1,0 +1,29 @@
+"""How certificate authorities and what they signed lie in the database."""
+
+from sqlalchemy import Column, DateTime, LargeBinary, Table, Text, Uuid
+
+from engine.store.base import metadata, tenant_column
+
+authorities = Table(
+    "authorities",
+    metadata,
+    tenant_column(),
+    Column("id", Uuid, primary_key=True),
+    Column("certificate", Text, nullable=False),
+    Column("sealed_key", LargeBinary, nullable=False),
+    Column("vault", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+)
+
+certificates = Table(
+    "certificates",
+    metadata,
+    tenant_column(),
+    Column("credential_id", Uuid, primary_key=True),
+    Column("authority_id", Uuid, nullable=False),
+    Column("serial", Text, nullable=False),
+    Column("pem", Text, nullable=False),
+    Column("not_before", DateTime(timezone=True), nullable=False),
+    Column("not_after", DateTime(timezone=True), nullable=False),
+)

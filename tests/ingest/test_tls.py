@@ -1,0 +1,332 @@
+"""Devices that show a certificate: made by openssl, used by mosquitto_pub, believed for what was signed and no more."""
+
+import asyncio
+import shlex
+import ssl
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from sqlalchemy import text
+
+from engine.certificates import service as certificates
+from engine.certificates.model import Signed
+from engine.certificates.vault import LocalVault
+from engine.devices import service as devices
+from engine.devices.model import Device
+from engine.settings import SettingError, Settings
+from infra.local.postgres import Postgres
+from ingest import tls
+from ingest.adapters.mqtt.encode import encode
+from ingest.adapters.mqtt.packets import V5, Connect
+from tests.support import csr
+from tests.support.line import Line
+from tests.support.process import IngestProcess, ingest_process
+from tests.support.tenant import Tenant
+
+KEY = "openssl ecparam -name prime256v1 -genkey -noout -out device.key"
+REQUEST = "openssl req -new -key device.key -subj /CN=anything -out device.csr"
+PUBLISH = (
+    "mosquitto_pub -h 127.0.0.1 -p {port} --cafile tls/server.pem --cert {cert} --key {key} -V mqttv5 -q 1"
+    " -t t/{tenant}/d/{device}/up/telemetry -m '{{\"temperature\": {value}}}'"
+)
+
+
+@pytest.fixture(scope="module")
+async def process(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[IngestProcess]:
+    """One ingest process for all; its data folder is where the pasted lines run."""
+    log = tmp_path_factory.mktemp("tls") / "ingest.log"
+    async with ingest_process(postgres.url("ingest"), log) as process:
+        yield process
+
+
+class Signing:
+    """A tenant's side: it signs, and its authority's key can be stolen."""
+
+    def __init__(self, tenant: Tenant, folder: Path) -> None:
+        self.tenant = tenant
+        self.folder = folder
+        self._vault = LocalVault(folder / f"{tenant.key}.vault")
+
+    async def sign(self, device: Device, request: str) -> Signed:
+        """A certificate, as the API gives it."""
+        async with self.tenant.store.as_tenant(self.tenant.principal()) as tx:
+            return await certificates.sign(tx, self._vault, device.id, request)
+
+    async def keep(self, name: str, device: Device) -> Signed:
+        """Key and certificate of a device as files `name`.key and `name`.pem."""
+        key = csr.key()
+        signed = await self.sign(device, csr.request(of=key))
+        (self.folder / f"{name}.pem").write_text(signed.certificate)
+        (self.folder / f"{name}.key").write_text(csr.pem(key))
+        return signed
+
+    async def stolen(self) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+        """The authority's certificate and key."""
+        async with self.tenant.store.as_tenant(self.tenant.principal()) as tx:
+            [row] = await tx.rows(text("SELECT id, certificate, sealed_key FROM authorities"))
+        purpose = b"tidegate authority 1|" + self.tenant.id.bytes + row["id"].bytes
+        key = load_der_private_key(await self._vault.open(row["sealed_key"], purpose), None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        return x509.load_pem_x509_certificate(row["certificate"].encode()), key
+
+
+@pytest.fixture
+def signing(tenant: Tenant, process: IngestProcess) -> Signing:
+    return Signing(tenant, process.data_dir)
+
+
+async def paste(line: str, folder: Path) -> tuple[int, str]:
+    """Run a line as somebody would paste it; exit code and what it said."""
+    running = await asyncio.create_subprocess_exec(
+        *shlex.split(line), cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    try:
+        said, _ = await asyncio.wait_for(running.communicate(), 15)
+    except TimeoutError:
+        running.kill()
+        raise
+    return running.returncode or 0, said.decode()
+
+
+def publish(process: IngestProcess, tenant: Tenant, device: Device, name: str, value: float) -> str:
+    """The line that publishes with the certificate and key of this name."""
+    return PUBLISH.format(
+        port=process.mqtts_port,
+        cert=f"{name}.pem",
+        key=f"{name}.key",
+        tenant=tenant.key,
+        device=device.key,
+        value=value,
+    )
+
+
+async def believed(process: IngestProcess, line: str) -> None:
+    """The process has heard of a new authority: a line that must work does, within seconds."""
+    for _ in range(50):
+        code, said = await paste(line, process.data_dir)
+        if code == 0:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(said)
+
+
+async def test_from_openssl_to_the_first_puback(
+    postgres: Postgres, tenant: Tenant, process: IngestProcess, signing: Signing
+) -> None:
+    pump = await tenant.device("pump-7")
+    folder = process.data_dir
+    for line in (KEY, REQUEST):
+        assert (await paste(line, folder))[0] == 0
+    signed = await signing.sign(pump, (folder / "device.csr").read_text())
+    (folder / "device.pem").write_text(signed.certificate)
+    await believed(process, publish(process, tenant, pump, "device", 4.5))
+    assert [values for *_, values in Line(postgres).stored(tenant)] == [{"temperature": 4.5}]
+
+
+async def test_two_certificates_work_side_by_side_and_the_revoked_one_no_more(
+    postgres: Postgres, tenant: Tenant, process: IngestProcess, signing: Signing
+) -> None:
+    pump = await tenant.device()
+    old = await signing.keep("old", pump)
+    await signing.keep("new", pump)
+    for name in ("old", "new"):
+        await believed(process, publish(process, tenant, pump, name, 1))
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        await devices.revoke_credential(tx, old.credential.id)
+    code, said = await paste(publish(process, tenant, pump, "old", 2), process.data_dir)
+    assert code != 0
+    assert "not authori" in said.lower()
+    assert (await paste(publish(process, tenant, pump, "new", 3), process.data_dir))[0] == 0
+    assert {values["temperature"] for *_, values in Line(postgres).stored(tenant)} == {1, 3}
+
+
+async def test_a_certificate_counts_for_its_own_device_whatever_topic_or_name_is_claimed(
+    postgres: Postgres, tenant: Tenant, neighbour: Tenant, process: IngestProcess, signing: Signing
+) -> None:
+    pump, other, theirs = await tenant.device(), await tenant.device(), await neighbour.device()
+    await signing.keep("own", pump)
+    await believed(process, publish(process, tenant, pump, "own", 1))
+    for victim, device in ((tenant, other), (neighbour, theirs)):
+        await paste(publish(process, victim, device, "own", 2), process.data_dir)
+        line = publish(process, victim, device, "own", 2) + f" -u {victim.key}/d/{device.key}"
+        code, said = await paste(line, process.data_dir)
+        assert code != 0
+        assert "Bad User Name or Password" in said
+    assert [row[0] for row in Line(postgres).stored(tenant)] == [pump.id]
+    assert Line(postgres).stored(neighbour) == []
+
+
+async def test_a_token_works_over_tls_too_and_a_certificate_is_no_password(
+    postgres: Postgres, tenant: Tenant, process: IngestProcess, signing: Signing
+) -> None:
+    pump = await tenant.device()
+    line = publish(process, tenant, pump, "none", 7).replace("--cert none.pem --key none.key", "")
+    name = f" -u {tenant.key}/d/{pump.key} -P "
+    assert (await paste(line + name + await tenant.device_token(pump), process.data_dir))[0] == 0
+    assert [values for *_, values in Line(postgres).stored(tenant)] == [{"temperature": 7}]
+    signed = await signing.sign(pump, csr.request())
+    shown = x509.load_pem_x509_certificate(signed.certificate.encode()).public_bytes(csr.Encoding.DER)
+    plain = Connect(V5, "c", username=f"{tenant.key}/d/{pump.key}", password=shown)
+    assert await _connack(process.mqtt_port, None, plain) == 0x86
+    assert await _connack(process.mqtt_port, None, Connect(V5, "c", username="/d/", password=shown)) == 0x86
+
+
+async def _connack(port: int, context: ssl.SSLContext | None, connect: Connect) -> int:
+    """The reason of the CONNACK."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+    try:
+        writer.write(encode(connect, V5))
+        return (await asyncio.wait_for(reader.readexactly(4), 10))[3]
+    finally:
+        writer.close()
+
+
+def _context(folder: Path, name: str) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(folder / "tls/server.pem"))
+    context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
+    return context
+
+
+async def test_a_live_session_ends_when_its_certificate_is_revoked_or_its_device_suspended(
+    tenant: Tenant, process: IngestProcess, signing: Signing
+) -> None:
+    revoked, suspended = await tenant.device(), await tenant.device()
+    signed = await signing.keep("revoked", revoked)
+    await signing.keep("suspended", suspended)
+    await believed(process, publish(process, tenant, revoked, "revoked", 1))
+    lines = []
+    for name in ("revoked", "suspended"):
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", process.mqtts_port, ssl=_context(process.data_dir, name)
+        )
+        writer.write(encode(Connect(V5, "c"), V5))
+        assert (await asyncio.wait_for(reader.readexactly(4), 10))[3] == 0
+        lines.append((reader, writer))
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        await devices.revoke_credential(tx, signed.credential.id)
+        await devices.suspend(tx, suspended.id)
+    for reader, writer in lines:
+        assert b"\xe0" in await asyncio.wait_for(reader.read(), 2), "a DISCONNECT, then the end"
+        writer.close()
+
+
+Forge = Callable[[x509.CertificateBuilder], x509.CertificateBuilder]
+
+
+def _plain(builder: x509.CertificateBuilder) -> x509.CertificateBuilder:
+    return builder
+
+
+def _for_servers(builder: x509.CertificateBuilder) -> x509.CertificateBuilder:
+    return builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+
+
+def _expired(builder: x509.CertificateBuilder) -> x509.CertificateBuilder:
+    builder._not_valid_after = datetime.now(UTC).replace(tzinfo=None) - timedelta(minutes=1)
+    return builder
+
+
+def _forged(
+    name: str,
+    issuer: x509.Certificate,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    key: ec.EllipticCurvePrivateKey,
+    forge: Forge = _plain,
+) -> x509.Certificate:
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+        .issuer_name(issuer.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
+    )
+    return forge(builder).sign(issuer_key, SHA256())
+
+
+@pytest.mark.parametrize("forge", [_plain, _for_servers, _expired], ids=["sound", "a server's", "expired"])
+async def test_an_authority_whose_key_was_stolen_speaks_for_nobody(
+    postgres: Postgres, tenant: Tenant, neighbour: Tenant, process: IngestProcess, signing: Signing, forge: Forge
+) -> None:
+    """The name claims a neighbour's device, or one's own: nothing was written down, so nobody is recognised."""
+    own, theirs = await tenant.device(), await neighbour.device()
+    await signing.keep("good", own)
+    await believed(process, publish(process, tenant, own, "good", 1))
+    issuer, issuer_key = await signing.stolen()
+    for victim, device in ((neighbour, theirs), (tenant, own)):
+        key = csr.key()
+        made = _forged(f"{victim.key}/d/{device.key}", issuer, issuer_key, key, forge)
+        (process.data_dir / "forged.pem").write_text(made.public_bytes(csr.Encoding.PEM).decode())
+        (process.data_dir / "forged.key").write_text(csr.pem(key))
+        code, said = await paste(publish(process, victim, device, "forged", 66), process.data_dir)
+        assert code != 0
+        if forge is _plain:
+            assert "Bad User Name or Password" in said, "TLS believes it, the door does not know it"
+        else:
+            assert "Bad User Name" not in said, "it does not come through the handshake"
+    assert [values for *_, values in Line(postgres).stored(tenant)] == [{"temperature": 1}]
+    assert Line(postgres).stored(neighbour) == []
+
+
+async def test_a_devices_certificate_signs_nobody_and_a_strangers_authority_counts_for_nothing(
+    tenant: Tenant, process: IngestProcess, signing: Signing
+) -> None:
+    pump = await tenant.device()
+    signed = await signing.keep("issuer", pump)
+    await believed(process, publish(process, tenant, pump, "issuer", 1))
+    issuer = x509.load_pem_x509_certificate(signed.certificate.encode())
+    issuer_key = load_pem_private_key((process.data_dir / "issuer.key").read_bytes(), None)
+    stranger = csr.key()
+    strange = _forged("nobody", issuer, stranger, stranger)
+    for authority, authority_key in ((issuer, issuer_key), (strange, stranger)):
+        key = csr.key()
+        made = _forged(f"{tenant.key}/d/{pump.key}", authority, authority_key, key)
+        chain = made.public_bytes(csr.Encoding.PEM) + authority.public_bytes(csr.Encoding.PEM)
+        (process.data_dir / "child.pem").write_bytes(chain)
+        (process.data_dir / "child.key").write_text(csr.pem(key))
+        with pytest.raises((ssl.SSLError, asyncio.IncompleteReadError, ConnectionError)):
+            await _connack(process.mqtts_port, _context(process.data_dir, "child"), Connect(V5, "c"))
+    assert 'tidegate_ingest_logins_total{result="accepted"}' in process.text("/metrics")
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+async def test_old_tls_is_not_spoken_and_the_key_is_ours_alone(process: IngestProcess) -> None:
+    for version in (ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context = ssl.create_default_context(cafile=str(process.data_dir / "tls/server.pem"))
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.minimum_version = context.maximum_version = version
+        asked = _connack(process.mqtts_port, context, Connect(V5, "c"))
+        if version is ssl.TLSVersion.TLSv1_1:
+            with pytest.raises((ssl.SSLError, ConnectionError)):
+                await asked
+        else:
+            assert await asked == 0x86, "spoken, but nobody without a password"
+    assert (process.data_dir / "tls/server.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_certificate_named_by_the_settings_must_be_there_with_its_key(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="belong together"):
+        tls.server_context(Settings(tls_cert=tmp_path / "a.pem"))
+    with pytest.raises(SettingError, match="TIDEGATE_TLS_CERT"):
+        tls.server_context(Settings(tls_cert=tmp_path / "a.pem", tls_key=tmp_path / "a.key"))
+    certificate, key = tls.self_made(tmp_path / "made")
+    assert tls.server_context(Settings(tls_cert=certificate, tls_key=key)).verify_mode is ssl.CERT_OPTIONAL
+
+
+def test_the_certificate_made_here_is_kept_from_start_to_start_and_made_anew_when_spoilt(tmp_path: Path) -> None:
+    certificate, _ = tls.self_made(tmp_path)
+    first = certificate.read_bytes()
+    assert tls.self_made(tmp_path)[0].read_bytes() == first
+    certificate.write_text("spoilt")
+    assert tls.self_made(tmp_path)[0].read_bytes() not in (first, b"spoilt")
