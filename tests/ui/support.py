@@ -1,5 +1,6 @@
 """A scripted gateway, a visitor of one page's state, and a person at the real console."""
 
+import asyncio
 import json
 import re
 import shlex
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import httpx
+import paho.mqtt.client as paho
 import paho.mqtt.publish as mqtt
 import reflex as rx
 from playwright.async_api import Browser, Page, expect
@@ -103,6 +105,30 @@ class Console:
             port=self.mqtt_port,
             auth={"username": user, "password": self.device["token"]},
         )
+
+    async def offer(self, body: bytes) -> None:
+        """Let the demo's spare device send what will not be accepted; returns when it lies in the inbox."""
+        before = await self._inbox_ids()
+        user = self.device["username"]
+        tenant, _, key = user.split("/")
+        client = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+        client.username_pw_set(user, self.device["token"])
+        client.connect("127.0.0.1", self.mqtt_port)
+        client.loop_start()
+        try:
+            client.publish(f"t/{tenant}/d/{key}/up/telemetry", body, qos=1).wait_for_publish(10)
+        finally:
+            client.disconnect()
+            client.loop_stop()
+        for _ in range(100):
+            if await self._inbox_ids() != before:
+                return
+            await asyncio.sleep(0.1)
+        raise AssertionError("the message did not come into the inbox")
+
+    async def _inbox_ids(self) -> list[str]:
+        found = await self.ask("{ inbox(first: 5) { items { id } } }")
+        return [each["id"] for each in found["inbox"]["items"]]
 
     async def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         """One GraphQL question with the demo's API token."""

@@ -215,9 +215,16 @@ MEMBERS = [
 ]
 
 
+INVITED = {"id": "i1", "email": "eve@example.org", "role": "OPERATOR", "invitedBy": "Ada", "createdAt": "2026-01-01"}
+INVITATIONS = [
+    {**INVITED, "expiresAt": "2026-01-08", "status": "PENDING"},
+    {**INVITED, "id": "i0", "expiresAt": "2026-01-08", "status": "ACCEPTED"},
+]
+
+
 @pytest.fixture
 async def people(gateway: Gateway, visit: Visit) -> People:
-    gateway.answers["Members"] = {"members": MEMBERS}
+    gateway.answers["Members"] = {"members": MEMBERS, "invitations": INVITATIONS}
     state = visit(People, "/access/people")
     await state.load()
     return state
@@ -238,6 +245,29 @@ async def test_a_member_gets_another_role(people: People, gateway: Gateway) -> N
     await people.save()
     assert gateway.variables("MemberChange") == {"id": "u2", "input": {"role": "OPERATOR"}}
     assert (people.changing, people.said) == ("", "bob@example.org is Operator now.")
+
+
+async def test_only_open_invitations_are_listed(people: People) -> None:
+    assert [(each.id, each.role_name) for each in people.invitations] == [("i1", "Operator")]
+
+
+async def test_an_invitations_link_is_shown_until_one_comes_back(people: People, gateway: Gateway) -> None:
+    made = {"invitation": {"id": "i2"}, "link": "/auth/accept?token=tgi_x"}
+    gateway.answers["MemberInvite"] = {"memberInvite": made}
+    people.write(True)
+    people.set_role("ADMIN")
+    await people.invite({"email": " eve@example.org "})
+    assert gateway.variables("MemberInvite") == {"input": {"email": "eve@example.org", "role": "ADMIN"}}
+    assert (people.link, people.is_inviting) == ("%ORIGIN%/auth/accept?token=tgi_x", False)
+    await people.load()
+    assert people.link == ""
+
+
+async def test_an_invitation_is_withdrawn(people: People, gateway: Gateway) -> None:
+    gateway.answers["InvitationWithdraw"] = {"invitationWithdraw": {"id": "i1"}}
+    await people.withdraw("i1")
+    assert gateway.variables("InvitationWithdraw") == {"id": "i1"}
+    assert "no longer works" in people.said
 
 
 async def test_a_refused_removal_leaves_the_form_open_and_says_why(people: People, gateway: Gateway) -> None:

@@ -8,7 +8,21 @@ from playwright.async_api import Browser, Page, expect
 from tests.ui.support import Console, paste
 
 pytestmark = pytest.mark.timeout(300)
-PLACES = ["/", "/devices", "/devices/add", "/rules", "/rules/new", "/alerts", "/profiles"]
+PLACES = [
+    "/",
+    "/devices",
+    "/devices/add",
+    "/rules",
+    "/rules/new",
+    "/alerts",
+    "/profiles",
+    "/profiles/new",
+    "/inbox",
+    "/access/people",
+    "/access/tokens",
+    "/access/audit",
+    "/account",
+]
 
 
 async def test_a_wrong_password_is_said_in_words_and_the_right_one_opens_the_overview(

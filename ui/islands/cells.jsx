@@ -143,8 +143,8 @@ export function Copy({ text, label = "Copy" }) {
 
 const MOSQUITTO = "Paste it into a terminal that has the mosquitto clients installed.";
 
-/** A command line in which %HOST% stands for the machine this page came from, %ORIGIN% for its address. */
-export function Command({ text, hint = MOSQUITTO }) {
+/** A text to copy in which %HOST% stands for the machine this page came from, %ORIGIN% for its address. */
+export function Command({ text, hint = MOSQUITTO, label = "Command to paste", button = "Copy command" }) {
   const [host, setHost] = useState("127.0.0.1");
   const [origin, setOrigin] = useState("");
   useEffect(() => {
@@ -154,12 +154,12 @@ export function Command({ text, hint = MOSQUITTO }) {
   const line = (text || "").replaceAll("%HOST%", host).replaceAll("%ORIGIN%", origin);
   return (
     <div>
-      <div className="code" tabIndex={0} role="textbox" aria-readonly="true" aria-label="Command to paste">
+      <div className="code" tabIndex={0} role="textbox" aria-readonly="true" aria-label={label}>
         {line}
       </div>
       <div className="code-foot">
         <span className="small muted">{hint}</span>
-        <Copy text={line} label="Copy command" />
+        <Copy text={line} label={button} />
       </div>
     </div>
   );

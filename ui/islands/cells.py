@@ -64,11 +64,13 @@ class Copy(_Cell):
 
 
 class Command(_Cell):
-    """A command line to paste; %HOST% becomes this page's host, %ORIGIN% its address; `hint` says what to do."""
+    """A command line (or a link) to copy; %HOST% becomes this page's host, %ORIGIN% its address."""
 
     tag = "Command"
     text: rx.Var[str]
     hint: rx.Var[str]
+    label: rx.Var[str]
+    button: rx.Var[str]
 
 
 class LiveCards(_Cell):

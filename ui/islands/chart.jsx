@@ -236,7 +236,8 @@ function Plot({ deviceId, metric, range, query }) {
     const size = () => ({ width: box.current.clientWidth, height: window.innerWidth < 760 ? 240 : 300 });
     const { width, height } = size();
     plot.current = new uPlot(options(width, height, metric, range, () => columns.sorted(Date.now()), onCursor), withGaps(columns.sorted(Date.now()), range), box.current);
-    const watcher = new ResizeObserver(() => plot.current?.setSize(size()));
+    // On leaving the page the box is gone a moment before this watcher is.
+    const watcher = new ResizeObserver(() => box.current && plot.current?.setSize(size()));
     watcher.observe(box.current);
     return () => {
       watcher.disconnect();

@@ -297,11 +297,10 @@ def _in_and_out() -> rx.Component:
 
 def _looks() -> rx.Component:
     """Where to look further: what it sent that was not accepted, and what people did to it."""
-    return rx.el.p(
+    return rx.el.div(
         rx.cond(may("inbox:read"), link("Messages not accepted", to="/inbox?device=" + Device.uid)),
-        rx.cond(may("inbox:read") & may("audit:read"), " · ", ""),
         rx.cond(may("audit:read"), link("What was done to it", to="/access/audit?target=" + Device.uid)),
-        class_name="small",
+        class_name="small stack-tight",
     )
 
 

@@ -1,4 +1,4 @@
-"""People: who belongs to the organisation, what each may do, and the end of that."""
+"""People: who belongs to the organisation, what each may do, who is invited, and the end of that."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,9 +7,9 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.frame import heading, link, may, page
-from ui.components.pieces import done, empty, problem, skeleton_rows
+from ui.components.pieces import card, done, empty, field, problem, skeleton_rows
 from ui.console import Console
-from ui.islands.cells import when
+from ui.islands.cells import command, when
 from ui.rights import ROLES
 from ui.words import words
 
@@ -28,6 +28,23 @@ class MemberLine:
     role_words: str
     since: str
     is_me: bool
+
+
+@dataclass(frozen=True)
+class InvitationLine:
+    """An invitation that nobody has accepted yet."""
+
+    id: str
+    email: str
+    role_name: str
+    invited_by: str
+    expires_at: str
+
+
+def invitation_line(invitation: dict[str, Any]) -> InvitationLine:
+    """An invitation of the contract as the page shows it."""
+    role = ROLES.get(invitation["role"], (words(invitation["role"]), ""))[0]
+    return InvitationLine(invitation["id"], invitation["email"], role, invitation["invitedBy"], invitation["expiresAt"])
 
 
 def member_line(member: dict[str, Any], my_email: str) -> MemberLine:
@@ -56,11 +73,17 @@ class People(Console):
     changing: str = ""
     role: str = ""  # what the member that is being changed may become
     removing: str = ""
+    invitations: list[InvitationLine] = []
+    is_inviting: bool = False
+    form_problem: str = ""
+    link: str = ""
+    invited: str = ""
 
     @rx.event
     async def load(self) -> Any:
-        """Come to the page."""
-        self.said = self.changing = self.removing = ""
+        """Come to the page. An invitation's link is shown once: whoever comes back does not see it again."""
+        self.said = self.changing = self.removing = self.link = self.form_problem = ""
+        self.is_inviting = False
         if (away := await self.enter()) is not None:
             return away
         await self._show()
@@ -68,16 +91,50 @@ class People(Console):
 
     async def _show(self) -> None:
         try:
-            found = (await self.ask("members"))["members"]
+            found = await self.ask("members")
         except Refused as refusal:
             self.problem = refusal.words
             return
-        self.members = [member_line(each, self.user_email) for each in found]
+        self.members = [member_line(each, self.user_email) for each in found["members"]]
+        self.invitations = [invitation_line(each) for each in found["invitations"] if each["status"] == "PENDING"]
         self.problem, self.ready = "", True
+
+    @rx.event
+    def write(self, is_inviting: bool) -> None:
+        """Open or close the form that invites somebody."""
+        self.is_inviting, self.changing, self.form_problem, self.said = is_inviting, "", "", ""
+        self.link, self.role = "", "VIEWER"
+
+    @rx.event
+    async def invite(self, form: dict[str, Any]) -> None:
+        """Invite somebody and show the link to hand over."""
+        email = str(form.get("email", "")).strip()
+        try:
+            data = await self.ask("member_invite", input={"email": email, "role": self.role})
+        except Refused as refusal:
+            self.form_problem = refusal.words
+            return
+        self.link, self.invited = "%ORIGIN%" + data["memberInvite"]["link"], email
+        self.is_inviting, self.form_problem = False, ""
+        await self._show()
+
+    @rx.event
+    def put_away(self) -> None:
+        """The link was copied; it is not needed here any more."""
+        self.link = ""
+
+    @rx.event
+    async def withdraw(self, invitation_id: str) -> None:
+        """Make an invitation worthless."""
+        self.link = ""
+        await self._do(
+            "invitation_withdraw", "The invitation is withdrawn; its link no longer works.", id=invitation_id
+        )
 
     @rx.event
     def change(self, user_id: str) -> None:
         """Open the form for one member; '' closes it."""
+        self.is_inviting = False
         self.changing, self.removing, self.said, self.problem = user_id, "", "", ""
         self.role = next((each.role for each in self.members if each.id == user_id), "")
 
@@ -212,13 +269,113 @@ def _line(member: rx.Var[MemberLine]) -> rx.Component:
     )
 
 
+def _invite() -> rx.Component:
+    return card(
+        "Invite somebody",
+        rx.el.form(
+            field(
+                "E-mail",
+                rx.el.input(
+                    id="invite-email",
+                    name="email",
+                    type="email",
+                    max_length=254,
+                    required=True,
+                    auto_focus=True,
+                    auto_complete="off",
+                    placeholder="somebody@example.org",
+                    class_name="input",
+                ),
+                for_="invite-email",
+            ),
+            _roles(),
+            problem(People.form_problem),
+            rx.el.div(
+                rx.el.button("Make the invitation", type="submit", class_name="btn btn-primary"),
+                rx.el.button("Cancel", type="button", class_name="btn", on_click=People.write(False)),
+                class_name="row",
+            ),
+            on_submit=People.invite,
+            class_name="card-body stack",
+        ),
+        words="You get a link to hand over. It works once, for 7 days.",
+    )
+
+
+def _invited() -> rx.Component:
+    return rx.el.section(
+        rx.el.div(
+            rx.el.div(
+                rx.icon("key-round", size=17),
+                rx.el.span(
+                    rx.el.b("The link for ", People.invited, " is shown this once."),
+                    " Copy it now and hand it over yourself: no e-mail is sent.",
+                ),
+                class_name="note note-warn",
+                role="status",
+            ),
+            command(
+                text=People.link,
+                label="Link to hand over",
+                button="Copy link",
+                hint="Whoever opens it joins your organisation.",
+            ),
+            rx.el.div(
+                rx.el.button("I have copied it", type="button", class_name="btn btn-primary", on_click=People.put_away)
+            ),
+            class_name="card-body stack",
+        ),
+        class_name="card",
+        aria_label="The new invitation",
+    )
+
+
+def _invitation(invitation: rx.Var[InvitationLine]) -> rx.Component:
+    return rx.el.li(
+        rx.el.div(
+            rx.el.b(invitation.email, class_name="wrap"),
+            rx.el.span(invitation.role_name, class_name="badge"),
+            rx.cond(
+                may("users:write"),
+                rx.el.button(
+                    "Withdraw",
+                    type="button",
+                    class_name="btn btn-small btn-danger push",
+                    on_click=People.withdraw(invitation.id),
+                    custom_attrs={"aria-label": "Withdraw the invitation of " + invitation.email},
+                ),
+            ),
+            class_name="row",
+        ),
+        rx.el.p(
+            "invited by ", invitation.invited_by, " · ends ", when(at=invitation.expires_at), class_name="small muted"
+        ),
+        key=invitation.id,
+    )
+
+
 def people() -> rx.Component:
     """The page."""
     return page(
         "People",
-        heading("People", "Who belongs to your organisation, and what each may do."),
+        heading(
+            "People",
+            "Who belongs to your organisation, and what each may do.",
+            rx.cond(
+                may("users:write") & ~People.is_inviting,
+                rx.el.button(
+                    rx.icon("plus", size=16),
+                    "Invite somebody",
+                    type="button",
+                    class_name="btn btn-primary",
+                    on_click=People.write(True),
+                ),
+            ),
+        ),
         rx.cond(People.changing == "", problem(People.problem, People.load)),
         done(People.said),
+        rx.cond(People.is_inviting, _invite()),
+        rx.cond(People.link != "", _invited()),
         rx.el.section(
             rx.cond(
                 People.ready,
@@ -231,6 +388,10 @@ def people() -> rx.Component:
             ),
             class_name="card",
             aria_label="Members",
+        ),
+        rx.cond(
+            People.invitations.length() > 0,
+            card("Invited, not here yet", rx.el.ul(rx.foreach(People.invitations, _invitation), class_name="list")),
         ),
         narrow=True,
     )
