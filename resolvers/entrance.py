@@ -10,8 +10,9 @@ from starlette.routing import Route
 
 from engine.errors import EngineError
 from engine.store.pool import Store
-from engine.tenants import doorway, invitations, sessions
+from engine.tenants import doorway, errors, invitations, sessions
 from engine.tenants.model import LoggedIn, Offer
+from engine.tenants.second_factor import Vault
 from resolvers.auth import COOKIE, Origins, set_cookie
 from resolvers.errors import refused
 from resolvers.http import BodyTooLarge, problem_response, read_body
@@ -23,20 +24,23 @@ log = logging.getLogger(__name__)
 _FOREIGN = Refusal(403, "FOREIGN_ORIGIN", "Signing in and out works from this site's own pages only.", {})
 _TOO_LONG = Refusal(413, "BODY_TOO_LARGE", "That is too long for a sign-in.", {})
 _SESSION_S = int(sessions.LIFE.total_seconds())
-_STATUS = {"BAD_CREDENTIALS": 401, "TOO_MANY_TRIES": 429}
+_STATUS = {"BAD_CREDENTIALS": 401, "SECOND_FACTOR_NEEDED": 401, "CODE_WRONG": 401, "TOO_MANY_TRIES": 429}
+_CODE = Field("code", "Code", "text", "one-time-code")
 
 
 class Entrance:
-    """``POST /auth/login``, ``POST /auth/logout``, and ``/auth/accept`` for whoever was invited."""
+    """``POST /auth/login`` and its ``second`` step, ``/auth/accept`` for whoever was invited, ``POST /auth/logout``."""
 
-    def __init__(self, store: Store, origins: Origins) -> None:
+    def __init__(self, store: Store, origins: Origins, vault: Vault) -> None:
         self._store = store
         self._origins = origins
+        self._vault = vault
 
     def routes(self) -> list[Route]:
         """The routes."""
         return [
             Route("/auth/login", self.login, methods=["POST"]),
+            Route("/auth/second", self.second, methods=["POST"]),
             Route("/auth/logout", self.logout, methods=["POST"]),
             Route("/auth/accept", self.offer, methods=["GET"]),
             Route("/auth/accept", self.accept, methods=["POST"]),
@@ -45,22 +49,55 @@ class Entrance:
     async def login(self, request: Request) -> Response:
         """Open a session: 303 to ``next`` with the cookie, or 303 back to the form with an error's name.
 
-        Who accepts JSON gets 204 with the cookie, or a problem document.
+        Who has a second factor may send its ``code`` at once, or gets a form that asks for it. Who accepts JSON gets
+        204 with the cookie, or a problem document; SECOND_FACTOR_NEEDED has a ``challenge`` for ``/auth/second``.
         """
         if self._origins.is_foreign(request.headers):
             return problem_response(_FOREIGN)
+        given: dict[str, str] = {}
         try:
             given = await _fields(request)
             session = await doorway.login(
                 self._store,
                 given.get("email", ""),
                 given.get("password", ""),
+                code=given.get("code", ""),
+                vault=self._vault,
                 address=_address(request),
                 agent=request.headers.get("user-agent", ""),
                 tenant_key=given.get("tenant") or None,
             )
         except BodyTooLarge:
             return problem_response(_TOO_LONG)
+        except errors.SecondFactorNeeded as error:
+            if _wants_json(request):
+                return problem_response(_refusal(error))
+            return _code_form(str(error.details["challenge"]), given.get("next", ""))
+        except EngineError as error:
+            return _failed(request, error)
+        return self._opened(request, session, given.get("next", ""))
+
+    async def second(self, request: Request) -> Response:
+        """The second step of signing in (``challenge``, ``code``): as after ``login``; a wrong code asks again."""
+        if self._origins.is_foreign(request.headers):
+            return problem_response(_FOREIGN)
+        given: dict[str, str] = {}
+        try:
+            given = await _fields(request)
+            session = await doorway.second_step(
+                self._store,
+                given.get("challenge", ""),
+                given.get("code", ""),
+                vault=self._vault,
+                address=_address(request),
+                agent=request.headers.get("user-agent", ""),
+            )
+        except BodyTooLarge:
+            return problem_response(_TOO_LONG)
+        except (errors.CodeWrong, errors.SecondFactorNeeded) as error:
+            if _wants_json(request):
+                return problem_response(_refusal(error))
+            return _code_form(given.get("challenge", ""), given.get("next", ""), _refusal(error))
         except EngineError as error:
             return _failed(request, error)
         return self._opened(request, session, given.get("next", ""))
@@ -78,9 +115,10 @@ class Entrance:
         return await self._offer(request, request.query_params.get("token", ""))
 
     async def accept(self, request: Request) -> Response:
-        """Accept an invitation (``token``, ``password``, and ``name`` of somebody new): 303 to the console.
+        """Accept an invitation: 303 to the console.
 
-        Who accepts JSON gets 204 with the cookie, or a problem document; others the form again.
+        Takes ``token``, ``password``, the ``name`` of somebody new, and the ``code`` of a second factor. Who accepts
+        JSON gets 204 with the cookie, or a problem document; others the form again.
         """
         if self._origins.is_foreign(request.headers):
             return problem_response(_FOREIGN)
@@ -92,6 +130,8 @@ class Entrance:
                 given.get("token", ""),
                 password=given.get("password", ""),
                 name=given.get("name", ""),
+                code=given.get("code", ""),
+                vault=self._vault,
                 address=_address(request),
                 agent=request.headers.get("user-agent", ""),
             )
@@ -113,6 +153,7 @@ class Entrance:
             return page("Invitation", refused(error).message, status=refused(error).status)
         if _wants_json(request):
             said = {"tenant": offer.tenant_name, "email": offer.email, "role": offer.role, "isKnown": offer.is_known}
+            said |= {"needsCode": offer.needs_code}
             return JSONResponse(said, headers={"Cache-Control": "no-store"})
         return _form(offer, token, problem)
 
@@ -127,7 +168,7 @@ class Entrance:
 def _form(offer: Offer, token: str, problem: Refusal | None) -> Response:
     if offer.is_known:
         words = f"You have an account as {offer.email}. Enter its password to join."
-        fields = [Field("password", "Password", "password", "current-password")]
+        fields = [Field("password", "Password", "password", "current-password"), *([_CODE] * offer.needs_code)]
     else:
         words = f"Choose a name and a password of 12 characters or more for {offer.email}."
         fields = [Field("name", "Name", "text", "name"), Field("password", "Password", "password", "new-password")]
@@ -138,6 +179,19 @@ def _form(offer: Offer, token: str, problem: Refusal | None) -> Response:
         fields=fields,
         hidden={"token": token, "username": offer.email},
         button="Join",
+        problem=problem.message if problem else "",
+        status=problem.status if problem else 200,
+    )
+
+
+def _code_form(challenge: str, next_: str, problem: Refusal | None = None) -> Response:
+    return page(
+        "One more step",
+        "Enter the code that your authenticator app shows, or one of your recovery codes.",
+        action="/auth/second",
+        fields=[_CODE],
+        hidden={"challenge": challenge, "next": next_},
+        button="Sign in",
         problem=problem.message if problem else "",
         status=problem.status if problem else 200,
     )

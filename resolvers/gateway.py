@@ -56,7 +56,7 @@ class Gateway:
             Route("/graphql", http.answer, methods=["GET", "POST"]),
             WebSocketRoute("/graphql", sockets.talk),
             self.mirror().mount(),
-            *Entrance(self.store, self.origins).routes(),
+            *Entrance(self.store, self.origins, self.services.vault).routes(),
             Route("/health/live", self.live, methods=["GET"]),
             Route("/health/ready", self.ready, methods=["GET"]),
         ]

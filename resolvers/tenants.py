@@ -6,7 +6,7 @@ from uuid import UUID
 
 import strawberry
 
-from engine.tenants import invitations, members, passwords, sessions
+from engine.tenants import invitations, members, passwords, second_factor, sessions
 from engine.tenants import service as tenants
 from engine.tenants.person import myself
 from resolvers.context import Info
@@ -22,6 +22,12 @@ from schema.tenants import (
     Membership,
     PasswordChange,
     PasswordChanged,
+    SecondFactor,
+    SecondFactorConfirm,
+    SecondFactorConfirmed,
+    SecondFactorEnrol,
+    SecondFactorEnrolled,
+    SecondFactorRemove,
     Session,
     Tenant,
     TokenIssue,
@@ -33,6 +39,10 @@ NO_MEMBER = Problem(status=404, slug="member-not-found")
 TOO_WIDE = Problem(status=403, slug="role-too-wide")
 LAST_OWNER = Problem(status=409, slug="last-owner")
 NOT_A_PERSON = Problem(status=403, slug="not-a-person")
+PASSWORD_WRONG = Problem(status=403, slug="password-wrong")
+CODE_WRONG = Problem(status=403, slug="code-wrong")
+TOO_MANY_TRIES = Problem(status=503, slug="too-many-tries")
+# What takes a password or a code is a PATCH, so that no Idempotency-Key keeps a fingerprint of the request.
 
 
 @strawberry.type
@@ -57,6 +67,8 @@ class TenantQuery:
                 tenant=tenant,
                 scopes=sorted(principal.scopes),
                 memberships=[],
+                has_second_factor=False,
+                recovery_codes_left=0,
             )
         person, all_ = await myself(tx)
         here = next(each for each in all_ if each.tenant_id == principal.tenant_id)
@@ -69,6 +81,8 @@ class TenantQuery:
             tenant=tenant,
             scopes=sorted(principal.scopes),
             memberships=[Membership.of(each) for each in all_],
+            has_second_factor=person.has_second_factor,
+            recovery_codes_left=person.recovery_left,
         )
 
     @strawberry.field(
@@ -269,12 +283,11 @@ class TenantMutation:
         description="Gives you a new password. All your other sessions end, in every tenant you belong to.",
         directives=[
             Needs(),
-            # PATCH, so that no Idempotency-Key keeps a fingerprint of a request with passwords in it
             Rest(method=Method.PATCH, path="/me/password"),
             NOT_A_PERSON,
-            Problem(status=403, slug="password-wrong"),
+            PASSWORD_WRONG,
+            TOO_MANY_TRIES,
             Problem(status=422, slug="password-weak"),
-            Problem(status=503, slug="too-many-tries"),
         ],
     )
     async def password_change(
@@ -285,3 +298,68 @@ class TenantMutation:
         """How many sessions ended."""
         ended = await passwords.change(await info.context.tx(), current=input.current, new=input.new)
         return PasswordChanged(ended_sessions=ended)
+
+    @strawberry.mutation(
+        description="Begins to set up a second factor: a secret for an authenticator app (TOTP, RFC 6238), shown this "
+        "once. It counts when secondFactorConfirm has seen its first code.",
+        directives=[
+            Needs(),
+            Rest(method=Method.PATCH, path="/me/second-factor"),
+            NOT_A_PERSON,
+            PASSWORD_WRONG,
+            TOO_MANY_TRIES,
+            Problem(status=409, slug="second-factor-present"),
+        ],
+    )
+    async def second_factor_enrol(
+        self,
+        info: Info,
+        input: Annotated[SecondFactorEnrol, strawberry.argument(description="The password, as proof.")],
+    ) -> SecondFactorEnrolled:
+        """A secret for an app."""
+        vault = info.context.services.vault
+        secret, uri = await second_factor.enrol(await info.context.tx(), vault, password=input.password)
+        return SecondFactorEnrolled(secret=secret, uri=uri)
+
+    @strawberry.mutation(
+        description="Turns the second factor on: from now on signing in takes a code. Your other sessions end, in "
+        "every tenant you belong to. Answers with recovery codes, shown this once.",
+        directives=[
+            Needs(),
+            Rest(method=Method.PATCH, path="/me/second-factor/confirm"),
+            NOT_A_PERSON,
+            CODE_WRONG,
+            TOO_MANY_TRIES,
+            Problem(status=409, slug="second-factor-present"),
+            Problem(status=409, slug="no-second-factor"),
+        ],
+    )
+    async def second_factor_confirm(
+        self, info: Info, input: Annotated[SecondFactorConfirm, strawberry.argument(description="The first code.")]
+    ) -> SecondFactorConfirmed:
+        """The recovery codes."""
+        vault = info.context.services.vault
+        codes, ended = await second_factor.confirm(await info.context.tx(), vault, code=input.code)
+        return SecondFactorConfirmed(recovery_codes=codes, ended_sessions=ended)
+
+    @strawberry.mutation(
+        description="Turns the second factor off. Takes the password and a code, of the app or for recovery.",
+        directives=[
+            Needs(),
+            Rest(method=Method.PATCH, path="/me/second-factor/remove"),
+            NOT_A_PERSON,
+            PASSWORD_WRONG,
+            CODE_WRONG,
+            TOO_MANY_TRIES,
+            Problem(status=409, slug="no-second-factor"),
+        ],
+    )
+    async def second_factor_remove(
+        self,
+        info: Info,
+        input: Annotated[SecondFactorRemove, strawberry.argument(description="The password and a code, as proof.")],
+    ) -> SecondFactor:
+        """No second factor any more."""
+        vault = info.context.services.vault
+        await second_factor.remove(await info.context.tx(), vault, password=input.password, code=input.code)
+        return SecondFactor(is_on=False)

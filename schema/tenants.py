@@ -86,6 +86,8 @@ class Me:
     tenant: Tenant = strawberry.field(description="The tenant that every answer belongs to.")
     scopes: list[str] = strawberry.field(description="What the caller may do, for example devices:read.")
     memberships: list[Membership] = strawberry.field(description="All tenants of the person; empty for tokens.")
+    has_second_factor: bool = strawberry.field(description="Whether signing in takes a code; false for tokens.")
+    recovery_codes_left: int = strawberry.field(description="How many recovery codes are not used yet.")
 
 
 @strawberry.type(description="A person who belongs to the tenant.")
@@ -210,6 +212,63 @@ class PasswordChange:
         description="The new one: 12 characters or more, not the e-mail address, none that everybody tries first.",
         directives=[Constraint(min_length=1, max_length=200)],
     )
+
+
+@strawberry.input(description="The present password, as proof.")
+class SecondFactorEnrol:
+    """Input of secondFactorEnrol."""
+
+    password: str = strawberry.field(
+        description="The present password.", directives=[Constraint(min_length=1, max_length=200)]
+    )
+
+
+@strawberry.type(description="A new second factor, before it counts.")
+class SecondFactorEnrolled:
+    """Shown once."""
+
+    secret: str = strawberry.field(
+        description="The secret in base32, to type into an authenticator app.", directives=[Secret()]
+    )
+    uri: str = strawberry.field(description="The same as an otpauth: URI, to show as a QR code.", directives=[Secret()])
+
+
+@strawberry.input(description="The first code, as proof that the app has the secret.")
+class SecondFactorConfirm:
+    """Input of secondFactorConfirm."""
+
+    code: str = strawberry.field(
+        description="The six digits that the app shows.", directives=[Constraint(min_length=6, max_length=6)]
+    )
+
+
+@strawberry.type(description="A second factor that counts from now on.")
+class SecondFactorConfirmed:
+    """Shown once."""
+
+    recovery_codes: list[str] = strawberry.field(
+        description="Each signs in once without the app. Never shown again.", directives=[Secret()]
+    )
+    ended_sessions: int = strawberry.field(description="How many other sessions ended, in all tenants of the person.")
+
+
+@strawberry.input(description="The present password and a code, as proof.")
+class SecondFactorRemove:
+    """Input of secondFactorRemove."""
+
+    password: str = strawberry.field(
+        description="The present password.", directives=[Constraint(min_length=1, max_length=200)]
+    )
+    code: str = strawberry.field(
+        description="A code of the app, or a recovery code.", directives=[Constraint(min_length=1, max_length=40)]
+    )
+
+
+@strawberry.type(description="Whether signing in takes a code.")
+class SecondFactor:
+    """Answer of secondFactorRemove."""
+
+    is_on: bool = strawberry.field(description="Whether there is a second factor.")
 
 
 @strawberry.type(description="What a new password brought about.")

@@ -12,19 +12,29 @@ from engine.store.audit import Deed
 from engine.store.pool import Store
 from engine.store.tx import Tx
 from engine.tenancy import Principal, Role, scopes_of
-from engine.tenants import errors, sessions, tables
+from engine.tenants import errors, second_factor, sessions, tables
 from engine.tenants.model import LoggedIn, Membership, User
 from engine.tenants.passwords import hash_password, is_right, throttle
 from engine.tenants.person import Person, membership
+from engine.tenants.second_factor import Vault
 
 
 async def login(
-    store: Store, email: str, password: str, *, address: str = "", agent: str = "", tenant_key: str | None = None
+    store: Store,
+    email: str,
+    password: str,
+    *,
+    code: str = "",
+    address: str = "",
+    agent: str = "",
+    tenant_key: str | None = None,
+    vault: Vault | None = None,
 ) -> LoggedIn:
-    """Open a session with an e-mail address and a password.
+    """Open a session with an e-mail address and a password, and ``code`` from whoever has a second factor.
 
     The session belongs to ``tenant_key``, or to the tenant joined first. Raises BadCredentials whatever was wrong,
-    TooManyTries after ten failures in a minute.
+    TooManyTries after ten failures in a minute, SecondFactorNeeded (with a ``challenge`` for ``second_step``, where
+    there is a ``vault``) and CodeWrong.
     """
     who = f"{email.strip().lower()[:254]}|{address}"
     throttle.check(who)
@@ -35,9 +45,26 @@ async def login(
         throttle.failed(who)
         await _note_failure(store, rows, address)
         raise errors.BadCredentials
-    person, here = Person.of(chosen[0], email), membership(chosen[0])
-    async with store.as_tenant(principal_of(person, here, address)) as tx:
-        return await enter(tx, person, here, agent)
+    person = Person.of(chosen[0], email)
+    if person.has_second_factor and not code:
+        challenge = {} if vault is None else {"challenge": await second_factor.challenge(vault, person, tenant_key)}
+        raise errors.SecondFactorNeeded(**challenge)
+    return await _come_in(store, chosen[0], person, code, vault, address, agent)
+
+
+async def second_step(
+    store: Store, challenge: str, code: str, *, vault: Vault, address: str = "", agent: str = ""
+) -> LoggedIn:
+    """Open the session whose password was proven when ``challenge`` was made. Raises CodeWrong, TooManyTries.
+
+    BadCredentials: the challenge is none, is older than five minutes, or the password has changed since.
+    """
+    meant = await second_factor.met(vault, challenge)
+    rows = await store.door("login", meant.email) if meant else []
+    chosen = [row for row in rows if meant and meant.is_for(row)]
+    if meant is None or not chosen:
+        raise errors.BadCredentials("That took too long; sign in again.")
+    return await _come_in(store, chosen[0], Person.of(chosen[0], meant.email), code, vault, address, agent)
 
 
 async def session(store: Store, secret: str) -> Principal | None:
@@ -105,9 +132,24 @@ async def enter(tx: Tx, person: Person, here: Membership, agent: str) -> LoggedI
     return LoggedIn(secret, session_id, User(person.id, person.email, person.name), here, expires_at)
 
 
-async def _note_failure(store: Store, rows: Sequence[Mapping[str, Any]], address: str) -> None:
+async def _come_in(
+    store: Store, row: Mapping[str, Any], person: Person, code: str, vault: Vault | None, address: str, agent: str
+) -> LoggedIn:
+    here = membership(row)
+    try:
+        async with store.as_tenant(principal_of(person, here, address)) as tx:
+            await second_factor.prove(tx, vault, person, code)
+            return await enter(tx, person, here, agent)
+    except errors.CodeWrong:
+        await _note_failure(store, [row], address, "CODE_WRONG")
+        raise
+
+
+async def _note_failure(
+    store: Store, rows: Sequence[Mapping[str, Any]], address: str, reason: str = "BAD_CREDENTIALS"
+) -> None:
     """Tell the tenants of somebody who exists that signing in as them has failed."""
     for row in rows:
         who = Principal(row["tenant_id"], "user", row["user_id"], frozenset(), row["user_name"], address)
         async with store.as_tenant(who) as tx:
-            tx.deeds.append(Deed("session.open", "user", str(row["user_id"]), None, None, "denied", "BAD_CREDENTIALS"))
+            tx.deeds.append(Deed("session.open", "user", str(row["user_id"]), None, None, "denied", reason))

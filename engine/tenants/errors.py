@@ -121,3 +121,27 @@ class PersonUnnamed(Invalid):
     """Say what you are called, in 1 to 120 characters."""
 
     code = "PERSON_UNNAMED"
+
+
+class SecondFactorNeeded(Forbidden):
+    """The password is right; now the code of your authenticator app, or a recovery code, is needed."""
+
+    code = "SECOND_FACTOR_NEEDED"
+
+
+class CodeWrong(Forbidden):
+    """That code is not right, or was used before."""
+
+    code = "CODE_WRONG"
+
+
+class SecondFactorPresent(Conflict):
+    """You have a second factor already; remove it before you set up another."""
+
+    code = "SECOND_FACTOR_PRESENT"
+
+
+class NoSecondFactor(Conflict):
+    """There is no second factor to confirm or to remove."""
+
+    code = "NO_SECOND_FACTOR"

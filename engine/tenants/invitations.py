@@ -12,11 +12,12 @@ from engine import ids
 from engine.store.pool import Store
 from engine.store.tx import Tx
 from engine.tenancy import Role
-from engine.tenants import errors, roles
+from engine.tenants import errors, roles, second_factor
 from engine.tenants.doorway import enter, principal_of
 from engine.tenants.model import Invitation, InvitationStatus, LoggedIn, Offer
 from engine.tenants.passwords import hash_password, is_right, refuse_weak, throttle
 from engine.tenants.person import Person, membership
+from engine.tenants.second_factor import Vault
 from engine.tenants.tables import invitations, users
 
 LIFE = timedelta(days=7)
@@ -83,16 +84,26 @@ async def look(store: Store, secret: str) -> Offer:
     if not rows:
         raise errors.InvitationOver
     row = rows[0]
-    return Offer(row["tenant_name"], row["email"], Role(row["role"]), row["user_id"] is not None)
+    return Offer(
+        row["tenant_name"], row["email"], Role(row["role"]), row["user_id"] is not None, row["totp_since"] is not None
+    )
 
 
 async def accept(
-    store: Store, secret: str, *, password: str, name: str = "", address: str = "", agent: str = ""
+    store: Store,
+    secret: str,
+    *,
+    password: str,
+    name: str = "",
+    code: str = "",
+    address: str = "",
+    agent: str = "",
+    vault: Vault | None = None,
 ) -> LoggedIn:
     """Join the tenant, and open a session there.
 
-    Somebody new chooses a name and a password; who has an account proves it with theirs. Raises InvitationOver,
-    PersonUnnamed, PasswordWeak, BadCredentials, TooManyTries.
+    Somebody new chooses a name and a password; who has an account proves it with theirs, and with ``code`` where there
+    is a second factor. Raises InvitationOver, PersonUnnamed, PasswordWeak, BadCredentials, TooManyTries, CodeWrong.
     """
     digest = ids.fingerprint(secret)
     rows = await store.door("invitation", digest, None, None, None)
@@ -104,6 +115,7 @@ async def accept(
     else:
         person, password_hash = await _known(Person.of(row, row["email"]), password, address), None
     async with store.as_tenant(principal_of(person, membership(row), address)) as tx:
+        await second_factor.prove(tx, vault, person, code)
         given = {"secret": digest, "user": person.id, "name": person.name, "password_hash": password_hash}
         joined = await tx.one(_ACCEPT, given)
         if joined is None:

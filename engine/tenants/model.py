@@ -99,6 +99,7 @@ class Offer:
     email: str
     role: Role
     is_known: bool
+    needs_code: bool
 
 
 @dataclass(frozen=True, slots=True)

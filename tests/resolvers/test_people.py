@@ -1,9 +1,14 @@
 """Members, sessions and passwords through both faces, and how soon those who lose rights notice."""
 
 import asyncio
+import base64
+import re
+import time
+from html import unescape
 from typing import Any
 
 from engine.tenancy import Role
+from engine.tenants.second_factor import STEP_S, code_at
 from engine.tenants.sessions import LIFE
 from tests.support.api import Api
 from tests.support.people import colleague, sign_in
@@ -153,6 +158,7 @@ async def test_an_invitation_is_accepted_as_json_too(api: Api, tenant: Tenant, n
         "email": neighbour.email,
         "role": "viewer",
         "isKnown": True,
+        "needsCode": False,
     }
     given = {"token": invited["secret"], "password": "seven sober otters"}
     wrong = await api.client.post("/auth/accept", json=given, headers=json)
@@ -187,3 +193,58 @@ async def test_invitations_are_listed_and_withdrawn_over_rest(api: Api, tenant: 
     assert [(each["id"], each["status"]) for each in listed.json()] == [(id_, "WITHDRAWN")]
     assert made.json()["secret"] not in listed.text
     assert (await api.rest(owner, "DELETE", f"/invitations/{tenant.id}")).status_code == 404
+
+
+def _codes(secret: str) -> list[str]:
+    """The codes that are good at the moment: each once, and only in this order."""
+    here = int(time.time() // STEP_S)
+    return [code_at(base64.b32decode(secret), step) for step in (here - 1, here, here + 1)]
+
+
+async def test_signing_in_with_a_second_factor_takes_two_steps_in_the_browser(api: Api, tenant: Tenant) -> None:
+    here = (await sign_in(tenant)).secret
+    enrolled = await api.rest(here, "PATCH", "/me/second-factor", json={"password": tenant.password})
+    codes = _codes(enrolled.json()["secret"])
+    confirmed = await api.rest(here, "PATCH", "/me/second-factor/confirm", json={"code": codes[0]})
+    assert confirmed.status_code == 200
+    recovery = confirmed.json()["recoveryCodes"]
+    me = (await api.rest(here, "GET", "/me")).json()
+    assert (me["hasSecondFactor"], me["recoveryCodesLeft"]) == (True, 10)
+    first = await api.client.post(
+        "/auth/login", data={"email": tenant.email, "password": tenant.password, "next": "/devices"}
+    )
+    assert (first.status_code, "set-cookie" in first.headers) == (200, False)
+    given = {
+        name: unescape(value) for name, value in re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', first.text)
+    }
+    wrong = await api.client.post("/auth/second", data={**given, "code": "wrong-code"})
+    assert (wrong.status_code, "not right" in wrong.text, "set-cookie" in wrong.headers) == (401, True, False)
+    right = await api.client.post("/auth/second", data={**given, "code": recovery[0]})
+    assert (right.status_code, right.headers["location"]) == (303, "/devices")
+    api.client.cookies.clear()
+    again = await api.client.post("/auth/second", data={**given, "code": recovery[0]})
+    assert again.status_code == 401
+
+
+async def test_signing_in_with_a_second_factor_as_json(api: Api, tenant: Tenant) -> None:
+    here = (await sign_in(tenant)).secret
+    secret = (await api.rest(here, "PATCH", "/me/second-factor", json={"password": tenant.password})).json()["secret"]
+    assert (await api.rest(here, "PATCH", "/me/second-factor/confirm", json={"code": "000000"})).status_code == 403
+    done = await api.rest(here, "PATCH", "/me/second-factor/confirm", json={"code": _codes(secret)[0]})
+    recovery = done.json()["recoveryCodes"]
+    json, who = {"Accept": "application/json"}, {"email": tenant.email, "password": tenant.password}
+    asked = await api.client.post("/auth/login", json=who, headers=json)
+    assert (asked.status_code, asked.json()["code"]) == (401, "SECOND_FACTOR_NEEDED")
+    given = {"challenge": asked.json()["details"]["challenge"], "code": recovery[0]}
+    foreign = await api.client.post("/auth/second", json=given, headers={**json, "Origin": "https://evil.example"})
+    assert foreign.status_code == 403
+    assert (await api.client.post("/auth/second", json=given, headers=json)).status_code == 204
+    at_once = await api.client.post("/auth/login", json={**who, "code": recovery[1]}, headers=json)
+    assert at_once.status_code == 204
+    session = at_once.cookies["tidegate_session"]
+    api.client.cookies.clear()
+    off = {"password": tenant.password, "code": recovery[2]}
+    removed = await api.rest(session, "PATCH", "/me/second-factor/remove", json=off)
+    assert removed.json() == {"isOn": False}
+    assert (await api.client.post("/auth/login", json=who, headers=json)).status_code == 204
+    api.client.cookies.clear()

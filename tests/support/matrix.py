@@ -39,6 +39,8 @@ SAMPLES: Mapping[str, Any] = {
     "name": "probe",
     "email": "probe@probe.example",
     "current": "probe",
+    "password": "probe",
+    "code": "123456",
     "new": "a password of probes",
     "metrics": [],
     "csr": request(),
