@@ -12,6 +12,7 @@ from resolvers.alerts import AlertMutation, AlertQuery, AlertStreams
 from resolvers.audit import AuditQuery
 from resolvers.certificates import CertificateMutation, CertificateQuery
 from resolvers.devices import DeviceMutation, DeviceQuery
+from resolvers.groups import GroupMutation, GroupQuery
 from resolvers.guard import Guard
 from resolvers.rules import RuleMutation, RuleQuery
 from resolvers.streams import TelemetryStreams
@@ -23,12 +24,12 @@ from schema.scalars import SCALARS
 
 
 @strawberry.type(description="What can be asked.")
-class Query(TenantQuery, DeviceQuery, CertificateQuery, TelemetryQuery, RuleQuery, AlertQuery, AuditQuery):
+class Query(TenantQuery, DeviceQuery, GroupQuery, CertificateQuery, TelemetryQuery, RuleQuery, AlertQuery, AuditQuery):
     """Every question of the contract."""
 
 
 @strawberry.type(description="What can be done. Each field runs in a transaction of its own, in the order written.")
-class Mutation(TenantMutation, DeviceMutation, CertificateMutation, RuleMutation, AlertMutation):
+class Mutation(TenantMutation, DeviceMutation, GroupMutation, CertificateMutation, RuleMutation, AlertMutation):
     """Every change of the contract."""
 
 

@@ -55,6 +55,7 @@ class DeviceQuery:
         directives=[
             Needs(scope="devices:read"),
             Rest(method=Method.GET, path="/devices"),
+            Problem(status=404, slug="group-not-found"),
             Problem(status=422, slug="bad-cursor"),
             Cost(times="first"),
         ],
@@ -72,12 +73,23 @@ class DeviceQuery:
         status: Annotated[
             model.DeviceStatus | None, strawberry.argument(description="Only devices that stand there.")
         ] = None,
+        is_online: Annotated[
+            bool | None, strawberry.argument(description="Only devices that are connected, or only those that are not.")
+        ] = None,
+        group_id: Annotated[UUID | None, strawberry.argument(description="Only devices in this group.")] = None,
         first: First = 50,
         after: After = None,
     ) -> Page[Device]:
         """A page of devices."""
         page = await devices.page(
-            await info.context.tx(), search=search, profile_id=profile_id, status=status, first=first, after=after
+            await info.context.tx(),
+            search=search,
+            profile_id=profile_id,
+            status=status,
+            is_online=is_online,
+            group_id=group_id,
+            first=first,
+            after=after,
         )
         await prefetch(info.context, info, page.items)
         return paged(page, Device.of)

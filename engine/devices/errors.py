@@ -21,6 +21,42 @@ class CredentialNotFound(NotFound):
     code = "CREDENTIAL_NOT_FOUND"
 
 
+class GroupNotFound(NotFound):
+    """There is no such group, or none that you may see."""
+
+    code = "GROUP_NOT_FOUND"
+
+
+class GroupKeyTaken(Conflict):
+    """Another group already has this key."""
+
+    code = "GROUP_KEY_TAKEN"
+
+
+class GroupDynamic(Conflict):
+    """This group holds what its filter finds; change the filter instead."""
+
+    code = "GROUP_DYNAMIC"
+
+
+class GroupStatic(Conflict):
+    """This group holds the devices put into it and takes no filter; make another with one."""
+
+    code = "GROUP_STATIC"
+
+
+class TooManyGroups(Conflict):
+    """A tenant has at most 500 groups."""
+
+    code = "TOO_MANY_GROUPS"
+
+
+class FilterMalformed(Invalid):
+    """A filter is an object with some of labels, profile, status, keyPrefix."""
+
+    code = "FILTER_MALFORMED"
+
+
 class DeviceKeyTaken(Conflict):
     """Another device already has this key; keys are never used twice."""
 

@@ -48,6 +48,14 @@ class DeviceDecommissioned(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class GroupChanged(Event):
+    """A group was made, changed or deleted, or its members were."""
+
+    kind: ClassVar[str] = "group.changed"
+    group: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class ProfileChanged(Event):
     """A profile's name or metrics changed."""
 

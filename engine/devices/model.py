@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from engine.devices.errors import DeviceStuck, KeyMalformed
+from engine.devices.errors import DeviceStuck, KeyMalformed, NameMalformed
 
 KEY = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
@@ -122,6 +122,14 @@ class Counts:
     def offline(self) -> int:
         """Those not connected now."""
         return self.total - self.online
+
+
+def checked_name(name: str) -> str:
+    """``name`` without blanks around it, if it may be shown to people; raises NameMalformed."""
+    clean = name.strip()
+    if not 1 <= len(clean) <= 120 or "\0" in clean:
+        raise NameMalformed
+    return clean
 
 
 def checked_key(key: str) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.engine import RowMapping
 
 from engine import ids, pages
-from engine.devices import errors, events, tables
+from engine.devices import errors, events, groups, tables
 from engine.devices.model import (
     Counts,
     Credential,
@@ -21,6 +21,7 @@ from engine.devices.model import (
     Presence,
     Profile,
     checked_key,
+    checked_name,
 )
 from engine.pages import Page
 from engine.store.tx import Tx
@@ -62,12 +63,18 @@ async def page(
     profile_id: UUID | None = None,
     status: DeviceStatus | None = None,
     is_online: bool | None = None,
+    group_id: UUID | None = None,
     first: int = 50,
     after: str | None = None,
 ) -> Page[Device]:
-    """Devices in the order of their keys. Without a ``status`` decommissioned ones are left out."""
+    """Devices in the order of their keys. Without a ``status`` decommissioned ones are left out.
+
+    Raises GroupNotFound, BadCursor, BadPageSize.
+    """
     size = pages.page_size(first)
     query = _mine(tx).where(_chosen(search, profile_id, status))
+    if group_id is not None:
+        query = query.where(groups.holds(tx, await groups.get(tx, group_id)))
     if is_online is not None:
         query = query.where(devices.c.id.in_(_online(tx)) if is_online else devices.c.id.not_in(_online(tx)))
     if after is not None:
@@ -96,7 +103,7 @@ async def provision(
             tenant_id=tx.principal.tenant_id,
             id=ids.uuid7(),
             key=checked_key(key),
-            name=_checked_name(name),
+            name=checked_name(name),
             profile_id=profile_id,
             status=DeviceStatus.PROVISIONED,
             labels=_checked_labels(labels or {}),
@@ -142,7 +149,7 @@ async def change(
         await profile(tx, profile_id)
     values: dict[str, object] = {}
     if name is not None:
-        values["name"] = _checked_name(name)
+        values["name"] = checked_name(name)
     if labels is not None:
         values["labels"] = _checked_labels(labels)
     if profile_id is not None:
@@ -337,7 +344,7 @@ async def profile_create(tx: Tx, *, key: str, name: str, metrics: Sequence[Metri
             tenant_id=tx.principal.tenant_id,
             id=ids.uuid7(),
             key=checked_key(key),
-            name=_checked_name(name),
+            name=checked_name(name),
             metrics=_checked_metrics(metrics),
             is_strict=is_strict,
             version=1,
@@ -372,7 +379,7 @@ async def profile_change(
         raise errors.VersionStale
     values: dict[str, object] = {"version": row["version"] + 1, "updated_at": tx.now}
     if name is not None:
-        values["name"] = _checked_name(name)
+        values["name"] = checked_name(name)
     if metrics is not None:
         values["metrics"] = _checked_metrics(metrics)
     if is_strict is not None:
@@ -473,13 +480,6 @@ def _credential(row: RowMapping) -> Credential:
         row["revoked_at"],
         fingerprint,
     )
-
-
-def _checked_name(name: str) -> str:
-    clean = name.strip()
-    if not 1 <= len(clean) <= 120 or "\0" in clean:
-        raise errors.NameMalformed
-    return clean
 
 
 def _checked_labels(labels: Mapping[str, str]) -> dict[str, str]:

@@ -58,3 +58,25 @@ presence = Table(
     Column("since", DateTime(timezone=True)),
     Column("reason", Text),
 )
+
+device_groups = Table(
+    "device_groups",
+    metadata,
+    tenant_column(),
+    Column("id", Uuid, primary_key=True),
+    Column("key", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("filter", JSONB(none_as_null=True)),
+    Column("version", Integer, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
+device_group_members = Table(
+    "device_group_members",
+    metadata,
+    tenant_column(),
+    Column("group_id", Uuid, primary_key=True),
+    Column("device_id", Uuid, primary_key=True),
+    Column("added_at", DateTime(timezone=True), nullable=False),
+)

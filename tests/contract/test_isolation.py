@@ -21,6 +21,7 @@ from engine.alerts import service as alerts
 from engine.alerts.model import Raised
 from engine.certificates import service as certificates
 from engine.certificates.vault import Vault
+from engine.devices import groups
 from engine.devices import service as devices
 from engine.devices.model import Device
 from engine.rules import service as rules
@@ -65,6 +66,8 @@ async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: 
         invitation, _ = await invitations.invite(tx, email=f"{mark}@invited.example", role=Role.VIEWER)
         credential = (await devices.credentials_of(tx, [device.id]))[device.id][0]
         await certificates.sign(tx, vault, device.id, matrix.SAMPLES["csr"])
+        group = await groups.create(tx, key=f"group-{mark}", name=f"group-{mark}")
+        await groups.add_devices(tx, group.id, [device.id])
     raised = Raised(rule.id, 1, device.id, 1, "minor", f"reason-{mark}", {}, clock.now())
     async with worker_store.as_tenant(system(tenant.id)) as tx:
         await alerts.raise_all(tx, [raised])
@@ -73,6 +76,7 @@ async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: 
     ids = {
         "device": str(device.id),
         "profile": str(profile.id),
+        "group": str(group.id),
         "credential": str(credential.id),
         "token": str(tokens[0].id),
         "rule": str(rule.id),
@@ -206,6 +210,8 @@ def _kind_of(cell: Cell) -> str:
     """Which of our ids fits a cell's target: deviceId and devices take a device; a bare id, the field's noun."""
     assert cell.target is not None
     word = cell.target.split(".")[-1]
+    if word == "groupId" or (word == "id" and ("/device-groups" in cell.name or cell.name.startswith("deviceGroup"))):
+        return "group"
     nouns = ("device", "profile", "credential", "rule", "alert", "token", "member", "session", "role", "invitation")
     if found := next((noun for noun in nouns if word.lower().startswith(noun)), None):
         return found
@@ -243,6 +249,7 @@ async def _try_all(stranger: Stranger, owned: Owned, cells: list[Cell]) -> None:
 async def _everything_of(postgres: Postgres, tenant: Tenant) -> bytes:
     """All rows of a tenant that the API could have changed."""
     tables = (
+        *("authorities", "certificates", "device_groups", "device_group_members"),
         *("profiles", "devices", "credentials", "api_tokens", "rules", "alerts", "journal_head", "idempotency"),
         *("memberships", "sessions", "roles", "invitations"),
     )

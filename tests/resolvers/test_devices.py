@@ -3,8 +3,10 @@
 from cryptography import x509
 
 from engine.tenancy import Role
+from infra.local.postgres import Postgres
 from tests.support import csr
 from tests.support.api import Api
+from tests.support.line import Line
 from tests.support.tenant import Tenant
 
 SUSPEND = "mutation($id: ID!) { deviceSuspend(id: $id) { status version } }"
@@ -66,3 +68,41 @@ async def test_the_mirror_signs_too_and_says_what_is_wrong_with_a_request(api: A
     assert (await api.rest(token, "POST", path, json={"csr": csr.request(), "days": 399})).status_code == 400
     viewer = await tenant.api_token(Role.VIEWER)
     assert (await api.rest(viewer, "POST", path, json={"csr": csr.request()})).status_code == 403
+
+
+async def test_groups_are_made_filled_asked_and_deleted(api: Api, tenant: Tenant) -> None:
+    token, pump = await tenant.api_token(), await tenant.device("pump-7")
+    await tenant.device("room-1")
+    create = "mutation($i: DeviceGroupCreate!) { deviceGroupCreate(input: $i) { id filter deviceCount version } }"
+    made = (await api.data(token, create, i={"key": "pumps", "name": "Pumps", "filter": {"keyPrefix": "pump-"}}))[
+        "deviceGroupCreate"
+    ]
+    assert (made["filter"], made["deviceCount"], made["version"]) == ({"keyPrefix": ["pump-"]}, 1, 1)
+    found = await api.data(token, "query($g: ID) { devices(groupId: $g) { items { key } } }", g=made["id"])
+    assert found == {"devices": {"items": [{"key": "pump-7"}]}}
+    assert await api.code(token, create, i={"key": "x", "name": "x", "filter": {"colour": "red"}}) == "FILTER_MALFORMED"
+    static = (await api.rest(token, "POST", "/device-groups", json={"key": "mine", "name": "Mine"})).json()
+    path = f"/device-groups/{static['id']}"
+    filled = await api.rest(token, "POST", f"{path}/devices", json={"deviceIds": [str(pump.id)]})
+    assert filled.json()["deviceCount"] == 1
+    emptied = await api.rest(token, "POST", f"{path}/devices/remove", json={"deviceIds": [str(pump.id)]})
+    assert emptied.json()["deviceCount"] == 0
+    renamed = await api.rest(token, "PATCH", path, json={"name": "Ours"})
+    assert renamed.json()["name"] == "Ours"
+    assert [group["key"] for group in (await api.rest(token, "GET", "/device-groups")).json()["items"]] == [
+        "mine",
+        "pumps",
+    ]
+    assert (await api.rest(token, "DELETE", path)).status_code == 200
+    assert (await api.rest(token, "GET", path)).status_code == 404
+
+
+async def test_devices_are_asked_by_whether_they_are_connected(api: Api, tenant: Tenant, postgres: Postgres) -> None:
+    token, here = await tenant.api_token(), await tenant.device("here")
+    await tenant.device("gone")
+    Line(postgres).change("UPDATE presence SET is_online = true WHERE device_id = %s", here.id)
+    for is_online, key in ((True, "here"), (False, "gone")):
+        found = await api.data(token, "query($o: Boolean) { devices(isOnline: $o) { items { key } } }", o=is_online)
+        assert [item["key"] for item in found["devices"]["items"]] == [key]
+    answer = await api.rest(token, "GET", "/devices", params={"isOnline": "true"})
+    assert [item["key"] for item in answer.json()["items"]] == ["here"]

@@ -1,0 +1,199 @@
+"""Groups of devices: static ones hold their members, dynamic ones whatever their filter finds at the moment."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, delete, func, literal, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.engine import RowMapping
+
+from engine import ids, pages
+from engine.devices import errors, events, filter, tables
+from engine.devices.filter import Group
+from engine.devices.model import DeviceStatus, checked_key, checked_name
+from engine.pages import Page
+from engine.store.tx import Tx
+
+devices, profiles = tables.devices, tables.profiles
+groups, members = tables.device_groups, tables.device_group_members
+
+MAX_GROUPS = 500
+MAX_AT_ONCE = 1_000
+
+
+async def get(tx: Tx, group_id: UUID) -> Group:
+    """The group with this id; raises GroupNotFound."""
+    return _group(await _found(tx, _mine(tx).where(groups.c.id == group_id)))
+
+
+async def page(tx: Tx, *, first: int = 50, after: str | None = None) -> Page[Group]:
+    """Groups in the order of their keys."""
+    size = pages.page_size(first)
+    query = _mine(tx)
+    if after is not None:
+        query = query.where(groups.c.key > pages.decode(after))
+    rows = await tx.rows(query.order_by(groups.c.key).limit(size + 1))
+    return pages.cut([_group(row) for row in rows], size, lambda group: group.key)
+
+
+async def counts(tx: Tx, found: Sequence[Group]) -> dict[UUID, int]:
+    """How many devices each group holds, decommissioned ones left out: one pass over the devices for all."""
+    if not found:
+        return {}
+    columns = [func.count().filter(holds(tx, group)).label(group.id.hex) for group in found]
+    row = await tx.one(
+        select(*columns)
+        .select_from(devices)
+        .where(devices.c.tenant_id == tx.principal.tenant_id, devices.c.status != DeviceStatus.DECOMMISSIONED)
+    )
+    assert row is not None
+    return {group.id: row[group.id.hex] for group in found}
+
+
+def holds(tx: Tx, group: Group) -> ColumnElement[bool]:
+    """What is true of the devices in ``group``."""
+    tenant_id = tx.principal.tenant_id
+    if group.filter is None:
+        inside = select(members.c.device_id).where(members.c.tenant_id == tenant_id, members.c.group_id == group.id)
+        return devices.c.id.in_(inside)
+    wanted = group.filter
+    asked: list[ColumnElement[bool]] = [devices.c.labels[name].astext.in_(values) for name, values in wanted.labels]
+    if wanted.profiles:
+        named = select(profiles.c.id).where(profiles.c.tenant_id == tenant_id, profiles.c.key.in_(wanted.profiles))
+        asked.append(devices.c.profile_id.in_(named))
+    if wanted.statuses:
+        asked.append(devices.c.status.in_(wanted.statuses))
+    if wanted.key_prefixes:
+        asked.append(or_(*(devices.c.key.startswith(prefix, autoescape=True) for prefix in wanted.key_prefixes)))
+    return and_(literal(True), *asked)
+
+
+async def create(tx: Tx, *, key: str, name: str, filter_: object = None) -> Group:
+    """A new group: static without a filter, dynamic with one.
+
+    Raises KeyMalformed, NameMalformed, FilterMalformed, GroupKeyTaken, TooManyGroups.
+    """
+    wanted = None if filter_ is None else filter.parse(filter_)
+    if await tx.scalar(select(func.count()).select_from(_mine(tx).subquery())) >= MAX_GROUPS:
+        raise errors.TooManyGroups
+    row = await tx.one(
+        upsert(groups)
+        .values(
+            tenant_id=tx.principal.tenant_id,
+            id=ids.uuid7(),
+            key=checked_key(key),
+            name=checked_name(name),
+            filter=None if wanted is None else wanted.document(),
+            version=1,
+            created_at=tx.now,
+            updated_at=tx.now,
+        )
+        .on_conflict_do_nothing(index_elements=["tenant_id", "key"])
+        .returning(groups)
+    )
+    if row is None:
+        raise errors.GroupKeyTaken
+    created = _group(row)
+    tx.emit(events.GroupChanged(created.id))
+    tx.audit("group.create", "group", created.id, after=created)
+    return created
+
+
+async def change(
+    tx: Tx, group_id: UUID, *, name: str | None = None, filter_: object = None, expected_version: int | None = None
+) -> Group:
+    """Change what is given. Raises GroupNotFound, VersionStale, GroupStatic, NameMalformed, FilterMalformed."""
+    before = await _locked(tx, group_id)
+    if expected_version is not None and before.version != expected_version:
+        raise errors.VersionStale
+    values: dict[str, object] = {}
+    if name is not None:
+        values["name"] = checked_name(name)
+    if filter_ is not None:
+        if before.filter is None:
+            raise errors.GroupStatic
+        values["filter"] = filter.parse(filter_).document()
+    after = await _save(tx, before, values)
+    tx.audit("group.change", "group", group_id, before=before, after=after)
+    return after
+
+
+async def remove(tx: Tx, group_id: UUID) -> Group:
+    """Delete a group; its devices stay. Raises GroupNotFound."""
+    gone = await _locked(tx, group_id)
+    await tx.execute(delete(groups).where(groups.c.tenant_id == tx.principal.tenant_id, groups.c.id == group_id))
+    tx.emit(events.GroupChanged(group_id))
+    tx.audit("group.delete", "group", group_id, before=gone)
+    return gone
+
+
+async def add_devices(tx: Tx, group_id: UUID, device_ids: Sequence[UUID]) -> Group:
+    """Put devices into a static group; those inside already stay so.
+
+    Raises GroupNotFound, GroupDynamic, DeviceNotFound.
+    """
+    group = await _static(tx, group_id)
+    wanted = sorted(set(device_ids))
+    query = select(devices.c.id).where(devices.c.tenant_id == tx.principal.tenant_id, devices.c.id.in_(wanted))
+    if len(await tx.rows(query)) != len(wanted):
+        raise errors.DeviceNotFound
+    if wanted:
+        rows = [
+            {"tenant_id": tx.principal.tenant_id, "group_id": group_id, "device_id": each, "added_at": tx.now}
+            for each in wanted
+        ]
+        await tx.execute(upsert(members).values(rows).on_conflict_do_nothing())
+    after = await _save(tx, group, {})
+    tx.audit("group.add", "group", group_id, after={"devices": [str(each) for each in wanted]})
+    return after
+
+
+async def remove_devices(tx: Tx, group_id: UUID, device_ids: Sequence[UUID]) -> Group:
+    """Take devices out of a static group; those not inside are passed over. Raises GroupNotFound, GroupDynamic."""
+    group = await _static(tx, group_id)
+    await tx.execute(
+        delete(members).where(
+            members.c.tenant_id == tx.principal.tenant_id,
+            members.c.group_id == group_id,
+            members.c.device_id.in_(device_ids),
+        )
+    )
+    after = await _save(tx, group, {})
+    tx.audit("group.remove", "group", group_id, after={"devices": sorted(str(each) for each in device_ids)})
+    return after
+
+
+async def _static(tx: Tx, group_id: UUID) -> Group:
+    group = await _locked(tx, group_id)
+    if group.filter is not None:
+        raise errors.GroupDynamic
+    return group
+
+
+async def _locked(tx: Tx, group_id: UUID) -> Group:
+    return _group(await _found(tx, _mine(tx).where(groups.c.id == group_id).with_for_update()))
+
+
+async def _found(tx: Tx, query: Select[tuple[object, ...]]) -> RowMapping:
+    row = await tx.one(query)
+    if row is None:
+        raise errors.GroupNotFound
+    return row
+
+
+async def _save(tx: Tx, group: Group, values: dict[str, object]) -> Group:
+    where = and_(groups.c.tenant_id == tx.principal.tenant_id, groups.c.id == group.id)
+    changing = update(groups).where(where).values(**values, version=group.version + 1, updated_at=tx.now)
+    row = await tx.one(changing.returning(groups))
+    assert row is not None
+    tx.emit(events.GroupChanged(group.id))
+    return _group(row)
+
+
+def _mine(tx: Tx) -> Select[tuple[object, ...]]:
+    return select(groups).where(groups.c.tenant_id == tx.principal.tenant_id)
+
+
+def _group(row: RowMapping) -> Group:
+    wanted = None if row["filter"] is None else filter.parse(row["filter"])
+    return Group(row["id"], row["key"], row["name"], wanted, row["version"], row["created_at"], row["updated_at"])
