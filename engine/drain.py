@@ -5,7 +5,7 @@ folds readings into the latest values and counts, moves presence, runs the rules
 new position. Whatever is killed in between, the next drain begins at the old position with nothing half done.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -27,6 +27,7 @@ from engine.tenancy import system
 READER = "drain"
 ENTRIES_AT_ONCE = 128
 READINGS_AT_ONCE = 2_000
+DEVICES_REMEMBERED = 50_000
 
 _LEASE = text("SELECT pos FROM readers WHERE tenant_id = :tenant AND reader = :reader FOR UPDATE SKIP LOCKED")
 _MOVE = text("UPDATE readers SET pos = :pos, at = :at WHERE tenant_id = :tenant AND reader = :reader")
@@ -42,11 +43,13 @@ _DUE_DEVICES = text(
 
 
 class Drain:
-    """One worker's drain; keeps nothing but compiled rules, which it can lose at any time."""
+    """One worker's drain; what it keeps between transactions it can lose at any time."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._compiled = Compiled()
+        self._memories: OrderedDict[UUID, Memory] = OrderedDict()
+        self._remembered = 0
 
     async def run(self, tenant_id: UUID) -> int:
         """Drain one tenant's backlog; returns how many journal entries were taken.
@@ -56,34 +59,53 @@ class Drain:
         """
         taken, ahead = 0, Ahead()
         while True:
+            # Taken out while it is worked on: whatever goes wrong before COMMIT, it is not put back.
+            memory = self._take(tenant_id)
             async with self._store.as_tenant(system(tenant_id)) as tx:
-                entries, is_more = await self._once(tx, ahead)
+                position = await tx.scalar(_LEASE, {"tenant": tenant_id, "reader": READER})
+                if position is None:
+                    return taken
+                if memory.position != position:
+                    memory = Memory()  # another worker has drained meanwhile
+                entries, is_more = await self._once(tx, ahead, memory, position)
+            self._keep(tenant_id, memory)
             taken += entries
             if not is_more:
                 return taken
 
-    async def _once(self, tx: Tx, ahead: "Ahead") -> tuple[int, bool]:
+    def _keep(self, tenant_id: UUID, memory: "Memory") -> None:
+        """Remember what was just committed, within bounds: the tenant drained longest ago is forgotten first."""
+        self._take(tenant_id)
+        self._memories[tenant_id] = memory
+        self._remembered += len(memory.profiles)
+        while self._remembered > DEVICES_REMEMBERED:
+            self._take(next(iter(self._memories)))
+
+    def _take(self, tenant_id: UUID) -> "Memory":
+        memory = self._memories.pop(tenant_id, None) or Memory()
+        self._remembered -= len(memory.profiles)
+        return memory
+
+    async def _once(self, tx: Tx, ahead: "Ahead", memory: "Memory", position: int) -> tuple[int, bool]:
         """One transaction's worth; says whether there is more to do."""
-        mine = {"tenant": tx.principal.tenant_id, "reader": READER}
-        position = await tx.scalar(_LEASE, mine)
-        if position is None:
-            return 0, False
         entries = await ahead.take(tx, position)
-        ticked = await self._react(tx, entries)
+        ticked = await self._react(tx, entries, memory)
+        memory.position = position
         if entries:
-            await tx.execute(_MOVE, {**mine, "pos": entries[-1].pos, "at": entries[-1].at})
+            memory.position = entries[-1].pos
+            moved = {"pos": entries[-1].pos, "at": entries[-1].at}
+            await tx.execute(_MOVE, {"tenant": tx.principal.tenant_id, "reader": READER, **moved})
         return len(entries), ahead.has_more or ticked >= TICKS_AT_ONCE
 
-    async def _react(self, tx: Tx, entries: Sequence[Entry]) -> int:
+    async def _react(self, tx: Tx, entries: Sequence[Entry], memory: "Memory") -> int:
         telemetry = [entry.body for entry in entries if entry.kind == "telemetry"]
         talking = {reading[0] for body in telemetry for reading in body["r"]}
         due = {row["id"] for row in await tx.rows(_DUE_DEVICES, {"tenant": tx.principal.tenant_id, "now": tx.now})}
-        newest = await fold.load(tx, talking | due)
-        profiles = await _profiles(tx, talking)
-        reaction = Reaction(await self._compiled.of(tx), newest)
-        await reaction.load(tx, sorted(talking))
+        newest, reaction = memory.newest, memory.reaction
+        reaction.use(await self._compiled.of(tx))
+        await memory.meet(tx, talking | due, {e.body["device"] for e in entries if e.kind == "device.changed"})
         for entry in entries:
-            await _follow(tx, entry, reaction, newest, profiles)
+            await _follow(tx, entry, reaction, newest, memory.profiles)
         ticked = await reaction.tick(tx) if due else 0
         await fold.save(tx, newest)
         if telemetry:
@@ -94,6 +116,30 @@ class Drain:
             await devices.activate(tx, [UUID(entry.body["device"]) for entry in sessions])
         await reaction.save(tx)
         return ticked
+
+
+class Memory:
+    """What one tenant's last drain here ended with: true as long as nobody else has moved the reader since.
+
+    It spares the next drain from loading, for every device that talks, what it has just stored.
+    """
+
+    def __init__(self) -> None:
+        self.position: int | None = None
+        self.newest = fold.Newest({})
+        self.profiles: dict[str, str] = {}
+        self.reaction = Reaction(self.newest, self.profiles)
+
+    async def meet(self, tx: Tx, devices: set[str], changed: set[str]) -> None:
+        """Load what is not yet known of these devices; of ``changed`` ones the profile anew."""
+        for device in changed:
+            if device in self.profiles:
+                self.profiles.update(await _profiles(tx, {device}))
+        strangers = devices - self.profiles.keys()
+        if strangers:
+            await fold.load(tx, self.newest, strangers)
+            self.profiles.update(await _profiles(tx, strangers))
+            await self.reaction.load(tx, sorted(strangers))
 
 
 class Ahead:
@@ -132,6 +178,8 @@ async def _follow(tx: Tx, entry: Entry, reaction: Reaction, newest: fold.Newest,
                 newest.learn(device, at_ms, received_ms, values)
         case "rule.changed":
             await reaction.rule_changed(tx, body["rule"])
+        case "device.changed":
+            await reaction.device_changed(tx, body["device"])
         case "device.decommissioned":
             await reaction.device_gone(tx, body["device"])
 

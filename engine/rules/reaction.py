@@ -44,17 +44,28 @@ _SAVE = text(
 
 
 class Reaction:
-    """The rules of one tenant at work on one batch. Feed it in the journal's order, then ``save``."""
+    """The rules of one tenant at work on batch after batch: ``use`` rules, feed it in the journal's order, ``save``.
 
-    def __init__(self, rules: RuleSet, newest: Newest) -> None:
-        self._rules = {rule.key: rule for rule in rules}
-        self._matching = rules.matching
+    ``met`` tells the profile of each device that talks. When what was saved is not committed, make a new one.
+    """
+
+    def __init__(self, newest: Newest, met: Mapping[str, str]) -> None:
+        self._rules: dict[str, CompiledRule] = {}
+        self._set = RuleSet(())
         self._newest = newest
+        self._met = met
         self._stored: dict[Place, RuleState] = {}
         self._states: dict[Place, RuleState] = {}
+        self._moved: set[Place] = set()
         self._profiles: dict[str, str] = {}
         self._raised: list[Raised] = []
         self._cleared: list[Cleared] = []
+
+    def use(self, rules: RuleSet) -> None:
+        """From now on these are the rules."""
+        if rules is not self._set:
+            self._set = rules
+            self._rules = {rule.key: rule for rule in rules}
 
     async def load(self, tx: Tx, devices: Sequence[str]) -> None:
         """Load what the rules remember of these devices; ``read`` expects it of every device it is given."""
@@ -64,7 +75,7 @@ class Reaction:
     def read(self, profile: str | None, device_id: str, reading: Reading, received_ms: int) -> None:
         """One reading of one device; must come before it is folded into the latest values."""
         latest = self._newest.of(device_id)
-        for rule in self._matching(profile, reading.values, device_id):
+        for rule in self._set.matching(profile, reading.values, device_id):
             place = rule.key, device_id
             try:
                 if is_quiet(rule, self._states.get(place), reading, latest):
@@ -86,6 +97,12 @@ class Reaction:
         for place in [place for place in self._states if place[0] == rule_id]:
             self._elapse(place, tx.now)
 
+    async def device_changed(self, tx: Tx, device_id: str) -> None:
+        """A device may have another profile now: what its rules of before left open ends."""
+        await self._load(tx, _OF_DEVICES, {"devices": [device_id]})
+        for place in [place for place in self._states if place[1] == device_id]:
+            self._elapse(place, tx.now)
+
     async def device_gone(self, tx: Tx, device_id: str) -> None:
         """A device was decommissioned: nothing is open for it any more."""
         await self._load(tx, _OF_DEVICES, {"devices": [device_id]})
@@ -94,15 +111,19 @@ class Reaction:
 
     async def save(self, tx: Tx) -> None:
         """Store every state that changed and the alerts that began and ended."""
-        changed = [
-            {"rule": place[0], "device": place[1], "state": state.to_json(), "due": state.due_at}
-            for place, state in sorted(self._states.items())
-            if is_worth_storing(self._stored.get(place, RuleState()), state)
-        ]
+        changed = []
+        for place in sorted(self._moved):
+            state = self._states[place]
+            if is_worth_storing(self._stored.get(place, RuleState()), state):
+                self._stored[place] = state
+                changed.append({"rule": place[0], "device": place[1], "state": state.to_json(), "due": state.due_at})
+        self._moved.clear()
         if changed:
             await tx.execute(_SAVE, {"tenant": tx.principal.tenant_id, "states": orjson.dumps(changed).decode()})
         await alerts.raise_all(tx, self._raised)
         await alerts.clear_all(tx, self._cleared)
+        self._raised.clear()
+        self._cleared.clear()
 
     async def _load(self, tx: Tx, query: TextClause, asked: Mapping[str, object]) -> list[Place]:
         """Load states that were not met in this batch before; returns the places the query names."""
@@ -122,6 +143,7 @@ class Reaction:
         before = recall(rule, before, self._newest.of(place[1]))
         state, actions = step(rule, before, event, now)
         self._states[place] = state
+        self._moved.add(place)
         for action in actions:
             if isinstance(action, Raise):
                 self._raise(rule, place, action)
@@ -131,7 +153,8 @@ class Reaction:
     def _elapse(self, place: Place, now: datetime) -> None:
         """Time has passed, or the rule has changed: move on what was going on, end what nobody watches any more."""
         rule = self._rules.get(place[0])
-        if rule is None or not _watches(rule, place[1], self._profiles.get(place[1])):
+        profile = self._met.get(place[1]) or self._profiles.get(place[1])
+        if rule is None or not _watches(rule, place[1], profile):
             self._stop(place, now)
             return
         try:
@@ -139,9 +162,11 @@ class Reaction:
         except Exception:  # not again and again: the next reading tries anew
             log.exception("rule.failed", extra={"rule": place[0], "version": rule.version})
             self._states[place] = self._states[place]._replace(due_at=None)
+            self._moved.add(place)
 
     def _stop(self, place: Place, now: datetime) -> None:
         self._states[place], actions = stop(self._states[place], now)
+        self._moved.add(place)
         for action in actions:
             if isinstance(action, Clear):
                 self._clear(place, action, "the rule no longer watches this device")

@@ -53,6 +53,10 @@ class Newest:
         self._values: dict[str, Latest] = dict(before)
         self._received: dict[str, int] = {}
 
+    def recall(self, before: Mapping[str, Latest]) -> None:
+        """Take in what was stored of devices met for the first time."""
+        self._values.update(before)
+
     def of(self, device_id: str) -> Latest:
         """What is known of a device so far; to be read only."""
         return self._values.get(device_id, _NOTHING)
@@ -70,18 +74,19 @@ class Newest:
             self._received[device_id] = received_ms
 
     def changed(self) -> list[dict[str, object]]:
-        """What is to be saved, in the order of device ids."""
+        """What is to be saved, in the order of device ids; asked again, only what has changed since."""
         values, received = self._values, self._received
+        self._received = {}
         return [{"id": device, "values": values[device], "received": received[device]} for device in sorted(received)]
 
 
 _NOTHING: Latest = {}
 
 
-async def load(tx: Tx, device_ids: Iterable[str]) -> Newest:
-    """What is known of these devices."""
+async def load(tx: Tx, newest: Newest, device_ids: Iterable[str]) -> None:
+    """Let ``newest`` know what is known of these devices."""
     rows = await tx.rows(_LOAD, {"tenant": tx.principal.tenant_id, "ids": list(device_ids)})
-    return Newest({row["device_id"]: row["values"] for row in rows})
+    newest.recall({row["device_id"]: row["values"] for row in rows})
 
 
 async def save(tx: Tx, newest: Newest) -> None:

@@ -171,3 +171,57 @@ async def test_a_drain_that_dies_before_commit_leaves_no_trace(
 async def _open(tenant: Tenant) -> int:
     async with tenant.store.as_tenant(tenant.principal()) as tx:
         return await alerts.count_open(tx)
+
+
+async def test_two_workers_that_take_turns_see_what_the_other_has_done(
+    tenant: Tenant, store: Store, worker_store: Store
+) -> None:
+    room, now = await tenant.device(), clock.now_ms()
+    async with store.as_tenant(tenant.principal()) as tx:
+        await rules.create(tx, too_warm())
+    drains = [Drain(worker_store), Drain(worker_store)]
+    values = [9.0, 9.1, 5.0, 9.2, 5.1, 5.2, 9.3, 9.4]
+    for n, value in enumerate(values):
+        tenant.tell([(room.id, now + n, {"temperature": value, f"m{n}": n})])
+        await drains[n % 2 if n < 5 else n % 3 % 2].run(tenant.id)
+    async with store.as_tenant(tenant.principal()) as tx:
+        episodes = [(a.episode, a.status) for a in (await alerts.page(tx)).items]
+        latest = {s.metric: s.value for s in (await telemetry.latest(tx, [room.id]))[room.id]}
+    assert episodes == [(3, AlertStatus.ACTIVE), (2, AlertStatus.CLEARED), (1, AlertStatus.CLEARED)]
+    assert latest == {"temperature": 9.4, **{f"m{n}": n for n in range(len(values))}}
+
+
+async def test_a_device_of_another_profile_leaves_its_rules_and_their_alerts_behind(
+    tenant: Tenant, store: Store, worker_store: Store
+) -> None:
+    room, drain, other = await tenant.device(), Drain(worker_store), await tenant.profile("other")
+    async with store.as_tenant(tenant.principal()) as tx:
+        await rules.create(tx, too_warm())
+    tenant.tell([(room.id, clock.now_ms(), {"temperature": 9.0})])
+    await drain.run(tenant.id)
+    assert await _open(tenant) == 1
+    async with store.as_tenant(tenant.principal()) as tx:
+        await devices.change(tx, room.id, profile_id=other.id)
+    await drain.run(tenant.id)
+    tenant.tell([(room.id, clock.now_ms(), {"temperature": 9.9})])
+    await drain.run(tenant.id)
+    assert await _open(tenant) == 0
+
+
+async def test_what_a_drain_remembers_is_bounded_and_forgetting_changes_nothing(
+    tenant: Tenant, neighbour: Tenant, store: Store, worker_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.drain.DEVICES_REMEMBERED", 1)
+    drain, now = Drain(worker_store), clock.now_ms()
+    for each in (tenant, neighbour):
+        async with store.as_tenant(each.principal()) as tx:
+            await each.profile()
+            await rules.create(tx, too_warm(scope={"profile": None}))
+    rooms = {each.id: [await each.device(), await each.device()] for each in (tenant, neighbour)}
+    for n, value in enumerate([9.0, 5.0, 9.0]):
+        for each in (tenant, neighbour):
+            each.tell([(room.id, now + n, {"temperature": value}) for room in rooms[each.id]])
+            await drain.run(each.id)
+            assert drain._remembered <= 1
+    for each in (tenant, neighbour):
+        assert await _open(each) == 2
