@@ -57,9 +57,7 @@ class RevocationList:
 class CertificateSigned:
     """What a signing request is answered with."""
 
-    credential: Credential = strawberry.field(
-        description="The credential it is; revoke it by its id."
-    )
+    credential: Credential = strawberry.field(description="The credential it is; revoke it by its id.")
     certificate: str = strawberry.field(description="The device's certificate, as PEM.")
     authority: str = strawberry.field(description="The certificate of the authority that signed it, as PEM.")
 

@@ -32,7 +32,7 @@ KINDS = ("ingest", "failpoint", "postgres", "backend", "worker", "valkey", "flus
 PROMISED_S = {"postgres": 10.0, "backend": 10.0}
 """Accepting again within so many seconds (DESIGN D9); 5 for the others."""
 
-RECOVER_WITHIN_S = 60.0
+RECOVER_WITHIN_S = 120.0
 DRAIN_WITHIN_S = 120.0
 POLL_S = 0.01
 PAUSE_S = 0.5
