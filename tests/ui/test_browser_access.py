@@ -104,6 +104,7 @@ async def test_a_token_is_issued_used_and_revoked(console: Console, chromium: Br
         assert refused.status_code == 403
 
         await page.reload()
+        await expect(page.locator("#token-secret")).to_have_count(0)
         await expect(page.get_by_role("button", name="Revoke Canteen")).to_be_visible()
         assert secret not in await page.content()
         await page.get_by_role("button", name="Revoke Canteen").click()
@@ -171,6 +172,8 @@ async def test_somebody_is_invited_joins_and_gets_another_role(console: Console,
         link = await page.get_by_role("textbox", name="Link to hand over").inner_text()
         await expect(page.get_by_role("region", name="Invited, not here yet")).to_contain_text("eve@example.org")
         await page.reload()
+        await expect(page.get_by_role("button", name="Invite somebody")).to_be_visible()
+        await expect(page.get_by_role("textbox", name="Link to hand over")).to_have_count(0)
         assert link not in await page.content()
 
         await guest.page.goto(link)
@@ -203,8 +206,9 @@ async def test_on_a_small_screen_the_other_places_are_in_a_menu_used_by_keyboard
         await visitor.enter("/")
         await page.locator(".menu > summary").focus()
         await page.keyboard.press("Enter")
+        await expect(page.get_by_role("link", name="Inbox", exact=True)).to_be_visible()
         await page.keyboard.press("Tab")
-        await expect(page.get_by_role("link", name="Inbox")).to_be_focused()
+        await expect(page.get_by_role("link", name="Inbox", exact=True)).to_be_focused()
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("heading", name="Inbox")).to_be_visible()
         await expect(page.locator(".menu[open]")).to_have_count(0)

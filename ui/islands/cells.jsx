@@ -152,6 +152,7 @@ export function Command({ text, hint = MOSQUITTO, label = "Command to paste", bu
     setOrigin(window.location.origin);
   }, []);
   const line = (text || "").replaceAll("%HOST%", host).replaceAll("%ORIGIN%", origin);
+  if (!origin) return null; // half an address is worse than none for a moment
   return (
     <div>
       <div className="code" tabIndex={0} role="textbox" aria-readonly="true" aria-label={label}>

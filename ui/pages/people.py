@@ -84,10 +84,11 @@ class People(Console):
         """Come to the page. An invitation's link is shown once: whoever comes back does not see it again."""
         self.said = self.changing = self.removing = self.link = self.form_problem = ""
         self.is_inviting = False
+        yield  # first of all: what is not to be seen again is gone
         if (away := await self.enter()) is not None:
-            return away
+            yield away
+            return
         await self._show()
-        return None
 
     async def _show(self) -> None:
         try:
@@ -183,7 +184,11 @@ def _roles() -> rx.Component:
     def choice(role: str, name: str, means: str) -> rx.Component:
         return rx.el.label(
             rx.el.input(
-                type="radio", name="role", value=role, checked=People.role == role, on_change=People.set_role(role)
+                type="radio",
+                name="role",
+                value=role,
+                default_checked=People.role == role,
+                on_change=People.set_role(role),
             ),
             rx.el.span(rx.el.b(name), rx.el.span(" ", means, class_name="muted")),
             class_name="tick",

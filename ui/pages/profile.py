@@ -14,6 +14,7 @@ from ui.pages.add_device import KEY, propose_key
 from ui.pages.profiles import TYPE_WORDS, plain_number
 from ui.words import METRIC_KEY
 
+STRICT = "Turn away values that are not named below"
 STALE = "Somebody else has changed this profile while you had it open. Your changes are not saved yet."
 
 
@@ -313,10 +314,10 @@ def _about() -> rx.Component:
                     class_name="switch",
                     on_click=Profile.set_strict(~Profile.is_strict),
                     role="switch",
-                    custom_attrs={"aria-checked": Profile.is_strict, "aria-labelledby": "strict-words"},
+                    custom_attrs={"aria-checked": Profile.is_strict, "aria-label": STRICT},
                 ),
                 rx.el.div(
-                    rx.el.b("Turn away values that are not named below", id="strict-words"),
+                    rx.el.b(STRICT),
                     rx.el.p(
                         rx.cond(
                             Profile.is_strict,

@@ -98,10 +98,11 @@ class Tokens(Console):
         """Come to the page. A secret is shown once: whoever comes back does not see it again."""
         self.secret = self.command = self.said = self.revoking = self.form_problem = ""
         self.is_issuing = False
+        yield  # first of all: what is not to be seen again is gone
         if (away := await self.enter()) is not None:
-            return away
+            yield away
+            return
         await self._show()
-        return None
 
     async def _show(self) -> None:
         try:
