@@ -6,13 +6,15 @@ from uuid import UUID
 
 import strawberry
 
-from engine.tenants import invitations, members, passwords, second_factor, sessions
+from engine.tenants import invitations, members, passwords, roles, second_factor, sessions
 from engine.tenants import service as tenants
 from engine.tenants.person import myself
+from resolvers.arguments import Version
 from resolvers.context import Info
 from schema.directives import Cost, Method, Needs, Problem, Rest
 from schema.tenants import (
     ApiToken,
+    CustomRole,
     Invitation,
     Me,
     Member,
@@ -22,6 +24,8 @@ from schema.tenants import (
     Membership,
     PasswordChange,
     PasswordChanged,
+    RoleCreate,
+    RoleUpdate,
     SecondFactor,
     SecondFactorConfirm,
     SecondFactorConfirmed,
@@ -34,8 +38,10 @@ from schema.tenants import (
     TokenIssued,
 )
 
+RoleId = Annotated[UUID, strawberry.argument(description="The role's id.")]
 MemberId = Annotated[UUID, strawberry.argument(description="The person's id.")]
 NO_MEMBER = Problem(status=404, slug="member-not-found")
+NO_ROLE = Problem(status=404, slug="role-not-found")
 TOO_WIDE = Problem(status=403, slug="role-too-wide")
 LAST_OWNER = Problem(status=409, slug="last-owner")
 NOT_A_PERSON = Problem(status=403, slug="not-a-person")
@@ -100,6 +106,14 @@ class TenantQuery:
     async def tokens(self, info: Info) -> list[ApiToken]:
         """The tenant's API tokens."""
         return [ApiToken.of(token) for token in await tenants.tokens(await info.context.tx())]
+
+    @strawberry.field(
+        description="The roles that the tenant made for itself, by name.",
+        directives=[Needs(scope="users:read"), Rest(method=Method.GET, path="/roles"), Cost(expected=20)],
+    )
+    async def roles(self, info: Info) -> list[CustomRole]:
+        """The tenant's own roles."""
+        return [CustomRole.of(role) for role in await roles.listed(await info.context.tx())]
 
     @strawberry.field(
         description="Who was invited to join the tenant, newest first, invitations that are over too.",
@@ -176,7 +190,7 @@ class TenantMutation:
             NO_MEMBER,
             TOO_WIDE,
             LAST_OWNER,
-            Problem(status=404, slug="role-not-found"),
+            NO_ROLE,
             Problem(status=422, slug="role-unclear"),
         ],
     )
@@ -211,7 +225,7 @@ class TenantMutation:
             Needs(scope="users:write"),
             Rest(method=Method.POST, path="/invitations", status=201),
             TOO_WIDE,
-            Problem(status=404, slug="role-not-found"),
+            NO_ROLE,
             Problem(status=409, slug="already-member"),
             Problem(status=422, slug="email-malformed"),
             Problem(status=422, slug="role-unclear"),
@@ -242,6 +256,64 @@ class TenantMutation:
     ) -> Invitation:
         """The invitation at its end."""
         return Invitation.of(await invitations.withdraw(await info.context.tx(), id))
+
+    @strawberry.mutation(
+        description="Makes a role of the tenant's own. Nobody can give it rights that they do not have themselves.",
+        directives=[
+            Needs(scope="users:write"),
+            Rest(method=Method.POST, path="/roles", status=201),
+            TOO_WIDE,
+            Problem(status=409, slug="role-name-taken"),
+            Problem(status=422, slug="role-malformed"),
+            Problem(status=422, slug="scopes-unknown"),
+        ],
+    )
+    async def role_create(
+        self, info: Info, input: Annotated[RoleCreate, strawberry.argument(description="The new role.")]
+    ) -> CustomRole:
+        """A new role."""
+        return CustomRole.of(await roles.create(await info.context.tx(), name=input.name, scopes=input.scopes))
+
+    @strawberry.mutation(
+        description="Changes a role for everybody who has it. Their open streams are cut and come back with the new "
+        "rights.",
+        directives=[
+            Needs(scope="users:write"),
+            Rest(method=Method.PATCH, path="/roles/{id}"),
+            NO_ROLE,
+            TOO_WIDE,
+            Problem(status=409, slug="version-stale"),
+            Problem(status=409, slug="role-name-taken"),
+            Problem(status=422, slug="role-malformed"),
+            Problem(status=422, slug="scopes-unknown"),
+        ],
+    )
+    async def role_update(
+        self,
+        info: Info,
+        id: RoleId,
+        input: Annotated[RoleUpdate, strawberry.argument(description="What changes.")],
+        version: Version = None,
+    ) -> CustomRole:
+        """The role after the change."""
+        changed = await roles.update(
+            await info.context.tx(), id, name=input.name, scopes=input.scopes, expected_version=version
+        )
+        return CustomRole.of(changed)
+
+    @strawberry.mutation(
+        description="Removes a role that nobody has and nobody is invited to.",
+        directives=[
+            Needs(scope="users:write"),
+            Rest(method=Method.DELETE, path="/roles/{id}"),
+            NO_ROLE,
+            TOO_WIDE,
+            Problem(status=409, slug="role-in-use"),
+        ],
+    )
+    async def role_delete(self, info: Info, id: RoleId) -> CustomRole:
+        """The role as it was."""
+        return CustomRole.of(await roles.delete(await info.context.tx(), id))
 
     @strawberry.mutation(
         description="Ends a session at once: one of your own, or a member's if you may change members.",

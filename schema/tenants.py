@@ -74,6 +74,33 @@ class CustomRole:
         )
 
 
+@strawberry.input(description="A new role of the tenant's own.")
+class RoleCreate:
+    """Input of roleCreate."""
+
+    name: str = strawberry.field(
+        description="What the role is called.", directives=[Constraint(min_length=1, max_length=60)]
+    )
+    scopes: list[str] = strawberry.field(
+        description="What people with this role may do; at most what you may do yourself.",
+        directives=[Constraint(min_length=1, max_length=40)],
+    )
+
+
+@strawberry.input(description="What changes about a role; what is left out stays.")
+class RoleUpdate:
+    """Input of roleUpdate."""
+
+    name: str | None = strawberry.field(
+        description="What the role is called.", directives=[Constraint(min_length=1, max_length=60)], default=None
+    )
+    scopes: list[str] | None = strawberry.field(
+        description="What people with this role may do; at most what you may do yourself.",
+        directives=[Constraint(min_length=1, max_length=40)],
+        default=None,
+    )
+
+
 @strawberry.type(description="Who asks, for which tenant, and what they may do.")
 class Me:
     """The caller."""

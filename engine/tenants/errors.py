@@ -145,3 +145,27 @@ class NoSecondFactor(Conflict):
     """There is no second factor to confirm or to remove."""
 
     code = "NO_SECOND_FACTOR"
+
+
+class RoleMalformed(Invalid):
+    """A role needs a name of 1 to 60 characters."""
+
+    code = "ROLE_MALFORMED"
+
+
+class RoleNameTaken(Conflict):
+    """Another role of the tenant already has this name."""
+
+    code = "ROLE_NAME_TAKEN"
+
+
+class RoleInUse(Conflict):
+    """Somebody has this role, or is invited to it; give them another one first."""
+
+    code = "ROLE_IN_USE"
+
+
+class RoleStale(Conflict):
+    """The role has changed since you saw it; look at it again."""
+
+    code = "VERSION_STALE"

@@ -28,7 +28,7 @@ from engine.rules import service as rules
 from engine.store.pool import Store
 from engine.store.tx import Tx
 from engine.tenancy import Role, system
-from engine.tenants import invitations
+from engine.tenants import invitations, roles
 from engine.tenants import service as tenants
 from infra.local.postgres import Postgres
 from resolvers.assembly import schema
@@ -63,6 +63,7 @@ async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: 
     async with store.as_tenant(tenant.principal()) as tx:
         rule = await rules.create(tx, document)
         tokens = await tenants.tokens(tx)
+        role = await roles.create(tx, name=f"role-{mark}", scopes=["devices:read"])
         invitation, _ = await invitations.invite(tx, email=f"{mark}@invited.example", role=Role.VIEWER)
         credential = (await devices.credentials_of(tx, [device.id]))[device.id][0]
         await certificates.sign(tx, vault, device.id, matrix.SAMPLES["csr"])
@@ -84,7 +85,7 @@ async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: 
         "tenant": str(tenant.id),
         "member": str(tenant.user_id),
         "session": str((await sign_in(tenant)).session_id),
-        "role": str(uuid4()),
+        "role": str(role.id),
         "invitation": str(invitation.id),
     }
     return Owned(tenant, token, ids, [mark, tenant.key, tenant.email, *ids.values()])

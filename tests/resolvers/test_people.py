@@ -248,3 +248,32 @@ async def test_signing_in_with_a_second_factor_as_json(api: Api, tenant: Tenant)
     assert removed.json() == {"isOn": False}
     assert (await api.client.post("/auth/login", json=who, headers=json)).status_code == 204
     api.client.cookies.clear()
+
+
+async def test_a_role_of_ones_own_is_made_given_and_changed_and_its_people_notice(
+    served: str, api: Api, tenant: Tenant
+) -> None:
+    owner, viewer = await tenant.api_token(), await colleague(tenant, Role.VIEWER)
+    made = await api.rest(owner, "POST", "/roles", json={"name": "Night", "scopes": ["devices:read"]})
+    assert made.status_code == 201
+    role = made.json()
+    given = await api.data(owner, CHANGE, id=str(viewer.id), to={"role": "CUSTOM", "roleId": role["id"]})
+    assert given["memberChange"]["role"] == "CUSTOM"
+    theirs = (await viewer.sign_in()).secret
+    async with line(served, theirs) as live:
+        await live.subscribe(STATUS)
+        stale = await api.rest(owner, "PATCH", f"/roles/{role['id']}", json={"name": "x"}, headers={"If-Match": '"v9"'})
+        assert stale.status_code == 412
+        changed = await api.rest(
+            owner,
+            "PATCH",
+            f"/roles/{role['id']}",
+            json={"scopes": ["devices:read", "alerts:read"]},
+            headers={"If-Match": '"v1"'},
+        )
+        assert (changed.status_code, changed.json()["version"]) == (200, 2)
+        assert await live.closed() == 4403
+    me = (await api.rest(theirs, "GET", "/me")).json()
+    assert (me["role"], me["roleName"], me["scopes"]) == ("CUSTOM", "Night", ["alerts:read", "devices:read"])
+    assert (await api.rest(owner, "DELETE", f"/roles/{role['id']}")).json()["code"] == "ROLE_IN_USE"
+    assert [each["name"] for each in (await api.rest(owner, "GET", "/roles")).json()] == ["Night"]
