@@ -53,7 +53,7 @@ async def test_the_younger_session_of_a_device_takes_over_without_a_gap_in_its_p
 async def test_a_login_that_was_overtaken_does_not_cut_the_younger_one(house: House) -> None:
     authorize = house.authorizer.authorize
 
-    async def late(client_id: str, username: str, secret: bytes) -> Decision:
+    async def late(client_id: str, username: str, secret: bytes, certificate: bytes | None = None) -> Decision:
         decision = await authorize(client_id, username, secret)
         if client_id == "late":
             await gate.wait()
