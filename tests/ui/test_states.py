@@ -106,6 +106,18 @@ async def test_a_search_begins_at_the_first_page(devices: Devices, gateway: Gate
     assert (asked["search"], asked["after"], asked["status"]) == ("cold", None, None)
 
 
+async def test_devices_that_are_offline_are_asked_for_by_connection_not_by_phase(
+    devices: Devices, gateway: Gateway, visit: Visit
+) -> None:
+    await devices.set_status("ONLINE")
+    assert (gateway.variables("Devices")["isOnline"], gateway.variables("Devices")["status"]) == (True, None)
+    await devices.set_status("SUSPENDED")
+    assert (gateway.variables("Devices")["isOnline"], gateway.variables("Devices")["status"]) == (None, "SUSPENDED")
+    missing = visit(Devices, "/devices?show=offline")
+    await missing.load()
+    assert (missing.status, gateway.variables("Devices")["isOnline"]) == ("OFFLINE", False)
+
+
 async def test_a_page_that_cannot_be_fetched_leaves_the_list_and_says_why(devices: Devices, gateway: Gateway) -> None:
     await devices.load()
     gateway.refuses("Devices", "Too many requests; wait and try again.", "TOO_MANY_REQUESTS")

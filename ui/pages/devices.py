@@ -12,6 +12,9 @@ from ui.console import Console
 from ui.paging import PAGE_SIZE, Paged
 from ui.words import STATUS_WORDS, DeviceLine, device_line
 
+# Two more choices beside the phases of a device's life: whether it is connected now.
+CONNECTED = {"ONLINE": True, "OFFLINE": False}
+
 
 class Devices(Paged, Console):
     """One page of the list, and how it was found."""
@@ -22,10 +25,11 @@ class Devices(Paged, Console):
 
     @rx.event
     async def load(self) -> Any:
-        """Come to the page: everything, from the beginning."""
+        """Come to the page: everything from the beginning, or /devices?show=offline."""
         if (away := await self.enter()) is not None:
             return away
-        self.search, self.status = "", ""
+        show = self.router.url.query_parameters.get("show", "").upper()
+        self.search, self.status = "", show if show in CONNECTED else ""
         return await self.first_page()
 
     @rx.event
@@ -36,14 +40,19 @@ class Devices(Paged, Console):
 
     @rx.event
     async def set_status(self, status: str) -> None:
-        """Show only devices in one phase of their life; '' shows all."""
+        """Show only devices in one phase of their life, or connected, or not; '' shows all."""
         self.status = status
         await self.first_page()
 
     async def _fetch(self, after: str | None) -> dict[str, Any] | None:
         try:
             data = await self.ask(
-                "devices", search=self.search or None, status=self.status or None, first=PAGE_SIZE, after=after
+                "devices",
+                search=self.search or None,
+                status=None if self.status in CONNECTED else self.status or None,
+                isOnline=CONNECTED.get(self.status),
+                first=PAGE_SIZE,
+                after=after,
             )
         except Refused as refusal:
             self.problem = refusal.words
@@ -69,6 +78,8 @@ def _toolbar() -> rx.Component:
         ),
         rx.el.select(
             rx.el.option("All devices", value=""),
+            rx.el.option("Online now", value="ONLINE"),
+            rx.el.option("Offline now", value="OFFLINE"),
             *(rx.el.option(words, value=status) for status, words in STATUS_WORDS.items()),
             value=Devices.status,
             on_change=Devices.set_status,

@@ -73,7 +73,7 @@ def _stats() -> rx.Component:
             rx.el.span("Devices offline", class_name="label"),
             rx.el.span(_figure(offline.to_string()), class_name="figure"),
             rx.el.span(rx.cond(offline > 0, "Look at who is missing", "Everybody is here"), class_name="note-line"),
-            to="/devices",
+            to="/devices?show=offline",
             class_name="card stat",
         ),
         link(
