@@ -1,6 +1,7 @@
 """The REST mirror: every route executes its stored GraphQL document, and nothing is written twice."""
 
 import hashlib
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -57,7 +58,10 @@ class Mirror:
             by_path.setdefault(route.path, {})[route.method.value] = endpoint
         served = [Route(path, _Resource(methods)) for path, methods in by_path.items()]
         served.append(Route("/openapi.json", self.document, methods=["GET"]))
-        return Mount(PREFIX, Router(served, redirect_slashes=False, default=_nowhere))
+        mount = Mount(PREFIX, Router(served, redirect_slashes=False, default=_nowhere))
+        # Starlette's own pattern stops at a line break, and such a path would be answered by somebody else.
+        mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)
+        return mount
 
     async def document(self, _request: Request) -> Response:
         """The OpenAPI document."""

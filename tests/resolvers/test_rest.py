@@ -256,3 +256,10 @@ async def _events(stream: httpx.Response, count: int) -> list[dict[str, object]]
             name, _, value = line.partition(":")
             event[name] = json.loads(value) if name == "data" and value.strip() else value.strip()
     return found
+
+
+@pytest.mark.parametrize("path", ["/rules/i%0A~/disable", "/nowhere%0A/at-all", "/%0A"])
+async def test_a_path_with_a_line_break_is_refused_as_a_problem_too(api: Api, token: str, path: str) -> None:
+    answer = await api.rest(token, "POST", path)
+    assert 400 <= answer.status_code < 500
+    assert answer.headers["content-type"] == "application/problem+json"
