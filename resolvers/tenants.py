@@ -116,6 +116,14 @@ class TenantQuery:
         return [CustomRole.of(role) for role in await roles.listed(await info.context.tx())]
 
     @strawberry.field(
+        description="One role of the tenant's own.",
+        directives=[Needs(scope="users:read"), Rest(method=Method.GET, path="/roles/{id}"), NO_ROLE],
+    )
+    async def role(self, info: Info, id: RoleId) -> CustomRole:
+        """One of the tenant's own roles."""
+        return CustomRole.of(await roles.get(await info.context.tx(), id))
+
+    @strawberry.field(
         description="Who was invited to join the tenant, newest first, invitations that are over too.",
         directives=[Needs(scope="users:read"), Rest(method=Method.GET, path="/invitations"), Cost(expected=20)],
     )

@@ -257,6 +257,7 @@ async def test_a_role_of_ones_own_is_made_given_and_changed_and_its_people_notic
     made = await api.rest(owner, "POST", "/roles", json={"name": "Night", "scopes": ["devices:read"]})
     assert made.status_code == 201
     role = made.json()
+    assert (await api.rest(owner, "GET", made.headers["location"].removeprefix("/api/v1"))).json() == role
     given = await api.data(owner, CHANGE, id=str(viewer.id), to={"role": "CUSTOM", "roleId": role["id"]})
     assert given["memberChange"]["role"] == "CUSTOM"
     theirs = (await viewer.sign_in()).secret
