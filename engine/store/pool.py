@@ -1,5 +1,6 @@
 """The connections of one process, and the only two ways in: as a tenant, or through a door."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ from psycopg.types.json import set_json_dumps, set_json_loads
 from sqlalchemy import text
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from engine.store import audit
 from engine.store.emit import append
@@ -94,8 +95,11 @@ class Store:
                     if tx.events:
                         await append(connection, principal.tenant_id, tx.events)
                     await transaction.commit()
-                except BaseException:
+                except Exception:
                     await transaction.rollback()
+                    raise
+                except BaseException:
+                    await _hang_up(connection)
                     raise
         if tx.events and self._wake:
             self._wake((principal.tenant_id,))
@@ -107,9 +111,24 @@ class Store:
         names = [f"a{i}" for i in range(len(arguments))]
         statement = text(f"SELECT * FROM app.{name}({', '.join(':' + n for n in names)})")  # noqa: S608  checked above
         with _translated():
-            async with self._engine.begin() as connection:
-                result = await connection.execute(statement, dict(zip(names, arguments, strict=True)))
-                return [dict(row) for row in result.mappings()]
+            async with self._engine.connect() as connection:
+                try:
+                    result = await connection.execute(statement, dict(zip(names, arguments, strict=True)))
+                    rows = [dict(row) for row in result.mappings()]
+                    await connection.commit()
+                except asyncio.CancelledError:
+                    await _hang_up(connection)
+                    raise
+                return rows
+
+
+async def _hang_up(connection: AsyncConnection) -> None:
+    """Whoever was cancelled may have left a statement half said: nobody else gets that connection.
+
+    Shielded, since a cancelled scope cancels again at every await, and a rollback cut off in the middle gave the next
+    borrower a connection that was still in a transaction.
+    """
+    await asyncio.shield(connection.invalidate())
 
 
 class _translated:
