@@ -155,7 +155,7 @@ def test_doctor_finds_a_running_installation_well(up: Up) -> None:
     done = up.run("doctor")
     assert done.returncode == 0, done.stdout
     assert f"runs as process {up.process.pid}" in done.stdout
-    assert done.stdout.count("taken by us") == 3
+    assert done.stdout.count("taken by us") == 4
 
 
 def test_a_second_up_in_the_same_folder_is_refused(up: Up) -> None:
