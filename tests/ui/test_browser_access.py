@@ -82,7 +82,7 @@ async def test_a_message_that_was_not_accepted_lies_in_the_inbox_with_its_reason
         broken = page.locator(".alert-line", has_text="The message is not JSON").first
         await broken.get_by_text("What it sent").click()
         await expect(broken.locator("pre")).to_contain_text("ff fe 00")
-        await page.get_by_label("Messages of which device").select_option(label="Fire pump")
+        await page.get_by_label("Messages of which device").select_option(label="Main meter Basel")
         await expect(page.get_by_text("Nothing of this device")).to_be_visible()
 
 
