@@ -74,4 +74,4 @@ test: $(VENV)/.dev-installed tools console lint
 	@$(BIN)/pytest
 
 test-fast: $(VENV)/.dev-installed
-	@$(BIN)/pytest -m 'not engines and not browser'
+	@$(BIN)/pytest -m 'not engines and not browser' --hypothesis-profile=fast

@@ -26,9 +26,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.engines)
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """A thousand devices and their server in one process need more open files than the usual 1,024."""
     allow_many_connections()
+    if config.getoption("--hypothesis-profile") == "fast":
+        from hypothesis import settings  # a second to import: only where it is needed
+
+        settings.register_profile("fast", max_examples=settings.default.max_examples // 5)
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,7 @@ def test_24_000_random_conditions_agree_with_kleene_and_nothing_is_raised() -> N
     assert min(met.values()) > 2_000, "the random cases must meet true, false and unknown alike"
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=5 * settings.default.max_examples, deadline=None)
 @given(making.conditions, making.values)
 def test_a_condition_and_its_opposite_are_true_false_or_unknown_together(
     condition: Any, values: dict[str, object]
@@ -54,7 +54,7 @@ def test_a_condition_and_its_opposite_are_true_false_or_unknown_together(
     assert verdict({"not": condition}, values) is (None if expected is None else not expected)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings.default.max_examples, deadline=None)
 @given(making.conditions, making.values)
 def test_the_explanation_says_what_the_condition_says(condition: Any, values: dict[str, object]) -> None:
     reading = Reading(5, 1, values)

@@ -40,20 +40,20 @@ def refusal(node: object) -> tuple[Problem, ...]:
     return ()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings.default.max_examples, deadline=None)
 @given(making.documents())
 def test_a_valid_document_comes_back_exactly_as_it_was_written(node: dict[str, Any]) -> None:
     written = to_json(parse(node))
     assert json.dumps(written, sort_keys=True) == json.dumps(node, sort_keys=True)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=5 * settings.default.max_examples, deadline=None)
 @given(anything)
 def test_any_json_is_read_or_refused_and_nothing_else_happens(node: object) -> None:
     assert all(len(str(problem)) < 3_000 for problem in refusal(node))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=5 * settings.default.max_examples, deadline=None)
 @given(making.documents(), st.integers(), anything)
 def test_a_valid_document_with_one_part_replaced_by_anything_is_read_or_refused(
     node: dict[str, Any], seed: int, junk: object

@@ -23,7 +23,7 @@ START = 1_763_700_000_000
 END = 90
 TYPES = {key: metric.type.value for key, metric in VOCABULARY.metrics.items()}
 seeds = st.integers(0, 2**32)
-thoroughly = settings(max_examples=300, deadline=None)
+thoroughly = settings(max_examples=3 * settings.default.max_examples, deadline=None)
 
 
 class Message(NamedTuple):
@@ -341,14 +341,14 @@ def drained(seed: int, *, thrifty: bool, crashes: bool, batches: bool) -> dict[t
     return drain.alerts
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=3 * settings.default.max_examples // 2, deadline=None)
 @given(seeds)
 def test_crashes_before_commit_and_replays_raise_the_same_alerts_as_an_undisturbed_run(seed: int) -> None:
     reference_run = drained(seed, thrifty=False, crashes=False, batches=False)
     assert drained(seed, thrifty=False, crashes=True, batches=True) == reference_run
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=3 * settings.default.max_examples // 2, deadline=None)
 @given(seeds)
 def test_a_drain_that_leaves_unchanged_states_unstored_raises_the_same_alerts(seed: int) -> None:
     reference_run = drained(seed, thrifty=False, crashes=False, batches=False)
