@@ -5,6 +5,7 @@ and it leaves the server behind when its owner dies. Here passwords are scram, t
 never runs as root, and runs in the foreground as a child that dies with its parent.
 """
 
+import contextlib
 import importlib.metadata
 import os
 import shutil
@@ -162,13 +163,27 @@ class Postgres:
         except psycopg.OperationalError:
             return False
 
+    def clear_orphans(self) -> bool:
+        """Whether a server may be started, which is so once nothing is left of one whose postmaster has died.
+
+        What is left is ended: it keeps the memory of the dead server busy, for as long as its queries take, and the
+        recovery that follows does not need it to end well.
+        """
+        left = self.processes()
+        if not left or self._postmaster() in left:
+            return True
+        for process in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        return False
+
     def processes(self) -> list[int]:
         """The processes that work in this cluster: PostgreSQL's make it their working directory."""
         cluster = str(self.cluster)
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             try:
-                if os.readlink(entry / "cwd") == cluster:
+                if os.readlink(entry / "cwd") == cluster and (entry / "comm").read_text().strip() == "postgres":
                     found.append(int(entry.name))
             except OSError:
                 continue  # gone meanwhile, or another user's
@@ -234,6 +249,13 @@ class Postgres:
         lock = self.cluster / "postmaster.pid"
         if lock.exists() and not self.is_running():
             lock.unlink()
+
+    def _postmaster(self) -> int | None:
+        """The process number in the lock file, living or not."""
+        try:
+            return int((self.cluster / "postmaster.pid").read_text().split(maxsplit=1)[0])
+        except (OSError, ValueError, IndexError):
+            return None
 
     def _passwords(self) -> dict[str, str]:
         return kept_passwords(self.ground.path / "passwords.json", ("superuser", *ROLES))

@@ -20,14 +20,16 @@ from infra.local.voice import Voice, in_words
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE_S = 0.2
-LONGEST_PAUSE_S = 5.0
-HEALTHY_S = 10.0
-LOOK_EVERY_S = 0.05
+LOOK_EVERY_S = 0.02
 
 
 def _nothing() -> None:
     """The step after readiness of a service that has none."""
+
+
+def _at_any_time() -> bool:
+    """A service that need not wait for what the one before it has left behind."""
+    return True
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,35 @@ class Service:
     env: Mapping[str, str] = field(default_factory=dict)
     on_first_ready: Callable[[], None] = _nothing
     holds_up_the_next: bool = True
+    may_start: Callable[[], bool] = _at_any_time
     ready_within_s: float = 60.0
     tries_to_start: int = 6
     stop_signal: signal.Signals = signal.SIGTERM
     grace_s: float = 10.0
+
+
+class Restarts:
+    """How soon a process that ended may be started again: at once, five times, and one time more every three seconds.
+
+    So one that works and is killed is back without a pause, and one that ends again and again does not keep a core busy
+    but is still tried often enough to be back within the five seconds that are promised (DESIGN D9).
+    """
+
+    AT_ONCE = 5
+    EVERY_S = 3.0
+    BREATH_S = 0.2
+    """What ended as soon as it began would end the same way now: it gets a moment."""
+
+    def __init__(self) -> None:
+        self._left = float(self.AT_ONCE)
+        self._counted = 0.0
+
+    def pause_s(self, began: float, now: float) -> float:
+        """How long to wait with the next start of a process that ran from `began` to `now` (seconds, monotonic)."""
+        earned = (now - self._counted) / self.EVERY_S
+        self._left, self._counted = min(self._left + earned, self.AT_ONCE) - 1, now
+        breath_s = self.BREATH_S if now - began < self.BREATH_S else 0.0
+        return max(-self._left * self.EVERY_S, breath_s)
 
 
 class Child:
@@ -58,7 +85,7 @@ class Child:
         self._voice = voice
         self._began = 0.0
         self._due = 0.0
-        self._pause_s = FIRST_PAUSE_S
+        self._restarts = Restarts()
 
     @property
     def is_running(self) -> bool:
@@ -68,7 +95,7 @@ class Child:
         """Start the process when it is due; note when it has ended and when the next one is due."""
         now = time.monotonic()
         if self.process is None:
-            if now >= self._due:
+            if now >= self._due and self.service.may_start():
                 self._start(now)
         elif self.process.poll() is not None:
             self._note_end(now)
@@ -103,11 +130,10 @@ class Child:
         assert self.process is not None
         how, self.process = _how_it_ended(self.process.returncode), None
         self.failures += 1
-        if now - self._began >= HEALTHY_S:
-            self._pause_s = FIRST_PAUSE_S
-        self._due = now + self._pause_s
-        self._voice.say(f"{self.service.name} {how}; starting it again in {self._pause_s:.1f} s", trouble=True)
-        self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
+        pause_s = self._restarts.pause_s(self._began, now)
+        self._due = now + pause_s
+        when = f"in {pause_s:.1f} s" if pause_s else "at once"
+        self._voice.say(f"{self.service.name} {how}; starting it again {when}", trouble=True)
 
     def _copy(self, output: BinaryIO) -> None:
         with output:

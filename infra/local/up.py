@@ -104,6 +104,7 @@ class Plan:
             self._postgres.command,
             self._postgres.is_ready,
             on_first_ready=self._make_database,
+            may_start=self._postgres.clear_orphans,
             stop_signal=signal.SIGINT,  # PostgreSQL's fast stop
             grace_s=20,
         )

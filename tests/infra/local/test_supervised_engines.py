@@ -1,5 +1,6 @@
 """The real engines under the supervisor: killed they come back, and none of them outlives a killed supervisor."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -27,7 +28,13 @@ from infra.local.voice import Voice
 folder = Path({folder!r})
 postgres, valkey = Postgres(folder / "postgres", settings={settings!r}), Valkey(folder / "valkey")
 services = [
-    Service("postgres", postgres.command, postgres.is_ready, stop_signal=signal.SIGINT),
+    Service(
+        "postgres",
+        postgres.command,
+        postgres.is_ready,
+        may_start=postgres.clear_orphans,
+        stop_signal=signal.SIGINT,
+    ),
     Service("valkey", valkey.command, valkey.is_ready),
 ]
 for engine in (postgres, valkey):
@@ -86,7 +93,9 @@ def test_killed_engines_are_started_again_and_answer(
 ) -> None:
     postgres, valkey = engines
     postmaster = int((postgres.cluster / "postmaster.pid").read_text().split()[0])
-    os.kill(postmaster, signal.SIGKILL)
+    with contextlib.closing(psycopg.connect(postgres.url("superuser", "postgres"))) as connection:
+        os.kill(connection.info.backend_pid, signal.SIGSTOP)  # one that would not leave by itself
+        os.kill(postmaster, signal.SIGKILL)
     until(lambda: not Path(f"/proc/{postmaster}").exists() and postgres.is_ready())
     children = Path(f"/proc/{owner.pid}/task/{owner.pid}/children").read_text().split()
     server = next(int(pid) for pid in children if "valkey" in Path(f"/proc/{pid}/comm").read_text())

@@ -14,7 +14,7 @@ import pytest
 
 from infra.local.errors import SetupProblem
 from infra.local.ground import dying_with_parent
-from infra.local.supervisor import Service, Supervisor
+from infra.local.supervisor import Restarts, Service, Supervisor
 from infra.local.voice import Voice
 
 BOUND_S = 30.0
@@ -94,7 +94,45 @@ def test_services_start_in_order_and_stop_in_reverse_order(tmp_path: Path) -> No
     assert not any(is_alive(pid_of(tmp_path, name)) for name in names)
 
 
-def test_a_dead_child_is_started_again_with_growing_pauses(tmp_path: Path) -> None:
+def test_one_that_worked_is_started_again_at_once_and_one_that_ends_again_and_again_only_now_and_then() -> None:
+    restarts, now = Restarts(), 100.0
+    pauses: list[float] = []
+    for _ in range(Restarts.AT_ONCE + 2):
+        now += 0.3 + (pauses[-1] if pauses else 0)
+        pauses.append(restarts.pause_s(began=now - 0.3, now=now))
+    assert pauses[: Restarts.AT_ONCE] == [0] * Restarts.AT_ONCE
+    assert 0 < pauses[-1] <= Restarts.EVERY_S
+    later = now + Restarts.AT_ONCE * Restarts.EVERY_S * 2
+    assert restarts.pause_s(began=now, now=later) == 0
+
+
+def test_one_that_ends_for_ever_is_tried_once_every_few_seconds() -> None:
+    restarts, now, starts = Restarts(), 0.0, 0
+    while now < 600:
+        now += 0.5 + restarts.pause_s(now, now + 0.5)
+        starts += 1
+    assert starts <= Restarts.AT_ONCE + 600 / Restarts.EVERY_S + 1
+
+
+def test_one_that_ends_as_it_begins_gets_a_moment() -> None:
+    assert Restarts().pause_s(began=100.0, now=100.05) == Restarts.BREATH_S
+
+
+def test_a_child_waits_for_what_the_one_before_it_left_behind(tmp_path: Path) -> None:
+    name, cleared = "a", tmp_path / "cleared"
+    service = Service(name, program(tmp_path, name), ready_file(tmp_path, name), may_start=lambda: not_first(cleared))
+
+    def not_first(asked: Path) -> bool:
+        was_asked = asked.exists()
+        asked.touch()
+        return was_asked
+
+    run_beside(Supervisor([service], Voice(io.StringIO())), lambda: None)
+    assert cleared.exists()
+    assert story(tmp_path) == ["a started", "a stopped"]
+
+
+def test_a_dead_child_is_started_again(tmp_path: Path) -> None:
     out = io.StringIO()
     services = [Service(name, program(tmp_path, name), ready_file(tmp_path, name)) for name in ("a", "b")]
 
@@ -106,8 +144,7 @@ def test_a_dead_child_is_started_again_with_growing_pauses(tmp_path: Path) -> No
 
     run_beside(Supervisor(services, Voice(out)), kill_twice)
     said = out.getvalue()
-    assert "a was ended by signal SIGKILL; starting it again in 0.2 s" in said
-    assert "a was ended by signal SIGKILL; starting it again in 0.4 s" in said
+    assert said.count("a was ended by signal SIGKILL; starting it again ") == 2
     assert story(tmp_path).count("a started") == 3
     assert story(tmp_path).count("b started") == 1
 
