@@ -25,6 +25,7 @@ from resolvers.context import Services
 from resolvers.entrance import Entrance
 from resolvers.execution import Operations
 from resolvers.export import openapi
+from resolvers.front import Front
 from resolvers.http import GraphQLOverHttp
 from resolvers.live import Live
 from resolvers.rest import Mirror
@@ -45,16 +46,14 @@ class Gateway:
         self.store = Store(settings.database_url, size=POOL, wake=self._waker or self.bus.publish)
         self.changes = Changes(settings.database_url)
         self.services = Services(self.store, Live(self.store, self.bus), LocalVault.of(settings))
-        self.operations = Operations(schema())
-        self.authenticator = Authenticator(self.store, self.changes)
+        authenticator = Authenticator(self.store, self.changes)
+        self.front = Front(Operations(schema()), self.services, authenticator, self.origins, self.changes)
 
     def routes(self) -> list[BaseRoute]:
         """Our routes; whoever mounts the console puts it behind them."""
-        http = GraphQLOverHttp(self.operations, self.services, self.authenticator, self.origins, self.changes)
-        sockets = GraphQLOverWebSocket(self.operations, self.services, self.authenticator, self.origins, self.changes)
         return [
-            Route("/graphql", http.answer, methods=["GET", "POST"]),
-            WebSocketRoute("/graphql", sockets.talk),
+            Route("/graphql", GraphQLOverHttp(self.front).answer, methods=["GET", "POST"]),
+            WebSocketRoute("/graphql", GraphQLOverWebSocket(self.front).talk),
             self.mirror().mount(),
             *Entrance(self.store, self.origins, self.services.vault).routes(),
             Route("/health/live", self.live, methods=["GET"]),
@@ -63,7 +62,7 @@ class Gateway:
 
     def mirror(self) -> Mirror:
         """The REST mirror."""
-        return Mirror(self.operations, self.services, self.authenticator, self.changes, cache(openapi))
+        return Mirror(self.front, cache(openapi))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from engine.errors import EngineError
-from resolvers.auth import Authenticator, Caller, Origins, bearer, cookie
-from resolvers.changes import Changes
-from resolvers.context import RequestContext, Services
+from resolvers.auth import Caller, bearer, cookie
+from resolvers.context import RequestContext
 from resolvers.errors import problem, refused
-from resolvers.execution import Answer, Operations, Prepared, Refused, checked_variables
+from resolvers.execution import Answer, Prepared, Refused, checked_variables
+from resolvers.front import Front
 from resolvers.limits import MAX_BODY_BYTES
 from resolvers.sse import HEADERS, streamed
 from resolvers.watch import Watch
@@ -55,19 +55,8 @@ async def read_body(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
 class GraphQLOverHttp:
     """Answers GET (queries, bearer token only) and POST on /graphql."""
 
-    def __init__(
-        self,
-        operations: Operations,
-        services: Services,
-        authenticator: Authenticator,
-        origins: Origins,
-        changes: Changes,
-    ) -> None:
-        self._operations = operations
-        self._services = services
-        self._authenticator = authenticator
-        self._origins = origins
-        self._changes = changes
+    def __init__(self, front: Front) -> None:
+        self._front = front
 
     async def answer(self, request: Request) -> Response:
         """One request, one answer."""
@@ -86,15 +75,15 @@ class GraphQLOverHttp:
             refusal = refused(error)
             later = {"Retry-After": "5"} if refusal.status == 503 else None
             return _error(refusal.status, refusal.code, refusal.message, media, later)
-        context = RequestContext(self._services, caller.principal if caller else None)
+        context = RequestContext(self._front.services, caller.principal if caller else None)
         try:
-            prepared = self._operations.prepare(asked.query)
+            prepared = self._front.operations.prepare(asked.query)
             operation = prepared.operation(asked.operation_name)
             if request.method == "GET" and operation.operation is not OperationType.QUERY:
                 return _error(405, "METHOD_NOT_ALLOWED", "GET answers queries only.", media, {"Allow": "POST"})
             if is_stream and operation.operation is OperationType.SUBSCRIPTION:
                 return await self._stream(prepared, asked, context, request)
-            answer = await self._operations.run(prepared, asked.operation_name, asked.variables, context)
+            answer = await self._front.operations.run(prepared, asked.operation_name, asked.variables, context)
         except Refused as error:
             answer = error.answer()
             if is_stream:
@@ -106,19 +95,19 @@ class GraphQLOverHttp:
         self, prepared: Prepared, asked: Asked, context: RequestContext, request: Request
     ) -> StreamingResponse:
         """A subscription as server-sent events, in graphql-sse's distinct connections mode."""
-        stream = await self._operations.stream(prepared, asked.operation_name, asked.variables, context)
+        stream = await self._front.operations.stream(prepared, asked.operation_name, asked.variables, context)
         secret = self._secret(request)
         caller = await self._caller(request)
         assert secret is not None
         assert caller is not None
-        watch = Watch(self._authenticator, self._changes, secret, caller)
+        watch = Watch(self._front.authenticator, self._front.changes, secret, caller)
         return streamed(stream, lambda _event, answer: _NEXT % answer, _COMPLETE, watch)
 
     def _secret(self, request: Request) -> str | None:
         """A bearer token; on POST from one of our own pages also the session's cookie."""
         secret = bearer(request.headers)
         if secret is None and request.method == "POST":
-            secret = cookie(request, self._origins)
+            secret = cookie(request, self._front.origins)
         return secret
 
     async def _caller(self, request: Request) -> Caller | None:
@@ -126,7 +115,7 @@ class GraphQLOverHttp:
         secret = self._secret(request)
         if secret is None:
             return None
-        caller = await self._authenticator.caller(secret)
+        caller = await self._front.authenticator.caller(secret)
         if caller is None:
             raise Unauthenticated
         return caller.at(request)

@@ -15,11 +15,11 @@ from starlette.types import Receive, Scope, Send
 from engine.errors import EngineError
 from engine.tenants.repeats import Answer, Repeatable
 from resolvers import requests
-from resolvers.auth import Authenticator, Caller, bearer
-from resolvers.changes import Changes
-from resolvers.context import RequestContext, Services
+from resolvers.auth import Caller, bearer
+from resolvers.context import RequestContext
 from resolvers.errors import refused
-from resolvers.execution import Operations, Prepared, Refused
+from resolvers.execution import Prepared, Refused
+from resolvers.front import Front
 from resolvers.http import BodyTooLarge, problem_response
 from resolvers.routes import PREFIX, Restful, locations, routes
 from resolvers.sse import streamed
@@ -34,27 +34,17 @@ _KEPT_HEADERS = ("location", "etag", "content-type")
 class Mirror:
     """All routes under ``/api/v1``."""
 
-    def __init__(
-        self,
-        operations: Operations,
-        services: Services,
-        authenticator: Authenticator,
-        changes: Changes,
-        openapi: Callable[[], bytes],
-    ) -> None:
-        self._operations = operations
-        self._services = services
-        self._authenticator = authenticator
-        self._changes = changes
+    def __init__(self, front: Front, openapi: Callable[[], bytes]) -> None:
+        self._front = front
         self._openapi = openapi
-        self._restful = routes(operations.graphql)
+        self._restful = routes(front.operations.graphql)
         self._locations = locations(self._restful)
 
     def mount(self) -> Mount:
         """The mirror as one mount. Every document is parsed and validated here, so a bad one stops the start."""
         by_path: dict[str, dict[str, Callable[[Request], Awaitable[Response]]]] = {}
         for route in self._restful:
-            endpoint = self._endpoint(route, self._operations.prepare(route.document))
+            endpoint = self._endpoint(route, self._front.operations.prepare(route.document))
             by_path.setdefault(route.path, {})[route.method.value] = endpoint
         served = [Route(path, _Resource(methods)) for path, methods in by_path.items()]
         served.append(Route("/openapi.json", self.document, methods=["GET"]))
@@ -88,7 +78,7 @@ class Mirror:
         given = await requests.variables(route, request, body)
         if "if-match" in request.headers and not route.takes_if_match:
             raise BadInput("If-Match is not supported here.")
-        context = RequestContext(self._services, caller.principal)
+        context = RequestContext(self._front.services, caller.principal)
         if route.is_stream:
             return await self._stream(route, prepared, given, context, secret, caller)
         key = requests.idempotency_key(request) if route.kind == "mutation" and route.method is Method.POST else None
@@ -99,7 +89,7 @@ class Mirror:
 
     async def _caller(self, request: Request) -> tuple[Caller, str]:
         secret = bearer(request.headers)
-        caller = await self._authenticator.caller(secret) if secret else None
+        caller = await self._front.authenticator.caller(secret) if secret else None
         if secret is None or caller is None:
             raise Unauthenticated
         return caller.at(request), secret
@@ -107,7 +97,7 @@ class Mirror:
     async def _run(
         self, route: Restful, prepared: Prepared, given: Mapping[str, Any], context: RequestContext, request: Request
     ) -> Response:
-        answer = await self._operations.run(prepared, None, given, context)
+        answer = await self._front.operations.run(prepared, None, given, context)
         if errors := answer.get("errors"):
             return _refuse(_from_error(errors[0], "if-match" in request.headers))
         shown = answer["data"]
@@ -132,13 +122,13 @@ class Mirror:
         context.claim = repeatable.claim
         response = await self._run(route, prepared, given, context, request)
         if response.status_code == 409 and context.was_claimed_before:
-            async with self._services.store.as_tenant(context.principal, read_only=True) as tx:
+            async with self._front.services.store.as_tenant(context.principal, read_only=True) as tx:
                 before = await repeatable.find(tx)  # another request with this key was faster
             return _repeated(before) if before else response
         if response.status_code < 400:
             kept = {name: value for name, value in response.headers.items() if name in _KEPT_HEADERS}
             body = None if route.shows_secret else bytes(response.body)
-            async with self._services.store.as_tenant(context.principal) as tx:
+            async with self._front.services.store.as_tenant(context.principal) as tx:
                 await repeatable.keep(tx, Answer(response.status_code, kept, body))
         return response
 
@@ -173,7 +163,7 @@ class Mirror:
         secret: str,
         caller: Caller,
     ) -> Response:
-        stream = await self._operations.stream(prepared, None, given, context)
+        stream = await self._front.operations.stream(prepared, None, given, context)
         head = f'{{"data":{{"{route.fields[0]}":'.encode()
 
         def encode(event: Any, answer: bytes) -> bytes:
@@ -182,7 +172,7 @@ class Mirror:
             cursor: str = event.cursor
             return b"id: " + cursor.encode() + b"\ndata: " + answer[len(head) : -2] + b"\n\n"
 
-        return streamed(stream, encode, b"", Watch(self._authenticator, self._changes, secret, caller))
+        return streamed(stream, encode, b"", Watch(self._front.authenticator, self._front.changes, secret, caller))
 
 
 class _Resource:

@@ -11,11 +11,11 @@ from graphql import OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from engine.errors import EngineError, Unavailable
-from resolvers.auth import Authenticator, Caller, Origins, bearer, cookie
-from resolvers.changes import Changes
-from resolvers.context import RequestContext, Services
+from resolvers.auth import Caller, bearer, cookie
+from resolvers.context import RequestContext
 from resolvers.errors import refused
-from resolvers.execution import Operations, Prepared, Refused, checked_variables
+from resolvers.execution import Prepared, Refused, checked_variables
+from resolvers.front import Front
 from resolvers.limits import MAX_BODY_BYTES
 from resolvers.watch import Watch
 
@@ -41,19 +41,8 @@ _LATER = Closed(1013, "Try again later")
 class GraphQLOverWebSocket:
     """Accepts the sockets on /graphql."""
 
-    def __init__(
-        self,
-        operations: Operations,
-        services: Services,
-        authenticator: Authenticator,
-        origins: Origins,
-        changes: Changes,
-    ) -> None:
-        self.operations = operations
-        self.services = services
-        self.authenticator = authenticator
-        self.origins = origins
-        self.changes = changes
+    def __init__(self, front: Front) -> None:
+        self._front = front
 
     async def talk(self, socket: WebSocket) -> None:
         """One socket, until either side ends it."""
@@ -62,14 +51,14 @@ class GraphQLOverWebSocket:
             await socket.close(4406, "Subprotocol not acceptable")
             return
         await socket.accept(PROTOCOL)
-        await Conversation(self, socket).run()
+        await Conversation(self._front, socket).run()
 
 
 class Conversation:
     """What is said on one socket."""
 
-    def __init__(self, server: GraphQLOverWebSocket, socket: WebSocket) -> None:
-        self._server = server
+    def __init__(self, front: Front, socket: WebSocket) -> None:
+        self._front = front
         self._socket = socket
         self._secret: str | None = None
         self._caller: Caller | None = None
@@ -138,12 +127,12 @@ class Conversation:
         if payload is not None and not isinstance(payload, dict):
             raise Closed(4400, "The payload is an object")
         self._secret = self._find_secret(payload or {})
-        self._caller = await self._server.authenticator.caller(self._secret) if self._secret else None
+        self._caller = await self._front.authenticator.caller(self._secret) if self._secret else None
         if self._caller is None:
             raise Closed(4403, "Forbidden") if self._secret else Closed(4401, "Unauthorized")
         self._is_open = True
         assert self._secret is not None
-        watch = Watch(self._server.authenticator, self._server.changes, self._secret, self._caller)
+        watch = Watch(self._front.authenticator, self._front.changes, self._secret, self._caller)
         self._watch = asyncio.create_task(self._cut_when_ended(watch))
         await self._say({"type": "connection_ack"})
 
@@ -153,7 +142,7 @@ class Conversation:
         scheme, _, secret = said.partition(" ") if isinstance(said, str) else ("", "", "")
         if scheme.lower() == "bearer" and secret.strip():
             return secret.strip()
-        return bearer(self._socket.headers) or cookie(self._socket, self._server.origins)
+        return bearer(self._socket.headers) or cookie(self._socket, self._front.origins)
 
     def _subscribe(self, said: dict[str, Any]) -> None:
         if not self._is_open:
@@ -177,9 +166,9 @@ class Conversation:
 
     async def _operate(self, id_: str, payload: dict[str, Any]) -> None:
         """One operation from beginning to end."""
-        operations, caller = self._server.operations, self._caller
+        operations, caller = self._front.operations, self._caller
         assert caller is not None
-        context = RequestContext(self._server.services, caller.principal)
+        context = RequestContext(self._front.services, caller.principal)
         try:
             prepared = operations.prepare(payload["query"])
             variables = checked_variables(payload.get("variables"))
@@ -212,7 +201,7 @@ class Conversation:
     async def _follow(
         self, id_: str, prepared: Prepared, name: str | None, variables: Any, context: RequestContext
     ) -> None:
-        stream = await self._server.operations.stream(prepared, name, variables, context)
+        stream = await self._front.operations.stream(prepared, name, variables, context)
         async with aclosing(stream.events()) as events:
             async for event in events:
                 await self._next(id_, await stream.answer(event))

@@ -200,11 +200,11 @@ async def test_subscribers_who_ask_alike_share_one_answer(served: str, gateway: 
         await one.subscribe(TELEMETRY, d=[str(device.id)])
         await two.subscribe(TELEMETRY, d=[str(device.id)], after="0")
         await _following(gateway, tenant)
-        before = gateway.operations.shared.made
+        before = gateway.front.operations.shared.made
         tenant.tell([(device.id, clock.now_ms(), {"temperature": 5.5})])
         gateway.bus.publish([tenant.id])
         assert await one.next("telemetry") == await two.next("telemetry")
-        assert gateway.operations.shared.made == before + 1
+        assert gateway.front.operations.shared.made == before + 1
 
 
 async def test_an_answer_is_not_shared_with_those_who_may_see_less(

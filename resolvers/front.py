@@ -1,0 +1,19 @@
+"""What every face of the contract is made of, whichever way it is spoken to."""
+
+from dataclasses import dataclass
+
+from resolvers.auth import Authenticator, Origins
+from resolvers.changes import Changes
+from resolvers.context import Services
+from resolvers.execution import Operations
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """The operations and what they run on; who may ask, from which pages, and how we hear that this has ended."""
+
+    operations: Operations
+    services: Services
+    authenticator: Authenticator
+    origins: Origins
+    changes: Changes
