@@ -40,6 +40,30 @@ class DeviceResumed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceQuarantined(Event):
+    """A device was shut out because something is wrong with it."""
+
+    kind: ClassVar[str] = "device.quarantined"
+    device: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceReleased(Event):
+    """A device was let out of quarantine."""
+
+    kind: ClassVar[str] = "device.released"
+    device: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceErased(Event):
+    """What a decommissioned device had sent was erased."""
+
+    kind: ClassVar[str] = "device.erased"
+    device: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceDecommissioned(Event):
     """A device's life ended."""
 

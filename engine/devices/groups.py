@@ -62,7 +62,7 @@ def holds(tx: Tx, group: Group) -> ColumnElement[bool]:
         named = select(profiles.c.id).where(profiles.c.tenant_id == tenant_id, profiles.c.key.in_(wanted.profiles))
         asked.append(devices.c.profile_id.in_(named))
     if wanted.statuses:
-        asked.append(devices.c.status.in_(wanted.statuses))
+        asked.append(tables.status.in_(wanted.statuses))
     if wanted.key_prefixes:
         asked.append(or_(*(devices.c.key.startswith(prefix, autoescape=True) for prefix in wanted.key_prefixes)))
     return and_(literal(True), *asked)

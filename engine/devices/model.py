@@ -18,13 +18,19 @@ class DeviceStatus(StrEnum):
     PROVISIONED = "provisioned"
     ACTIVE = "active"
     SUSPENDED = "suspended"
+    QUARANTINED = "quarantined"
     DECOMMISSIONED = "decommissioned"
 
 
 LIFE: Mapping[DeviceStatus, frozenset[DeviceStatus]] = {
-    DeviceStatus.PROVISIONED: frozenset({DeviceStatus.ACTIVE, DeviceStatus.SUSPENDED, DeviceStatus.DECOMMISSIONED}),
-    DeviceStatus.ACTIVE: frozenset({DeviceStatus.SUSPENDED, DeviceStatus.DECOMMISSIONED}),
-    DeviceStatus.SUSPENDED: frozenset({DeviceStatus.PROVISIONED, DeviceStatus.ACTIVE, DeviceStatus.DECOMMISSIONED}),
+    DeviceStatus.PROVISIONED: frozenset(
+        {DeviceStatus.ACTIVE, DeviceStatus.SUSPENDED, DeviceStatus.QUARANTINED, DeviceStatus.DECOMMISSIONED}
+    ),
+    DeviceStatus.ACTIVE: frozenset({DeviceStatus.SUSPENDED, DeviceStatus.QUARANTINED, DeviceStatus.DECOMMISSIONED}),
+    DeviceStatus.SUSPENDED: frozenset(
+        {DeviceStatus.PROVISIONED, DeviceStatus.ACTIVE, DeviceStatus.QUARANTINED, DeviceStatus.DECOMMISSIONED}
+    ),
+    DeviceStatus.QUARANTINED: frozenset({DeviceStatus.PROVISIONED, DeviceStatus.ACTIVE, DeviceStatus.DECOMMISSIONED}),
     DeviceStatus.DECOMMISSIONED: frozenset(),
 }
 
@@ -66,7 +72,10 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A thing that sends readings, registered with a tenant under a key that never changes."""
+    """A thing that sends readings, registered with a tenant under a key that never changes while it is in service.
+
+    ``former_key`` is what a decommissioned device was called before another was registered under its key.
+    """
 
     id: UUID
     key: str
@@ -77,6 +86,8 @@ class Device:
     version: int
     created_at: datetime
     updated_at: datetime
+    quarantine_reason: str | None = None
+    former_key: str | None = None
 
     def become(self, status: DeviceStatus) -> "Device":
         """This device in another state of its life; raises DeviceStuck where life does not allow that move."""

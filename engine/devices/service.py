@@ -1,28 +1,27 @@
 """The registry of devices: provision, find, change, decommission, and the tokens they log in with."""
 
-import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.engine import RowMapping
 
 from engine import ids, pages
 from engine.devices import errors, events, groups, tables
+from engine.devices.checks import checked_labels, checked_metrics
 from engine.devices.model import (
     Counts,
     Credential,
     Device,
     DeviceStatus,
     Metric,
-    MetricType,
     Presence,
     Profile,
     checked_key,
     checked_name,
 )
+from engine.devices.rows import as_credential, as_device, as_profile
 from engine.pages import Page
 from engine.store.tx import Tx
 
@@ -41,19 +40,19 @@ async def get(tx: Tx, device_id: UUID) -> Device:
     row = await tx.one(_mine(tx).where(devices.c.id == device_id))
     if row is None:
         raise errors.DeviceNotFound
-    return _device(row)
+    return as_device(row)
 
 
 async def by_key(tx: Tx, key: str) -> Device | None:
     """The device with this key, or None."""
     row = await tx.one(_mine(tx).where(devices.c.key == key))
-    return _device(row) if row else None
+    return as_device(row) if row else None
 
 
 async def by_ids(tx: Tx, device_ids: Sequence[UUID]) -> dict[UUID, Device]:
     """Those of ``device_ids`` that exist."""
     rows = await tx.rows(_mine(tx).where(devices.c.id.in_(device_ids)))
-    return {row["id"]: _device(row) for row in rows}
+    return {row["id"]: as_device(row) for row in rows}
 
 
 async def page(
@@ -80,7 +79,7 @@ async def page(
     if after is not None:
         query = query.where(devices.c.key > pages.decode(after))
     rows = await tx.rows(query.order_by(devices.c.key).limit(size + 1))
-    return pages.cut([_device(row) for row in rows], size, lambda device: device.key)
+    return pages.cut([as_device(row) for row in rows], size, lambda device: device.key)
 
 
 async def counts(tx: Tx, profile_id: UUID | None = None) -> Counts:
@@ -93,10 +92,21 @@ async def counts(tx: Tx, profile_id: UUID | None = None) -> Counts:
 
 
 async def provision(
-    tx: Tx, *, key: str, name: str, profile_id: UUID, labels: Mapping[str, str] | None = None
+    tx: Tx,
+    *,
+    key: str,
+    name: str,
+    profile_id: UUID,
+    labels: Mapping[str, str] | None = None,
+    replaces: UUID | None = None,
 ) -> Device:
-    """Register a device. Raises KeyMalformed, NameMalformed, LabelsMalformed, ProfileNotFound, DeviceKeyTaken."""
+    """Register a device. A decommissioned one's key is used again only if ``replaces`` names that device.
+
+    Raises KeyMalformed, NameMalformed, LabelsMalformed, ProfileNotFound, DeviceKeyTaken, KeyNotGivenUp.
+    """
     await profile(tx, profile_id)
+    if replaces is not None:
+        await _give_up_key(tx, replaces, checked_key(key))
     row = await tx.one(
         upsert(devices)
         .values(
@@ -106,7 +116,7 @@ async def provision(
             name=checked_name(name),
             profile_id=profile_id,
             status=DeviceStatus.PROVISIONED,
-            labels=_checked_labels(labels or {}),
+            labels=checked_labels(labels or {}),
             version=1,
             created_at=tx.now,
             updated_at=tx.now,
@@ -115,8 +125,8 @@ async def provision(
         .returning(devices)
     )
     if row is None:
-        raise errors.DeviceKeyTaken
-    device = _device(row)
+        raise await _taken(tx, key)
+    device = as_device(row)
     await tx.execute(
         insert(presence).values(
             tenant_id=tx.principal.tenant_id, device_id=device.id, session_epoch=0, seen_epoch=0, is_online=False
@@ -140,7 +150,7 @@ async def change(
 
     Raises DeviceNotFound, DeviceStuck, VersionStale and what ``provision`` raises.
     """
-    device = await _locked(tx, device_id)
+    device = await lock(tx, device_id)
     if expected_version is not None and device.version != expected_version:
         raise errors.VersionStale
     if device.status is DeviceStatus.DECOMMISSIONED:
@@ -151,10 +161,10 @@ async def change(
     if name is not None:
         values["name"] = checked_name(name)
     if labels is not None:
-        values["labels"] = _checked_labels(labels)
+        values["labels"] = checked_labels(labels)
     if profile_id is not None:
         values["profile_id"] = profile_id
-    changed = await _save(tx, device, values)
+    changed = await save(tx, device, values)
     tx.emit(events.DeviceChanged(device.id))
     tx.audit("device.change", "device", device.id, before=device, after=changed)
     await tx.notify(f"device:{device.id}")
@@ -179,8 +189,8 @@ async def suspend(tx: Tx, device_id: UUID) -> Device:
 
     Raises DeviceNotFound, and DeviceStuck for one that is suspended or decommissioned already.
     """
-    device = await _locked(tx, device_id)
-    suspended = await _save(tx, device, {"status": device.become(DeviceStatus.SUSPENDED).status})
+    device = await lock(tx, device_id)
+    suspended = await save(tx, device, {"status": device.become(DeviceStatus.SUSPENDED).status})
     tx.emit(events.DeviceSuspended(device_id))
     tx.audit("device.suspend", "device", device_id, before=device, after=suspended)
     await tx.notify(f"device:{device_id}")
@@ -189,25 +199,37 @@ async def suspend(tx: Tx, device_id: UUID) -> Device:
 
 async def resume(tx: Tx, device_id: UUID) -> Device:
     """Let a suspended device in again, with the credentials it had. Raises DeviceNotFound, DeviceStuck."""
-    device = await _locked(tx, device_id)
+    device = await lock(tx, device_id)
     if device.status is not DeviceStatus.SUSPENDED:
         raise errors.DeviceStuck(f"A device that is {device.status} is not suspended.")
-    query = select(presence.c.session_epoch).where(
-        presence.c.tenant_id == tx.principal.tenant_id, presence.c.device_id == device_id
-    )
-    has_connected = bool(await tx.scalar(query))
-    status = DeviceStatus.ACTIVE if has_connected else DeviceStatus.PROVISIONED
-    resumed = await _save(tx, device, {"status": device.become(status).status})
+    resumed = await save(tx, device, {"status": device.become(await in_service(tx, device_id)).status})
     tx.emit(events.DeviceResumed(device_id))
     tx.audit("device.resume", "device", device_id, before=device, after=resumed)
     await tx.notify(f"device:{device_id}")
     return resumed
 
 
+async def in_service(tx: Tx, device_id: UUID) -> DeviceStatus:
+    """Where a device stands when it is let in again: active if it ever connected."""
+    query = select(presence.c.session_epoch).where(
+        presence.c.tenant_id == tx.principal.tenant_id, presence.c.device_id == device_id
+    )
+    return DeviceStatus.ACTIVE if await tx.scalar(query) else DeviceStatus.PROVISIONED
+
+
 async def decommission(tx: Tx, device_id: UUID) -> Device:
     """End a device's life and revoke its credentials; its live connection is cut. Its data stays."""
-    device = (await _locked(tx, device_id)).become(DeviceStatus.DECOMMISSIONED)
-    ended = await _save(tx, device, {"status": device.status})
+    device = (await lock(tx, device_id)).become(DeviceStatus.DECOMMISSIONED)
+    ended = await save(tx, device, {"status": device.status})
+    await revoke_all(tx, device_id)
+    tx.emit(events.DeviceDecommissioned(device_id))
+    tx.audit("device.decommission", "device", device_id, after=ended)
+    await tx.notify(f"device:{device_id}")
+    return ended
+
+
+async def revoke_all(tx: Tx, device_id: UUID) -> None:
+    """Make every credential of a device worthless; whoever calls this tells the other processes."""
     await tx.execute(
         update(credentials)
         .where(
@@ -217,17 +239,12 @@ async def decommission(tx: Tx, device_id: UUID) -> Device:
         )
         .values(revoked_at=tx.now)
     )
-    tx.emit(events.DeviceDecommissioned(device_id))
-    tx.audit("device.decommission", "device", device_id, after=ended)
-    await tx.notify(f"device:{device_id}")
-    return ended
 
 
 async def issue_token(tx: Tx, device_id: UUID, expires_at: datetime | None = None) -> tuple[Credential, str]:
     """A new token for a device, and the secret, which is not kept. Raises DeviceNotFound, DeviceStuck, ExpiryPast."""
-    device = await _locked(tx, device_id)
-    if device.status is DeviceStatus.DECOMMISSIONED:
-        raise errors.DeviceStuck("A decommissioned device gets no new credentials.")
+    device = await lock(tx, device_id)
+    _may_log_in(device)
     if expires_at is not None and expires_at <= tx.now:
         raise errors.ExpiryPast
     secret = ids.token("tgd")
@@ -236,9 +253,8 @@ async def issue_token(tx: Tx, device_id: UUID, expires_at: datetime | None = Non
 
 async def for_certificate(tx: Tx, device_id: UUID) -> Device:
     """The device, held until COMMIT, if it may have a certificate. Raises DeviceNotFound, DeviceStuck."""
-    device = await _locked(tx, device_id)
-    if device.status is DeviceStatus.DECOMMISSIONED:
-        raise errors.DeviceStuck("A decommissioned device cannot log in.")
+    device = await lock(tx, device_id)
+    _may_log_in(device)
     return device
 
 
@@ -262,7 +278,7 @@ async def _enter(tx: Tx, device_id: UUID, kind: str, secret_sha256: bytes, expir
         .returning(credentials)
     )
     assert row is not None
-    credential = _credential(row)
+    credential = as_credential(row)
     tx.audit("credential.issue", "device", device_id, after=credential)
     return credential
 
@@ -278,7 +294,7 @@ async def revoke_credential(tx: Tx, credential_id: UUID) -> Credential:
     if row is None:
         raise errors.CredentialNotFound
     await tx.notify(f"device:{row['device_id']}")
-    credential = _credential(row)
+    credential = as_credential(row)
     tx.audit("credential.revoke", "device", credential.device_id, after=credential)
     return credential
 
@@ -290,7 +306,7 @@ async def credentials_of(tx: Tx, device_ids: Sequence[UUID]) -> dict[UUID, list[
         credentials.c.tenant_id == tx.principal.tenant_id, credentials.c.device_id.in_(device_ids)
     )
     for row in await tx.rows(query.order_by(credentials.c.id.desc())):
-        found[row["device_id"]].append(_credential(row))
+        found[row["device_id"]].append(as_credential(row))
     return found
 
 
@@ -311,19 +327,19 @@ async def profile(tx: Tx, profile_id: UUID) -> Profile:
     row = await tx.one(_my_profiles(tx).where(profiles.c.id == profile_id))
     if row is None:
         raise errors.ProfileNotFound
-    return _profile(row)
+    return as_profile(row)
 
 
 async def profile_by_key(tx: Tx, key: str) -> Profile | None:
     """The profile with this key, or None."""
     row = await tx.one(_my_profiles(tx).where(profiles.c.key == key))
-    return _profile(row) if row else None
+    return as_profile(row) if row else None
 
 
 async def profiles_by_ids(tx: Tx, profile_ids: Sequence[UUID]) -> dict[UUID, Profile]:
     """Those of ``profile_ids`` that exist."""
     rows = await tx.rows(_my_profiles(tx).where(profiles.c.id.in_(profile_ids)))
-    return {row["id"]: _profile(row) for row in rows}
+    return {row["id"]: as_profile(row) for row in rows}
 
 
 async def profile_page(tx: Tx, *, first: int = 50, after: str | None = None) -> Page[Profile]:
@@ -333,7 +349,7 @@ async def profile_page(tx: Tx, *, first: int = 50, after: str | None = None) -> 
     if after is not None:
         query = query.where(profiles.c.key > pages.decode(after))
     rows = await tx.rows(query.order_by(profiles.c.key).limit(size + 1))
-    return pages.cut([_profile(row) for row in rows], size, lambda profile: profile.key)
+    return pages.cut([as_profile(row) for row in rows], size, lambda profile: profile.key)
 
 
 async def profile_create(tx: Tx, *, key: str, name: str, metrics: Sequence[Metric], is_strict: bool = False) -> Profile:
@@ -345,7 +361,7 @@ async def profile_create(tx: Tx, *, key: str, name: str, metrics: Sequence[Metri
             id=ids.uuid7(),
             key=checked_key(key),
             name=checked_name(name),
-            metrics=_checked_metrics(metrics),
+            metrics=checked_metrics(metrics),
             is_strict=is_strict,
             version=1,
             created_at=tx.now,
@@ -356,7 +372,7 @@ async def profile_create(tx: Tx, *, key: str, name: str, metrics: Sequence[Metri
     )
     if row is None:
         raise errors.ProfileKeyTaken
-    created = _profile(row)
+    created = as_profile(row)
     tx.emit(events.ProfileChanged(created.id))
     tx.audit("profile.create", "profile", created.id, after=created)
     return created
@@ -381,7 +397,7 @@ async def profile_change(
     if name is not None:
         values["name"] = checked_name(name)
     if metrics is not None:
-        values["metrics"] = _checked_metrics(metrics)
+        values["metrics"] = checked_metrics(metrics)
     if is_strict is not None:
         values["is_strict"] = is_strict
     where = and_(profiles.c.tenant_id == tx.principal.tenant_id, profiles.c.id == profile_id)
@@ -389,8 +405,8 @@ async def profile_change(
     assert changed is not None
     tx.emit(events.ProfileChanged(profile_id))
     await tx.notify(f"profile:{profile_id}")
-    after = _profile(changed)
-    tx.audit("profile.change", "profile", profile_id, before=_profile(row), after=after)
+    after = as_profile(changed)
+    tx.audit("profile.change", "profile", profile_id, before=as_profile(row), after=after)
     return after
 
 
@@ -410,7 +426,7 @@ def _online(tx: Tx) -> Select[tuple[UUID]]:
 
 
 def _chosen(search: str | None, profile_id: UUID | None, status: DeviceStatus | None) -> ColumnElement[bool]:
-    wanted = [devices.c.status == status if status else devices.c.status != DeviceStatus.DECOMMISSIONED]
+    wanted = [tables.status == status if status else devices.c.status != DeviceStatus.DECOMMISSIONED]
     if search:
         wanted.append(
             or_(devices.c.key.icontains(search, autoescape=True), devices.c.name.icontains(search, autoescape=True))
@@ -420,14 +436,43 @@ def _chosen(search: str | None, profile_id: UUID | None, status: DeviceStatus | 
     return and_(*wanted)
 
 
-async def _locked(tx: Tx, device_id: UUID) -> Device:
+async def _taken(tx: Tx, key: str) -> errors.DeviceKeyTaken:
+    """Why ``key`` is not free, and what to do about it."""
+    held = await by_key(tx, key)
+    if held is None or held.status is not DeviceStatus.DECOMMISSIONED:
+        return errors.DeviceKeyTaken()
+    said = "A decommissioned device had this key. To use it again, name that device as the one that is replaced."
+    return errors.DeviceKeyTaken(said, replaces=held.id)
+
+
+async def _give_up_key(tx: Tx, device_id: UUID, key: str) -> None:
+    """A decommissioned device leaves its key to a new one and is from then on called by it and eight digits."""
+    device = await lock(tx, device_id)
+    if device.status is not DeviceStatus.DECOMMISSIONED or device.key != key:
+        raise errors.KeyNotGivenUp
+    renamed = f"{key[:31]}-{ids.uuid7().hex[-8:]}"
+    after = await save(tx, device, {"key": renamed, "former_key": key})
+    tx.emit(events.DeviceChanged(device_id))
+    tx.audit("device.give_up_key", "device", device_id, before=device, after=after)
+
+
+def _may_log_in(device: Device) -> None:
+    if device.status is DeviceStatus.DECOMMISSIONED:
+        raise errors.DeviceStuck("A decommissioned device gets no new credentials.")
+    if device.status is DeviceStatus.QUARANTINED:
+        raise errors.DeviceStuck("A device in quarantine gets no new credentials before it is released.")
+
+
+async def lock(tx: Tx, device_id: UUID) -> Device:
+    """The device, held until COMMIT; raises DeviceNotFound."""
     row = await tx.one(_mine(tx).where(devices.c.id == device_id).with_for_update())
     if row is None:
         raise errors.DeviceNotFound
-    return _device(row)
+    return as_device(row)
 
 
-async def _save(tx: Tx, device: Device, values: Mapping[str, object]) -> Device:
+async def save(tx: Tx, device: Device, values: Mapping[str, object]) -> Device:
+    """Store ``values``, the columns that change, as the next version of a locked device."""
     row = await tx.one(
         update(devices)
         .where(devices.c.tenant_id == tx.principal.tenant_id, devices.c.id == device.id)
@@ -435,78 +480,4 @@ async def _save(tx: Tx, device: Device, values: Mapping[str, object]) -> Device:
         .returning(devices)
     )
     assert row is not None
-    return _device(row)
-
-
-def _device(row: RowMapping) -> Device:
-    return Device(
-        id=row["id"],
-        key=row["key"],
-        name=row["name"],
-        profile_id=row["profile_id"],
-        status=DeviceStatus(row["status"]),
-        labels=row["labels"],
-        version=row["version"],
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-    )
-
-
-def _profile(row: RowMapping) -> Profile:
-    metrics = tuple(
-        Metric(m["key"], MetricType(m["type"]), m.get("label") or "", m.get("unit"), m.get("min"), m.get("max"))
-        for m in row["metrics"]
-    )
-    return Profile(
-        row["id"],
-        row["key"],
-        row["name"],
-        metrics,
-        row["is_strict"],
-        row["version"],
-        row["created_at"],
-        row["updated_at"],
-    )
-
-
-def _credential(row: RowMapping) -> Credential:
-    fingerprint = row["secret_sha256"].hex() if row["kind"] == "x509" else None
-    return Credential(
-        row["id"],
-        row["device_id"],
-        row["kind"],
-        row["created_at"],
-        row["expires_at"],
-        row["revoked_at"],
-        fingerprint,
-    )
-
-
-def _checked_labels(labels: Mapping[str, str]) -> dict[str, str]:
-    pairs = dict(labels)
-    if len(pairs) > 20 or not all(
-        isinstance(v, str) and 1 <= len(k) <= 40 and len(v) <= 120 and "\0" not in k + v for k, v in pairs.items()
-    ):
-        raise errors.LabelsMalformed
-    return pairs
-
-
-def _checked_metrics(metrics: Sequence[Metric]) -> list[dict[str, object]]:
-    if len(metrics) > 200 or len({m.key for m in metrics}) != len(metrics):
-        raise errors.MetricsMalformed
-    return [_checked_metric(m) for m in metrics]
-
-
-def _checked_metric(metric: Metric) -> dict[str, object]:
-    bounds = [b for b in (metric.min, metric.max) if b is not None]
-    texts = [metric.key, metric.label, metric.unit or ""]
-    if (
-        not 1 <= len(metric.key) <= 64
-        or any(len(t) > 120 or "\0" in t for t in texts)
-        or any(not math.isfinite(b) for b in bounds)
-        or (bounds and metric.type is not MetricType.NUMBER)
-        or (len(bounds) == 2 and bounds[0] >= bounds[1])
-    ):
-        raise errors.MetricsMalformed(f"The metric {metric.key!r} is not well described.", metric=metric.key)
-    stated = {"label": metric.label or None, "unit": metric.unit, "min": metric.min, "max": metric.max}
-    return {"key": metric.key, "type": str(metric.type), **{k: v for k, v in stated.items() if v is not None}}
+    return as_device(row)

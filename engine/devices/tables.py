@@ -1,6 +1,6 @@
 """How devices, their profiles, credentials and presence lie in the database."""
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, LargeBinary, Table, Text, Uuid
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, LargeBinary, Table, Text, Uuid, and_, case
 from sqlalchemy.dialects.postgresql import JSONB
 
 from engine.store.base import metadata, tenant_column
@@ -32,6 +32,15 @@ devices = Table(
     Column("version", Integer, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("quarantined_at", DateTime(timezone=True)),
+    Column("quarantine_reason", Text),
+    Column("former_key", Text),
+)
+
+# Quarantine lies in the database as suspension with a reason, so that whoever shuts out the suspended shuts these out.
+status = case(
+    (and_(devices.c.status == "suspended", devices.c.quarantined_at.is_not(None)), "quarantined"),
+    else_=devices.c.status,
 )
 
 credentials = Table(
@@ -79,4 +88,45 @@ device_group_members = Table(
     Column("group_id", Uuid, primary_key=True),
     Column("device_id", Uuid, primary_key=True),
     Column("added_at", DateTime(timezone=True), nullable=False),
+)
+
+erasures = Table(
+    "device_erasures",
+    metadata,
+    tenant_column(),
+    Column("device_id", Uuid, primary_key=True),
+    Column("requested_by", Text, nullable=False),
+    Column("requested_at", DateTime(timezone=True), nullable=False),
+    Column("expected", BigInteger, nullable=False),
+    Column("erased", JSONB, nullable=False),
+    Column("drained_to", BigInteger),
+    Column("worked_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+)
+
+transfers = Table(
+    "device_transfers",
+    metadata,
+    tenant_column(),
+    Column("id", Uuid, primary_key=True),
+    Column("device_id", Uuid, nullable=False),
+    Column("code_sha256", LargeBinary, nullable=False),
+    Column("to_tenant", Text),
+    Column("offered_by", Text, nullable=False),
+    Column("offered_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("accepted_at", DateTime(timezone=True)),
+    Column("withdrawn_at", DateTime(timezone=True)),
+)
+
+codes = Table(
+    "transfer_codes",
+    metadata,
+    tenant_column(),
+    Column("secret_sha256", LargeBinary, primary_key=True),
+    Column("giver", Uuid, nullable=False),
+    Column("transfer_id", Uuid, nullable=False),
+    Column("device_id", Uuid),
+    Column("spent_at", DateTime(timezone=True), nullable=False),
+    Column("settled_at", DateTime(timezone=True)),
 )
