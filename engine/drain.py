@@ -26,7 +26,7 @@ from engine.tenancy import system
 
 READER = "drain"
 ENTRIES_AT_ONCE = 128
-READINGS_AT_ONCE = 2_000
+READINGS_AT_ONCE = 5_000
 DEVICES_REMEMBERED = 50_000
 
 _LEASE = text("SELECT pos FROM readers WHERE tenant_id = :tenant AND reader = :reader FOR UPDATE SKIP LOCKED")
@@ -109,7 +109,7 @@ class Drain:
         ticked = await reaction.tick(tx) if due else 0
         await fold.save(tx, newest)
         if telemetry:
-            await fold.count(tx, entries[-1].at, [body["n"] for body in telemetry])
+            await fold.count(tx, entries[-1].at, telemetry)
         sessions = [entry for entry in entries if entry.kind in presence.KINDS]
         if sessions:
             await presence.follow(tx, sessions)

@@ -25,7 +25,6 @@ from engine.queue import DRAIN, STALE_S, TICK, celery_app
 from engine.settings import Settings
 from engine.store.pool import Store
 from engine.tenancy import system
-from engine.wake import Waker
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -76,17 +75,15 @@ class Loop:
 
     async def close(self) -> None:
         """Give the connections back."""
-        await self._waker.close()
         await self._bus.close()
         await self._store.close()
 
     async def _open(self) -> None:
         self._bus = ValkeyBus(settings.valkey_url)
-        self._waker = Waker(self._bus, app)
-        self._store = Store(settings.database_url, size=2, wake=self._waker)
+        # What a drain itself tells the journal is news to watchers only: its own next wake or the tick reads past it.
+        self._store = Store(settings.database_url, size=2, wake=self._bus.publish)
         self._drain = Drain(self._store)
         await self._bus.open()
-        await self._waker.open()
 
 
 @functools.cache

@@ -40,7 +40,7 @@ class Attempt:
             try:
                 await statements.at_once(connection, batch.tenants, batch.rows, self.result[1], entries)
             except psycopg.Error as error:
-                if error.sqlstate != statements.NOT_ALL_NEW:
+                if error.sqlstate not in statements.NOT_ALL_NEW:
                     raise
                 self.is_committing = False
                 raise NotAllNew from None
@@ -96,6 +96,6 @@ class Attempt:
             await statements.tell_fates(connection, rows, self._batch.variants, cursor.pgresult)
 
     async def _was_committed(self, connection: statements.Connection, unknown: Outcome) -> bool:
-        for device in unknown.counts:
+        for device in (*(parcel.device for parcel, _ in unknown.verdicts[:1]), *unknown.counts):
             return await statements.was_committed(connection, device.tenant_id, self._batch.id)
         return False  # presence alone: twice told is once, its epoch and time are the same

@@ -22,8 +22,11 @@ from schema.wire.payloads import Reason
 CONNECTED, DISCONNECTED = "device.connected", "device.disconnected"
 """The journal's kinds of presence."""
 
-RECEIVED, STORED, DUPLICATES, REJECTED, REFUSED, NOT_KEPT = range(6)
-"""Places in a device's counts; received = stored + duplicates + rejected + refused, not_kept is part of rejected."""
+RECEIVED, _, DUPLICATES, REJECTED, REFUSED, NOT_KEPT = range(6)
+"""Places in a device's counts; received = stored + duplicates + rejected + refused, not_kept is part of rejected.
+
+What was stored is in the journal row by row: counts are kept, and written, of everything else.
+"""
 
 
 class Known:
@@ -152,8 +155,7 @@ class Batch:
 
     def _settle(self, parcel: Parcel, outcome: "Outcome") -> None:
         device = parcel.device
-        counts = outcome.counts_of(device)
-        counts[RECEIVED] += len(parcel.readings) + len(parcel.rejections)
+        stored = len(outcome.stored)
         verdict = Verdict.REJECTED if parcel.rejections or not parcel.readings else Verdict.UNAVAILABLE
         for time_ms, seq, canonical, sent in parcel.readings:
             row = self._row_of[device, time_ms, seq]
@@ -162,19 +164,21 @@ class Batch:
                 variant = self._variant_of.get((device, time_ms, seq, canonical))
                 fate = variant.fate if variant else Verdict.DUPLICATE if fate is Verdict.STORED else fate
             if fate is Verdict.STORED:
-                counts[STORED] += 1
                 outcome.stored.append(row)
             elif fate is Verdict.DUPLICATE:
-                counts[DUPLICATES] += 1
+                outcome.counts_of(device)[DUPLICATES] += 1
             elif fate is Verdict.NOT_AUTHORISED:
-                counts[REFUSED] += 1
+                outcome.counts_of(device)[REFUSED] += 1
             else:
                 outcome.rejected.append((parcel, _conflict(time_ms), sent))
-                counts[REJECTED] += 1
+                outcome.counts_of(device)[REJECTED] += 1
             verdict = min(verdict, fate)
         for rejection, sent in parcel.rejections:
             outcome.rejected.append((parcel, rejection, sent))
-            counts[REJECTED] += 1
+            outcome.counts_of(device)[REJECTED] += 1
+        not_stored = len(parcel.readings) + len(parcel.rejections) - (len(outcome.stored) - stored)
+        if not_stored:
+            outcome.counts_of(device)[RECEIVED] += not_stored
         outcome.verdicts.append((parcel, verdict))
 
 
@@ -188,9 +192,10 @@ class Outcome:
         self.verdicts: list[tuple[Parcel, Verdict]] = []
         """Each message's verdict, in the order of arrival."""
         self.counts: dict[Known, list[int]] = {}
+        """Of the readings that were not stored, by device."""
 
     def counts_of(self, device: Known) -> list[int]:
-        """A device's counts in this batch, to be added to."""
+        """A device's counts of what was not stored, to be added to."""
         counts = self.counts.get(device)
         if counts is None:
             counts = self.counts[device] = [0, 0, 0, 0, 0, 0]
@@ -201,21 +206,32 @@ class Outcome:
         events = self.batch.events
         last_arrival = max((n for n, event in enumerate(events) if event[1] == CONNECTED), default=-1)
         yield from events[: last_arrival + 1]
-        shares: dict[bytes, tuple[UUID, list[Row], dict[str, list[int]]]] = {}
-        for device, counts in self.counts.items():
-            share = shares.get(device.tenant_wire)
-            if share is None:
-                share = shares[device.tenant_wire] = (device.tenant_id, [], {})
-            share[2][device.device_text] = counts
+        shares: dict[bytes, Share] = {}
         for row in self.stored:
-            shares[row.parcel.device.tenant_wire][1].append(row)
+            _share(shares, row.parcel.device)[1].append(row)
+        for device, counts in self.counts.items():
+            _share(shares, device)[2][device.device_text] = counts
         for tenant_id, rows, numbers in shares.values():
             yield tenant_id, "telemetry", _body(self.batch.id, rows, numbers)
         yield from events[last_arrival + 1 :]
 
 
+Share = tuple[UUID, list[Row], dict[str, list[int]]]
+"""One tenant's part of a transaction: its id, what was stored, the counts of what was not."""
+
+
+def _share(shares: dict[bytes, Share], device: Known) -> Share:
+    share = shares.get(device.tenant_wire)
+    if share is None:
+        share = shares[device.tenant_wire] = (device.tenant_id, [], {})
+    return share
+
+
 def _body(batch_id: str, stored: list[Row], numbers: dict[str, list[int]]) -> bytes:
-    """`{"b": batch, "r": [[device, time_ms, seq, received_ms, values], …], "n": {device: counts}}`: what was stored."""
+    """`{"b": batch, "r": [[device, time_ms, seq, received_ms, values], …], "n": {device: counts}}`.
+
+    `r` is what was stored, `n` counts what was not: a reading that is in `r` counts as received and stored by itself.
+    """
     fragment = orjson.Fragment
     rows = [
         (row.parcel.device.device_text, row.time_ms, row.seq, row.parcel.received_us // 1000, fragment(row.canonical))

@@ -43,9 +43,10 @@ WHERE t.time BETWEEN %b AND %b
 
 REJECT = "SELECT app.reject(%b)"
 
-# All of it in one statement, which is one transaction; TG409 when it must be done step by step.
+# All of it in one statement, which is one transaction. It must be done step by step when a device takes no readings
+# (TG409) or a key is there already (unique_violation: of the unique keys it writes only telemetry's can be taken).
 AT_ONCE = "SELECT app.ingest(%s, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b)"
-NOT_ALL_NEW = "TG409"
+NOT_ALL_NEW = ("TG409", "23505")
 
 APPEND = "SELECT count(*) FROM app.append(%b, %b, %b)"
 
@@ -65,7 +66,7 @@ async def at_once(
     inbox: Sequence[InboxRow],
     entries: Sequence[tuple[UUID, str, bytes]],
 ) -> None:
-    """The whole transaction in one call, committed when it returns; raises an error of SQLSTATE NOT_ALL_NEW."""
+    """The whole transaction in one call, committed when it returns; raises errors with a SQLSTATE of NOT_ALL_NEW."""
     parameters = (_set_of(tenants), *_columns(rows), _inbox(inbox), *_entries(entries))
     await connection.execute(AT_ONCE, parameters, binary=True, prepare=True)
 

@@ -1,7 +1,9 @@
 """Folding new readings into what is kept beside them: each device's latest values and the hourly counts."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -95,15 +97,26 @@ async def save(tx: Tx, newest: Newest) -> None:
         await tx.execute(_SAVE, {"tenant": tx.principal.tenant_id, "newest": orjson.dumps(changed).decode()})
 
 
-async def count(tx: Tx, at: datetime, numbers: Iterable[Mapping[str, Sequence[int]]]) -> None:
-    """Add to the hourly counts what ingest has said of each device: its numbers in the order of ``COUNTED``."""
+async def count(tx: Tx, at: datetime, told: Iterable[Mapping[str, Any]]) -> None:
+    """Add to the hourly counts what ingest's journal rows say: each reading in ``r`` was received and stored, ``n``
+    holds the numbers of what was not, by device, in the order of ``COUNTED``.
+    """
+    stored: Counter[str] = Counter()
     sums: dict[str, list[int]] = {}
-    for said in numbers:
-        for device_id, counted in said.items():
-            held = sums.get(device_id)
-            sums[device_id] = list(counted) if held is None else [a + b for a, b in zip(held, counted, strict=True)]
+    for body in told:
+        stored.update(map(_DEVICE, body["r"]))
+        for device_id, counted in body["n"].items():
+            held = sums.get(device_id, _NONE)
+            sums[device_id] = [a + b for a, b in zip(held, counted, strict=True)]
+    for device_id, n in stored.items():
+        received, already, *others = sums.get(device_id, _NONE)
+        sums[device_id] = [received + n, already + n, *others]
     if not sums:
         return
     hour = clock.from_ms(clock.to_ms(at) // HOUR_MS * HOUR_MS)
     ordered = orjson.dumps(sums, option=orjson.OPT_SORT_KEYS).decode()
     await tx.execute(_COUNT, {"tenant": tx.principal.tenant_id, "hour": hour, "counted": ordered})
+
+
+_DEVICE = itemgetter(0)
+_NONE = (0,) * len(COUNTED)

@@ -17,11 +17,6 @@ def tell(postgres: Postgres, tenant_id: UUID, readings: Sequence[Told], received
     """One ingest transaction: store the readings and append their journal row, as the ingest role."""
     received = received_ms or clock.now_ms()
     rows = [(str(device), at, seq, received, dict(values)) for seq, (device, at, values) in enumerate(readings)]
-    counted: dict[str, list[int]] = {}
-    for device, *_ in rows:
-        held = counted.setdefault(device, [0] * 6)
-        held[0] += 1
-        held[1] += 1
     with psycopg.connect(postgres.url("ingest")) as connection:
         connection.execute("SELECT set_config('app.tenants', %s, true)", ("{" + str(tenant_id) + "}",))
         for device, at, seq, _, values in rows:
@@ -30,7 +25,7 @@ def tell(postgres: Postgres, tenant_id: UUID, readings: Sequence[Told], received
                 "VALUES (%s, %s, %s, %s, %s, %s::jsonb)",
                 (tenant_id, device, clock.from_ms(at), seq, clock.from_ms(received), orjson.dumps(values).decode()),
             )
-        journal(connection, tenant_id, "telemetry", {"r": rows, "n": counted})
+        journal(connection, tenant_id, "telemetry", {"r": rows, "n": {}})
 
 
 def journal(connection: psycopg.Connection, tenant_id: UUID, kind: str, body: object) -> None:

@@ -84,9 +84,14 @@ class Line:
         """Each device's counts, summed over the journal as the drain sums them."""
         summed: dict[str, list[int]] = {}
         for kind, body in self.journal(tenant):
-            for device, numbers in body.get("n", {}).items() if kind == "telemetry" else ():
+            if kind != "telemetry":
+                continue
+            for device, numbers in (*((row[0], _STORED) for row in body["r"]), *body["n"].items()):
                 summed[device] = [a + b for a, b in zip(summed.get(device, [0] * 6), numbers, strict=True)]
         return summed
+
+
+_STORED = [1, 1, 0, 0, 0, 0]
 
 
 def decision(tenant: Tenant, device: Device, epoch: int = 1) -> Decision:
