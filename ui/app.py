@@ -14,7 +14,9 @@ from ui.pages.overview import Overview, overview
 from ui.pages.people import People, people
 from ui.pages.profile import Profile, profile
 from ui.pages.profiles import Profiles, profiles
+from ui.pages.roles import Roles, roles
 from ui.pages.rules import Rules, rule, rules
+from ui.pages.second_factor import SecondFactor
 from ui.pages.sign_in import SignIn, sign_in
 from ui.pages.tokens import Tokens, tokens
 
@@ -42,7 +44,8 @@ app.add_page(profiles, route="/profiles", title="Profiles · Tidegate", on_load=
 app.add_page(profile, route="/profiles/new", title="New profile · Tidegate", on_load=Profile.load)
 app.add_page(profile, route="/profiles/[profile]", title="Profile · Tidegate", on_load=Profile.load)
 app.add_page(inbox, route="/inbox", title="Inbox · Tidegate", on_load=Inbox.load)
-app.add_page(account, route="/account", title="Your account · Tidegate", on_load=Account.load)
+app.add_page(account, route="/account", title="Your account · Tidegate", on_load=[Account.load, SecondFactor.load])
 app.add_page(people, route="/access/people", title="People · Tidegate", on_load=People.load)
+app.add_page(roles, route="/access/roles", title="Roles · Tidegate", on_load=Roles.load)
 app.add_page(tokens, route="/access/tokens", title="API tokens · Tidegate", on_load=Tokens.load)
 app.add_page(audit, route="/access/audit", title="Audit log · Tidegate", on_load=Audit.load)

@@ -1,5 +1,6 @@
 """What a scope allows, in words, gathered under the thing it is about."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 # noun: its heading, what reading it means, what changing it means. In the order people think of them.
@@ -13,6 +14,7 @@ NOUNS: dict[str, tuple[str, str, str]] = {
     "users": ("People", "See who belongs to the organisation", "Invite, change and remove people"),
     "tokens": ("API tokens", "See API tokens", "See, issue and revoke API tokens"),
     "audit": ("Audit log", "Read who did what", "Write to the audit log"),
+    "platform": ("Platform", "See all organisations and how much they use", "Create, suspend and resume organisations"),
     "tenant": ("Organisation", "See the organisation", "Change the organisation"),
 }
 ROLES: dict[str, tuple[str, str]] = {
@@ -22,7 +24,10 @@ ROLES: dict[str, tuple[str, str]] = {
     "DESIGNER": ("Designer", "writes rules and answers alerts"),
     "VIEWER": ("Viewer", "may look at devices, values, rules and alerts"),
     "CUSTOM": ("Custom", "may do exactly what was chosen"),
+    "PLATFORM": ("Platform operator", "creates and suspends organisations, and sees none of their data"),
 }
+# Those that an organisation's own people are given as they are.
+GIVEN = tuple((role, *said) for role, said in ROLES.items() if role not in ("CUSTOM", "PLATFORM"))
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Right:
 
     scope: str
     words: str
+    is_chosen: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,12 +55,13 @@ def right_words(scope: str) -> str:
     return NOUNS[noun][1 if verb == "read" else 2]
 
 
-def grouped(scopes: list[str]) -> list[RightGroup]:
-    """Scopes by what they are about, reading before changing."""
+def grouped(scopes: Iterable[str], chosen: Iterable[str] = ()) -> list[RightGroup]:
+    """Scopes by what they are about, reading before changing; those in `chosen` marked."""
+    scopes, picked = list(scopes), set(chosen)
     groups = []
     for noun in [*NOUNS, *sorted({scope.partition(":")[0] for scope in scopes} - NOUNS.keys())]:
         mine = sorted(scope for scope in scopes if scope.partition(":")[0] == noun)
         if mine:
             title = NOUNS[noun][0] if noun in NOUNS else noun.capitalize()
-            groups.append(RightGroup(title, [Right(scope, right_words(scope)) for scope in mine]))
+            groups.append(RightGroup(title, [Right(scope, right_words(scope), scope in picked) for scope in mine]))
     return groups

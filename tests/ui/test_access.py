@@ -12,6 +12,7 @@ from ui.deeds import changes, deed_line, nameless_devices, summary
 from ui.pages.account import Account, agent_words
 from ui.pages.audit import Audit
 from ui.pages.people import People
+from ui.pages.roles import Roles
 from ui.pages.tokens import FIRST_QUESTIONS, Tokens, chosen, curl, token_line
 from ui.rights import ROLES, grouped, right_words
 
@@ -220,7 +221,17 @@ MEMBERS = [
 ]
 
 
-INVITED = {"id": "i1", "email": "eve@example.org", "role": "OPERATOR", "invitedBy": "Ada", "createdAt": "2026-01-01"}
+ROLES_OF_THEIR_OWN = [
+    {"id": "r1", "name": "Night shift", "scopes": ["alerts:write", "alerts:read", "devices:read"], "version": 3}
+]
+INVITED = {
+    "id": "i1",
+    "email": "eve@example.org",
+    "role": "OPERATOR",
+    "roleId": None,
+    "invitedBy": "Ada",
+    "createdAt": "2026-01-01",
+}
 INVITATIONS = [
     {**INVITED, "expiresAt": "2026-01-08", "status": "PENDING"},
     {**INVITED, "id": "i0", "expiresAt": "2026-01-08", "status": "ACCEPTED"},
@@ -229,7 +240,7 @@ INVITATIONS = [
 
 @pytest.fixture
 async def people(gateway: Gateway, visit: Visit) -> People:
-    gateway.answers["Members"] = {"members": MEMBERS, "invitations": INVITATIONS}
+    gateway.answers["Members"] = {"members": MEMBERS, "invitations": INVITATIONS, "roles": ROLES_OF_THEIR_OWN}
     state = visit(People, "/access/people")
     await run(state.load())
     return state
@@ -250,6 +261,73 @@ async def test_a_member_gets_another_role(people: People, gateway: Gateway) -> N
     await people.save()
     assert gateway.variables("MemberChange") == {"id": "u2", "input": {"role": "OPERATOR"}}
     assert (people.changing, people.said) == ("", "bob@example.org is Operator now.")
+
+
+async def test_a_member_gets_a_role_of_the_organisations_own(people: People, gateway: Gateway) -> None:
+    gateway.answers["MemberChange"] = {"memberChange": {"id": "u2"}}
+    assert [(each.value, each.words) for each in people.own_roles] == [
+        ("CUSTOM:r1", "may see devices and profiles, see alerts and 1 more")
+    ]
+    people.change("u2")
+    people.set_role("CUSTOM:r1")
+    await people.save()
+    assert gateway.variables("MemberChange")["input"] == {"role": "CUSTOM", "roleId": "r1"}
+    assert people.said == "bob@example.org is Night shift now."
+
+
+async def test_whoever_has_an_own_role_is_shown_with_its_name(gateway: Gateway, visit: Visit) -> None:
+    bob = {**MEMBERS[1], "role": "CUSTOM", "customRole": {"id": "r1", "name": "Night shift"}}
+    invited = {**INVITATIONS[0], "role": "CUSTOM", "roleId": "r1"}
+    gateway.answers["Members"] = {"members": [bob], "invitations": [invited], "roles": ROLES_OF_THEIR_OWN}
+    state = visit(People, "/access/people")
+    await run(state.load())
+    assert (state.members[0].role, state.members[0].role_name) == ("CUSTOM:r1", "Night shift")
+    assert state.invitations[0].role_name == "Night shift"
+
+
+@pytest.fixture
+async def roles(gateway: Gateway, visit: Visit) -> Roles:
+    holders = [{"customRole": {"id": "r1"}}, {"customRole": None}]
+    gateway.answers["Roles"] = {"roles": ROLES_OF_THEIR_OWN, "members": holders}
+    gateway.answers["Me"] = {**ME, "me": {**ME["me"], "scopes": ["devices:read", "alerts:read"]}}  # type: ignore[dict-item]
+    state = visit(Roles, "/access/roles")
+    await state.load()
+    return state
+
+
+async def test_a_role_is_shown_with_who_has_it_and_opens_with_its_rights_ticked(roles: Roles) -> None:
+    assert [(each.name, each.people_words, len(each.rights)) for each in roles.roles] == [
+        ("Night shift", "1 person", 3)
+    ]
+    roles.write("r1")
+    ticked = {right.scope: right.is_chosen for group in roles.groups for right in group.rights}
+    assert ticked == {"devices:read": True, "alerts:read": True}  # what one does not hold is not offered
+
+
+async def test_a_changed_role_is_sent_with_the_version_that_was_read(roles: Roles, gateway: Gateway) -> None:
+    gateway.refuses("RoleUpdate", "Somebody else has changed this role.", "VERSION_STALE")
+    roles.write("r1")
+    await roles.save({"name": "Night", "right alerts:read": True})
+    assert gateway.variables("RoleUpdate") == {
+        "id": "r1",
+        "input": {"name": "Night", "scopes": ["alerts:read"]},
+        "version": 3,
+    }
+    assert (roles.writing, roles.form_problem) == ("r1", "Somebody else has changed this role.")
+
+
+async def test_a_role_without_rights_is_not_sent(roles: Roles, gateway: Gateway) -> None:
+    roles.write("new")
+    await roles.save({"name": "Nobody"})
+    assert "tick at least one right" in roles.form_problem
+    assert "RoleCreate" not in [name for name, _ in gateway.asked]
+
+
+async def test_a_role_in_use_stays_and_says_why(roles: Roles, gateway: Gateway) -> None:
+    gateway.refuses("RoleDelete", "Somebody has this role.", "ROLE_IN_USE")
+    roles.doubt("r1")
+    await roles.delete("r1")
+    assert (roles.deleting, roles.problem) == ("r1", "Somebody has this role.")
 
 
 async def test_only_open_invitations_are_listed(people: People) -> None:

@@ -19,6 +19,7 @@ PLACES = [
     "/profiles/new",
     "/inbox",
     "/access/people",
+    "/access/roles",
     "/access/tokens",
     "/access/audit",
     "/account",

@@ -37,6 +37,9 @@ def no_such_page() -> rx.Component:
                 rx.el.h1("There is no such page"),
                 rx.el.p("The address may be mistyped, or what it showed is gone.", class_name="muted"),
                 link("Go to the overview", to="/", class_name="btn btn-primary"),
+                rx.el.button(
+                    "Back to where you were", type="button", class_name="btn", on_click=rx.call_script("history.back()")
+                ),
                 class_name="card card-body stack",
             ),
             class_name="door-box",

@@ -1,4 +1,4 @@
-"""One's own account: where one is signed in, and the password."""
+"""One's own account: where one is signed in, the second factor, and the password."""
 
 import re
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from ui.components.frame import NativeForm, heading, page
 from ui.components.pieces import card, done, field, problem, skeleton_rows
 from ui.console import Console
 from ui.islands.cells import when
+from ui.pages.second_factor import second_factor
 from ui.rights import ROLES
 
 # The first that fits: each of them also names those below it.
@@ -237,7 +238,7 @@ def account() -> rx.Component:
         done(Account.said),
         rx.cond(
             Account.ready,
-            rx.fragment(_sessions(), _password_form()),
+            rx.fragment(_sessions(), second_factor(), _password_form()),
             rx.el.div(skeleton_rows(), class_name="card"),
         ),
         narrow=True,

@@ -9,7 +9,7 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.frame import heading, link, page
-from ui.components.pieces import card, field, problem, skeleton_rows
+from ui.components.pieces import card, empty, field, problem, skeleton_rows
 from ui.console import Console
 from ui.first_message import mosquitto_pub
 from ui.islands.cells import command, copy, first_message
@@ -186,15 +186,31 @@ def _form() -> rx.Component:
     )
 
 
+def _no_profile() -> rx.Component:
+    return rx.el.div(
+        empty(
+            "ruler",
+            "First a profile",
+            "It says what devices of this make send, so that a wrong value is noticed. Make one, then come back.",
+            link(rx.icon("plus", size=16), "New profile", to="/profiles/new", class_name="btn btn-primary"),
+        ),
+        class_name="card",
+    )
+
+
 def _made() -> rx.Component:
     return rx.fragment(
         rx.el.ol(
             rx.el.li(
                 rx.el.div(
                     rx.el.h2("Keep the token"),
-                    rx.el.p("It is the device's password, shown only now.", class_name="muted"),
-                    rx.el.div(AddDevice.token, class_name="code", style={"margin": "8px 0"}, id="token"),
-                    copy(text=AddDevice.token, label="Copy token"),
+                    rx.el.p("It is the device's password.", class_name="muted", style={"marginBottom": "8px"}),
+                    rx.el.div(AddDevice.token, class_name="code", id="token"),
+                    rx.el.div(
+                        rx.el.span("Shown only now; we keep only a fingerprint of it.", class_name="small muted"),
+                        copy(text=AddDevice.token, label="Copy token"),
+                        class_name="code-foot",
+                    ),
                 )
             ),
             rx.el.li(
@@ -234,7 +250,7 @@ def add_device() -> rx.Component:
             rx.cond(
                 AddDevice.uid != "",
                 "The device is added. Three steps to its first value.",
-                "Anything that can speak MQTT.",
+                "Anything that can speak MQTT: a sensor, a gateway, a script.",
             ),
         ),
         problem(AddDevice.problem),
@@ -243,7 +259,7 @@ def add_device() -> rx.Component:
             _made(),
             rx.cond(
                 AddDevice.ready,
-                _form(),
+                rx.cond(AddDevice.profiles.length() > 0, _form(), _no_profile()),
                 rx.cond(AddDevice.problem == "", rx.el.div(skeleton_rows(), class_name="card")),
             ),
         ),

@@ -1,5 +1,6 @@
 """People: who belongs to the organisation, what each may do, who is invited, and the end of that."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +11,10 @@ from ui.components.frame import heading, link, may, page
 from ui.components.pieces import card, done, empty, field, problem, skeleton_rows
 from ui.console import Console
 from ui.islands.cells import command, when
-from ui.rights import ROLES
+from ui.rights import GIVEN, ROLES, grouped
 from ui.words import words
 
-GIVEN = tuple((role, *said) for role, said in ROLES.items() if role != "CUSTOM")
+OWN = "CUSTOM:"
 
 
 @dataclass(frozen=True)
@@ -41,22 +42,48 @@ class InvitationLine:
     expires_at: str
 
 
-def invitation_line(invitation: dict[str, Any]) -> InvitationLine:
-    """An invitation of the contract as the page shows it."""
+@dataclass(frozen=True)
+class OwnRole:
+    """A role of the organisation's own, to choose; its value is `CUSTOM:` and the role's id."""
+
+    value: str
+    name: str
+    words: str
+
+
+def own_role(role: dict[str, Any]) -> OwnRole:
+    """A role of the contract as a choice."""
+    rights = [right.words for group in grouped(role["scopes"]) for right in group.rights]
+    more = f" and {len(rights) - 2} more" if len(rights) > 2 else ""
+    return OwnRole(f"{OWN}{role['id']}", role["name"], "may " + ", ".join(map(_small, rights[:2])) + more)
+
+
+def _small(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def given(role: str) -> dict[str, str]:
+    """A choice as the contract's words for it."""
+    return {"role": "CUSTOM", "roleId": role.removeprefix(OWN)} if role.startswith(OWN) else {"role": role}
+
+
+def invitation_line(invitation: dict[str, Any], own: Mapping[str, str]) -> InvitationLine:
+    """An invitation of the contract as the page shows it; `own`: the names of the organisation's own roles."""
     role = ROLES.get(invitation["role"], (words(invitation["role"]), ""))[0]
+    role = own.get(invitation["roleId"] or "", role)
     return InvitationLine(invitation["id"], invitation["email"], role, invitation["invitedBy"], invitation["expiresAt"])
 
 
 def member_line(member: dict[str, Any], my_email: str) -> MemberLine:
     """A member of the contract as the page shows it."""
     name, means = ROLES.get(member["role"], (words(member["role"]), ""))
-    own = (member["customRole"] or {}).get("name", "")
+    own = member["customRole"] or {}
     return MemberLine(
         member["id"],
         member["name"] or member["email"],
         member["email"],
-        member["role"],
-        own or name,
+        OWN + own["id"] if own else member["role"],
+        own.get("name", name),
         means,
         member["since"],
         member["email"] == my_email,
@@ -70,6 +97,7 @@ class People(Console):
     problem: str = ""
     said: str = ""
     members: list[MemberLine] = []
+    own_roles: list[OwnRole] = []
     changing: str = ""
     role: str = ""  # what the member that is being changed may become
     removing: str = ""
@@ -97,7 +125,10 @@ class People(Console):
             self.problem = refusal.words
             return
         self.members = [member_line(each, self.user_email) for each in found["members"]]
-        self.invitations = [invitation_line(each) for each in found["invitations"] if each["status"] == "PENDING"]
+        self.own_roles = [own_role(each) for each in found["roles"]]
+        names = {each["id"]: each["name"] for each in found["roles"]}
+        pending = (each for each in found["invitations"] if each["status"] == "PENDING")
+        self.invitations = [invitation_line(each, names) for each in pending]
         self.problem, self.ready = "", True
 
     @rx.event
@@ -111,7 +142,7 @@ class People(Console):
         """Invite somebody and show the link to hand over."""
         email = str(form.get("email", "")).strip()
         try:
-            data = await self.ask("member_invite", input={"email": email, "role": self.role})
+            data = await self.ask("member_invite", input={"email": email, **given(self.role)})
         except Refused as refusal:
             self.form_problem = refusal.words
             return
@@ -152,8 +183,9 @@ class People(Console):
     @rx.event
     async def save(self) -> None:
         """Give the member the chosen role."""
-        name = ROLES[self.role][0] if self.role in ROLES else self.role
-        await self._do("member_change", f"{self._name()} is {name} now.", id=self.changing, input={"role": self.role})
+        own = {each.value: each.name for each in self.own_roles}
+        name = ROLES[self.role][0] if self.role in ROLES else own.get(self.role, self.role)
+        await self._do("member_change", f"{self._name()} is {name} now.", id=self.changing, input=given(self.role))
 
     @rx.event
     async def sign_out(self) -> None:
@@ -181,7 +213,7 @@ class People(Console):
 
 
 def _roles() -> rx.Component:
-    def choice(role: str, name: str, means: str) -> rx.Component:
+    def choice(role: Any, name: Any, means: Any) -> rx.Component:
         return rx.el.label(
             rx.el.input(
                 type="radio",
@@ -197,6 +229,8 @@ def _roles() -> rx.Component:
     return rx.el.fieldset(
         rx.el.legend("What may this person do?", class_name="label-text"),
         *(choice(*each) for each in GIVEN),
+        rx.foreach(People.own_roles, lambda own: choice(own.value, own.name, own.words)),
+        link("Look at the roles, or make one", to="/access/roles", class_name="small"),
         class_name="bare rights-group",
     )
 
@@ -366,6 +400,7 @@ def people() -> rx.Component:
         heading(
             "People",
             "Who belongs to your organisation, and what each may do.",
+            link("Roles", to="/access/roles", class_name="btn"),
             rx.cond(
                 may("users:write") & ~People.is_inviting,
                 rx.el.button(

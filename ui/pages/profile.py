@@ -15,6 +15,7 @@ from ui.pages.profiles import TYPE_WORDS, plain_number
 from ui.words import METRIC_KEY
 
 STRICT = "Turn away values that are not named below"
+HEADS = ("Name it sends", "Shown as", "Kind", "Unit", "Lowest", "Highest")
 STALE = "Somebody else has changed this profile while you had it open. Your changes are not saved yet."
 
 
@@ -277,36 +278,41 @@ def _about() -> rx.Component:
     return card(
         "The profile",
         rx.el.div(
-            field(
-                "Name",
-                rx.el.input(
-                    id="profile-name",
-                    value=Profile.name,
-                    on_change=Profile.set_name,
-                    placeholder="Cold room sensor",
-                    max_length=120,
-                    required=True,
-                    class_name="input",
+            rx.el.div(
+                field(
+                    "Name",
+                    rx.el.input(
+                        id="profile-name",
+                        value=Profile.name,
+                        on_change=Profile.set_name,
+                        placeholder="Cold room sensor",
+                        max_length=120,
+                        required=True,
+                        class_name="input",
+                    ),
+                    for_="profile-name",
                 ),
-                for_="profile-name",
-            ),
-            field(
-                "Key",
-                rx.el.input(
-                    id="profile-key",
-                    value=Profile.key,
-                    on_change=Profile.set_key,
-                    max_length=40,
-                    read_only=~Profile.is_new,
-                    spell_check=False,
-                    class_name="input mono",
+                field(
+                    "Key",
+                    rx.el.input(
+                        id="profile-key",
+                        value=Profile.key,
+                        on_change=Profile.set_key,
+                        max_length=40,
+                        read_only=~Profile.is_new,
+                        spell_check=False,
+                        class_name="input mono",
+                    ),
+                    rx.el.span(
+                        rx.cond(
+                            Profile.is_new,
+                            "Rules and programs know the profile by it. Chosen once.",
+                            "It never changes.",
+                        )
+                    ),
+                    for_="profile-key",
                 ),
-                rx.el.span(
-                    rx.cond(
-                        Profile.is_new, "Rules and programs know the profile by it. Chosen once.", "It never changes."
-                    )
-                ),
-                for_="profile-key",
+                class_name="pair",
             ),
             rx.el.div(
                 rx.el.button(
@@ -339,7 +345,10 @@ def _metrics() -> rx.Component:
         "What its devices send",
         rx.cond(
             Profile.rows.length() > 0,
-            rx.el.ul(rx.foreach(Profile.rows, _row), class_name="list metric-rows"),
+            rx.fragment(
+                rx.el.div(*map(rx.el.span, HEADS), class_name="metric-row metric-head", aria_hidden="true"),
+                rx.el.ul(rx.foreach(Profile.rows, _row), class_name="list metric-rows"),
+            ),
             rx.el.p("Nothing is named: devices may send anything.", class_name="card-body muted"),
         ),
         rx.el.div(

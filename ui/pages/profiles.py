@@ -45,6 +45,8 @@ def limits(metric: dict[str, Any]) -> str:
         return f"{plain_number(low)}{said} or more"
     if high is not None:
         return f"up to {plain_number(high)}{said}"
+    if metric["type"] == "BOOLEAN":
+        return "either"
     return f"any, in {name}" if name else "any"
 
 
@@ -130,7 +132,7 @@ def profiles() -> rx.Component:
         "Profiles",
         heading(
             "Profiles",
-            "What devices of one make send. A value that does not fit is not believed: it is set aside.",
+            "What devices of one make send, and within which limits it is believed.",
             _new(),
         ),
         problem(Profiles.problem, Profiles.load),

@@ -9,6 +9,7 @@ import reflex as rx
 from ui.client import Refused
 from ui.components.frame import heading, page
 from ui.components.pieces import card, done, empty, field, problem, skeleton_rows
+from ui.components.rights import chosen, rights_boxes, rights_fold
 from ui.console import Console
 from ui.islands.cells import command, copy, when
 from ui.rights import Right, RightGroup, grouped, right_words
@@ -66,11 +67,6 @@ def curl(secret: str, scopes: list[str]) -> str:
     """
     path = next((path for scope, path in FIRST_QUESTIONS.items() if scope in scopes), "/me")
     return f"curl -H 'Authorization: Bearer {secret}' %ORIGIN%/api/v1{path}"
-
-
-def chosen(form: dict[str, Any]) -> list[str]:
-    """The scopes whose boxes are ticked."""
-    return sorted(name.removeprefix("right ") for name, value in form.items() if name.startswith("right ") and value)
 
 
 class Tokens(Console):
@@ -163,21 +159,6 @@ class Tokens(Console):
         await self._show()
 
 
-def _group(group: rx.Var[RightGroup]) -> rx.Component:
-    def tick(right: rx.Var[Right]) -> rx.Component:
-        return rx.el.label(
-            rx.el.input(type="checkbox", name="right " + right.scope),
-            rx.el.span(right.words),
-            class_name="tick",
-        )
-
-    return rx.el.fieldset(
-        rx.el.legend(group.title, class_name="label-text"),
-        rx.foreach(group.rights, tick),
-        class_name="bare rights-group",
-    )
-
-
 def _form() -> rx.Component:
     return card(
         "A new token",
@@ -198,7 +179,7 @@ def _form() -> rx.Component:
             rx.el.div(
                 rx.el.p("What may it do?", class_name="label-text"),
                 rx.el.p("As little as it needs, and never more than you may do yourself.", class_name="small muted"),
-                rx.el.div(rx.foreach(Tokens.groups, _group), class_name="rights"),
+                rights_boxes(Tokens.groups),
             ),
             field(
                 "It ends",
@@ -258,17 +239,6 @@ def _issued() -> rx.Component:
     )
 
 
-def _rights(token: rx.Var[TokenLine]) -> rx.Component:
-    return rx.el.details(
-        rx.el.summary(
-            rx.cond(token.rights.length() == 1, "1 right", token.rights.length().to_string() + " rights"),
-            class_name="small",
-        ),
-        rx.el.ul(rx.foreach(token.rights, lambda right: rx.el.li(right.words)), class_name="small muted bullets"),
-        class_name="fold",
-    )
-
-
 def _confirm(token: rx.Var[TokenLine]) -> rx.Component:
     return rx.el.div(
         rx.el.p("Programs that use “", token.name, "” stop working at once. It cannot be taken back."),
@@ -314,7 +284,7 @@ def _line(token: rx.Var[TokenLine]) -> rx.Component:
             rx.cond(token.ended_at != "", rx.el.span("issued ", when(at=token.created_at)), ends),
             class_name="small muted cap",
         ),
-        _rights(token),
+        rights_fold(token.rights),
         rx.cond(Tokens.revoking == token.id, _confirm(token)),
         key=token.id,
     )
