@@ -32,6 +32,18 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _days(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 90:
+        raise ValueError("must be a number of days from 1 to 90")
+    return int(text)
+
+
+def _secret(text: str) -> str:
+    if len(text) < 16:
+        raise ValueError("must have at least 16 characters")
+    return text
+
+
 def _level(text: str) -> str:
     levels = ("DEBUG", "INFO", "WARNING", "ERROR")
     if text.upper() not in levels:
@@ -68,7 +80,12 @@ class Settings:
     mqtt_port: int = _setting(1883, "devices over MQTT", _port)
     mqtts_port: int = _setting(8883, "devices over MQTT with TLS", _port)
     coap_port: int = _setting(5683, "devices over CoAP (UDP)", _port)
-    metrics_port: int = _setting(9100, "internal port of a process: health and metrics", _port)
+    internal_host: str = _setting("127.0.0.1", "address of the internal ports: health, metrics, authorize")
+    metrics_port: int = _setting(9100, "internal port of a process; the next free one where it is not set", _port)
+    authorize_secret: str = _setting(
+        "", "what brokers show when they ask ingest's internal port who may do what; without it they are not answered",
+        _secret, secret=True,
+    )  # fmt: skip
     data_dir: Path = _setting(Path(".tidegate"), "folder of the embedded engines and of what `up` writes", Path)  # noqa: RUF009  # a frozen default
     audit_key: Path | None = _setting(  # noqa: RUF009  # a frozen default
         None, "Ed25519 key (PEM) that signs the audit log; default DATA_DIR/audit.key", Path
@@ -77,6 +94,7 @@ class Settings:
         None, "certificate chain (PEM) of the servers for devices; default a self-made one in DATA_DIR/tls", Path
     )
     tls_key: Path | None = _setting(None, "private key (PEM) of tls_cert", Path)  # noqa: RUF009  # a frozen default
+    jwt_audience: str = _setting("tidegate", "the aud that a device's JWT must name")
     public_url: str = _setting(
         "", "address people open in the browser; default http://HOST:HTTP_PORT", _url("http", "https")
     )
@@ -89,6 +107,13 @@ class Settings:
         "", "Valkey (queues, wake-ups); `up` runs its own when not set", _url("redis", "rediss"), secret=True
     )
     workers: int = _setting(1, "Celery worker processes that `up` starts", _count)
+    quota_devices: int = _setting(100_000, "devices of a tenant, unless its own quota says otherwise", _count)
+    quota_messages_per_s: int = _setting(20_000, "messages a second of all of a tenant's devices", _count)
+    quota_values_per_s: int = _setting(200_000, "values a second of all of a tenant's devices", _count)
+    quota_device_messages_per_s: int = _setting(1_000, "messages a second of one device", _count)
+    quota_storage_days: int = _setting(90, "days for which a tenant's telemetry is kept, at most 90", _days)
+    quota_subscriptions: int = _setting(10_000, "live streams that a tenant may have open", _count)
+    quota_api_cost_per_min: int = _setting(1_200_000, "cost of a tenant's API operations a minute", _count)
     log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR", _level)
 
     @classmethod
@@ -128,11 +153,13 @@ def unknown_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
     return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
 
 
-def masked(url: str) -> str:
-    """A URL whose password, if it has one, is replaced by asterisks."""
-    parts = urlsplit(url)
+def masked(secret: str) -> str:
+    """A URL whose password, if it has one, is replaced by asterisks; of anything else nothing is left."""
+    if "://" not in secret:
+        return MASK
+    parts = urlsplit(secret)
     if parts.password is None:
-        return url
+        return secret
     address = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:{MASK}@{address}"))
 

@@ -70,6 +70,14 @@ def test_passwords_are_shown_to_nobody() -> None:
     assert "hunter2" not in str(refusal.value)
 
 
+def test_a_secret_that_is_no_address_is_shown_to_nobody_either() -> None:
+    shown = str(list(Settings.from_env({"TIDEGATE_AUTHORIZE_SECRET": "between-broker-and-gate"}).rows({})))
+    assert "between" not in shown
+    with pytest.raises(SettingError, match="at least 16 characters") as refusal:
+        Settings.from_env({"TIDEGATE_AUTHORIZE_SECRET": "too-short"})
+    assert "too-short" not in str(refusal.value)
+
+
 def test_every_setting_is_in_the_table_with_its_meaning_and_origin() -> None:
     rows = {
         name: (value, source, meaning) for name, value, source, meaning in Settings().rows({"TIDEGATE_HOST": "::1"})
