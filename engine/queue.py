@@ -3,7 +3,11 @@
 What is lost from it is found again by the tick, so it may be wiped at any moment.
 """
 
-from celery import Celery
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 QUEUE = "tidegate"
 DRAIN = "tidegate.drain"
@@ -12,8 +16,34 @@ STALE_S = 5
 """A wake older than this says nothing that a newer one or the tick has not said."""
 
 
-def celery_app(valkey_url: str) -> Celery:
+class Sender(Protocol):
+    """Whoever puts tasks into the queue: a Celery application, or `LateCelery`."""
+
+    def send_task(self, name: str, args: Sequence[Any], *, expires: float, ignore_result: bool, retry: bool) -> object:
+        """Send one task by its name; raises kombu's OperationalError or OSError when Valkey is away."""
+
+
+class LateCelery:
+    """A sender that makes its Celery application when it first sends, in the thread that sends.
+
+    Celery takes a fifth of a second of CPU to import: a process that was killed is to accept again before that.
+    """
+
+    def __init__(self, valkey_url: str) -> None:
+        self._valkey_url = valkey_url
+        self._app: Celery | None = None
+
+    def send_task(self, name: str, args: Sequence[Any], *, expires: float, ignore_result: bool, retry: bool) -> object:
+        """Send one task by its name; raises kombu's OperationalError or OSError when Valkey is away."""
+        if self._app is None:
+            self._app = celery_app(self._valkey_url)
+        return self._app.send_task(name, args=args, expires=expires, ignore_result=ignore_result, retry=retry)
+
+
+def celery_app(valkey_url: str) -> "Celery":
     """Celery as we use it: acknowledged late, nothing prefetched, no results, orphans found within seconds."""
+    from celery import Celery
+
     app = Celery("tidegate", broker=valkey_url)
     app.conf.update(
         task_default_queue=QUEUE,

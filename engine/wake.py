@@ -11,23 +11,20 @@ import time
 from collections.abc import Iterable
 from uuid import UUID
 
-from celery import Celery
-from kombu.exceptions import OperationalError
-
 from engine.journal.bus import Bus
-from engine.queue import DRAIN, STALE_S
+from engine.queue import DRAIN, STALE_S, Sender
 
 log = logging.getLogger(__name__)
 
-EVERY_S = 0.25
+EVERY_S = 0.5
 
 
 class Waker:
-    """Says "tenant T has news" at once on the bus, and to the workers at most once per tenant in a quarter second."""
+    """Says "tenant T has news" at once on the bus, and to the workers at most once per tenant in half a second."""
 
-    def __init__(self, bus: Bus, celery: Celery) -> None:
+    def __init__(self, bus: Bus, queue: Sender) -> None:
         self._bus = bus
-        self._celery = celery
+        self._queue = queue
         self._wanted: set[UUID] = set()
         self._has_wanted = asyncio.Event()
         self._said: dict[UUID, float] = {}
@@ -66,8 +63,10 @@ class Waker:
                 self._has_wanted.set()
 
     def _send(self, tenant_ids: list[UUID]) -> None:
+        from kombu.exceptions import OperationalError  # comes with Celery, which is imported by the first wake
+
         try:
             for tenant_id in tenant_ids:
-                self._celery.send_task(DRAIN, args=[str(tenant_id)], expires=STALE_S, ignore_result=True, retry=False)
+                self._queue.send_task(DRAIN, args=[str(tenant_id)], expires=STALE_S, ignore_result=True, retry=False)
         except (OperationalError, OSError):
             log.warning("wake.unavailable", extra={"tenants": len(tenant_ids)})

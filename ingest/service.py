@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib
 import logging
 import signal
 import socket
@@ -9,16 +10,10 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 from uuid import UUID
 
-import uvicorn
 import uvloop
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from engine.journal.bus import MemoryBus, ValkeyBus
-from engine.queue import celery_app
+from engine.queue import LateCelery
 from engine.settings import SettingError, Settings, variable
 from engine.wake import Waker
 from ingest import tls
@@ -45,7 +40,7 @@ class Ingest:
         url = settings.database_url
         self._settings = settings
         self._bus = ValkeyBus(settings.valkey_url) if settings.valkey_url else MemoryBus()
-        self._waker = Waker(self._bus, celery_app(settings.valkey_url)) if settings.valkey_url else None
+        self._waker = Waker(self._bus, LateCelery(settings.valkey_url)) if settings.valkey_url else None
         self._writer_database = Database(url)
         self.writer = Writer(self._writer_database, self._waker or _nobody)
         self.directory = Directory(Database(url))
@@ -134,41 +129,16 @@ class Ingest:
                 log.info("ingest.session_cut", extra={"device": str(session.device_id), "why": why})
 
 
-def internal_app(ingest: Ingest) -> Starlette:
-    """Health and metrics for the operator, on a port that devices do not reach."""
-
-    async def live(_: Request) -> Response:
-        return JSONResponse({"status": "live"})
-
-    async def ready(_: Request) -> Response:
-        is_ready = ingest.is_accepting and not ingest.pipeline.is_full
-        return JSONResponse({"status": "ready" if is_ready else "not ready"}, 200 if is_ready else 503)
-
-    async def metrics(_: Request) -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
-    return Starlette(routes=[Route("/health/live", live), Route("/health/ready", ready), Route("/metrics", metrics)])
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, but signals are the process's own: they first drain the devices."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 @contextlib.asynccontextmanager
 async def _internal_server(ingest: Ingest, host: str, port: int) -> AsyncIterator[None]:
+    """Its web server is imported here, beside the devices: it would take a third of the time until they may come in."""
     with _bindable("metrics_port", port):
         listening = socket.create_server((host, port))
-    server = _Server(uvicorn.Config(internal_app(ingest), log_config=None, access_log=False, lifespan="off", ws="none"))
-    serving = asyncio.create_task(server.serve([listening]))
-    try:
+    await asyncio.to_thread(importlib.import_module, "ingest.internal")
+    from ingest import internal
+
+    async with internal.serving(listening, lambda: ingest.is_accepting and not ingest.pipeline.is_full):
         yield
-    finally:
-        server.should_exit = True
-        await asyncio.gather(serving, return_exceptions=True)
 
 
 async def run(settings: Settings, stopping: asyncio.Event) -> bool:

@@ -6,20 +6,11 @@ its fingerprint, so that an authority can speak for nobody but its own tenant's 
 """
 
 import asyncio
-import ipaddress
 import logging
 import os
-import socket
 import ssl
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from engine.settings import SettingError, Settings, variable
 from ingest.database import Database
@@ -29,7 +20,8 @@ log = logging.getLogger(__name__)
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Of TLS 1.2: forward secret and authenticated ones only (RFC 9325); those of 1.3 are all so."""
 
-_SELF_MADE_DAYS = 398
+_SELF_MADE_LASTS = timedelta(days=398)
+_VALID_UNTIL = "A certificate of this machine for itself, valid until "
 _RENEW_BEFORE = timedelta(days=30)
 
 
@@ -89,57 +81,29 @@ def self_made(folder: Path, host: str = "127.0.0.1") -> tuple[Path, Path]:
     ``server.pem`` may be shown to anybody (devices take it as their --cafile), ``server.key`` only to its owner.
     """
     certificate, key = folder / "server.pem", folder / "server.key"
-    if not (certificate.exists() and key.exists() and _lasts(certificate)):
+    if not (certificate.exists() and key.exists() and _ends(certificate) - datetime.now(UTC) > _RENEW_BEFORE):
+        from ingest.self_made import make  # not at the top: it takes a fifth of what a start takes
+
         folder.mkdir(parents=True, exist_ok=True)
-        made, secret = _make(_names(host))
+        until = (datetime.now(UTC) + _SELF_MADE_LASTS).replace(microsecond=0)
+        made, secret = make(host, until)
         _write(key, secret, 0o600)
-        _write(certificate, made, 0o644)
+        _write(certificate, f"{_VALID_UNTIL}{until.isoformat()}\n".encode() + made, 0o644)
     return certificate, key
 
 
-def _lasts(certificate: Path) -> bool:
+def _ends(certificate: Path) -> datetime:
+    """When it ends: its first line says so, and only where that is missing is it decoded."""
+    text = certificate.read_text()
     try:
-        ends = x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
+        return datetime.fromisoformat(text.partition("\n")[0].removeprefix(_VALID_UNTIL))
     except ValueError:
-        return False
-    return ends - datetime.now(UTC) > _RENEW_BEFORE
+        from ingest.self_made import ends
 
-
-def _names(host: str) -> list[x509.GeneralName]:
-    """How devices may call this machine."""
-    addresses = {"127.0.0.1", "::1"}
-    names = {"localhost", socket.gethostname()}
     try:
-        addresses.add(str(ipaddress.ip_address(host)))
+        return ends(text.encode())
     except ValueError:
-        names.add(host)
-    addresses -= {"0.0.0.0", "::"}  # noqa: S104  # not bound
-    return [
-        *(x509.DNSName(name) for name in sorted(names) if name.isascii() and name),
-        *(x509.IPAddress(ipaddress.ip_address(address)) for address in sorted(addresses)),
-    ]
-
-
-def _make(names: Iterable[x509.GeneralName]) -> tuple[bytes, bytes]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Tidegate on this machine")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + timedelta(days=_SELF_MADE_DAYS))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, SHA256())
-    )
-    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return certificate.public_bytes(Encoding.PEM), secret
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:

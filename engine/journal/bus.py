@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import importlib
 import logging
 from collections.abc import AsyncIterator, Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 log = logging.getLogger(__name__)
 
@@ -73,42 +74,57 @@ class ValkeyBus(MemoryBus):
 
     def __init__(self, url: str) -> None:
         super().__init__()
-        self._redis = Redis.from_url(url, socket_connect_timeout=2, socket_timeout=None)
+        self._url = url
         self._pending: set[UUID] = set()
         self._has_pending = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Begin to listen and to speak, and keep at it while Valkey comes and goes."""
-        self._tasks = [asyncio.create_task(self._speak()), asyncio.create_task(self._listen())]
+        self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
         """Stop both directions."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._redis.aclose()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
     def publish(self, tenant_ids: Iterable[UUID]) -> None:
         """Note the tenants; they are said as soon as Valkey takes it."""
         self._pending.update(tenant_ids)
         self._has_pending.set()
 
-    async def _speak(self) -> None:
+    async def _run(self) -> None:
+        # a sixth of a second of CPU, which no device that waits to be let in should wait for
+        await asyncio.to_thread(importlib.import_module, "redis.asyncio")
+        from redis.asyncio import Redis
+
+        async with (
+            Redis.from_url(self._url, socket_connect_timeout=2, socket_timeout=None) as valkey,
+            asyncio.TaskGroup() as both,
+        ):
+            both.create_task(self._speak(valkey))
+            both.create_task(self._listen(valkey))
+
+    async def _speak(self, valkey: "Redis") -> None:
+        from redis.exceptions import RedisError
+
         while True:
             await self._has_pending.wait()
             self._has_pending.clear()
             said, self._pending = self._pending, set()
             try:
-                await self._redis.publish(_CHANNEL, b"".join(tenant.bytes for tenant in said))
+                await valkey.publish(_CHANNEL, b"".join(tenant.bytes for tenant in said))
             except (RedisError, OSError):
                 log.warning("bus.unavailable", extra={"tenants": len(said)})
                 await asyncio.sleep(_RETRY_S)
 
-    async def _listen(self) -> None:
+    async def _listen(self, valkey: "Redis") -> None:
+        from redis.exceptions import RedisError
+
         while True:
             try:
-                async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
+                async with valkey.pubsub(ignore_subscribe_messages=True) as pubsub:
                     await pubsub.subscribe(_CHANNEL)
                     super().publish(list(self._listeners))  # what was said while nobody listened
                     async for message in pubsub.listen():

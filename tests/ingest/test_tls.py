@@ -1,6 +1,7 @@
 """Devices that show a certificate: made by openssl, used by mosquitto_pub, believed for what was signed and no more."""
 
 import asyncio
+import re
 import shlex
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -328,5 +329,10 @@ def test_the_certificate_made_here_is_kept_from_start_to_start_and_made_anew_whe
     certificate, _ = tls.self_made(tmp_path)
     first = certificate.read_bytes()
     assert tls.self_made(tmp_path)[0].read_bytes() == first
+    without_its_first_line = first.partition(b"\n")[2]
+    certificate.write_bytes(without_its_first_line)
+    assert tls.self_made(tmp_path)[0].read_bytes() == without_its_first_line
+    certificate.write_bytes(re.sub(rb"until 20\d\d", b"until 2020", first))
+    assert tls.self_made(tmp_path)[0].read_bytes() not in (first, without_its_first_line)
     certificate.write_text("spoilt")
     assert tls.self_made(tmp_path)[0].read_bytes() not in (first, b"spoilt")
