@@ -5,6 +5,7 @@ folds readings into the latest values and counts, moves presence, runs the rules
 new position. Whatever is killed in between, the next drain begins at the old position with nothing half done.
 """
 
+import time
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from engine.devices import presence
 from engine.devices import service as devices
 from engine.journal import read
 from engine.journal.model import Entry
+from engine.quotas import usage
 from engine.rules.reaction import TICKS_AT_ONCE, Reaction
 from engine.rules.service import Compiled
 from engine.rules.state import Reading
@@ -57,21 +59,28 @@ class Drain:
         What is committed meanwhile has its own wake: chasing it would make many small transactions, and a device's
         row costs the same whether one of its readings is folded in or ten.
         """
-        taken, ahead = 0, Ahead()
+        return (await self.turn(tenant_id, float("inf")))[0]
+
+    async def turn(self, tenant_id: UUID, turn_s: float) -> tuple[int, bool]:
+        """Drain for so long, at least one transaction; returns how many entries were taken and whether more wait.
+
+        Whoever has a long backlog must not keep the others waiting: what is left is for the end of the queue.
+        """
+        taken, ahead, until = 0, Ahead(), time.monotonic() + turn_s
         while True:
             # Taken out while it is worked on: whatever goes wrong before COMMIT, it is not put back.
             memory = self._take(tenant_id)
             async with self._store.as_tenant(system(tenant_id)) as tx:
                 position = await tx.scalar(_LEASE, {"tenant": tenant_id, "reader": READER})
                 if position is None:
-                    return taken
+                    return taken, False
                 if memory.position != position:
                     memory = Memory()  # another worker has drained meanwhile
                 entries, is_more = await self._once(tx, ahead, memory, position)
             self._keep(tenant_id, memory)
             taken += entries
-            if not is_more:
-                return taken
+            if not is_more or time.monotonic() > until:
+                return taken, is_more
 
     def _keep(self, tenant_id: UUID, memory: "Memory") -> None:
         """Remember what was just committed, within bounds: the tenant drained longest ago is forgotten first."""
@@ -110,6 +119,7 @@ class Drain:
         await fold.save(tx, newest)
         if telemetry:
             await fold.count(tx, entries[-1].at, telemetry)
+            await usage.came_in(tx, entries[-1].at, telemetry)
         sessions = [entry for entry in entries if entry.kind in presence.KINDS]
         if sessions:
             await presence.follow(tx, sessions)

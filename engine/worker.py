@@ -22,6 +22,8 @@ from engine.drain import Drain
 from engine.errors import Unavailable
 from engine.journal.bus import ValkeyBus
 from engine.queue import DRAIN, STALE_S, TICK, celery_app
+from engine.quotas import retention, usage
+from engine.quotas.model import Quotas
 from engine.settings import Settings
 from engine.store.pool import Store
 from engine.tenancy import system
@@ -29,6 +31,8 @@ from engine.tenancy import system
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+TURN_S = 0.5
+"""How long one tenant's backlog may keep the others waiting."""
 MAINTAIN_EVERY_S = 60.0
 CHECKPOINT_EVERY_S = 3_600.0
 
@@ -45,6 +49,7 @@ class Loop:
         threading.Thread(target=self._loop.run_forever, name="loop", daemon=True).start()
         self._maintained = 0.0
         self._checkpointed = time.monotonic()
+        self._upkeep: asyncio.Task[None] | None = None
         self.run(self._open())
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -52,19 +57,38 @@ class Loop:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def drain(self, tenant_id: UUID) -> None:
-        """Drain one tenant."""
-        await self._drain.run(tenant_id)
+        """Drain one tenant for its turn; if it has more, it stands in line again, behind whoever waits already."""
+        _, has_more = await self._drain.turn(tenant_id, TURN_S)
+        if has_more:
+            await asyncio.to_thread(app.send_task, DRAIN, args=[str(tenant_id)], expires=STALE_S)
 
     async def tick(self) -> None:
         """Wake for whoever has unread journal or a timer that is over; once a minute, tidy partitions."""
         if time.monotonic() - self._maintained > MAINTAIN_EVERY_S:
             self._maintained = time.monotonic()
             await self._store.door("maintain")
+            if self._upkeep is None or self._upkeep.done():
+                self._upkeep = asyncio.create_task(self._keep_up())
         if time.monotonic() - self._checkpointed > CHECKPOINT_EVERY_S:
             self._checkpointed = time.monotonic()
             await self._checkpoint()
         due = [str(row["tenant_id"]) for row in await self._store.door("due")]
         await asyncio.to_thread(lambda: [app.send_task(DRAIN, args=[tenant], expires=STALE_S) for tenant in due])
+
+    async def _keep_up(self) -> None:
+        """For every tenant: how many devices it has, and away with what it no longer keeps. Drains go on meanwhile."""
+        base = Quotas.of(settings)
+        try:
+            for row in await self._store.door("tenants_all"):
+                principal = system(row["tenant_id"])
+                async with self._store.as_tenant(principal) as tx:
+                    await usage.looked(tx)
+                if deleted := await retention.prune(self._store, principal, base):
+                    log.info("telemetry.pruned", extra={"tenant": str(principal.tenant_id), "rows": deleted})
+        except Unavailable:
+            log.warning("worker.upkeep_unavailable")
+        except Exception:  # a mistake of ours: it costs one round, not the worker
+            log.exception("worker.upkeep_failed")
 
     async def _checkpoint(self) -> None:
         """Sign the present end of every tenant's audit log."""

@@ -14,16 +14,20 @@ import uvloop
 
 from engine.journal.bus import MemoryBus, ValkeyBus
 from engine.queue import LateCelery
+from engine.quotas.model import Quotas
+from engine.quotas.shares import Shares
 from engine.settings import SettingError, Settings, variable
 from engine.wake import Waker
 from ingest import tls
 from ingest.adapters.mqtt.endpoint import MqttEndpoint
+from ingest.allowances import Allowances
 from ingest.authorize import DoorAuthorizer
 from ingest.changes import Changes, Conflated
 from ingest.database import Database
 from ingest.directory import Directory
 from ingest.metrics import SESSIONS, WAITING
 from ingest.presence import JournalPresence
+from ingest.quota import Quota
 from ingest.uplink import Pipeline
 from ingest.writer import Writer
 
@@ -44,7 +48,10 @@ class Ingest:
         self._writer_database = Database(url)
         self.writer = Writer(self._writer_database, self._waker or _nobody)
         self.directory = Directory(Database(url))
-        self.pipeline = Pipeline(self.directory, self.writer)
+        shares = Shares(settings.valkey_url) if settings.valkey_url else None
+        self.allowances = Allowances(Quotas.of(settings), Database(url), shares)
+        quota = Quota(settings.quota_device_messages_per_s, allowance_of=self.allowances.of)
+        self.pipeline = Pipeline(self.directory, self.writer, quota)
         self.authorizer = DoorAuthorizer(Database(url), Database(url))
         self.endpoint = MqttEndpoint(
             self.authorizer, self.pipeline, JournalPresence(self.writer), on_refused=self.pipeline.refused
@@ -68,6 +75,7 @@ class Ingest:
             asyncio.create_task(self._changes.run(), name="changes"),
             asyncio.create_task(self._recheck.run(), name="recheck"),
             asyncio.create_task(self._believe.run(), name="believe"),
+            asyncio.create_task(self.allowances.run(), name="allowances"),
         ]
         SESSIONS.set_function(lambda: self.endpoint.live)
         WAITING.set_function(lambda: self.writer.waiting)
@@ -100,6 +108,7 @@ class Ingest:
         await self.authorizer.close()
         await self._trust.close()
         await self.directory.close()
+        await self.allowances.close()
         await self._writer_database.drop()
         if self._waker is not None:
             await self._waker.close()
@@ -110,6 +119,8 @@ class Ingest:
         kind, _, rest = what.partition(":")
         if kind == "device":
             self._recheck.tell(rest)
+        elif kind == "quota":
+            self.allowances.changed(UUID(rest))
         elif kind == "ca":
             self._believe.tell(_ALL)
         elif kind == "login":
@@ -118,6 +129,7 @@ class Ingest:
 
     def _missed(self) -> None:
         self.directory.forget_all()
+        self.allowances.forget_all()
         self._recheck.tell(_ALL)
         self._believe.tell(_ALL)
 

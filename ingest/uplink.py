@@ -11,7 +11,7 @@ from ingest.directory import Directory
 from ingest.errors import Rejection, shown
 from ingest.metrics import MESSAGES
 from ingest.normaliser import check_clock, normalise
-from ingest.quota import Quota
+from ingest.quota import Allowance, Quota
 from ingest.repeats import Repeats
 from ingest.writer import Writer
 from schema.wire import topics
@@ -52,6 +52,10 @@ class Pipeline:
         else:
             self._directory.ask(device, lambda found: self._writer.refuse(found) if isinstance(found, Known) else None)
 
+    def allowance(self, device: Decision) -> Allowance:
+        """What the device's tenant may still send; an adapter that can pause reads it after each message."""
+        return self._quota.allowance(device.tenant_id)
+
     @property
     def is_full(self) -> bool:
         """Whether adapters shall stop reading."""
@@ -68,7 +72,7 @@ class Pipeline:
             callback()
 
     def _take(self, device: Known, message: Message, done: Done) -> None:
-        if not self._quota.takes(device):
+        if not self._quota.takes(device) and not self._quota.lends(device, message.device):
             MESSAGES.labels("quota").inc()
             self._writer.refuse(device)
             asyncio.get_running_loop().call_soon(done, Verdict.QUOTA)
@@ -83,6 +87,7 @@ class Pipeline:
             log.exception("ingest.unreadable", extra={"device": device.device_text})
             parcel.readings.clear()
             parcel.rejections[:] = [(Rejection(Reason.UNSTORABLE, "The message could not be read."), message.payload)]
+        self._quota.pay(device, parcel.readings)
         self._writer.put(parcel)
 
     def _park(self, message: Message, done: Done) -> None:

@@ -23,6 +23,7 @@ from engine.devices.model import (
 )
 from engine.devices.rows import as_credential, as_device, as_profile
 from engine.pages import Page
+from engine.quotas import service as quotas
 from engine.store.tx import Tx
 
 devices, profiles, credentials, presence = tables.devices, tables.profiles, tables.credentials, tables.presence
@@ -102,9 +103,11 @@ async def provision(
 ) -> Device:
     """Register a device. A decommissioned one's key is used again only if ``replaces`` names that device.
 
-    Raises KeyMalformed, NameMalformed, LabelsMalformed, ProfileNotFound, DeviceKeyTaken, KeyNotGivenUp.
+    Raises KeyMalformed, NameMalformed, LabelsMalformed, ProfileNotFound, DeviceKeyTaken, KeyNotGivenUp,
+    DeviceQuotaReached.
     """
     await profile(tx, profile_id)
+    await quotas.take_devices(tx)
     if replaces is not None:
         await _give_up_key(tx, replaces, checked_key(key))
     row = await tx.one(

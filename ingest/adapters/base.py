@@ -62,7 +62,8 @@ class Decision:
     """Who a connection proved to be: the answer of `Authorizer.authorize`.
 
     `session_epoch` rises with every login of a device: of two sessions the one with the lower epoch must close.
-    `expires_at` is unix seconds, None for credentials that do not end by themselves.
+    `expires_at` is unix seconds, None for credentials that do not end by themselves. `is_paced`: the adapter cannot
+    refuse one message, but stops reading when the tenant's allowance is used up.
     """
 
     tenant_id: UUID
@@ -71,6 +72,7 @@ class Decision:
     device: str
     session_epoch: int
     expires_at: float | None = None
+    is_paced: bool = False
 
 
 @dataclass(slots=True)
@@ -105,11 +107,28 @@ class Authorizer(Protocol):
         ...
 
 
+class Allowance(Protocol):
+    """What one tenant may still send."""
+
+    @property
+    def is_short(self) -> bool:
+        """It is used up: the adapter stops reading whoever sends, and `wait`s."""
+        ...
+
+    def wait(self, go_on: Callable[[], None]) -> None:
+        """Call `go_on` once, on the loop, when there is something left and it is its turn."""
+        ...
+
+
 class Uplink(Protocol):
     """The pipeline: takes messages in the order of arrival and tells each one's verdict after COMMIT."""
 
     def submit(self, message: Message, done: Callable[[Verdict], None]) -> None:
         """Take a message. Never blocks, never raises; `done` is called on the loop, once, after COMMIT or refusal."""
+        ...
+
+    def allowance(self, device: Decision) -> Allowance:
+        """The allowance of a device's tenant; the same object for all of its devices."""
         ...
 
     @property

@@ -112,10 +112,3 @@ async def test_what_waits_is_written_when_the_writer_is_closed(postgres: Postgre
         await line.send(tenant, device, {"temperature": 1})
         told = [line.send(tenant, device, {"seq": n, "values": {"temperature": 1}}) for n in range(100)]
     assert [verdict.result() for verdict in told] == [Verdict.STORED] * 100
-
-
-def test_a_quota_refills_with_time() -> None:
-    quota, device = Quota(per_second=10, burst=2), object()
-    assert [quota.takes(device, at) for at in (0.0, 0.0, 0.0, 0.1, 0.1, 5.0, 5.0, 5.0)] == [  # type: ignore[arg-type]
-        True, True, False, True, False, True, True, False,
-    ]  # fmt: skip

@@ -51,6 +51,7 @@ class Connection(asyncio.Protocol):
     UPLINK: Final = 4
     CHOKED: Final = 8
     END: Final = 16
+    QUOTA: Final = 32
 
     __slots__ = (
         "_budget",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ingest.adapters.base import Decision, GoneReason, Message, Verdict
@@ -74,6 +76,7 @@ class Session:
         "_tail",
         "_topic",
         "_undecided_bytes",
+        "allowance",
         "connection",
         "device",
         "has_news",
@@ -85,7 +88,8 @@ class Session:
 
     def __init__(self, connection: Connection, device: Decision, terms: Terms, will: Will | None) -> None:
         self.connection = connection
-        self.device = device
+        self.device = device if connection.level == V5 else replace(device, is_paced=True)
+        self.allowance = connection.endpoint.uplink.allowance(device)
         self.terms = terms
         self.will = will
         self.home = topics.home(device)
@@ -123,6 +127,9 @@ class Session:
         endpoint.undecided += 1
         message = Message(self.device, self._tail, payload, qos, time.time(), packet.dup, packet_id)
         endpoint.uplink.submit(message, receipt)
+        if self.allowance.is_short:
+            connection.hold(connection.QUOTA)
+            self.allowance.wait(partial(connection.release, connection.QUOTA))
         if self.undecided >= limits.in_flight or self._undecided_bytes >= limits.in_flight_bytes:
             connection.hold(connection.WINDOW)
         if endpoint.uplink.is_full:

@@ -10,6 +10,7 @@ from uuid import UUID, uuid5
 
 from ingest.adapters.base import Decision, GoneReason, Message, RefusalReason, Refused, Verdict
 from ingest.adapters.mqtt.endpoint import MqttEndpoint
+from ingest.quota import Allowance
 
 SPACE = UUID("0191d7a0-0000-7000-8000-000000000000")
 
@@ -53,6 +54,10 @@ class MemoryUplink:
     messages: list[Message] = field(default_factory=list)
     undecided: list[tuple[Message, Callable[[Verdict], None]]] = field(default_factory=list)
     waiting: list[Callable[[], None]] = field(default_factory=list)
+    quota: Allowance = field(default_factory=lambda: Allowance(1e9, 1e9))
+
+    def allowance(self, device: Decision) -> Allowance:
+        return self.quota
 
     def submit(self, message: Message, done: Callable[[Verdict], None]) -> None:
         self.messages.append(message)

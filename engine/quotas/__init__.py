@@ -1,0 +1,1 @@
+"""What a tenant may use of the platform, and what it has used (ADR 25)."""
