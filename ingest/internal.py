@@ -1,20 +1,20 @@
-"""The internal port of an ingest process: health and metrics for the operator, where no device reaches."""
+"""The internal port of an ingest process, where no device reaches: health and metrics, and what brokers ask."""
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 
-def internal_app(is_ready: Callable[[], bool]) -> Starlette:
-    """``/health/live`` answers while the loop runs, ``/health/ready`` 200 while devices may come in; ``/metrics``."""
+def internal_app(is_ready: Callable[[], bool], more: Sequence[BaseRoute] = ()) -> Starlette:
+    """``/health/live`` while the loop runs, ``/health/ready`` while devices may come in, ``/metrics``, and ``more``."""
 
     async def live(_: Request) -> Response:
         return JSONResponse({"status": "live"})
@@ -26,7 +26,8 @@ def internal_app(is_ready: Callable[[], bool]) -> Starlette:
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
-    return Starlette(routes=[Route("/health/live", live), Route("/health/ready", ready), Route("/metrics", metrics)])
+    own = [Route("/health/live", live), Route("/health/ready", ready), Route("/metrics", metrics)]
+    return Starlette(routes=[*own, *more])
 
 
 class _Server(uvicorn.Server):
@@ -38,10 +39,12 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(listening: socket.socket, is_ready: Callable[[], bool]) -> AsyncIterator[None]:
+async def serving(
+    listening: socket.socket, is_ready: Callable[[], bool], more: Sequence[BaseRoute] = ()
+) -> AsyncIterator[None]:
     """Answer on a listening socket while the block runs."""
     server = _Server(
-        uvicorn.Config(internal_app(is_ready), log_config=None, access_log=False, lifespan="off", ws="none")
+        uvicorn.Config(internal_app(is_ready, more), log_config=None, access_log=False, lifespan="off", ws="none")
     )
     task = asyncio.create_task(server.serve([listening]))
     try:

@@ -142,14 +142,18 @@ class Ingest:
 
 
 @contextlib.asynccontextmanager
-async def _internal_server(ingest: Ingest, host: str, port: int) -> AsyncIterator[None]:
+async def _internal_server(ingest: Ingest, settings: Settings) -> AsyncIterator[None]:
     """Its web server is imported here, beside the devices: it would take a third of the time until they may come in."""
-    with _bindable("metrics_port", port):
-        listening = socket.create_server((host, port))
+    with _bindable("metrics_port", settings.metrics_port):
+        listening = socket.create_server((settings.internal_host, settings.metrics_port))
     await asyncio.to_thread(importlib.import_module, "ingest.internal")
     from ingest import internal
+    from ingest.adapters.authorize.service import routes
 
-    async with internal.serving(listening, lambda: ingest.is_accepting and not ingest.pipeline.is_full):
+    asked_by_brokers = routes(ingest.authorizer, settings.authorize_secret)
+    async with internal.serving(
+        listening, lambda: ingest.is_accepting and not ingest.pipeline.is_full, asked_by_brokers
+    ):
         yield
 
 
@@ -157,7 +161,7 @@ async def run(settings: Settings, stopping: asyncio.Event) -> bool:
     """Run until `stopping` is set (True) or a part has died (False)."""
     ingest = Ingest(settings)
     await ingest.start()
-    async with _internal_server(ingest, settings.host, settings.metrics_port):
+    async with _internal_server(ingest, settings):
         failure = asyncio.create_task(ingest.failed())
         told = asyncio.create_task(stopping.wait())
         await asyncio.wait([failure, told], return_when=asyncio.FIRST_COMPLETED)

@@ -16,6 +16,7 @@ from ingest.adapters.authorize.service import routes
 from ingest.authorize import DoorAuthorizer
 from ingest.database import Database
 from tests.support import csr
+from tests.support.process import ingest_process
 from tests.support.tenant import Tenant
 
 SECRET = "between-broker-and-gate"  # of these tests alone
@@ -74,3 +75,20 @@ async def test_a_certificate_counts_by_its_fingerprint_and_a_common_name_alone_f
     assert answer["expire_at"] > 1_700_000_000
     claimed = {**login, "cert_pem": "", "username": name, "cert_common_name": name}
     assert (await emqx.post("/authn", json=claimed)).json() == {"result": "deny"}
+
+
+async def test_an_ingest_process_answers_on_its_internal_port_whoever_shows_the_secret(
+    postgres: Postgres, tenant: Tenant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEGATE_AUTHORIZE_SECRET", SECRET)
+    device = await tenant.device()
+    login = {"username": f"{tenant.key}/d/{device.key}", "password": await tenant.device_token(device)}
+    log = tmp_path / "ingest.log"
+    async with ingest_process(postgres.url("ingest"), log) as process, httpx.AsyncClient(trust_env=False) as broker:
+        url = f"http://127.0.0.1:{process.internal_port}/authorize/emqx/authn"
+        assert (await broker.post(url, json=login)).status_code == 401
+        headers = {"Authorization": f"Bearer {SECRET}"}
+        assert (await broker.post(url, json=login, headers=headers)).json()["result"] == "allow"
+        assert (await broker.post(url, json={**login, "password": "no"}, headers=headers)).json() == {"result": "deny"}
+    assert login["password"] not in log.read_text()
+    assert SECRET not in log.read_text()
