@@ -21,7 +21,7 @@ from resolvers.feeds import EventFeed, Feed, Reading, TelemetryFeed
 log = logging.getLogger(__name__)
 
 _LOOK_S = 1.0
-_PAUSE_S = 0.05
+_PAUSE_S = 0.1
 """Between two reads of a tenant's journal: ingest commits hundreds of times a second, each read is a transaction."""
 _RETRY_S = 1.0
 _READ = 500

@@ -74,11 +74,12 @@ class Reaction:
 
     def read(self, profile: str | None, device_id: str, reading: Reading, received_ms: int) -> None:
         """One reading of one device; must come before it is folded into the latest values."""
-        latest = self._newest.of(device_id)
+        is_newer = reading.is_newer(self._newest.of(device_id))
+        states = self._states
         for rule in self._set.matching(profile, reading.values, device_id):
             place = rule.key, device_id
             try:
-                if is_quiet(rule, self._states.get(place), reading, latest):
+                if is_newer and is_quiet(rule, states.get(place), reading):
                     continue
                 self._move(rule, place, reading, clock.from_ms(received_ms))
             except Exception:  # one rule that fails must not stop the tenant's others

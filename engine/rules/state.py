@@ -4,7 +4,7 @@ All times are integers: milliseconds since 1970-01-01 UTC. *Event time* is the r
 ours. A state is small (one entry per metric the rule reads) and goes to JSON and back unchanged.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 from datalogic_py import DataHandle
 
 from engine.rules.model import Scalar
-from engine.rules.values import plain
+from engine.rules.values import all_plain
 
 
 class Phase(StrEnum):
@@ -89,7 +89,7 @@ class Reading:
     def __init__(self, at: int, seq: int, values: Mapping[str, object]) -> None:
         self.at = at
         self.seq = seq
-        self.values = {metric: plain(value) for metric, value in values.items()}
+        self.values = all_plain(values)
         self._handle: DataHandle | None = None
         self._news: dict[str, Known] | None = None
 
@@ -106,6 +106,15 @@ class Reading:
         if self._handle is None:
             self._handle = DataHandle(self.values)
         return self._handle
+
+    def is_newer(self, latest: Mapping[str, Sequence[Any]]) -> bool:
+        """Whether each of its values is newer than that of ``latest`` (by metric: value, event time in ms)."""
+        at = self.at
+        for metric in self.values:
+            known = latest.get(metric)
+            if known is not None and known[1] >= at:
+                return False
+        return True
 
     def __repr__(self) -> str:
         return f"Reading({self.at}, {self.seq}, {self.values})"

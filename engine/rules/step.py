@@ -94,22 +94,17 @@ def recall(rule: CompiledRule, state: RuleState, latest: Mapping[str, Sequence[A
     return state.knowing(known)
 
 
-def is_quiet(
-    rule: CompiledRule, state: RuleState | None, reading: Reading, latest: Mapping[str, Sequence[Any]]
-) -> bool:
+def is_quiet(rule: CompiledRule, state: RuleState | None, reading: Reading) -> bool:
     """Whether ``reading`` certainly leaves the rule at rest, so that ``step`` need not be asked: the common case.
 
-    It does when nothing is going on, the reading brings all that the rule reads, newer than ``latest`` (by metric:
-    value, event time in ms), and the condition is not true of it. What is not remembered then, ``recall`` brings back.
+    It does when nothing is going on, the reading brings all that the rule reads, and the condition is not true of it.
+    Only of a reading that ``is_newer`` than all that is known; what is not remembered then, ``recall`` brings back.
     """
     if state is not None and (state.phase is not Phase.OK or state.condition != rule.condition):
         return False
-    values, at = reading.values, reading.at
+    values = reading.values
     for metric in rule.metrics:
         if metric not in values:
-            return False
-        known = latest.get(metric)
-        if known is not None and known[1] >= at:
             return False
     return rule.when.is_true.evaluate_data(reading.handle) is not True
 

@@ -1,6 +1,7 @@
 """The values a rule can compare: made plain once at the door, so that the evaluator meets nothing it refuses."""
 
 import math
+from collections.abc import Mapping
 
 from engine.rules.findings import MAX_EXACT
 from engine.rules.model import Scalar
@@ -23,6 +24,20 @@ def plain(value: object) -> Scalar | None:
     if isinstance(value, str):
         return _text(value[:MAX_TEXT])
     return None
+
+
+def all_plain(values: Mapping[str, object]) -> Mapping[str, Scalar | None]:
+    """``values``, each made plain: the same mapping when they are so already, as nearly every message's are."""
+    for value in values.values():
+        kind = type(value)
+        if kind is int or kind is str or kind is float:
+            if plain(value) is not value:
+                break
+        elif kind is not bool:
+            break
+    else:
+        return values  # type: ignore[return-value]
+    return {metric: plain(value) for metric, value in values.items()}
 
 
 def _rounded(value: int) -> float | None:

@@ -36,10 +36,9 @@ _COUNT = text(
     """
     INSERT INTO counts AS c
         (tenant_id, device_id, hour, received, stored, duplicates, rejected, refused, not_kept)
-    SELECT :tenant, CAST(n.key AS uuid), :hour, CAST(n.value ->> 0 AS bigint), CAST(n.value ->> 1 AS bigint),
-           CAST(n.value ->> 2 AS bigint), CAST(n.value ->> 3 AS bigint), CAST(n.value ->> 4 AS bigint),
-           CAST(n.value ->> 5 AS bigint)
-    FROM json_each(CAST(:counted AS json)) AS n
+    SELECT :tenant, n.device, :hour, n.received, n.stored, n.duplicates, n.rejected, n.refused, n.not_kept
+    FROM json_to_recordset(CAST(:counted AS json)) AS n (device uuid, received bigint, stored bigint,
+         duplicates bigint, rejected bigint, refused bigint, not_kept bigint)
     ON CONFLICT (tenant_id, device_id, hour) DO UPDATE SET
         received = c.received + excluded.received, stored = c.stored + excluded.stored,
         duplicates = c.duplicates + excluded.duplicates, rejected = c.rejected + excluded.rejected,
@@ -105,17 +104,18 @@ async def count(tx: Tx, at: datetime, told: Iterable[Mapping[str, Any]]) -> None
     sums: dict[str, list[int]] = {}
     for body in told:
         stored.update(map(_DEVICE, body["r"]))
-        for device_id, counted in body["n"].items():
+        for device_id, numbers in body["n"].items():
             held = sums.get(device_id, _NONE)
-            sums[device_id] = [a + b for a, b in zip(held, counted, strict=True)]
+            sums[device_id] = [a + b for a, b in zip(held, numbers, strict=True)]
     for device_id, n in stored.items():
         received, already, *others = sums.get(device_id, _NONE)
         sums[device_id] = [received + n, already + n, *others]
     if not sums:
         return
     hour = clock.from_ms(clock.to_ms(at) // HOUR_MS * HOUR_MS)
-    ordered = orjson.dumps(sums, option=orjson.OPT_SORT_KEYS).decode()
-    await tx.execute(_COUNT, {"tenant": tx.principal.tenant_id, "hour": hour, "counted": ordered})
+    rows = [{"device": device_id, **dict(zip(COUNTED, sums[device_id], strict=True))} for device_id in sorted(sums)]
+    counted = orjson.dumps(rows).decode()
+    await tx.execute(_COUNT, {"tenant": tx.principal.tenant_id, "hour": hour, "counted": counted})
 
 
 _DEVICE = itemgetter(0)

@@ -287,7 +287,7 @@ def run_skipping(watched: CompiledRule, heard: Sequence[Message]) -> tuple[list[
     now, skipped = START, 0
     for message in heard:
         now = max(now, message.reading.at)
-        if is_quiet(watched, state, message.reading, latest):
+        if message.reading.is_newer(latest) and is_quiet(watched, state, message.reading):
             skipped += 1
         else:
             known = recall(watched, state or RuleState(condition=watched.condition), latest)
