@@ -7,7 +7,10 @@ from uuid import UUID
 
 
 class Role(StrEnum):
-    """What a person is in a tenant; each role is a set of scopes. CUSTOM: one of the tenant's own roles."""
+    """What a person is in a tenant; each role is a set of scopes. CUSTOM: one of the tenant's own roles.
+
+    PLATFORM exists in the platform's own tenant only, and nobody there is anything else: the operators.
+    """
 
     OWNER = "owner"
     ADMIN = "admin"
@@ -15,6 +18,7 @@ class Role(StrEnum):
     DESIGNER = "designer"
     VIEWER = "viewer"
     CUSTOM = "custom"
+    PLATFORM = "platform"
 
 
 _READ = frozenset({"devices:read", "telemetry:read", "rules:read", "alerts:read", "tenant:read"})
@@ -31,9 +35,11 @@ SCOPES: dict[Role, frozenset[str]] = {
     Role.DESIGNER: _DESIGN,
     Role.VIEWER: _READ,
     Role.CUSTOM: frozenset(),
+    Role.PLATFORM: frozenset({"platform:read", "platform:write", "users:read", "users:write", "audit:read"}),
 }
 
 ALL_SCOPES: frozenset[str] = SCOPES[Role.OWNER]
+"""Every right there is inside a tenant; none of the platform's is among them."""
 
 
 def scopes_of(role: Role, custom: Iterable[str] | None) -> frozenset[str]:

@@ -121,6 +121,8 @@ class Ingest:
             self._recheck.tell(rest)
         elif kind == "quota":
             self.allowances.changed(UUID(rest))
+        elif kind == "tenant":
+            self._recheck.tell(what)
         elif kind == "ca":
             self._believe.tell(_ALL)
         elif kind == "login":
@@ -134,7 +136,11 @@ class Ingest:
         self._believe.tell(_ALL)
 
     async def _cut_the_dead(self, devices: set[str]) -> None:
-        sessions = [s for s in self.endpoint.sessions() if _ALL in devices or str(s.device_id) in devices]
+        sessions = [
+            s
+            for s in self.endpoint.sessions()
+            if _ALL in devices or str(s.device_id) in devices or f"tenant:{s.tenant_id}" in devices
+        ]
         for session, why in await self.authorizer.dead(sessions) if sessions else []:
             # a login that was let in meanwhile is a younger session, and not the one that was judged
             if self.endpoint.cut(session.device_id, why, below_epoch=session.session_epoch + 1):

@@ -14,6 +14,7 @@ from resolvers.certificates import CertificateMutation, CertificateQuery
 from resolvers.devices import DeviceMutation, DeviceQuery
 from resolvers.groups import GroupMutation, GroupQuery
 from resolvers.guard import Guard
+from resolvers.platform import PlatformMutation, PlatformQuery
 from resolvers.rules import RuleMutation, RuleQuery
 from resolvers.streams import TelemetryStreams
 from resolvers.telemetry import TelemetryQuery
@@ -24,12 +25,24 @@ from schema.scalars import SCALARS
 
 
 @strawberry.type(description="What can be asked.")
-class Query(TenantQuery, DeviceQuery, GroupQuery, CertificateQuery, TelemetryQuery, RuleQuery, AlertQuery, AuditQuery):
+class Query(
+    TenantQuery,
+    DeviceQuery,
+    GroupQuery,
+    CertificateQuery,
+    TelemetryQuery,
+    RuleQuery,
+    AlertQuery,
+    AuditQuery,
+    PlatformQuery,
+):
     """Every question of the contract."""
 
 
 @strawberry.type(description="What can be done. Each field runs in a transaction of its own, in the order written.")
-class Mutation(TenantMutation, DeviceMutation, GroupMutation, CertificateMutation, RuleMutation, AlertMutation):
+class Mutation(
+    TenantMutation, DeviceMutation, GroupMutation, CertificateMutation, RuleMutation, AlertMutation, PlatformMutation
+):
     """Every change of the contract."""
 
 

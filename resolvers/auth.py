@@ -29,6 +29,10 @@ class Caller:
     principal: Principal
     handle: str
 
+    def is_meant(self, what: str) -> bool:
+        """Whether this change is the caller's: their session or token, their whole tenant, or (empty) anything."""
+        return what in ("", self.handle, f"tenant:{self.principal.tenant_id}")
+
     def at(self, connection: HTTPConnection) -> "Caller":
         """The same caller with the network address it asks from, for the audit log."""
         address = connection.client.host if connection.client else ""
@@ -45,7 +49,10 @@ class Authenticator:
         changes.on_change(self._drop)
 
     async def caller(self, secret: str, *, fresh: bool = False) -> Caller | None:
-        """Who holds ``secret``, or None. ``fresh`` asks the database whatever is remembered."""
+        """Who holds ``secret``, or None. ``fresh`` asks the database whatever is remembered.
+
+        Raises TenantSuspended for a secret that is good, but whose tenant is shut.
+        """
         if not 16 <= len(secret) <= 200 or not secret.isascii():
             return None
         key = ids.fingerprint(secret)
@@ -63,8 +70,7 @@ class Authenticator:
     async def _look_up(self, secret: str) -> Caller | None:
         if secret.startswith("tgs_"):
             principal = await doorway.session(self._store, secret)
-            session_id = await doorway.session_id(self._store, secret) if principal else None
-            return Caller(principal, f"session:{session_id}") if principal and session_id else None
+            return Caller(principal, f"session:{principal.session_id}") if principal else None
         principal = await doorway.token(self._store, secret)
         if principal is None:
             return None
@@ -76,7 +82,7 @@ class Authenticator:
         if not what:
             self._known.clear()
             return
-        for key in [key for key, (caller, _) in self._known.items() if caller.handle == what]:
+        for key in [key for key, (caller, _) in self._known.items() if caller.is_meant(what)]:
             del self._known[key]
 
 

@@ -20,8 +20,9 @@ Heard = Callable[[str], None]
 class Changes:
     """Listens on PostgreSQL's ``tidegate_changed`` channel, for as long as the process lives.
 
-    ``on_change`` callbacks get what changed (``session:{id}``, ``token:{id}``, ``device:{id}``). After a lost
-    connection nobody knows what was missed: they get an empty string, which means "check everything yourself".
+    ``on_change`` callbacks get what changed (``session:{id}``, ``token:{id}``, ``device:{id}``, ``tenant:{id}``).
+    After a lost connection nobody knows what was missed: they get an empty string, which means "check everything
+    yourself".
     """
 
     def __init__(self, database_url: str) -> None:

@@ -11,6 +11,7 @@ from graphql import OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from engine.errors import EngineError, Unavailable
+from engine.tenants.errors import TenantSuspended
 from resolvers.auth import Caller, bearer, cookie
 from resolvers.context import RequestContext
 from resolvers.errors import refused
@@ -127,7 +128,10 @@ class Conversation:
         if payload is not None and not isinstance(payload, dict):
             raise Closed(4400, "The payload is an object")
         self._secret = self._find_secret(payload or {})
-        self._caller = await self._front.authenticator.caller(self._secret) if self._secret else None
+        try:
+            self._caller = await self._front.authenticator.caller(self._secret) if self._secret else None
+        except TenantSuspended as error:
+            raise Closed(4403, error.message) from None
         if self._caller is None:
             raise Closed(4403, "Forbidden") if self._secret else Closed(4401, "Unauthorized")
         self._is_open = True

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import strawberry
 
-from engine.tenants import invitations, members, passwords, roles, second_factor, sessions
+from engine.tenants import invitations, lost_factor, members, passwords, roles, second_factor, sessions
 from engine.tenants import service as tenants
 from engine.tenants.person import myself
 from resolvers.arguments import Version
@@ -21,6 +21,7 @@ from schema.tenants import (
     MemberChange,
     MemberInvite,
     MemberInvited,
+    MemberSecondFactorReset,
     Membership,
     PasswordChange,
     PasswordChanged,
@@ -32,6 +33,10 @@ from schema.tenants import (
     SecondFactorEnrol,
     SecondFactorEnrolled,
     SecondFactorRemove,
+    SecondFactorRenew,
+    SecondFactorRenewed,
+    SecondFactorReset,
+    SecondFactorTaken,
     Session,
     Tenant,
     TokenIssue,
@@ -75,9 +80,11 @@ class TenantQuery:
                 memberships=[],
                 has_second_factor=False,
                 recovery_codes_left=0,
+                second_factor_reset=None,
             )
         person, all_ = await myself(tx)
         here = next(each for each in all_ if each.tenant_id == principal.tenant_id)
+        reset = person.factor_reset
         return Me(
             kind=principal.kind,
             name=person.name,
@@ -86,9 +93,10 @@ class TenantQuery:
             role_name=here.role_name,
             tenant=tenant,
             scopes=sorted(principal.scopes),
-            memberships=[Membership.of(each) for each in all_],
+            memberships=[Membership.of(each) for each in all_ if not each.is_suspended],
             has_second_factor=person.has_second_factor,
             recovery_codes_left=person.recovery_left,
+            second_factor_reset=SecondFactorReset(at=reset.at, by=reset.by) if reset else None,
         )
 
     @strawberry.field(
@@ -443,3 +451,56 @@ class TenantMutation:
         vault = info.context.services.vault
         await second_factor.remove(await info.context.tx(), vault, password=input.password, code=input.code)
         return SecondFactor(is_on=False)
+
+    @strawberry.mutation(
+        description="Gives you new recovery codes, shown this once; the ones before are worthless. Takes the password "
+        "and a code, of the app or for recovery.",
+        directives=[
+            Needs(),
+            Rest(method=Method.PATCH, path="/me/second-factor/recovery-codes"),
+            NOT_A_PERSON,
+            PASSWORD_WRONG,
+            CODE_WRONG,
+            TOO_MANY_TRIES,
+            Problem(status=409, slug="no-second-factor"),
+        ],
+    )
+    async def second_factor_renew(
+        self,
+        info: Info,
+        input: Annotated[SecondFactorRenew, strawberry.argument(description="The password and a code, as proof.")],
+    ) -> SecondFactorRenewed:
+        """New recovery codes."""
+        vault = info.context.services.vault
+        codes = await second_factor.renew_recovery(
+            await info.context.tx(), vault, password=input.password, code=input.code
+        )
+        return SecondFactorRenewed(recovery_codes=codes)
+
+    @strawberry.mutation(
+        description="Takes a member's lost second factor away, so that they sign in by password alone and set up a new "
+        "one. All their sessions end, and they are told who did it (me.secondFactorReset) until they have a new one. "
+        "Takes your own password. Nobody does this to themselves, to somebody with more rights, or to an account that "
+        "is not this tenant's alone.",
+        directives=[
+            Needs(scope="users:write"),
+            Rest(method=Method.PATCH, path="/members/{id}/second-factor/reset"),
+            NO_MEMBER,
+            TOO_WIDE,
+            NOT_A_PERSON,
+            PASSWORD_WRONG,
+            TOO_MANY_TRIES,
+            Problem(status=403, slug="own-second-factor"),
+            Problem(status=409, slug="no-second-factor"),
+            Problem(status=409, slug="belongs-elsewhere"),
+        ],
+    )
+    async def member_second_factor_reset(
+        self,
+        info: Info,
+        id: MemberId,
+        input: Annotated[MemberSecondFactorReset, strawberry.argument(description="Your password, as proof.")],
+    ) -> SecondFactorTaken:
+        """How many sessions ended."""
+        ended = await lost_factor.of_member(await info.context.tx(), id, password=input.password)
+        return SecondFactorTaken(ended_sessions=ended)

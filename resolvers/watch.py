@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 
 from engine.errors import Unavailable
+from engine.tenants.errors import TenantSuspended
 from resolvers.auth import RECHECK_S, Authenticator, Caller
 from resolvers.changes import Changes
 
@@ -36,8 +37,10 @@ class Watch:
             now = await self._authenticator.caller(self._secret, fresh=fresh)
         except Unavailable:
             return True  # the database is away: nobody can have revoked anything meanwhile
+        except TenantSuspended:
+            return False
         return now is not None and now.principal == self._caller.principal
 
     def _hear(self, what: str) -> None:
-        if not what or what == self._caller.handle:
+        if self._caller.is_meant(what):
             self._changed.set()

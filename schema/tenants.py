@@ -101,6 +101,14 @@ class RoleUpdate:
     )
 
 
+@strawberry.type(description="That somebody else took a person's lost second factor away.")
+class SecondFactorReset:
+    """When, and who."""
+
+    at: datetime = strawberry.field(description="When it was.")
+    by: str = strawberry.field(description="The e-mail address of who did it: an admin, or the platform's operator.")
+
+
 @strawberry.type(description="Who asks, for which tenant, and what they may do.")
 class Me:
     """The caller."""
@@ -115,6 +123,10 @@ class Me:
     memberships: list[Membership] = strawberry.field(description="All tenants of the person; empty for tokens.")
     has_second_factor: bool = strawberry.field(description="Whether signing in takes a code; false for tokens.")
     recovery_codes_left: int = strawberry.field(description="How many recovery codes are not used yet.")
+    second_factor_reset: "SecondFactorReset | None" = strawberry.field(
+        description="That somebody else took your lost second factor away; told until you have a new one. "
+        "Null for tokens."
+    )
 
 
 @strawberry.type(description="A person who belongs to the tenant.")
@@ -296,6 +308,43 @@ class SecondFactor:
     """Answer of secondFactorRemove."""
 
     is_on: bool = strawberry.field(description="Whether there is a second factor.")
+
+
+@strawberry.input(description="The present password and a code, as proof.")
+class SecondFactorRenew:
+    """Input of secondFactorRenew."""
+
+    password: str = strawberry.field(
+        description="The present password.", directives=[Constraint(min_length=1, max_length=200)]
+    )
+    code: str = strawberry.field(
+        description="A code of the app, or a recovery code.", directives=[Constraint(min_length=1, max_length=40)]
+    )
+
+
+@strawberry.type(description="New recovery codes; the ones before are worthless.")
+class SecondFactorRenewed:
+    """Shown once."""
+
+    recovery_codes: list[str] = strawberry.field(
+        description="Each signs in once without the app. Never shown again.", directives=[Secret()]
+    )
+
+
+@strawberry.input(description="Your own password, as proof.")
+class MemberSecondFactorReset:
+    """Input of memberSecondFactorReset."""
+
+    password: str = strawberry.field(
+        description="Your own present password.", directives=[Constraint(min_length=1, max_length=200)]
+    )
+
+
+@strawberry.type(description="What taking a second factor away brought about.")
+class SecondFactorTaken:
+    """Answer of memberSecondFactorReset and platformSecondFactorReset."""
+
+    ended_sessions: int = strawberry.field(description="How many sessions of the person ended.")
 
 
 @strawberry.type(description="What a new password brought about.")

@@ -32,9 +32,9 @@ async def login(
 ) -> LoggedIn:
     """Open a session with an e-mail address and a password, and ``code`` from whoever has a second factor.
 
-    The session belongs to ``tenant_key``, or to the tenant joined first. Raises BadCredentials whatever was wrong,
-    TooManyTries after ten failures in a minute, SecondFactorNeeded (with a ``challenge`` for ``second_step``, where
-    there is a ``vault``) and CodeWrong.
+    The session belongs to ``tenant_key``, or to the tenant joined first that is not suspended. Raises BadCredentials
+    whatever was wrong, TooManyTries after ten failures in a minute, SecondFactorNeeded (with a ``challenge`` for
+    ``second_step``, where there is a ``vault``) and CodeWrong; TenantSuspended, once the password has proven right.
     """
     who = f"{email.strip().lower()[:254]}|{address}"
     throttle.check(who)
@@ -45,34 +45,42 @@ async def login(
         throttle.failed(who)
         await _note_failure(store, rows, address)
         raise errors.BadCredentials
-    person = Person.of(chosen[0], email)
+    row = await _open(store, chosen, address)
+    person = Person.of(row, email)
     if person.has_second_factor and not code:
         challenge = {} if vault is None else {"challenge": await second_factor.challenge(vault, person, tenant_key)}
         raise errors.SecondFactorNeeded(**challenge)
-    return await _come_in(store, chosen[0], person, code, vault, address, agent)
+    return await _come_in(store, row, person, code, vault, address, agent)
 
 
 async def second_step(
     store: Store, challenge: str, code: str, *, vault: Vault, address: str = "", agent: str = ""
 ) -> LoggedIn:
-    """Open the session whose password was proven when ``challenge`` was made. Raises CodeWrong, TooManyTries.
+    """Open the session whose password was proven when ``challenge`` was made.
 
-    BadCredentials: the challenge is none, is older than five minutes, or the password has changed since.
+    Raises CodeWrong, TooManyTries, TenantSuspended, and BadCredentials: the challenge is none, is older than five
+    minutes, or the password has changed since.
     """
     meant = await second_factor.met(vault, challenge)
     rows = await store.door("login", meant.email) if meant else []
     chosen = [row for row in rows if meant and meant.is_for(row)]
     if meant is None or not chosen:
         raise errors.BadCredentials("That took too long; sign in again.")
-    return await _come_in(store, chosen[0], Person.of(chosen[0], meant.email), code, vault, address, agent)
+    row = await _open(store, chosen, address)
+    return await _come_in(store, row, Person.of(row, meant.email), code, vault, address, agent)
 
 
 async def session(store: Store, secret: str) -> Principal | None:
-    """Who holds the session with this secret, or None. That it was used is noted, at most once a minute."""
+    """Who holds the session with this secret, or None. That it was used is noted, at most once a minute.
+
+    Raises TenantSuspended.
+    """
     rows = await store.door("session", ids.fingerprint(secret))
     if not rows:
         return None
     row = rows[0]
+    if row["is_suspended"]:
+        raise errors.TenantSuspended
     scopes = scopes_of(Role(row["role"]), row["scopes"])
     principal = Principal(row["tenant_id"], "user", row["user_id"], scopes, row["email"], session_id=row["session_id"])
     seen = row["last_seen_at"]
@@ -82,24 +90,23 @@ async def session(store: Store, secret: str) -> Principal | None:
     return principal
 
 
-async def session_id(store: Store, secret: str) -> UUID | None:
-    """The id under which this session's end is announced, or None when there is no such session."""
-    rows = await store.door("session", ids.fingerprint(secret))
-    return rows[0]["session_id"] if rows else None
-
-
 async def token(store: Store, secret: str) -> Principal | None:
-    """Who holds the API token with this secret, or None."""
+    """Who holds the API token with this secret, or None. Raises TenantSuspended."""
     rows = await store.door("token", ids.fingerprint(secret))
     if not rows:
         return None
     row = rows[0]
+    if row["is_suspended"]:
+        raise errors.TenantSuspended
     return Principal(row["tenant_id"], "token", row["token_id"], frozenset(row["scopes"]), row["name"])
 
 
 async def logout(store: Store, secret: str) -> None:
     """End the session with this secret; its open streams are cut."""
-    principal = await session(store, secret)
+    try:
+        principal = await session(store, secret)
+    except errors.TenantSuspended:  # nobody gets in with it, and there is nothing left to cut
+        return
     if principal is None:
         return
     async with store.as_tenant(principal) as tx:
@@ -111,7 +118,7 @@ async def logout(store: Store, secret: str) -> None:
 
 
 async def found(owner: Store, *, key: str, name: str, email: str, user_name: str, password: str) -> tuple[UUID, UUID]:
-    """Create a tenant with its first owner, through the owner's own door; returns (tenant id, user id).
+    """Create a tenant with its first owner, as the database's owner; returns (tenant id, user id).
 
     An e-mail address that is already known keeps its password.
     """
@@ -130,6 +137,15 @@ async def enter(tx: Tx, person: Person, here: Membership, agent: str) -> LoggedI
     """Open a session for somebody who has proven who they are; ``tx`` acts as them."""
     session_id, secret, expires_at = await sessions.begin(tx, user_id=person.id, agent=agent)
     return LoggedIn(secret, session_id, User(person.id, person.email, person.name), here, expires_at)
+
+
+async def _open(store: Store, chosen: Sequence[Mapping[str, Any]], address: str) -> Mapping[str, Any]:
+    """The first of these memberships whose tenant is not suspended. Raises TenantSuspended, and notes it."""
+    for row in chosen:
+        if not row["is_suspended"]:
+            return row
+    await _note_failure(store, chosen, address, errors.TenantSuspended.code)
+    raise errors.TenantSuspended
 
 
 async def _come_in(

@@ -9,6 +9,36 @@ class BadCredentials(Forbidden):
     code = "BAD_CREDENTIALS"
 
 
+class TenantSuspended(Forbidden):
+    """This tenant is suspended: ask whoever runs the platform. Nothing was deleted, and it comes back as it was."""
+
+    code = "TENANT_SUSPENDED"
+
+
+class TenantNotFound(NotFound):
+    """There is no such tenant."""
+
+    code = "TENANT_NOT_FOUND"
+
+
+class TenantKeyTaken(Conflict):
+    """Another tenant has this key; keys are never given twice."""
+
+    code = "TENANT_KEY_TAKEN"
+
+
+class TenantMalformed(Invalid):
+    """A tenant needs a key of 1 to 20 lower-case letters, digits and dashes, and a name of 1 to 120 characters."""
+
+    code = "TENANT_MALFORMED"
+
+
+class TenantOwned(Conflict):
+    """This tenant has an owner, who invites its people; the platform's operator cannot."""
+
+    code = "TENANT_OWNED"
+
+
 class TooManyTries(Unavailable):
     """Too many attempts to sign in; wait a minute and try again."""
 
@@ -145,6 +175,24 @@ class NoSecondFactor(Conflict):
     """There is no second factor to confirm or to remove."""
 
     code = "NO_SECOND_FACTOR"
+
+
+class OwnSecondFactor(Forbidden):
+    """Nobody resets their own second factor: use a recovery code, or ask somebody who may."""
+
+    code = "OWN_SECOND_FACTOR"
+
+
+class BelongsElsewhere(Conflict):
+    """This account is not your tenant's alone, so only the platform's operator can reset its second factor."""
+
+    code = "BELONGS_ELSEWHERE"
+
+
+class PersonNotFound(NotFound):
+    """Nobody has this e-mail address."""
+
+    code = "PERSON_NOT_FOUND"
 
 
 class RoleMalformed(Invalid):

@@ -1,7 +1,9 @@
 """Asking people to join a tenant: a single-use link that is shown once, and what becomes of it."""
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import insert, select, text, update
@@ -30,9 +32,7 @@ async def invite(tx: Tx, *, email: str, role: Role, role_id: UUID | None = None)
 
     Raises EmailMalformed, AlreadyMember, and what ``roles.grantable`` raises.
     """
-    clean = email.strip().lower()
-    if not _EMAIL.fullmatch(clean) or not clean.isprintable():
-        raise errors.EmailMalformed
+    clean = address_of(email)
     custom = await roles.grantable(tx, role, role_id)
     if await tx.scalar(select(users.c.id).where(users.c.email == clean)):
         raise errors.AlreadyMember
@@ -59,6 +59,14 @@ async def invite(tx: Tx, *, email: str, role: Role, role_id: UUID | None = None)
     return invitation, secret
 
 
+def address_of(email: str) -> str:
+    """An e-mail address as it is kept; raises EmailMalformed."""
+    clean = email.strip().lower()
+    if not _EMAIL.fullmatch(clean) or not clean.isprintable():
+        raise errors.EmailMalformed
+    return clean
+
+
 async def listed(tx: Tx) -> list[Invitation]:
     """The tenant's invitations, newest first, those that are over too."""
     query = select(invitations).where(_of(tx)).order_by(invitations.c.id.desc()).limit(200)
@@ -79,11 +87,8 @@ async def withdraw(tx: Tx, invitation_id: UUID) -> Invitation:
 
 
 async def look(store: Store, secret: str) -> Offer:
-    """What an invitation offers to whoever holds its secret. Raises InvitationOver."""
-    rows = await store.door("invitation", ids.fingerprint(secret), None, None, None)
-    if not rows:
-        raise errors.InvitationOver
-    row = rows[0]
+    """What an invitation offers to whoever holds its secret. Raises InvitationOver, TenantSuspended."""
+    row = await _found(store, ids.fingerprint(secret))
     return Offer(
         row["tenant_name"], row["email"], Role(row["role"]), row["user_id"] is not None, row["totp_since"] is not None
     )
@@ -103,13 +108,11 @@ async def accept(
     """Join the tenant, and open a session there.
 
     Somebody new chooses a name and a password; who has an account proves it with theirs, and with ``code`` where there
-    is a second factor. Raises InvitationOver, PersonUnnamed, PasswordWeak, BadCredentials, TooManyTries, CodeWrong.
+    is a second factor. Raises InvitationOver, PersonUnnamed, PasswordWeak, BadCredentials, TooManyTries, CodeWrong,
+    and TenantSuspended: the invitation is good again when the tenant is.
     """
     digest = ids.fingerprint(secret)
-    rows = await store.door("invitation", digest, None, None, None)
-    if not rows:
-        raise errors.InvitationOver
-    row = rows[0]
+    row = await _found(store, digest)
     if row["user_id"] is None:
         person, password_hash = await _newcomer(row["email"], name, password)
     else:
@@ -118,10 +121,19 @@ async def accept(
         await second_factor.prove(tx, vault, person, code)
         given = {"secret": digest, "user": person.id, "name": person.name, "password_hash": password_hash}
         joined = await tx.one(_ACCEPT, given)
-        if joined is None:
-            raise errors.InvitationOver
+        if joined is None or joined["is_suspended"]:
+            raise errors.InvitationOver if joined is None else errors.TenantSuspended
         tx.audit("member.join", "user", person.id, after={"email": person.email, "role": row["role"]})
         return await enter(tx, person, membership(dict(joined)), agent)
+
+
+async def _found(store: Store, digest: bytes) -> Mapping[str, Any]:
+    rows = await store.door("invitation", digest, None, None, None)
+    if not rows:
+        raise errors.InvitationOver
+    if rows[0]["is_suspended"]:
+        raise errors.TenantSuspended
+    return rows[0]
 
 
 async def _newcomer(email: str, name: str, password: str) -> tuple[Person, str]:

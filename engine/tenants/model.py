@@ -19,6 +19,19 @@ class Tenant:
 
 
 @dataclass(frozen=True, slots=True)
+class Hosted:
+    """A tenant as the platform's operator sees it: that it exists, and nothing of what is in it."""
+
+    id: UUID
+    key: str
+    name: str
+    created_at: datetime
+    suspended_at: datetime | None
+    suspended_reason: str | None
+    has_owner: bool
+
+
+@dataclass(frozen=True, slots=True)
 class User:
     """A person; the same one in every tenant they are a member of."""
 
@@ -112,6 +125,7 @@ class Membership:
     role: Role
     role_name: str | None = None
     scopes: frozenset[str] = frozenset()
+    is_suspended: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from engine import ids
 from engine.store.tx import Tx
 from engine.tenants import errors
-from engine.tenants.person import myself, secure
+from engine.tenants.person import Person, myself, secure
 
 TRIES, TRIES_WINDOW_S = 10, 60.0
 SHORTEST, LONGEST = 12, 200
@@ -86,17 +86,22 @@ def refuse_weak(password: str, email: str) -> None:
         raise errors.PasswordWeak
 
 
+async def ask_password(person: Person, password: str) -> None:
+    """Raises PasswordWrong unless it is theirs, and TooManyTries."""
+    who = f"password|{person.id}"
+    throttle.check(who)
+    if not await is_right(person.password_hash, password):
+        throttle.failed(who)
+        raise errors.PasswordWrong
+
+
 async def change(tx: Tx, *, current: str, new: str) -> int:
     """Give whoever acts a new password; returns how many of their other sessions that ended, in all their tenants.
 
     Raises NotAPerson, TooManyTries, PasswordWrong, PasswordWeak.
     """
     person, _ = await myself(tx)
-    who = f"password|{person.id}"
-    throttle.check(who)
-    if not await is_right(person.password_hash, current):
-        throttle.failed(who)
-        raise errors.PasswordWrong
+    await ask_password(person, current)
     refuse_weak(new, person.email)
     session = tx.principal.session_id
     keep = str(session) if session else None

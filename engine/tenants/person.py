@@ -19,6 +19,14 @@ _SECURE = text("SELECT app.secure(:user, :proof, CAST(:change AS jsonb))")
 
 
 @dataclass(frozen=True, slots=True)
+class FactorReset:
+    """That somebody else took a person's lost second factor away; it is told until there is a new one."""
+
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Person:
     """A person with what proves them. ``totp``: their second factor's secret, sealed; it counts from ``totp_since``."""
 
@@ -30,6 +38,7 @@ class Person:
     totp_since: datetime | None
     totp_step: int
     recovery_left: int
+    factor_reset: "FactorReset | None" = None
 
     @property
     def has_second_factor(self) -> bool:
@@ -48,6 +57,7 @@ class Person:
             row["totp_since"],
             row["totp_step"],
             row["recovery_left"],
+            FactorReset(row["factor_reset_at"], row["factor_reset_by"]) if row.get("factor_reset_at") else None,
         )
 
 
@@ -55,17 +65,31 @@ def membership(row: Mapping[str, Any]) -> Membership:
     """The membership in a row of the doors ``login`` and ``invitation``."""
     role = Role(row["role"])
     scopes = scopes_of(role, row["scopes"])
-    return Membership(row["tenant_id"], row["tenant_key"], row["tenant_name"], role, row.get("role_name"), scopes)
+    return Membership(
+        row["tenant_id"],
+        row["tenant_key"],
+        row["tenant_name"],
+        role,
+        row.get("role_name"),
+        scopes,
+        row["is_suspended"],
+    )
 
 
 async def myself(tx: Tx) -> tuple[Person, Sequence[Membership]]:
     """The person who acts in ``tx`` and all their tenants. Raises NotAPerson for tokens and the platform itself."""
     if tx.principal.kind != "user":
         raise errors.NotAPerson
-    rows = await tx.rows(_LOGIN, {"email": tx.principal.name})
-    if not rows or rows[0]["user_id"] != tx.principal.id:
+    found = await known(tx, tx.principal.name)
+    if found is None or found[0].id != tx.principal.id:
         raise errors.NotAPerson
-    return Person.of(dict(rows[0]), tx.principal.name), [membership(dict(row)) for row in rows]
+    return found
+
+
+async def known(tx: Tx, email: str) -> tuple[Person, Sequence[Membership]] | None:
+    """Whoever has this e-mail address, and all their tenants; None for nobody, and for who belongs nowhere."""
+    rows = await tx.rows(_LOGIN, {"email": email})
+    return (Person.of(dict(rows[0]), email), [membership(dict(row)) for row in rows]) if rows else None
 
 
 async def secure(tx: Tx, person: Person, **change: Any) -> int | None:
@@ -75,6 +99,19 @@ async def secure(tx: Tx, person: Person, **change: Any) -> int | None:
     code's hash, hex), keep (a session id or None: every other session ends, in all tenants). Nothing is changed when
     the password is no longer the one that ``person`` was read with.
     """
-    given = {"user": person.id, "proof": person.password_hash, "change": orjson.dumps(change).decode()}
+    return await _secure(tx, person.id, person, change)
+
+
+async def take_factor(tx: Tx, user_id: UUID, by: Person) -> int | None:
+    """Take somebody's second factor away, and end all their sessions; the answer as of ``secure``.
+
+    Nothing is changed unless ``by`` is somebody else in the tenant that acts, whose password is still the one they were
+    read with, and the person belongs to that tenant alone (the platform's operator may act on anybody).
+    """
+    return await _secure(tx, user_id, by, {"reset_by": str(by.id), "reset_name": by.email, "keep": None})
+
+
+async def _secure(tx: Tx, user_id: UUID, proven: Person, change: Mapping[str, Any]) -> int | None:
+    given = {"user": user_id, "proof": proven.password_hash, "change": orjson.dumps(change).decode()}
     ended: int | None = await tx.scalar(_SECURE, given)
     return ended

@@ -113,6 +113,8 @@ async def grantable(tx: Tx, role: Role, role_id: UUID | None) -> CustomRole | No
     """
     if (role is Role.CUSTOM) != (role_id is not None):
         raise errors.RoleUnclear
+    if (role is Role.PLATFORM) != tx.principal.may("platform:read"):  # nobody is anything else in the platform's tenant
+        raise errors.RoleTooWide
     custom = None
     if role_id is not None:  # held until COMMIT, so that it cannot be removed meanwhile
         row = await tx.one(select(roles).where(_the(tx, role_id)).with_for_update(read=True))

@@ -18,7 +18,7 @@ from engine import ids
 from engine.errors import Unavailable
 from engine.store.tx import Tx
 from engine.tenants import errors
-from engine.tenants.passwords import is_right, throttle
+from engine.tenants.passwords import ask_password, throttle
 from engine.tenants.person import Person, myself, secure
 
 STEP_S, DIGITS = 30, 6
@@ -73,7 +73,7 @@ async def enrol(tx: Tx, vault: Vault, *, password: str) -> tuple[str, str]:
     Raises NotAPerson, PasswordWrong, TooManyTries, SecondFactorPresent.
     """
     person, _ = await myself(tx)
-    await _ask_password(person, password)
+    await ask_password(person, password)
     if person.has_second_factor:
         raise errors.SecondFactorPresent
     secret = os.urandom(_SECRET_BYTES)
@@ -109,12 +109,28 @@ async def confirm(tx: Tx, vault: Vault, *, code: str) -> tuple[list[str], int]:
 async def remove(tx: Tx, vault: Vault, *, password: str, code: str) -> None:
     """Turn the second factor off. Raises NotAPerson, PasswordWrong, CodeWrong, TooManyTries, NoSecondFactor."""
     person, _ = await myself(tx)
-    await _ask_password(person, password)
+    await ask_password(person, password)
     if not person.has_second_factor:
         raise errors.NoSecondFactor
     await prove(tx, vault, person, code)
     await _change(tx, person, totp=None, totp_since=None, recovery=[])
     tx.audit("second_factor.off", "user", person.id)
+
+
+async def renew_recovery(tx: Tx, vault: Vault, *, password: str, code: str) -> list[str]:
+    """New recovery codes for whoever acts; the old ones are worthless. ``code`` may be the app's or an old one.
+
+    Raises NotAPerson, PasswordWrong, CodeWrong, TooManyTries, NoSecondFactor.
+    """
+    person, _ = await myself(tx)
+    await ask_password(person, password)
+    if not person.has_second_factor:
+        raise errors.NoSecondFactor
+    await prove(tx, vault, person, code)
+    codes = [_recovery_code() for _ in range(RECOVERY_CODES)]
+    await _change(tx, person, recovery=[_recovery_digest(each) for each in codes])
+    tx.audit("second_factor.renew", "user", person.id)
+    return codes
 
 
 async def prove(tx: Tx, vault: Vault | None, person: Person, code: str) -> None:
@@ -166,14 +182,6 @@ async def _step(vault: Vault | None, person: Person, code: str) -> int:
         throttle.failed(_who(person))
         raise errors.CodeWrong
     return step
-
-
-async def _ask_password(person: Person, password: str) -> None:
-    who = f"password|{person.id}"
-    throttle.check(who)
-    if not await is_right(person.password_hash, password):
-        throttle.failed(who)
-        raise errors.PasswordWrong
 
 
 async def _change(tx: Tx, person: Person, **change: Any) -> int:

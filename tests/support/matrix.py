@@ -45,6 +45,7 @@ SAMPLES: Mapping[str, Any] = {
     "metrics": [],
     "csr": request(),
     "first": 5,
+    "reason": "a probe",
 }
 """Values for required arguments that are no ids, by name. A new one needs a line here, or the test fails."""
 
@@ -137,12 +138,13 @@ def _value(name: str, type_: Any, path: str, target: str | None, foreign: str) -
         id_ = foreign if path == target else str(uuid4())
         return [id_] if isinstance(bare, GraphQLList) else id_
     if isinstance(named, GraphQLInputObjectType):
-        return {
+        made = {
             inner: _value(inner, field.type, f"{path}.{inner}", target, foreign)
             for inner, field in named.fields.items()
             if (isinstance(field.type, GraphQLNonNull) and field.default_value is Undefined)
             or (target or "").startswith(f"{path}.{inner}")
         }
+        return [made] if isinstance(bare, GraphQLList) else made
     if name == "key":
         return f"probe-{uuid4().hex[:12]}"
     if isinstance(named, GraphQLEnumType):

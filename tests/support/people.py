@@ -5,10 +5,13 @@ from uuid import UUID
 
 from sqlalchemy import insert
 
+from engine import ids
+from engine.store.pool import Store
 from engine.tenancy import SCOPES, Principal, Role
-from engine.tenants import doorway
+from engine.tenants import doorway, invitations, platform
 from engine.tenants.model import LoggedIn
 from engine.tenants.tables import memberships
+from infra.local.postgres import Postgres
 from tests.support.tenant import Tenant, found_tenant
 
 
@@ -50,3 +53,36 @@ async def sign_in(owner: Tenant, tenant_key: str | None = None, agent: str = "")
     return await doorway.login(
         owner.store, owner.email, owner.password, address="192.0.2.1", agent=agent, tenant_key=tenant_key
     )
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Somebody who operates the platform and belongs to nothing else."""
+
+    store: Store
+    platform_id: UUID
+    id: UUID
+    email: str
+    password: str
+
+    @property
+    def principal(self) -> Principal:
+        """The operator at work."""
+        return Principal(self.platform_id, "user", self.id, SCOPES[Role.PLATFORM], self.email)
+
+    async def sign_in(self) -> LoggedIn:
+        """A session of the platform's."""
+        return await doorway.login(self.store, self.email, self.password, address="192.0.2.9")
+
+
+async def found_operator(postgres: Postgres, store: Store) -> Operator:
+    """A new operator, invited as `tidegate operator` does."""
+    email, password = f"operator@{ids.uuid7().hex[-8:]}.example", ids.token("pw")
+    owner = Store(postgres.url("owner"), size=1)
+    try:
+        secret = await platform.invite_operator(owner, email)
+    finally:
+        await owner.close()
+    assert secret is not None
+    entered = await invitations.accept(store, secret, name="An Operator", password=password)
+    return Operator(store, entered.membership.tenant_id, entered.user.id, email, password)
