@@ -2,28 +2,22 @@
 
 The token itself never goes to the database, only its sha256; it is random, so a fast hash is right. A certificate is
 found by its fingerprint: who it is, and whose, is what was written down when it was signed, never what its name claims.
-A JWT is checked here, against the public keys that the door names for the device; then the key's handle, which nobody
-outside knows, opens the door like a token's digest.
 A herd of devices coming back after a restart shares questions: whatever asked while one was under way is in the next.
 """
 
 import asyncio
 import logging
-import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from typing import Any, get_args
 from uuid import UUID
 
 import psycopg
 
 from engine.ids import fingerprint
-from engine.provisioning import jose
 from ingest import arrays, statements
 from ingest.adapters.base import Decision, GoneReason, RefusalReason, Refused
 from ingest.database import Database
 from ingest.metrics import LOGINS
-from ingest.newcomers import Newcomers
 from schema.wire.topics import parse_username
 
 log = logging.getLogger(__name__)
@@ -31,7 +25,7 @@ log = logging.getLogger(__name__)
 # In one order for everybody: the door raises each device's session epoch, and two herds must not wait for each other.
 ASK = """
 SELECT asked.n, c.tenant_id, c.device_id, c.credential_id, c.session_epoch, c.expires_at, c.refusal,
-       c.tenant_key, c.device_key, c.secret_sha256, c.public_key
+       c.tenant_key, c.device_key
 FROM (SELECT * FROM unnest(%b, %b, %b) WITH ORDINALITY AS u (tenant, device, secret, n) ORDER BY tenant, device) asked
 CROSS JOIN LATERAL app.credential(asked.tenant, asked.device, asked.secret) c
 """
@@ -53,40 +47,21 @@ SELECT n, why FROM (
 """
 
 _AT_ONCE = 200
-_FAULTS: Mapping[jose.Fault, RefusalReason] = {
-    "malformed": "bad_credentials",
-    "unfit": "jwt_unfit",
-    "early": "jwt_early",
-    "expired": "jwt_expired",
-}
 _REASONS: frozenset[str] = frozenset(get_args(RefusalReason))
 
 BY_CERTIFICATE = ("", "")
 """Instead of a tenant's and a device's key, which are never empty: the fingerprint alone decides."""
 
-KEYS = b""
-"""Instead of a digest, which is never empty: by which public keys may this device prove itself?"""
-
-Answer = Decision | list[tuple[bytes, bytes]]
-"""Who came in, or the handles and public keys (DER) of the device that was asked for."""
-
-Asked = tuple[str, str, bytes, "asyncio.Future[Answer]"]
+Asked = tuple[str, str, bytes, "asyncio.Future[Decision]"]
 
 
 class DoorAuthorizer:
-    """The `Authorizer` of tokens, JWTs and certificates; remembers by which credential each device came in."""
+    """The `Authorizer` of device tokens; remembers by which credential each device came in."""
 
-    def __init__(
-        self, database: Database, checks: Database, *, audience: str = "tidegate", newcomers: Newcomers | None = None
-    ) -> None:
-        """Two connections: logins on the first, re-checks of sessions on the second.
-
-        ``audience``: what a JWT's aud must name. ``newcomers``: who introduces devices with an unknown certificate.
-        """
+    def __init__(self, database: Database, checks: Database) -> None:
+        """Two connections: logins on the first, re-checks of sessions on the second."""
         self._database = database
         self._checks = checks
-        self._audience = audience
-        self._newcomers = newcomers
         self._asked: list[Asked] = []
         self._asking: asyncio.Task[None] | None = None
         self._credential_of: dict[UUID, UUID] = {}
@@ -101,12 +76,12 @@ class DoorAuthorizer:
         be the certificate's if there is one.
         """
         try:
-            if certificate is not None:
-                decision = await self._by_certificate(username, certificate)
-            elif secret.startswith(b"eyJ") and secret.count(b".") == 2:
-                decision = await self._by_jwt(username, secret)
+            if certificate is None:
+                decision = await self._ask(parse_username(username), secret)
             else:
-                decision = await self._enter(parse_username(username), fingerprint(secret))
+                decision = await self._ask(BY_CERTIFICATE, certificate)
+                if username and parse_username(username) != (decision.tenant, decision.device):
+                    raise Refused("bad_credentials")
         except Refused as refusal:
             LOGINS.labels(refusal.reason).inc()
             raise
@@ -139,50 +114,11 @@ class DoorAuthorizer:
         await self._database.drop()
         await self._checks.drop()
 
-    async def _by_certificate(self, username: str, certificate: bytes) -> Decision:
-        digest = fingerprint(certificate)
-        try:
-            decision = await self._enter(BY_CERTIFICATE, digest)
-        except Refused as refusal:
-            if refusal.reason != "bad_credentials" or self._newcomers is None:
-                raise
-            await self._newcomers.introduce(certificate)
-            decision = await self._enter(BY_CERTIFICATE, digest)
-        if username and parse_username(username) != (decision.tenant, decision.device):
-            raise Refused("bad_credentials")
-        return decision
-
-    async def _by_jwt(self, username: str, token: bytes) -> Decision:
-        """By a JWT (RFC 7519) that a registered key of the device has signed; the session ends with it."""
-        names = parse_username(username)
-        try:
-            signed = jose.parse(token)
-        except jose.Unsound:
-            raise Refused("bad_credentials") from None
-        keys = await self._ask(names, KEYS)
-        assert isinstance(keys, list)
-        handle = jose.signer(signed, keys)
-        if handle is None:
-            raise Refused("bad_credentials")
-        try:
-            ends = jose.check_times(signed.claims, time.time())
-        except jose.Unsound as fault:
-            raise Refused(_FAULTS[fault.fault]) from None
-        if signed.claims.get("sub") != username or not jose.is_for(signed.claims, self._audience):
-            raise Refused("jwt_unfit")
-        decision = await self._enter(names, handle)
-        return replace(decision, expires_at=min(ends, decision.expires_at or ends))
-
-    async def _enter(self, names: tuple[str, str] | None, digest: bytes) -> Decision:
-        decision = await self._ask(names, digest)
-        assert isinstance(decision, Decision)
-        return decision
-
-    async def _ask(self, names: tuple[str, str] | None, digest: bytes) -> Answer:
+    async def _ask(self, names: tuple[str, str] | None, secret: bytes) -> Decision:
         if names is None:
             raise Refused("bad_credentials")
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._asked.append((*names, digest, answer))
+        answer: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
+        self._asked.append((*names, fingerprint(secret), answer))
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._answer_all())
         return await answer
@@ -200,15 +136,8 @@ class DoorAuthorizer:
             except asyncio.CancelledError:
                 _refuse(herd, "unavailable")
                 raise
-            keys: dict[int, list[tuple[bytes, bytes]]] = {n: [] for n, asked in enumerate(herd, 1) if asked[2] == KEYS}
             for row in rows:
-                if row[0] in keys:
-                    keys[row[0]].append((row[9], row[10]))
-                else:
-                    self._answer(herd[row[0] - 1], row)
-            for n, found in keys.items():
-                if not herd[n - 1][3].done():
-                    herd[n - 1][3].set_result(found)
+                self._answer(herd[row[0] - 1], row)
 
     async def _knock(self, herd: Sequence[Asked]) -> list[tuple[Any, ...]]:
         columns = (
@@ -221,7 +150,7 @@ class DoorAuthorizer:
 
     def _answer(self, asked: Asked, row: tuple[Any, ...]) -> None:
         answer = asked[3]
-        _, tenant_id, device_id, credential_id, epoch, expires_at, refusal, tenant, device, _, _ = row
+        _, tenant_id, device_id, credential_id, epoch, expires_at, refusal, tenant, device = row
         if refusal is not None:
             _refuse([asked], refusal if refusal in _REASONS else "bad_credentials")
             return
