@@ -2,6 +2,8 @@
 
 import reflex as rx
 
+from ui.components.certificates import Certificates
+from ui.components.second_factor import SecondFactor
 from ui.components.trouble import fault, lost, no_such_page
 from ui.pages.account import Account, account
 from ui.pages.add_device import AddDevice, add_device
@@ -9,6 +11,8 @@ from ui.pages.alerts import Alerts, alerts
 from ui.pages.audit import Audit, audit
 from ui.pages.device import Device, device
 from ui.pages.devices import Devices, devices
+from ui.pages.group import Group, group
+from ui.pages.groups import Groups, groups
 from ui.pages.inbox import Inbox, inbox
 from ui.pages.overview import Overview, overview
 from ui.pages.people import People, people
@@ -16,7 +20,6 @@ from ui.pages.profile import Profile, profile
 from ui.pages.profiles import Profiles, profiles
 from ui.pages.roles import Roles, roles
 from ui.pages.rules import Rules, rule, rules
-from ui.pages.second_factor import SecondFactor
 from ui.pages.sign_in import SignIn, sign_in
 from ui.pages.tokens import Tokens, tokens
 
@@ -35,7 +38,7 @@ app.add_page(sign_in, route="/sign-in", title="Sign in · Tidegate", on_load=Sig
 app.add_page(overview, route="/", title="Overview · Tidegate", on_load=Overview.load)
 app.add_page(devices, route="/devices", title="Devices · Tidegate", on_load=Devices.load)
 app.add_page(add_device, route="/devices/add", title="Add a device · Tidegate", on_load=AddDevice.load)
-app.add_page(device, route="/devices/[device]", title="Device · Tidegate", on_load=Device.load)
+app.add_page(device, route="/devices/[device]", title="Device · Tidegate", on_load=[Device.load, Certificates.load])
 app.add_page(rules, route="/rules", title="Rules · Tidegate", on_load=Rules.load)
 app.add_page(rule, route="/rules/new", title="New rule · Tidegate", on_load=Rules.open_editor)
 app.add_page(rule, route="/rules/[rule]", title="Rule · Tidegate", on_load=Rules.open_editor)
@@ -43,6 +46,9 @@ app.add_page(alerts, route="/alerts", title="Alerts · Tidegate", on_load=Alerts
 app.add_page(profiles, route="/profiles", title="Profiles · Tidegate", on_load=Profiles.load)
 app.add_page(profile, route="/profiles/new", title="New profile · Tidegate", on_load=Profile.load)
 app.add_page(profile, route="/profiles/[profile]", title="Profile · Tidegate", on_load=Profile.load)
+app.add_page(groups, route="/groups", title="Groups · Tidegate", on_load=Groups.load)
+app.add_page(group, route="/groups/new", title="New group · Tidegate", on_load=Group.load)
+app.add_page(group, route="/groups/[group]", title="Group · Tidegate", on_load=Group.load)
 app.add_page(inbox, route="/inbox", title="Inbox · Tidegate", on_load=Inbox.load)
 app.add_page(account, route="/account", title="Your account · Tidegate", on_load=[Account.load, SecondFactor.load])
 app.add_page(people, route="/access/people", title="People · Tidegate", on_load=People.load)

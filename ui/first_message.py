@@ -1,10 +1,15 @@
-"""The line a newcomer pastes into a terminal to send a device's first message."""
+"""The lines a newcomer pastes into a terminal: a device's first message, by token or by certificate.
+
+%HOST% is filled in by the browser, which knows how it reached this machine. Keys and tokens hold no quote (the
+contract's patterns), so single quotes are safe in any shell.
+"""
 
 import json
 import os
 from typing import Any
 
 TOKEN_PLACEHOLDER = "THE-DEVICE-TOKEN"  # noqa: S105 - what stands where the token belongs
+SERVER = "server.pem"
 
 
 def example(metrics: list[dict[str, Any]]) -> dict[str, Any]:
@@ -26,13 +31,39 @@ def _value(metric: dict[str, Any]) -> Any:
 
 
 def mosquitto_pub(tenant: str, device: str, token: str, metrics: list[dict[str, Any]]) -> str:
-    """The command; %HOST% is filled in by the browser, which knows how it reached this machine.
-
-    Keys and tokens hold no quote (the contract's patterns), so single quotes are safe in any shell.
-    """
-    payload = json.dumps({"values": example(metrics)}, separators=(",", ":"))
+    """The command that sends a message with the device's token as password."""
     port = os.environ.get("TIDEGATE_MQTT_PORT", "1883")
     return (
         f"mosquitto_pub -h %HOST% -p {port} -q 1 -u '{tenant}/d/{device}' -P '{token or TOKEN_PLACEHOLDER}' "
-        f"-t 't/{tenant}/d/{device}/up/telemetry' -m '{payload}'"
+        + _message(tenant, device, metrics)
     )
+
+
+def openssl_request(device: str) -> str:
+    """Makes a key that stays where it is made, and a request to sign; shows the request."""
+    return (
+        f"openssl ecparam -name prime256v1 -genkey -noout -out '{device}.key' && "
+        f"openssl req -new -key '{device}.key' -subj '/CN={device}' -out '{device}.csr' && cat '{device}.csr'"
+    )
+
+
+def openssl_server() -> str:
+    """Fetches the certificate with which the platform shows who it is."""
+    return f"openssl s_client -connect %HOST%:{_tls_port()} </dev/null 2>/dev/null | openssl x509 -out {SERVER}"
+
+
+def mosquitto_pub_tls(tenant: str, device: str, metrics: list[dict[str, Any]]) -> str:
+    """The command that sends a message with the device's certificate, over TLS and without a password."""
+    return (
+        f"mosquitto_pub -h %HOST% -p {_tls_port()} --cafile {SERVER} --cert '{device}.crt' --key '{device}.key' -q 1 "
+        + _message(tenant, device, metrics)
+    )
+
+
+def _tls_port() -> str:
+    return os.environ.get("TIDEGATE_MQTTS_PORT", "8883")
+
+
+def _message(tenant: str, device: str, metrics: list[dict[str, Any]]) -> str:
+    payload = json.dumps({"values": example(metrics)}, separators=(",", ":"))
+    return f"-t 't/{tenant}/d/{device}/up/telemetry' -m '{payload}'"

@@ -11,6 +11,7 @@ STATUS_WORDS = {
     "PROVISIONED": "Waiting for its first message",
     "ACTIVE": "In service",
     "SUSPENDED": "Suspended",
+    "QUARANTINED": "In quarantine",
     "DECOMMISSIONED": "Decommissioned",
 }
 

@@ -55,7 +55,7 @@ def console() -> Iterator[Console]:
     folder = Path(tempfile.mkdtemp(prefix="tidegate-console-"))
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("TIDEGATE_", "REFLEX_"))}
     environ["TIDEGATE_DATA_DIR"] = str(folder / "data")
-    for name in ("HTTP", "MQTT", "METRICS"):
+    for name in ("HTTP", "MQTT", "MQTTS", "METRICS"):
         environ[f"TIDEGATE_{name}_PORT"] = str(free_port())
     log = (folder / "up.log").open("w+")
     process = subprocess.Popen(

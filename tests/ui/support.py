@@ -36,7 +36,9 @@ ME = {
 class Gateway:
     """Answers each operation from `answers`; remembers what was asked."""
 
-    answers: dict[str, Answer] = field(default_factory=lambda: {"Me": ME})
+    answers: dict[str, Answer] = field(
+        default_factory=lambda: {"Me": ME, "GroupNames": {"deviceGroups": {"items": []}}}
+    )
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     bearers: list[str] = field(default_factory=list)
 

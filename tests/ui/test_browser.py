@@ -17,6 +17,8 @@ PLACES = [
     "/alerts",
     "/profiles",
     "/profiles/new",
+    "/groups",
+    "/groups/new",
     "/inbox",
     "/access/people",
     "/access/roles",

@@ -9,7 +9,7 @@ import pytest
 from tests.support import qr as reader
 from tests.ui.support import Gateway, Visit
 from ui import qr
-from ui.pages.second_factor import SecondFactor
+from ui.components.second_factor import SecondFactor
 
 URI = "otpauth://totp/Tidegate:owner%40demo.example?digits=6&secret=ABCDEFGHIJKLMNOPQRSTUVWXYZ234567&issuer=Tidegate"
 

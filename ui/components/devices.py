@@ -1,5 +1,7 @@
 """Devices as a table with live values; on narrow screens a list of blocks."""
 
+from collections.abc import Callable
+
 import reflex as rx
 
 from ui.components.frame import link
@@ -10,16 +12,22 @@ from ui.words import DeviceLine
 COLUMNS = ("Device", "Status", "Last message", "Newest values")
 
 
-def device_table(devices: rx.Var[list[DeviceLine]]) -> rx.Component:
-    """One line per device; the whole line leads to the device."""
+Action = Callable[[rx.Var[DeviceLine]], rx.Component]
+
+
+def device_table(devices: rx.Var[list[DeviceLine]], action: Action | None = None) -> rx.Component:
+    """One line per device; the whole line leads to the device, beside an `action` at its end if there is one."""
+    heads = [rx.el.th(name, scope="col") for name in COLUMNS]
+    if action is not None:
+        heads.append(rx.el.th(rx.el.span("What can be done", class_name="sr-only"), scope="col"))
     return rx.el.table(
-        rx.el.thead(rx.el.tr(*(rx.el.th(name, scope="col") for name in COLUMNS))),
-        rx.el.tbody(rx.foreach(devices, _line)),
+        rx.el.thead(rx.el.tr(*heads)),
+        rx.el.tbody(rx.foreach(devices, lambda device: _line(device, action))),
         class_name="table device-table",
     )
 
 
-def _line(device: rx.Var[DeviceLine]) -> rx.Component:
+def _line(device: rx.Var[DeviceLine], action: Action | None) -> rx.Component:
     works = (device.status == "ACTIVE") | (device.status == "PROVISIONED")
     return rx.el.tr(
         rx.el.td(
@@ -35,6 +43,7 @@ def _line(device: rx.Var[DeviceLine]) -> rx.Component:
         ),
         rx.el.td(live_when(device_id=device.id, time=device.last_seen, none="never"), class_name="muted small"),
         rx.el.td(value_chips(device.readings)),
+        rx.fragment() if action is None else rx.el.td(action(device), class_name="cell-action"),
         class_name="is-link",
         key=device.id,
     )

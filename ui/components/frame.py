@@ -18,7 +18,10 @@ PLACES = (
     ("Profiles", "/profiles", "ruler"),
 )
 # Places for those who hold a right: name, address, icon, the right.
-INBOX = ("Inbox", "/inbox", "inbox", "inbox:read")
+FURTHER = (
+    ("Groups", "/groups", "boxes", "devices:read"),
+    ("Inbox", "/inbox", "inbox", "inbox:read"),
+)
 ACCESS = (
     ("People", "/access/people", "users", "users:read"),
     ("API tokens", "/access/tokens", "key-round", "tokens:write"),
@@ -140,7 +143,7 @@ def _more(here: str) -> rx.Component:
             rx.icon("menu", size=20), rx.el.span("More", class_name="sr-only"), class_name="btn btn-ghost btn-icon"
         ),
         rx.el.nav(
-            _if_allowed(*INBOX, here),
+            *(_if_allowed(*place, here) for place in FURTHER),
             _access(here),
             _who(),
             class_name="nav menu-sheet",
@@ -160,7 +163,7 @@ def page(
             link(mark(), rx.el.span("Tidegate"), to="/", class_name="brand"),
             rx.el.nav(
                 *(_place(*place, here, 18) for place in PLACES),
-                _if_allowed(*INBOX, here),
+                *(_if_allowed(*place, here) for place in FURTHER),
                 _access(here),
                 class_name="nav",
                 aria_label="Main",

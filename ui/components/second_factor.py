@@ -81,6 +81,11 @@ class SecondFactor(Console):
         self.said = f"Signing in takes a code from now on.{others}"
 
     @rx.event
+    def save(self) -> Any:
+        """The recovery codes as a file."""
+        return rx.download(data=self.recovery + "\n", filename="tidegate-recovery-codes.txt")
+
+    @rx.event
     async def put_away(self) -> None:
         """The recovery codes are kept elsewhere; they are not needed here any more."""
         self.codes = []
@@ -164,7 +169,7 @@ def _off() -> rx.Component:
     )
 
 
-def _scan() -> rx.Component:
+def _scan(on_change: Any) -> rx.Component:
     picture = rx.el.svg(
         rx.el.path(d=SecondFactor.picture),
         view_box=SecondFactor.side,
@@ -207,7 +212,7 @@ def _scan() -> rx.Component:
         rx.el.li(
             rx.el.div(
                 rx.el.h3("Prove that it works", style={"marginBottom": "8px"}),
-                _form(code, button="Turn it on", on_submit=SecondFactor.confirm),
+                _form(code, button="Turn it on", on_submit=[SecondFactor.confirm, on_change]),
             )
         ),
         class_name="steps",
@@ -241,7 +246,7 @@ def _keep() -> rx.Component:
                 "Save as a file",
                 type="button",
                 class_name="btn btn-small",
-                on_click=rx.download(data=SecondFactor.recovery, filename="tidegate-recovery-codes.txt"),
+                on_click=SecondFactor.save,
             ),
             class_name="row",
         ),
@@ -283,8 +288,8 @@ def _end() -> rx.Component:
     )
 
 
-def second_factor() -> rx.Component:
-    """The part of the account page."""
+def second_factor(on_change: Any) -> rx.Component:
+    """The part of the account page; `on_change` follows when other sessions may have ended."""
     prove = _form(
         rx.el.p("First your password, to be sure that it is you.", class_name="muted"),
         _password(auto_focus=True),
@@ -299,7 +304,7 @@ def second_factor() -> rx.Component:
                 SecondFactor.step,
                 ("off", _off()),
                 ("prove", prove),
-                ("scan", _scan()),
+                ("scan", _scan(on_change)),
                 ("keep", _keep()),
                 ("on", _on()),
                 ("end", _end()),

@@ -9,9 +9,9 @@ import reflex as rx
 from ui.client import Refused
 from ui.components.frame import NativeForm, heading, page
 from ui.components.pieces import card, done, field, problem, skeleton_rows
+from ui.components.second_factor import second_factor
 from ui.console import Console
 from ui.islands.cells import when
-from ui.pages.second_factor import second_factor
 from ui.rights import ROLES
 
 # The first that fits: each of them also names those below it.
@@ -238,7 +238,7 @@ def account() -> rx.Component:
         done(Account.said),
         rx.cond(
             Account.ready,
-            rx.fragment(_sessions(), second_factor(), _password_form()),
+            rx.fragment(_sessions(), second_factor(Account.load), _password_form()),
             rx.el.div(skeleton_rows(), class_name="card"),
         ),
         narrow=True,

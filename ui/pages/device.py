@@ -7,6 +7,7 @@ from typing import Any
 import reflex as rx
 
 from ui.client import Refused
+from ui.components.certificates import certificates
 from ui.components.frame import link, may, page
 from ui.components.pieces import body, card, done, empty, field, problem, severity_badge, skeleton
 from ui.console import Console
@@ -161,6 +162,7 @@ class Device(Console):
         self.credentials = [
             CredentialLine(each["id"], each["createdAt"], each["expiresAt"] or "", each["revokedAt"] is not None)
             for each in device["credentials"]
+            if each["kind"] == "token"
         ]
         self._version, self._metrics = device["version"], device["profile"]["metrics"]
         self.command = mosquitto_pub(self.tenant_key, self.key, self.token, self._metrics)
@@ -431,7 +433,7 @@ def _credentials() -> rx.Component:
         rx.cond(
             Device.credentials.length() > 0,
             rx.el.ul(rx.foreach(Device.credentials, line), class_name="list"),
-            empty("key-round", "No tokens", "Without a token the device cannot connect.", small=True),
+            empty("key-round", "No tokens", "The device needs a token or a certificate to connect.", small=True),
         ),
     )
 
@@ -533,7 +535,7 @@ def device() -> rx.Component:
         ),
         chart(Device.uid, Device.metrics),
         rx.el.div(
-            rx.el.div(rx.cond(Device.is_over, rx.fragment(), _connect())),
+            rx.el.div(rx.cond(Device.is_over, rx.fragment(), _connect()), certificates()),
             rx.el.div(_about(), _credentials()),
             class_name="grid two",
         ),

@@ -1,5 +1,6 @@
 """All devices: search, filter, page by page, with their newest values live."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import reflex as rx
@@ -16,21 +17,47 @@ from ui.words import STATUS_WORDS, DeviceLine, device_line
 CONNECTED = {"ONLINE": True, "OFFLINE": False}
 
 
+@dataclass(frozen=True)
+class GroupName:
+    """A group to choose."""
+
+    id: str
+    name: str
+
+
 class Devices(Paged, Console):
     """One page of the list, and how it was found."""
 
     search: str = ""
     status: str = ""
+    group_id: str = ""
+    groups: list[GroupName] = []
     devices: list[DeviceLine] = []
 
     @rx.event
     async def load(self) -> Any:
-        """Come to the page: everything from the beginning, or /devices?show=offline."""
+        """Come to the page: everything from the beginning, or /devices?show=offline, or /devices?group={id}."""
         if (away := await self.enter()) is not None:
             return away
-        show = self.router.url.query_parameters.get("show", "").upper()
+        asked = self.router.url.query_parameters
+        show = asked.get("show", "").upper()
         self.search, self.status = "", show if show in CONNECTED else ""
+        await self._name_groups()
+        self.group_id = next((each.id for each in self.groups if each.id == asked.get("group", "")), "")
         return await self.first_page()
+
+    async def _name_groups(self) -> None:
+        try:
+            found = (await self.ask("group_names"))["deviceGroups"]["items"]
+        except Refused:
+            return  # the list itself will say what is wrong
+        self.groups = [GroupName(each["id"], each["name"]) for each in found]
+
+    @rx.event
+    async def set_group(self, group_id: str) -> None:
+        """Show only devices of one group; '' shows all."""
+        self.group_id = group_id
+        await self.first_page()
 
     @rx.event
     async def set_search(self, text: str) -> None:
@@ -51,6 +78,7 @@ class Devices(Paged, Console):
                 search=self.search or None,
                 status=None if self.status in CONNECTED else self.status or None,
                 isOnline=CONNECTED.get(self.status),
+                groupId=self.group_id or None,
                 first=PAGE_SIZE,
                 after=after,
             )
@@ -86,6 +114,17 @@ def _toolbar() -> rx.Component:
             class_name="select",
             custom_attrs={"aria-label": "Show devices that are"},
         ),
+        rx.cond(
+            Devices.groups.length() > 0,
+            rx.el.select(
+                rx.el.option("All groups", value=""),
+                rx.foreach(Devices.groups, lambda each: rx.el.option(each.name, value=each.id)),
+                value=Devices.group_id,
+                on_change=Devices.set_group,
+                class_name="select",
+                custom_attrs={"aria-label": "Show devices of this group"},
+            ),
+        ),
         class_name="toolbar",
     )
 
@@ -98,7 +137,7 @@ def _list() -> rx.Component:
         "Add your first device. You get its token and a line to paste, and its values appear here.",
         link(rx.icon("plus", size=16), "Add a device", to="/devices/add", class_name="btn btn-primary"),
     )
-    filtered = (Devices.search != "") | (Devices.status != "")
+    filtered = (Devices.search != "") | (Devices.status != "") | (Devices.group_id != "")
     return rx.cond(
         Devices.ready,
         rx.cond(
