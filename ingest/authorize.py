@@ -2,12 +2,15 @@
 
 The token itself never goes to the database, only its sha256; it is random, so a fast hash is right. A certificate is
 found by its fingerprint: who it is, and whose, is what was written down when it was signed, never what its name claims.
+A JWT is checked here, against the public keys that the door names for the device; then the key's handle, which nobody
+outside knows, opens the door like a token's digest.
 A herd of devices coming back after a restart shares questions: whatever asked while one was under way is in the next.
 """
 
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, get_args
 from uuid import UUID
 
@@ -18,6 +21,7 @@ from ingest import arrays, statements
 from ingest.adapters.base import Decision, GoneReason, RefusalReason, Refused
 from ingest.database import Database
 from ingest.metrics import LOGINS
+from ingest.newcomers import Newcomers
 from schema.wire.topics import parse_username
 
 log = logging.getLogger(__name__)
@@ -25,7 +29,7 @@ log = logging.getLogger(__name__)
 # In one order for everybody: the door raises each device's session epoch, and two herds must not wait for each other.
 ASK = """
 SELECT asked.n, c.tenant_id, c.device_id, c.credential_id, c.session_epoch, c.expires_at, c.refusal,
-       c.tenant_key, c.device_key
+       c.tenant_key, c.device_key, c.secret_sha256, c.public_key
 FROM (SELECT * FROM unnest(%b, %b, %b) WITH ORDINALITY AS u (tenant, device, secret, n) ORDER BY tenant, device) asked
 CROSS JOIN LATERAL app.credential(asked.tenant, asked.device, asked.secret) c
 """
@@ -52,16 +56,29 @@ _REASONS: frozenset[str] = frozenset(get_args(RefusalReason))
 BY_CERTIFICATE = ("", "")
 """Instead of a tenant's and a device's key, which are never empty: the fingerprint alone decides."""
 
-Asked = tuple[str, str, bytes, "asyncio.Future[Decision]"]
+KEYS = b""
+"""Instead of a digest, which is never empty: by which public keys may this device prove itself?"""
+
+Answer = Decision | list[tuple[bytes, bytes]]
+"""Who came in, or the handles and public keys (DER) of the device that was asked for."""
+
+Asked = tuple[str, str, bytes, "asyncio.Future[Answer]"]
 
 
 class DoorAuthorizer:
-    """The `Authorizer` of device tokens; remembers by which credential each device came in."""
+    """The `Authorizer` of tokens, JWTs and certificates; remembers by which credential each device came in."""
 
-    def __init__(self, database: Database, checks: Database) -> None:
-        """Two connections: logins on the first, re-checks of sessions on the second."""
+    def __init__(
+        self, database: Database, checks: Database, *, audience: str = "tidegate", newcomers: Newcomers | None = None
+    ) -> None:
+        """Two connections: logins on the first, re-checks of sessions on the second.
+
+        ``audience``: what a JWT's aud must name. ``newcomers``: who introduces devices with an unknown certificate.
+        """
         self._database = database
         self._checks = checks
+        self._audience = audience
+        self._newcomers = newcomers
         self._asked: list[Asked] = []
         self._asking: asyncio.Task[None] | None = None
         self._credential_of: dict[UUID, UUID] = {}
@@ -76,12 +93,12 @@ class DoorAuthorizer:
         be the certificate's if there is one.
         """
         try:
-            if certificate is None:
-                decision = await self._ask(parse_username(username), secret)
+            if certificate is not None:
+                decision = await self._by_certificate(username, certificate)
+            elif secret.startswith(b"eyJ") and secret.count(b".") == 2:
+                decision = await self._by_jwt(username, secret)
             else:
-                decision = await self._ask(BY_CERTIFICATE, certificate)
-                if username and parse_username(username) != (decision.tenant, decision.device):
-                    raise Refused("bad_credentials")
+                decision = await self._enter(parse_username(username), fingerprint(secret))
         except Refused as refusal:
             LOGINS.labels(refusal.reason).inc()
             raise
@@ -114,11 +131,40 @@ class DoorAuthorizer:
         await self._database.drop()
         await self._checks.drop()
 
-    async def _ask(self, names: tuple[str, str] | None, secret: bytes) -> Decision:
+    async def _by_certificate(self, username: str, certificate: bytes) -> Decision:
+        digest = fingerprint(certificate)
+        try:
+            decision = await self._enter(BY_CERTIFICATE, digest)
+        except Refused as refusal:
+            if refusal.reason != "bad_credentials" or self._newcomers is None:
+                raise
+            await self._newcomers.introduce(certificate)
+            decision = await self._enter(BY_CERTIFICATE, digest)
+        if username and parse_username(username) != (decision.tenant, decision.device):
+            raise Refused("bad_credentials")
+        return decision
+
+    async def _by_jwt(self, username: str, token: bytes) -> Decision:
+        """By a JWT (RFC 7519) that a registered key of the device has signed; the session ends with it."""
+        names = parse_username(username)
+        keys = await self._ask(names, KEYS)
+        assert isinstance(keys, list)
+        if not keys:
+            raise Refused("bad_credentials")
+        handle, ends = await asyncio.to_thread(_checked, token, keys, username, self._audience)
+        decision = await self._enter(names, handle)
+        return replace(decision, expires_at=min(ends, decision.expires_at or ends))
+
+    async def _enter(self, names: tuple[str, str] | None, digest: bytes) -> Decision:
+        decision = await self._ask(names, digest)
+        assert isinstance(decision, Decision)
+        return decision
+
+    async def _ask(self, names: tuple[str, str] | None, digest: bytes) -> Answer:
         if names is None:
             raise Refused("bad_credentials")
-        answer: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
-        self._asked.append((*names, fingerprint(secret), answer))
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._asked.append((*names, digest, answer))
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._answer_all())
         return await answer
@@ -136,8 +182,15 @@ class DoorAuthorizer:
             except asyncio.CancelledError:
                 _refuse(herd, "unavailable")
                 raise
+            keys: dict[int, list[tuple[bytes, bytes]]] = {n: [] for n, asked in enumerate(herd, 1) if asked[2] == KEYS}
             for row in rows:
-                self._answer(herd[row[0] - 1], row)
+                if row[0] in keys:
+                    keys[row[0]].append((row[9], row[10]))
+                else:
+                    self._answer(herd[row[0] - 1], row)
+            for n, found in keys.items():
+                if not herd[n - 1][3].done():
+                    herd[n - 1][3].set_result(found)
 
     async def _knock(self, herd: Sequence[Asked]) -> list[tuple[Any, ...]]:
         columns = (
@@ -150,7 +203,7 @@ class DoorAuthorizer:
 
     def _answer(self, asked: Asked, row: tuple[Any, ...]) -> None:
         answer = asked[3]
-        _, tenant_id, device_id, credential_id, epoch, expires_at, refusal, tenant, device = row
+        _, tenant_id, device_id, credential_id, epoch, expires_at, refusal, tenant, device, _, _ = row
         if refusal is not None:
             _refuse([asked], refusal if refusal in _REASONS else "bad_credentials")
             return
@@ -158,6 +211,13 @@ class DoorAuthorizer:
         if not answer.done():  # the client may have gone meanwhile
             expires = None if expires_at is None else expires_at.timestamp()
             answer.set_result(Decision(tenant_id, tenant, device_id, device, epoch, expires))
+
+
+def _checked(token: bytes, keys: Sequence[tuple[bytes, bytes]], username: str, audience: str) -> tuple[bytes, float]:
+    """In a thread, since what it imports at its first call is slow to import."""
+    from ingest import jwt
+
+    return jwt.check(token, keys, username, audience)
 
 
 def _refuse(herd: Iterable[Asked], reason: RefusalReason) -> None:

@@ -26,6 +26,7 @@ from ingest.changes import Changes, Conflated
 from ingest.database import Database
 from ingest.directory import Directory
 from ingest.metrics import SESSIONS, WAITING
+from ingest.newcomers import Newcomers
 from ingest.presence import JournalPresence
 from ingest.quota import Quota
 from ingest.uplink import Pipeline
@@ -52,12 +53,15 @@ class Ingest:
         self.allowances = Allowances(Quotas.of(settings), Database(url), shares)
         quota = Quota(settings.quota_device_messages_per_s, allowance_of=self.allowances.of)
         self.pipeline = Pipeline(self.directory, self.writer, quota)
-        self.authorizer = DoorAuthorizer(Database(url), Database(url))
+        self._newcomers = Newcomers(Database(url))
+        self.authorizer = DoorAuthorizer(
+            Database(url), Database(url), audience=settings.jwt_audience, newcomers=self._newcomers
+        )
         self.endpoint = MqttEndpoint(
             self.authorizer, self.pipeline, JournalPresence(self.writer), on_refused=self.pipeline.refused
         )
         self._tls = tls.server_context(settings)
-        self._trust = tls.Trust(self._tls, Database(url))
+        self._trust = tls.Trust(self._tls, Database(url), self._newcomers)
         self._recheck = Conflated(self._cut_the_dead)
         self._believe = Conflated(self._trust.refresh)
         self._changes = Changes(url, self._changed, self._missed)
@@ -107,6 +111,7 @@ class Ingest:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.authorizer.close()
         await self._trust.close()
+        await self._newcomers.close()
         await self.directory.close()
         await self.allowances.close()
         await self._writer_database.drop()
@@ -119,10 +124,10 @@ class Ingest:
         kind, _, rest = what.partition(":")
         if kind == "device":
             self._recheck.tell(rest)
-        elif kind == "quota":
-            self.allowances.changed(UUID(rest))
         elif kind == "tenant":
             self._recheck.tell(what)
+        elif kind == "quota":
+            self.allowances.changed(UUID(rest))
         elif kind == "ca":
             self._believe.tell(_ALL)
         elif kind == "login":

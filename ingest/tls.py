@@ -14,6 +14,7 @@ from pathlib import Path
 
 from engine.settings import SettingError, Settings, variable
 from ingest.database import Database
+from ingest.newcomers import Newcomers
 
 log = logging.getLogger(__name__)
 
@@ -47,20 +48,23 @@ def server_context(settings: Settings) -> ssl.SSLContext:
 class Trust:
     """Keeps a listener's context believing the authorities of all tenants, those made meanwhile too."""
 
-    def __init__(self, context: ssl.SSLContext, database: Database) -> None:
+    def __init__(self, context: ssl.SSLContext, database: Database, newcomers: Newcomers | None = None) -> None:
         self._context = context
         self._database = database
+        self._newcomers = newcomers
         self._known: set[str] = set()
         self._one_at_a_time = asyncio.Lock()
 
     async def refresh(self, _: object = None) -> None:
         """Believe whatever authorities there are now. Raises psycopg.Error or OSError."""
         async with self._one_at_a_time, self._database.transaction() as connection:
-            rows = await (await connection.execute("SELECT certificate FROM app.authorities()")).fetchall()
-            for (certificate,) in rows:
+            rows = await (await connection.execute("SELECT * FROM app.authorities()")).fetchall()
+            for certificate, _, _ in rows:
                 if certificate not in self._known:
                     self._context.load_verify_locations(cadata=certificate)
                     self._known.add(certificate)
+        if self._newcomers is not None:
+            self._newcomers.believe(rows)
 
     async def close(self) -> None:
         """Give the connection back."""

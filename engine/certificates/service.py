@@ -1,6 +1,6 @@
 """Signing what devices ask to be signed, and telling what was taken back; a device's key never comes here."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from cryptography import x509 as pyca
@@ -61,6 +61,15 @@ async def sign(tx: Tx, vault: Vault, device_id: UUID, csr: str, days: int = 365)
         )
     )
     return Signed(credential, x509.pem(made), row["certificate"])
+
+
+async def sign_named(
+    tx: Tx, vault: Vault, request: pyca.CertificateSigningRequest, name: str, until: datetime
+) -> tuple[pyca.Certificate, str]:
+    """A certificate called ``name`` that is no device's credential, and the authority's PEM. Raises VaultSealed."""
+    row = await _made(tx, vault)
+    key = await vault.open(row["sealed_key"], _purpose(tx, row["id"]))
+    return x509.sign(request, name, _loaded(row), key, tx.now, until), row["certificate"]
 
 
 async def revocations(tx: Tx, vault: Vault) -> RevocationList:

@@ -13,8 +13,22 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 from uuid import UUID
 
-RefusalReason = Literal["bad_credentials", "revoked", "suspended", "unavailable"]
-"""Why a login is refused; only "unavailable" is worth another try with the same secret."""
+RefusalReason = Literal[
+    "bad_credentials",
+    "revoked",
+    "suspended",
+    "unavailable",
+    "jwt_unfit",
+    "jwt_early",
+    "jwt_expired",
+    "pending",
+    "turned_away",
+]
+"""Why a login is refused; only "unavailable" and "pending" are worth another try with the same secret.
+
+"jwt_…": it is signed as it should be and says what it should not. "pending" and "turned_away": a new device with a
+certificate of its own, which waits for approval, or which its tenant does not let in.
+"""
 
 GoneReason = Literal[
     "client",
@@ -100,7 +114,7 @@ class Authorizer(Protocol):
     async def authorize(
         self, client_id: str, username: str, secret: bytes, certificate: bytes | None = None
     ) -> Decision:
-        """Return who logged in, or raise `Refused`. `username` is `{tenant}/d/{device}`, `secret` a token.
+        """Return who logged in, or raise `Refused`. `username` is `{tenant}/d/{device}`, `secret` a token or JWT.
 
         `certificate` is the client's, in DER, verified by TLS; then both others may be empty.
         """

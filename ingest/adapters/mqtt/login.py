@@ -32,10 +32,37 @@ REFUSALS: Final[dict[RefusalReason, Refusal]] = {
     "bad_credentials": Refusal(
         Reason.BAD_USERNAME_OR_PASSWORD,
         ConnectReturn.NOT_AUTHORISED,
-        "The username is {tenant}/d/{device} and the password a token of that device; these do not fit together.",
+        "The username is {tenant}/d/{device} and the password a token or JWT of that device; these do not fit "
+        "together.",
     ),
     "revoked": Refusal(Reason.NOT_AUTHORISED, ConnectReturn.NOT_AUTHORISED, "This credential was revoked."),
     "suspended": Refusal(Reason.NOT_AUTHORISED, ConnectReturn.NOT_AUTHORISED, "This device or tenant is suspended."),
+    "jwt_unfit": Refusal(
+        Reason.BAD_USERNAME_OR_PASSWORD,
+        ConnectReturn.NOT_AUTHORISED,
+        "A JWT here has the sub {tenant}/d/{device} of the username, the aud of this platform, iat, and exp at most 24 "
+        "hours later.",
+    ),
+    "jwt_early": Refusal(
+        Reason.NOT_AUTHORISED,
+        ConnectReturn.NOT_AUTHORISED,
+        "The JWT begins more than a minute ahead of now; set the device's clock.",
+    ),
+    "jwt_expired": Refusal(
+        Reason.NOT_AUTHORISED,
+        ConnectReturn.NOT_AUTHORISED,
+        "The JWT has ended; sign a new one, and check the device's clock.",
+    ),
+    "pending": Refusal(
+        Reason.NOT_AUTHORISED,
+        ConnectReturn.NOT_AUTHORISED,
+        "This device is new and waits for approval; try again later.",
+    ),
+    "turned_away": Refusal(
+        Reason.NOT_AUTHORISED,
+        ConnectReturn.NOT_AUTHORISED,
+        "This device is new and was not let in; its tenant sees the reason in the list of enrolments.",
+    ),
     "unavailable": Refusal(
         Reason.SERVER_UNAVAILABLE, ConnectReturn.SERVER_UNAVAILABLE, "Logins cannot be checked now; try again soon."
     ),

@@ -1,0 +1,335 @@
+"""The gate: a device introduces itself and is let in, told to wait, or turned away; each in its tenant's own rows.
+
+Nobody is believed before a secret or a signature was found among the tenant's rows. The tenant is named by the secret's
+own text or by the claim certificate's issuer: a place to look, under row-level security, never a proof.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from engine import ids
+from engine.certificates import foreign, x509
+from engine.certificates.vault import Vault
+from engine.errors import EngineError
+from engine.provisioning import admission, errors, jose, provisioners, queue, secrets, tables
+from engine.provisioning.model import (
+    OWNERSHIP_LASTS,
+    TICKET_LASTS,
+    Admitted,
+    Claimed,
+    EnrolmentStatus,
+    Introduction,
+    Proof,
+    Provisioner,
+    Waiting,
+    Way,
+)
+from engine.store.audit import Deed
+from engine.store.pool import Store
+from engine.store.tx import Tx
+from engine.tenancy import Principal
+
+ComeIn = Callable[[Tx], Awaitable[Admitted | Waiting]]
+CLAIM_LIFETIME = timedelta(minutes=10)
+enrolments = tables.enrolments
+
+
+async def introduce(store: Store, vault: Vault, key: str, said: Introduction, address: str) -> Admitted | Waiting:
+    """Come in with a provisioning key.
+
+    Raises KeyUnknown, WayEnded, TurnedAway, NotRegistered, KeyInUse, AlreadyWaiting, QueueFull, VaultSealed and what
+    ``admission.wanted`` raises.
+    """
+    way, who = await _way(store, secrets.tenant_of(secrets.KEY, key), Way.KEY, ids.fingerprint(key), address)
+    if way is None or who is None:
+        raise errors.KeyUnknown
+
+    async def come_in(tx: Tx) -> Admitted | Waiting:
+        asked = admission.wanted(said)
+        return await _decide(tx, vault, await provisioners.get(tx, way.id, locked=True), asked, None)
+
+    return await _told(store, who, way, said.device, come_in)
+
+
+async def claim(store: Store, audience: str, jws: str, csr: str, address: str) -> Claimed:
+    """Prove possession of a claim certificate's key, for one CSR: an ownership token, good once within the hour.
+
+    ``jws`` is signed with ES256 by that key: header ``x5c`` with the certificate, claims ``iat``, ``exp`` at most ten
+    minutes later, ``aud`` and ``csr_sha256``, the SHA-256 of ``csr`` as sent, in hexadecimal. Raises ClaimUnknown,
+    WayEnded, CsrMalformed, KeyWeak, QueueFull.
+    """
+    try:
+        signed = jose.parse(jws.encode())
+        certificate = jose.certificate_of(signed)
+        tenant_id, key = foreign.tenant_of_issuer(certificate), certificate.public_key()
+    except (jose.Unsound, ValueError, UnsupportedAlgorithm):
+        raise errors.ClaimUnknown from None
+    way, who = await _way(store, tenant_id, Way.CLAIM, foreign.fingerprint(certificate), address)
+    if way is None or who is None or not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
+        raise errors.ClaimUnknown
+    if not signed.is_by(key):
+        raise errors.ClaimUnknown
+    x509.read_csr(csr)
+    secret = secrets.make(secrets.OWNERSHIP, who.tenant_id)
+    async with store.as_tenant(who) as tx:
+        try:
+            jose.check_times(signed.claims, tx.now.timestamp(), CLAIM_LIFETIME)
+        except jose.Unsound as error:
+            raise errors.ClaimUnknown(_CLAIM_FAULTS[error.fault]) from None
+        if not jose.is_for(signed.claims, audience):
+            raise errors.ClaimUnknown(f"The claim's aud must be {audience}.")
+        if signed.claims.get("csr_sha256") != ids.fingerprint(csr).hex():
+            raise errors.ClaimUnknown("The claim's csr_sha256 must be the SHA-256 of the csr, as sent, in hexadecimal.")
+        if not (await provisioners.get(tx, way.id)).is_open(tx.now):
+            raise errors.WayEnded
+        kept = {"status": EnrolmentStatus.CLAIMED, "proof": Proof.CSR, "material": csr.encode()}
+        digest = {"material_sha256": ids.fingerprint(csr), "ticket_sha256": ids.fingerprint(secret)}
+        until = tx.now + OWNERSHIP_LASTS
+        await queue.enter(
+            tx, {**kept, **digest, "provisioner_id": way.id, "labels": {}, "groups": [], "expires_at": until}
+        )
+    return Claimed(secret, until)
+
+
+_CLAIM_FAULTS = {
+    "malformed": "The claim is no JWS.",
+    "unfit": "A claim has iat and exp, at most ten minutes apart.",
+    "early": "The claim begins in the future: set the device's clock.",
+    "expired": "The claim has expired: sign a new one, and check the device's clock.",
+}
+
+
+async def own(store: Store, vault: Vault, token: str, said: Introduction, address: str) -> Admitted | Waiting:
+    """Come in with the ownership token of a claim, for the CSR it was given for; the token is spent whatever is said.
+
+    Raises TicketUnknown, TicketExpired and what ``introduce`` raises.
+    """
+    way, who = await _way_of_ticket(store, secrets.OWNERSHIP, token, address)
+
+    async def come_in(tx: Tx) -> Admitted | Waiting:
+        row = await queue.locked(tx, enrolments.c.ticket_sha256 == ids.fingerprint(token))
+        if row is None or row["status"] != EnrolmentStatus.CLAIMED:
+            raise errors.TicketUnknown
+        if row["expires_at"] <= tx.now:
+            raise errors.TicketExpired
+        if said.csr or said.public_key:
+            raise errors.IntroductionMalformed(
+                "The ownership token stands for the csr it was given for; send no other."
+            )
+        asked = admission.wanted(said, bytes(row["material"]).decode())
+        return await _decide(tx, vault, await provisioners.get(tx, way.id, locked=True), asked, row["id"])
+
+    try:
+        return await _told(store, who, way, said.device, come_in)
+    except (errors.TurnedAway, errors.NotRegistered, errors.KeyInUse):
+        await _spend(store, who, token)
+        raise
+
+
+async def ask_again(store: Store, vault: Vault, ticket: str, address: str) -> Admitted | Waiting:
+    """What became of a device that waits; approved, it is given its credential, once.
+
+    Raises TicketUnknown, TicketExpired, TurnedAway with the reason, VaultSealed.
+    """
+    way, who = await _way_of_ticket(store, secrets.TICKET, ticket, address)
+
+    async def come_in(tx: Tx) -> Admitted | Waiting:
+        row = await queue.locked(tx, enrolments.c.ticket_sha256 == ids.fingerprint(ticket))
+        if row is None or row["status"] == EnrolmentStatus.DONE:
+            raise errors.TicketUnknown
+        if row["expires_at"] <= tx.now:
+            raise errors.TicketExpired
+        if row["status"] == EnrolmentStatus.REFUSED:
+            raise errors.TurnedAway(row["reason"])
+        if row["status"] != EnrolmentStatus.APPROVED:
+            return Waiting(ticket, row["expires_at"])
+        device = await admission.device(tx, row["device_id"])
+        admitted = await admission.hand_out(tx, vault, device, admission.Wanted.of(row))
+        await queue.save(tx, row["id"], {"status": EnrolmentStatus.DONE})
+        return admitted
+
+    return await _told(store, who, way, None, come_in)
+
+
+async def settle(store: Store, tenant_id: UUID, fingerprint: bytes, address: str = "") -> EnrolmentStatus | None:
+    """Look at a device that knocked at ingest with an unknown certificate of a registered authority.
+
+    Nothing that ingest noted is believed but the certificate itself. What the rule turned away before is judged anew.
+    None: there is no such knock.
+    """
+    who = _principal(tenant_id, None, address)
+    mine = (enrolments.c.proof == Proof.CERTIFICATE, enrolments.c.material_sha256 == fingerprint)
+    async with store.as_tenant(who, read_only=True) as tx:
+        row = await queue.found(tx, *mine)
+        way = await provisioners.get(tx, row["provisioner_id"]) if row else None
+    if row is None or way is None:
+        return None
+    async with store.as_tenant(_principal(tenant_id, way, row["address"])) as tx:
+        row = await queue.locked(tx, *mine)
+        if row is None:
+            return None
+        by_rule = row["status"] == EnrolmentStatus.REFUSED and str(row["decided_by"]).startswith(f"{Way.AUTHORITY}: ")
+        if row["status"] != EnrolmentStatus.ASKED and not by_rule:
+            return EnrolmentStatus(row["status"])
+        return await _settle(tx, await provisioners.get(tx, way.id, locked=True), row)
+
+
+async def _settle(tx: Tx, way: Provisioner, row: Any) -> EnrolmentStatus:
+    values: dict[str, Any] = {}
+    try:
+        asked = await _knocked(tx, way, bytes(row["material"]), row["material_sha256"])
+        values = {"device_key": asked.device, "name": asked.name}
+        asked, must_wait = await admission.judged(tx, way, asked)
+        values |= {"profile_id": asked.profile_id, "groups": list(asked.group_ids)}
+        if must_wait:
+            pending = {"status": EnrolmentStatus.PENDING, "reason": None, "expires_at": tx.now + TICKET_LASTS}
+            await queue.save(tx, row["id"], {**values, **pending})
+            return EnrolmentStatus.PENDING
+        device = await admission.admit(tx, way, asked)
+        await admission.enter_certificate(tx, device, asked.material)
+        done = {"status": EnrolmentStatus.DONE, "reason": None, "device_id": device.id}
+        await queue.decide(tx, row["id"], {**values, **done})
+        return EnrolmentStatus.DONE
+    except (errors.TurnedAway, errors.WayEnded, errors.NotRegistered, errors.KeyInUse) as error:
+        _note(tx, way, values.get("device_key"), error)
+        refused = {"status": EnrolmentStatus.REFUSED, "reason": error.message, "expires_at": tx.now + TICKET_LASTS}
+        await queue.decide(tx, row["id"], {**values, **refused})
+        return EnrolmentStatus.REFUSED
+
+
+async def _knocked(tx: Tx, way: Provisioner, der: bytes, digest: bytes) -> admission.Wanted:
+    """What a device's own certificate asks for: to be the device its CN names. Raises TurnedAway."""
+    try:
+        shown = foreign.read_der(der)
+        assert way.certificate is not None
+        foreign.check_device(shown, foreign.read(way.certificate), tx.now)
+    except foreign.Unfit as error:
+        raise errors.TurnedAway(str(error)) from None
+    if foreign.fingerprint(shown) != digest:
+        raise errors.TurnedAway("The certificate is not the one that was noted.")
+    name = foreign.common_name(shown)
+    tenant_key = await admission.tenant_key(tx)
+    key = name.removeprefix(f"{tenant_key}/d/")
+    try:
+        return admission.wanted(Introduction(key)).proven(Proof.CERTIFICATE, der)
+    except EngineError:
+        raise errors.TurnedAway(
+            f"The certificate's CN must be the device's key or {tenant_key}/d/ and the key: 1 to 40 letters, digits, "
+            "underscores or hyphens."
+        ) from None
+
+
+async def _decide(
+    tx: Tx, vault: Vault, way: Provisioner, asked: admission.Wanted, enrolment_id: UUID | None
+) -> Admitted | Waiting:
+    """In, or in the queue; ``enrolment_id`` is the row that stands for it already."""
+    if await admission.came_before(tx, way, asked) is None:
+        asked, must_wait = await admission.judged(tx, way, asked)
+        if must_wait:
+            return await _wait(tx, way, asked, enrolment_id)
+    device = await admission.admit(tx, way, asked)
+    admitted = await admission.hand_out(tx, vault, device, asked)
+    await _keep(tx, way, asked, enrolment_id, EnrolmentStatus.DONE, {"device_id": device.id, "expires_at": tx.now})
+    return admitted
+
+
+async def _wait(tx: Tx, way: Provisioner, asked: admission.Wanted, enrolment_id: UUID | None) -> Waiting:
+    same = await queue.locked(
+        tx, enrolments.c.device_key == asked.device, enrolments.c.status == EnrolmentStatus.PENDING,
+        enrolments.c.expires_at > tx.now,
+    )  # fmt: skip
+    if same is not None and (asked.proof is Proof.TOKEN or same["material_sha256"] != asked.digest):
+        raise errors.AlreadyWaiting
+    ticket = secrets.make(secrets.TICKET, tx.principal.tenant_id)
+    until = tx.now + TICKET_LASTS
+    values = {"ticket_sha256": ids.fingerprint(ticket), "expires_at": until}
+    await _keep(tx, way, asked, same["id"] if same else enrolment_id, EnrolmentStatus.PENDING, values)
+    return Waiting(ticket, until)
+
+
+async def _keep(
+    tx: Tx,
+    way: Provisioner,
+    asked: admission.Wanted,
+    enrolment_id: UUID | None,
+    status: EnrolmentStatus,
+    values: dict[str, Any],
+) -> None:
+    kept = {
+        "status": status,
+        "device_key": asked.device,
+        "name": asked.name,
+        "labels": dict(asked.labels),
+        "profile_id": asked.profile_id,
+        "groups": list(asked.group_ids),
+        **values,
+    }
+    if enrolment_id is not None:
+        await queue.save(tx, enrolment_id, kept)
+        return
+    material = {"material": asked.material or None, "material_sha256": asked.digest}
+    await queue.enter(tx, {**kept, **material, "provisioner_id": way.id, "proof": asked.proof})
+
+
+async def _way(
+    store: Store, tenant_id: UUID | None, kind: Way, digest: bytes, address: str
+) -> tuple[Provisioner, Principal] | tuple[None, None]:
+    if tenant_id is None:
+        return None, None
+    async with store.as_tenant(_principal(tenant_id, None, address), read_only=True) as tx:
+        way = await provisioners.by_secret(tx, kind, digest)
+        if way is None or await admission.is_suspended(tx):
+            return None, None
+        return way, _principal(tenant_id, way, address)
+
+
+async def _way_of_ticket(store: Store, prefix: str, ticket: str, address: str) -> tuple[Provisioner, Principal]:
+    tenant_id = secrets.tenant_of(prefix, ticket)
+    if tenant_id is None:
+        raise errors.TicketUnknown
+    async with store.as_tenant(_principal(tenant_id, None, address), read_only=True) as tx:
+        row = await queue.found(tx, enrolments.c.ticket_sha256 == ids.fingerprint(ticket))
+        if row is None or await admission.is_suspended(tx):
+            raise errors.TicketUnknown
+        way = await provisioners.get(tx, row["provisioner_id"])
+    return way, _principal(tenant_id, way, address)
+
+
+def _principal(tenant_id: UUID, way: Provisioner | None, address: str) -> Principal:
+    """Who acts: the way in, which has no rights but what this module does."""
+    if way is None:
+        return Principal(tenant_id, "provisioner", UUID(int=0), frozenset(), "", address)
+    return Principal(tenant_id, "provisioner", way.id, frozenset(), f"{way.kind}: {way.name}", address)
+
+
+async def _told(
+    store: Store, who: Principal, way: Provisioner, device: str | None, come_in: ComeIn
+) -> Admitted | Waiting:
+    """Run ``come_in`` in the tenant's transaction; who is turned away is noted in the audit log by another."""
+    try:
+        async with store.as_tenant(who) as tx:
+            return await come_in(tx)
+    except (errors.TurnedAway, errors.WayEnded, errors.NotRegistered, errors.KeyInUse) as error:
+        async with store.as_tenant(who) as tx:
+            _note(tx, way, device, error)
+        raise
+
+
+def _note(tx: Tx, way: Provisioner, device: str | None, error: EngineError) -> None:
+    said = {"device": (device or "")[:64]}
+    tx.deeds.append(Deed("device.introduce", "provisioner", str(way.id), None, said, "refused", error.code))
+
+
+async def _spend(store: Store, who: Principal, token: str) -> None:
+    """An ownership token is good once, also for who was turned away."""
+    async with store.as_tenant(who) as tx:
+        row = await queue.locked(tx, enrolments.c.ticket_sha256 == ids.fingerprint(token))
+        if row is not None and row["status"] == EnrolmentStatus.CLAIMED:
+            await queue.save(
+                tx, row["id"], {"status": EnrolmentStatus.REFUSED, "reason": "The device was turned away."}
+            )
