@@ -15,7 +15,7 @@ from uuid import UUID
 
 from celery.signals import setup_logging, worker_process_shutdown
 
-from engine import logs
+from engine import logs, metrics
 from engine.audit import service as audit
 from engine.audit.seal import Sealer
 from engine.drain import Drain
@@ -58,7 +58,9 @@ class Loop:
 
     async def drain(self, tenant_id: UUID) -> None:
         """Drain one tenant for its turn; if it has more, it stands in line again, behind whoever waits already."""
-        _, has_more = await self._drain.turn(tenant_id, TURN_S)
+        with metrics.draining():
+            entries, has_more = await self._drain.turn(tenant_id, TURN_S)
+        metrics.ENTRIES.inc(entries)
         if has_more:
             await asyncio.to_thread(app.send_task, DRAIN, args=[str(tenant_id)], expires=STALE_S)
 
@@ -72,8 +74,11 @@ class Loop:
         if time.monotonic() - self._checkpointed > CHECKPOINT_EVERY_S:
             self._checkpointed = time.monotonic()
             await self._checkpoint()
-        due = [str(row["tenant_id"]) for row in await self._store.door("due")]
-        await asyncio.to_thread(lambda: [app.send_task(DRAIN, args=[tenant], expires=STALE_S) for tenant in due])
+        due = [row["tenant_id"] for row in await self._store.door("due")]
+        tell = [str(tenant_id) for tenant_id in due]
+        await asyncio.to_thread(lambda: [app.send_task(DRAIN, args=[tenant], expires=STALE_S) for tenant in tell])
+        metrics.TICKS.inc()
+        await self._backlog.look(due)
 
     async def _keep_up(self) -> None:
         """For every tenant: how many devices it has, and away with what it no longer keeps. Drains go on meanwhile."""
@@ -107,6 +112,7 @@ class Loop:
         # What a drain itself tells the journal is news to watchers only: its own next wake or the tick reads past it.
         self._store = Store(settings.database_url, size=2, wake=self._bus.publish)
         self._drain = Drain(self._store)
+        self._backlog = metrics.Backlog(self._store)
         await self._bus.open()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from engine import logs
 from engine.settings import Settings
+from infra import metrics
 
 WORKER_OPTIONS = ("--pool=solo", "--concurrency=1", "--without-gossip", "--without-mingle", "--without-heartbeat")
 
@@ -24,6 +25,7 @@ def worker(settings: Settings) -> int:
 
     from engine.worker import app
 
+    metrics.listen(settings)
     # Root is a danger to workers that unpickle what they are sent; ours accept JSON only (Celery's default).
     warnings.filterwarnings("ignore", category=SecurityWarning)
     queue = str(app.conf.task_default_queue)
@@ -33,14 +35,16 @@ def worker(settings: Settings) -> int:
 
 def tick(settings: Settings) -> int:
     """Celery's beat with the one entry a second; it keeps nothing between starts, so no schedule file can be torn."""
-    from celery.signals import beat_init
+    from celery.signals import after_task_publish, beat_init
 
     from engine.worker import app
 
     def log_as_tick(**_: object) -> None:  # the application has just configured logging as the worker's
         logs.configure(settings.log_level, "tick")
 
+    metrics.listen(settings)
     beat_init.connect(log_as_tick)
+    after_task_publish.connect(metrics.count_tick)
     app.start(
         ["--quiet", "beat", "--scheduler=celery.beat:Scheduler", "--pidfile=", f"--loglevel={settings.log_level}"]
     )
@@ -51,6 +55,7 @@ def web(settings: Settings) -> int:
     """The gateway with the console inside. Compression of WebSockets is off: it takes 2.4 times the memory (LAB.md)."""
     import uvicorn
 
+    metrics.listen(settings)
     uvicorn.run(
         "infra.web:app",
         host=settings.host,

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from engine.settings import Settings
 from resolvers.gateway import Gate, Gateway
+from resolvers.metrics import Measured
 
 UI = Path(__file__).parent.parent / "ui"
 
@@ -33,7 +34,7 @@ def create_app(settings: Settings) -> ASGIApp:
                 await running.enter_async_context(console.router.lifespan_context(console))
             yield
 
-    return Gate(Starlette(routes=routes, lifespan=lifespan), gateway.origins)
+    return Measured(Gate(Starlette(routes=routes, lifespan=lifespan), gateway.origins))
 
 
 def _console() -> Starlette:

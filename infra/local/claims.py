@@ -6,9 +6,10 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from engine.settings import Settings, variable
 from infra.local.errors import SetupProblem
@@ -73,17 +74,27 @@ def choose_ports(settings: Settings, environ: Mapping[str, str], tell: Callable[
     One that was set and is taken is an error; one that was not set moves to the next free port, which is told.
     """
     is_set = {name: bool(environ.get(variable(name), "").strip()) for name in PORTS}
+    host_of = {name: settings.internal_host if name == "metrics_port" else settings.host for name in PORTS}
     chosen: dict[str, int] = {}
     for name in sorted(PORTS, key=lambda name: not is_set[name]):  # what was set comes first
         wanted: int = getattr(settings, name)
         if is_set[name]:
-            _insist(variable(name), wanted, settings.host, chosen)
+            _insist(variable(name), wanted, host_of[name], chosen)
             chosen[name] = wanted
             continue
-        chosen[name] = next_free(wanted, settings.host, frozenset(chosen.values()))
+        chosen[name] = next_free(wanted, host_of[name], frozenset(chosen.values()))
         if chosen[name] != wanted:
             by = holder(wanted) or "another program"
             tell(f"port {wanted} is taken by {by}: using {chosen[name]} ({variable(name)})")
+    return chosen
+
+
+def internal_ports(processes: Iterable[str], settings: Settings, taken: Mapping[str, int]) -> dict[str, int]:
+    """A free internal port for each further process, following that of ingest."""
+    chosen: dict[str, int] = {}
+    for process in processes:
+        used = frozenset({*taken.values(), *chosen.values()})
+        chosen[process] = next_free(taken["metrics_port"] + 1, settings.internal_host, used)
     return chosen
 
 
@@ -108,9 +119,11 @@ def _why_not(port: int, host: str) -> str:
     return f"{holder(port) or 'another program'} listens on it; stop that, or choose another port."
 
 
-def remember(data_dir: Path, ports: Mapping[str, int]) -> None:
-    """Write down for the other commands which process runs here and on which ports."""
-    private_file(data_dir / STATE, json.dumps({"pid": os.getpid(), "ports": dict(ports)}) + "\n")
+def remember(data_dir: Path, ports: Mapping[str, int], internal: Mapping[str, int] = MappingProxyType({})) -> None:
+    """Write down for the other commands which process runs here, on which ports, and where each one is measured."""
+    metrics = {"ingest": ports["metrics_port"], **internal} if internal else {}
+    said = {"pid": os.getpid(), "ports": dict(ports), "metrics": metrics}
+    private_file(data_dir / STATE, json.dumps(said) + "\n")
 
 
 def forget(data_dir: Path) -> None:

@@ -40,9 +40,9 @@ def up(settings: Settings, environ: Mapping[str, str] = os.environ, *, demo: boo
         ports = claims.choose_ports(settings, environ, voice.say)
         console_build.build(voice)
         _prepare(postgres, valkey, voice)
-        claims.remember(data_dir, ports)
+        plan = Plan(settings, ports, data_dir, postgres, valkey, voice, demo=demo)
+        claims.remember(data_dir, ports, plan.internal)
         try:
-            plan = Plan(settings, ports, data_dir, postgres, valkey, voice, demo=demo)
             Supervisor(plan.services(), voice).run(
                 lambda: voice.say(f"ready after {time.monotonic() - began:.1f} s: {plan.url}   (Ctrl-C stops it)")
             )
@@ -85,6 +85,7 @@ class Plan:
     ) -> None:
         self._settings = settings
         self._ports = ports
+        self.internal = claims.internal_ports(["web", "tick", *_workers(settings)], settings, ports)
         self._data_dir = data_dir
         self._postgres = postgres
         self._valkey = valkey
@@ -119,33 +120,40 @@ class Plan:
         return Service("valkey", self._valkey.command, self._valkey.is_ready)
 
     def _ingest(self) -> Service:
-        return self._serve("ingest", "ingest", lambda: answers(self._at("metrics_port")), grace_s=INGEST_DRAINS_S)
+        return self._serve(
+            "ingest",
+            "ingest",
+            lambda: answers(self._at("metrics_port", self._settings.internal_host)),
+            grace_s=INGEST_DRAINS_S,
+        )
 
     def _workers(self) -> list[Service]:
-        names = ["worker", *(f"worker{number}" for number in range(2, self._settings.workers + 1))]
-        return [self._serve(name, "worker", _is_running) for name in names]
+        return [self._serve(name, "worker", _is_running) for name in _workers(self._settings)]
 
     def _tick(self) -> Service:
         return self._serve("tick", "", _is_running)
 
     def _web(self) -> Service:
-        web = self._serve("web", "app", lambda: answers(self._at("http_port")))
+        web = self._serve("web", "app", lambda: answers(self._at("http_port", self._settings.host)))
         return dataclasses.replace(web, holds_up_the_next=True, on_first_ready=self._seed) if self._demo else web
 
     def _seed(self) -> None:
         with self._voice.phase("making the demo tenant, unless it is there"):
             run_to_its_end(["seed"], self._environment(""))
 
-    def _at(self, port: str) -> str:
-        return f"http://{_reachable(self._settings.host)}:{self._ports[port]}/health/ready"
+    def _at(self, port: str, host: str) -> str:
+        return f"http://{_reachable(host)}:{self._ports[port]}/health/ready"
 
     def _serve(self, name: str, role: str, is_ready: Callable[[], bool], grace_s: float = 10) -> Service:
         process = name.rstrip("0123456789")
+        environment = self._environment(role)
+        if name in self.internal:
+            environment[variable("metrics_port")] = str(self.internal[name])
         return Service(
             name,
             lambda: dying_with_parent([sys.executable, "-m", "infra.cli", "serve", process]),
             is_ready,
-            env=self._environment(role),
+            env=environment,
             holds_up_the_next=False,
             grace_s=grace_s,
         )
@@ -166,6 +174,10 @@ class Plan:
         if role:
             told[variable("database_url")] = self._postgres.url(role)
         return told
+
+
+def _workers(settings: Settings) -> list[str]:
+    return ["worker", *(f"worker{number}" for number in range(2, settings.workers + 1))]
 
 
 def make_partitions(owner_url: str) -> None:
