@@ -7,6 +7,7 @@ from typing import Any
 from graphql import GraphQLError
 
 from engine.errors import EngineError
+from resolvers.metrics import REFUSALS
 from schema.errors import Refusal, refusal
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ def _hidden(cause: BaseException) -> Refusal:
 def formatted(error: GraphQLError) -> dict[str, Any]:
     """A GraphQL error as it goes out: message, locations, path and ``extensions {code, status, slug, details}``."""
     refusal_ = refused(error)
+    REFUSALS.labels(refusal_.code).inc()
     said: dict[str, Any] = {"message": refusal_.message}
     if error.locations:
         said["locations"] = [location.formatted for location in error.locations]
@@ -48,6 +50,7 @@ def formatted(error: GraphQLError) -> dict[str, Any]:
 
 def problem(refusal_: Refusal, instance: str | None = None) -> dict[str, Any]:
     """A refusal as an RFC 9457 problem document."""
+    REFUSALS.labels(refusal_.code).inc()
     said: dict[str, Any] = {
         "type": f"/problems/{refusal_.slug}",
         "title": refusal_.code.replace("_", " ").capitalize(),
