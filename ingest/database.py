@@ -5,7 +5,9 @@ import contextlib
 import enum
 import logging
 import os
+import select
 import socket
+import time
 from collections.abc import AsyncIterator
 
 import psycopg
@@ -23,6 +25,11 @@ _OPTIONS = (
     "-c timezone=UTC -c plan_cache_mode=force_generic_plan -c enable_seqscan=off "
     "-c statement_timeout={} -c lock_timeout={}"
 )
+
+
+_COMES_BACK_WITHIN_S = 2.0
+_LOOK_EVERY_S = 0.1
+"""A server that restarts after a crash is back within a second or two, and is to be used as soon as it is."""
 
 
 async def connect(url: str, timeout_s: float) -> Connection:
@@ -118,9 +125,30 @@ class Database:
             await self.drop()
 
     async def _connected(self) -> Connection:
-        if self._connection is None or self._connection.closed:
-            self._connection = await connect(self._url, self._timeout_s)
+        """The connection held, unless its server has left, or another; a server that restarts is waited for a while."""
+        if self._connection is not None and _is_left(self._connection):
+            await self.drop()
+        until = time.monotonic() + _COMES_BACK_WITHIN_S
+        while self._connection is None or self._connection.closed:
+            try:
+                self._connection = await connect(self._url, self._timeout_s)
+            except (psycopg.Error, OSError):
+                if time.monotonic() > until:
+                    raise
+                await asyncio.sleep(_LOOK_EVERY_S)
         return self._connection
+
+
+def _is_left(connection: Connection) -> bool:
+    """Whether an idle connection's server has said something, which is that it goes, or has hung up without a word.
+
+    Otherwise the next transaction would find that out, fail, and be tried again only after a pause.
+    """
+    if connection.closed:
+        return True
+    line = select.poll()
+    line.register(connection.fileno(), select.POLLIN)
+    return bool(line.poll(0))
 
 
 def _hang_up(connection: Connection) -> None:

@@ -74,10 +74,10 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxy_to(port: int) -> AsyncIterator[Proxy]:
-    """A proxy before the server on `port`, on a free port of its own."""
+async def proxy_to(port: int, *, listen_on: int = 0) -> AsyncIterator[Proxy]:
+    """A proxy before the server on `port`, on a free port of its own or on the one given."""
     proxy = Proxy(port)
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", listen_on)
     proxy.port = server.sockets[0].getsockname()[1]
     try:
         yield proxy
