@@ -5,6 +5,7 @@ import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+from uuid import UUID
 
 from engine.errors import Invalid
 
@@ -66,3 +67,11 @@ def decode(cursor: str) -> str:
     if not key or "\0" in key or encode(key) != cursor:
         raise BadCursor
     return key
+
+
+def decode_id(cursor: str) -> UUID:
+    """The id inside ``cursor``; raises BadCursor."""
+    try:
+        return UUID(decode(cursor))
+    except ValueError as error:
+        raise BadCursor from error

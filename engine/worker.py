@@ -20,6 +20,7 @@ from engine.audit import service as audit
 from engine.audit.seal import Sealer
 from engine.drain import Drain
 from engine.errors import Unavailable
+from engine.fleet import chores
 from engine.journal.bus import ValkeyBus
 from engine.queue import DRAIN, STALE_S, TICK, celery_app
 from engine.quotas import retention, usage
@@ -35,6 +36,7 @@ TURN_S = 0.5
 """How long one tenant's backlog may keep the others waiting."""
 MAINTAIN_EVERY_S = 60.0
 CHECKPOINT_EVERY_S = 3_600.0
+CHORES_EVERY_S = 5.0
 
 
 settings = Settings.from_env()
@@ -50,6 +52,8 @@ class Loop:
         self._maintained = 0.0
         self._checkpointed = time.monotonic()
         self._upkeep: asyncio.Task[None] | None = None
+        self._chores: asyncio.Task[None] | None = None
+        self._chores_at = 0.0
         self.run(self._open())
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -74,11 +78,21 @@ class Loop:
         if time.monotonic() - self._checkpointed > CHECKPOINT_EVERY_S:
             self._checkpointed = time.monotonic()
             await self._checkpoint()
+        if time.monotonic() >= self._chores_at and (self._chores is None or self._chores.done()):
+            self._chores = asyncio.create_task(self._do_chores())
         due = [row["tenant_id"] for row in await self._store.door("due")]
         tell = [str(tenant_id) for tenant_id in due]
         await asyncio.to_thread(lambda: [app.send_task(DRAIN, args=[tenant], expires=STALE_S) for tenant in tell])
         metrics.TICKS.inc()
         await self._backlog.look(due)
+
+    async def _do_chores(self) -> None:
+        """One turn of what fleets have to be done: erasures, transfers, audits. Drains go on meanwhile."""
+        try:
+            has_more = await chores.run(self._store)
+            self._chores_at = time.monotonic() + (0 if has_more else CHORES_EVERY_S)
+        except Unavailable:
+            log.warning("worker.chores_unavailable")
 
     async def _keep_up(self) -> None:
         """For every tenant: how many devices it has, and away with what it no longer keeps. Drains go on meanwhile."""

@@ -12,6 +12,7 @@ from resolvers.alerts import AlertMutation, AlertQuery, AlertStreams
 from resolvers.audit import AuditQuery
 from resolvers.certificates import CertificateMutation, CertificateQuery
 from resolvers.devices import DeviceMutation, DeviceQuery
+from resolvers.fleet import FleetMutation, FleetQuery
 from resolvers.groups import GroupMutation, GroupQuery
 from resolvers.guard import Guard
 from resolvers.platform import PlatformMutation, PlatformQuery
@@ -28,6 +29,7 @@ from schema.scalars import SCALARS
 class Query(
     TenantQuery,
     DeviceQuery,
+    FleetQuery,
     GroupQuery,
     CertificateQuery,
     TelemetryQuery,
@@ -41,7 +43,14 @@ class Query(
 
 @strawberry.type(description="What can be done. Each field runs in a transaction of its own, in the order written.")
 class Mutation(
-    TenantMutation, DeviceMutation, GroupMutation, CertificateMutation, RuleMutation, AlertMutation, PlatformMutation
+    TenantMutation,
+    DeviceMutation,
+    FleetMutation,
+    GroupMutation,
+    CertificateMutation,
+    RuleMutation,
+    AlertMutation,
+    PlatformMutation,
 ):
     """Every change of the contract."""
 

@@ -9,6 +9,7 @@ import strawberry
 
 from engine.devices import model
 from engine.devices import service as devices
+from engine.fleet import retire
 from resolvers.arguments import After, First, Version, asks_for, paged
 from resolvers.context import Info, RequestContext
 from schema.devices import (
@@ -146,6 +147,7 @@ class DeviceMutation:
             Rest(method=Method.POST, path="/devices", status=201),
             PROFILE_NOT_FOUND,
             Problem(status=409, slug="device-key-taken"),
+            Problem(status=409, slug="key-not-given-up"),
             Problem(status=422, slug="name-malformed"),
         ],
     )
@@ -160,6 +162,7 @@ class DeviceMutation:
             name=input.name or input.key,
             profile_id=input.profile_id,
             labels=input.labels,
+            replaces=input.replaces,
         )
         credential, token = await devices.issue_token(tx, device.id)
         return DeviceProvisioned(device=Device.of(device), credential=Credential.of(credential), token=token)
@@ -219,7 +222,8 @@ class DeviceMutation:
         return Device.of(await devices.resume(await info.context.tx(), id))
 
     @strawberry.mutation(
-        description="Ends a device's life and revokes its secrets. It cannot come back; its data stays.",
+        description="Ends a device's life and revokes its secrets; its connection is cut. It cannot come back. Its "
+        "data stays, or is erased before long if that is asked for: deviceErasure tells how far that is.",
         directives=[
             Needs(scope="devices:write"),
             Rest(method=Method.DELETE, path="/devices/{id}"),
@@ -227,9 +231,16 @@ class DeviceMutation:
             Problem(status=409, slug="device-stuck"),
         ],
     )
-    async def device_decommission(self, info: Info, id: DeviceId) -> Device:
+    async def device_decommission(
+        self,
+        info: Info,
+        id: DeviceId,
+        erase: Annotated[
+            bool, strawberry.argument(description="Whether all that it has sent is erased; it cannot be undone.")
+        ] = False,
+    ) -> Device:
         """The device at its end."""
-        return Device.of(await devices.decommission(await info.context.tx(), id))
+        return Device.of(await retire.decommission(await info.context.tx(), id, erase=erase))
 
     @strawberry.mutation(
         description="Issues another secret for a device, shown this once.",

@@ -15,7 +15,7 @@ from resolvers.context import RequestContext
 from resolvers.errors import problem, refused
 from resolvers.execution import Answer, Prepared, Refused, checked_variables
 from resolvers.front import Front
-from resolvers.limits import MAX_BODY_BYTES
+from resolvers.limits import MAX_BODY_BYTES, MAX_LONG_BODY_BYTES
 from resolvers.sse import HEADERS, streamed
 from resolvers.watch import Watch
 from schema.errors import BadInput, Refusal, Unauthenticated
@@ -65,10 +65,11 @@ class GraphQLOverHttp:
         if media is None:
             return _error(406, "NOT_ACCEPTABLE", f"Answers are {RESPONSE_TYPE} or {_JSON_TYPE}.", _JSON_TYPE)
         try:
-            asked = await _asked(request)
             caller = await self._caller(request)
+            asked = await _asked(request, MAX_LONG_BODY_BYTES if caller else MAX_BODY_BYTES)
         except BodyTooLarge:
-            return _error(413, "BODY_TOO_LARGE", f"A request's body has at most {MAX_BODY_BYTES} bytes.", media)
+            said = f"An operation has at most {MAX_BODY_BYTES} bytes, a body {MAX_LONG_BODY_BYTES}."
+            return _error(413, "BODY_TOO_LARGE", said, media)
         except _Unsupported as error:
             return _error(415, "UNSUPPORTED_MEDIA_TYPE", str(error), media)
         except EngineError as error:
@@ -134,14 +135,14 @@ class _Unsupported(Exception):
     pass
 
 
-async def _asked(request: Request) -> Asked:
+async def _asked(request: Request, limit: int) -> Asked:
     if request.method == "GET":
         return _asked_of(_from_query(request))
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != _JSON_TYPE:
         raise _Unsupported(f"Send the operation as {_JSON_TYPE}.")
     try:
-        body = orjson.loads(await read_body(request))
+        body = orjson.loads(await read_body(request, limit))
     except orjson.JSONDecodeError:
         raise BadInput("The request's body is not valid JSON.") from None
     return _asked_of(body)
@@ -164,6 +165,8 @@ def _asked_of(body: object) -> Asked:
     query, name, extensions = body.get("query"), body.get("operationName"), body.get("extensions")
     if not isinstance(query, str) or not query:
         raise BadInput("`query` must be the text of a GraphQL operation.")
+    if len(query) > MAX_BODY_BYTES:
+        raise BodyTooLarge
     if name is not None and not isinstance(name, str):
         raise BadInput("`operationName` must be text.")
     if extensions is not None and not isinstance(extensions, dict):

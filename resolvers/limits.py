@@ -26,6 +26,9 @@ from schema.directives import Cost
 from schema.errors import TooCostly
 
 MAX_BODY_BYTES = 64 * 1024
+MAX_LONG_BODY_BYTES = 2 * 1024 * 1024
+"""Of a caller who is known, where an argument may be as long as a table of devices; the query itself stays short."""
+
 MAX_TOKENS = 1000
 MAX_DEPTH = 12
 MAX_ALIASES = 30

@@ -51,9 +51,9 @@ async def variables(route: Restful, request: Request, body: bytes) -> dict[str, 
     return found
 
 
-async def body_of(request: Request) -> bytes:
+async def body_of(route: Restful, request: Request) -> bytes:
     """The request's whole body; raises BodyTooLarge."""
-    return await read_body(request)
+    return await read_body(request, route.max_body_bytes)
 
 
 def idempotency_key(request: Request) -> str | None:

@@ -74,7 +74,7 @@ class Mirror:
 
     async def _answer(self, route: Restful, prepared: Prepared, request: Request) -> Response:
         caller, secret = await self._caller(request)
-        body = await requests.body_of(request)
+        body = await requests.body_of(route, request)
         given = await requests.variables(route, request, body)
         if "if-match" in request.headers and not route.takes_if_match:
             raise BadInput("If-Match is not supported here.")

@@ -19,9 +19,11 @@ from graphql import (
     is_leaf_type,
     is_required_argument,
 )
+from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 
-from schema.directives import Method, Needs, Problem, Rest, Secret
+from resolvers.limits import MAX_BODY_BYTES, MAX_LONG_BODY_BYTES
+from schema.directives import Constraint, Method, Needs, Problem, Rest, Secret
 
 PREFIX = "/api/v1"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -96,6 +98,12 @@ class Restful:
     def needs_body(self) -> bool:
         """Whether the request must bring JSON."""
         return self.body is not None or any(p.place == "body" and p.is_required for p in self.parameters)
+
+    @property
+    def max_body_bytes(self) -> int:
+        """How long the body may be: more where the contract allows one argument to be longer than a whole request."""
+        longest = max((_longest(parameter.argument) for parameter in self.parameters), default=0)
+        return MAX_LONG_BODY_BYTES if longest > MAX_BODY_BYTES else MAX_BODY_BYTES
 
     @property
     def shows_secret(self) -> bool:
@@ -225,6 +233,14 @@ def _selection(type_: Any, *, is_below_node: bool) -> str:
         for name, field_ in shown_fields(type_)
     ]
     return "{ " + " ".join(parts) + " }"
+
+
+def _longest(argument: GraphQLArgument) -> int:
+    """The longest text an argument may be, 0 where nothing is said."""
+    definition = argument.extensions.get("strawberry-definition")
+    directives = definition.directives if isinstance(definition, StrawberryArgument) else ()
+    bounds = [d.max_length for d in directives if isinstance(d, Constraint) and isinstance(d.max_length, int)]
+    return max(bounds, default=0)
 
 
 def _directives(field_: GraphQLField) -> list[object]:

@@ -129,10 +129,16 @@ class Device:
     """A device and what is known of it."""
 
     id: UUID = strawberry.field(description="The device's id in this API.")
-    key: str = strawberry.field(description="The name under which the device signs in; it never changes.")
+    key: str = strawberry.field(
+        description="The name under which the device signs in; it never changes while the device is in service."
+    )
     name: str = strawberry.field(description="The name shown to people.")
     status: DeviceStatus = strawberry.field(description="Where the device stands in its life.")
     labels: Labels = strawberry.field(description="Free words about the device: an object of texts.")
+    quarantine_reason: str | None = strawberry.field(description="Why the device is in quarantine; null if it is not.")
+    former_key: str | None = strawberry.field(
+        description="What a decommissioned device was called before another was registered under its key."
+    )
     version: int = strawberry.field(description="Rises with every change; send it back to change safely.")
     created_at: datetime = strawberry.field(description="When the device was provisioned.")
     updated_at: datetime = strawberry.field(description="When it last changed.")
@@ -147,6 +153,8 @@ class Device:
             name=device.name,
             status=device.status,
             labels=Labels(device.labels),
+            quarantine_reason=device.quarantine_reason,
+            former_key=device.former_key,
             version=device.version,
             created_at=device.created_at,
             updated_at=device.updated_at,
@@ -298,6 +306,10 @@ class DeviceProvision:
         description="The name shown to people; the key if left out.", default=None, directives=[NAME]
     )
     labels: Labels | None = strawberry.field(description="Free words: an object of texts.", default=None)
+    replaces: UUID | None = strawberry.field(
+        description="The decommissioned device whose key this one takes over. A key is never used twice unasked.",
+        default=None,
+    )
 
 
 @strawberry.input(description="Changes to a device; what is left out stays.")

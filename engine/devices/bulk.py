@@ -8,7 +8,6 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from uuid import UUID
 
 import orjson
@@ -18,42 +17,9 @@ from engine import clock, ids
 from engine.devices import errors, events, service, sheet
 from engine.devices.model import Device, DeviceStatus
 from engine.devices.rows import as_device
-from engine.devices.sheet import Flaw, Row
+from engine.devices.sheet import Flaw, Imported, Line, Outcome, Row
 from engine.store.tx import Tx
 from engine.tenants import service as tenants
-
-
-class Outcome(StrEnum):
-    """What becomes of a line of the table."""
-
-    NEW = "new"
-    CHANGED = "changed"
-    SAME = "same"
-    DIFFERENT = "different"
-    WRONG = "wrong"
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line and what becomes of it; ``flaw`` says why where that is nothing, or what differs."""
-
-    number: int
-    key: str
-    outcome: Outcome
-    flaw: Flaw | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Imported:
-    """What an import did, or would do. ``credentials``: CSV of key, username and token of each new device, once."""
-
-    is_dry_run: bool
-    lines: tuple[Line, ...]
-    credentials: str | None
-
-    def count(self, outcome: Outcome) -> int:
-        """How many lines came out so."""
-        return sum(1 for line in self.lines if line.outcome is outcome)
 
 
 @dataclass(frozen=True, slots=True)

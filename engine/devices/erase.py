@@ -6,8 +6,6 @@ COMMIT, so that a killed worker goes on where it stood. What stays is the device
 given away silently, and the audit log, which nobody can change (ADR 0024).
 """
 
-from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Select, select, text
@@ -16,7 +14,7 @@ from sqlalchemy.engine import RowMapping
 
 from engine import pages
 from engine.devices import errors, events, service, tables
-from engine.devices.model import Device, DeviceStatus
+from engine.devices.model import DeviceStatus, Erasure
 from engine.pages import Page
 from engine.store.tx import Tx
 
@@ -45,6 +43,7 @@ BEFORE_DRAINED = ("telemetry", "rejected")
 
 KEPT = {
     "credentials": "revoked; a certificate's entry in the revocation list depends on it",
+    "enrolments": "how it asked to come in, before it was a device; the provisioning queue is kept like the audit log",
     "presence": "one row, when it was last connected; the session epoch must never go back",
     "device_erasures": "the record of the erasure itself",
     "device_transfers": "the record of an offer",
@@ -59,39 +58,6 @@ _NEXT = text(
 )
 _HEAD = text("SELECT pos FROM journal_head WHERE tenant_id = :tenant")
 _IS_DRAINED = text("SELECT NOT EXISTS (SELECT FROM readers WHERE tenant_id = :tenant AND pos < :pos)")
-
-
-@dataclass(frozen=True, slots=True)
-class Erasure:
-    """How far the erasure of a device's data is; ``erased`` counts rows by what they were.
-
-    ``expected`` is how many readings the device had sent when it was asked for, as far as they were counted then.
-    """
-
-    device_id: UUID
-    requested_by: str
-    requested_at: datetime
-    expected: int
-    erased: dict[str, int]
-    finished_at: datetime | None
-
-    @property
-    def status(self) -> str:
-        """``waiting``, ``running`` or ``finished``."""
-        if self.finished_at is not None:
-            return "finished"
-        return "running" if self.erased else "waiting"
-
-
-async def decommission(tx: Tx, device_id: UUID, *, erase: bool = False) -> Device:
-    """End a device's life: credentials die, its connection is cut. With ``erase`` its data goes too, before long.
-
-    Raises DeviceNotFound, DeviceStuck.
-    """
-    ended = await service.decommission(tx, device_id)
-    if erase:
-        await request(tx, device_id)
-    return ended
 
 
 async def request(tx: Tx, device_id: UUID) -> Erasure:
@@ -136,7 +102,7 @@ async def page(tx: Tx, *, first: int = 50, after: str | None = None) -> Page[Era
     size = pages.page_size(first)
     query = _mine(tx)
     if after is not None:
-        query = query.where(erasures.c.device_id > _uuid(after))
+        query = query.where(erasures.c.device_id > pages.decode_id(after))
     rows = await tx.rows(query.order_by(erasures.c.device_id).limit(size + 1))
     return pages.cut([_erasure(row) for row in rows], size, lambda erasure: str(erasure.device_id))
 
@@ -205,10 +171,3 @@ def _erasure(row: RowMapping) -> Erasure:
         row["erased"],
         row["finished_at"],
     )
-
-
-def _uuid(cursor: str) -> UUID:
-    try:
-        return UUID(pages.decode(cursor))
-    except ValueError as error:
-        raise pages.BadCursor from error

@@ -1,6 +1,6 @@
 """What the registry of devices refuses."""
 
-from engine.errors import Conflict, Expired, Invalid, NotFound
+from engine.errors import Conflict, Invalid, NotFound
 
 
 class DeviceNotFound(NotFound):
@@ -91,48 +91,6 @@ class ErasureNotFound(NotFound):
     """Nothing was asked to be erased of this device, or there is no such device."""
 
     code = "ERASURE_NOT_FOUND"
-
-
-class TransferNotFound(NotFound):
-    """There is no such transfer, or none that you may see."""
-
-    code = "TRANSFER_NOT_FOUND"
-
-
-class TransferOver(Conflict):
-    """This transfer was accepted or withdrawn already."""
-
-    code = "TRANSFER_OVER"
-
-
-class TransferCodeUnknown(Invalid):
-    """That is no code of a transfer, or it is meant for somebody else."""
-
-    code = "TRANSFER_CODE_UNKNOWN"
-
-
-class TransferCodeExpired(Expired):
-    """This code is too old; ask for another one."""
-
-    code = "TRANSFER_CODE_EXPIRED"
-
-
-class TransferCodeSpent(Conflict):
-    """This code was used or withdrawn already; each is good once."""
-
-    code = "TRANSFER_CODE_SPENT"
-
-
-class TransferToSelf(Conflict):
-    """The device is yours already; a code is for another tenant."""
-
-    code = "TRANSFER_TO_SELF"
-
-
-class ProfileNeeded(Invalid):
-    """Choose a profile for the device: none of yours has the key of its former one, and you may not make one."""
-
-    code = "PROFILE_NEEDED"
 
 
 class ProfileKeyTaken(Conflict):

@@ -135,6 +135,28 @@ class Counts:
         return self.total - self.online
 
 
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """How far the erasure of a device's data is; ``erased`` counts rows by what they were.
+
+    ``expected`` is how many readings the device had stored when it was asked for, as far as they were counted then.
+    """
+
+    device_id: UUID
+    requested_by: str
+    requested_at: datetime
+    expected: int
+    erased: Mapping[str, int]
+    finished_at: datetime | None
+
+    @property
+    def status(self) -> str:
+        """``waiting``, ``running`` or ``finished``."""
+        if self.finished_at is not None:
+            return "finished"
+        return "running" if self.erased else "waiting"
+
+
 def checked_name(name: str) -> str:
     """``name`` without blanks around it, if it may be shown to people; raises NameMalformed."""
     clean = name.strip()

@@ -12,6 +12,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from engine.devices.checks import checked_labels
 from engine.devices.errors import KeyMalformed, LabelsMalformed, NameMalformed, SheetMalformed, SheetTooLong
@@ -42,6 +43,39 @@ class Row:
     labels: Mapping[str, str] | None = None
     groups: tuple[str, ...] = ()
     flaw: Flaw | None = None
+
+
+class Outcome(StrEnum):
+    """What becomes of a line of the table."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    SAME = "same"
+    DIFFERENT = "different"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line and what becomes of it; ``flaw`` says why where that is nothing, or what differs."""
+
+    number: int
+    key: str
+    outcome: Outcome
+    flaw: Flaw | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import did, or would do. ``credentials``: CSV of key, username and token of each new device, once."""
+
+    is_dry_run: bool
+    lines: tuple[Line, ...]
+    credentials: str | None
+
+    def count(self, outcome: Outcome) -> int:
+        """How many lines came out so."""
+        return sum(1 for line in self.lines if line.outcome is outcome)
 
 
 def read(text: str) -> list[Row]:

@@ -103,30 +103,3 @@ erasures = Table(
     Column("worked_at", DateTime(timezone=True)),
     Column("finished_at", DateTime(timezone=True)),
 )
-
-transfers = Table(
-    "device_transfers",
-    metadata,
-    tenant_column(),
-    Column("id", Uuid, primary_key=True),
-    Column("device_id", Uuid, nullable=False),
-    Column("code_sha256", LargeBinary, nullable=False),
-    Column("to_tenant", Text),
-    Column("offered_by", Text, nullable=False),
-    Column("offered_at", DateTime(timezone=True), nullable=False),
-    Column("expires_at", DateTime(timezone=True), nullable=False),
-    Column("accepted_at", DateTime(timezone=True)),
-    Column("withdrawn_at", DateTime(timezone=True)),
-)
-
-codes = Table(
-    "transfer_codes",
-    metadata,
-    tenant_column(),
-    Column("secret_sha256", LargeBinary, primary_key=True),
-    Column("giver", Uuid, nullable=False),
-    Column("transfer_id", Uuid, nullable=False),
-    Column("device_id", Uuid),
-    Column("spent_at", DateTime(timezone=True), nullable=False),
-    Column("settled_at", DateTime(timezone=True)),
-)

@@ -24,6 +24,9 @@ from engine.certificates.vault import Vault
 from engine.devices import groups
 from engine.devices import service as devices
 from engine.devices.model import Device
+from engine.fleet import audit as fleet
+from engine.fleet import retire
+from engine.fleet import transfer as transfers
 from engine.rules import service as rules
 from engine.store.pool import Store
 from engine.store.tx import Tx
@@ -72,6 +75,14 @@ async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: 
     raised = Raised(rule.id, 1, device.id, 1, "minor", f"reason-{mark}", {}, clock.now())
     async with worker_store.as_tenant(system(tenant.id)) as tx:
         await alerts.raise_all(tx, [raised])
+    retired = await tenant.device(f"retired-{mark}", profile.key)
+    async with store.as_tenant(tenant.principal()) as tx:
+        transfer, _ = await transfers.offer(tx, vault, device.id)
+        await retire.decommission(tx, retired.id, erase=True)
+        for _ in range(3):
+            await devices.issue_token(tx, device.id)
+        await fleet.run(tx)  # three tokens too many are a finding
+        finding = (await fleet.page(tx, device_id=device.id)).items[0]
     tenant.tell([(device.id, clock.now_ms(), {"temperature": 4.25, "mode": f"value-{mark}"})])
     _reject(postgres, tenant, device, mark)
     ids = {
@@ -87,6 +98,9 @@ async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: 
         "session": str((await sign_in(tenant)).session_id),
         "role": str(role.id),
         "invitation": str(invitation.id),
+        "transfer": str(transfer.id),
+        "finding": str(finding.id),
+        "retired": str(retired.id),
     }
     return Owned(tenant, token, ids, [mark, tenant.key, tenant.email, *ids.values()])
 
@@ -219,6 +233,12 @@ def _kind_of(cell: Cell) -> str:
         return "tenant"
     if word == "groupId" or (word == "id" and ("/device-groups" in cell.name or cell.name.startswith("deviceGroup"))):
         return "group"
+    if word == "replaces":
+        return "device"
+    if word == "id" and ("/transfers/" in cell.name or cell.name in ("deviceTransfer", "deviceTransferWithdraw")):
+        return "transfer"
+    if word == "id" and ("/fleet/findings/" in cell.name or cell.name.startswith("fleetFinding")):
+        return "finding"
     nouns = ("device", "profile", "credential", "rule", "alert", "token", "member", "session", "role", "invitation")
     if found := next((noun for noun in nouns if word.lower().startswith(noun)), None):
         return found
@@ -262,6 +282,7 @@ async def _everything_of(postgres: Postgres, tenant: Tenant) -> bytes:
         *("authorities", "certificates", "device_groups", "device_group_members"),
         *("profiles", "devices", "credentials", "api_tokens", "rules", "alerts", "journal_head", "idempotency"),
         *("memberships", "sessions", "roles", "invitations"),
+        *("device_erasures", "device_transfers", "transfer_codes", "fleet_audits", "fleet_findings"),
     )
     found = {}
     with psycopg.connect(postgres.url("app")) as connection:

@@ -44,6 +44,7 @@ SAMPLES: Mapping[str, Any] = {
     "new": "a password of probes",
     "metrics": [],
     "csr": request(),
+    "csv": "key\nprobe-of-a-table\n",
     "first": 5,
     "reason": "a probe",
 }

@@ -7,8 +7,8 @@ import pytest
 
 from engine import ids
 from engine.devices import bulk, groups, service, sheet
-from engine.devices.bulk import Imported, Outcome
 from engine.devices.errors import ProfileNotFound
+from engine.devices.sheet import Imported, Outcome
 from engine.store.pool import Store
 from tests.support.tenant import Tenant
 
