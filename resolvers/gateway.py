@@ -30,6 +30,7 @@ from resolvers.http import GraphQLOverHttp
 from resolvers.live import Live
 from resolvers.rest import Mirror
 from resolvers.sockets import GraphQLOverWebSocket
+from resolvers.well_known import WellKnown
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Gateway:
     def __init__(self, settings: Settings, *, bus: Bus | None = None) -> None:
         self.bus = bus or (ValkeyBus(settings.valkey_url) if settings.valkey_url else MemoryBus())
         self.origins = Origins(settings)
+        self._well_known = WellKnown(settings)
         self._waker = Waker(self.bus, celery_app(settings.valkey_url)) if settings.valkey_url else None
         self.store = Store(settings.database_url, size=POOL, wake=self._waker or self.bus.publish)
         self.changes = Changes(settings.database_url)
@@ -56,6 +58,7 @@ class Gateway:
             WebSocketRoute("/graphql", GraphQLOverWebSocket(self.front).talk),
             self.mirror().mount(),
             *Entrance(self.store, self.origins, self.services.vault).routes(),
+            *self._well_known.routes(),
             Route("/health/live", self.live, methods=["GET"]),
             Route("/health/ready", self.ready, methods=["GET"]),
         ]

@@ -1,12 +1,13 @@
 """Signing the audit log's present end, so that whoever rewrites the whole chain is still found out."""
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
 from uuid import UUID
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -24,8 +25,8 @@ class Sealer:
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key
-        public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-        self.key_id = hashlib.sha256(public).hexdigest()[:16]
+        self.public = key.public_key()
+        self.key_id = key_id(self.public)
 
     @classmethod
     def load(cls, path: Path) -> "Sealer":
@@ -47,13 +48,17 @@ class Sealer:
 
     @classmethod
     def load_or_make(cls, path: Path) -> "Sealer":
-        """The key in ``path``, made on first use, readable by its owner only."""
+        """The key in ``path``, made on first use, readable by its owner only; of two who make one, one is kept."""
         if not path.exists():
             made = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "wb") as file:
+            unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+            unfinished.unlink(missing_ok=True)
+            with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(made)
+            with contextlib.suppress(FileExistsError):
+                os.link(unfinished, path)
+            unfinished.unlink()
         return cls.load(path)
 
     def sign(self, tenant_id: UUID, seq: int, seal: bytes) -> bytes:
@@ -63,10 +68,15 @@ class Sealer:
     def vouches(self, tenant_id: UUID, seq: int, seal: bytes, signature: bytes) -> bool:
         """Whether ``signature`` is this key's for exactly this end of the log."""
         try:
-            self._key.public_key().verify(signature, _said(tenant_id, seq, seal))
+            self.public.verify(signature, _said(tenant_id, seq, seal))
         except InvalidSignature:
             return False
         return True
+
+
+def key_id(key: Ed25519PublicKey) -> str:
+    """By what a key is known in checkpoints and in the key set: 16 hex digits of its SHA-256."""
+    return hashlib.sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:16]
 
 
 def _said(tenant_id: UUID, seq: int, seal: bytes) -> bytes:
