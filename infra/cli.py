@@ -50,6 +50,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
 OTHERS = (
     ("seed", "infra.local.seed", "owner", "make the demo tenant"),
     ("simulate", "infra.local.simulator", "", "run simulated devices over MQTT"),
+    ("operator", "infra.operator", "owner", "invite somebody to operate the platform"),
     ("audit", "infra.audit", "worker", "prove the audit log, or sign its end"),
     ("bench", "infra.bench", "", "measure a platform of its own on this machine"),
 )
