@@ -20,6 +20,7 @@ from resolvers.rules import RuleMutation, RuleQuery
 from resolvers.streams import TelemetryStreams
 from resolvers.telemetry import TelemetryQuery
 from resolvers.tenants import TenantMutation, TenantQuery
+from resolvers.usage import UsageMutation, UsageQuery
 from schema.devices import Device
 from schema.directives import Needs
 from schema.scalars import SCALARS
@@ -33,6 +34,7 @@ class Query(
     GroupQuery,
     CertificateQuery,
     TelemetryQuery,
+    UsageQuery,
     RuleQuery,
     AlertQuery,
     AuditQuery,
@@ -51,6 +53,7 @@ class Mutation(
     RuleMutation,
     AlertMutation,
     PlatformMutation,
+    UsageMutation,
 ):
     """Every change of the contract."""
 

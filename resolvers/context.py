@@ -31,6 +31,7 @@ from schema.errors import Unauthenticated
 from schema.telemetry import Series
 
 if TYPE_CHECKING:
+    from resolvers.budgets import Budgets
     from resolvers.live import Live
 
 
@@ -41,6 +42,7 @@ class Services:
     store: Store
     live: "Live"
     vault: Vault
+    budgets: "Budgets"
 
 
 class RequestContext:
@@ -77,6 +79,11 @@ class RequestContext:
     def again(self) -> "RequestContext":
         """The same caller with nothing fetched yet."""
         return RequestContext(self.services, self._principal)
+
+    async def charge(self, cost: int) -> None:
+        """Take an operation's cost from the tenant's budget; raises QuotaExceeded. Strangers get nothing anyway."""
+        if self._principal is not None:
+            await self.services.budgets.charge(self._principal.tenant_id, cost)
 
     async def tx(self) -> Tx:
         """The transaction to work in: the mutation's, or the one in which this operation reads."""

@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from graphql import GraphQLError
@@ -46,6 +47,11 @@ def formatted(error: GraphQLError) -> dict[str, Any]:
         said["path"] = error.path
     said["extensions"] = refusal_.extensions()
     return said
+
+
+def retry_after(status: int, details: Mapping[str, object]) -> dict[str, str]:
+    """The header that says when to come again, for the statuses that have one; what is known, else five seconds."""
+    return {"Retry-After": str(details.get("retry_after_s", 5))} if status in (429, 503) else {}
 
 
 def problem(refusal_: Refusal, instance: str | None = None) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Running GraphQL operations: parsed and validated once per text, measured, executed, and turned into plain answers."""
 
 import asyncio
+import weakref
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Hashable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Hashable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any, cast
@@ -26,6 +27,7 @@ from graphql.validation import MaxIntrospectionDepthRule
 from strawberry.execution import optimized_is_awaitable
 from strawberry.schema import Schema
 
+from engine.errors import EngineError
 from resolvers.context import RequestContext
 from resolvers.errors import formatted
 from resolvers.limits import MAX_TOKENS, measure_cost, measure_shape
@@ -116,8 +118,8 @@ class Operations:
 
     def build(
         self, prepared: Prepared, operation_name: str | None, variables: Mapping[str, Any] | None, context: object
-    ) -> Executor[Any]:
-        """An executor with coerced variables, after the cost was measured; raises Refused."""
+    ) -> tuple[Executor[Any], int]:
+        """An executor with coerced variables, and what the operation costs; raises Refused."""
         operation = prepared.operation(operation_name)
         executor = Projector.build(
             self.graphql,
@@ -131,10 +133,10 @@ class Operations:
         if isinstance(executor, list):
             raise Refused(*executor)
         try:
-            measure_cost(self.graphql, operation, prepared.fragments, executor.variable_values.coerced)
+            cost = measure_cost(self.graphql, operation, prepared.fragments, executor.variable_values.coerced)
         except Exception as error:
             raise Refused(GraphQLError(str(error), original_error=error)) from None
-        return executor
+        return executor, cost
 
     async def run(
         self,
@@ -144,9 +146,11 @@ class Operations:
         context: RequestContext,
     ) -> Answer:
         """The answer to a query or mutation. Raises Refused before anything ran."""
-        executor = self.build(prepared, operation_name, variables, context)
+        executor, cost = self.build(prepared, operation_name, variables, context)
         if executor.operation.operation is OperationType.SUBSCRIPTION:
             raise Refused(GraphQLError("Subscriptions need a WebSocket or `Accept: text/event-stream`."))
+        with _refusing():
+            await context.charge(cost)
         try:
             return plain(await _finished(execute_root_selection_set(executor)))
         finally:
@@ -160,16 +164,23 @@ class Operations:
         context: RequestContext,
     ) -> "Stream":
         """A subscription, opened; raises Refused where it cannot begin (also when its resolver refuses)."""
-        executor = self.build(prepared, operation_name, variables, context)
+        executor, cost = self.build(prepared, operation_name, variables, context)
         if executor.operation.operation is not OperationType.SUBSCRIPTION:
             raise Refused(GraphQLError("This is no subscription."))
-        source = create_source_event_stream(executor)
-        if isawaitable(source):
-            source = await source
-        if isinstance(source, ExecutionResult):
-            raise Refused(*(source.errors or [GraphQLError("The subscription could not begin.")]))
-        key = _share_key(prepared, executor, variables, context)
-        return Stream(executor, source, context, self.shared, key)
+        with _refusing():
+            await context.charge(cost)
+            end = await context.services.budgets.open_stream(context.principal.tenant_id)
+        try:
+            source = create_source_event_stream(executor)
+            if isawaitable(source):
+                source = await source
+            if isinstance(source, ExecutionResult):
+                raise Refused(*(source.errors or [GraphQLError("The subscription could not begin.")]))
+            key = _share_key(prepared, executor, variables, context)
+            return Stream(executor, source, context, self.shared, key, end)
+        except BaseException:
+            end()
+            raise
 
 
 class Shared:
@@ -208,18 +219,24 @@ class Stream:
         context: RequestContext,
         shared: Shared,
         key: Hashable,
+        end: Callable[[], None],
     ) -> None:
         self._executor = executor
         self._source = source
         self._context = context
         self.shared = shared
         self._key = key
+        self._end = weakref.finalize(self, end)  # also for one whose reader left before the first event
+        self._end.atexit = False
 
     async def events(self) -> AsyncGenerator[Any, None]:
         """The source events, unexecuted; closing this closes the subscription."""
-        async with aclosing(cast(Any, self._source)) as source:
-            async for event in source:
-                yield event
+        try:
+            async with aclosing(cast(Any, self._source)) as source:
+                async for event in source:
+                    yield event
+        finally:
+            self._end()
 
     async def answer(self, event: Any) -> bytes:
         """What was asked for, of one event, as JSON. Events that carry ``share`` are answered once for all."""
@@ -256,6 +273,15 @@ def _share_key(
     operation_name = executor.operation.name.value if executor.operation.name else None
     canonical = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
     return prepared.text, operation_name, canonical, principal.tenant_id, principal.scopes
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """What is refused in here was refused before the operation ran."""
+    try:
+        yield
+    except EngineError as error:
+        raise Refused(GraphQLError(error.message, original_error=error)) from None
 
 
 async def _finished(result: Any) -> ExecutionResult:

@@ -1,5 +1,6 @@
 """The gateway: GraphQL by HTTP and WebSocket, sign-in, health, and the guard at the gate that knows our Host names."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,11 +16,14 @@ from engine.certificates.vault import LocalVault
 from engine.errors import EngineError
 from engine.journal.bus import Bus, MemoryBus, ValkeyBus
 from engine.queue import celery_app
+from engine.quotas.model import Quotas
+from engine.quotas.shares import Shares
 from engine.settings import Settings
 from engine.store.pool import Store
 from engine.wake import Waker
 from resolvers.assembly import schema
 from resolvers.auth import Authenticator, Origins
+from resolvers.budgets import Budgets
 from resolvers.changes import Changes
 from resolvers.context import Services
 from resolvers.entrance import Entrance
@@ -47,7 +51,10 @@ class Gateway:
         self._waker = Waker(self.bus, celery_app(settings.valkey_url)) if settings.valkey_url else None
         self.store = Store(settings.database_url, size=POOL, wake=self._waker or self.bus.publish)
         self.changes = Changes(settings.database_url)
-        self.services = Services(self.store, Live(self.store, self.bus), LocalVault.of(settings))
+        shares = Shares(settings.valkey_url) if settings.valkey_url else None
+        self.budgets = Budgets(self.store, self.changes, Quotas.of(settings), shares)
+        live = Live(self.store, self.bus)
+        self.services = Services(self.store, live, LocalVault.of(settings), self.budgets)
         authenticator = Authenticator(self.store, self.changes)
         self.front = Front(Operations(schema()), self.services, authenticator, self.origins, self.changes)
 
@@ -74,9 +81,13 @@ class Gateway:
         await self.changes.open()
         if self._waker:
             await self._waker.open()
+        counting = asyncio.create_task(self.budgets.run())
         try:
             yield
         finally:
+            counting.cancel()
+            await asyncio.gather(counting, return_exceptions=True)
+            await self.budgets.close()
             if self._waker:
                 await self._waker.close()
             await self.changes.close()

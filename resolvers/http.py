@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from engine.errors import EngineError
 from resolvers.auth import Caller, bearer, cookie
 from resolvers.context import RequestContext
-from resolvers.errors import problem, refused
+from resolvers.errors import problem, refused, retry_after
 from resolvers.execution import Answer, Prepared, Refused, checked_variables
 from resolvers.front import Front
 from resolvers.limits import MAX_BODY_BYTES, MAX_LONG_BODY_BYTES
@@ -87,6 +87,9 @@ class GraphQLOverHttp:
             answer = await self._front.operations.run(prepared, asked.operation_name, asked.variables, context)
         except Refused as error:
             answer = error.answer()
+            said = answer["errors"][0]["extensions"]
+            if said["status"] == 429:
+                return _json(answer, 429, media, retry_after(429, said.get("details", {})))
             if is_stream:
                 return _as_event(answer)
             return _json(answer, 400 if media == RESPONSE_TYPE else 200, media)

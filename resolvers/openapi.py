@@ -58,6 +58,7 @@ _WORDS = {
     413: "The body is too long.",
     415: "The body is not application/json.",
     422: "Well-formed, and still not acceptable; the problem says why.",
+    429: "A quota of the tenant is used up; Retry-After says when there is some again.",
     500: "Something failed on our side; the correlation id in the detail leads to it.",
     503: "A part of the platform is away for the moment.",
 }
@@ -188,7 +189,7 @@ class _Document:
 
     def _responses(self, route: Restful) -> Json:
         responses: Json = {str(route.status): self._success(route)}
-        statuses = {400, 401, 500, 503} | {problem.status for problem in route.problems}
+        statuses = {400, 401, 429, 500, 503} | {problem.status for problem in route.problems}
         if route.scopes:
             statuses.add(403)
         if route.takes_body:

@@ -17,7 +17,7 @@ from engine.tenants.repeats import Answer, Repeatable
 from resolvers import requests
 from resolvers.auth import Caller, bearer
 from resolvers.context import RequestContext
-from resolvers.errors import refused
+from resolvers.errors import refused, retry_after
 from resolvers.execution import Prepared, Refused
 from resolvers.front import Front
 from resolvers.http import BodyTooLarge, problem_response
@@ -62,7 +62,7 @@ class Mirror:
             try:
                 return await self._answer(route, prepared, request)
             except Refused as error:
-                return problem_response(_refused(error))
+                return _refuse(_refused(error))
             except BodyTooLarge:
                 return problem_response(Refusal(413, "BODY_TOO_LARGE", "The body is too long.", {}))
             except requests.NotJson as error:
@@ -210,11 +210,9 @@ def _from_error(error: Mapping[str, Any], was_bound: bool) -> Refusal:
 
 
 def _refuse(refusal: Refusal) -> Response:
-    headers: dict[str, str] = {}
+    headers = retry_after(refusal.status, refusal.details)
     if refusal.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="tidegate"'
-    if refusal.status in (429, 503):
-        headers["Retry-After"] = "5"
     return problem_response(refusal, headers)
 
 

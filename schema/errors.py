@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.errors import Conflict, EngineError, Expired, Forbidden, Invalid, NotFound, Unavailable
+from engine.quotas.errors import QuotaExceeded
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ STATUS: tuple[tuple[type[EngineError], int], ...] = (
     (Expired, 410),
     (Invalid, 422),
     (TooMany, 429),
+    (QuotaExceeded, 429),
     (Unavailable, 503),
     (EngineError, 400),
 )

@@ -54,6 +54,12 @@ class Asked:
     refused: int = 0
     streams_peak: int = 0
 
+    def add(self, other: "Asked") -> None:
+        """Take in what another count says."""
+        self.cost += other.cost
+        self.refused += other.refused
+        self.streams_peak = max(self.streams_peak, other.streams_peak)
+
 
 def hour_of(at: datetime) -> datetime:
     """The beginning of the hour that ``at`` lies in."""

@@ -281,7 +281,7 @@ async def _everything_of(postgres: Postgres, tenant: Tenant) -> bytes:
     tables = (
         *("authorities", "certificates", "device_groups", "device_group_members"),
         *("profiles", "devices", "credentials", "api_tokens", "rules", "alerts", "journal_head", "idempotency"),
-        *("memberships", "sessions", "roles", "invitations"),
+        *("memberships", "sessions", "roles", "invitations", "quotas"),
         *("device_erasures", "device_transfers", "transfer_codes", "fleet_audits", "fleet_findings"),
     )
     found = {}
@@ -317,6 +317,10 @@ async def test_the_owner_does_see_what_the_neighbour_must_not(stranger: Stranger
         "graphql query deviceCount",
         "graphql query platformTenant",
         "graphql query platformTenants",
+        "graphql query platformUsage",
+        "graphql query usage",
+        "rest query GET /platform/tenants/{id}/usage",
+        "rest query GET /usage",
         "rest query GET /platform/tenants",
         "rest query GET /platform/tenants/{id}",
         "graphql query ingestCounts",
@@ -350,6 +354,7 @@ OPERATORS_OWN = {
 OPERATORS_FROM_OUTSIDE = {
     *("platformTenants", "platformTenant", "platformTenantCreate", "platformTenantRename", "platformTenantSuspend"),
     *("platformTenantResume", "platformTenantInvite", "platformSecondFactorReset"),
+    *("platformUsage", "platformQuotaChange"),
 }
 """What an operator may ask about tenants; what that shows is tested field by field."""
 
@@ -402,6 +407,9 @@ async def _only_from_outside(stranger: Stranger, owned: Owned) -> None:
         assert answer.status_code in (200, 409), answer.text
         assert tenant.key in answer.text or "TENANT_OWNED" in answer.text
         assert [mark for mark in inside if mark in answer.text] == []
+    answer = await stranger.client.get(f"{path}/usage", headers=stranger._headers())  # numbers only
+    assert answer.status_code == 200
+    assert [mark for mark in owned.marks if mark in answer.text] == []
 
 
 Getter = Callable[[Tx, UUID], Awaitable[Device]]
