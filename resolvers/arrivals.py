@@ -1,0 +1,212 @@
+"""The devices' own doorway: new ones introduce themselves here by HTTP, and those that knocked by TLS are let in.
+
+``POST /ingest/v1/provision`` and ``…/claim`` take no session and no token of ours: what a device shows proves it, or it
+stays outside. Failures are throttled by address.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from uuid import UUID
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from engine.certificates.vault import Vault
+from engine.errors import EngineError, Forbidden
+from engine.provisioning import errors, gate
+from engine.provisioning.model import ASK_AGAIN_S, Admitted, Claimed, Introduction, Waiting
+from engine.store.pool import Store
+from resolvers.changes import Changes
+from resolvers.errors import refused
+from resolvers.http import BodyTooLarge, problem_response, read_body
+from schema.errors import BadInput, Refusal, TooMany
+from schema.scalars import format_instant, parse_labels, refuse_unstorable
+
+log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 32 * 1024
+FAILURES, FAILURES_WINDOW_S = 20, 60.0
+_MOST_ADDRESSES = 10_000
+_MOST_KNOCKS = 10_000
+_AT_ONCE = 4
+_TEXTS = ("key", "ownershipToken", "ticket", "device", "name", "csr", "publicKey", "claim")
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+class Guesses:
+    """Counts what failed from each address; who fails ``FAILURES`` times in a minute waits."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._failures: dict[str, deque[float]] = {}
+
+    def check(self, address: str) -> None:
+        """Raises TooMany while this address has failed too often."""
+        failures = self._failures.get(address)
+        while failures and failures[0] < self._clock() - FAILURES_WINDOW_S:
+            failures.popleft()
+        if failures and len(failures) >= FAILURES:
+            raise TooMany("Too many refusals from this address; wait a minute, and check the key that is sent.")
+
+    def failed(self, address: str) -> None:
+        """Remember one failure; bounded: of too many addresses the oldest is forgotten."""
+        if address not in self._failures and len(self._failures) >= _MOST_ADDRESSES:
+            self._failures.pop(next(iter(self._failures)))
+        self._failures.setdefault(address, deque(maxlen=FAILURES)).append(self._clock())
+
+
+class Arrivals:
+    """Lets devices in: by request, and whenever ingest tells that one with an unknown certificate has knocked."""
+
+    def __init__(self, store: Store, vault: Vault, changes: Changes, audience: str) -> None:
+        self._store = store
+        self._vault = vault
+        self._audience = f"{audience}/provision"
+        self._guesses = Guesses()
+        self._knocks: dict[tuple[UUID, bytes], None] = {}
+        self._settling: set[asyncio.Task[None]] = set()
+        changes.on_change(self._heard)
+
+    def routes(self) -> list[Route]:
+        """The routes."""
+        return [
+            Route("/ingest/v1/provision", self.provision, methods=["POST"]),
+            Route("/ingest/v1/provision/claim", self.claim, methods=["POST"]),
+        ]
+
+    async def close(self) -> None:
+        """Stop letting in; who knocked will knock again."""
+        for task in self._settling:
+            task.cancel()
+        await asyncio.gather(*self._settling, return_exceptions=True)
+
+    async def provision(self, request: Request) -> Response:
+        """201 with the credential, 202 with a ticket for who waits for approval, or a problem that says what to do."""
+
+        async def come_in(said: Mapping[str, object], address: str) -> Response:
+            shown = [name for name in ("key", "ownershipToken", "ticket") if said[name]]
+            if len(shown) != 1:
+                raise errors.IntroductionMalformed
+            if shown == ["ticket"]:
+                return _answer(await gate.ask_again(self._store, self._vault, str(said["ticket"]), address))
+            about = _introduction(said)
+            if shown == ["key"]:
+                return _answer(await gate.introduce(self._store, self._vault, str(said["key"]), about, address))
+            return _answer(await gate.own(self._store, self._vault, str(said["ownershipToken"]), about, address))
+
+        return await self._answered(request, come_in)
+
+    async def claim(self, request: Request) -> Response:
+        """201 with an ownership token for the CSR, from whoever signs with the key of a claim certificate."""
+
+        async def claim(said: Mapping[str, object], address: str) -> Response:
+            if not said["claim"] or not said["csr"]:
+                raise errors.IntroductionMalformed("Send claim (a JWS) and csr (PEM).")
+            return _answer(await gate.claim(self._store, self._audience, str(said["claim"]), str(said["csr"]), address))
+
+        return await self._answered(request, claim)
+
+    async def _answered(
+        self, request: Request, work: Callable[[Mapping[str, object], str], Awaitable[Response]]
+    ) -> Response:
+        address = request.client.host if request.client else ""
+        try:
+            self._guesses.check(address)
+            return await work(await _said(request), address)
+        except BodyTooLarge:
+            return problem_response(Refusal(413, "BODY_TOO_LARGE", "An introduction has at most 32 KiB.", {}))
+        except EngineError as error:
+            if isinstance(error, Forbidden):
+                self._guesses.failed(address)
+            refusal = refused(error)
+            log.info("provisioning.refused", extra={"code": refusal.code, "address": address})
+            later = {429: "60", 503: "5"}.get(refusal.status)
+            return problem_response(refusal, _NO_STORE | ({"Retry-After": later} if later else {}))
+        except Exception as error:
+            return problem_response(refused(error))
+
+    def _heard(self, what: str) -> None:
+        kind, _, rest = what.partition(":")
+        if kind != "enrol":
+            return
+        try:
+            tenant, _, digest = rest.partition(":")
+            knock = (UUID(tenant), bytes.fromhex(digest))
+        except ValueError:
+            return
+        if len(self._knocks) < _MOST_KNOCKS:  # whoever is not heard will knock again
+            self._knocks[knock] = None
+            if len(self._settling) < _AT_ONCE:
+                task = asyncio.get_running_loop().create_task(self._settle())
+                self._settling.add(task)
+                task.add_done_callback(self._settling.discard)
+
+    async def _settle(self) -> None:
+        while self._knocks:
+            tenant_id, digest = knock = next(iter(self._knocks))
+            del self._knocks[knock]
+            try:
+                status = await gate.settle(self._store, tenant_id, digest)
+                log.info("provisioning.settled", extra={"tenant": str(tenant_id), "status": status})
+            except Exception:
+                log.exception("provisioning.unsettled", extra={"tenant": str(tenant_id)})
+
+
+async def _said(request: Request) -> dict[str, object]:
+    """The texts and labels of the body; what is left out is empty."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise BadInput("Send a JSON object as application/json.")
+    try:
+        said = orjson.loads(await read_body(request, MAX_BODY_BYTES))
+    except orjson.JSONDecodeError:
+        raise BadInput("The body is not valid JSON.") from None
+    if not isinstance(said, dict) or not set(said) <= {*_TEXTS, "labels"}:
+        raise BadInput(f"Send a JSON object with some of {', '.join(_TEXTS)} and labels.")
+    texts = {name: said.get(name, "") for name in _TEXTS}
+    if not isinstance(texts["publicKey"], str):  # a JWK may come as the object it is
+        texts["publicKey"] = orjson.dumps(texts["publicKey"]).decode()
+    for name, text in texts.items():
+        if not isinstance(text, str):
+            raise BadInput(f"{name} must be a text, in quotes.")
+    try:
+        refuse_unstorable(said)
+        labels = parse_labels(said.get("labels") or {})
+    except Exception as error:
+        raise BadInput(str(error)) from None
+    return {**texts, "labels": labels}
+
+
+def _introduction(said: Mapping[str, object]) -> Introduction:
+    labels = said["labels"]
+    assert isinstance(labels, Mapping)
+    return Introduction(str(said["device"]), str(said["name"]), labels, str(said["csr"]), str(said["publicKey"]))
+
+
+def _answer(outcome: Admitted | Waiting | Claimed) -> Response:
+    if isinstance(outcome, Claimed):
+        told = {"ownershipToken": outcome.ownership_token, "expiresAt": format_instant(outcome.expires_at)}
+        return JSONResponse(told, 201, _NO_STORE)
+    if isinstance(outcome, Waiting):
+        words = f"A person has to approve this device. Ask again with the ticket, after {ASK_AGAIN_S} seconds or more."
+        told = {"status": "pending", "ticket": outcome.ticket, "detail": words}
+        told["expiresAt"] = format_instant(outcome.expires_at)
+        return JSONResponse(told, 202, _NO_STORE | {"Retry-After": str(ASK_AGAIN_S)})
+    ends = outcome.credential.expires_at
+    admitted = {
+        "status": "admitted",
+        "tenant": outcome.tenant,
+        "device": outcome.device.key,
+        "username": outcome.username,
+        "topic": f"t/{outcome.username}/up/telemetry",
+        "credential": outcome.credential.kind,
+        "token": outcome.token,
+        "certificate": outcome.certificate,
+        "authority": outcome.authority,
+        "expiresAt": format_instant(ends) if ends else None,
+    }
+    return JSONResponse({name: value for name, value in admitted.items() if value is not None}, 201, _NO_STORE)

@@ -1,0 +1,5 @@
+"""Some of these tests have a gateway beside the ingest process, as in production."""
+
+from tests.support.gateway import api, gateway
+
+__all__ = ["api", "gateway"]
