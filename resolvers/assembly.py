@@ -16,6 +16,7 @@ from resolvers.fleet import FleetMutation, FleetQuery
 from resolvers.groups import GroupMutation, GroupQuery
 from resolvers.guard import Guard
 from resolvers.platform import PlatformMutation, PlatformQuery
+from resolvers.provisioning import ProvisioningMutation, ProvisioningQuery
 from resolvers.rules import RuleMutation, RuleQuery
 from resolvers.streams import TelemetryStreams
 from resolvers.telemetry import TelemetryQuery
@@ -33,6 +34,7 @@ class Query(
     FleetQuery,
     GroupQuery,
     CertificateQuery,
+    ProvisioningQuery,
     TelemetryQuery,
     UsageQuery,
     RuleQuery,
@@ -50,6 +52,7 @@ class Mutation(
     FleetMutation,
     GroupMutation,
     CertificateMutation,
+    ProvisioningMutation,
     RuleMutation,
     AlertMutation,
     PlatformMutation,

@@ -21,6 +21,7 @@ from engine.quotas.shares import Shares
 from engine.settings import Settings
 from engine.store.pool import Store
 from engine.wake import Waker
+from resolvers.arrivals import Arrivals
 from resolvers.assembly import schema
 from resolvers.auth import Authenticator, Origins
 from resolvers.budgets import Budgets
@@ -55,6 +56,7 @@ class Gateway:
         self.budgets = Budgets(self.store, self.changes, Quotas.of(settings), shares)
         live = Live(self.store, self.bus)
         self.services = Services(self.store, live, LocalVault.of(settings), self.budgets)
+        self.arrivals = Arrivals(self.store, self.services.vault, self.changes, settings.jwt_audience)
         authenticator = Authenticator(self.store, self.changes)
         self.front = Front(Operations(schema()), self.services, authenticator, self.origins, self.changes)
 
@@ -65,6 +67,7 @@ class Gateway:
             WebSocketRoute("/graphql", GraphQLOverWebSocket(self.front).talk),
             self.mirror().mount(),
             *Entrance(self.store, self.origins, self.services.vault).routes(),
+            *self.arrivals.routes(),
             *self._well_known.routes(),
             Route("/health/live", self.live, methods=["GET"]),
             Route("/health/ready", self.ready, methods=["GET"]),
@@ -91,6 +94,7 @@ class Gateway:
             if self._waker:
                 await self._waker.close()
             await self.changes.close()
+            await self.arrivals.close()
             await self.bus.close()
             await self.store.close()
 
