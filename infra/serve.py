@@ -4,12 +4,26 @@ import gc
 import resource
 import warnings
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from engine import logs
 from engine.settings import Settings
 from infra import metrics
 
 WORKER_OPTIONS = ("--pool=solo", "--concurrency=1", "--without-gossip", "--without-mingle", "--without-heartbeat")
+
+WEB: Mapping[str, Any] = {
+    "http": "infra.patience:PatientHttp",
+    "ws": "websockets-sansio",
+    "ws_per_message_deflate": False,  # it takes 2.4 times the memory (LAB.md)
+    "ws_max_size": 1_048_576,  # the console's events; GraphQL's own bound is lower
+    "access_log": False,
+    "proxy_headers": False,  # who asks is who connects: anybody can write X-Forwarded-For
+    "server_header": False,
+    "log_config": None,
+    "timeout_graceful_shutdown": 5,
+}
+"""How uvicorn serves the web process."""
 
 
 def ingest(settings: Settings) -> int:
@@ -52,24 +66,11 @@ def tick(settings: Settings) -> int:
 
 
 def web(settings: Settings) -> int:
-    """The gateway with the console inside. Compression of WebSockets is off: it takes 2.4 times the memory (LAB.md)."""
+    """The gateway with the console inside."""
     import uvicorn
 
     metrics.listen(settings)
-    uvicorn.run(
-        "infra.web:app",
-        host=settings.host,
-        port=settings.http_port,
-        loop="uvloop",
-        http="httptools",
-        ws="websockets-sansio",
-        ws_per_message_deflate=False,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        log_config=None,
-        timeout_graceful_shutdown=5,
-    )
+    uvicorn.run("infra.web:app", host=settings.host, port=settings.http_port, loop="uvloop", **WEB)
     return 0
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 from graphql import OperationType
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
 from engine.errors import EngineError
@@ -38,17 +38,20 @@ class BodyTooLarge(Exception):
 
 
 async def read_body(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
-    """The request's body; raises BodyTooLarge as soon as it is longer than ``limit`` bytes."""
+    """The request's body; raises BodyTooLarge as soon as it is longer than ``limit`` bytes, BadInput at a break."""
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:
         raise BodyTooLarge
     parts: list[bytes] = []
     size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            raise BodyTooLarge
-        parts.append(part)
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > limit:
+                raise BodyTooLarge
+            parts.append(part)
+    except ClientDisconnect:  # nobody hears this any more; it is no failure of ours either
+        raise BadInput("The request's body broke off.") from None
     return b"".join(parts)
 
 
