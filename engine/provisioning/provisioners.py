@@ -68,6 +68,7 @@ async def create_key(tx: Tx, terms: Terms) -> tuple[Provisioner, str]:
     Raises NameMalformed, ProvisionerMalformed, RuleMalformed, ProfileNotFound, GroupNotFound, GroupDynamic, ExpiryPast,
     TooManyProvisioners; so do the two that follow.
     """
+    await _check(tx, terms)
     secret = secrets.make(secrets.KEY, tx.principal.tenant_id)
     return await _create(tx, Way.KEY, terms, ids.fingerprint(secret), None), secret
 
@@ -77,6 +78,7 @@ async def sign_claim(tx: Tx, vault: Vault, terms: Terms, csr: str) -> tuple[Prov
 
     It ends with the way in, after 398 days at the latest. Raises CsrMalformed, KeyWeak, VaultSealed and as above.
     """
+    await _check(tx, terms)
     request = x509.read_csr(csr)
     until = min(terms.expires_at or tx.now + timedelta(days=CLAIM_DAYS), tx.now + timedelta(days=CLAIM_DAYS))
     name = f"{(await tenants.current(tx)).key}/claim/{ids.uuid7().hex[-12:]}"
@@ -91,6 +93,7 @@ async def register_authority(tx: Tx, terms: Terms, certificate: str, verificatio
     ``tidegate-{tenant id}``, so that nobody can register another's. Raises AuthorityUnfit, AuthorityUnproven,
     ProvisionerTaken and as above.
     """
+    await _check(tx, terms)
     try:
         authority, shown = foreign.read(certificate), foreign.read(verification)
         foreign.check_authority(authority, tx.now)
@@ -186,7 +189,6 @@ async def groups_by_key(tx: Tx, keys: Sequence[str]) -> list[UUID]:
 
 
 async def _create(tx: Tx, kind: Way, terms: Terms, digest: bytes, certificate: str | None) -> Provisioner:
-    await _check(tx, terms)
     row = await tx.one(
         upsert(provisioners)
         .values(

@@ -27,6 +27,8 @@ from engine.devices.model import Device
 from engine.fleet import audit as fleet
 from engine.fleet import retire
 from engine.fleet import transfer as transfers
+from engine.provisioning import gate, provisioners, queue
+from engine.provisioning.model import Introduction, Mode, Terms
 from engine.rules import service as rules
 from engine.store.pool import Store
 from engine.store.tx import Tx
@@ -72,6 +74,11 @@ async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: 
         await certificates.sign(tx, vault, device.id, matrix.SAMPLES["csr"])
         group = await groups.create(tx, key=f"group-{mark}", name=f"group-{mark}")
         await groups.add_devices(tx, group.id, [device.id])
+        terms = Terms(f"way-{mark}", Mode.CREATE, profile.id, (group.id,), needs_approval=True)
+        way, key = await provisioners.create_key(tx, terms)
+    await gate.introduce(store, vault, key, Introduction(f"asks-{mark}"), "192.0.2.1")
+    async with store.as_tenant(tenant.principal()) as tx:
+        enrolment = (await queue.page(tx)).items[0]
     raised = Raised(rule.id, 1, device.id, 1, "minor", f"reason-{mark}", {}, clock.now())
     async with worker_store.as_tenant(system(tenant.id)) as tx:
         await alerts.raise_all(tx, [raised])
@@ -100,6 +107,8 @@ async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: 
         "invitation": str(invitation.id),
         "transfer": str(transfer.id),
         "finding": str(finding.id),
+        "provisioner": str(way.id),
+        "enrolment": str(enrolment.id),
         "retired": str(retired.id),
     }
     return Owned(tenant, token, ids, [mark, tenant.key, tenant.email, *ids.values()])
@@ -222,7 +231,7 @@ def _alike(said: str, id_: str) -> str:
     """An answer without what differs between any two: the id asked for, times, fresh ids and secrets."""
     said = said.replace(id_, "<id>")
     said = _TIMES.sub("<time>", said)
-    return re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|probe-[0-9a-f]{12}|tg[di]?_[\w-]+|\"[\w-]{8}\"", "<new>", said)
+    return re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|probe-[0-9a-f]{12}|tg[diopw]?_[\w-]+|\"[\w-]{8}\"", "<new>", said)
 
 
 def _kind_of(cell: Cell) -> str:
@@ -231,14 +240,20 @@ def _kind_of(cell: Cell) -> str:
     word = cell.target.split(".")[-1]
     if "platform" in cell.name:
         return "tenant"
-    if word == "groupId" or (word == "id" and ("/device-groups" in cell.name or cell.name.startswith("deviceGroup"))):
+    if word in ("groupId", "groupIds") or (
+        word == "id" and ("/device-groups" in cell.name or cell.name.startswith("deviceGroup"))
+    ):
         return "group"
-    if word == "replaces":
-        return "device"
+    if word == "replaces" or "erasure" in cell.name.lower():
+        return "retired"
     if word == "id" and ("/transfers/" in cell.name or cell.name in ("deviceTransfer", "deviceTransferWithdraw")):
         return "transfer"
     if word == "id" and ("/fleet/findings/" in cell.name or cell.name.startswith("fleetFinding")):
         return "finding"
+    if word == "id" and "rovisioner" in cell.name:
+        return "provisioner"
+    if word == "id" and "nrolment" in cell.name:
+        return "enrolment"
     nouns = ("device", "profile", "credential", "rule", "alert", "token", "member", "session", "role", "invitation")
     if found := next((noun for noun in nouns if word.lower().startswith(noun)), None):
         return found
@@ -282,6 +297,7 @@ async def _everything_of(postgres: Postgres, tenant: Tenant) -> bytes:
         *("authorities", "certificates", "device_groups", "device_group_members"),
         *("profiles", "devices", "credentials", "api_tokens", "rules", "alerts", "journal_head", "idempotency"),
         *("memberships", "sessions", "roles", "invitations", "quotas"),
+        *("provisioners", "provisioner_groups", "enrolments"),
         *("device_erasures", "device_transfers", "transfer_codes", "fleet_audits", "fleet_findings"),
     )
     found = {}
@@ -315,6 +331,7 @@ async def test_the_owner_does_see_what_the_neighbour_must_not(stranger: Stranger
     blind = {str(cell) for cell in readable} - showing
     assert {cell.split("(")[0] for cell in blind} <= {
         "graphql query deviceCount",
+        "graphql query fleetAudit",
         "graphql query platformTenant",
         "graphql query platformTenants",
         "graphql query platformUsage",
@@ -326,6 +343,7 @@ async def test_the_owner_does_see_what_the_neighbour_must_not(stranger: Stranger
         "graphql query ingestCounts",
         "graphql query ruleCheck",
         "rest query GET /devices/counts",
+        "rest query GET /fleet/audit",
         "graphql query sessions",
         "rest query GET /ingest-counts",
         "rest query GET /sessions",

@@ -21,7 +21,8 @@ from graphql import (
 )
 
 from resolvers.routes import Restful, routes
-from tests.support.csr import request
+from tests.support.csr import key, request
+from tests.support.tokens import public
 
 RULE = {
     "v": 1,
@@ -47,6 +48,9 @@ SAMPLES: Mapping[str, Any] = {
     "csv": "key\nprobe-of-a-table\n",
     "first": 5,
     "reason": "a probe",
+    "publicKey": public(key()),
+    "certificate": "probe",
+    "verification": "probe",
 }
 """Values for required arguments that are no ids, by name. A new one needs a line here, or the test fails."""
 
@@ -151,6 +155,8 @@ def _value(name: str, type_: Any, path: str, target: str | None, foreign: str) -
     if isinstance(named, GraphQLEnumType):
         if "CUSTOM" in named.values and (target or "").endswith(".roleId"):
             return "CUSTOM"
+        if "PREREGISTERED" in named.values and (target or "").endswith(".groupIds"):
+            return "PREREGISTERED"  # the other mode would ask for a profile first
         return next(iter(named.values))
     return SAMPLES[name]
 
