@@ -99,13 +99,16 @@ class FleetQuery:
         return DeviceTransfer.of(await transfer.get(await info.context.tx(), id))
 
     @strawberry.field(
-        description="The newest audit of the fleet; null before the first. One is made every day.",
-        directives=[Needs(scope="devices:read"), Rest(method=Method.GET, path="/fleet/audit")],
+        description="The newest audit of the fleet. One is made every day.",
+        directives=[
+            Needs(scope="devices:read"),
+            Rest(method=Method.GET, path="/fleet/audit"),
+            Problem(status=404, slug="not-audited"),
+        ],
     )
-    async def fleet_audit(self, info: Info) -> FleetAudit | None:
+    async def fleet_audit(self, info: Info) -> FleetAudit:
         """The newest audit."""
-        found = await audit.latest(await info.context.tx())
-        return FleetAudit.of(found) if found else None
+        return FleetAudit.of(await audit.latest(await info.context.tx()))
 
     @strawberry.field(
         description="What the audits of the fleet have found, the newest finding first.",

@@ -90,11 +90,13 @@ async def run(tx: Tx, trigger: str = "asked") -> Audit:
     return made
 
 
-async def latest(tx: Tx) -> Audit | None:
-    """The newest audit, or None before the first."""
+async def latest(tx: Tx) -> Audit:
+    """The newest audit. Raises NotAudited before the first."""
     query = select(audits).where(audits.c.tenant_id == tx.principal.tenant_id)
     row = await tx.one(query.order_by(audits.c.started_at.desc()).limit(1))
-    return _audit(row) if row else None
+    if row is None:
+        raise errors.NotAudited
+    return _audit(row)
 
 
 async def page(

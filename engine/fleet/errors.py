@@ -45,6 +45,12 @@ class ProfileNeeded(Invalid):
     code = "PROFILE_NEEDED"
 
 
+class NotAudited(NotFound):
+    """No audit was made yet; one is made every day, or when you ask for it."""
+
+    code = "NOT_AUDITED"
+
+
 class FindingNotFound(NotFound):
     """There is no such finding, or none that you may see."""
 
