@@ -147,6 +147,7 @@ class DeviceMutation:
             Rest(method=Method.POST, path="/devices", status=201),
             PROFILE_NOT_FOUND,
             Problem(status=409, slug="device-key-taken"),
+            Problem(status=409, slug="device-quota-reached"),
             Problem(status=409, slug="key-not-given-up"),
             Problem(status=422, slug="name-malformed"),
         ],

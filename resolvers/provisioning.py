@@ -217,6 +217,7 @@ class ProvisioningMutation:
             Problem(status=403, slug="provisioning-ended"),
             DECIDED,
             Problem(status=409, slug="device-key-taken"),
+            Problem(status=409, slug="device-quota-reached"),
             Problem(status=409, slug="group-dynamic"),
             Problem(status=410, slug="ticket-expired"),
         ],

@@ -18,6 +18,7 @@ from engine.devices import errors, events, service, sheet
 from engine.devices.model import Device, DeviceStatus
 from engine.devices.rows import as_device
 from engine.devices.sheet import Flaw, Imported, Line, Outcome, Row
+from engine.quotas import service as quotas
 from engine.store.tx import Tx
 from engine.tenants import service as tenants
 
@@ -75,7 +76,7 @@ async def bring_in(
     """Register the devices of a CSV table (see ``sheet``), up to 10,000; change existing ones only with ``update``.
 
     ``profile_id`` is the profile of lines that name none. A dry run says what would become of each line and changes
-    nothing. Raises SheetMalformed, SheetTooLong, ProfileNotFound.
+    nothing. Raises SheetMalformed, SheetTooLong, ProfileNotFound, DeviceQuotaReached.
     """
     rows = sheet.read(table)
     default = (await service.profile(tx, profile_id)).id if profile_id else None
@@ -183,6 +184,7 @@ def _different(row: Row, known: _Known, before: Device, wanted: Device) -> list[
 async def _insert(tx: Tx, made: Sequence[Device]) -> None:
     if not made:
         return
+    await quotas.take_devices(tx, len(made))
     columns = {**_columns(made), "keys": [device.key for device in made]}
     inserted = await tx.rows(_INSERT, {"tenant": tx.principal.tenant_id, "now": tx.now, **columns})
     if len(inserted) != len(made):

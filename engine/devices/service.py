@@ -107,9 +107,9 @@ async def provision(
     DeviceQuotaReached.
     """
     await profile(tx, profile_id)
-    await quotas.take_devices(tx)
     if replaces is not None:
         await _give_up_key(tx, replaces, checked_key(key))
+    await quotas.take_devices(tx)
     row = await tx.one(
         upsert(devices)
         .values(

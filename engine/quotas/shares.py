@@ -5,13 +5,16 @@ second before. Nothing waits for it and nothing depends on it: without Valkey ea
 so a tenant may use its quota once in every process, and never less than it was promised.
 """
 
+import asyncio
+import importlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +31,8 @@ class Shares:
     """What the others use. ``tell`` what this process has used since the last ``exchange``, then ask ``others``."""
 
     def __init__(self, url: str) -> None:
-        self._redis = Redis.from_url(url, socket_connect_timeout=1, socket_timeout=1)
+        self._url = url
+        self._valkey: Redis | None = None
         self._told: dict[Key, float] = {}
         self._before: dict[Key, float] = {}
         self._others: dict[Key, float] = {}
@@ -51,21 +55,17 @@ class Shares:
         second = int(time.time())
         told, self._told = self._told, {}
         asked = [*told, *(key for key in self._before if key not in told)]
+        valkey = await self._connected()
+        from redis.exceptions import RedisError
+
         try:
-            async with self._redis.pipeline(transaction=False) as pipeline:
-                for key, amount in told.items():
-                    pipeline.incrbyfloat(_name(key, second), amount)
-                    pipeline.expire(_name(key, second), _KEPT_S)
-                for key in asked:
-                    pipeline.get(_name(key, second - 1))
-                answers = await pipeline.execute()
+            totals = await _say_and_hear(valkey, told, asked, second)
         except (RedisError, OSError, TimeoutError) as error:
             self._before = {}
             if not self._is_away:
                 log.warning("quotas.alone", extra={"error": type(error).__name__})
             self._is_away = True
             return False
-        totals = answers[2 * len(told) :]
         self._others = {
             key: max(0.0, float(total or 0.0) - self._before.get(key, 0.0))
             for key, total in zip(asked, totals, strict=True)
@@ -77,7 +77,17 @@ class Shares:
 
     async def close(self) -> None:
         """Hang up."""
-        await self._redis.aclose()
+        if self._valkey is not None:
+            await self._valkey.aclose()
+
+    async def _connected(self) -> "Redis":
+        if self._valkey is None:
+            # a sixth of a second of CPU, which no device that waits to be let in should wait for
+            await asyncio.to_thread(importlib.import_module, "redis.asyncio")
+            from redis.asyncio import Redis
+
+            self._valkey = Redis.from_url(self._url, socket_connect_timeout=1, socket_timeout=1)
+        return self._valkey
 
 
 def share(own: float, others: float, limit: float) -> float:
@@ -95,6 +105,18 @@ def share(own: float, others: float, limit: float) -> float:
 def until_next() -> float:
     """Seconds to the beginning of the next second, when everybody exchanges."""
     return EVERY_S - time.time() % EVERY_S
+
+
+async def _say_and_hear(valkey: "Redis", told: Mapping[Key, float], asked: Sequence[Key], second: int) -> Sequence[Any]:
+    """One round trip: add what was told to this second, read the totals of the second before."""
+    async with valkey.pipeline(transaction=False) as pipeline:
+        for key, amount in told.items():
+            pipeline.incrbyfloat(_name(key, second), amount)
+            pipeline.expire(_name(key, second), _KEPT_S)
+        for key in asked:
+            pipeline.get(_name(key, second - 1))
+        answers: Sequence[Any] = await pipeline.execute()
+    return answers[2 * len(told) :]
 
 
 def _name(key: Key, second: int) -> str:

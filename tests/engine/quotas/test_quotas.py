@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from engine.devices import bulk
 from engine.devices import service as devices
 from engine.quotas import service as quotas
 from engine.quotas.errors import DeviceQuotaReached, QuotaMalformed
@@ -55,6 +56,18 @@ async def test_devices_beyond_the_quota_are_refused_also_when_they_come_at_once(
         assert await quotas.devices(tx) == 3
         await devices.decommission(tx, first.id)
     await tenant.device()  # the decommissioned one has made room
+
+
+async def test_a_table_that_does_not_fit_into_the_quota_brings_in_nothing(tenant: Tenant, store: Store) -> None:
+    await tenant.profile()
+    async with store.as_tenant(tenant.principal()) as tx:
+        await quotas.change(tx, {QuotaName.DEVICES: 2})
+    table = "key,name,profile\n" + "".join(f"pump-{n},,cold-room\n" for n in range(3))
+    with pytest.raises(DeviceQuotaReached, match="3 more do not fit"):
+        async with store.as_tenant(tenant.principal()) as tx:
+            await bulk.bring_in(tx, table, dry_run=False)
+    async with store.as_tenant(tenant.principal()) as tx:
+        assert await quotas.devices(tx) == 0
 
 
 async def test_many_devices_of_one_transaction_are_counted_one_by_one(tenant: Tenant, store: Store) -> None:
