@@ -16,6 +16,7 @@ from ui.pages.groups import Groups, groups
 from ui.pages.inbox import Inbox, inbox
 from ui.pages.overview import Overview, overview
 from ui.pages.people import People, people
+from ui.pages.platform import Platform, platform
 from ui.pages.profile import Profile, profile
 from ui.pages.profiles import Profiles, profiles
 from ui.pages.roles import Roles, roles
@@ -51,6 +52,7 @@ app.add_page(group, route="/groups/new", title="New group · Tidegate", on_load=
 app.add_page(group, route="/groups/[group]", title="Group · Tidegate", on_load=Group.load)
 app.add_page(inbox, route="/inbox", title="Inbox · Tidegate", on_load=Inbox.load)
 app.add_page(account, route="/account", title="Your account · Tidegate", on_load=[Account.load, SecondFactor.load])
+app.add_page(platform, route="/platform", title="Organisations · Tidegate", on_load=Platform.load)
 app.add_page(people, route="/access/people", title="People · Tidegate", on_load=People.load)
 app.add_page(roles, route="/access/roles", title="Roles · Tidegate", on_load=Roles.load)
 app.add_page(tokens, route="/access/tokens", title="API tokens · Tidegate", on_load=Tokens.load)

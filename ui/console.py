@@ -18,6 +18,7 @@ class Console(rx.State):
     tenant_key: str = ""
     scopes: list[str] = []
     open_alerts: int = 0
+    factor_taken_by: str = ""  # who took this person's lost second factor away, until there is a new one
 
     _session: str = ""  # a hash of the cookie this state was filled for
 
@@ -48,12 +49,18 @@ class Console(rx.State):
         self.tenant_name = me["tenant"]["name"]
         self.tenant_key = me["tenant"]["key"]
         self.scopes = me["scopes"]
-        self.open_alerts = len(data["alerts"]["items"])
+        self.factor_taken_by = (me["secondFactorReset"] or {}).get("by", "")
+        await self._count()
         return None
 
     @rx.event
     async def count_alerts(self) -> None:
         """Something happened to an alert: count the open ones anew, for the badge in the navigation."""
+        await self._count()
+
+    async def _count(self) -> None:
+        if "alerts:read" not in self.scopes:
+            return
         try:
             data = await self.ask("open_alerts")
         except Refused:

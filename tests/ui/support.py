@@ -27,8 +27,16 @@ ME = {
         "email": "ada@example.org",
         "tenant": {"key": "demo", "name": "Demo"},
         "scopes": [],
+        "secondFactorReset": None,
     },
-    "alerts": {"items": []},
+}
+
+
+# What many pages ask beside their own question.
+ALWAYS: dict[str, Answer] = {
+    "Me": ME,
+    "OpenAlerts": {"alerts": {"items": []}},
+    "GroupNames": {"deviceGroups": {"items": []}},
 }
 
 
@@ -36,9 +44,7 @@ ME = {
 class Gateway:
     """Answers each operation from `answers`; remembers what was asked."""
 
-    answers: dict[str, Answer] = field(
-        default_factory=lambda: {"Me": ME, "GroupNames": {"deviceGroups": {"items": []}}}
-    )
+    answers: dict[str, Answer] = field(default_factory=lambda: dict(ALWAYS))
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     bearers: list[str] = field(default_factory=list)
 

@@ -76,7 +76,7 @@ async def test_a_role_of_ones_own_gives_exactly_what_was_ticked(console: Console
         await page.get_by_role("link", name="Roles").click()
         await page.get_by_role("button", name="New role").click()
         await page.get_by_label("What is it called?").fill("Gatekeeper")
-        await page.get_by_label("See API tokens").check()
+        await page.get_by_label("See, issue and revoke API tokens").check()
         await page.get_by_role("button", name="Make the role").click()
         await expect(page.get_by_text("“Gatekeeper” is made.")).to_be_visible()
         await page.get_by_role("link", name="People", exact=True).first.click()

@@ -10,14 +10,15 @@ from ui.console import Console
 from ui.islands.cells import live_line
 from ui.islands.news import alert_news
 
+# Places, for those who hold the right: name, address, icon, the right. These have room in the bar of small screens.
 PLACES = (
-    ("Overview", "/", "gauge"),
-    ("Devices", "/devices", "cpu"),
-    ("Rules", "/rules", "workflow"),
-    ("Alerts", "/alerts", "bell"),
-    ("Profiles", "/profiles", "ruler"),
+    ("Organisations", "/platform", "building-2", "platform:read"),
+    ("Overview", "/", "gauge", "devices:read"),
+    ("Devices", "/devices", "cpu", "devices:read"),
+    ("Rules", "/rules", "workflow", "rules:read"),
+    ("Alerts", "/alerts", "bell", "alerts:read"),
+    ("Profiles", "/profiles", "ruler", "devices:read"),
 )
-# Places for those who hold a right: name, address, icon, the right.
 FURTHER = (
     ("Groups", "/groups", "boxes", "devices:read"),
     ("Inbox", "/inbox", "inbox", "inbox:read"),
@@ -104,8 +105,35 @@ def may(scope: str) -> rx.Var[bool]:
     return Console.scopes.contains(scope)
 
 
-def _if_allowed(name: str, path: str, icon: str, scope: str, here: str) -> rx.Component:
-    return rx.cond(may(scope), _place(name, path, icon, here, 18))
+def _if_allowed(name: str, path: str, icon: str, scope: str, here: str, size: int = 18) -> rx.Component:
+    return rx.cond(may(scope), _place(name, path, icon, here, size))
+
+
+def _main(here: str, size: int) -> list[rx.Component]:
+    """The main places; those that nearly everybody may enter stand there before it is known who has come."""
+    unknown = Console.scopes.length() == 0
+    operator, *others = PLACES
+    return [
+        _if_allowed(*operator, here, size),
+        *(rx.cond(unknown | may(place[3]), _place(*place[:3], here, size)) for place in others),
+    ]
+
+
+def _factor_taken() -> rx.Component:
+    """Whoever's second factor was taken away by somebody else is told on every page until there is a new one."""
+    return rx.cond(
+        Console.factor_taken_by != "",
+        rx.el.div(
+            rx.icon("shield-alert", size=17),
+            rx.el.span(
+                Console.factor_taken_by,
+                " has taken your second factor away. If you did not ask for that, tell your administrator.",
+            ),
+            link("Set up a new one", to="/account", class_name="btn btn-small"),
+            class_name="note note-warn",
+            role="status",
+        ),
+    )
 
 
 def _access(here: str) -> rx.Component:
@@ -162,7 +190,7 @@ def page(
         rx.el.aside(
             link(mark(), rx.el.span("Tidegate"), to="/", class_name="brand"),
             rx.el.nav(
-                *(_place(*place, here, 18) for place in PLACES),
+                *_main(here, 18),
                 *(_if_allowed(*place, here) for place in FURTHER),
                 _access(here),
                 class_name="nav",
@@ -188,13 +216,13 @@ def page(
             class_name="topbar",
         ),
         rx.el.main(
-            rx.el.div(*children, class_name="page page-narrow" if narrow else "page"),
+            rx.el.div(_factor_taken(), *children, class_name="page page-narrow" if narrow else "page"),
             id="content",
             class_name="main",
             tab_index=-1,
         ),
-        rx.el.nav(*(_place(*place, here, 21) for place in PLACES), class_name="tabs", aria_label="Main, small screen"),
-        alert_news(on_alert),
+        rx.el.nav(*_main(here, 21), class_name="tabs", aria_label="Main, small screen"),
+        rx.cond(may("alerts:read"), alert_news(on_alert)),
         live_line(),
         class_name="frame",
     )

@@ -21,7 +21,7 @@ def spaced(secret: str) -> str:
 class SecondFactor(Console):
     """How far setting it up has come. What is shown once is gone when one comes back to the page."""
 
-    step: str = ""  # '', 'off', 'prove', 'scan', 'keep', 'on', 'end'
+    step: str = ""  # '', 'off', 'prove', 'scan', 'keep', 'on', 'renew', 'end'
     problem: str = ""
     said: str = ""
     left: int = 0
@@ -90,6 +90,20 @@ class SecondFactor(Console):
         """The recovery codes are kept elsewhere; they are not needed here any more."""
         self.codes = []
         await self._show()
+
+    @rx.event
+    def ask_renewal(self) -> None:
+        """Ask for password and code before the recovery codes change."""
+        self.step, self.problem, self.said = "renew", "", ""
+
+    @rx.event
+    async def renew(self, form: dict[str, Any]) -> None:
+        """New recovery codes in place of the old ones."""
+        code = str(form.get("code", "")).strip()
+        made = await self._try("second_factor_renew", password=form.get("password", ""), code=code)
+        if made is not None:
+            self.codes, self.step = made["secondFactorRenew"]["recoveryCodes"], "keep"
+            self.said = "These codes count from now on, and the old ones no more."
 
     @rx.event
     def doubt(self) -> None:
@@ -255,10 +269,7 @@ def _keep() -> rx.Component:
 
 
 def _on() -> rx.Component:
-    few = rx.el.p(
-        "Soon you have none left. Turn the second factor off and set it up again: you get new ones.",
-        class_name="note note-warn",
-    )
+    few = rx.el.p("Soon you have none left. Get new ones now.", class_name="note note-warn")
     return rx.el.div(
         rx.el.p(
             rx.el.span("On", class_name="badge badge-ok"),
@@ -271,7 +282,9 @@ def _on() -> rx.Component:
         ),
         rx.cond(SecondFactor.left < FEW_CODES, few),
         rx.el.div(
+            rx.el.button("New recovery codes…", type="button", class_name="btn", on_click=SecondFactor.ask_renewal),
             rx.el.button("Turn it off…", type="button", class_name="btn btn-danger", on_click=SecondFactor.doubt),
+            class_name="row",
         ),
         class_name="stack",
     )
@@ -285,6 +298,16 @@ def _end() -> rx.Component:
         button="Turn it off",
         on_submit=SecondFactor.turn_off,
         danger=True,
+    )
+
+
+def _renew() -> rx.Component:
+    return _form(
+        rx.el.p("The codes you have become worthless. Prove that it is you:", class_name="muted"),
+        _password(auto_focus=True),
+        _input("A code of the app, or a recovery code", "code", "one-time-code", max_length=40),
+        button="Get new codes",
+        on_submit=SecondFactor.renew,
     )
 
 
@@ -307,6 +330,7 @@ def second_factor(on_change: Any) -> rx.Component:
                 ("scan", _scan(on_change)),
                 ("keep", _keep()),
                 ("on", _on()),
+                ("renew", _renew()),
                 ("end", _end()),
                 rx.cond(SecondFactor.problem != "", problem(SecondFactor.problem, SecondFactor.load), skeleton(18)),
             ),

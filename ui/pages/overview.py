@@ -35,6 +35,8 @@ class Overview(Console):
         """Ask for everything the page shows, in one question."""
         if (away := await self.enter()) is not None:
             return away
+        if self.scopes and "devices:read" not in self.scopes:  # the platform's operator, a role of one's own
+            return rx.redirect("/platform" if "platform:read" in self.scopes else "/account")
         return await self.refresh()
 
     @rx.event

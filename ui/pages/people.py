@@ -101,6 +101,7 @@ class People(Console):
     changing: str = ""
     role: str = ""  # what the member that is being changed may become
     removing: str = ""
+    taking: str = ""  # whose second factor is about to be taken away
     invitations: list[InvitationLine] = []
     is_inviting: bool = False
     form_problem: str = ""
@@ -110,7 +111,7 @@ class People(Console):
     @rx.event
     async def load(self) -> Any:
         """Come to the page. An invitation's link is shown once: whoever comes back does not see it again."""
-        self.said = self.changing = self.removing = self.link = self.form_problem = ""
+        self.said = self.changing = self.removing = self.taking = self.link = self.form_problem = ""
         self.is_inviting = False
         yield  # first of all: what is not to be seen again is gone
         if (away := await self.enter()) is not None:
@@ -167,7 +168,7 @@ class People(Console):
     def change(self, user_id: str) -> None:
         """Open the form for one member; '' closes it."""
         self.is_inviting = False
-        self.changing, self.removing, self.said, self.problem = user_id, "", "", ""
+        self.changing, self.removing, self.taking, self.said, self.problem = user_id, "", "", "", ""
         self.role = next((each.role for each in self.members if each.id == user_id), "")
 
     @rx.event
@@ -178,7 +179,19 @@ class People(Console):
     @rx.event
     def doubt(self, user_id: str) -> None:
         """Ask before somebody is removed; '' lets them be."""
-        self.removing = user_id
+        self.removing, self.taking = user_id, ""
+
+    @rx.event
+    def ask_to_take(self, user_id: str) -> None:
+        """Ask for one's own password before somebody's second factor is taken away; '' lets it be."""
+        self.taking, self.removing, self.problem = user_id, "", ""
+
+    @rx.event
+    async def take_factor(self, form: dict[str, Any]) -> None:
+        """Take a lost second factor away: its owner signs in by password alone and sets up a new one."""
+        said = f"{self._name()} signs in by password alone now, and is told who did this."
+        given = {"password": form.get("password", "")}
+        await self._do("member_second_factor_reset", said, id=self.taking, input=given)
 
     @rx.event
     async def save(self) -> None:
@@ -208,7 +221,7 @@ class People(Console):
         except Refused as refusal:
             self.problem = refusal.words
             return
-        self.said, self.changing, self.removing = said, "", ""
+        self.said, self.changing, self.removing, self.taking = said, "", "", ""
         await self._show()
 
 
@@ -251,6 +264,39 @@ def _confirm(member: rx.Var[MemberLine]) -> rx.Component:
     )
 
 
+def _take(member: rx.Var[MemberLine]) -> rx.Component:
+    return rx.el.form(
+        rx.el.p(
+            "Make sure that it is really ",
+            member.name,
+            " who asks, best in person. They are signed out everywhere, sign in by password alone, and are told that "
+            "you did this.",
+        ),
+        field(
+            "Your own password",
+            rx.el.input(
+                id="take-password",
+                name="password",
+                type="password",
+                auto_complete="current-password",
+                max_length=200,
+                required=True,
+                auto_focus=True,
+                class_name="input",
+            ),
+            for_="take-password",
+        ),
+        rx.el.div(
+            rx.el.button("Take it away", type="submit", class_name="btn btn-danger-solid"),
+            rx.el.button("Leave it", type="button", class_name="btn", on_click=People.ask_to_take("")),
+            class_name="row",
+        ),
+        on_submit=People.take_factor,
+        class_name="note note-warn confirm",
+        aria_label="Take the second factor away?",
+    )
+
+
 def _form(member: rx.Var[MemberLine]) -> rx.Component:
     return rx.el.div(
         _roles(),
@@ -269,6 +315,15 @@ def _form(member: rx.Var[MemberLine]) -> rx.Component:
             class_name="row",
         ),
         rx.cond(People.removing == member.id, _confirm(member)),
+        rx.cond(People.taking == member.id, _take(member)),
+        rx.el.div(
+            rx.el.button(
+                "Lost their second factor?",
+                type="button",
+                class_name="btn btn-ghost btn-small",
+                on_click=People.ask_to_take(member.id),
+            )
+        ),
         class_name="stack sheet",
         role="group",
         aria_label="Change what this person may do",

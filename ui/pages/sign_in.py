@@ -9,6 +9,7 @@ from ui.console import Console
 WORDS = {
     "bad-credentials": "That e-mail and password do not belong together. Please try again.",
     "too-many-tries": "Too many tries. Please wait a few minutes, then try again.",
+    "tenant-suspended": "This organisation is suspended. Please ask whoever runs the platform; nothing was deleted.",
     "forbidden": "You are not a member of that organisation.",
     "unavailable": "The platform does not answer right now. Please try again in a moment.",
 }
