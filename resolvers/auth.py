@@ -20,6 +20,7 @@ from resolvers.changes import Changes
 COOKIE = "tidegate_session"
 RECHECK_S = 30.0
 _CACHED = 10_000
+_ENDINGS = frozenset({"", "session", "token", "tenant"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Authenticator:
         self._store = store
         self._changes = changes
         self._known: OrderedDict[bytes, tuple[Caller, float]] = OrderedDict()
+        self._ended = 0
         changes.on_change(self._drop)
 
     async def caller(self, secret: str, *, fresh: bool = False) -> Caller | None:
@@ -60,8 +62,10 @@ class Authenticator:
         if known and not fresh and known[1] > time.monotonic():
             return known[0]
         self._known.pop(key, None)
+        ended = self._ended
         found = await self._look_up(secret)
-        if found and self._changes.is_listening:
+        # what ended while we were asking may be this: it counts for this once, and is asked for again
+        if found and self._changes.is_listening and self._ended == ended:
             self._known[key] = (found, time.monotonic() + RECHECK_S)
             if len(self._known) > _CACHED:
                 self._known.popitem(last=False)
@@ -79,6 +83,7 @@ class Authenticator:
         return Caller(principal, f"token:{principal.id}")
 
     def _drop(self, what: str) -> None:
+        self._ended += what.partition(":")[0] in _ENDINGS
         if not what:
             self._known.clear()
             return

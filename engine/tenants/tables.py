@@ -1,6 +1,18 @@
 """How tenants, people, roles, invitations, sessions and API tokens lie in the database."""
 
-from sqlalchemy import BigInteger, Column, DateTime, Integer, LargeBinary, SmallInteger, Table, Text, Uuid
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Computed,
+    DateTime,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from engine.store.base import metadata, tenant_column
@@ -13,6 +25,8 @@ tenants = Table(
     Column("name", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("suspended_at", DateTime(timezone=True)),
+    Column("suspended_reason", Text),
+    Column("is_platform", Boolean, nullable=False),
 )
 
 users = Table(
@@ -28,6 +42,8 @@ users = Table(
     Column("totp_since", DateTime(timezone=True)),
     Column("totp_step", BigInteger, nullable=False),
     Column("recovery", ARRAY(LargeBinary), nullable=False),
+    Column("factor_reset_at", DateTime(timezone=True)),
+    Column("factor_reset_by", Text),
 )
 
 memberships = Table(
@@ -38,6 +54,7 @@ memberships = Table(
     Column("role", Text, nullable=False),
     Column("role_id", Uuid),
     Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("is_platform", Boolean, Computed("role = 'platform'"), nullable=False),
 )
 
 roles = Table(
@@ -66,6 +83,7 @@ invitations = Table(
     Column("expires_at", DateTime(timezone=True), nullable=False),
     Column("accepted_at", DateTime(timezone=True)),
     Column("withdrawn_at", DateTime(timezone=True)),
+    Column("is_platform", Boolean, Computed("role = 'platform'"), nullable=False),
 )
 
 sessions = Table(

@@ -83,7 +83,9 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('app.operator'));
     SELECT id INTO platform FROM tenants WHERE is_platform;
     IF platform IS NULL THEN
-        INSERT INTO tenants (id, key, name, is_platform) VALUES (p_tenant_id, 'platform', 'Platform', true)
+        INSERT INTO tenants (id, key, name, is_platform)
+        SELECT p_tenant_id, CASE WHEN EXISTS (SELECT FROM tenants WHERE key = 'platform')
+                                 THEN 'platform-' || right(p_tenant_id::text, 8) ELSE 'platform' END, 'Platform', true
         RETURNING id INTO platform;
         INSERT INTO journal_head (tenant_id) VALUES (platform);
         INSERT INTO readers (tenant_id, reader) VALUES (platform, 'drain');

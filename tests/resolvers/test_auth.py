@@ -1,0 +1,111 @@
+"""What the gateway remembers of a caller, and what it does not: nothing that ended while it was asking."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from engine.store.pool import Store
+from engine.tenants.errors import TenantSuspended
+from resolvers.auth import Authenticator
+from resolvers.changes import Changes
+
+SECRET = "tgs_" + "x" * 40
+
+
+class Door(Store):
+    """A database with one session in it, that answers when it is told to, with what was so when it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__("postgresql://nowhere.invalid/none")
+        self.tenant_id, self.session_id = uuid4(), uuid4()
+        self.is_suspended = False
+        self.may_answer = asyncio.Event()
+        self.asked = 0
+
+    async def door(self, name: str, *arguments: Any) -> Sequence[Mapping[str, Any]]:
+        assert name == "session"
+        self.asked += 1
+        now, is_suspended = datetime.now(UTC), self.is_suspended
+        await self.may_answer.wait()
+        said = {
+            "session_id": self.session_id,
+            "tenant_id": self.tenant_id,
+            "user_id": UUID(int=1),
+            "email": "a@b.example",
+        }
+        said |= {"role": "viewer", "scopes": None, "last_seen_at": now, "expires_at": now + timedelta(days=1)}
+        return [{**said, "user_name": "A", "is_suspended": is_suspended}]
+
+
+class Heard(Changes):
+    """Notifications that a test makes."""
+
+    def __init__(self) -> None:
+        super().__init__("postgresql://nowhere.invalid/none")
+        self.is_listening = True
+
+    def tell(self, what: str) -> None:
+        self._tell(what)
+
+
+@pytest.fixture
+def door() -> Door:
+    return Door()
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+async def test_a_session_is_asked_for_once_in_one_call_and_then_remembered(door: Door, heard: Heard) -> None:
+    door.may_answer.set()
+    authenticator = Authenticator(door, heard)
+    caller = await authenticator.caller(SECRET)
+    assert caller is not None
+    assert (caller.handle, caller.principal.session_id) == (f"session:{door.session_id}", door.session_id)
+    assert await authenticator.caller(SECRET) is caller
+    assert door.asked == 1
+
+
+@pytest.mark.parametrize("of", ["tenant", "session", "everything"])
+async def test_what_is_told_of_is_asked_for_again(of: str, door: Door, heard: Heard) -> None:
+    door.may_answer.set()
+    authenticator = Authenticator(door, heard)
+    await authenticator.caller(SECRET)
+    heard.tell(f"tenant:{uuid4()}")
+    heard.tell(f"session:{uuid4()}")
+    await authenticator.caller(SECRET)
+    assert door.asked == 1
+    heard.tell({"tenant": f"tenant:{door.tenant_id}", "session": f"session:{door.session_id}", "everything": ""}[of])
+    door.is_suspended = True
+    with pytest.raises(TenantSuspended):
+        await authenticator.caller(SECRET)
+
+
+async def test_an_answer_that_was_overtaken_by_a_suspension_is_not_remembered(door: Door, heard: Heard) -> None:
+    authenticator = Authenticator(door, heard)
+    asking = asyncio.create_task(authenticator.caller(SECRET))
+    while not door.asked:
+        await asyncio.sleep(0)
+    door.is_suspended = True
+    heard.tell(f"tenant:{door.tenant_id}")
+    door.may_answer.set()
+    await asking
+    with pytest.raises(TenantSuspended):
+        await authenticator.caller(SECRET)
+
+
+async def test_a_devices_changes_do_not_make_anybody_ask_again(door: Door, heard: Heard) -> None:
+    authenticator = Authenticator(door, heard)
+    asking = asyncio.create_task(authenticator.caller(SECRET))
+    while not door.asked:
+        await asyncio.sleep(0)
+    heard.tell(f"device:{uuid4()}")
+    door.may_answer.set()
+    assert await asking is await authenticator.caller(SECRET)
+    assert door.asked == 1
