@@ -122,17 +122,18 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check the Host header of everything but the health checks, which balancers send to a bare address."""
-        if scope["type"] == "lifespan" or scope["path"].startswith("/health/"):
+        if scope["type"] == "lifespan" or scope["path"] in _HEALTH:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        if not self._origins.knows_host(headers.get("host", "")):
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 or not self._origins.knows_host(hosts[0]):
             await self._refuse(scope, receive, send)
             return
         if scope["type"] == "websocket" and "cookie" in headers and self._origins.is_foreign(headers):
             await self._refuse(scope, receive, send)  # no CORS protects a socket: another site's page, our visitor
             return
-        await self._app(scope, receive, _hardened(send) if scope["type"] == "http" else send)
+        await self._app(scope, receive, self._hardened(send) if scope["type"] == "http" else send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -141,18 +142,22 @@ class Gate:
         words = "This name is not ours. Set TIDEGATE_PUBLIC_URL or TIDEGATE_ALLOWED_HOSTS to answer to it.\n"
         await PlainTextResponse(words, 421)(scope, receive, send)
 
+    def _hardened(self, send: Send) -> Send:
+        hardening = (*_HARDENING, *([_HTTPS_ONLY] * self._origins.is_secure))
 
+        async def send_hardened(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *hardening]
+            await send(message)
+
+        return send_hardened
+
+
+_HEALTH = frozenset({"/health/live", "/health/ready"})
 _HARDENING = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"same-origin"),
+    (b"content-security-policy", b"frame-ancestors 'none'; base-uri 'self'; object-src 'none'"),
 )
-
-
-def _hardened(send: Send) -> Send:
-    async def send_hardened(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), *_HARDENING]
-        await send(message)
-
-    return send_hardened
+_HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000")
