@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from engine import ids
 from engine.certificates.vault import Vault
 from engine.errors import EngineError, Forbidden
 from engine.provisioning import errors, gate
@@ -30,34 +31,45 @@ from schema.scalars import format_instant, parse_labels, refuse_unstorable
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 32 * 1024
-FAILURES, FAILURES_WINDOW_S = 20, 60.0
-_MOST_ADDRESSES = 10_000
+FAILURES, FAILURES_IN_ALL, FAILURES_WINDOW_S = 20, 600, 60.0
+_MOST_REMEMBERED = 2_000
 _MOST_KNOCKS = 10_000
 _AT_ONCE = 4
 _TEXTS = ("key", "ownershipToken", "ticket", "device", "name", "csr", "publicKey", "claim")
+_SECRETS = ("key", "ownershipToken", "ticket", "claim")
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
 class Guesses:
-    """Counts what failed from each address; who fails ``FAILURES`` times in a minute waits."""
+    """Counts what failed; who fails too often within a minute waits.
+
+    A device that repeats what was refused is slowed after ``FAILURES``, by address and by what it showed; an address
+    after ``FAILURES_IN_ALL``, since a whole fleet may stand behind one.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._failures: dict[str, deque[float]] = {}
 
-    def check(self, address: str) -> None:
-        """Raises TooMany while this address has failed too often."""
-        failures = self._failures.get(address)
-        while failures and failures[0] < self._clock() - FAILURES_WINDOW_S:
-            failures.popleft()
-        if failures and len(failures) >= FAILURES:
-            raise TooMany("Too many refusals from this address; wait a minute, and check the key that is sent.")
+    def check(self, address: str, shown: str = "") -> None:
+        """Raises TooMany while this address has failed too often, or with what it shows."""
+        for who, most in ((address, FAILURES_IN_ALL), (_named(address, shown), FAILURES)):
+            failures = self._failures.get(who)
+            while failures and failures[0] < self._clock() - FAILURES_WINDOW_S:
+                failures.popleft()
+            if failures and len(failures) >= most:
+                raise TooMany("Too many refusals; wait a minute, and check what is sent.")
 
-    def failed(self, address: str) -> None:
-        """Remember one failure; bounded: of too many addresses the oldest is forgotten."""
-        if address not in self._failures and len(self._failures) >= _MOST_ADDRESSES:
-            self._failures.pop(next(iter(self._failures)))
-        self._failures.setdefault(address, deque(maxlen=FAILURES)).append(self._clock())
+    def failed(self, address: str, shown: str) -> None:
+        """Remember one failure; bounded: of too many the oldest is forgotten."""
+        for who, most in ((address, FAILURES_IN_ALL), (_named(address, shown), FAILURES)):
+            if who not in self._failures and len(self._failures) >= _MOST_REMEMBERED:
+                self._failures.pop(next(iter(self._failures)))
+            self._failures.setdefault(who, deque(maxlen=most)).append(self._clock())
+
+
+def _named(address: str, shown: str) -> str:
+    return f"{address}|{ids.fingerprint(shown).hex()[:16]}"
 
 
 class Arrivals:
@@ -89,7 +101,7 @@ class Arrivals:
         """201 with the credential, 202 with a ticket for who waits for approval, or a problem that says what to do."""
 
         async def come_in(said: Mapping[str, object], address: str) -> Response:
-            shown = [name for name in ("key", "ownershipToken", "ticket") if said[name]]
+            shown = [name for name in _SECRETS[:3] if said[name]]
             if len(shown) != 1:
                 raise errors.IntroductionMalformed
             if shown == ["ticket"]:
@@ -114,15 +126,18 @@ class Arrivals:
     async def _answered(
         self, request: Request, work: Callable[[Mapping[str, object], str], Awaitable[Response]]
     ) -> Response:
-        address = request.client.host if request.client else ""
+        address, shown = request.client.host if request.client else "", ""
         try:
             self._guesses.check(address)
-            return await work(await _said(request), address)
+            said = await _said(request)
+            shown = "".join(str(said[name]) for name in _SECRETS)
+            self._guesses.check(address, shown)
+            return await work(said, address)
         except BodyTooLarge:
             return problem_response(Refusal(413, "BODY_TOO_LARGE", "An introduction has at most 32 KiB.", {}))
         except EngineError as error:
             if isinstance(error, Forbidden):
-                self._guesses.failed(address)
+                self._guesses.failed(address, shown)
             refusal = refused(error)
             log.info("provisioning.refused", extra={"code": refusal.code, "address": address})
             later = {429: "60", 503: "5"}.get(refusal.status)

@@ -98,17 +98,20 @@ class Presence:
         )
 
 
-@strawberry.type(description="What a device signs in with: a token, whose secret is not kept, or an X.509 certificate.")
+@strawberry.type(
+    description="What a device signs in with: a token, whose secret is not kept, an X.509 certificate, or JWTs that it "
+    "signs with a registered key."
+)
 class Credential:
     """A device's credential without its secret."""
 
     id: UUID = strawberry.field(description="The credential's id.")
-    kind: str = strawberry.field(description="What kind it is: token or x509.")
+    kind: str = strawberry.field(description="What kind it is: token, x509 or jwt.")
     created_at: datetime = strawberry.field(description="When it was issued.")
     expires_at: datetime | None = strawberry.field(description="When it ends by itself; null if never.")
     revoked_at: datetime | None = strawberry.field(description="When it was revoked; null while it works.")
     fingerprint: str | None = strawberry.field(
-        description="The certificate's SHA-256 in hexadecimal; null for a token."
+        description="The SHA-256 of the certificate or public key (DER) in hexadecimal; null for a token."
     )
 
     @classmethod

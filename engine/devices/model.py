@@ -108,9 +108,9 @@ class Presence:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What a device may log in with: a ``token``, whose secret is shown once, or an ``x509`` certificate.
+    """What a device may log in with: a ``token``, whose secret is shown once, an ``x509`` certificate, or by ``jwt``.
 
-    ``fingerprint`` is the certificate's SHA-256 in hex; a token has none to show.
+    ``fingerprint`` is the SHA-256 of the certificate or public key (DER) in hex; a token has none to show.
     """
 
     id: UUID

@@ -2,6 +2,7 @@
 
 from sqlalchemy.engine import RowMapping
 
+from engine import ids
 from engine.devices.model import Credential, Device, DeviceStatus, Metric, MetricType, Profile
 
 
@@ -43,7 +44,11 @@ def as_profile(row: RowMapping) -> Profile:
 
 def as_credential(row: RowMapping) -> Credential:
     """The credential in ``row``, without its secret."""
-    fingerprint = row["secret_sha256"].hex() if row["kind"] == "x509" else None
+    fingerprint = None
+    if row["kind"] == "x509":
+        fingerprint = row["secret_sha256"].hex()
+    elif row["kind"] == "jwt":
+        fingerprint = ids.fingerprint(row["public_key"]).hex()
     return Credential(
         row["id"],
         row["device_id"],

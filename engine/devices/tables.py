@@ -1,6 +1,19 @@
 """How devices, their profiles, credentials and presence lie in the database."""
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, LargeBinary, Table, Text, Uuid, and_, case
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Computed,
+    DateTime,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    Uuid,
+    and_,
+    case,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from engine.store.base import metadata, tenant_column
@@ -35,6 +48,7 @@ devices = Table(
     Column("quarantined_at", DateTime(timezone=True)),
     Column("quarantine_reason", Text),
     Column("former_key", Text),
+    Column("words", Text, Computed("lower(key) || E'\\n' || lower(name)")),
 )
 
 # Quarantine lies in the database as suspension with a reason, so that whoever shuts out the suspended shuts these out.
@@ -51,6 +65,7 @@ credentials = Table(
     Column("device_id", Uuid, nullable=False),
     Column("kind", Text, nullable=False),
     Column("secret_sha256", LargeBinary, nullable=False),
+    Column("public_key", LargeBinary),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("expires_at", DateTime(timezone=True)),
     Column("revoked_at", DateTime(timezone=True)),

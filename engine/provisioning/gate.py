@@ -87,12 +87,20 @@ async def claim(store: Store, audience: str, jws: str, csr: str, address: str) -
             raise errors.ClaimUnknown("The claim's csr_sha256 must be the SHA-256 of the csr, as sent, in hexadecimal.")
         if not (await provisioners.get(tx, way.id)).is_open(tx.now):
             raise errors.WayEnded
-        kept = {"status": EnrolmentStatus.CLAIMED, "proof": Proof.CSR, "material": csr.encode()}
-        digest = {"material_sha256": ids.fingerprint(csr), "ticket_sha256": ids.fingerprint(secret)}
         until = tx.now + OWNERSHIP_LASTS
-        await queue.enter(
-            tx, {**kept, **digest, "provisioner_id": way.id, "labels": {}, "groups": [], "expires_at": until}
+        same = await queue.locked(
+            tx,
+            enrolments.c.provisioner_id == way.id,
+            enrolments.c.material_sha256 == ids.fingerprint(csr),
+            enrolments.c.status == EnrolmentStatus.CLAIMED,
         )
+        values = {"ticket_sha256": ids.fingerprint(secret), "expires_at": until}
+        if same is not None:  # the answer was lost, or somebody repeats it: one token lives for one CSR
+            await queue.save(tx, same["id"], values)
+        else:
+            material = {"material": csr.encode(), "material_sha256": ids.fingerprint(csr), "labels": {}, "groups": []}
+            kept = {"status": EnrolmentStatus.CLAIMED, "proof": Proof.CSR, "provisioner_id": way.id}
+            await queue.enter(tx, {**kept, **material, **values})
     return Claimed(secret, until)
 
 
@@ -181,6 +189,9 @@ async def settle(store: Store, tenant_id: UUID, fingerprint: bytes, address: str
 
 async def _settle(tx: Tx, way: Provisioner, row: Any) -> EnrolmentStatus:
     values: dict[str, Any] = {}
+    if await queue.is_full(tx):  # whoever has an authority's key could fill the table
+        await queue.forget(tx, row["id"])
+        return EnrolmentStatus.REFUSED
     try:
         asked = await _knocked(tx, way, bytes(row["material"]), row["material_sha256"])
         values = {"device_key": asked.device, "name": asked.name}

@@ -102,6 +102,19 @@ async def enter(tx: Tx, values: Mapping[str, Any]) -> UUID:
     return enrolment_id
 
 
+async def is_full(tx: Tx) -> bool:
+    """Whether as many enrolments are kept as may be, those that a rule has refused included."""
+    kept = _mine(tx).where(enrolments.c.status.in_((*_OPEN, EnrolmentStatus.REFUSED)), enrolments.c.expires_at > tx.now)
+    return bool(await tx.scalar(select(func.count()).select_from(kept.subquery())) > MAX_OPEN)
+
+
+async def forget(tx: Tx, enrolment_id: UUID) -> None:
+    """Keep no trace of an enrolment here; the audit log has what was decided."""
+    await tx.execute(
+        delete(enrolments).where(enrolments.c.tenant_id == tx.principal.tenant_id, enrolments.c.id == enrolment_id)
+    )
+
+
 async def save(tx: Tx, enrolment_id: UUID, values: Mapping[str, Any]) -> Enrolment:
     """Change what is given."""
     row = await tx.one(

@@ -13,10 +13,12 @@ import psycopg
 import pytest
 from cryptography import x509 as pyca
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 from sqlalchemy import text
 
-from engine import ids
+from engine import clock, ids
 from engine.certificates.errors import CsrMalformed
 from engine.certificates.vault import LocalVault
 from engine.devices import groups
@@ -32,6 +34,7 @@ from engine.provisioning.model import (
     Terms,
     Waiting,
 )
+from ingest import newcomers
 from tests.support import csr, tokens
 from tests.support.tenant import Tenant
 
@@ -347,6 +350,15 @@ async def test_a_claim_gives_a_token_that_is_good_once_for_one_csr(site: Site) -
         await batch.own(secrets.make(secrets.OWNERSHIP, site.tenant.id), "pump-2")
 
 
+async def test_a_repeated_claim_replaces_its_token(site: Site) -> None:
+    batch = await _batch(site)
+    request = csr.request()
+    first, second = await batch.claim(request), await batch.claim(request)
+    with pytest.raises(errors.TicketUnknown):
+        await batch.own(first, "pump-1")
+    assert isinstance(await batch.own(second, "pump-1"), Admitted)
+
+
 async def test_a_token_is_spent_by_a_refusal_too_and_ends_after_an_hour(site: Site) -> None:
     batch = await _batch(site, rule={"cases": [], "otherwise": {"refuse": "Not today."}})
     token = await batch.claim(csr.request())
@@ -407,3 +419,140 @@ async def test_a_suspended_tenant_lets_nobody_in(site: Site) -> None:
         connection.execute("UPDATE tenants SET suspended_at = now() WHERE id = %s", [site.tenant.id])
     with pytest.raises(errors.KeyUnknown):
         await site.come(key, "pump-1")
+
+
+# ── certificates of a registered authority ──────────────────────────────────────────────────────────────────────────
+
+
+class Plant:
+    """An authority of the tenant's own, and the devices it signs; what ingest notes is written as ingest does."""
+
+    def __init__(self, site: Site) -> None:
+        self.site, self.key = site, csr.key()
+        self.certificate = self._made("Root of the plant", is_authority=True)
+        self.way_id = UUID(int=0)
+
+    def _made(
+        self, name: str, *, is_authority: bool = False, by: ec.EllipticCurvePrivateKey | None = None
+    ) -> pyca.Certificate:
+        subject = pyca.Name([pyca.NameAttribute(NameOID.COMMON_NAME, name)])
+        key, now = (self.key if is_authority else csr.key()), clock.now()
+        builder = (
+            pyca.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(subject if is_authority else self.certificate.subject)
+            .public_key(key.public_key())
+            .serial_number(pyca.random_serial_number())
+            .not_valid_before(now - timedelta(hours=1))
+            .not_valid_after(now + timedelta(hours=1))
+            .add_extension(pyca.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+        )
+        if is_authority:
+            usage = dict.fromkeys(_USES, False) | {"key_cert_sign": True}
+            identifier = pyca.SubjectKeyIdentifier.from_public_key(key.public_key())
+            builder = builder.add_extension(pyca.KeyUsage(**usage), critical=True)
+            builder = builder.add_extension(identifier, critical=False)
+        return builder.sign(by or self.key, SHA256())
+
+    async def register(self, **terms: Any) -> None:
+        """Register it, with its proof."""
+        profile_id = (await self.site.tenant.profile()).id
+        proof = self._made(provisioners.verification_name(self.site.tenant.id))
+        made = await self.site.as_owner(
+            provisioners.register_authority,
+            Terms("plant", Mode.CREATE, profile_id, **terms),
+            _pem(self.certificate),
+            _pem(proof),
+        )
+        self.way_id = made.id
+
+    async def knock(self, name: str, *, by: ec.EllipticCurvePrivateKey | None = None) -> EnrolmentStatus | None:
+        """A device with a fresh certificate called ``name`` knocks, and somebody looks."""
+        der = self._made(name, by=by).public_bytes(Encoding.DER)
+        with psycopg.connect(self.site.tenant.postgres.url("ingest")) as connection:
+            connection.execute("SELECT set_config('app.tenants', %s, true)", [f"{{{self.site.tenant.id}}}"])
+            until = clock.now() + timedelta(days=1)
+            knock = [self.site.tenant.id, uuid4(), self.way_id, der, ids.fingerprint(der), until]
+            connection.execute(newcomers.KNOCK, knock)
+        return await gate.settle(self.site.store, self.site.tenant.id, ids.fingerprint(der))
+
+    async def reasons(self) -> list[str]:
+        """Why devices were turned away."""
+        async with self.site.store.as_tenant(self.site.tenant.principal()) as tx:
+            return [each.reason or "" for each in (await queue.page(tx, status=EnrolmentStatus.REFUSED)).items]
+
+
+_USES = (
+    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
+    *("key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+)
+
+
+def _pem(certificate: pyca.Certificate) -> str:
+    return certificate.public_bytes(Encoding.PEM).decode()
+
+
+async def test_who_knocks_with_a_good_certificate_is_in_and_what_ingest_noted_is_checked_again(site: Site) -> None:
+    plant = Plant(site)
+    await plant.register()
+    assert await plant.knock("pump-1") is EnrolmentStatus.DONE
+    assert await plant.knock("pump-2", by=csr.key()) is EnrolmentStatus.REFUSED
+    assert await plant.knock(f"{site.tenant.key}/d/pump-3") is EnrolmentStatus.DONE
+    assert await plant.knock("somebody-else/d/pump-4") is EnrolmentStatus.REFUSED
+    assert await plant.knock("pump-1") is EnrolmentStatus.REFUSED
+    held = await site.as_owner(devices.page)
+    assert [device.key for device in held.items] == ["pump-1", "pump-3"]
+    reasons = " ".join(await plant.reasons())
+    for words in ("not signed by the registered authority", "CN must be", "device with this key exists"):
+        assert words in reasons
+    assert await gate.settle(site.store, site.tenant.id, bytes(32)) is None
+
+
+async def test_the_rule_sees_the_certificates_name_and_what_it_refused_is_judged_anew(site: Site) -> None:
+    plant = Plant(site)
+    closed = {"cases": [], "otherwise": {"refuse": "Not yet."}}
+    await plant.register(rule=closed)
+    assert await plant.knock("pump-1") is EnrolmentStatus.REFUSED
+    opened = {
+        "cases": [{"when": {"starts_with": [{"var": "subject"}, "pump-"]}, "then": {}}],
+        "otherwise": closed["otherwise"],
+    }
+    await site.as_owner(provisioners.change, plant.way_id, rule_=opened)
+    query = text("SELECT material_sha256 FROM enrolments")
+    async with site.store.as_tenant(site.tenant.principal()) as tx:
+        [row] = await tx.rows(query)
+    assert await gate.settle(site.store, site.tenant.id, bytes(row["material_sha256"])) is EnrolmentStatus.DONE
+
+
+async def test_whom_a_person_refused_stays_refused_until_a_person_approves(site: Site) -> None:
+    plant = Plant(site)
+    await plant.register(needs_approval=True)
+    assert await plant.knock("pump-1") is EnrolmentStatus.PENDING
+    [waiting] = await site.pending()
+    await site.as_owner(queue.refuse, waiting, "Stolen.")
+    async with site.store.as_tenant(site.tenant.principal()) as tx:
+        [row] = await tx.rows(text("SELECT material_sha256 FROM enrolments"))
+    assert await gate.settle(site.store, site.tenant.id, bytes(row["material_sha256"])) is EnrolmentStatus.REFUSED
+    approved = await site.as_owner(queue.approve, waiting)
+    assert approved.status is EnrolmentStatus.DONE
+    found = await site.as_owner(devices.credentials_of, [approved.device_id])
+    assert [credential.kind for credential in found[approved.device_id]] == ["x509"]
+
+
+async def test_ingest_may_note_a_knock_and_nothing_else(site: Site, neighbour: Tenant) -> None:
+    plant = Plant(site)
+    await plant.register()
+    await plant.knock("pump-1")
+    with psycopg.connect(site.tenant.postgres.url("ingest"), autocommit=True) as connection:
+        for forbidden in (
+            "UPDATE enrolments SET status = 'approved'",
+            "DELETE FROM enrolments",
+            "SELECT ticket_sha256 FROM enrolments",
+            "SELECT * FROM provisioners",
+            "INSERT INTO enrolments (tenant_id, ticket_sha256) VALUES (gen_random_uuid(), '')",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(forbidden)
+    with psycopg.connect(site.tenant.postgres.url("ingest")) as connection:
+        connection.execute("SELECT set_config('app.tenants', %s, true)", [f"{{{neighbour.id}}}"])
+        assert connection.execute("SELECT count(status) FROM enrolments").fetchone() == (0,)
