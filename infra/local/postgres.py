@@ -31,7 +31,7 @@ DEFAULTS: Mapping[str, str] = {
     "password_encryption": "scram-sha-256",
     "max_connections": "100",
     "shared_buffers": "256MB",
-    "max_wal_size": "2GB",
+    "max_wal_size": "1GB",  # what a recovery may have to go through: it is to be over within ten seconds (DESIGN D9)
     "checkpoint_timeout": "15min",
     "wal_compression": "on",
     "jit": "off",

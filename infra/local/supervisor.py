@@ -1,7 +1,7 @@
 """Keeps the processes of `tidegate up` alive: starts them in order, restarts what dies, stops all in reverse order.
 
 One thread decides everything (the kernel ties a child's life to the thread that started it); one more per child copies
-its output, line by line, behind the child's name.
+its output, line by line, behind the child's name, and one asks it whether it lives.
 """
 
 import logging
@@ -16,6 +16,7 @@ from types import FrameType
 from typing import BinaryIO
 
 from infra.local.errors import SetupProblem
+from infra.local.pulse import EVERY_S, Pulse
 from infra.local.voice import Voice, in_words
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,11 @@ def _at_any_time() -> bool:
 
 @dataclass(frozen=True)
 class Service:
-    """One process to keep: how to start it, how to know that it works, how to stop it."""
+    """One process to keep: how to start it, how to know that it works, how to stop it.
+
+    `is_ready` says once that others may build on it. `is_alive` is asked for as long as it runs: one that no longer
+    answers is killed and started again.
+    """
 
     name: str
     argv: Callable[[], Sequence[str]]
@@ -43,6 +48,8 @@ class Service:
     on_first_ready: Callable[[], None] = _nothing
     holds_up_the_next: bool = True
     may_start: Callable[[], bool] = _at_any_time
+    is_alive: Callable[[], bool] | None = None
+    asked_every_s: float = EVERY_S
     ready_within_s: float = 60.0
     tries_to_start: int = 6
     stop_signal: signal.Signals = signal.SIGTERM
@@ -86,6 +93,9 @@ class Child:
         self._began = 0.0
         self._due = 0.0
         self._restarts = Restarts()
+        self._pulse = (
+            Pulse(service.is_alive, service.ready_within_s, service.asked_every_s) if service.is_alive else None
+        )
 
     @property
     def is_running(self) -> bool:
@@ -99,6 +109,10 @@ class Child:
                 self._start(now)
         elif self.process.poll() is not None:
             self._note_end(now)
+        elif self._pulse is not None and self._pulse.is_gone:
+            self._voice.say(f"{self.service.name} runs but no longer answers: it is killed", trouble=True)
+            self.process.kill()
+            self.process.wait()
 
     def stop(self, hurry: Callable[[], bool]) -> None:
         """Ask the process to end, wait for its grace (not when in a hurry), then kill it."""
@@ -125,6 +139,8 @@ class Child:
         self._began = now
         assert self.process.stdout is not None
         threading.Thread(target=self._copy, args=(self.process.stdout,), daemon=True).start()
+        if self._pulse is not None:
+            self._pulse.began()
 
     def _note_end(self, now: float) -> None:
         assert self.process is not None

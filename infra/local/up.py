@@ -1,6 +1,7 @@
 """`tidegate up`: the whole platform in one folder of one machine, engines included."""
 
 import dataclasses
+import http.client
 import os
 import signal
 import subprocess
@@ -24,6 +25,7 @@ from infra.local.supervisor import Service, Supervisor
 from infra.local.valkey import Valkey
 from infra.local.voice import Voice
 
+ALIVE_WITHIN_S = 5.0  # an answer to "are you alive"; a busy machine must not look like a hung process
 INGEST_DRAINS_S = 20.0  # it commits and acknowledges what it has taken, which may take 15 s
 
 
@@ -120,31 +122,40 @@ class Plan:
         return Service("valkey", self._valkey.command, self._valkey.is_ready)
 
     def _ingest(self) -> Service:
+        inside = self._inside(self._ports["metrics_port"])
         return self._serve(
             "ingest",
             "ingest",
-            lambda: answers(self._at("metrics_port", self._settings.internal_host)),
+            lambda: answers(f"{inside}/health/ready"),
+            f"{inside}/health/live",
             grace_s=INGEST_DRAINS_S,
         )
 
     def _workers(self) -> list[Service]:
-        return [self._serve(name, "worker", _is_running) for name in _workers(self._settings)]
+        return [
+            self._serve(name, "worker", _is_running, f"{self._inside(self.internal[name])}/metrics")
+            for name in _workers(self._settings)
+        ]
 
     def _tick(self) -> Service:
-        return self._serve("tick", "", _is_running)
+        return self._serve("tick", "", _is_running, f"{self._inside(self.internal['tick'])}/metrics")
 
     def _web(self) -> Service:
-        web = self._serve("web", "app", lambda: answers(self._at("http_port", self._settings.host)))
+        outside = f"http://{_reachable(self._settings.host)}:{self._ports['http_port']}"
+        web = self._serve("web", "app", lambda: answers(f"{outside}/health/ready"), f"{outside}/health/live")
         return dataclasses.replace(web, holds_up_the_next=True, on_first_ready=self._seed) if self._demo else web
 
     def _seed(self) -> None:
         with self._voice.phase("making the demo tenant, unless it is there"):
             run_to_its_end(["seed"], self._environment(""))
 
-    def _at(self, port: str, host: str) -> str:
-        return f"http://{_reachable(host)}:{self._ports[port]}/health/ready"
+    def _inside(self, port: int) -> str:
+        return f"http://{_reachable(self._settings.internal_host)}:{port}"
 
-    def _serve(self, name: str, role: str, is_ready: Callable[[], bool], grace_s: float = 10) -> Service:
+    def _serve(
+        self, name: str, role: str, is_ready: Callable[[], bool], while_alive: str, grace_s: float = 10
+    ) -> Service:
+        """One of our own processes; `while_alive` is what it answers for as long as it does not hang."""
         process = name.rstrip("0123456789")
         environment = self._environment(role)
         if name in self.internal:
@@ -153,6 +164,7 @@ class Plan:
             name,
             lambda: dying_with_parent([sys.executable, "-m", "infra.cli", "serve", process]),
             is_ready,
+            is_alive=lambda: answers(while_alive, within_s=ALIVE_WITHIN_S),
             env=environment,
             holds_up_the_next=False,
             grace_s=grace_s,
@@ -195,12 +207,12 @@ def _reachable(host: str) -> str:
     return "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104  # compared, not bound
 
 
-def answers(url: str) -> bool:
+def answers(url: str, within_s: float = 2.0) -> bool:
     """Whether GET answers 200."""
     try:
-        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310  # our own address
+        with urllib.request.urlopen(url, timeout=within_s) as response:  # noqa: S310  # our own address
             return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
+    except (urllib.error.URLError, http.client.HTTPException, OSError):
         return False
 
 

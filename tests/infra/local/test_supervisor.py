@@ -14,6 +14,7 @@ import pytest
 
 from infra.local.errors import SetupProblem
 from infra.local.ground import dying_with_parent
+from infra.local.pulse import TRIES, Pulse
 from infra.local.supervisor import Restarts, Service, Supervisor
 from infra.local.voice import Voice
 
@@ -48,14 +49,15 @@ def program(folder: Path, name: str, body: str = "") -> Callable[[], list[str]]:
         "signal.signal(signal.SIGTERM, leave)\n"
         f"{body}\n"
         "note('started')\n"
-        "(folder / f'{name}.pid').write_text(str(os.getpid()))\n"
+        "(folder / f'{name}.new').write_text(str(os.getpid()))\n"
+        "(folder / f'{name}.new').rename(folder / f'{name}.pid')\n"  # whole or not at all
         "time.sleep(120)\n"
     )
     return lambda: dying_with_parent([sys.executable, "-c", source])
 
 
 def ready_file(folder: Path, name: str) -> Callable[[], bool]:
-    return lambda: (folder / f"{name}.pid").exists() and (folder / f"{name}.pid").read_text() != ""
+    return (folder / f"{name}.pid").exists
 
 
 def pid_of(folder: Path, name: str) -> int:
@@ -147,6 +149,43 @@ def test_a_dead_child_is_started_again(tmp_path: Path) -> None:
     assert said.count("a was ended by signal SIGKILL; starting it again ") == 2
     assert story(tmp_path).count("a started") == 3
     assert story(tmp_path).count("b started") == 1
+
+
+def test_a_child_that_hangs_is_killed_and_started_again(tmp_path: Path) -> None:
+    out = io.StringIO()
+
+    def answers() -> bool:
+        try:
+            return Path(f"/proc/{pid_of(tmp_path, 'a')}/stat").read_text().rpartition(")")[2].split()[0] != "T"
+        except FileNotFoundError:  # it has just been killed
+            return False
+
+    def hang() -> None:
+        victim = pid_of(tmp_path, "a")
+        os.kill(victim, signal.SIGSTOP)
+        until(lambda: pid_of(tmp_path, "a") != victim)
+        assert not is_alive(victim)
+
+    service = Service(
+        "a", program(tmp_path, "a"), ready_file(tmp_path, "a"), is_alive=answers, ready_within_s=5, asked_every_s=0.05
+    )
+    run_beside(Supervisor([service], Voice(out)), hang)
+    assert "a runs but no longer answers: it is killed" in out.getvalue()
+    assert story(tmp_path) == ["a started", "a started", "a stopped"]
+
+
+def test_a_child_that_has_not_answered_yet_is_given_the_time_of_a_start() -> None:
+    asked: list[None] = []
+
+    def never() -> bool:
+        asked.append(None)
+        return False
+
+    patient, hasty = Pulse(never, start_within_s=60, every_s=0.01), Pulse(never, start_within_s=0, every_s=0.01)
+    patient.began()
+    hasty.began()
+    until(lambda: hasty.is_gone and len(asked) > 3 * TRIES)
+    assert not patient.is_gone
 
 
 def test_a_child_that_ignores_the_stop_is_killed_after_its_grace(tmp_path: Path) -> None:
