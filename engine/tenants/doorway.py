@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 
 from engine import ids
 from engine.store.audit import Deed
@@ -75,14 +75,12 @@ async def session(store: Store, secret: str) -> Principal | None:
 
     Raises TenantSuspended.
     """
-    rows = await store.door("session", ids.fingerprint(secret))
-    if not rows:
+    row = await _session(store, secret)
+    if row is None:
         return None
-    row = rows[0]
     if row["is_suspended"]:
         raise errors.TenantSuspended
-    scopes = scopes_of(Role(row["role"]), row["scopes"])
-    principal = Principal(row["tenant_id"], "user", row["user_id"], scopes, row["email"], session_id=row["session_id"])
+    principal = _holder(row)
     seen = row["last_seen_at"]
     if seen is None or seen < datetime.now(UTC) - sessions.SEEN_NOTED_EVERY:
         async with store.as_tenant(principal) as tx:
@@ -102,19 +100,14 @@ async def token(store: Store, secret: str) -> Principal | None:
 
 
 async def logout(store: Store, secret: str) -> None:
-    """End the session with this secret; its open streams are cut."""
-    try:
-        principal = await session(store, secret)
-    except errors.TenantSuspended:  # nobody gets in with it, and there is nothing left to cut
+    """End the session with this secret, also while its tenant is suspended; its open streams are cut."""
+    row = await _session(store, secret)
+    if row is None:
         return
-    if principal is None:
-        return
-    async with store.as_tenant(principal) as tx:
-        mine = tables.sessions.c.secret_sha256 == ids.fingerprint(secret)
-        ended = await tx.scalar(select(tables.sessions.c.id).where(mine))
-        await tx.execute(delete(tables.sessions).where(mine))
-        await tx.notify(f"session:{ended}")
-        tx.audit("session.end", "user", principal.id)
+    async with store.as_tenant(_holder(row)) as tx:
+        await tx.execute(delete(tables.sessions).where(tables.sessions.c.id == row["session_id"]))
+        await tx.notify(f"session:{row['session_id']}")
+        tx.audit("session.end", "user", row["user_id"])
 
 
 async def found(owner: Store, *, key: str, name: str, email: str, user_name: str, password: str) -> tuple[UUID, UUID]:
@@ -137,6 +130,16 @@ async def enter(tx: Tx, person: Person, here: Membership, agent: str) -> LoggedI
     """Open a session for somebody who has proven who they are; ``tx`` acts as them."""
     session_id, secret, expires_at = await sessions.begin(tx, user_id=person.id, agent=agent)
     return LoggedIn(secret, session_id, User(person.id, person.email, person.name), here, expires_at)
+
+
+async def _session(store: Store, secret: str) -> Mapping[str, Any] | None:
+    rows = await store.door("session", ids.fingerprint(secret))
+    return rows[0] if rows else None
+
+
+def _holder(row: Mapping[str, Any]) -> Principal:
+    scopes = scopes_of(Role(row["role"]), row["scopes"])
+    return Principal(row["tenant_id"], "user", row["user_id"], scopes, row["email"], session_id=row["session_id"])
 
 
 async def _open(store: Store, chosen: Sequence[Mapping[str, Any]], address: str) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from engine.store.pool import Store
 from engine.tenants.errors import TenantSuspended
 from resolvers.auth import Authenticator
 from resolvers.changes import Changes
+from resolvers.watch import Watch
 
 SECRET = "tgs_" + "x" * 40
 
@@ -85,6 +86,24 @@ async def test_what_is_told_of_is_asked_for_again(of: str, door: Door, heard: He
     door.is_suspended = True
     with pytest.raises(TenantSuspended):
         await authenticator.caller(SECRET)
+
+
+@pytest.mark.parametrize("of", ["tenant", "everything"])
+async def test_what_is_open_ends_when_its_tenant_is_suspended_or_notifications_were_missed(
+    of: str, door: Door, heard: Heard
+) -> None:
+    door.may_answer.set()
+    authenticator = Authenticator(door, heard)
+    caller = await authenticator.caller(SECRET)
+    assert caller is not None
+    open_ = asyncio.create_task(Watch(authenticator, heard, SECRET, caller).ended())
+    await asyncio.sleep(0)
+    heard.tell(f"tenant:{uuid4()}")
+    await asyncio.sleep(0)
+    assert not open_.done()
+    door.is_suspended = True
+    heard.tell(f"tenant:{door.tenant_id}" if of == "tenant" else "")
+    await asyncio.wait_for(open_, 10)
 
 
 async def test_an_answer_that_was_overtaken_by_a_suspension_is_not_remembered(door: Door, heard: Heard) -> None:

@@ -232,6 +232,17 @@ async def test_who_belongs_to_another_tenant_too_still_comes_in_there(operator: 
         await doorway.login(tenant.store, person.home.email, person.home.password, tenant_key=person.home.key)
 
 
+async def test_who_signs_out_of_a_suspended_tenant_is_out_when_it_is_resumed(
+    operator: Operator, tenant: Tenant
+) -> None:
+    left, kept = await sign_in(tenant), await sign_in(tenant)
+    await _suspend(operator, tenant)
+    await doorway.logout(tenant.store, left.secret)
+    await _resume(operator, tenant)
+    assert await doorway.session(tenant.store, left.secret) is None
+    assert await doorway.session(tenant.store, kept.secret) is not None
+
+
 async def test_the_platforms_own_tenant_cannot_be_suspended(operator: Operator, postgres: Postgres) -> None:
     async with operator.store.as_tenant(operator.principal) as tx:
         for act in (platform.suspend(tx, operator.platform_id), platform.rename(tx, operator.platform_id, "Mine")):
