@@ -14,7 +14,7 @@ from infra.local.errors import SetupProblem
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `tidegate bench ingest` and `tidegate bench kills`."""
+    """The options of the benches."""
     benches = parser.add_subparsers(dest="bench", required=True, metavar="BENCH")
     ingest = benches.add_parser("ingest", help="what a message costs and how long it takes")
     ingest.add_argument("--scenario", choices=("honest", "bursts", "both"), default="both")
@@ -34,11 +34,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kills.add_argument("--pause-s", type=float, help="the longest pause between two kills")
     kills.add_argument("--seed", type=int, help="repeat the order of an earlier campaign")
     kills.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    neighbours = benches.add_parser("neighbours", help="what a tenant above its quota does to the one beside it")
+    neighbours.add_argument("--quota", type=int, help="messages a second of each tenant")
+    neighbours.add_argument("--times", type=float, help="how many times its quota the noisy one sends")
+    neighbours.add_argument("--pairs", type=int, help="pairs of a quiet and a noisy phase")
+    neighbours.add_argument("--seconds", type=float, help="how long a phase lasts")
+    neighbours.add_argument("--connections", type=int, help="MQTT connections of each tenant")
+    neighbours.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Measure, print, and return 1 when something was not as promised. The platform under `settings` is not touched."""
-    return _kills(arguments) if arguments.bench == "kills" else _ingest(arguments)
+    return {"ingest": _ingest, "kills": _kills, "neighbours": _neighbours}[arguments.bench](arguments)
 
 
 def _kills(arguments: argparse.Namespace) -> int:
@@ -77,6 +84,17 @@ def _ingest(arguments: argparse.Namespace) -> int:
     if wrong:
         print(f"tidegate: {len(wrong)} findings that must not be", file=sys.stderr)
     return 1 if wrong else 0
+
+
+def _neighbours(arguments: argparse.Namespace) -> int:
+    from infra.bench import neighbours
+
+    given = _given(arguments, ("quota", "times", "pairs", "seconds", "connections"))
+    heard = neighbours.measure(neighbours.Street(**given), lambda sentence: print(f"  {sentence}", flush=True))
+    print(neighbours.shown(heard))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(heard.as_json(), indent=1) + "\n")
+    return 1 if heard.wrong or heard.is_slowed else 0
 
 
 def _given(arguments: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:

@@ -105,6 +105,13 @@ class Fleet:
             await asyncio.sleep(0.01)
         return True
 
+    def forget(self) -> int:
+        """Drop what is due and could not be sent yet; returns how many messages that were."""
+        waiting = sum(len(client.backlog) for client in self.clients)
+        for client in self.clients:
+            client.backlog.clear()
+        return waiting
+
     async def close(self) -> None:
         """Say goodbye and close every connection."""
         self.is_stopping = True

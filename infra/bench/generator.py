@@ -3,6 +3,7 @@
     {"do": "connect"}                                        → {"connected": 1000, "seconds": 0.9}
     {"do": "run", "rate": 8000, "seconds": 10, "burst": 1}   → {"sent": 80000, "acked": …, "latency_ms": {…}}
     {"do": "stop"}                                           ends a run early
+    {"do": "forget"}                                         drops what is due but could not be sent → {"forgot": 12}
     {"do": "finish"}                                         → what each device sent and what was not acknowledged
 
 Its first line is the order (`Order`). It is a process of its own so that its CPU is not counted as the platform's.
@@ -92,6 +93,8 @@ class Generator:
                 answer = await self._connect()
             case "run":
                 answer = await self._run(**command)
+            case "forget":
+                answer = {"forgot": self._fleet.forget()}
             case "finish":
                 answer = self._finish()
             case other:

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,18 +25,25 @@ from infra.local.ports import free_port
 
 READY_WITHIN_S = 120.0
 STOP_WITHIN_S = 40.0
+UNBOUNDED = {
+    "quota_messages_per_s": 1_000_000,
+    "quota_values_per_s": 10_000_000,
+    "quota_device_messages_per_s": 100_000,
+}
+"""A bench measures the platform, not a quota."""
 
 
 class Rig:
     """Postgres, Valkey, ingest, workers, tick and, if wanted, web under the real supervisor; a context manager."""
 
-    def __init__(self, *, with_web: bool, workers: int = 1) -> None:
+    def __init__(self, *, with_web: bool, workers: int = 1, quotas: Mapping[str, int] = UNBOUNDED) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="tidegate-bench-"))
         self.postgres = postgres_of(self.folder)
         self.valkey = valkey_of(self.folder)
         self.ports = _ports()
         self._with_web = with_web
         self._workers = workers
+        self._quotas = quotas
         self._host: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
@@ -86,6 +94,7 @@ class Rig:
             variable("log_level"): "WARNING",
             WITHOUT_WEB: "" if self._with_web else "1",
         }
+        told |= {variable(name): str(limit) for name, limit in self._quotas.items()}
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
         self._host = subprocess.Popen(
             dying_with_parent([sys.executable, "-m", "infra.bench.host"], "TERM"),
