@@ -13,6 +13,7 @@ from ui.pages.device import Device, device
 from ui.pages.devices import Devices, devices
 from ui.pages.group import Group, group
 from ui.pages.groups import Groups, groups
+from ui.pages.import_devices import ImportDevices, import_devices
 from ui.pages.inbox import Inbox, inbox
 from ui.pages.overview import Overview, overview
 from ui.pages.people import People, people
@@ -23,6 +24,7 @@ from ui.pages.roles import Roles, roles
 from ui.pages.rules import Rules, rule, rules
 from ui.pages.sign_in import SignIn, sign_in
 from ui.pages.tokens import Tokens, tokens
+from ui.pages.usage import Usage, usage
 
 app = rx.App(
     stylesheets=["/tidegate.css"],
@@ -39,6 +41,7 @@ app.add_page(sign_in, route="/sign-in", title="Sign in · Tidegate", on_load=Sig
 app.add_page(overview, route="/", title="Overview · Tidegate", on_load=Overview.load)
 app.add_page(devices, route="/devices", title="Devices · Tidegate", on_load=Devices.load)
 app.add_page(add_device, route="/devices/add", title="Add a device · Tidegate", on_load=AddDevice.load)
+app.add_page(import_devices, route="/devices/import", title="Import devices · Tidegate", on_load=ImportDevices.load)
 app.add_page(device, route="/devices/[device]", title="Device · Tidegate", on_load=[Device.load, Certificates.load])
 app.add_page(rules, route="/rules", title="Rules · Tidegate", on_load=Rules.load)
 app.add_page(rule, route="/rules/new", title="New rule · Tidegate", on_load=Rules.open_editor)
@@ -51,6 +54,7 @@ app.add_page(groups, route="/groups", title="Groups · Tidegate", on_load=Groups
 app.add_page(group, route="/groups/new", title="New group · Tidegate", on_load=Group.load)
 app.add_page(group, route="/groups/[group]", title="Group · Tidegate", on_load=Group.load)
 app.add_page(inbox, route="/inbox", title="Inbox · Tidegate", on_load=Inbox.load)
+app.add_page(usage, route="/usage", title="Usage · Tidegate", on_load=Usage.load)
 app.add_page(account, route="/account", title="Your account · Tidegate", on_load=[Account.load, SecondFactor.load])
 app.add_page(platform, route="/platform", title="Organisations · Tidegate", on_load=Platform.load)
 app.add_page(people, route="/access/people", title="People · Tidegate", on_load=People.load)

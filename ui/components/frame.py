@@ -22,6 +22,7 @@ PLACES = (
 FURTHER = (
     ("Groups", "/groups", "boxes", "devices:read"),
     ("Inbox", "/inbox", "inbox", "inbox:read"),
+    ("Usage", "/usage", "chart-no-axes-column", "tenant:read"),
 )
 ACCESS = (
     ("People", "/access/people", "users", "users:read"),

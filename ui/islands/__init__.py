@@ -1,4 +1,4 @@
-"""React components that talk to /graphql from the browser itself: live values, the chart, the rule editor.
+"""React components that talk to /graphql from the browser itself: live values, charts, the rule editor, the importer.
 
 All files are handed to Reflex from this one module: it links them side by side, so `./live.js` is found by each.
 """
@@ -12,5 +12,6 @@ NEWS = rx.asset("news.jsx", shared=True)
 CHART = rx.asset("chart.jsx", shared=True)
 RULE_MODEL = rx.asset("rule_model.js", shared=True)
 RULE_EDITOR = rx.asset("rule_editor.jsx", shared=True)
+IMPORTER = rx.asset("importer.jsx", shared=True)
 
 LINE_PACKAGES = ["graphql-ws@6.4.2", "graphql@16.11.0"]

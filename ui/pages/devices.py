@@ -7,7 +7,7 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.devices import device_table
-from ui.components.frame import heading, link, page
+from ui.components.frame import heading, link, may, page
 from ui.components.pieces import empty, pager, problem, skeleton_rows
 from ui.console import Console
 from ui.paging import PAGE_SIZE, Paged
@@ -159,6 +159,10 @@ def devices() -> rx.Component:
         heading(
             "Devices",
             "Everything that sends you telemetry.",
+            rx.cond(
+                may("devices:write"),
+                link(rx.icon("upload", size=16), "Import…", to="/devices/import", class_name="btn"),
+            ),
             link(rx.icon("plus", size=16), "Add a device", to="/devices/add", class_name="btn btn-primary"),
         ),
         problem(Devices.problem, Devices.load),

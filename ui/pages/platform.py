@@ -8,11 +8,12 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.frame import heading, may, page
-from ui.components.pieces import card, done, empty, field, pager, problem, skeleton_rows
+from ui.components.pieces import card, done, empty, field, pager, problem, skeleton, skeleton_rows
 from ui.console import Console
 from ui.islands.cells import command, when
 from ui.pages.add_device import propose_key
 from ui.paging import PAGE_SIZE, Paged
+from ui.quotas import QuotaLine, quota_line, wanted
 
 KEY = re.compile(r"[a-z0-9-]{1,20}")
 SHOWN = {"": None, "OPEN": False, "SUSPENDED": True}
@@ -51,7 +52,7 @@ class Platform(Paged, Console):
     search: str = ""
     shown: str = ""
     tenants: list[TenantLine] = []
-    doing: str = ""  # '', 'make', 'reset', or 'rename', 'suspend', 'invite' to the one in hand
+    doing: str = ""  # '', 'make', 'reset', or 'rename', 'suspend', 'invite', 'quotas' to the one in hand
     uid: str = ""
     name: str = ""
     key: str = ""
@@ -59,6 +60,7 @@ class Platform(Paged, Console):
     form_number: int = 0
     link: str = ""
     invited: str = ""
+    quotas: list[QuotaLine] = []
 
     _is_own_key: bool = False
 
@@ -155,6 +157,31 @@ class Platform(Paged, Console):
         """Let an organisation in again."""
         self._begin("", uid)
         await self._try("platform_tenant_resume", f"“{self.name}” works again as before.", id=uid)
+
+    @rx.event
+    async def look_at_quotas(self, uid: str) -> None:
+        """Show what an organisation may use and uses: numbers only."""
+        self._begin("quotas", uid)
+        self.quotas = []
+        try:
+            found = (await self.ask("platform_usage", id=uid))["platformUsage"]["quotas"]
+        except Refused as refusal:
+            self.form_problem = refusal.words
+            return
+        self.quotas = [quota_line(each) for each in found]
+
+    @rx.event
+    async def change_quotas(self, form: dict[str, Any]) -> None:
+        """Set the quotas that the form changes, one by one; an empty field means the platform's default."""
+        try:
+            for change in wanted(form, self.quotas):
+                await self.ask("platform_quota_change", id=self.uid, input=change)
+        except (ValueError, Refused) as refusal:
+            self.form_problem = str(refusal)
+            return
+        said = f"The quotas of “{self.name}” hold from now on."
+        self._begin("", "")
+        self.said = said
 
     @rx.event
     async def take_factor(self, form: dict[str, Any]) -> None:
@@ -315,7 +342,43 @@ def _sheet(tenant: rx.Var[TenantLine]) -> rx.Component:
         on_submit=Platform.invite,
         class_name="stack sheet",
     )
-    return rx.match(Platform.doing, ("rename", rename), ("suspend", suspend), ("invite", invite), rx.fragment())
+    return rx.match(
+        Platform.doing,
+        ("rename", rename),
+        ("suspend", suspend),
+        ("invite", invite),
+        ("quotas", _quotas()),
+        rx.fragment(),
+    )
+
+
+def _quotas() -> rx.Component:
+    def one(quota: rx.Var[QuotaLine]) -> rx.Component:
+        return rx.el.label(
+            rx.el.span(quota.words, class_name="label-text"),
+            rx.el.input(
+                name=quota.name,
+                default_value=quota.own,
+                placeholder=quota.limit,
+                input_mode="numeric",
+                max_length=16,
+                class_name="input num",
+            ),
+            rx.el.span("uses ", quota.used, " of ", quota.limit, class_name="hint"),
+            class_name="field",
+        )
+
+    return rx.el.form(
+        rx.el.p("How much it may use. Leave a field empty for the platform's default.", class_name="muted"),
+        rx.cond(
+            Platform.quotas.length() > 0,
+            rx.el.div(rx.foreach(Platform.quotas, one), class_name="quota-inputs"),
+            rx.cond(Platform.form_problem == "", skeleton(38)),
+        ),
+        _buttons("Save"),
+        on_submit=Platform.change_quotas,
+        class_name="stack sheet",
+    )
 
 
 def _do(words: str, doing: str, tenant: rx.Var[TenantLine], more: str = "") -> rx.Component:
@@ -338,6 +401,13 @@ def _line(tenant: rx.Var[TenantLine]) -> rx.Component:
     )
     buttons = rx.el.span(
         rx.cond(tenant.has_owner, rx.fragment(), _do("Invite an owner…", "invite", tenant)),
+        rx.el.button(
+            "Quotas…",
+            type="button",
+            class_name="btn btn-small",
+            on_click=Platform.look_at_quotas(tenant.id),
+            custom_attrs={"aria-label": "Quotas of " + tenant.name},
+        ),
         _do("Rename…", "rename", tenant),
         rx.cond(tenant.suspended_at != "", resume, _do("Suspend…", "suspend", tenant, "btn-danger")),
         class_name="row push",
