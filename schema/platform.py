@@ -59,7 +59,7 @@ class PlatformTenantCreate:
 
     key: str = strawberry.field(
         description="The short name that devices use in topics; it never changes.",
-        directives=[Constraint(pattern="[a-z0-9-]{1,20}")],
+        directives=[Constraint(min_length=1, max_length=20, pattern="^[a-z0-9-]{1,20}$")],
     )
     name: str = strawberry.field(description="The name shown to people.", directives=[_NAME])
     email: str = strawberry.field(description="The first owner's e-mail address.", directives=[_EMAIL])
