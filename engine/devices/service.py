@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, and_, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from engine import ids, pages
@@ -86,8 +86,9 @@ async def page(
 async def counts(tx: Tx, profile_id: UUID | None = None) -> Counts:
     """How many devices there are and how many of them are connected."""
     where = and_(devices.c.tenant_id == tx.principal.tenant_id, _chosen(None, profile_id, None))
-    online = func.count().filter(devices.c.id.in_(_online(tx)))
-    row = await tx.one(select(func.count().label("total"), online.label("online")).where(where))
+    total = select(func.count()).select_from(devices).where(where).scalar_subquery()
+    online = select(func.count()).select_from(devices).where(where, devices.c.id.in_(_online(tx))).scalar_subquery()
+    row = await tx.one(select(total.label("total"), online.label("online")))
     assert row is not None
     return Counts(row["total"], row["online"])
 
@@ -431,12 +432,15 @@ def _online(tx: Tx) -> Select[tuple[UUID]]:
 def _chosen(search: str | None, profile_id: UUID | None, status: DeviceStatus | None) -> ColumnElement[bool]:
     wanted = [tables.status == status if status else devices.c.status != DeviceStatus.DECOMMISSIONED]
     if search:
-        wanted.append(
-            or_(devices.c.key.icontains(search, autoescape=True), devices.c.name.icontains(search, autoescape=True))
-        )
+        wanted.append(devices.c.words.contains(func.lower(_escaped(search)), escape="\\"))
     if profile_id is not None:
         wanted.append(devices.c.profile_id == profile_id)
     return and_(*wanted)
+
+
+def _escaped(text: str) -> str:
+    """``text`` in a pattern of LIKE, meaning itself."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 async def _taken(tx: Tx, key: str) -> errors.DeviceKeyTaken:
