@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Of TLS 1.2: forward secret and authenticated ones only (RFC 9325); those of 1.3 are all so."""
 
-_SELF_MADE_LASTS = timedelta(days=398)
+_SELF_MADE_LASTS = timedelta(days=365)
 _VALID_UNTIL = "A certificate of this machine for itself, valid until "
 _RENEW_BEFORE = timedelta(days=30)
 
