@@ -18,8 +18,8 @@ from starlette.routing import Route
 
 from engine import ids
 from engine.certificates.vault import Vault
-from engine.errors import EngineError, Forbidden
-from engine.provisioning import errors, gate
+from engine.errors import Conflict, EngineError, Forbidden
+from engine.provisioning import errors, gate, knocks
 from engine.provisioning.model import ASK_AGAIN_S, Admitted, Claimed, Introduction, Waiting
 from engine.store.pool import Store
 from resolvers.changes import Changes
@@ -136,7 +136,7 @@ class Arrivals:
         except BodyTooLarge:
             return problem_response(Refusal(413, "BODY_TOO_LARGE", "An introduction has at most 32 KiB.", {}))
         except EngineError as error:
-            if isinstance(error, Forbidden):
+            if isinstance(error, Forbidden | Conflict):
                 self._guesses.failed(address, shown)
             refusal = refused(error)
             log.info("provisioning.refused", extra={"code": refusal.code, "address": address})
@@ -166,7 +166,7 @@ class Arrivals:
             tenant_id, digest = knock = next(iter(self._knocks))
             del self._knocks[knock]
             try:
-                status = await gate.settle(self._store, tenant_id, digest)
+                status = await knocks.settle(self._store, tenant_id, digest)
                 log.info("provisioning.settled", extra={"tenant": str(tenant_id), "status": status})
             except Exception:
                 log.exception("provisioning.unsettled", extra={"tenant": str(tenant_id)})
@@ -182,7 +182,7 @@ async def _said(request: Request) -> dict[str, object]:
         raise BadInput("The body is not valid JSON.") from None
     if not isinstance(said, dict) or not set(said) <= {*_TEXTS, "labels"}:
         raise BadInput(f"Send a JSON object with some of {', '.join(_TEXTS)} and labels.")
-    texts = {name: said.get(name, "") for name in _TEXTS}
+    texts = {name: "" if said.get(name) is None else said[name] for name in _TEXTS}
     if not isinstance(texts["publicKey"], str):  # a JWK may come as the object it is
         texts["publicKey"] = orjson.dumps(texts["publicKey"]).decode()
     for name, text in texts.items():

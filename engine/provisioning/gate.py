@@ -10,13 +10,12 @@ from typing import Any
 from uuid import UUID
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from engine import ids
 from engine.certificates import foreign, x509
 from engine.certificates.vault import Vault
-from engine.errors import EngineError
-from engine.provisioning import admission, errors, jose, provisioners, queue, secrets, tables
+from engine.errors import Conflict, Forbidden
+from engine.provisioning import acting, admission, errors, jose, provisioners, queue, secrets, tables
 from engine.provisioning.model import (
     OWNERSHIP_LASTS,
     TICKET_LASTS,
@@ -29,7 +28,6 @@ from engine.provisioning.model import (
     Waiting,
     Way,
 )
-from engine.store.audit import Deed
 from engine.store.pool import Store
 from engine.store.tx import Tx
 from engine.tenancy import Principal
@@ -70,7 +68,7 @@ async def claim(store: Store, audience: str, jws: str, csr: str, address: str) -
     except (jose.Unsound, ValueError, UnsupportedAlgorithm):
         raise errors.ClaimUnknown from None
     way, who = await _way(store, tenant_id, Way.CLAIM, foreign.fingerprint(certificate), address)
-    if way is None or who is None or not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
+    if way is None or who is None or not jose.is_for_es256(key):
         raise errors.ClaimUnknown
     if not signed.is_by(key):
         raise errors.ClaimUnknown
@@ -85,7 +83,7 @@ async def claim(store: Store, audience: str, jws: str, csr: str, address: str) -
             raise errors.ClaimUnknown(f"The claim's aud must be {audience}.")
         if signed.claims.get("csr_sha256") != ids.fingerprint(csr).hex():
             raise errors.ClaimUnknown("The claim's csr_sha256 must be the SHA-256 of the csr, as sent, in hexadecimal.")
-        if not (await provisioners.get(tx, way.id)).is_open(tx.now):
+        if not way.is_open(tx.now) or certificate.not_valid_after_utc <= tx.now:
             raise errors.WayEnded
         until = tx.now + OWNERSHIP_LASTS
         same = await queue.locked(
@@ -134,7 +132,7 @@ async def own(store: Store, vault: Vault, token: str, said: Introduction, addres
 
     try:
         return await _told(store, who, way, said.device, come_in)
-    except (errors.TurnedAway, errors.NotRegistered, errors.KeyInUse):
+    except (errors.TurnedAway, errors.NotRegistered, Conflict):
         await _spend(store, who, token)
         raise
 
@@ -162,77 +160,6 @@ async def ask_again(store: Store, vault: Vault, ticket: str, address: str) -> Ad
         return admitted
 
     return await _told(store, who, way, None, come_in)
-
-
-async def settle(store: Store, tenant_id: UUID, fingerprint: bytes, address: str = "") -> EnrolmentStatus | None:
-    """Look at a device that knocked at ingest with an unknown certificate of a registered authority.
-
-    Nothing that ingest noted is believed but the certificate itself. What the rule turned away before is judged anew.
-    None: there is no such knock.
-    """
-    who = _principal(tenant_id, None, address)
-    mine = (enrolments.c.proof == Proof.CERTIFICATE, enrolments.c.material_sha256 == fingerprint)
-    async with store.as_tenant(who, read_only=True) as tx:
-        row = await queue.found(tx, *mine)
-        way = await provisioners.get(tx, row["provisioner_id"]) if row else None
-    if row is None or way is None:
-        return None
-    async with store.as_tenant(_principal(tenant_id, way, row["address"])) as tx:
-        row = await queue.locked(tx, *mine)
-        if row is None:
-            return None
-        by_rule = row["status"] == EnrolmentStatus.REFUSED and str(row["decided_by"]).startswith(f"{Way.AUTHORITY}: ")
-        if row["status"] != EnrolmentStatus.ASKED and not by_rule:
-            return EnrolmentStatus(row["status"])
-        return await _settle(tx, await provisioners.get(tx, way.id, locked=True), row)
-
-
-async def _settle(tx: Tx, way: Provisioner, row: Any) -> EnrolmentStatus:
-    values: dict[str, Any] = {}
-    if await queue.is_full(tx):  # whoever has an authority's key could fill the table
-        await queue.forget(tx, row["id"])
-        return EnrolmentStatus.REFUSED
-    try:
-        asked = await _knocked(tx, way, bytes(row["material"]), row["material_sha256"])
-        values = {"device_key": asked.device, "name": asked.name}
-        asked, must_wait = await admission.judged(tx, way, asked)
-        values |= {"profile_id": asked.profile_id, "groups": list(asked.group_ids)}
-        if must_wait:
-            pending = {"status": EnrolmentStatus.PENDING, "reason": None, "expires_at": tx.now + TICKET_LASTS}
-            await queue.save(tx, row["id"], {**values, **pending})
-            return EnrolmentStatus.PENDING
-        device = await admission.admit(tx, way, asked)
-        await admission.enter_certificate(tx, device, asked.material)
-        done = {"status": EnrolmentStatus.DONE, "reason": None, "device_id": device.id}
-        await queue.decide(tx, row["id"], {**values, **done})
-        return EnrolmentStatus.DONE
-    except (errors.TurnedAway, errors.WayEnded, errors.NotRegistered, errors.KeyInUse) as error:
-        _note(tx, way, values.get("device_key"), error)
-        refused = {"status": EnrolmentStatus.REFUSED, "reason": error.message, "expires_at": tx.now + TICKET_LASTS}
-        await queue.decide(tx, row["id"], {**values, **refused})
-        return EnrolmentStatus.REFUSED
-
-
-async def _knocked(tx: Tx, way: Provisioner, der: bytes, digest: bytes) -> admission.Wanted:
-    """What a device's own certificate asks for: to be the device its CN names. Raises TurnedAway."""
-    try:
-        shown = foreign.read_der(der)
-        assert way.certificate is not None
-        foreign.check_device(shown, foreign.read(way.certificate), tx.now)
-    except foreign.Unfit as error:
-        raise errors.TurnedAway(str(error)) from None
-    if foreign.fingerprint(shown) != digest:
-        raise errors.TurnedAway("The certificate is not the one that was noted.")
-    name = foreign.common_name(shown)
-    tenant_key = await admission.tenant_key(tx)
-    key = name.removeprefix(f"{tenant_key}/d/")
-    try:
-        return admission.wanted(Introduction(key)).proven(Proof.CERTIFICATE, der)
-    except EngineError:
-        raise errors.TurnedAway(
-            f"The certificate's CN must be the device's key or {tenant_key}/d/ and the key: 1 to 40 letters, digits, "
-            "underscores or hyphens."
-        ) from None
 
 
 async def _decide(
@@ -292,30 +219,23 @@ async def _way(
 ) -> tuple[Provisioner, Principal] | tuple[None, None]:
     if tenant_id is None:
         return None, None
-    async with store.as_tenant(_principal(tenant_id, None, address), read_only=True) as tx:
+    async with store.as_tenant(acting.principal(tenant_id, None, address), read_only=True) as tx:
         way = await provisioners.by_secret(tx, kind, digest)
         if way is None or await admission.is_suspended(tx):
             return None, None
-        return way, _principal(tenant_id, way, address)
+        return way, acting.principal(tenant_id, way, address)
 
 
 async def _way_of_ticket(store: Store, prefix: str, ticket: str, address: str) -> tuple[Provisioner, Principal]:
     tenant_id = secrets.tenant_of(prefix, ticket)
     if tenant_id is None:
         raise errors.TicketUnknown
-    async with store.as_tenant(_principal(tenant_id, None, address), read_only=True) as tx:
+    async with store.as_tenant(acting.principal(tenant_id, None, address), read_only=True) as tx:
         row = await queue.found(tx, enrolments.c.ticket_sha256 == ids.fingerprint(ticket))
         if row is None or await admission.is_suspended(tx):
             raise errors.TicketUnknown
         way = await provisioners.get(tx, row["provisioner_id"])
-    return way, _principal(tenant_id, way, address)
-
-
-def _principal(tenant_id: UUID, way: Provisioner | None, address: str) -> Principal:
-    """Who acts: the way in, which has no rights but what this module does."""
-    if way is None:
-        return Principal(tenant_id, "provisioner", UUID(int=0), frozenset(), "", address)
-    return Principal(tenant_id, "provisioner", way.id, frozenset(), f"{way.kind}: {way.name}", address)
+    return way, acting.principal(tenant_id, way, address)
 
 
 async def _told(
@@ -325,15 +245,10 @@ async def _told(
     try:
         async with store.as_tenant(who) as tx:
             return await come_in(tx)
-    except (errors.TurnedAway, errors.WayEnded, errors.NotRegistered, errors.KeyInUse) as error:
+    except (Forbidden, Conflict) as error:
         async with store.as_tenant(who) as tx:
-            _note(tx, way, device, error)
+            acting.note(tx, way, device, error)
         raise
-
-
-def _note(tx: Tx, way: Provisioner, device: str | None, error: EngineError) -> None:
-    said = {"device": (device or "")[:64]}
-    tx.deeds.append(Deed("device.introduce", "provisioner", str(way.id), None, said, "refused", error.code))
 
 
 async def _spend(store: Store, who: Principal, token: str) -> None:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import orjson
 from cryptography import x509
@@ -102,7 +102,7 @@ def signer(signed: Signed, keys: Iterable[tuple[bytes, bytes]]) -> bytes | None:
     """Of pairs of a handle and a public key (DER), the handle of the key that signed it; None if none did."""
     for handle, der in keys:
         key = load_der_public_key(der)
-        if isinstance(key, ec.EllipticCurvePublicKey) and signed.is_by(key):
+        if is_for_es256(key) and signed.is_by(key):
             return handle
     return None
 
@@ -118,6 +118,11 @@ def certificate_of(signed: Signed) -> x509.Certificate:
         raise Unsound("malformed") from error
 
 
+def is_for_es256(key: object) -> TypeGuard[ec.EllipticCurvePublicKey]:
+    """Whether ES256 can be checked with this public key: it is on P-256 (RFC 7518, section 3.4)."""
+    return isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == "secp256r1"
+
+
 def read_public_key(text: str) -> bytes:
     """A public key on P-256, from PEM or a JWK's JSON, as DER (SubjectPublicKeyInfo).
 
@@ -127,7 +132,7 @@ def read_public_key(text: str) -> bytes:
         raise PublicKeyMalformed("A public key has at most 4 KiB.")
     clean = text.strip()
     key = _from_jwk(clean) if clean.startswith("{") else _from_pem(clean)
-    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
+    if not is_for_es256(key):
         raise PublicKeyMalformed("ES256 takes a key on the curve P-256 (prime256v1); this is another kind.")
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 

@@ -1,6 +1,7 @@
 """The ways in that a tenant has made: provisioning keys, claim certificates, registered authorities."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,13 +13,14 @@ from sqlalchemy.engine import RowMapping
 from engine import ids, pages
 from engine.certificates import foreign, x509
 from engine.certificates import service as certificates
+from engine.certificates.errors import KeyWeak
 from engine.certificates.vault import Vault
 from engine.devices import groups as device_groups
 from engine.devices import service as devices
 from engine.devices.errors import ExpiryPast, GroupDynamic, GroupNotFound, ProfileNotFound
 from engine.devices.model import checked_name
 from engine.pages import Page
-from engine.provisioning import errors, rule, secrets, tables
+from engine.provisioning import errors, jose, rule, secrets, tables
 from engine.provisioning.model import MAX_PROVISIONERS, Mode, Provisioner, Terms, Way
 from engine.store.tx import Tx
 from engine.tenants import service as tenants
@@ -80,10 +82,14 @@ async def sign_claim(tx: Tx, vault: Vault, terms: Terms, csr: str) -> tuple[Prov
     """
     await _check(tx, terms)
     request = x509.read_csr(csr)
+    if not jose.is_for_es256(request.public_key()):
+        raise KeyWeak("A claim is signed with ES256: its key is on the curve P-256 (prime256v1).")
     until = min(terms.expires_at or tx.now + timedelta(days=CLAIM_DAYS), tx.now + timedelta(days=CLAIM_DAYS))
     name = f"{(await tenants.current(tx)).key}/claim/{ids.uuid7().hex[-12:]}"
     made, authority = await certificates.sign_named(tx, vault, request, name, until)
-    return await _create(tx, Way.CLAIM, terms, x509.fingerprint(made), x509.pem(made)), authority
+    return await _create(
+        tx, Way.CLAIM, replace(terms, expires_at=until), x509.fingerprint(made), x509.pem(made)
+    ), authority
 
 
 async def register_authority(tx: Tx, terms: Terms, certificate: str, verification: str) -> Provisioner:
@@ -107,7 +113,8 @@ async def register_authority(tx: Tx, terms: Terms, certificate: str, verificatio
     known = foreign.fingerprint(authority)
     if await by_secret(tx, Way.AUTHORITY, known):
         raise errors.ProvisionerTaken
-    made = await _create(tx, Way.AUTHORITY, terms, known, x509.pem(authority))
+    until = min(terms.expires_at or authority.not_valid_after_utc, authority.not_valid_after_utc)
+    made = await _create(tx, Way.AUTHORITY, replace(terms, expires_at=until), known, x509.pem(authority))
     await tx.notify(f"ca:{made.id}")
     return made
 

@@ -86,13 +86,7 @@ async def refuse(tx: Tx, enrolment_id: UUID, reason: str) -> Enrolment:
 
 async def enter(tx: Tx, values: Mapping[str, Any]) -> UUID:
     """Keep a new enrolment; raises QueueFull. What expired undecided is forgotten on the way."""
-    await tx.execute(
-        delete(enrolments).where(
-            enrolments.c.tenant_id == tx.principal.tenant_id,
-            enrolments.c.status.in_((*_OPEN, EnrolmentStatus.REFUSED)),
-            enrolments.c.expires_at <= tx.now,
-        )
-    )
+    await tidy(tx)
     open_ = _mine(tx).where(enrolments.c.status.in_(_OPEN)).subquery()
     if values["status"] in _OPEN and await tx.scalar(select(func.count()).select_from(open_)) >= MAX_OPEN:
         raise errors.QueueFull
@@ -100,6 +94,17 @@ async def enter(tx: Tx, values: Mapping[str, Any]) -> UUID:
     base = {"tenant_id": tx.principal.tenant_id, "id": enrolment_id, "address": tx.principal.address}
     await tx.execute(insert(enrolments).values(**base, asked_at=tx.now, **values))
     return enrolment_id
+
+
+async def tidy(tx: Tx) -> None:
+    """Forget what expired before it came to an end."""
+    await tx.execute(
+        delete(enrolments).where(
+            enrolments.c.tenant_id == tx.principal.tenant_id,
+            enrolments.c.status.in_((*_OPEN, EnrolmentStatus.REFUSED)),
+            enrolments.c.expires_at <= tx.now,
+        )
+    )
 
 
 async def is_full(tx: Tx) -> bool:

@@ -19,12 +19,13 @@ from cryptography.x509.oid import NameOID
 from sqlalchemy import text
 
 from engine import clock, ids
-from engine.certificates.errors import CsrMalformed
+from engine.certificates.errors import CsrMalformed, KeyWeak
 from engine.certificates.vault import LocalVault
 from engine.devices import groups
 from engine.devices import service as devices
 from engine.devices.errors import GroupDynamic, KeyMalformed
-from engine.provisioning import errors, gate, provisioners, queue, secrets
+from engine.errors import Conflict
+from engine.provisioning import errors, gate, knocks, provisioners, queue, secrets
 from engine.provisioning.model import (
     Admitted,
     EnrolmentStatus,
@@ -402,6 +403,14 @@ async def test_only_the_holder_of_the_claims_key_may_claim(site: Site, neighbour
         await batch.claim(request)
 
 
+async def test_a_claims_key_must_be_one_that_es256_takes(site: Site) -> None:
+    made = Terms("batch", Mode.CREATE, (await site.tenant.profile()).id)
+    with pytest.raises(KeyWeak, match="P-256"):
+        await site.as_owner(
+            provisioners.sign_claim, site.vault, made, csr.request(of=ec.generate_private_key(ec.SECP384R1()))
+        )
+
+
 async def test_a_claim_waits_for_approval_like_everybody_else(site: Site) -> None:
     batch = await _batch(site, needs_approval=True)
     waiting = await batch.own(await batch.claim(csr.request()), "pump-1")
@@ -474,7 +483,7 @@ class Plant:
             until = clock.now() + timedelta(days=1)
             knock = [self.site.tenant.id, uuid4(), self.way_id, der, ids.fingerprint(der), until]
             connection.execute(newcomers.KNOCK, knock)
-        return await gate.settle(self.site.store, self.site.tenant.id, ids.fingerprint(der))
+        return await knocks.settle(self.site.store, self.site.tenant.id, ids.fingerprint(der))
 
     async def reasons(self) -> list[str]:
         """Why devices were turned away."""
@@ -505,7 +514,7 @@ async def test_who_knocks_with_a_good_certificate_is_in_and_what_ingest_noted_is
     reasons = " ".join(await plant.reasons())
     for words in ("not signed by the registered authority", "CN must be", "device with this key exists"):
         assert words in reasons
-    assert await gate.settle(site.store, site.tenant.id, bytes(32)) is None
+    assert await knocks.settle(site.store, site.tenant.id, bytes(32)) is None
 
 
 async def test_the_rule_sees_the_certificates_name_and_what_it_refused_is_judged_anew(site: Site) -> None:
@@ -521,7 +530,7 @@ async def test_the_rule_sees_the_certificates_name_and_what_it_refused_is_judged
     query = text("SELECT material_sha256 FROM enrolments")
     async with site.store.as_tenant(site.tenant.principal()) as tx:
         [row] = await tx.rows(query)
-    assert await gate.settle(site.store, site.tenant.id, bytes(row["material_sha256"])) is EnrolmentStatus.DONE
+    assert await knocks.settle(site.store, site.tenant.id, bytes(row["material_sha256"])) is EnrolmentStatus.DONE
 
 
 async def test_whom_a_person_refused_stays_refused_until_a_person_approves(site: Site) -> None:
@@ -532,11 +541,33 @@ async def test_whom_a_person_refused_stays_refused_until_a_person_approves(site:
     await site.as_owner(queue.refuse, waiting, "Stolen.")
     async with site.store.as_tenant(site.tenant.principal()) as tx:
         [row] = await tx.rows(text("SELECT material_sha256 FROM enrolments"))
-    assert await gate.settle(site.store, site.tenant.id, bytes(row["material_sha256"])) is EnrolmentStatus.REFUSED
+    assert await knocks.settle(site.store, site.tenant.id, bytes(row["material_sha256"])) is EnrolmentStatus.REFUSED
     approved = await site.as_owner(queue.approve, waiting)
     assert approved.status is EnrolmentStatus.DONE
     found = await site.as_owner(devices.credentials_of, [approved.device_id])
     assert [credential.kind for credential in found[approved.device_id]] == ["x509"]
+
+
+async def test_a_device_beyond_the_tenants_quota_is_refused_and_nothing_of_it_is_kept(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant = Plant(site)
+    await plant.register()
+
+    class Full(Conflict):
+        """The tenant has as many devices as it may."""
+
+    async def take_devices(_tx: Any, *_: Any) -> None:
+        raise Full
+
+    monkeypatch.setattr(devices.quotas, "take_devices", take_devices)
+    assert await plant.knock("pump-1") is EnrolmentStatus.REFUSED
+    assert await plant.reasons() == ["The tenant has as many devices as it may."]
+    assert (await site.as_owner(devices.page)).items == ()
+    monkeypatch.undo()
+    async with site.store.as_tenant(site.tenant.principal()) as tx:
+        [waiting] = (await queue.page(tx)).items
+    assert (await site.as_owner(queue.approve, waiting.id)).status is EnrolmentStatus.DONE
 
 
 async def test_ingest_may_note_a_knock_and_nothing_else(site: Site, neighbour: Tenant) -> None:
