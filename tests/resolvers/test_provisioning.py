@@ -202,3 +202,46 @@ async def test_whoever_may_only_read_makes_no_way_in(api: Api, tenant: Tenant) -
     answer = await api.rest(viewer, "POST", "/provisioners/keys", json={"name": "x", "mode": "PREREGISTERED"})
     assert answer.status_code == 403
     assert (await api.rest(viewer, "GET", "/provisioners")).status_code == 200
+
+
+_DEEP: Any = "x"
+for _ in range(200):
+    _DEEP = [_DEEP]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"null",
+        b"{}",
+        b'{"key": null}',
+        b'{"key": "\\ud800", "device": "a"}',
+        b'{"key": "tgp_\\u0000", "device": "a"}',
+        b'{"key": "\xff"}',
+        b'{"key": 1e999}',
+        b'{"key": ["a"]}',
+        b'{"publicKey": null, "key": "x"}',
+        b'{"labels": {"a": {"b": 1}}, "key": "x"}',
+        orjson.dumps({"key": "x", "publicKey": _DEEP}),
+        orjson.dumps({"key": "tgp_" + "A" * 64, "device": "a", "name": "b" * 30_000}),
+        orjson.dumps({"ticket": "tgw_" + "\u00e9" * 64}),
+        orjson.dumps({"claim": "a.b.c", "csr": "x", "device": "'; DROP TABLE devices; --"}),
+        orjson.dumps({"claim": "eyJhbGciOiJFUzI1NiIsIng1YyI6W119.e30." + "A" * 86, "csr": "x"}),
+    ],
+    ids=lambda body: repr(body)[:40],
+)
+@pytest.mark.parametrize("path", [DOOR, CLAIM])
+async def test_hostile_bodies_are_refused_in_words(api: Api, path: str, body: bytes) -> None:
+    answer = await api.client.post(path, content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code in (400, 403, 422)
+    assert len(answer.json()["detail"]) > 10
+
+
+async def test_a_sound_jwk_of_any_depth_and_a_stolen_x5c_open_nothing(api: Api, tenant: Tenant) -> None:
+    made = await make_key(api, await tenant.api_token(), tenant)
+    odd = {**tokens.jwk(csr.key()), "x": "\u00e9" * 43}
+    answer = await knock(api, key=made["key"], device="pump-1", publicKey=odd)
+    assert (answer.status_code, answer.json()["code"]) == (422, "PUBLIC_KEY_MALFORMED")
+    header = {"alg": "ES256", "x5c": ["AAAA"]}
+    answer = await knock(api, CLAIM, claim=tokens.jws(csr.key(), {}, header), csr=csr.request())
+    assert answer.json()["code"] == "CLAIM_UNKNOWN"
