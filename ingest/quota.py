@@ -32,12 +32,12 @@ class Allowance:
         "_granted",
         "_is_serving",
         "_saved",
-        "_share",
         "_values_granted",
         "_waiting",
         "is_short",
         "left",
         "messages_per_s",
+        "share",
         "values_left",
         "values_per_s",
     )
@@ -52,7 +52,8 @@ class Allowance:
         self._saved = 0.0  # messages that may come once the values are paid for
         self._granted = self.left
         self._values_granted = self.values_left
-        self._share = 1.0
+        self.share = 1.0
+        """What this process gives out of the rates; `split` changes it."""
         self._at = time.monotonic() if at is None else at
         self._waiting: deque[Callable[[], None]] = deque()
         self._is_serving = False
@@ -70,9 +71,9 @@ class Allowance:
 
     def split(self, share: float) -> None:
         """Give out this part of the rates: the rest is another process's."""
-        if share != self._share:
+        if share != self.share:
             self._fill(time.monotonic())
-            self._share = share
+            self.share = share
 
     def has_some(self, at: float | None = None) -> bool:
         """Look again, after `left` was found below 1; those who wait go first."""
@@ -95,8 +96,8 @@ class Allowance:
             self._serve_later()
 
     def _serve_later(self) -> None:
-        missing = (1.0 - self.left) / (self.messages_per_s * self._share)
-        owed = -self.values_left / (self.values_per_s * self._share)
+        missing = (1.0 - self.left) / (self.messages_per_s * self.share)
+        owed = -self.values_left / (self.values_per_s * self.share)
         pause_s = min(1.0, max(_LOOK_AGAIN_S, missing, owed))
         asyncio.get_running_loop().call_later(pause_s, self._serve)
 
@@ -111,7 +112,7 @@ class Allowance:
             self.is_short = self.left < 1.0
 
     def _fill(self, at: float) -> None:
-        gone_s, self._at = max(0.0, at - self._at) * self._share, at
+        gone_s, self._at = max(0.0, at - self._at) * self.share, at
         before, values_before = self.left + self._saved, self.values_left
         self.values_left = min(self.values_per_s * BURST_S, values_before + gone_s * self.values_per_s)
         there = min(self.messages_per_s * BURST_S, before + gone_s * self.messages_per_s)

@@ -238,3 +238,26 @@ async def test_processes_hear_what_the_others_use_and_without_valkey_believe_the
             await asyncio.sleep(0.2)
     for shares in trio:
         await shares.close()
+
+
+async def test_two_processes_above_a_tenants_quota_come_to_give_out_half_of_it_each(
+    postgres: Postgres, valkey: Valkey, tenant: Tenant
+) -> None:
+    both = [Allowances(BASE, Database(postgres.url("ingest")), Shares(valkey.url())) for _ in range(2)]
+    running = [asyncio.create_task(allowances.run()) for allowances in both]
+    quotas_, device = [Quota(allowance_of=allowances.of) for allowances in both], _known()
+    device.tenant_id = tenant.id
+
+    def split() -> bool:
+        """Both send as much as they may, in turns."""
+        for quota in quotas_:
+            while quota.takes(device):
+                pass
+        return all(0.4 < allowances.of(tenant.id).share < 0.6 for allowances in both)
+
+    try:
+        await until(split, 20)
+    finally:
+        for task, allowances in zip(running, both, strict=True):
+            task.cancel()
+            await allowances.close()

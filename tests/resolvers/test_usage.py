@@ -1,16 +1,22 @@
 """Quotas and usage through both faces: what is shown, what is refused and with which words, and who may set what."""
 
 import asyncio
+from dataclasses import replace
 from uuid import uuid4
 
 import httpx
 import pytest
 
 from engine.quotas import service as quotas
-from engine.quotas.model import QuotaName
+from engine.quotas.errors import QuotaExceeded
+from engine.quotas.model import QuotaName, defaults
+from engine.quotas.shares import Shares
 from engine.store.pool import Store
 from engine.tenancy import Role
 from infra.local.postgres import Postgres
+from infra.local.valkey import Valkey
+from resolvers.budgets import Budgets
+from resolvers.changes import Changes
 from resolvers.gateway import Gateway
 from tests.support.api import Api
 from tests.support.people import found_operator
@@ -119,6 +125,33 @@ async def test_streams_beyond_the_quota_are_refused_and_ended_ones_make_room(
             await asyncio.sleep(0.01)
     await gateway.budgets.note()
     assert (await api.data(token, USAGE))["usage"]["hours"][0]["streamsPeak"] == 2
+
+
+async def test_streams_on_other_processes_count_too(
+    store: Store, postgres: Postgres, valkey: Valkey, tenant: Tenant
+) -> None:
+    base = replace(defaults(), subscriptions=3)
+    here, there = (Budgets(store, Changes(postgres.url("app")), base, Shares(valkey.url())) for _ in range(2))
+    running = [asyncio.create_task(budgets.run()) for budgets in (here, there)]
+    try:
+        ends = [await there.open_stream(tenant.id) for _ in range(2)]
+        ends.append(await here.open_stream(tenant.id))
+        async with asyncio.timeout(20):
+            while here.now(tenant.id)[0] < 3:
+                await asyncio.sleep(0.05)
+        with pytest.raises(QuotaExceeded, match="3 live streams open"):
+            await here.open_stream(tenant.id)
+        ends[0]()
+        async with asyncio.timeout(20):
+            while here.now(tenant.id)[0] > 2:
+                await asyncio.sleep(0.05)
+        await here.open_stream(tenant.id)
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await here.close()
+        await there.close()
 
 
 async def test_devices_beyond_the_quota_are_a_conflict_that_says_how_many_there_may_be(
