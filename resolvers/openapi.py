@@ -50,7 +50,7 @@ _WORDS = {
     304: "Unchanged since the ETag in If-None-Match.",
     400: "The request cannot be read: a parameter or field is unknown, missing, of the wrong type or out of bounds.",
     401: "Not signed in, or the token is no longer valid.",
-    403: "The caller lacks the right.",
+    403: "The caller lacks the right, or their tenant is suspended.",
     404: "There is no such thing, or none that the caller may see.",
     409: "It is taken, has changed meanwhile, or cannot be done from where it stands.",
     410: "It was valid once and no longer is.",
@@ -189,9 +189,7 @@ class _Document:
 
     def _responses(self, route: Restful) -> Json:
         responses: Json = {str(route.status): self._success(route)}
-        statuses = {400, 401, 429, 500, 503} | {problem.status for problem in route.problems}
-        if route.scopes:
-            statuses.add(403)
+        statuses = {400, 401, 403, 429, 500, 503} | {problem.status for problem in route.problems}
         if route.takes_body:
             statuses |= {413, 415}
         if route.takes_if_match:
