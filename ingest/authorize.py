@@ -47,7 +47,7 @@ SELECT n, why FROM (
     LEFT JOIN devices d ON d.tenant_id = c.tenant_id AND d.id = c.device_id
     LEFT JOIN presence p ON p.tenant_id = d.tenant_id AND p.device_id = d.id
     LEFT JOIN tenants t ON t.id = d.tenant_id
-) judged WHERE why IS NOT NULL
+) judged WHERE why IS NOT NULL ORDER BY n
 """
 
 _AT_ONCE = 200
