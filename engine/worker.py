@@ -7,9 +7,11 @@ has one asyncio loop in one thread with one connection pool; a task is one line 
 import asyncio
 import functools
 import logging
+import os
 import threading
 import time
 from collections.abc import Coroutine
+from concurrent.futures import wait
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -34,6 +36,8 @@ T = TypeVar("T")
 
 TURN_S = 0.5
 """How long one tenant's backlog may keep the others waiting."""
+HANGS_S = 300.0
+"""No task takes so long: one that has taken so much does not end, and its process begins anew."""
 MAINTAIN_EVERY_S = 60.0
 CHECKPOINT_EVERY_S = 3_600.0
 CHORES_EVERY_S = 5.0
@@ -57,8 +61,13 @@ class Loop:
         self.run(self._open())
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run ``work`` on the loop and wait for its result."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        """Run ``work`` on the loop and wait for its result. If that hangs, the process ends, and its task goes to the next."""
+        running = asyncio.run_coroutine_threadsafe(work, self._loop)
+        done, _ = wait([running], HANGS_S)
+        if not done:
+            log.critical("worker.hangs", extra={"seconds": HANGS_S})
+            os._exit(1)
+        return running.result()
 
     async def drain(self, tenant_id: UUID) -> None:
         """Drain one tenant for its turn; if it has more, it stands in line again, behind whoever waits already."""

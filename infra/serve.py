@@ -49,17 +49,17 @@ def worker(settings: Settings) -> int:
 
 def tick(settings: Settings) -> int:
     """Celery's beat with the one entry a second; it keeps nothing between starts, so no schedule file can be torn."""
-    from celery.signals import after_task_publish, beat_init
+    from celery.signals import after_task_publish, setup_logging
 
-    from engine.worker import app
+    from engine.queue import celery_app  # not the worker's application: the tick needs no task, no rule and no database
 
-    def log_as_tick(**_: object) -> None:  # the application has just configured logging as the worker's
+    def log_as_we_do(**_: object) -> None:
         logs.configure(settings.log_level, "tick")
 
     metrics.listen(settings)
-    beat_init.connect(log_as_tick)
+    setup_logging.connect(log_as_we_do)
     after_task_publish.connect(metrics.count_tick)
-    app.start(
+    celery_app(settings.valkey_url).start(
         ["--quiet", "beat", "--scheduler=celery.beat:Scheduler", "--pidfile=", f"--loglevel={settings.log_level}"]
     )
     return 0

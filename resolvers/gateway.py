@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from engine.certificates.vault import LocalVault
 from engine.errors import EngineError
 from engine.journal.bus import Bus, MemoryBus, ValkeyBus
-from engine.queue import celery_app
+from engine.queue import LateCelery
 from engine.quotas.model import Quotas
 from engine.quotas.shares import Shares
 from engine.settings import Settings
@@ -49,7 +49,7 @@ class Gateway:
         self.bus = bus or (ValkeyBus(settings.valkey_url) if settings.valkey_url else MemoryBus())
         self.origins = Origins(settings)
         self._well_known = WellKnown(settings)
-        self._waker = Waker(self.bus, celery_app(settings.valkey_url)) if settings.valkey_url else None
+        self._waker = Waker(self.bus, LateCelery(settings.valkey_url)) if settings.valkey_url else None
         self.store = Store(settings.database_url, size=POOL, wake=self._waker or self.bus.publish)
         self.changes = Changes(settings.database_url)
         shares = Shares(settings.valkey_url) if settings.valkey_url else None

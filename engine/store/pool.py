@@ -28,6 +28,14 @@ _ENTER_READING = text(
 )
 _NAME = re.compile(r"^[a-z_]+$")
 
+# libpq's: a server whose machine or network has gone says nothing; the kernel then gives up after 8 to 11 seconds
+_NOTICE_A_VANISHED_SERVER = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 8_000,
+}
+
 set_json_dumps(orjson.dumps)
 set_json_loads(orjson.loads)
 
@@ -57,7 +65,7 @@ class Store:
             pool_timeout=10,
             pool_pre_ping=True,
             hide_parameters=True,  # an error text must not carry a hash or a payload
-            connect_args={"options": options, "connect_timeout": 5},
+            connect_args={"options": options, "connect_timeout": 5, **_NOTICE_A_VANISHED_SERVER},
             json_serializer=lambda value: orjson.dumps(value).decode(),
             json_deserializer=orjson.loads,
         )

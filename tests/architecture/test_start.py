@@ -10,6 +10,7 @@ LATER = {
     "ingest.service": {"celery", "uvicorn", "starlette", "cryptography", "sqlalchemy", "strawberry", "pydantic"},
     "infra.local.up": {"celery", "strawberry", "starlette", "reflex"},
     "infra.serve": {"celery", "uvicorn", "psycopg", "sqlalchemy", "redis", "cryptography"},
+    "resolvers.gateway": {"celery", "kombu"},
 }
 
 

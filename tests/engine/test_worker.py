@@ -127,3 +127,18 @@ async def test_the_bus_tells_who_listens_and_survives_a_restart_of_valkey(tenant
     finally:
         await speaker.close()
         await listener.close()
+
+
+@pytest.mark.parametrize(("work", "ends"), [("asyncio.sleep(0, 'well')", (0, "well")), ("asyncio.sleep(60)", (1, ""))])
+def test_a_task_that_hangs_ends_its_process(work: str, ends: tuple[int, str], tmp_path: Path) -> None:
+    source = f"import asyncio; from engine import worker; worker.HANGS_S = 2; print(worker.loop().run({work}))"
+    nowhere = {
+        "TIDEGATE_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing",
+        "TIDEGATE_VALKEY_URL": "redis://127.0.0.1:1/0",
+        "TIDEGATE_DATA_DIR": str(tmp_path),
+    }
+    ended = subprocess.run(
+        [sys.executable, "-c", source], env=os.environ | nowhere, capture_output=True, text=True, timeout=WAIT_S
+    )
+    assert (ended.returncode, ended.stdout.strip()) == ends
+    assert ("worker.hangs" in ended.stderr) == bool(ended.returncode)

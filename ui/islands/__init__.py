@@ -3,15 +3,29 @@
 All files are handed to Reflex from this one module: it links them side by side, so `./live.js` is found by each.
 """
 
-import reflex as rx
+from concurrent.futures import ThreadPoolExecutor
 
-LIVE = rx.asset("live.js", shared=True)
-CELLS = rx.asset("cells.jsx", shared=True)
-PULSE = rx.asset("pulse.jsx", shared=True)
-NEWS = rx.asset("news.jsx", shared=True)
-CHART = rx.asset("chart.jsx", shared=True)
-RULE_MODEL = rx.asset("rule_model.js", shared=True)
-RULE_EDITOR = rx.asset("rule_editor.jsx", shared=True)
-IMPORTER = rx.asset("importer.jsx", shared=True)
+import reflex as rx
+from reflex.assets import AssetPathStr
+
+
+def _shared(name: str) -> AssetPathStr:
+    return rx.asset(name, shared=True)
+
+
+NAMES = (
+    "live.js",
+    "cells.jsx",
+    "pulse.jsx",
+    "news.jsx",
+    "chart.jsx",
+    "rule_model.js",
+    "rule_editor.jsx",
+    "importer.jsx",
+)
+# To learn who asks, Reflex reads the source of every function on the stack: of thirty here, deep inside an import. That
+# took half a second of each start; on a thread of its own there are few.
+with ThreadPoolExecutor(1) as one:
+    LIVE, CELLS, PULSE, NEWS, CHART, RULE_MODEL, RULE_EDITOR, IMPORTER = one.map(_shared, NAMES)
 
 LINE_PACKAGES = ["graphql-ws@6.4.2", "graphql@16.11.0"]
