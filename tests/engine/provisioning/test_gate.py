@@ -13,9 +13,7 @@ import psycopg
 import pytest
 from cryptography import x509 as pyca
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 from sqlalchemy import text
 
 from engine import clock, ids
@@ -37,6 +35,7 @@ from engine.provisioning.model import (
 )
 from ingest import newcomers
 from tests.support import csr, tokens
+from tests.support.authority import Authority, der, pem
 from tests.support.tenant import Tenant
 
 ADDRESS = "192.0.2.7"
@@ -437,68 +436,35 @@ class Plant:
     """An authority of the tenant's own, and the devices it signs; what ingest notes is written as ingest does."""
 
     def __init__(self, site: Site) -> None:
-        self.site, self.key = site, csr.key()
-        self.certificate = self._made("Root of the plant", is_authority=True)
+        self.site, self.authority = site, Authority()
         self.way_id = UUID(int=0)
-
-    def _made(
-        self, name: str, *, is_authority: bool = False, by: ec.EllipticCurvePrivateKey | None = None
-    ) -> pyca.Certificate:
-        subject = pyca.Name([pyca.NameAttribute(NameOID.COMMON_NAME, name)])
-        key, now = (self.key if is_authority else csr.key()), clock.now()
-        builder = (
-            pyca.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(subject if is_authority else self.certificate.subject)
-            .public_key(key.public_key())
-            .serial_number(pyca.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(hours=1))
-            .add_extension(pyca.BasicConstraints(ca=is_authority, path_length=None), critical=True)
-        )
-        if is_authority:
-            usage = dict.fromkeys(_USES, False) | {"key_cert_sign": True}
-            identifier = pyca.SubjectKeyIdentifier.from_public_key(key.public_key())
-            builder = builder.add_extension(pyca.KeyUsage(**usage), critical=True)
-            builder = builder.add_extension(identifier, critical=False)
-        return builder.sign(by or self.key, SHA256())
 
     async def register(self, **terms: Any) -> None:
         """Register it, with its proof."""
         profile_id = (await self.site.tenant.profile()).id
-        proof = self._made(provisioners.verification_name(self.site.tenant.id))
+        proof = self.authority.sign(provisioners.verification_name(self.site.tenant.id))
         made = await self.site.as_owner(
             provisioners.register_authority,
             Terms("plant", Mode.CREATE, profile_id, **terms),
-            _pem(self.certificate),
-            _pem(proof),
+            pem(self.authority.certificate),
+            pem(proof),
         )
         self.way_id = made.id
 
     async def knock(self, name: str, *, by: ec.EllipticCurvePrivateKey | None = None) -> EnrolmentStatus | None:
         """A device with a fresh certificate called ``name`` knocks, and somebody looks."""
-        der = self._made(name, by=by).public_bytes(Encoding.DER)
+        shown = der(self.authority.sign(name, by=by))
         with psycopg.connect(self.site.tenant.postgres.url("ingest")) as connection:
             connection.execute("SELECT set_config('app.tenants', %s, true)", [f"{{{self.site.tenant.id}}}"])
             until = clock.now() + timedelta(days=1)
-            knock = [self.site.tenant.id, uuid4(), self.way_id, der, ids.fingerprint(der), until]
+            knock = [self.site.tenant.id, uuid4(), self.way_id, shown, ids.fingerprint(shown), until]
             connection.execute(newcomers.KNOCK, knock)
-        return await knocks.settle(self.site.store, self.site.tenant.id, ids.fingerprint(der))
+        return await knocks.settle(self.site.store, self.site.tenant.id, ids.fingerprint(shown))
 
     async def reasons(self) -> list[str]:
         """Why devices were turned away."""
         async with self.site.store.as_tenant(self.site.tenant.principal()) as tx:
             return [each.reason or "" for each in (await queue.page(tx, status=EnrolmentStatus.REFUSED)).items]
-
-
-_USES = (
-    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
-    *("key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
-)
-
-
-def _pem(certificate: pyca.Certificate) -> str:
-    return certificate.public_bytes(Encoding.PEM).decode()
 
 
 async def test_who_knocks_with_a_good_certificate_is_in_and_what_ingest_noted_is_checked_again(site: Site) -> None:
