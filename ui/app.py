@@ -11,6 +11,7 @@ from ui.pages.alerts import Alerts, alerts
 from ui.pages.audit import Audit, audit
 from ui.pages.device import Device, device
 from ui.pages.devices import Devices, devices
+from ui.pages.fleet_audit import FleetAudit, fleet_audit
 from ui.pages.group import Group, group
 from ui.pages.groups import Groups, groups
 from ui.pages.import_devices import ImportDevices, import_devices
@@ -25,6 +26,7 @@ from ui.pages.rules import Rules, rule, rules
 from ui.pages.sign_in import SignIn, sign_in
 from ui.pages.tokens import Tokens, tokens
 from ui.pages.usage import Usage, usage
+from ui.pages.ways_in import WaysIn, ways_in
 
 app = rx.App(
     stylesheets=["/tidegate.css"],
@@ -54,6 +56,8 @@ app.add_page(groups, route="/groups", title="Groups · Tidegate", on_load=Groups
 app.add_page(group, route="/groups/new", title="New group · Tidegate", on_load=Group.load)
 app.add_page(group, route="/groups/[group]", title="Group · Tidegate", on_load=Group.load)
 app.add_page(inbox, route="/inbox", title="Inbox · Tidegate", on_load=Inbox.load)
+app.add_page(ways_in, route="/ways-in", title="Ways in · Tidegate", on_load=WaysIn.load)
+app.add_page(fleet_audit, route="/fleet-audit", title="Fleet audit · Tidegate", on_load=FleetAudit.load)
 app.add_page(usage, route="/usage", title="Usage · Tidegate", on_load=Usage.load)
 app.add_page(account, route="/account", title="Your account · Tidegate", on_load=[Account.load, SecondFactor.load])
 app.add_page(platform, route="/platform", title="Organisations · Tidegate", on_load=Platform.load)

@@ -5,11 +5,14 @@ from typing import Any
 
 # What is limited: its name, and what happens above it. In the order people think of them.
 QUOTAS: dict[str, tuple[str, str]] = {
-    "DEVICES": ("Devices", "No more can be added."),
+    "DEVICES": ("Devices", "Above it none can be added."),
     "MESSAGES_PER_S": ("Messages a second", "Mean of the last hour. Senders above it are slowed down or refused."),
     "VALUES_PER_S": ("Values a second", "Mean of the last hour. Senders above it are slowed down or refused."),
     "STORAGE_DAYS": ("Days of history", "The oldest day there is. What is older is removed."),
-    "SUBSCRIPTIONS": ("Live streams at once", "Each open page of the console has up to three. No more are opened."),
+    "SUBSCRIPTIONS": (
+        "Live streams at once",
+        "Each open page of the console has up to three. Above it no more are opened.",
+    ),
     "API_COST_PER_MIN": ("API work in a minute", "Programs that ask for more are told to wait."),
 }
 NEARLY_PERCENT = 80

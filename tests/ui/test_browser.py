@@ -22,6 +22,8 @@ PLACES = [
     "/groups/new",
     "/inbox",
     "/usage",
+    "/ways-in",
+    "/fleet-audit",
     "/access/people",
     "/access/roles",
     "/access/tokens",

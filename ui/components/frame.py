@@ -21,6 +21,8 @@ PLACES = (
 )
 FURTHER = (
     ("Groups", "/groups", "boxes", "devices:read"),
+    ("Ways in", "/ways-in", "door-open", "devices:read"),
+    ("Fleet audit", "/fleet-audit", "shield-check", "devices:read"),
     ("Inbox", "/inbox", "inbox", "inbox:read"),
     ("Usage", "/usage", "chart-no-axes-column", "tenant:read"),
 )
