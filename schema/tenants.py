@@ -139,6 +139,7 @@ class Member:
     role: Role = strawberry.field(description="What the person is in this tenant.")
     custom_role: CustomRole | None = strawberry.field(description="The tenant's own role, where role is CUSTOM.")
     since: datetime = strawberry.field(description="Since when the person belongs to the tenant.")
+    has_second_factor: bool = strawberry.field(description="Whether signing in takes a code.")
 
     @classmethod
     def of(cls, member: model.Member) -> Self:
@@ -150,6 +151,7 @@ class Member:
             role=member.role,
             custom_role=CustomRole.of(member.custom) if member.custom else None,
             since=member.since,
+            has_second_factor=member.has_second_factor,
         )
 
 

@@ -1,5 +1,6 @@
 """The people of a tenant: what each of them is there, changing that, and sending them away."""
 
+from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy import Select, delete, select, update
@@ -51,7 +52,7 @@ async def change_role(tx: Tx, user_id: UUID, role: Role, role_id: UUID | None = 
         .values(role=role, role_id=custom.id if custom else None)
     )
     await _tell_sessions(tx, user_id)
-    after = Member(before.user, role, before.since, custom)
+    after = replace(before, role=role, custom=custom)
     tx.audit("member.change", "user", user_id, before=_said(before), after=_said(after))
     return after
 
@@ -95,6 +96,7 @@ def _people(tx: Tx) -> Select[tuple[object, ...]]:
             users.c.id,
             users.c.email,
             users.c.name,
+            users.c.totp_since.is_not(None).label("has_second_factor"),
             memberships.c.role,
             memberships.c.created_at.label("since"),
             *(column.label(f"role_{column.name}") for column in own.c if column.name != "tenant_id"),
@@ -114,7 +116,8 @@ def _member(row: RowMapping) -> Member:
     custom = None
     if row["role_id"] is not None:
         custom = roles.of({name: row[f"role_{name}"] for name in roles.COLUMNS})
-    return Member(User(row["id"], row["email"], row["name"]), Role(row["role"]), row["since"], custom)
+    person = User(row["id"], row["email"], row["name"])
+    return Member(person, Role(row["role"]), row["since"], custom, row["has_second_factor"])
 
 
 def _said(member: Member) -> dict[str, object]:

@@ -48,6 +48,7 @@ class Member:
     role: Role
     since: datetime
     custom: "CustomRole | None" = None
+    has_second_factor: bool = False
 
     @property
     def scopes(self) -> frozenset[str]:

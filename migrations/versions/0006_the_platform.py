@@ -43,6 +43,7 @@ ALTER TABLE users ADD COLUMN factor_reset_at timestamptz, ADD COLUMN factor_rese
 
 # The door writes the operator's deeds into the log of the tenant they were done to; ingest sees who is suspended.
 GRANTS = f"""
+GRANT SELECT (totp_since) ON users TO {APP};  -- that somebody has a second factor, not which
 GRANT UPDATE ON tenants TO {DOOR};
 GRANT INSERT ON invitations TO {DOOR};
 GRANT UPDATE ON audit_head TO {DOOR};

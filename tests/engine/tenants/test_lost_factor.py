@@ -13,7 +13,7 @@ from engine.certificates.vault import LocalVault
 from engine.errors import EngineError
 from engine.store.pool import Store
 from engine.tenancy import Role
-from engine.tenants import doorway, errors, invitations, lost_factor, second_factor
+from engine.tenants import doorway, errors, invitations, lost_factor, members, second_factor
 from engine.tenants.model import LoggedIn
 from engine.tenants.person import myself, take_factor
 from engine.tenants.second_factor import STEP_S, code_at
@@ -47,13 +47,20 @@ async def _enrol(store: Store, session: LoggedIn, password: str, vault: LocalVau
     return codes
 
 
+async def _with_a_second_factor(tenant: Tenant) -> set[UUID]:
+    async with tenant.store.as_tenant(tenant.principal(), read_only=True) as tx:
+        return {each.user.id for each in await members.listed(tx) if each.has_second_factor}
+
+
 async def test_an_admin_frees_a_member_who_is_told_and_signs_in_by_password(tenant: Tenant, vault: LocalVault) -> None:
     member, password = await _newcomer(tenant, Role.VIEWER)
     await _enrol(tenant.store, member, password, vault)
     with pytest.raises(errors.SecondFactorNeeded):
         await doorway.login(tenant.store, member.user.email, password)
+    assert await _with_a_second_factor(tenant) == {member.user.id}
     async with tenant.store.as_tenant(tenant.principal()) as tx:
         assert await lost_factor.of_member(tx, member.user.id, password=tenant.password) == 1
+    assert await _with_a_second_factor(tenant) == set()
     assert await doorway.session(tenant.store, member.secret) is None
     again = await doorway.login(tenant.store, member.user.email, password)
     principal = await doorway.session(tenant.store, again.secret)
