@@ -1,4 +1,4 @@
-"""Usage: counted by the drain and the web processes, asked by hour and against the quotas; and how long data is kept."""
+"""Usage: counted by the drain and the web processes, asked by hour and against the quotas; how long data is kept."""
 
 from datetime import timedelta
 
