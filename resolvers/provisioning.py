@@ -8,14 +8,17 @@ import strawberry
 
 from engine.provisioning import keys, provisioners, queue
 from engine.provisioning.model import EnrolmentStatus
+from engine.provisioning.rule import facts, parse
 from resolvers.arguments import After, First, Version, paged
 from resolvers.context import Info
 from resolvers.devices import NOT_FOUND, PROFILE_NOT_FOUND, STALE, DeviceId
 from resolvers.groups import NOT_FOUND as NO_GROUP
-from schema.devices import Credential
+from schema.devices import DEVICE_KEY, Credential
 from schema.directives import Constraint, Cost, Method, Needs, Problem, Rest
 from schema.pages import Page
 from schema.provisioning import (
+    EXAMPLE,
+    RULE,
     AuthorityRegister,
     ClaimCertificateSign,
     ClaimCertificateSigned,
@@ -25,7 +28,9 @@ from schema.provisioning import (
     ProvisionerUpdate,
     ProvisioningKeyCreate,
     ProvisioningKeyCreated,
+    ProvisioningVerdict,
 )
+from schema.scalars import Json, Labels
 
 ProvisionerId = Annotated[UUID, strawberry.argument(description="The way's id.")]
 EnrolmentId = Annotated[UUID, strawberry.argument(description="The enrolment's id.")]
@@ -98,6 +103,35 @@ class ProvisioningQuery:
     async def enrolment(self, info: Info, id: EnrolmentId) -> Enrolment:
         """The enrolment with this id."""
         return Enrolment.of(await queue.get(await info.context.tx(), id))
+
+    @strawberry.field(
+        description="What a rule at the gate would say to a device. Nothing is stored.",
+        directives=[
+            Needs(scope="devices:read"),
+            Rest(method=Method.POST, path="/provisioners/rules/check"),
+            Problem(status=422, slug="provisioning-rule-malformed"),
+            Cost(weight=5),
+        ],
+    )
+    async def provisioning_rule_check(
+        self,
+        info: Info,
+        rule: Annotated[Json, strawberry.argument(description=RULE, directives=[EXAMPLE])],
+        device: Annotated[
+            str, strawberry.argument(description="The key that the device would ask for.", directives=[DEVICE_KEY])
+        ],
+        labels: Annotated[
+            Labels | None, strawberry.argument(description="What else it would say about itself.")
+        ] = None,
+        subject: Annotated[
+            str,
+            strawberry.argument(
+                description="The CN in its certificate or signing request.", directives=[Constraint(max_length=64)]
+            ),
+        ] = "",
+    ) -> ProvisioningVerdict:
+        """A rule, tried out."""
+        return ProvisioningVerdict.of(parse(rule).decide(facts(device, labels or {}, subject=subject)))
 
 
 @strawberry.type

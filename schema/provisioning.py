@@ -8,6 +8,7 @@ import strawberry
 
 from engine.provisioning import model
 from engine.provisioning.model import EnrolmentStatus, Mode, Proof, Way
+from engine.provisioning.rule import Verdict
 from schema.devices import NAME
 from schema.directives import Constraint, Example, Secret
 from schema.scalars import Json, Labels
@@ -137,6 +138,28 @@ class ClaimCertificateSigned:
 
     provisioner: Provisioner = strawberry.field(description="The way in; its certificate goes on every device.")
     authority: str = strawberry.field(description="The certificate of the tenant's authority, as PEM.")
+
+
+@strawberry.type(description="What a rule at the gate would say to a device.")
+class ProvisioningVerdict:
+    """The outcome of trying a rule out."""
+
+    admits: bool = strawberry.field(description="Whether the device would come in, or wait for approval.")
+    refusal: str | None = strawberry.field(description="The words the device would be told, if it is turned away.")
+    profile: str | None = strawberry.field(description="The key of the profile that the rule chooses.")
+    groups: list[str] = strawberry.field(description="The keys of the groups that it chooses.")
+    needs_approval: bool = strawberry.field(description="Whether the rule asks for somebody's approval.")
+
+    @classmethod
+    def of(cls, verdict: Verdict) -> Self:
+        """The contract's view of ``verdict``."""
+        return cls(
+            admits=verdict.refusal is None,
+            refusal=verdict.refusal,
+            profile=verdict.profile,
+            groups=list(verdict.groups),
+            needs_approval=verdict.approval,
+        )
 
 
 @strawberry.input(description="A new provisioning key.")

@@ -99,16 +99,16 @@ async def judged(tx: Tx, way: Provisioner, asked: Wanted) -> tuple[Wanted, bool]
     placed = asked.placed(way.profile_id, way.group_ids)
     if way.rule is None:
         return placed, way.needs_approval
-    facts = {
-        "device": asked.device,
-        "name": asked.name,
-        "labels": dict(asked.labels),
-        "way": way.kind.value,
-        "provisioner": way.name,
-        "proof": asked.proof.value,
-        "subject": asked.subject,
-        "address": tx.principal.address,
-    }
+    facts = rule.facts(
+        asked.device,
+        asked.labels,
+        name=asked.name,
+        way=way.kind,
+        provisioner=way.name,
+        proof=asked.proof,
+        subject=asked.subject,
+        address=tx.principal.address,
+    )
     verdict = rule.parse(way.rule).decide(facts)
     if verdict.refusal is not None:
         raise errors.TurnedAway(verdict.refusal)

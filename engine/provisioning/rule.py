@@ -77,6 +77,22 @@ class Rule:
         return {each.profile for each in verdicts if each.profile}, {key for each in verdicts for key in each.groups}
 
 
+def facts(
+    device: str,
+    labels: Mapping[str, str],
+    *,
+    name: str = "",
+    way: str = "key",
+    provisioner: str = "",
+    proof: str = "token",
+    subject: str = "",
+    address: str = "",
+) -> dict[str, Any]:
+    """What a rule may ask about; ``subject`` is the CN of the certificate or CSR."""
+    about = {"device": device, "name": name or device, "labels": dict(labels), "subject": subject, "address": address}
+    return {**about, "way": way, "provisioner": provisioner, "proof": proof}
+
+
 def parse(document: object) -> Rule:
     """The rule a document describes; raises RuleMalformed, whose message says what is wrong where."""
     if not isinstance(document, Mapping) or not set(document) <= {"cases", "otherwise"}:

@@ -342,6 +342,8 @@ async def test_the_owner_does_see_what_the_neighbour_must_not(stranger: Stranger
         "rest query GET /platform/tenants/{id}",
         "graphql query ingestCounts",
         "graphql query ruleCheck",
+        "graphql query provisioningRuleCheck",
+        "rest query POST /provisioners/rules/check",
         "rest query GET /devices/counts",
         "rest query GET /fleet/audit",
         "graphql query sessions",

@@ -182,6 +182,20 @@ async def test_a_malformed_rule_is_refused_where_it_is_written(api: Api, tenant:
     assert (await api.rest(secret, "POST", "/provisioners/keys", json=asked)).json()["code"] == "PROFILE_NOT_FOUND"
 
 
+async def test_a_rule_may_be_tried_out_before_a_device_does(api: Api, tenant: Tenant) -> None:
+    secret = await tenant.api_token()
+    is_7 = {"===": [{"var": "labels.site"}, "7"]}
+    rule = {"cases": [{"when": is_7, "then": {"groups": ["a"]}}], "otherwise": {"refuse": "Site 7 only."}}
+    path = "/provisioners/rules/check"
+    for labels, admits, words in (({"site": "7"}, True, None), ({"site": "8"}, False, "Site 7 only.")):
+        answer = await api.rest(secret, "POST", path, json={"rule": rule, "device": "pump", "labels": labels})
+        assert (answer.status_code, answer.json()["admits"], answer.json()["refusal"]) == (200, admits, words)
+    unknown = await api.rest(secret, "POST", path, json={"rule": rule, "device": "pump"})
+    assert "cannot be told" in unknown.json()["refusal"]
+    malformed = await api.rest(secret, "POST", path, json={"rule": {"cases": 7}, "device": "pump"})
+    assert (malformed.status_code, malformed.json()["code"]) == (422, "PROVISIONING_RULE_MALFORMED")
+
+
 async def test_a_public_key_is_registered_by_api_and_a_private_one_sent_back(api: Api, tenant: Tenant) -> None:
     secret, device = await tenant.api_token(), await tenant.device()
     path, key = f"/devices/{device.id}/public-keys", csr.key()

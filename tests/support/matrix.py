@@ -51,6 +51,8 @@ SAMPLES: Mapping[str, Any] = {
     "publicKey": public(key()),
     "certificate": "probe",
     "verification": "probe",
+    "rule": {"cases": [], "otherwise": {}},
+    "device": "probe",
 }
 """Values for required arguments that are no ids, by name. A new one needs a line here, or the test fails."""
 
