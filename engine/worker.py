@@ -61,7 +61,7 @@ class Loop:
         self.run(self._open())
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run ``work`` on the loop and wait for its result. If that hangs, the process ends, and its task goes to the next."""
+        """Run ``work`` on the loop and wait for its result. Should it hang, the process ends; its task goes to the next."""
         running = asyncio.run_coroutine_threadsafe(work, self._loop)
         done, _ = wait([running], HANGS_S)
         if not done:
