@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import re
 import time
 from pathlib import Path
@@ -175,3 +176,37 @@ async def test_the_pasted_lines_lead_from_a_key_to_a_message_sent_by_certificate
         await (await download.value).save_as(tmp_path / "revoked.pem")
     shown = await shell("openssl crl -in revoked.pem -noout -text", tmp_path)
     assert shown.count("Serial Number:") == 1
+
+
+async def test_a_table_is_tried_then_taken_and_a_device_lets_itself_in_after_a_yes(
+    console: Console, chromium: Browser, tmp_path: Path
+) -> None:
+    table = "key,name,profile\nvalve-1,Valve 1,pump\nvalve 2,Valve 2,pump\nvalve-3,Valve 3,nothing\n"
+    (tmp_path / "devices.csv").write_text(table)
+    async with console.visitor(chromium) as visitor:
+        page = visitor.page
+        await visitor.enter("/devices/import")
+        await page.locator("input[type=file]").set_input_files(tmp_path / "devices.csv")
+        await page.get_by_role("button", name="Try it").click()
+        await expect(page.get_by_text("There is no profile with the key 'nothing'.")).to_be_visible()
+        assert (await console.ask('{ devices(search: "valve") { items { key } } }'))["devices"]["items"] == []
+        await page.get_by_role("button", name="Take 1 device").click()
+        async with page.expect_download() as download:
+            await page.get_by_role("button", name="Save the tokens").click()
+        await (await download.value).save_as(tmp_path / "tokens.csv")
+        (line,) = (tmp_path / "tokens.csv").read_text().splitlines()[1:]
+        assert re.fullmatch(r"valve-1,demo/d/valve-1,tgd_[\w-]+", line)
+
+        await visitor.open("/ways-in")
+        await page.get_by_role("button", name="New key").first.click()
+        await page.get_by_label("What is it for?").fill("Valves")
+        await page.get_by_label("Somebody has to say yes").check()
+        await page.get_by_role("button", name="Make the key").click()
+        asks = await page.get_by_role("textbox", name="Command that brings a device in").inner_text()
+        ticket = json.loads(await shell(asks, tmp_path))["ticket"]
+        await page.get_by_role("button", name="Look again").click()
+        await page.get_by_role("button", name="Let in my-new-device").click()
+        await expect(page.get_by_text("my-new-device may come in.")).to_be_visible()
+    async with httpx.AsyncClient(trust_env=False) as http:
+        arrived = await http.post(f"{console.url}/ingest/v1/provision", json={"ticket": ticket})
+    assert (arrived.status_code, arrived.json()["username"]) == (201, "demo/d/my-new-device")

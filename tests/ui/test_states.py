@@ -24,6 +24,7 @@ DEVICE = {
     "isOnline": True,
     "lastSeenAt": "2026-01-01T00:00:00Z",
     "version": 4,
+    "quarantineReason": None,
     "createdAt": "2026-01-01T00:00:00Z",
     "presence": {"since": "2026-01-01T00:00:00Z", "reason": None},
     "profile": PROFILE,
@@ -208,6 +209,30 @@ async def test_a_device_is_suspended_and_resumed(device: Device, gateway: Gatewa
     gateway.refuses("DeviceResume", "A device that is active cannot become active.", "DEVICE_STUCK")
     await device.resume()
     assert (device.said, device.problem) == ("", "A device that is active cannot become active.")
+
+
+async def test_a_quarantined_device_says_why_and_gets_a_new_token_when_it_is_released(
+    device: Device, gateway: Gateway
+) -> None:
+    gateway.answers["DeviceQuarantine"] = {"deviceQuarantine": {"id": "d1"}}
+    shut = {**DEVICE, "status": "QUARANTINED", "quarantineReason": "It sends nonsense"}
+    gateway.answers["DeviceDetail"] = {"device": shut, "alerts": page([])}
+    await device.quarantine({"reason": " It sends nonsense "})
+    assert gateway.variables("DeviceQuarantine") == {"id": "d1", "reason": "It sends nonsense"}
+    assert (device.status_words, device.quarantine_reason) == ("In quarantine", "It sends nonsense")
+    gateway.answers["DeviceRelease"] = {"deviceRelease": {"token": "tgd_new"}}
+    gateway.answers["DeviceDetail"] = {"device": DEVICE, "alerts": page([])}
+    await device.release()
+    assert (device.token, "-P 'tgd_new'" in device.command, device.quarantine_reason) == ("tgd_new", True, "")
+
+
+async def test_a_devices_data_is_erased_only_if_that_is_ticked(device: Device, gateway: Gateway) -> None:
+    gateway.answers["DeviceDecommission"] = {"deviceDecommission": {"id": "d1"}}
+    await device.decommission({})
+    assert gateway.variables("DeviceDecommission") == {"id": "d1", "erase": False}
+    assert "Its history stays." in device.said
+    await device.decommission({"erase": True})
+    assert gateway.variables("DeviceDecommission")["erase"] is True
 
 
 @pytest.fixture

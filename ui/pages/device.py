@@ -109,6 +109,8 @@ class Device(Console):
     labels_text: str = ""
     is_editing: bool = False
     is_ending: bool = False
+    is_shutting: bool = False  # being asked why the device is to be quarantined
+    quarantine_reason: str = ""
 
     _version: int = 0
     _metrics: list[dict[str, Any]] = []
@@ -125,7 +127,7 @@ class Device(Console):
         if uid != self.uid:
             self.ready, self.uid = False, uid
         self.token = self.said = ""  # a token is shown once: whoever comes back does not see it again
-        self.is_editing = self.is_ending = False
+        self.is_editing = self.is_ending = self.is_shutting = False
         yield
         if (away := await self.enter()) is not None:
             yield away
@@ -153,6 +155,7 @@ class Device(Console):
         self.key, self.name = device["key"], device["name"] or device["key"]
         self.status = device["status"]
         self.status_words = STATUS_WORDS.get(self.status, words(self.status))
+        self.quarantine_reason = device["quarantineReason"] or ""
         self.is_online, self.last_seen = device["isOnline"], device["lastSeenAt"] or ""
         self.since, self.reason = device["presence"]["since"] or "", device["presence"]["reason"] or ""
         self.created_at, self.profile_name = device["createdAt"], device["profile"]["name"]
@@ -205,10 +208,35 @@ class Device(Console):
             self.is_editing = False
 
     @rx.event
-    async def decommission(self) -> None:
-        """End the device's life."""
+    async def decommission(self, form: dict[str, Any]) -> None:
+        """End the device's life, and erase what it has sent if that is ticked."""
         self.is_ending, self.token = False, ""
-        await self._change("device_decommission", "The device is decommissioned. Its history stays.", id=self.uid)
+        erase = bool(form.get("erase"))
+        history = "All that it has sent is being erased." if erase else "Its history stays."
+        said = f"The device is decommissioned. {history}"
+        await self._change("device_decommission", said, id=self.uid, erase=erase)
+
+    @rx.event
+    def shut(self, is_shutting: bool) -> None:
+        """Ask why before the device is quarantined, or let it be."""
+        self.is_shutting, self.said = is_shutting, ""
+
+    @rx.event
+    async def quarantine(self, form: dict[str, Any]) -> None:
+        """Shut the device out because something is wrong with it."""
+        self.is_shutting, self.token = False, ""
+        reason = str(form.get("reason", "")).strip()
+        await self._change(
+            "device_quarantine", "The device is in quarantine: it is cut off.", id=self.uid, reason=reason
+        )
+
+    @rx.event
+    async def release(self) -> None:
+        """Let the device out of quarantine with a new token; the old ones die, since somebody may have them."""
+        data = await self._change("device_release", "It is out of quarantine. Only its new token counts.", id=self.uid)
+        if data is not None:
+            self.token = data["deviceRelease"]["token"] or ""
+            self.command = mosquitto_pub(self.tenant_key, self.key, self.token, self._metrics)
 
     @rx.event
     async def suspend(self) -> None:
@@ -234,7 +262,7 @@ class Device(Console):
 
 def _heading() -> rx.Component:
     status = rx.cond(
-        Device.is_over | (Device.status == "SUSPENDED"),
+        Device.is_over | (Device.status == "SUSPENDED") | (Device.status == "QUARANTINED"),
         rx.el.span(Device.status_words, class_name="badge"),
         rx.el.span(
             live_presence(device_id=Device.uid, online=Device.is_online, since=Device.since, detailed=True),
@@ -261,7 +289,7 @@ def _heading() -> rx.Component:
             rx.cond(
                 Device.ready & ~Device.is_over,
                 rx.fragment(
-                    _in_and_out(),
+                    rx.cond(may("devices:write"), _in_and_out()),
                     rx.el.button(
                         rx.icon("pencil", size=15),
                         "Edit",
@@ -278,7 +306,7 @@ def _heading() -> rx.Component:
 
 
 def _in_and_out() -> rx.Component:
-    """Suspending a device in service, resuming a suspended one."""
+    """Suspending a device in service, resuming a suspended one, releasing one from quarantine."""
     return rx.match(
         Device.status,
         (
@@ -291,6 +319,16 @@ def _in_and_out() -> rx.Component:
             "SUSPENDED",
             rx.el.button(
                 rx.icon("play", size=15), "Resume", type="button", class_name="btn btn-primary", on_click=Device.resume
+            ),
+        ),
+        (
+            "QUARANTINED",
+            rx.el.button(
+                rx.icon("shield-check", size=15),
+                "Release",
+                type="button",
+                class_name="btn btn-primary",
+                on_click=Device.release,
             ),
         ),
         rx.fragment(),
@@ -474,43 +512,90 @@ def _about() -> rx.Component:
     )
 
 
-def _ending() -> rx.Component:
-    ask = rx.el.div(
+def _decommission() -> rx.Component:
+    return rx.el.form(
         rx.el.p(
-            "Decommissioning ends this device's life: its tokens stop working at once, and it cannot come back. "
-            "Its history stays."
+            "Decommissioning ends this device's life: its tokens and certificates stop working at once, and it cannot "
+            "come back."
+        ),
+        rx.el.label(
+            rx.el.input(type="checkbox", name="erase"),
+            rx.el.span(
+                "Erase all that it has sent as well",
+                rx.el.span("Readings, alerts and messages not accepted. It cannot be undone.", class_name="sub"),
+            ),
+            class_name="tick",
         ),
         rx.el.div(
-            rx.el.button(
-                "Decommission ",
-                Device.name,
-                type="button",
-                class_name="btn btn-danger-solid",
-                on_click=Device.decommission,
-            ),
+            rx.el.button("Decommission ", Device.name, type="submit", class_name="btn btn-danger-solid"),
             rx.el.button("Keep it", type="button", class_name="btn", auto_focus=True, on_click=Device.end(False)),
             class_name="row",
         ),
+        on_submit=Device.decommission,
         class_name="card card-body stack",
-        role="group",
         aria_label="Decommission this device?",
     )
-    return rx.cond(
-        ~Device.is_over,
-        rx.el.section(
-            rx.el.div(
-                rx.cond(
-                    Device.is_ending,
-                    ask,
-                    rx.el.button(
-                        "Decommission this device…",
-                        type="button",
-                        class_name="btn btn-ghost btn-danger",
-                        on_click=Device.end(True),
-                    ),
-                ),
+
+
+def _quarantine() -> rx.Component:
+    return rx.el.form(
+        rx.el.p("It is cut off at once and gets no new token until somebody releases it. Its data stays."),
+        field(
+            "What is wrong with it?",
+            rx.el.input(
+                id="quarantine-reason",
+                name="reason",
+                max_length=500,
+                required=True,
+                auto_focus=True,
+                placeholder="It sends nonsense since the storm",
+                class_name="input",
             ),
+            "For those who come after you.",
+            for_="quarantine-reason",
+        ),
+        rx.el.div(
+            rx.el.button("Quarantine ", Device.name, type="submit", class_name="btn btn-danger-solid"),
+            rx.el.button("Leave it", type="button", class_name="btn", on_click=Device.shut(False)),
+            class_name="row",
+        ),
+        on_submit=Device.quarantine,
+        class_name="card card-body stack",
+        aria_label="Quarantine this device?",
+    )
+
+
+def _ending() -> rx.Component:
+    """What shuts a device out: for a while, because something is wrong, or for good."""
+
+    def ask(words: str, on_click: Any) -> rx.Component:
+        return rx.el.button(words, type="button", class_name="btn btn-ghost btn-danger", on_click=on_click)
+
+    buttons = rx.el.div(
+        rx.cond(Device.status != "QUARANTINED", ask("Quarantine this device…", Device.shut(True))),
+        ask("Decommission this device…", Device.end(True)),
+        class_name="row",
+    )
+    return rx.cond(
+        ~Device.is_over & may("devices:write"),
+        rx.el.section(
+            rx.cond(Device.is_ending, _decommission(), rx.cond(Device.is_shutting, _quarantine(), buttons)),
             aria_label="End of life",
+        ),
+    )
+
+
+def _quarantined() -> rx.Component:
+    return rx.cond(
+        Device.quarantine_reason != "",
+        rx.el.div(
+            rx.icon("shield-alert", size=17),
+            rx.el.div(
+                rx.el.p(rx.el.b("In quarantine: "), Device.quarantine_reason),
+                rx.el.p("When it is mended, release it: it gets a new token, and the old ones stay dead."),
+            ),
+            class_name="note note-warn",
+            role="status",
         ),
     )
 
@@ -535,7 +620,9 @@ def device() -> rx.Component:
         ),
         chart(Device.uid, Device.metrics),
         rx.el.div(
-            rx.el.div(rx.cond(Device.is_over, rx.fragment(), _connect()), certificates()),
+            rx.el.div(
+                rx.cond(Device.is_over | (Device.status == "QUARANTINED"), rx.fragment(), _connect()), certificates()
+            ),
             rx.el.div(_about(), _credentials()),
             class_name="grid two",
         ),
@@ -550,5 +637,6 @@ def device() -> rx.Component:
         _heading(),
         problem(Device.problem, Device.load),
         done(Device.said),
+        _quarantined(),
         rx.cond(Device.ready, sheet, rx.cond(Device.problem == "", waiting)),
     )

@@ -277,7 +277,7 @@ def _checks() -> rx.Component:
                 ),
                 rx.el.span(check.title, class_name="cap"),
                 rx.el.span(rx.cond(check.found > 0, check.found.to_string(), "none"), class_name="push num muted"),
-                class_name="row",
+                class_name="row nowrap-row",
             ),
             key=check.title,
         )

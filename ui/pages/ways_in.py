@@ -403,7 +403,7 @@ def _waiting(line: rx.Var[WaitingLine]) -> rx.Component:
     return rx.el.li(
         rx.el.div(
             rx.el.b(rx.cond(line.name != "", line.name, line.key)),
-            rx.el.code(line.key),
+            rx.cond((line.name != "") & (line.name != line.key), rx.el.code(line.key)),
             rx.foreach(line.labels, lambda label: rx.el.span(label, class_name="badge")),
             rx.cond(may("devices:write"), buttons),
             class_name="row",
