@@ -4,6 +4,7 @@ Repeating it does no harm: a line is new, already there, different from what is 
 are left out and said; the others are carried out, so that the mended table can simply be sent again.
 """
 
+import asyncio
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
@@ -78,7 +79,7 @@ async def bring_in(
     ``profile_id`` is the profile of lines that name none. A dry run says what would become of each line and changes
     nothing. Raises SheetMalformed, SheetTooLong, ProfileNotFound, DeviceQuotaReached.
     """
-    rows = sheet.read(table)
+    rows = await asyncio.to_thread(sheet.read, table)  # a long one takes long enough for others to wait
     default = (await service.profile(tx, profile_id)).id if profile_id else None
     known = await _known(tx, rows, lock=not dry_run)
     judged = [_judge(row, known, default, update=update) for row in rows]

@@ -4,6 +4,7 @@ It is made on demand and once a day. A finding that is no longer found is resolv
 the day it was first seen. Who suppresses a finding says why; it stays out of the list until that ends.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,7 +32,8 @@ audits, findings = tables.audits, tables.findings
 KEPT_OF_ONE_KIND = 1_000
 """Findings of one check that are kept; more of the same are only counted."""
 EVERY = timedelta(days=1)
-AUDITS_KEPT = timedelta(days=90)
+KEPT = timedelta(days=90)
+"""How long audits and resolved findings are kept."""
 _KEYS_AT_ONCE = 20_000
 
 _UNREAD = text(
@@ -55,7 +57,10 @@ _RESOLVED = text(
     "UPDATE fleet_findings SET resolved_at = :now WHERE tenant_id = :tenant AND kind = :kind AND resolved_at IS NULL "
     "AND NOT subject = ANY (CAST(:subjects AS text[]))"
 )
-_FORGET = text("DELETE FROM fleet_audits WHERE tenant_id = :tenant AND started_at < :before")
+_FORGET = (
+    text("DELETE FROM fleet_audits WHERE tenant_id = :tenant AND started_at < :before"),
+    text("DELETE FROM fleet_findings WHERE tenant_id = :tenant AND resolved_at < :before"),
+)
 
 
 async def is_due(tx: Tx) -> bool:
@@ -83,7 +88,8 @@ async def run(tx: Tx, trigger: str = "asked") -> Audit:
     )
     assert row is not None
     if trigger == "daily":
-        await tx.execute(_FORGET, {"tenant": tx.principal.tenant_id, "before": tx.now - AUDITS_KEPT})
+        for statement in _FORGET:
+            await tx.execute(statement, {"tenant": tx.principal.tenant_id, "before": tx.now - KEPT})
     made = _audit(row)
     tx.emit(events.FleetAudited(made.id))
     tx.audit("fleet.audit", "fleet", made.id, after={kind: found for kind, found in figures.items() if found})
@@ -186,7 +192,7 @@ async def _read_keys(tx: Tx) -> None:
     rows = await tx.rows(_UNREAD, {**named, "most": _KEYS_AT_ONCE})
     if not rows:
         return
-    read = [_key(row["pem"]) for row in rows]
+    read = await asyncio.to_thread(lambda: [_key(row["pem"]) for row in rows])
     columns = {
         "ids": [row["credential_id"] for row in rows],
         "digests": [digest for digest, _, _ in read],

@@ -195,15 +195,25 @@ CHECKS: tuple[Check, ...] = (
         "silent",
         Severity.MEDIUM,
         "It has fallen silent",
-        "The device was heard before and has sent nothing for more than a day.",
+        "The device was heard before and has sent nothing for more than a day, or for twenty times as long as it "
+        "usually waits between two messages (an hour at least).",
         "Look after its power and its network; suspend it if it shall be quiet.",
         f"""
         SELECT CAST(d.id AS text) AS subject, d.id AS device_id,
-               jsonb_build_object('last_heard_at', l.received_at, 'is_online', coalesce(p.is_online, false)) AS facts
+               jsonb_build_object('last_heard_at', l.received_at, 'usual_interval_s', h.interval_s,
+                                  'is_online', coalesce(p.is_online, false)) AS facts
         FROM devices d JOIN latest l ON l.tenant_id = d.tenant_id AND l.device_id = d.id
         LEFT JOIN presence p ON p.tenant_id = d.tenant_id AND p.device_id = d.id
+        LEFT JOIN LATERAL (
+            SELECT round(3600.0 * count(*) / sum(n.received)) AS interval_s FROM counts n
+            WHERE n.tenant_id = d.tenant_id AND n.device_id = d.id
+              AND n.hour BETWEEN date_trunc('hour', l.received_at) - interval '1 day' AND l.received_at
+            HAVING sum(n.received) >= 20
+        ) h ON l.received_at > CAST(:now AS timestamptz) - interval '1 day'
         WHERE d.tenant_id = :tenant AND {_IN_SERVICE}
-          AND l.received_at < CAST(:now AS timestamptz) - interval '1 day'
+          AND l.received_at < CAST(:now AS timestamptz) - interval '1 hour'
+          AND l.received_at < CAST(:now AS timestamptz)
+                              - least(interval '1 day', coalesce(20 * h.interval_s, 86400) * interval '1 second')
         """,
     ),
     Check(

@@ -130,6 +130,19 @@ async def test_who_is_silent_never_came_or_is_away_with_an_endless_token(tenant:
         role="worker",
     )
     assert [finding.device_id for finding in await found(tenant, "silent")] == [silent.id]
+    change(tenant, "UPDATE latest SET received_at = %s", ago(hours=2), role="worker")
+    assert await found(tenant, "silent") == ()
+    change(
+        tenant,
+        "INSERT INTO counts (tenant_id, device_id, hour, received, stored, duplicates, rejected, refused, not_kept) "
+        "VALUES (%s, %s, date_trunc('hour', %s::timestamptz), 60, 60, 0, 0, 0, 0)",
+        tenant.id,
+        silent.id,
+        ago(hours=2),
+        role="worker",
+    )
+    (finding,) = await found(tenant, "silent")
+    assert finding.facts["usual_interval_s"] == 60
     assert [finding.device_id for finding in await found(tenant, "never_connected")] == [never.id]
     assert [finding.device_id for finding in await found(tenant, "token_endless_unused")] == [away.id]
 
