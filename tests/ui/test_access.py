@@ -215,9 +215,10 @@ def test_ending_somebody_elses_session_is_not_signing_out() -> None:
     assert deed_line({**ended, "before": {"agent": "x"}, "targetId": ENTRY["actorId"]}, {}).said == "ended a session"
 
 
+MEMBER = {"role": "OWNER", "customRole": None, "since": "2026-01-01T00:00:00Z", "hasSecondFactor": False}
 MEMBERS = [
-    {"id": "u1", "email": "ada@example.org", "name": "Ada", "role": "OWNER", "customRole": None, "since": "2026-01-01"},
-    {"id": "u2", "email": "bob@example.org", "name": "", "role": "VIEWER", "customRole": None, "since": "2026-01-02"},
+    {**MEMBER, "id": "u1", "email": "ada@example.org", "name": "Ada"},
+    {**MEMBER, "id": "u2", "email": "bob@example.org", "name": "", "role": "VIEWER", "hasSecondFactor": True},
 ]
 
 
@@ -328,6 +329,18 @@ async def test_a_role_in_use_stays_and_says_why(roles: Roles, gateway: Gateway) 
     roles.doubt("r1")
     await roles.delete("r1")
     assert (roles.deleting, roles.problem) == ("r1", "Somebody has this role.")
+
+
+async def test_a_lost_second_factor_is_taken_away_with_ones_own_password(people: People, gateway: Gateway) -> None:
+    gateway.refuses("MemberSecondFactorReset", "That is not your present password.", "PASSWORD_WRONG")
+    people.change("u2")
+    people.ask_to_take("u2")
+    await people.take_factor({"password": "mine"})
+    assert gateway.variables("MemberSecondFactorReset") == {"id": "u2", "input": {"password": "mine"}}
+    assert (people.taking, people.problem) == ("u2", "That is not your present password.")
+    gateway.answers["MemberSecondFactorReset"] = {"memberSecondFactorReset": {"endedSessions": 1}}
+    await people.take_factor({"password": "mine"})
+    assert (people.taking, "password alone" in people.said) == ("", True)
 
 
 async def test_only_open_invitations_are_listed(people: People) -> None:

@@ -29,6 +29,7 @@ class MemberLine:
     role_words: str
     since: str
     is_me: bool
+    has_factor: bool
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ def member_line(member: dict[str, Any], my_email: str) -> MemberLine:
         means,
         member["since"],
         member["email"] == my_email,
+        member["hasSecondFactor"],
     )
 
 
@@ -316,13 +318,16 @@ def _form(member: rx.Var[MemberLine]) -> rx.Component:
         ),
         rx.cond(People.removing == member.id, _confirm(member)),
         rx.cond(People.taking == member.id, _take(member)),
-        rx.el.div(
-            rx.el.button(
-                "Lost their second factor?",
-                type="button",
-                class_name="btn btn-ghost btn-small",
-                on_click=People.ask_to_take(member.id),
-            )
+        rx.cond(
+            member.has_factor & (People.taking == ""),
+            rx.el.div(
+                rx.el.button(
+                    "Lost their second factor?",
+                    type="button",
+                    class_name="btn btn-small",
+                    on_click=People.ask_to_take(member.id),
+                )
+            ),
         ),
         class_name="stack sheet",
         role="group",
@@ -344,6 +349,7 @@ def _line(member: rx.Var[MemberLine]) -> rx.Component:
             rx.el.b(member.name),
             rx.cond(member.is_me, rx.el.span("you", class_name="badge badge-accent")),
             rx.el.span(member.role_name, class_name="badge"),
+            rx.cond(member.has_factor, rx.el.span("second factor", class_name="badge badge-ok")),
             rx.el.span(
                 rx.cond(member.is_me, mine, rx.cond(may("users:write") & (People.changing != member.id), change)),
                 class_name="push",
