@@ -39,6 +39,7 @@ TURN_S = 0.5
 HANGS_S = 300.0
 """No task takes so long: one that has taken so much does not end, and its process begins anew."""
 MAINTAIN_EVERY_S = 60.0
+UPKEEP_EVERY_S = 600.0
 CHECKPOINT_EVERY_S = 3_600.0
 CHORES_EVERY_S = 5.0
 
@@ -56,12 +57,13 @@ class Loop:
         self._maintained = 0.0
         self._checkpointed = time.monotonic()
         self._upkeep: asyncio.Task[None] | None = None
+        self._upkeep_at = 0.0
         self._chores: asyncio.Task[None] | None = None
         self._chores_at = 0.0
         self.run(self._open())
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run ``work`` on the loop and wait for its result. Should it hang, the process ends; its task goes to the next."""
+        """Run ``work`` on the loop and wait for its result; if it hangs, the process ends and the next goes on."""
         running = asyncio.run_coroutine_threadsafe(work, self._loop)
         done, _ = wait([running], HANGS_S)
         if not done:
@@ -82,8 +84,9 @@ class Loop:
         if time.monotonic() - self._maintained > MAINTAIN_EVERY_S:
             self._maintained = time.monotonic()
             await self._store.door("maintain")
-            if self._upkeep is None or self._upkeep.done():
-                self._upkeep = asyncio.create_task(self._keep_up())
+        if time.monotonic() >= self._upkeep_at and (self._upkeep is None or self._upkeep.done()):
+            self._upkeep_at = time.monotonic() + UPKEEP_EVERY_S
+            self._upkeep = asyncio.create_task(self._keep_up())
         if time.monotonic() - self._checkpointed > CHECKPOINT_EVERY_S:
             self._checkpointed = time.monotonic()
             await self._checkpoint()
@@ -133,7 +136,7 @@ class Loop:
     async def _open(self) -> None:
         self._bus = ValkeyBus(settings.valkey_url)
         # What a drain itself tells the journal is news to watchers only: its own next wake or the tick reads past it.
-        self._store = Store(settings.database_url, size=2, wake=self._bus.publish)
+        self._store = Store(settings.database_url, size=4, wake=self._bus.publish)
         self._drain = Drain(self._store)
         self._backlog = metrics.Backlog(self._store)
         await self._bus.open()

@@ -14,7 +14,7 @@ from engine.store.pool import Store
 from engine.tenancy import Principal
 
 BATCH_ROWS = 5_000
-BATCHES_AT_MOST = 200
+BATCHES_AT_MOST = 500
 
 _MINE = text("SELECT pg_try_advisory_xact_lock(hashtextextended('retention:' || :tenant, 0))")
 # the partition that the boundary lies in is scanned for this tenant only; whole days below it are read by the key

@@ -1,0 +1,51 @@
+"""What a running worker does beside its drains, without being told: it counts devices and deletes what is not kept."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from engine import clock
+from engine.quotas import service as quotas
+from engine.quotas import usage
+from engine.quotas.model import QuotaName
+from engine.store.pool import Store
+from infra.local.postgres import Postgres
+from infra.local.valkey import Valkey
+from tests.support.tenant import Tenant
+
+
+async def test_a_worker_prunes_and_counts_devices_by_itself(
+    postgres: Postgres, valkey: Valkey, store: Store, tenant: Tenant, tmp_path: Path
+) -> None:
+    room = await tenant.device()
+    days = int(timedelta(days=1).total_seconds() * 1000)
+    tenant.tell([(room.id, clock.now_ms() - n * days, {"temperature": 1.0}) for n in (0, 30, 60)])
+    async with store.as_tenant(tenant.principal()) as tx:
+        await quotas.change(tx, {QuotaName.STORAGE_DAYS: 10})
+    environment = os.environ | {
+        "TIDEGATE_DATABASE_URL": postgres.url("worker"),
+        "TIDEGATE_VALKEY_URL": valkey.url(),
+        "TIDEGATE_DATA_DIR": str(tmp_path),
+    }
+    running = [
+        subprocess.Popen([sys.executable, "-m", "infra.cli", "serve", role], env=environment, start_new_session=True)
+        for role in ("worker", "tick")
+    ]
+    try:
+        async with asyncio.timeout(60):
+            while not await _is_kept_up(store, tenant):
+                await asyncio.sleep(0.2)
+    finally:
+        for process in running:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(10)
+
+
+async def _is_kept_up(store: Store, tenant: Tenant) -> bool:
+    async with store.as_tenant(tenant.principal(), read_only=True) as tx:
+        hours = await usage.hours(tx)
+        return await usage._days_stored(tx) == 1 and any(hour.devices == 1 for hour in hours)
