@@ -8,17 +8,26 @@ from starlette.responses import HTMLResponse
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 _STYLE = """
-:root { color-scheme: light dark; --line: #8884; --accent: #2563eb; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0; display: grid; min-height: 100vh; place-items: center; }
-main { width: min(26rem, 100vw - 3rem); padding: 1.5rem 0; }
-h1 { font-size: 1.4rem; margin: 0 0 .5rem; overflow-wrap: anywhere; }
-label { display: block; margin: 1rem 0 .25rem; font-weight: 600; }
-input { box-sizing: border-box; width: 100%; padding: .6rem .7rem; font: inherit; border: 1px solid var(--line);
-        border-radius: .5rem; background: Field; color: FieldText; }
-button { width: 100%; margin-top: 1.25rem; padding: .7rem; font: inherit; font-weight: 600; border: 0;
-         border-radius: .5rem; background: var(--accent); color: #fff; cursor: pointer; }
-:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
-[role=alert] { border-left: 4px solid #dc2626; padding: .25rem .75rem; }
+:root { color-scheme: light; --paper: #f4f6f7; --surface: #fff; --line: #c3cfd4; --text: #13232b; --muted: #566873;
+        --accent: #0a6b73; --on-accent: #fff; --bad: #b3261e; --bad-soft: #fce6e4; }
+@media (prefers-color-scheme: dark) {
+  :root { color-scheme: dark; --paper: #0b1317; --surface: #111c21; --line: #35505c; --text: #e5eef1; --muted: #9ab0ba;
+          --accent: #46c5c1; --on-accent: #06201f; --bad: #ff8a80; --bad-soft: #3d1a18; }
+}
+body { font: 16px/1.5 system-ui, sans-serif; margin: 0; display: grid; min-height: 100vh; place-items: center;
+       background: var(--paper); color: var(--text); }
+main { box-sizing: border-box; width: min(24.5rem, 100vw - 2rem); margin: 1rem; padding: 1.6rem; border-radius: 10px;
+       background: var(--surface); border: 1px solid color-mix(in srgb, var(--line) 55%, transparent); }
+h1 { font-size: 1.5rem; line-height: 1.2; margin: 0 0 .5rem; overflow-wrap: anywhere; }
+p { margin: 0; color: var(--muted); overflow-wrap: anywhere; }
+label { display: block; margin: 1rem 0 .3rem; font-size: .9rem; font-weight: 600; }
+input { box-sizing: border-box; width: 100%; min-height: 2.75rem; padding: .5rem .7rem; font: inherit;
+        border: 1px solid var(--line); border-radius: 7px; background: var(--surface); color: var(--text); }
+button { width: 100%; min-height: 2.75rem; margin-top: 1.25rem; font: inherit; font-weight: 600; border: 0;
+         border-radius: 7px; background: var(--accent); color: var(--on-accent); cursor: pointer; }
+:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
+[role=alert] { margin-top: 1rem; padding: .6rem .8rem; border-radius: 7px; background: var(--bad-soft);
+               color: var(--bad); }
 """
 
 
@@ -40,17 +49,19 @@ def page(
     fields: Sequence[Field] = (),
     hidden: Mapping[str, str] | None = None,
     button: str = "",
+    links: Mapping[str, str] | None = None,
     problem: str = "",
     status: int = 200,
 ) -> HTMLResponse:
-    """A page with one form, or with words alone where there are no fields. All text is escaped here."""
+    """A page with one form, with ``links`` (words to path), or with words alone. All text is escaped here."""
     alert = f'<p role="alert">{escape(problem)}</p>' if problem else ""
     form = _form(action, fields, hidden or {}, button) if fields else ""
+    ways = "".join(f'<p><a href="{escape(to)}">{escape(said)}</a></p>' for said, to in (links or {}).items())
     html = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="robots" content="noindex">'
         f"<title>{escape(title)} · Tidegate</title><style>{_STYLE}</style></head>"
-        f"<body><main><h1>{escape(title)}</h1><p>{escape(words)}</p>{alert}{form}</main></body></html>"
+        f"<body><main><h1>{escape(title)}</h1><p>{escape(words)}</p>{alert}{form}{ways}</main></body></html>"
     )
     return HTMLResponse(html, status, {"Content-Security-Policy": _POLICY, "Cache-Control": "no-store"})
 
