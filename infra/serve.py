@@ -58,7 +58,7 @@ def tick(settings: Settings) -> int:
 
     metrics.listen(settings)
     setup_logging.connect(log_as_we_do)
-    after_task_publish.connect(metrics.count_tick)
+    after_task_publish.connect(metrics.tick_counter(), weak=False)
     celery_app(settings.valkey_url).start(
         ["--quiet", "beat", "--scheduler=celery.beat:Scheduler", "--pidfile=", f"--loglevel={settings.log_level}"]
     )
