@@ -102,7 +102,7 @@ class Certificates(Console):
         now = datetime.now(UTC)
         key, metrics = device["key"], device["profile"]["metrics"]
         self.lines = [certificate_line(each, now) for each in device["credentials"] if each["kind"] == "x509"]
-        self.is_over, self.file_name = device["status"] == "DECOMMISSIONED", f"{key}.crt"
+        self.is_over, self.file_name = device["status"] in ("DECOMMISSIONED", "QUARANTINED"), f"{key}.crt"
         self.request_line, self.server_line = openssl_request(key), openssl_server()
         self.publish_line = mosquitto_pub_tls(self.tenant_key, key, metrics)
         await self._show_authority()
