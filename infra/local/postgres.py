@@ -20,8 +20,9 @@ import psycopg
 from psycopg import sql
 
 from engine.store.roles import ROLES, bootstrap_sql
+from infra.local.engine import Engine
 from infra.local.errors import SetupProblem
-from infra.local.ground import Ground, kept_passwords, private_file, reachable_binaries, settle, uproot
+from infra.local.ground import kept_passwords, private_file, reachable_binaries
 from infra.local.ports import remembered_port
 
 SUPERUSER = "postgres"
@@ -50,38 +51,18 @@ HBA = "host all all 127.0.0.1/32 scram-sha-256\n"
 STILL_GOING = ("lock file", "pre-existing shared memory block", "Address already in use")
 
 
-class Postgres:
+class Postgres(Engine):
     """An embedded PostgreSQL 18 with its own data folder."""
 
-    def __init__(self, data_dir: Path, *, port: int = 0, settings: Mapping[str, str] | None = None) -> None:
-        """`port` 0 takes a free one and remembers it in the data folder; `settings` go over the defaults."""
-        self._data_dir = data_dir
-        self._wanted_port = port
-        self._settings = {**DEFAULTS, **(settings or {})}
-        self._process: subprocess.Popen[bytes] | None = None
-        self._ground: Ground | None = None
-        self._port = port
-
-    @property
-    def ground(self) -> Ground:
-        if self._ground is None:
-            self._ground = settle(self._data_dir)
-        return self._ground
+    NAME = "PostgreSQL"
+    DEFAULTS = DEFAULTS
+    STOP = signal.SIGINT  # fast: clients are cut, what is committed is on disk
+    FORCE = signal.SIGQUIT
 
     @property
     def cluster(self) -> Path:
         """PostgreSQL's own folder (PGDATA)."""
         return self.ground.path / "cluster"
-
-    @property
-    def log_file(self) -> Path:
-        """Where `start()` sends what the server says."""
-        return self.ground.path / "postgres.log"
-
-    @property
-    def port(self) -> int:
-        """The port, known once prepared."""
-        return self._port
 
     def prepare(self) -> None:
         """Make the cluster if there is none, write its configuration; may be repeated, also beside a running server.
@@ -102,34 +83,6 @@ class Postgres:
         """The argument list that runs the server in the foreground; it stops at once when its parent dies."""
         self._clear_foreign_lock()
         return self.ground.command([str(self._binary("postgres")), "-D", str(self.cluster)], on_parents_death="QUIT")
-
-    def start(self, timeout_s: float = 60) -> None:
-        """Run the server as a child of this process and return when it answers a query."""
-        deadline = time.monotonic() + timeout_s
-        has_spawned = False
-        while time.monotonic() < deadline:
-            if self._process is None or self._process.poll() is not None:
-                if has_spawned:
-                    self._raise_unless_it_passes()
-                self._spawn()
-                has_spawned = True
-            if self.is_ready():
-                return
-            time.sleep(0.05)
-        self.stop()
-        raise SetupProblem(f"PostgreSQL did not answer within {timeout_s:.0f} s; see {self.log_file}.")
-
-    def stop(self, timeout_s: float = 20) -> None:
-        """Stop the child started by `start()`: fast (SIGINT), then by force."""
-        process, self._process = self._process, None
-        if process is None or process.poll() is not None:
-            return
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGQUIT)
-            process.wait(10)
 
     def bootstrap(self, database: str = "tidegate") -> None:
         """Make the roles and the database, whose owner is `tidegate_owner`; may be repeated."""
@@ -192,11 +145,6 @@ class Postgres:
                 continue  # gone meanwhile, or another user's
         return found
 
-    def remove(self) -> None:
-        """Stop the server and delete the whole data folder (used by tests)."""
-        self.stop()
-        uproot(self._data_dir)
-
     def _initialise(self, password: str) -> None:
         unfinished = self.ground.path / "cluster.new"
         if unfinished.exists():
@@ -230,19 +178,12 @@ class Postgres:
                 "made it and pg_dump there, or set TIDEGATE_DATA_DIR to a new folder."
             )
 
-    def _spawn(self) -> None:
-        with self.log_file.open("wb") as log:
-            self._process = subprocess.Popen(
-                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True
-            )
-
-    def _raise_unless_it_passes(self) -> None:
+    def _may_try_again(self) -> bool:
         said = self.log_file.read_text(errors="replace")
-        if any(sign in said for sign in STILL_GOING):
-            time.sleep(0.3)
-            return
-        last = (said.strip().splitlines() or ["no output"])[-1]
-        raise SetupProblem(f"PostgreSQL stopped at once: {last} (all of it in {self.log_file}).")
+        if not any(sign in said for sign in STILL_GOING):
+            return False
+        time.sleep(0.3)
+        return True
 
     def _clear_foreign_lock(self) -> None:
         """Remove a lock whose process number has meanwhile gone to another program, which PostgreSQL would wait for.
