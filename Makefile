@@ -70,6 +70,9 @@ lint: $(VENV)/.dev-installed
 	@$(STEP) 'mypy' $(BIN)/mypy
 	@$(STEP) 'import-linter' $(BIN)/lint-imports
 
+# Many tests start processes: compiled modules are kept even where the environment says not to, or each compiles all anew.
+test test-fast: export PYTHONDONTWRITEBYTECODE =
+
 test: $(VENV)/.dev-installed tools console lint
 	@$(BIN)/pytest
 
