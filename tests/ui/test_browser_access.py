@@ -104,8 +104,8 @@ async def test_a_token_is_issued_used_and_revoked(console: Console, chromium: Br
         assert refused.status_code == 403
 
         await page.reload()
-        await expect(page.locator("#token-secret")).to_have_count(0)
         await expect(page.get_by_role("button", name="Revoke Canteen")).to_be_visible()
+        await expect(page.locator("#token-secret")).to_have_count(0)
         assert secret not in await page.content()
         await page.get_by_role("button", name="Revoke Canteen").click()
         await page.get_by_role("button", name="Revoke it").click()
@@ -206,9 +206,9 @@ async def test_on_a_small_screen_the_other_places_are_in_a_menu_used_by_keyboard
         await visitor.enter("/")
         await page.locator(".menu > summary").focus()
         await page.keyboard.press("Enter")
-        await expect(page.get_by_role("link", name="Inbox", exact=True)).to_be_visible()
+        await expect(page.get_by_role("link", name="Groups", exact=True)).to_be_visible()
         await page.keyboard.press("Tab")
-        await expect(page.get_by_role("link", name="Inbox", exact=True)).to_be_focused()
+        await expect(page.get_by_role("link", name="Groups", exact=True)).to_be_focused()
         await page.keyboard.press("Enter")
-        await expect(page.get_by_role("heading", name="Inbox")).to_be_visible()
+        await expect(page.get_by_role("heading", name="Groups")).to_be_visible()
         await expect(page.locator(".menu[open]")).to_have_count(0)

@@ -286,7 +286,7 @@ def _way(is_filtered: bool, title: str, words: str) -> rx.Component:
         rx.el.input(
             type="radio",
             name="way",
-            checked=Group.is_filtered == is_filtered,
+            default_checked=Group.is_filtered == is_filtered,
             on_change=Group.set_filtered(is_filtered),
         ),
         rx.el.span(rx.el.b(title), rx.el.span(" ", words, class_name="muted")),

@@ -337,7 +337,7 @@ def tokens() -> rx.Component:
         heading(
             "API tokens",
             "Programs sign in with a token. Each has only the rights you give it.",
-            rx.cond(~Tokens.is_issuing, _new()),
+            rx.cond(Tokens.ready & ~Tokens.is_issuing, _new()),
         ),
         problem(Tokens.problem, Tokens.load),
         done(Tokens.said),
