@@ -61,6 +61,12 @@ def _url(*schemes: str) -> Callable[[str], str]:
     return parse
 
 
+def _switch(text: str) -> bool:
+    if text not in ("0", "1"):
+        raise ValueError("must be 1 for yes or 0 for no")
+    return text == "1"
+
+
 def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
@@ -114,6 +120,9 @@ class Settings:
     quota_storage_days: int = _setting(90, "days for which a tenant's telemetry is kept, at most 90", _days)
     quota_subscriptions: int = _setting(10_000, "live streams that a tenant may have open", _count)
     quota_api_cost_per_min: int = _setting(1_200_000, "cost of a tenant's API operations a minute", _count)
+    outbound_loopback: bool = _setting(
+        False, "for development: connect to this machine, and by http, where a tenant typed such an address", _switch
+    )
     log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR", _level)
 
     @classmethod

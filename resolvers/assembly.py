@@ -15,6 +15,7 @@ from resolvers.devices import DeviceMutation, DeviceQuery
 from resolvers.fleet import FleetMutation, FleetQuery
 from resolvers.groups import GroupMutation, GroupQuery
 from resolvers.guard import Guard
+from resolvers.identity import IdentityMutation, IdentityQuery
 from resolvers.platform import PlatformMutation, PlatformQuery
 from resolvers.provisioning import ProvisioningMutation, ProvisioningQuery
 from resolvers.rules import RuleMutation, RuleQuery
@@ -30,6 +31,7 @@ from schema.scalars import SCALARS
 @strawberry.type(description="What can be asked.")
 class Query(
     TenantQuery,
+    IdentityQuery,
     DeviceQuery,
     FleetQuery,
     GroupQuery,
@@ -48,6 +50,7 @@ class Query(
 @strawberry.type(description="What can be done. Each field runs in a transaction of its own, in the order written.")
 class Mutation(
     TenantMutation,
+    IdentityMutation,
     DeviceMutation,
     FleetMutation,
     GroupMutation,

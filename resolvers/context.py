@@ -17,6 +17,7 @@ from engine.certificates.vault import Vault
 from engine.devices import service as devices
 from engine.devices.model import Credential, Device, Presence, Profile
 from engine.errors import EngineError, Forbidden
+from engine.identity_providers.discovery import Discovery
 from engine.rules import service as rules
 from engine.rules.service import Rule
 from engine.store.audit import Deed
@@ -43,6 +44,7 @@ class Services:
     live: "Live"
     vault: Vault
     budgets: "Budgets"
+    discovery: Discovery
 
 
 class RequestContext:

@@ -70,7 +70,7 @@ class Entrance:
         except BodyTooLarge:
             return problem_response(_TOO_LONG)
         except errors.SecondFactorNeeded as error:
-            if _wants_json(request):
+            if wants_json(request):
                 return problem_response(_refusal(error))
             return _code_form(str(error.details["challenge"]), given.get("next", ""))
         except EngineError as error:
@@ -95,7 +95,7 @@ class Entrance:
         except BodyTooLarge:
             return problem_response(_TOO_LONG)
         except (errors.CodeWrong, errors.SecondFactorNeeded) as error:
-            if _wants_json(request):
+            if wants_json(request):
                 return problem_response(_refusal(error))
             return _code_form(given.get("challenge", ""), given.get("next", ""), _refusal(error))
         except EngineError as error:
@@ -138,7 +138,7 @@ class Entrance:
         except BodyTooLarge:
             return problem_response(_TOO_LONG)
         except EngineError as error:
-            if _wants_json(request):
+            if wants_json(request):
                 return problem_response(_refusal(error))
             return await self._offer(request, given.get("token", ""), _refusal(error))
         log.info("invitation.accepted", extra={"tenant": str(session.membership.tenant_id)})
@@ -148,10 +148,10 @@ class Entrance:
         try:
             offer = await invitations.look(self._store, token)
         except EngineError as error:
-            if _wants_json(request):
+            if wants_json(request):
                 return problem_response(refused(error))
             return page("Invitation", refused(error).message, status=refused(error).status)
-        if _wants_json(request):
+        if wants_json(request):
             said = {"tenant": offer.tenant_name, "email": offer.email, "role": offer.role, "isKnown": offer.is_known}
             said |= {"needsCode": offer.needs_code}
             return JSONResponse(said, headers={"Cache-Control": "no-store"})
@@ -160,9 +160,9 @@ class Entrance:
     def _opened(self, request: Request, session: LoggedIn, next_: str) -> Response:
         log.info("session.opened", extra={"tenant": str(session.membership.tenant_id)})
         cookie = set_cookie(session.secret, is_secure=self._origins.is_secure, max_age_s=_SESSION_S)
-        if _wants_json(request):
+        if wants_json(request):
             return Response(status_code=204, headers={"Set-Cookie": cookie})
-        return _see_other(_safe_path(next_), cookie)
+        return _see_other(safe_path(next_), cookie)
 
 
 def _form(offer: Offer, token: str, problem: Refusal | None) -> Response:
@@ -216,7 +216,7 @@ def _address(request: Request) -> str:
 
 
 def _failed(request: Request, error: EngineError) -> Response:
-    if _wants_json(request):
+    if wants_json(request):
         return problem_response(_refusal(error))
     return _see_other("/sign-in?" + urlencode({"error": refused(error).slug}))
 
@@ -226,12 +226,13 @@ def _refusal(error: EngineError) -> Refusal:
     return Refusal(_STATUS.get(refusal.code, refusal.status), refusal.code, refusal.message, refusal.details)
 
 
-def _wants_json(request: Request) -> bool:
+def wants_json(request: Request) -> bool:
+    """Whether a program asks, not a browser's page."""
     accept = request.headers.get("accept", "")
     return "application/json" in accept and "text/html" not in accept
 
 
-def _safe_path(path: str) -> str:
+def safe_path(path: str) -> str:
     """A path on this site; anything that could lead a browser elsewhere becomes the front page."""
     is_local = path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable()
     return path if is_local else "/"

@@ -14,7 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.certificates.vault import LocalVault
 from engine.errors import EngineError
+from engine.identity_providers.discovery import Discovery
 from engine.journal.bus import Bus, MemoryBus, ValkeyBus
+from engine.outbound.fetch import Outbound
 from engine.queue import LateCelery
 from engine.quotas.model import Quotas
 from engine.quotas.shares import Shares
@@ -33,6 +35,7 @@ from resolvers.export import openapi
 from resolvers.front import Front
 from resolvers.http import GraphQLOverHttp
 from resolvers.live import Live
+from resolvers.oidc import VouchedEntrance
 from resolvers.rest import Mirror
 from resolvers.sockets import GraphQLOverWebSocket
 from resolvers.well_known import WellKnown
@@ -55,7 +58,9 @@ class Gateway:
         shares = Shares(settings.valkey_url) if settings.valkey_url else None
         self.budgets = Budgets(self.store, self.changes, Quotas.of(settings), shares)
         live = Live(self.store, self.bus)
-        self.services = Services(self.store, live, LocalVault.of(settings), self.budgets)
+        discovery = Discovery(Outbound(may_loop_back=settings.outbound_loopback))
+        self.services = Services(self.store, live, LocalVault.of(settings), self.budgets, discovery)
+        self._vouched = VouchedEntrance(self.services, self.origins, settings.origin)
         self.arrivals = Arrivals(self.store, self.services.vault, self.changes, settings.jwt_audience)
         authenticator = Authenticator(self.store, self.changes)
         self.front = Front(Operations(schema()), self.services, authenticator, self.origins, self.changes)
@@ -67,6 +72,7 @@ class Gateway:
             WebSocketRoute("/graphql", GraphQLOverWebSocket(self.front).talk),
             self.mirror().mount(),
             *Entrance(self.store, self.origins, self.services.vault).routes(),
+            *self._vouched.routes(),
             *self.arrivals.routes(),
             *self._well_known.routes(),
             Route("/health/live", self.live, methods=["GET"]),

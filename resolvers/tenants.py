@@ -8,7 +8,7 @@ import strawberry
 
 from engine.tenants import invitations, lost_factor, members, passwords, roles, second_factor, sessions
 from engine.tenants import service as tenants
-from engine.tenants.person import myself
+from engine.tenants.person import acting
 from resolvers.arguments import Version
 from resolvers.context import Info
 from schema.directives import Cost, Method, Needs, Problem, Rest
@@ -82,7 +82,7 @@ class TenantQuery:
                 recovery_codes_left=0,
                 second_factor_reset=None,
             )
-        person, all_ = await myself(tx)
+        person, all_ = await acting(tx)
         here = next(each for each in all_ if each.tenant_id == principal.tenant_id)
         reset = person.factor_reset
         return Me(

@@ -126,9 +126,9 @@ def principal_of(person: Person, here: Membership, address: str) -> Principal:
     return Principal(here.tenant_id, "user", person.id, here.scopes, person.email, address)
 
 
-async def enter(tx: Tx, person: Person, here: Membership, agent: str) -> LoggedIn:
-    """Open a session for somebody who has proven who they are; ``tx`` acts as them."""
-    session_id, secret, expires_at = await sessions.begin(tx, user_id=person.id, agent=agent)
+async def enter(tx: Tx, person: Person, here: Membership, agent: str, *, provider_id: UUID | None = None) -> LoggedIn:
+    """Open a session for somebody who has proven who they are, or whom a provider vouches for; ``tx`` acts as them."""
+    session_id, secret, expires_at = await sessions.begin(tx, user_id=person.id, agent=agent, provider_id=provider_id)
     return LoggedIn(secret, session_id, User(person.id, person.email, person.name), here, expires_at)
 
 

@@ -20,7 +20,7 @@ from engine.tenants.model import Invitation, InvitationStatus, LoggedIn, Offer
 from engine.tenants.passwords import hash_password, is_right, refuse_weak, throttle
 from engine.tenants.person import Person, membership
 from engine.tenants.second_factor import Vault
-from engine.tenants.tables import invitations, users
+from engine.tenants.tables import invitations, memberships, users
 
 LIFE = timedelta(days=7)
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
@@ -34,7 +34,8 @@ async def invite(tx: Tx, *, email: str, role: Role, role_id: UUID | None = None)
     """
     clean = address_of(email)
     custom = await roles.grantable(tx, role, role_id)
-    if await tx.scalar(select(users.c.id).where(users.c.email == clean)):
+    here = select(memberships.c.user_id).where(memberships.c.tenant_id == tx.principal.tenant_id)
+    if await tx.scalar(select(users.c.id).where(users.c.email == clean, users.c.id.in_(here))):
         raise errors.AlreadyMember
     await _withdraw(tx, invitations.c.email == clean)
     secret = ids.token("tgi")

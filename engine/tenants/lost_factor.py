@@ -19,7 +19,9 @@ async def of_member(tx: Tx, user_id: UUID, *, password: str) -> int:
     member = await members.refuse_above(tx, user_id)
     await ask_password(me, password)
     found = await known(tx, member.user.email)
-    if found is None or any(each.tenant_id != tx.principal.tenant_id for each in found[1]):
+    if found is None or found[0].id != user_id:  # a person of the tenant's own, who signs in by its provider
+        raise errors.NoSecondFactor
+    if any(each.tenant_id != tx.principal.tenant_id for each in found[1]):
         raise errors.BelongsElsewhere
     return await _take(tx, found[0], me)
 

@@ -15,6 +15,14 @@ from engine.tenants import errors
 from engine.tenants.model import Membership
 
 _LOGIN = text("SELECT * FROM app.login(:email)")
+_VOUCHED = text("""
+SELECT u.id AS user_id, u.email, u.name AS user_name, t.id AS tenant_id, t.key AS tenant_key, t.name AS tenant_name,
+       m.role, r.name AS role_name, r.scopes, t.suspended_at IS NOT NULL AS is_suspended
+FROM sessions s JOIN memberships m ON m.tenant_id = s.tenant_id AND m.user_id = s.user_id
+JOIN users u ON u.id = s.user_id JOIN tenants t ON t.id = s.tenant_id
+LEFT JOIN roles r ON r.tenant_id = m.tenant_id AND r.id = m.role_id
+WHERE s.tenant_id = :tenant AND s.id = :session AND s.provider_id IS NOT NULL
+""")
 _SECURE = text("SELECT app.secure(:user, :proof, CAST(:change AS jsonb))")
 
 
@@ -84,6 +92,16 @@ async def myself(tx: Tx) -> tuple[Person, Sequence[Membership]]:
     if found is None or found[0].id != tx.principal.id:
         raise errors.NotAPerson
     return found
+
+
+async def acting(tx: Tx) -> tuple[Person, Sequence[Membership]]:
+    """As ``myself``, to be shown. In a session that a tenant's identity provider opened, a person is what that tenant
+    knows: none of their other tenants, nothing of what proves them elsewhere.
+    """
+    row = await tx.one(_VOUCHED, {"tenant": tx.principal.tenant_id, "session": tx.principal.session_id})
+    if row is None:
+        return await myself(tx)
+    return Person(row["user_id"], row["email"], row["user_name"], None, None, None, 0, 0), [membership(dict(row))]
 
 
 async def known(tx: Tx, email: str) -> tuple[Person, Sequence[Membership]] | None:

@@ -57,7 +57,7 @@ async def end_all_of(tx: Tx, user_id: UUID) -> list[Session]:
     return await _end(tx, sessions.c.user_id == user_id)
 
 
-async def begin(tx: Tx, *, user_id: UUID, agent: str) -> tuple[UUID, str, datetime]:
+async def begin(tx: Tx, *, user_id: UUID, agent: str, provider_id: UUID | None = None) -> tuple[UUID, str, datetime]:
     """A new session for a member of this tenant: its id, its secret (kept nowhere), and its end."""
     secret, session_id, expires_at = ids.token("tgs"), ids.uuid7(), tx.now + LIFE
     await tx.execute(
@@ -71,6 +71,7 @@ async def begin(tx: Tx, *, user_id: UUID, agent: str) -> tuple[UUID, str, dateti
             agent="".join(c for c in agent if c.isprintable())[:200],
             address=tx.principal.address[:64],
             last_seen_at=tx.now,
+            provider_id=provider_id,
         )
     )
     tx.audit("session.open", "user", user_id)

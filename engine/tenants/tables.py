@@ -44,6 +44,8 @@ users = Table(
     Column("recovery", ARRAY(LargeBinary), nullable=False),
     Column("factor_reset_at", DateTime(timezone=True)),
     Column("factor_reset_by", Text),
+    # whose own they are: people whom only one tenant's identity provider vouches for
+    Column("home_id", Uuid),
 )
 
 memberships = Table(
@@ -98,6 +100,7 @@ sessions = Table(
     Column("agent", Text, nullable=False),
     Column("address", Text, nullable=False),
     Column("last_seen_at", DateTime(timezone=True)),
+    Column("provider_id", Uuid),
 )
 
 api_tokens = Table(

@@ -27,6 +27,7 @@ from engine.devices.model import Device
 from engine.fleet import audit as fleet
 from engine.fleet import retire
 from engine.fleet import transfer as transfers
+from engine.identity_providers import service as identity_providers
 from engine.provisioning import gate, provisioners, queue
 from engine.provisioning.model import Introduction, Mode, Terms
 from engine.rules import service as rules
@@ -90,6 +91,14 @@ async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: 
             await devices.issue_token(tx, device.id)
         await fleet.run(tx)  # three tokens too many are a finding
         finding = (await fleet.page(tx, device_id=device.id)).items[0]
+        vouching = await identity_providers.register(
+            tx,
+            vault,
+            name=f"idp-{mark}",
+            issuer=f"https://{mark}.example",
+            client_id=f"client-{mark}",
+            client_secret="a secret",
+        )
     tenant.tell([(device.id, clock.now_ms(), {"temperature": 4.25, "mode": f"value-{mark}"})])
     _reject(postgres, tenant, device, mark)
     ids = {
@@ -110,6 +119,7 @@ async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: 
         "provisioner": str(way.id),
         "enrolment": str(enrolment.id),
         "retired": str(retired.id),
+        "vouching": str(vouching.id),
     }
     return Owned(tenant, token, ids, [mark, tenant.key, tenant.email, *ids.values()])
 
@@ -254,6 +264,8 @@ def _kind_of(cell: Cell) -> str:
         return "provisioner"
     if word == "id" and "nrolment" in cell.name:
         return "enrolment"
+    if word == "id" and ("identityProvider" in cell.name or "/identity-providers" in cell.name):
+        return "vouching"
     nouns = ("device", "profile", "credential", "rule", "alert", "token", "member", "session", "role", "invitation")
     if found := next((noun for noun in nouns if word.lower().startswith(noun)), None):
         return found
@@ -299,6 +311,7 @@ async def _everything_of(postgres: Postgres, tenant: Tenant) -> bytes:
         *("memberships", "sessions", "roles", "invitations", "quotas"),
         *("provisioners", "provisioner_groups", "enrolments"),
         *("device_erasures", "device_transfers", "transfer_codes", "fleet_audits", "fleet_findings"),
+        *("identity_providers", "identities", "spent_logins"),
     )
     found = {}
     with psycopg.connect(postgres.url("app")) as connection:
@@ -341,6 +354,8 @@ async def test_the_owner_does_see_what_the_neighbour_must_not(stranger: Stranger
         "rest query GET /platform/tenants",
         "rest query GET /platform/tenants/{id}",
         "graphql query ingestCounts",
+        "graphql query identityProviderCheck",
+        "rest query POST /identity-providers/check",
         "graphql query ruleCheck",
         "graphql query provisioningRuleCheck",
         "rest query POST /provisioners/rules/check",

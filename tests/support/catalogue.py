@@ -9,8 +9,11 @@ GLOBAL_TABLES = {"alembic_version"}
 """Tables without tenant data; nobody but the owner may touch them."""
 
 OWNERSHIP = {
-    "tenants": r"\(id = \( SELECT app\.tenant\(\) AS tenant\)\)",
-    "users": r"\(id IN \( SELECT m\.user_id.*m\.tenant_id = \( SELECT app\.tenant\(\) AS tenant\)\)\)\)",
+    # its own row, or the one whose key was named before anybody had signed in
+    "tenants": r"\(id = \( SELECT app\.tenant\(\) AS tenant\)\)"
+    r"|\(key = \( SELECT app\.tenant_key\(\) AS tenant_key\)\)",
+    "users": r"\(id IN \( SELECT m\.user_id.*m\.tenant_id = \( SELECT app\.tenant\(\) AS tenant\)\)\)\)"
+    r"|\(home_id = \( SELECT app\.tenant\(\) AS tenant\)\)",
 }
 OF_BATCH_ITSELF = r"\(id = ANY \(\( SELECT \(app\.tenants\(\)\)::uuid\[\] AS tenants\)::uuid\[\]\)\)"
 AS_TENANT = r"\(tenant_id = \( SELECT app\.tenant\(\) AS tenant\)\)"
@@ -68,6 +71,7 @@ UNIQUE_ALONE = {
     ("tenants", "is_platform"),  # there is one such tenant, the platform's own
     ("users", "id"),
     ("users", "email"),
+    ("users", "home_id"),  # the tenant whose own person it is
     ("alembic_version", "version_num"),
 }
 SECRET_DIGEST = "secret_sha256"

@@ -51,6 +51,9 @@ SAMPLES: Mapping[str, Any] = {
     "publicKey": public(key()),
     "certificate": "probe",
     "verification": "probe",
+    "issuer": "https://192.0.2.1",  # nobody is asked: no public address
+    "clientId": "probe",
+    "clientSecret": "probe",
     "rule": {"cases": [], "otherwise": {}},
     "device": "probe",
 }
