@@ -40,7 +40,7 @@ _REFUSED_DELAY_S = 1.0
 _REPEATS = 8
 """Where one batch held repeated readings the next ones do too: so many go step by step before all at once is tried."""
 _MAINTAINED_ENOUGH = 3
-_BACK_OFF_S = (0.05, 0.1, 0.25, 0.5, 1.0)
+_BACK_OFF_S = (0.05, 0.1, 0.25)
 
 
 class Writer:
