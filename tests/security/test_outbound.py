@@ -9,8 +9,8 @@ import engine
 
 ROOT = Path(engine.__file__).parent.parent
 CLIENTS = {
-    "httpx", "httpcore", "requests", "aiohttp", "urllib.request", "urllib3", "http.client", "smtplib", "aiosmtplib", "ftplib",
-    "websockets", "xmlrpc.client", "apprise", "paramiko", "telnetlib", "webbrowser",
+    "httpx", "httpcore", "requests", "aiohttp", "urllib.request", "urllib3", "http.client", "smtplib", "aiosmtplib",
+    "ftplib", "websockets", "xmlrpc.client", "apprise", "paramiko", "telnetlib", "webbrowser",
 }  # fmt: skip
 CALLS = {"open_connection", "create_connection", "create_datagram_endpoint", "sock_connect"}
 
