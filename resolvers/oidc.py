@@ -107,7 +107,8 @@ class VouchedEntrance:
                 agent=request.headers.get("user-agent", ""),
             )
         except EngineError as error:
-            throttle.failed(who)
+            if not isinstance(error, errors.SignInOver):  # which any site could have its visitors cause
+                throttle.failed(who)
             response = _failed(request, error)
         else:
             log.info("session.opened", extra={"tenant": str(session.membership.tenant_id), "by": "identity provider"})

@@ -44,7 +44,7 @@ class Discovery:
         self.outbound = outbound
         self._metadata: dict[str, tuple[Metadata, float]] = {}
         self._keys: dict[str, tuple[KeySet, float]] = {}
-        self._faults: dict[str, tuple[errors.ProviderUnfit, float]] = {}
+        self._faults: dict[str, tuple[str, float]] = {}
 
     async def metadata(self, issuer: str) -> Metadata:
         """What ``issuer`` says about itself. Raises ProviderUnfit, AddressRefused."""
@@ -56,12 +56,12 @@ class Discovery:
             raise errors.ProviderUnfit("An issuer has no query.")
         known_fault = self._faults.get(issuer)
         if known_fault and known_fault[1] > time.monotonic():
-            raise known_fault[0]
+            raise errors.ProviderUnfit(known_fault[0])
         try:
             said = await self._json(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
             found = self._read(issuer, said)
         except errors.ProviderUnfit as error:
-            _keep(self._faults, issuer, (error, time.monotonic() + FAULT_KEPT_S))
+            _keep(self._faults, issuer, (error.message, time.monotonic() + FAULT_KEPT_S))
             raise
         _keep(self._metadata, issuer, (found, time.monotonic() + KEPT_S))
         return found
