@@ -18,6 +18,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 from starlette.applications import Starlette
 
+from engine.identity_providers import discovery
 from engine.journal.bus import MemoryBus
 from engine.settings import Settings
 from engine.store.pool import Store
@@ -577,3 +578,36 @@ def _people(postgres: Postgres, email: str) -> list[Any]:
 def _suspend(postgres: Postgres, tenant: Tenant) -> None:
     with psycopg.connect(postgres.url("superuser")) as connection:
         connection.execute("UPDATE tenants SET suspended_at = now() WHERE id = %s", [tenant.id])
+
+
+async def test_a_provider_may_change_its_keys_and_is_asked_for_them_again_but_seldom(
+    browser: Browser, tenant: Tenant, provider: OpenIdProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await registered(browser, tenant, provider)
+    assert (await browser.sign_in(made["signInPath"])).status_code == 303
+    provider.key = RSAKey.generate_key(2048, {"kid": "first"})
+    browser.client.cookies.clear()
+    assert (await browser.sign_in(made["signInPath"])).status_code == 403  # asked for a moment ago
+    assert provider.asked == ["configuration", "jwks"]
+    monkeypatch.setattr(discovery, "KEYS_AGAIN_S", 0)
+    assert (await browser.sign_in(made["signInPath"])).status_code == 303
+    assert provider.asked == ["configuration", "jwks", "jwks"]
+
+
+async def test_two_answers_at_once_open_one_session_and_two_first_sign_ins_make_one_member(
+    browser: Browser, loopback: Gateway, tenant: Tenant, provider: OpenIdProvider
+) -> None:
+    made = await registered(browser, tenant, provider)
+    back = await browser.at_provider(await browser.begin(made["signInPath"]))
+    ticket = {"Cookie": f"tidegate_oidc={browser.client.cookies['tidegate_oidc']}"}
+    both = await asyncio.gather(*(browser.client.get(back, headers=ticket) for _ in range(2)))
+    assert sorted(answer.status_code for answer in both) == [303, 410]
+    provider.person = Person("subject-9", "twice@customer.example")
+    app = Gate(Starlette(routes=loopback.routes()), loopback.origins)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
+        other = Browser(Api(client))
+        ways = [await each.at_provider(await each.begin(made["signInPath"])) for each in (browser, other)]
+        answers = await asyncio.gather(browser.client.get(ways[0]), other.client.get(ways[1]))
+    assert [answer.status_code for answer in answers] == [303, 303]
+    people = (await browser.api.rest(await tenant.api_token(), "GET", "/members")).json()
+    assert [person["email"] for person in people].count("twice@customer.example") == 1
