@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 # Scans are discouraged because a plan made while there were ten devices must still do when there are fifty thousand.
 _OPTIONS = (
     "-c timezone=UTC -c plan_cache_mode=force_generic_plan -c enable_seqscan=off "
-    "-c statement_timeout={} -c lock_timeout={}"
+    "-c enable_bitmapscan=off -c statement_timeout={} -c lock_timeout={}"
 )
 
 

@@ -26,9 +26,10 @@ INSERT INTO telemetry (tenant_id, device_id, time, seq, received_at, values)
 SELECT d.tenant_id, d.id, r.time, r.seq, r.received_at, r.values
 FROM unnest(%b, %b, %b, %b, %b, %b) AS r (tenant_id, device_id, time, seq, received_at, values)
 CROSS JOIN LATERAL (
-    SELECT d.tenant_id, d.id FROM devices d
-    WHERE d.tenant_id = r.tenant_id AND d.id = r.device_id AND d.status IN ('provisioned', 'active') OFFSET 0
+    SELECT d.tenant_id, d.id, d.status FROM devices d
+    WHERE d.tenant_id = r.tenant_id AND d.id = r.device_id OFFSET 0
 ) d
+WHERE d.status IN ('provisioned', 'active')
 ON CONFLICT DO NOTHING
 RETURNING device_id, time, seq
 """

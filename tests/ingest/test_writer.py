@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import time
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from engine.clock import from_ms
 from infra.local.postgres import Postgres
-from ingest import statements
+from ingest import arrays, statements
 from ingest.adapters.base import Verdict
 from ingest.batch import NOT_KEPT
 from ingest.database import connect
@@ -349,3 +350,28 @@ async def test_a_full_batch_does_not_wait_for_the_pace(postgres: Postgres, tenan
         assert await line.send(tenant, device, {"time": at - 1, "values": {"temperature": 1}}) is Verdict.STORED
         told = [line.send(tenant, device, {"time": at + n, "values": {"temperature": 1}}) for n in range(5)]
         assert await all_of(*told) == [Verdict.STORED] * 5
+
+
+async def test_a_batch_finds_its_devices_by_their_primary_key(postgres: Postgres, tenant: Tenant) -> None:
+    """With the status inside the look-up an index on it looked as good to the planner: every row read the fleet."""
+    device = await tenant.device()
+    one = arrays.wire(device.id.bytes)
+    columns = (
+        arrays.uuids([arrays.wire(tenant.id.bytes)]),
+        arrays.uuids([one]),
+        arrays.timestamps([now_ms() * 1000]),
+        arrays.bigints([1]),
+        arrays.timestamps([now_ms() * 1000]),
+        arrays.jsonbs([b"{}"]),
+    )
+    connection = await connect(postgres.url("ingest"), 5)
+    try:
+        plan = await (await connection.execute(f"EXPLAIN {statements.STORE}", columns)).fetchall()
+        [function] = await (await connection.execute("SELECT prosrc FROM pg_proc WHERE proname = 'ingest'")).fetchall()
+    finally:
+        await connection.close()
+    text = "\n".join(line for (line,) in plan)
+    assert "Index Scan using devices_pkey on devices" in text
+    # and the function that does it all at once asks in the same words
+    look_up = statements.STORE[statements.STORE.index("CROSS JOIN") : statements.STORE.index("ON CONFLICT")]
+    assert " ".join(look_up.split()) in " ".join(re.sub(r"--.*", "", function[0]).split())
