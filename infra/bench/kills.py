@@ -19,6 +19,7 @@ from uuid import UUID
 import psycopg
 import redis
 
+from infra.bench import processes
 from infra.bench.generator import Order
 from infra.bench.judge import Verdict, judge, wait_for_drain
 from infra.bench.players import Players
@@ -167,16 +168,27 @@ class _Field:
             case "backend":
                 return _kill(self.random.choice(self._rig.backends()))
             case _:
-                return _kill(self._rig.pids()[kind])
+                return _kill(self._pid(kind))
 
     def _fail(self) -> float:
         """Have the next ingest process die between a COMMIT and its acknowledgements."""
         self._rig.arm(f"after_commit_before_ack:{self.random.randint(1, 60)}")
-        before = self._rig.pids()["ingest"]
+        before = self._pid("ingest")
         _kill(before)
-        self._until(lambda: self._rig.pids().get("ingest", before) != before, "starting ingest with a fail-point")
-        armed = self._rig.pids()["ingest"]
-        return self._until(lambda: self._rig.pids().get("ingest") != armed, "dying at the fail-point")
+        armed = self._pid("ingest", but=before)
+        return self._until(lambda: not processes.is_alive(armed), "dying at the fail-point")
+
+    def _pid(self, process: str, but: int = 0) -> int:
+        """The process of this name, and not this one. One that is just replacing itself has no name for a moment."""
+        found: list[int] = []
+
+        def is_there() -> bool:
+            pid = self._rig.pids().get(process, but)
+            found[:] = [pid] if pid != but else []
+            return bool(found)
+
+        self._until(is_there, f"starting {process}")
+        return found[0]
 
     def _known(self, head: Callable[[], int], kind: str) -> int:
         self._until(lambda: head() >= 0, f"the database after {kind}")

@@ -50,8 +50,8 @@ BEGIN
         FROM unnest(p_tenant, p_device, p_time, p_seq, p_received, p_values)
              AS r (tenant_id, device_id, time, seq, received_at, values)
         CROSS JOIN LATERAL (
-            -- OFFSET 0 keeps it one look-up a row by the primary key, whatever the planner thinks of a table that it has
-            -- not analysed: with the status inside, an index on that looked as good, and read 35 pages a row
+            -- OFFSET 0 keeps it one look-up a row by the primary key, whatever the planner thinks of a table that it
+            -- has not analysed: with the status inside, an index on that looked as good, and read 35 pages a row
             SELECT d.tenant_id, d.id, d.status FROM devices d
             WHERE d.tenant_id = r.tenant_id AND d.id = r.device_id OFFSET 0
         ) d
