@@ -1,4 +1,4 @@
-"""Public keys and what was signed with them: JWK (RFC 7517), JWS in its compact form (RFC 7515), ES256 alone.
+"""Public keys and what was signed with them: JWK and JWS in its compact form by joserfc, ES256 alone.
 
 Only what a device's login and a claim need, and strictly: one algorithm, decided here and never by the message; no
 ``crit``; base64url in its one canonical form; the curve checked when the key was registered (ADR 0022).
@@ -14,16 +14,18 @@ from typing import Any, Literal, TypeGuard
 
 import orjson
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
     load_der_public_key,
     load_pem_public_key,
 )
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+from joserfc.util import urlsafe_b64decode
 
 from engine.provisioning.errors import PublicKeyMalformed, PublicKeyPrivate
 
@@ -33,8 +35,19 @@ LIFETIME = timedelta(hours=24)
 CLOCK_SKEW = timedelta(seconds=60)
 """How far ahead of ours a signer's clock may be. Behind needs no allowance: exp is the signer's own choice."""
 
-_COORDINATE_BYTES = 32
+_ES256 = ["ES256"]
+_SIGNATURE_BYTES = 64
 Fault = Literal["malformed", "unfit", "early", "expired"]
+
+
+class _Registry(jws.JWSRegistry):
+    """What joserfc accepts for us: a header may hold a certificate (``x5c``), for which its own bound is too small."""
+
+    max_header_length = MAX_JWS_BYTES
+    max_payload_length = MAX_JWS_BYTES
+
+
+_REGISTRY = _Registry(algorithms=_ES256, strict_check_header=False)
 
 
 class Unsound(Exception):
@@ -51,29 +64,31 @@ class Signed:
 
     header: Mapping[str, Any]
     claims: Mapping[str, Any]
-    body: bytes
-    signature: bytes
+    compact: jws.CompactSignature
 
     def is_by(self, key: ec.EllipticCurvePublicKey) -> bool:
         """Whether the holder of this key signed it with ES256 (RFC 7518, section 3.4)."""
-        r, s = (int.from_bytes(self.signature[i : i + _COORDINATE_BYTES], "big") for i in (0, _COORDINATE_BYTES))
         try:
-            key.verify(encode_dss_signature(r, s), self.body, ec.ECDSA(SHA256()))
-        except InvalidSignature:
+            return jws.validate_compact(self.compact, ECKey.import_key(key), _ES256, _REGISTRY)
+        except (JoseError, ValueError):
             return False
-        return True
 
 
 def parse(text: bytes) -> Signed:
     """A compact JWS with JSON claims. Raises Unsound ("malformed")."""
-    parts = text.split(b".")
-    if len(text) > MAX_JWS_BYTES or len(parts) != 3:
+    if len(text) > MAX_JWS_BYTES:
         raise Unsound("malformed")
-    header, claims = _object(parts[0]), _object(parts[1])
-    signature = _decoded(parts[2])
-    if header.get("alg") != "ES256" or "crit" in header or len(signature) != 2 * _COORDINATE_BYTES:
+    try:
+        compact = jws.extract_compact(text, registry=_REGISTRY)
+        header, claims = compact.headers(), orjson.loads(compact.payload)
+        signature = urlsafe_b64decode(compact.segments["signature"])
+    except (JoseError, ValueError, TypeError, RecursionError) as error:
+        raise Unsound("malformed") from error
+    if not isinstance(header, dict) or not isinstance(claims, dict) or len(signature) != _SIGNATURE_BYTES:
         raise Unsound("malformed")
-    return Signed(header, claims, parts[0] + b"." + parts[1], signature)
+    if header.get("alg") != "ES256" or "crit" in header:
+        raise Unsound("malformed")
+    return Signed(header, claims, compact)
 
 
 def check_times(claims: Mapping[str, Any], now: float, lifetime: timedelta = LIFETIME) -> float:
@@ -156,34 +171,9 @@ def _from_jwk(text: str) -> object:
     if jwk.get("kty") != "EC" or jwk.get("crv") != "P-256" or jwk.get("use", "sig") != "sig":
         raise PublicKeyMalformed("A JWK here has kty EC, crv P-256, x and y, and no other use than sig.")
     try:
-        x, y = (_decoded(jwk[name].encode()) for name in ("x", "y"))
-        if (len(x), len(y)) != (_COORDINATE_BYTES, _COORDINATE_BYTES):
-            raise PublicKeyMalformed("x and y of a JWK are 32 bytes each, in base64url.")
-        numbers = ec.EllipticCurvePublicNumbers(int.from_bytes(x, "big"), int.from_bytes(y, "big"), ec.SECP256R1())
-        return numbers.public_key()
-    except (KeyError, AttributeError, ValueError, Unsound) as error:
+        return ECKey.import_key({name: jwk[name] for name in ("kty", "crv", "x", "y")}).public_key
+    except (JoseError, KeyError, AttributeError, TypeError, ValueError) as error:
         raise PublicKeyMalformed("x and y of a JWK are the coordinates of a point on P-256.") from error
-
-
-def _object(part: bytes) -> Mapping[str, Any]:
-    try:
-        said = orjson.loads(_decoded(part))
-    except orjson.JSONDecodeError as error:
-        raise Unsound("malformed") from error
-    if not isinstance(said, dict):
-        raise Unsound("malformed")
-    return said
-
-
-def _decoded(part: bytes) -> bytes:
-    """base64url without padding, in the one form that encoding gives (RFC 7515, section 2)."""
-    try:
-        decoded = base64.b64decode(part + b"=" * (-len(part) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise Unsound("malformed") from error
-    if base64.urlsafe_b64encode(decoded).rstrip(b"=") != part:
-        raise Unsound("malformed")
-    return decoded
 
 
 def _instant(claims: Mapping[str, Any], name: str) -> float:
