@@ -64,7 +64,7 @@ class IdentityQuery:
             Rest(method=Method.POST, path="/identity-providers/check"),
             Problem(status=422, slug="address-refused"),
             Problem(status=422, slug="identity-provider-unfit"),
-            Cost(weight=200),
+            Cost(weight=4_000),  # one an operation, and a few a second at most: nobody scans the internet through us
         ],
     )
     async def identity_provider_check(

@@ -7,7 +7,7 @@ knows the address already: an account with a password is never reached, changed 
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.engine import RowMapping
 
@@ -47,7 +47,7 @@ async def let_in(tx: Tx, provider: Provider, said: Vouched) -> tuple[Person, Mem
     await tx.execute(select(func.pg_advisory_xact_lock(lock)))
     linked = await _linked(tx, provider, said)
     row = await tx.one(_BY_ID, {**_named(tx), "user": linked}) if linked else None
-    if row is None and linked is None:
+    if row is None:
         row = await tx.one(_BY_EMAIL, {**_named(tx), "email": said.email})
         if row is not None:
             await _link(tx, provider, said, row["user_id"])
@@ -65,16 +65,21 @@ async def _linked(tx: Tx, provider: Provider, said: Vouched) -> UUID | None:
     return found
 
 
-async def _link(tx: Tx, provider: Provider, said: Vouched, user_id: UUID) -> None:
-    """From now on this subject is that person. Raises SubjectChanged where another one is: an address given away."""
+async def _link(tx: Tx, provider: Provider, said: Vouched, user_id: UUID, *, replaces: bool = False) -> None:
+    """From now on this subject is that person, instead of another one if it ``replaces`` them.
+
+    Raises SubjectChanged where another one is, and it does not: the address was given to somebody else.
+    """
     values = {"tenant_id": tx.principal.tenant_id, "provider_id": provider.id, "subject": said.subject}
     entered = upsert(identities).values(**values, user_id=user_id, created_at=tx.now)
     key = [identities.c.tenant_id, identities.c.provider_id, identities.c.subject]
     mine = identities.c.tenant_id == tx.principal.tenant_id
-    query = select(identities.c.subject).where(mine, identities.c.provider_id == provider.id)
-    other = await tx.scalar(query.where(identities.c.user_id == user_id))
+    theirs = mine & (identities.c.provider_id == provider.id) & (identities.c.user_id == user_id)
+    other = await tx.scalar(select(identities.c.subject).where(theirs))
     if other is not None and other != said.subject:
-        raise errors.SubjectChanged
+        if not replaces:
+            raise errors.SubjectChanged
+        await tx.execute(delete(identities).where(theirs))
     await tx.execute(entered.on_conflict_do_update(index_elements=key, set_={"user_id": user_id}))
     tx.audit("identity.link", "user", user_id, after={"email": said.email, "provider": provider.name})
 
@@ -88,7 +93,7 @@ async def _join(tx: Tx, provider: Provider, said: Vouched, *, was_here: bool) ->
         user_id = ids.uuid7()
         home = {"home_id": tx.principal.tenant_id, "created_at": tx.now}
         await tx.execute(insert(users).values(id=user_id, email=said.email, name=said.name, **home))
-    await _link(tx, provider, said, user_id)
+    await _link(tx, provider, said, user_id, replaces=True)  # who was away is invited: whoever has the address now
     joined = {"tenant_id": tx.principal.tenant_id, "user_id": user_id, "created_at": tx.now}
     await tx.execute(insert(memberships).values(**joined, role=role, role_id=role_id))
     tx.audit("member.join", "user", user_id, after={"email": said.email, "role": role, "provider": provider.name})

@@ -135,16 +135,19 @@ async def finish(
     await _spend(store, begun, address)
     provider = await _enabled(store, begun.tenant_id, begun.provider_id, address)
     who = _principal(begun.tenant_id, provider, address)
+    person: Vouched | None = None
     try:
         person = await _proven(vault, discovery, begun, provider, said, callback)
+        if not provider.takes(person.email):
+            raise errors.DomainNotAllowed
         async with store.as_tenant(who) as tx:
             member, here = await newcomers.let_in(tx, provider, person)
         async with store.as_tenant(doorway.principal_of(member, here, address)) as tx:
             return await doorway.enter(tx, member, here, agent, provider_id=provider.id), begun.next
     except EngineError as error:
         async with store.as_tenant(who) as tx:
-            target = ("identity_provider", str(provider.id))
-            tx.deeds.append(Deed("session.open", *target, None, None, "denied", error.code))
+            target, after = ("identity_provider", str(provider.id)), {"email": person.email} if person else None
+            tx.deeds.append(Deed("session.open", *target, None, after, "denied", error.code))
         raise
 
 
@@ -170,10 +173,7 @@ async def _proven(
             claims = id_token.claims(token, await discovery.keys(metadata, again=True), metadata, **wanted)
     except (errors.ProviderUnfit, AddressRefused) as error:
         raise errors.ProviderSilent from error
-    person = vouched(claims)
-    if not provider.takes(person.email):
-        raise errors.DomainNotAllowed
-    return person
+    return vouched(claims)
 
 
 async def _exchange(

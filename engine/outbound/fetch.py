@@ -6,9 +6,11 @@ time (DNS rebinding); and one private address among several refuses them all.
 """
 
 import asyncio
+import functools
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -24,6 +26,8 @@ AT_ONCE = 16
 """So many requests of this process are under way; the others wait, so that slow answers do not pile up."""
 
 _FAILURES = (TimeoutError, OSError, httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException)
+# Threads of their own: a name server that never answers must not keep passwords from being hashed.
+_names = ThreadPoolExecutor(4, "names")
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
@@ -38,7 +42,8 @@ class Answer:
 
 async def resolve(host: str, port: int) -> Sequence[str]:
     """The addresses of a name, as the system knows them; raises OSError when there are none."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    asking = functools.partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_names, asking)
     return [str(address[0]) for *_, address in found]
 
 

@@ -79,7 +79,7 @@ CREATE INDEX sessions_provider ON sessions (tenant_id, provider_id) WHERE provid
 
 GRANTS = {
     "identity_providers": "SELECT, INSERT, UPDATE, DELETE",
-    "identities": "SELECT, INSERT, UPDATE",
+    "identities": "SELECT, INSERT, UPDATE, DELETE",
     "spent_logins": "SELECT, INSERT, DELETE",
 }
 

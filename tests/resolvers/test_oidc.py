@@ -611,3 +611,49 @@ async def test_two_answers_at_once_open_one_session_and_two_first_sign_ins_make_
     assert [answer.status_code for answer in answers] == [303, 303]
     people = (await browser.api.rest(await tenant.api_token(), "GET", "/members")).json()
     assert [person["email"] for person in people].count("twice@customer.example") == 1
+
+
+async def test_an_invitation_after_a_removal_means_whoever_has_the_address_now(
+    browser: Browser, tenant: Tenant, provider: OpenIdProvider, store: Store
+) -> None:
+    made = await registered(browser, tenant, provider)
+    await browser.sign_in(made["signInPath"])
+    people = (await browser.api.rest(await tenant.api_token(), "GET", "/members")).json()
+    theirs = next(person for person in people if person["email"] == "somebody@customer.example")
+    async with store.as_tenant(tenant.principal()) as tx:
+        await members.remove(tx, theirs["id"])
+        await invitations.invite(tx, email="somebody@customer.example", role=Role.OPERATOR)
+    browser.client.cookies.clear()
+    provider.person = Person("subject-2", "somebody@customer.example", "The Successor")
+    assert (await browser.sign_in(made["signInPath"])).status_code == 303
+    assert (await browser.api.data(browser.session, ME))["me"]["role"] == "OPERATOR"
+    browser.client.cookies.clear()
+    provider.person = Person("subject-1", "somebody@customer.example")
+    assert (await browser.sign_in(made["signInPath"])).status_code == 403
+    entries = (await browser.api.rest(await tenant.api_token(), "GET", "/audit", params={"first": 50})).json()["items"]
+    denied = next(entry for entry in entries if entry["reason"] == "IDENTITY_CHANGED")
+    assert denied["after"] == {"email": "somebody@customer.example"}
+
+
+@pytest.mark.parametrize("home", ["nobody", "neighbour"])
+def test_the_database_lets_a_tenant_make_people_of_its_own_only(
+    postgres: Postgres, tenant: Tenant, neighbour: Tenant, home: str
+) -> None:
+    home_id = neighbour.id if home == "neighbour" else None
+    statement = "INSERT INTO users (id, email, name, home_id) VALUES (%s, %s, 'x', %s)"
+    with psycopg.connect(postgres.url("app")) as connection:
+        connection.execute("SELECT set_config('app.tenant_id', %s, true)", [str(tenant.id)])
+        connection.execute(statement, [uuid4(), "own@customer.example", tenant.id])
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(statement, [uuid4(), "foreign@customer.example", home_id])
+
+
+def test_a_tenants_key_shows_that_tenants_row_and_nothing_else(
+    postgres: Postgres, tenant: Tenant, neighbour: Tenant
+) -> None:
+    with psycopg.connect(postgres.url("app")) as connection:
+        assert connection.execute("SELECT id FROM tenants").fetchall() == []
+        connection.execute("SELECT set_config('app.tenant_key', %s, true)", [tenant.key])
+        assert connection.execute("SELECT id FROM tenants").fetchall() == [(tenant.id,)]
+        for table in ("users", "memberships", "identity_providers", "identities", "sessions"):
+            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
