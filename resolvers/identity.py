@@ -7,13 +7,13 @@ from uuid import UUID
 import strawberry
 
 from engine.identity_providers import model, service
+from engine.identity_providers.errors import ProviderMalformed
 from engine.store.tx import Tx
 from engine.tenants import service as tenants
 from resolvers.arguments import Version
 from resolvers.context import Info
 from resolvers.tenants import NO_ROLE, TOO_WIDE
 from schema.directives import Cost, Method, Needs, Problem, Rest
-from schema.errors import BadInput
 from schema.identity import (
     ISSUER,
     IdentityProvider,
@@ -137,7 +137,9 @@ class IdentityMutation:
     ) -> IdentityProvider:
         """The provider after the change."""
         if input.only_invited and (input.role or input.role_id):
-            raise BadInput("Either only invited people come in, or new ones get a role.", argument="input.onlyInvited")
+            raise ProviderMalformed(
+                "Either only invited people come in, or new ones get a role.", argument="input.onlyInvited"
+            )
         newcomers = None
         if input.only_invited or input.role or input.role_id:
             newcomers = (input.role, input.role_id)

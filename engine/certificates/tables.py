@@ -1,6 +1,6 @@
 """How certificate authorities and what they signed lie in the database."""
 
-from sqlalchemy import Column, DateTime, LargeBinary, Table, Text, Uuid
+from sqlalchemy import Column, DateTime, Integer, LargeBinary, Table, Text, Uuid
 
 from engine.store.base import metadata, tenant_column
 
@@ -26,4 +26,7 @@ certificates = Table(
     Column("pem", Text, nullable=False),
     Column("not_before", DateTime(timezone=True), nullable=False),
     Column("not_after", DateTime(timezone=True), nullable=False),
+    Column("key_sha256", LargeBinary),
+    Column("key_kind", Text),
+    Column("key_bits", Integer),
 )
