@@ -56,10 +56,10 @@ $(VENV)/.dev-installed: $(VENV)/.run-installed requirements-dev.lock
 console: setup
 	@$(BIN)/python -m infra.local.console_build
 
-# What the tests use beside Python's packages: a browser, a library that Playwright's driver needs, and mosquitto_pub as a
+# What the tests use beside Python's packages: a browser, a library that Playwright's driver needs, curl, and mosquitto_pub as a
 # device nobody here wrote.
 HAS_ATOMIC := import ctypes; ctypes.CDLL("libatomic.so.1")
-DEBIAN_TOOLS = $(shell command -v chromium >/dev/null || echo chromium fonts-liberation; command -v mosquitto_pub >/dev/null || echo mosquitto-clients; $(PYTHON) -c '$(HAS_ATOMIC)' 2>/dev/null || echo libatomic1)
+DEBIAN_TOOLS = $(shell command -v chromium >/dev/null || echo chromium fonts-liberation; command -v mosquitto_pub >/dev/null || echo mosquitto-clients; command -v curl >/dev/null || echo curl; $(PYTHON) -c '$(HAS_ATOMIC)' 2>/dev/null || echo libatomic1)
 tools:
 	@missing='$(strip $(DEBIAN_TOOLS))'; test -z "$$missing" || \
 	if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \

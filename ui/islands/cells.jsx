@@ -62,9 +62,10 @@ function useLatest(deviceId, metric, value, time) {
     if (!deviceId) return undefined;
     return watchTelemetry(deviceId, (event) => {
       const at = Date.parse(event.time);
+      const isNews = event.isCatchUp ? at > shown.current : at >= shown.current;
       if (metric === undefined) {
-        if (at >= shown.current) setLive({ at });
-      } else if (event.values && metric in event.values && at >= shown.current) {
+        if (isNews) setLive({ at });
+      } else if (event.values && metric in event.values && isNews) {
         setLive({ at, value: event.values[metric] });
       }
     });

@@ -193,6 +193,7 @@ function useSeries(deviceId, metric, range, query) {
     const controller = new AbortController();
     // Listen first, then ask for the past: nothing falls between the two, and the same reading twice is one row.
     const stop = watchTelemetry(deviceId, (event) => {
+      if (event.isCatchUp) return; // the past is asked for below
       const value = event.values?.[metric.key];
       if (typeof value === "number" || typeof value === "boolean") columns.current.add(Date.parse(event.time), Number(value));
     });

@@ -142,10 +142,38 @@ const STATUS = `subscription LiveStatus($deviceIds: [ID!], $after: String) {
   deviceStatus(deviceIds: $deviceIds, after: $after) { cursor deviceId isOnline at reason }
 }`;
 
-/** Each message of one device, as it is stored: {time, values}. */
-export const watchTelemetry = gatherer((deviceIds, tell) =>
-  follow(TELEMETRY, "telemetry", { deviceIds }, (event) => tell(event.deviceId, event)),
-);
+// What a page loads as latest is as old as the last drain, half a second or a little more: a message stored between it
+// and the beginning of the subscription would be seen by neither. So once that time is over, everybody is asked again.
+const CATCH_UP_MS = 1200;
+const AT_ONCE = 25;
+function catchUp(deviceIds, tell) {
+  const timer = setTimeout(() => {
+    for (let from = 0; from < deviceIds.length; from += AT_ONCE) {
+      const some = deviceIds.slice(from, from + AT_ONCE);
+      const names = some.map((_, n) => `$d${n}: ID!`).join(", ");
+      const fields = some.map((_, n) => `d${n}: device(id: $d${n}) { id latest { metric value time } }`).join(" ");
+      ask(`query CatchUp(${names}) { ${fields} }`, Object.fromEntries(some.map((id, n) => [`d${n}`, id])))
+        .then((data) =>
+          Object.values(data).forEach((device) =>
+            device?.latest.forEach(({ metric, value, time }) =>
+              tell(device.id, { time, values: { [metric]: value }, isCatchUp: true }),
+            ),
+          ),
+        )
+        .catch(() => {}); // what was missed then comes with the device's next message
+    }
+  }, CATCH_UP_MS);
+  return () => clearTimeout(timer);
+}
+
+/** Each message of one device, as it is stored: {time, values}; soon after the beginning its latest values again. */
+export const watchTelemetry = gatherer((deviceIds, tell) => {
+  const stops = [
+    follow(TELEMETRY, "telemetry", { deviceIds }, (event) => tell(event.deviceId, event)),
+    catchUp(deviceIds, tell),
+  ];
+  return () => stops.forEach((stop) => stop());
+});
 
 /** Each coming and going of one device: {isOnline, at, reason}. */
 export const watchStatus = gatherer((deviceIds, tell) =>
