@@ -28,7 +28,7 @@ endif
 help:
 	@echo 'make up         set up (the first time) and run everything, with a demo tenant; Ctrl-C stops it'
 	@echo 'make test       every check and test'
-	@echo 'make test-fast  the tests that need no database, no Valkey and no browser'
+	@echo 'make test-fast  the tests that need no database, no Valkey, no browser and no patience'
 	@echo 'make lint       ruff, mypy, import-linter'
 
 up: setup
@@ -79,4 +79,4 @@ test: $(VENV)/.dev-installed tools console lint
 	@$(BIN)/pytest
 
 test-fast: $(VENV)/.dev-installed
-	@$(BIN)/pytest -m 'not engines and not browser' --hypothesis-profile=fast
+	@$(BIN)/pytest -m 'not engines and not browser and not slow' --hypothesis-profile=fast

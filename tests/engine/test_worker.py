@@ -129,6 +129,7 @@ async def test_the_bus_tells_who_listens_and_survives_a_restart_of_valkey(tenant
         await listener.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("work", "ends"), [("asyncio.sleep(0, 'well')", (0, "well")), ("asyncio.sleep(60)", (1, ""))])
 def test_a_task_that_hangs_ends_its_process(work: str, ends: tuple[int, str], tmp_path: Path) -> None:
     source = f"import asyncio; from engine import worker; worker.HANGS_S = 2; print(worker.loop().run({work}))"

@@ -151,6 +151,7 @@ def test_a_dead_child_is_started_again(tmp_path: Path) -> None:
     assert story(tmp_path).count("b started") == 1
 
 
+@pytest.mark.slow
 def test_a_child_that_hangs_is_killed_and_started_again(tmp_path: Path) -> None:
     out = io.StringIO()
 

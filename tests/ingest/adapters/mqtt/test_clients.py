@@ -16,6 +16,7 @@ from ingest.adapters.base import Verdict
 from tests.ingest.adapters.mqtt import certificate
 from tests.ingest.adapters.mqtt.memory import House, device_id, until
 
+pytestmark = pytest.mark.slow
 Version = MQTTProtocolVersion
 VERSIONS = pytest.mark.parametrize("version", [Version.MQTTv311, Version.MQTTv5])
 PUMP = device_id("acme/d/pump-7")
