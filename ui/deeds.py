@@ -6,80 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ui.deed_words import ACTORS, NOUNS, REASONS, SELF, VERBS, VOUCHED, WHOLE
 from ui.words import words
 
-NOUNS = {
-    "device": "device",
-    "credential": "device token",
-    "certificate": "device certificate",
-    "profile": "profile",
-    "group": "device group",
-    "rule": "rule",
-    "alert": "alert",
-    "token": "API token",
-    "session": "session",
-    "member": "member",
-    "invitation": "invitation",
-    "password": "password",
-    "user": "person",
-    "tenant": "organisation",
-}
-DONE = {
-    "create": "made",
-    "change": "changed",
-    "update": "changed",
-    "delete": "deleted",
-    "enable": "switched on",
-    "disable": "switched off",
-    "issue": "issued",
-    "revoke": "revoked",
-    "provision": "added",
-    "decommission": "decommissioned",
-    "suspend": "suspended",
-    "resume": "put back into service",
-    "acknowledge": "acknowledged",
-    "import": "imported",
-    "remove": "removed",
-    "invite": "invited",
-    "accept": "accepted",
-    "reset": "reset",
-    "rename": "renamed",
-    "add": "added",
-    "end": "ended",
-}
-PLAIN = {
-    "change": "change",
-    "enable": "switch on",
-    "disable": "switch off",
-    "provision": "add",
-    "resume": "put back into service",
-    "update": "change",
-    "create": "make",
-}
-# Deeds whose words are not made of a verb and a noun.
-WHOLE = {
-    "session.open": "signed in",
-    "session.end": "signed out",
-    "member.join": "joined the organisation",
-    "member.invite": "invited",
-    "invitation.withdraw": "withdrew the invitation of",
-    "password.change": "changed their password",
-    "credential.issue": "issued a token for the device",
-    "credential.revoke": "revoked a token of the device",
-}
-SELF = frozenset(
-    {"session.open", "session.end", "member.join", "password.change"}
-)  # done by somebody to themselves: no name follows
-REASONS = {
-    "FORBIDDEN": "no right to",
-    "BAD_CREDENTIALS": "the password was wrong",
-    "VERSION_STALE": "somebody else had changed it meanwhile",
-    "RULE_CHANGED": "somebody else had changed it meanwhile",
-    "SCOPES_TOO_WIDE": "more rights than their own",
-    "ALERT_CLEARED": "it was over already",
-}
 # Which page shows a target of this kind.
-PAGES = {"device": "/devices/", "profile": "/profiles/", "rule": "/rules/"}
+PAGES = {"device": "/devices/", "profile": "/profiles/", "rule": "/rules/", "group": "/groups/"}
 # What changes with everything and says nothing.
 DULL = frozenset({"version", "updated_at", "created_at", "id", "tenant_id"})
 SHORT = 40
@@ -121,18 +52,36 @@ def deed_line(entry: dict[str, Any], names: Mapping[str, str]) -> DeedLine:
     is_change = entry["before"] is not None and entry["after"] is not None
     kind = entry["targetKind"] or entry["action"].partition(".")[0]
     address = f" from {entry['address']}" if entry["address"] else ""
+    by = actor(entry["actorKind"])[0]
     return DeedLine(
         entry["seq"],
         entry["at"],
-        entry["actorName"] or entry["actorKind"],
+        who(entry),
         said(entry),
         _name(entry, names),
         PAGES.get(kind, "") and entry["targetId"] and PAGES[kind] + entry["targetId"],
         summary(found) if is_change else "",
         entry["result"],
         found,
-        f"Entry {entry['seq']} · {entry['action']} · by a {entry['actorKind']}{address}",
+        f"Entry {entry['seq']} · {entry['action']} · by {by}{address}",
     )
+
+
+def who(entry: dict[str, Any]) -> str:
+    """Who did it: the name, or what acts where that has none."""
+    kind, name = entry["actorKind"], entry["actorName"]
+    if kind == "system" and name in ("", "system"):
+        return actor(kind)[1]
+    if kind == "provisioner" and name:  # it is called "key: Fans of May"
+        return f"The way in “{name.partition(': ')[2] or name}”"
+    if kind == "provider" and name:
+        return f"The identity provider “{name}”"
+    return name or actor(kind)[1]
+
+
+def actor(kind: str) -> tuple[str, str]:
+    """What acts, as it stands behind "by" and as a name; one newer than this console is named as it is."""
+    return ACTORS.get(kind, (kind, words(kind)))
 
 
 def said(entry: dict[str, Any]) -> str:
@@ -141,29 +90,34 @@ def said(entry: dict[str, Any]) -> str:
     if action == "session.end" and entry["before"] is not None:
         return "ended a session" if entry["actorId"] == entry["targetId"] else "ended a session of another person"
     if entry["result"] == "DONE":
+        if entry["actorKind"] == "provider" and action in VOUCHED:
+            return VOUCHED[action]
         return WHOLE.get(action) or _done(action)
     reason = REASONS.get(entry["reason"] or "", words((entry["reason"] or "").lower()).lower())
     because = f" ({reason})" if reason else ""
     if action == "session.open":
-        return f"could not sign in{because}"
+        return f"could not {'vouch for' if entry['actorKind'] == 'provider' else 'sign in'}{because}"
+    if action == "device.introduce":
+        return f"turned a device away{because}"
     verb = "was not allowed to" if entry["result"] == "DENIED" else "tried to"
     return f"{verb} {_tried(action)}{because}"
 
 
 def _done(action: str) -> str:
     noun, _, verb = action.partition(".")
-    return f"{DONE.get(verb, words(verb).lower())} {_the(noun)}"
+    return f"{VERBS[verb][0] if verb in VERBS else words(verb).lower()} {_the(noun)}"
 
 
 def _tried(action: str) -> str:
     """A deed that did not happen, from `rule.change` or from the contract's field `ruleUpdate`."""
-    noun, _, verb = action.partition(".") if "." in action else _split(action)
-    return f"{PLAIN.get(verb, words(verb).lower())} {_a(noun)}"
+    noun, _, verb = action.partition(".") if "." in action else split(action)
+    return f"{VERBS[verb][1] if verb in VERBS else words(verb).lower()} {_a(noun)}"
 
 
-def _split(field: str) -> tuple[str, str, str]:
+def split(field: str) -> tuple[str, str, str]:
+    """A field of the contract like an action: `ruleUpdate` is `rule`, `.`, `update`."""
     *noun, verb = re.findall(r"[A-Z]?[a-z0-9]+", field) or [field]
-    return "".join(noun).lower(), ".", verb.lower()
+    return "_".join(noun).lower(), ".", verb.lower()
 
 
 def _the(noun: str) -> str:
@@ -172,12 +126,14 @@ def _the(noun: str) -> str:
 
 def _a(noun: str) -> str:
     plain = NOUNS.get(noun, words(noun).lower())
+    if plain.startswith("sessions"):
+        return plain
     return f"{'an' if plain[:1].lower() in 'aeiou' else 'a'} {plain}" if plain else ""
 
 
 def _name(entry: dict[str, Any], names: Mapping[str, str]) -> str:
     """What the thing is called; the end of its id where it has no name."""
-    if entry["action"] in SELF:
+    if entry["action"] in SELF and entry["actorKind"] != "provider":
         return ""
     return _own_name(entry) or names.get(entry["targetId"], "") or _short_id(entry)
 

@@ -18,12 +18,20 @@ ABOUT = (
     ("", "Everything"),
     ("device", "Devices"),
     ("credential", "Device tokens"),
+    ("transfer", "Transfers"),
+    ("provisioner", "Ways in"),
+    ("enrolment", "Devices that asked to come in"),
+    ("group", "Groups"),
     ("profile", "Profiles"),
     ("rule", "Rules"),
     ("alert", "Alerts"),
     ("token", "API tokens"),
     ("session", "Signing in and out"),
     ("member", "Members"),
+    ("role", "Roles"),
+    ("second_factor", "Second factors"),
+    ("identity", "Identity providers"),
+    ("quota", "Quotas"),
 )
 RESULTS = (("", "Any result"), ("DONE", "Done"), ("DENIED", "Denied: no right to"), ("REFUSED", "Refused as it was"))
 

@@ -1,0 +1,134 @@
+"""The audit log in words: whatever the platform writes into it has words in the console."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ui.deed_words import ACTORS, NOUNS, SELF, VERBS, VOUCHED, WHOLE
+from ui.deeds import deed_line, split
+
+HOUSE = Path(__file__).parents[2]
+WRITERS = ("engine", "resolvers", "ingest", "infra")
+ACTION = re.compile(r"[a-z_]+\.[a-z_]+")
+ENTRY: dict[str, Any] = {
+    "seq": 7,
+    "at": "2026-01-01T00:00:00Z",
+    "actorKind": "user",
+    "actorId": "u1",
+    "actorName": "ada@example.org",
+    "action": "device.change",
+    "targetKind": "device",
+    "targetId": "0190e6f2-0000-7000-8000-000000abcdef",
+    "result": "DONE",
+    "reason": None,
+    "before": None,
+    "after": None,
+    "address": None,
+}
+
+
+def calls() -> Iterator[tuple[str, ast.Call]]:
+    """Every call in the source of what may write to the log, with the name of what is called."""
+    for folder in WRITERS:
+        for path in sorted((HOUSE / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Call):
+                    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                    yield name, node
+
+
+def literals(node: ast.AST) -> Iterator[str]:
+    for each in ast.walk(node):
+        if isinstance(each, ast.Constant) and isinstance(each.value, str):
+            yield each.value
+
+
+def written() -> tuple[set[str], set[str], set[str]]:
+    """The actions, kinds of target and kinds of actor that stand in the source, those in migrations included."""
+    actions, targets, actors = set(), set(), set()
+    for name, call in calls():
+        if name in ("audit", "Deed") and len(call.args) >= 2:
+            actions |= {each for each in literals(call.args[0]) if ACTION.fullmatch(each)}
+            targets |= set(literals(call.args[1])) - {""}
+        elif name in ("_saved", "_change"):  # which pass the action on
+            actions |= {each for arg in call.args for each in literals(arg) if ACTION.fullmatch(each)}
+        elif name == "Principal" and len(call.args) >= 2:
+            actors |= set(literals(call.args[1]))
+    for path in sorted((HOUSE / "migrations" / "versions").glob("*.py")):
+        text = path.read_text()
+        actions |= set(re.findall(r"'action', '([a-z_]+\.[a-z_]+)'", text))
+        targets |= set(re.findall(r"'target_kind', '([a-z_]+)'", text))
+        actors |= set(re.findall(r"'actor_kind', '([a-z_]+)'", text))
+    return actions, targets, actors
+
+
+def test_the_source_is_read_as_it_is_written() -> None:
+    actions, targets, actors = written()
+    assert {"device.change", "transfer.offer", "identity_provider.register", "second_factor.reset"} <= actions
+    assert {"device", "provisioner", "enrolment", "finding"} <= targets
+    assert {"user", "token", "system", "platform", "provisioner", "provider"} <= actors
+
+
+def test_every_deed_that_the_platform_writes_has_words() -> None:
+    actions, targets, actors = written()
+    for action in sorted(actions - WHOLE.keys()):
+        noun, _, verb = action.partition(".")
+        assert noun in NOUNS, f"ui/deed_words.py needs a noun for {action}"
+        assert verb in VERBS, f"ui/deed_words.py needs a verb for {action}"
+    assert targets - NOUNS.keys() == set()
+    assert actors - ACTORS.keys() == set()
+
+
+def test_every_field_that_may_refuse_has_words() -> None:
+    contract = (HOUSE / "schema" / "schema.graphql").read_text()
+    mutations = contract[contract.index("type Mutation {") :]
+    fields = re.findall(r"^  ([a-z]\w+)[(:]", mutations[: mutations.index("\n}")], re.MULTILINE)
+    assert len(fields) > 60
+    for field in fields:
+        noun, _, verb = split(field)
+        assert noun in NOUNS, f"ui/deed_words.py needs a noun for {field}"
+        assert verb in VERBS, f"ui/deed_words.py needs a verb for {field}"
+
+
+def test_words_are_for_deeds_that_exist() -> None:
+    actions, _, _ = written()
+    assert (WHOLE.keys() | SELF | VOUCHED.keys()) - actions == set()
+
+
+@pytest.mark.parametrize(
+    ("entry", "sentence"),
+    [
+        ({"action": "device.erase"}, "ada@example.org began to erase all data of the device"),
+        ({"action": "transfer.offer"}, "ada@example.org offered to another organisation the device"),
+        ({"action": "provisioner.revoke"}, "ada@example.org revoked the way in"),
+        (
+            {"action": "deviceTransferOffer", "result": "DENIED", "reason": "FORBIDDEN"},
+            "ada@example.org was not allowed to offer a transfer of a device (no right to)",
+        ),
+        (
+            {"action": "sessionsRevokeOthers", "result": "DENIED", "reason": "FORBIDDEN"},
+            "ada@example.org was not allowed to end sessions elsewhere (no right to)",
+        ),
+        (
+            {"action": "device.provision", "actorKind": "provisioner", "actorName": "key: Fans of May"},
+            "The way in “Fans of May” added the device",
+        ),
+        (
+            {"action": "member.join", "actorKind": "provider", "actorName": "Okta", "after": {"email": "bo@x.org"}},
+            "The identity provider “Okta” brought in bo@x.org",
+        ),
+        ({"action": "device.erased", "actorKind": "system", "actorName": "system"}, "Tidegate erased all data of"),
+    ],
+)
+def test_a_deed_reads_as_a_sentence(entry: dict[str, Any], sentence: str) -> None:
+    line = deed_line({**ENTRY, **entry}, {})
+    assert f"{line.who} {line.said} {line.target}".startswith(sentence)
+
+
+def test_a_deed_of_a_kind_of_actor_newer_than_the_console_names_it() -> None:
+    line = deed_line({**ENTRY, "actorKind": "robot", "actorName": ""}, {})
+    assert (line.who, line.foot) == ("Robot", "Entry 7 · device.change · by robot")
