@@ -6,6 +6,7 @@ process, so that each one connects to the database with its own role.
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
@@ -41,6 +42,12 @@ def _days(text: str) -> int:
 def _secret(text: str) -> str:
     if len(text) < 16:
         raise ValueError("must have at least 16 characters")
+    return text
+
+
+def _aws_iot_arn(text: str) -> str:
+    if not re.fullmatch(r"arn:aws[a-z-]*:iot:[a-z0-9-]+:\d{12}", text):
+        raise ValueError("must be arn:aws:iot:REGION:ACCOUNT")
     return text
 
 
@@ -91,6 +98,10 @@ class Settings:
     authorize_secret: str = _setting(
         "", "what brokers show when they ask ingest's internal port who may do what; without it they are not answered",
         _secret, secret=True,
+    )  # fmt: skip
+    aws_iot_arn: str = _setting(
+        "", "what AWS IoT's resources begin with, arn:aws:iot:REGION:ACCOUNT, where its custom authorizer asks ingest",
+        _aws_iot_arn,
     )  # fmt: skip
     data_dir: Path = _setting(Path(".tidegate"), "folder of the embedded engines and of what `up` writes", Path)  # noqa: RUF009  # a frozen default
     audit_key: Path | None = _setting(  # noqa: RUF009  # a frozen default

@@ -161,7 +161,7 @@ async def _internal_server(ingest: Ingest, settings: Settings) -> AsyncIterator[
     from ingest import internal
     from ingest.adapters.authorize.service import routes
 
-    asked_by_brokers = routes(ingest.authorizer, settings.authorize_secret)
+    asked_by_brokers = routes(ingest.authorizer, settings.authorize_secret, settings.aws_iot_arn)
     async with internal.serving(
         listening, lambda: ingest.is_accepting and not ingest.pipeline.is_full, asked_by_brokers
     ):

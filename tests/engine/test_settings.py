@@ -78,6 +78,14 @@ def test_a_secret_that_is_no_address_is_shown_to_nobody_either() -> None:
     assert "too-short" not in str(refusal.value)
 
 
+def test_the_account_of_aws_iot_is_named_in_full() -> None:
+    arn = "arn:aws:iot:eu-central-1:123456789012"
+    assert Settings.from_env({"TIDEGATE_AWS_IOT_ARN": arn}).aws_iot_arn == arn
+    for wrong in ("arn:aws:iot:*:*", f"{arn}:client/x", "eu-central-1"):
+        with pytest.raises(SettingError, match="arn:aws:iot:REGION:ACCOUNT"):
+            Settings.from_env({"TIDEGATE_AWS_IOT_ARN": wrong})
+
+
 def test_every_setting_is_in_the_table_with_its_meaning_and_origin() -> None:
     rows = {
         name: (value, source, meaning) for name, value, source, meaning in Settings().rows({"TIDEGATE_HOST": "::1"})

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from ingest.adapters.authorize import emqx, vernemq
+from ingest.adapters.authorize import aws, emqx, vernemq
 from ingest.adapters.authorize.admitted import Admitted, Checker
 from ingest.adapters.base import Refused
 
@@ -24,12 +24,14 @@ MAX_BODY_BYTES = 512 * 1024
 Answer = Callable[[Request, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
 
-def routes(authorizer: Checker, secret: str) -> list[BaseRoute]:
-    """The routes under ``/authorize``; none when no secret is set."""
+def routes(authorizer: Checker, secret: str, aws_arn: str = "") -> list[BaseRoute]:
+    """The routes under ``/authorize``; none when no secret is set, AWS's only where its account is named."""
     if not secret:
         return []
-    hooks = Hooks(Admitted(authorizer), secret)
+    hooks = Hooks(Admitted(authorizer), secret, aws_arn)
+    more = [Route("/authorize/aws", hooks.answering(hooks.aws), methods=["POST"])] if aws_arn else []
     return [
+        *more,
         Route("/authorize/emqx/authn", hooks.answering(hooks.emqx_login), methods=["POST"]),
         Route("/authorize/emqx/authz", hooks.answering(hooks.emqx_topic), methods=["POST"]),
         Route("/authorize/vernemq", hooks.answering(hooks.vernemq), methods=["POST"]),
@@ -39,8 +41,9 @@ def routes(authorizer: Checker, secret: str) -> list[BaseRoute]:
 class Hooks:
     """What is behind the routes."""
 
-    def __init__(self, admitted: Admitted, secret: str) -> None:
+    def __init__(self, admitted: Admitted, secret: str, aws_arn: str = "") -> None:
         self._admitted = admitted
+        self._aws_arn = aws_arn
         self._secret = secret.encode()
 
     def answering(self, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
@@ -72,6 +75,18 @@ class Hooks:
             log.info("authorize.refused", extra={"broker": "emqx", "why": _why(refusal)})
             return emqx.DENY
         return emqx.admitted(device)
+
+    async def aws(self, _request: Request, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """AWS IoT Core's custom authorizer asks about a connection, or whether one may go on."""
+        try:
+            login = aws.login(asked)
+            device = await self._admitted.authorize(login.client_id, login.username, login.secret, login.certificate)
+            return aws.admitted(device, self._aws_arn)
+        except aws.TooShort:
+            log.info("authorize.refused", extra={"broker": "aws", "why": "ends within five minutes"})
+        except (Refused, ValueError) as refusal:
+            log.info("authorize.refused", extra={"broker": "aws", "why": _why(refusal)})
+        return aws.DENY
 
     async def emqx_topic(self, _request: Request, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         """EMQX asks about one PUBLISH or SUBSCRIBE of a client that is in."""
@@ -126,7 +141,7 @@ async def _read(request: Request) -> bytes | None:
 
 
 def _why(refusal: Refused | ValueError) -> str:
-    return refusal.reason if isinstance(refusal, Refused) else "no certificate"
+    return refusal.reason if isinstance(refusal, Refused) else "malformed"
 
 
 def _json(answer: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
