@@ -22,3 +22,8 @@ def to_ms(at: datetime) -> int:
 def from_ms(at_ms: int) -> datetime:
     """The aware UTC instant of ``at_ms`` milliseconds since 1970-01-01 UTC."""
     return datetime.fromtimestamp(at_ms / 1000, UTC)
+
+
+def hour_of(at: datetime) -> datetime:
+    """The beginning of the hour that ``at`` lies in."""
+    return at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

@@ -165,7 +165,7 @@ class Ahead:
         return bool(self._entries) or self._was_full
 
     async def take(self, tx: Tx, position: int) -> list[Entry]:
-        """The entries after ``position``, up to about two thousand readings."""
+        """The entries after ``position``, up to about ``READINGS_AT_ONCE`` readings; other entries count as one."""
         if not self._entries or self._entries[0].pos != position + 1:
             self._entries = deque(await read.tail(tx, position, ENTRIES_AT_ONCE))
             self._was_full = len(self._entries) == ENTRIES_AT_ONCE

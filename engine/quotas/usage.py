@@ -13,7 +13,6 @@ from engine.quotas.model import Hour, QuotaName, Quotas, Use
 from engine.quotas.tables import usage
 from engine.store.tx import Tx
 
-HOUR_MS = 3_600_000
 HOURS_AT_MOST = 2_200
 """Ninety days and some."""
 
@@ -61,11 +60,6 @@ class Asked:
         self.streams_peak = max(self.streams_peak, other.streams_peak)
 
 
-def hour_of(at: datetime) -> datetime:
-    """The beginning of the hour that ``at`` lies in."""
-    return clock.from_ms(clock.to_ms(at) // HOUR_MS * HOUR_MS)
-
-
 async def came_in(tx: Tx, at: datetime, telemetry: Iterable[Mapping[str, Any]]) -> None:
     """Add what the journal's telemetry entries say came in; part of the drain's transaction, so counted once."""
     stored = values = others = refused = 0
@@ -76,19 +70,19 @@ async def came_in(tx: Tx, at: datetime, telemetry: Iterable[Mapping[str, Any]]) 
             others += counted[_RECEIVED]
             refused += counted[_REFUSED]
     counts = {"messages": stored + others, "stored": stored, "refused": refused, "values": values}
-    await tx.execute(_CAME_IN, {"tenant": tx.principal.tenant_id, "hour": hour_of(at), **counts})
+    await tx.execute(_CAME_IN, {"tenant": tx.principal.tenant_id, "hour": clock.hour_of(at), **counts})
 
 
 async def asked(tx: Tx, counted: Asked) -> None:
     """Add what one web process has counted of the API."""
     counts = {"cost": counted.cost, "refused": counted.refused, "streams": counted.streams_peak}
-    await tx.execute(_ASKED, {"tenant": tx.principal.tenant_id, "hour": hour_of(tx.now), **counts})
+    await tx.execute(_ASKED, {"tenant": tx.principal.tenant_id, "hour": clock.hour_of(tx.now), **counts})
 
 
 async def looked(tx: Tx) -> None:
     """Note how many devices there are in this hour."""
     found = {"devices": await service.devices(tx)}
-    await tx.execute(_LOOKED, {"tenant": tx.principal.tenant_id, "hour": hour_of(tx.now), **found})
+    await tx.execute(_LOOKED, {"tenant": tx.principal.tenant_id, "hour": clock.hour_of(tx.now), **found})
 
 
 async def hours(tx: Tx, *, start: datetime | None = None, end: datetime | None = None) -> list[Hour]:
@@ -122,7 +116,7 @@ async def now(tx: Tx, base: Quotas, *, streams: int, api_cost: float) -> list[Us
 
 async def _last_hour(tx: Tx) -> tuple[float, float]:
     """Messages and values a second over the last sixty minutes; the hour before counts for what of it lies in them."""
-    this = hour_of(tx.now)
+    this = clock.hour_of(tx.now)
     found = {row.hour: row for row in await hours(tx, start=this, end=tx.now + timedelta(seconds=1))}
     share = 1 - (tx.now - this).total_seconds() / 3600
     before = {row.hour: row for row in await hours(tx, start=this - timedelta(minutes=59), end=this)}

@@ -15,7 +15,6 @@ from engine.store.tx import Tx
 Latest = dict[str, list[Any]]
 """By metric: [value, event time in ms]."""
 
-HOUR_MS = 3_600_000
 COUNTED = ("received", "stored", "duplicates", "rejected", "refused", "not_kept")
 
 _LOAD = text(
@@ -112,7 +111,7 @@ async def count(tx: Tx, at: datetime, told: Iterable[Mapping[str, Any]]) -> None
         sums[device_id] = [received + n, already + n, *others]
     if not sums:
         return
-    hour = clock.from_ms(clock.to_ms(at) // HOUR_MS * HOUR_MS)
+    hour = clock.hour_of(at)
     rows = [{"device": device_id, **dict(zip(COUNTED, sums[device_id], strict=True))} for device_id in sorted(sums)]
     counted = orjson.dumps(rows).decode()
     await tx.execute(_COUNT, {"tenant": tx.principal.tenant_id, "hour": hour, "counted": counted})
