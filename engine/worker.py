@@ -92,7 +92,8 @@ class Loop:
             await self._checkpoint()
         if time.monotonic() >= self._chores_at and (self._chores is None or self._chores.done()):
             self._chores = asyncio.create_task(self._do_chores())
-        due = [row["tenant_id"] for row in await self._store.door("due")]
+        rows = await self._store.door("due")
+        due = [row["tenant_id"] for row in rows if row["what"] == "journal"]
         tell = [str(tenant_id) for tenant_id in due]
         await asyncio.to_thread(lambda: [app.send_task(DRAIN, args=[tenant], expires=STALE_S) for tenant in tell])
         metrics.TICKS.inc()
