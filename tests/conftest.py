@@ -1,14 +1,17 @@
 """What every test may ask for: real engines, started once per run on free ports, and a fresh tenant."""
 
+import dataclasses
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 
 import migrations
 from engine.store.pool import Store
+from engine.tenants import passwords
 from infra.local.postgres import Postgres
 from infra.local.valkey import Valkey
 from infra.serve import allow_many_connections
@@ -33,6 +36,20 @@ def pytest_configure(config: pytest.Config) -> None:
         from hypothesis import settings  # a second to import: only where it is needed
 
         settings.register_profile("fast", max_examples=settings.default.max_examples // 5)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _passwords_are_hashed_at_once() -> Iterator[None]:
+    """A quarter of a second of CPU for each password of each tenant would be a third of the run; who tests what
+    hashing costs (tests/engine/tenants/test_passwords.py), and every process that is started, has the real cost.
+    """
+    cheap = PasswordHasher.from_parameters(
+        dataclasses.replace(passwords.COST, time_cost=1, memory_cost=8, parallelism=1)
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_hasher", cheap)
+        patch.setattr(passwords, "_NOBODY", cheap.hash("nobody"))
+        yield
 
 
 @pytest.fixture(scope="session")

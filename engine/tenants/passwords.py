@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import deque
 
-from argon2 import PasswordHasher
+from argon2 import PasswordHasher, profiles
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from engine import ids
@@ -28,7 +28,8 @@ sunshine1234 trustno1trustno1 correcthorsebatterystaple monkey123456 dragon12345
 """
 COMMONEST = frozenset(_FIRST_TRIED.split())
 
-_hasher = PasswordHasher()
+COST = profiles.RFC_9106_LOW_MEMORY
+_hasher = PasswordHasher.from_parameters(COST)
 # argon2id takes 64 MiB and most of a core each: two at a time is what a small machine bears
 _hashing = asyncio.Semaphore(2)
 # for addresses nobody has: checking takes as long, so the time does not tell who exists

@@ -1,7 +1,10 @@
-"""Passwords: which are refused, and what a new one ends."""
+"""Passwords: which are refused, what hashing one costs, and what a new one ends."""
+
+import importlib.util
 
 import psycopg
 import pytest
+from argon2 import extract_parameters, profiles
 from psycopg import errors as database
 
 from engine.audit import service as audit
@@ -35,6 +38,19 @@ def test_a_weak_password_is_refused(password: str) -> None:
 @pytest.mark.parametrize("password", [NEW, "Ünïcødé wörds", "ordinary12345"])
 def test_a_password_of_twelve_characters_will_do(password: str) -> None:
     passwords.refuse_weak(password, "somebody@plant.example")
+
+
+async def test_hashing_costs_what_rfc_9106_asks_and_as_much_for_nobody() -> None:
+    """The module anew, since it hashes at less cost for all other tests."""
+    spec = importlib.util.find_spec("engine.tenants.passwords")
+    assert spec is not None
+    assert spec.loader is not None
+    as_shipped = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(as_shipped)
+    hashed = await as_shipped.hash_password(NEW)
+    assert extract_parameters(hashed) == extract_parameters(as_shipped._NOBODY) == profiles.RFC_9106_LOW_MEMORY
+    assert await as_shipped.is_right(hashed, NEW)
+    assert not await as_shipped.is_right(hashed, NEW + "x")
 
 
 async def test_a_new_password_ends_all_other_sessions_in_every_tenant(tenant: Tenant, store: Store) -> None:
