@@ -17,6 +17,7 @@ from resolvers.groups import GroupMutation, GroupQuery
 from resolvers.guard import Guard
 from resolvers.identity import IdentityMutation, IdentityQuery
 from resolvers.platform import PlatformMutation, PlatformQuery
+from resolvers.profiles import ProfileMutation, ProfileQuery
 from resolvers.provisioning import ProvisioningMutation, ProvisioningQuery
 from resolvers.rules import RuleMutation, RuleQuery
 from resolvers.streams import TelemetryStreams
@@ -33,6 +34,7 @@ class Query(
     TenantQuery,
     IdentityQuery,
     DeviceQuery,
+    ProfileQuery,
     FleetQuery,
     GroupQuery,
     CertificateQuery,
@@ -52,6 +54,7 @@ class Mutation(
     TenantMutation,
     IdentityMutation,
     DeviceMutation,
+    ProfileMutation,
     FleetMutation,
     GroupMutation,
     CertificateMutation,

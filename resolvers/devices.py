@@ -1,4 +1,4 @@
-"""Keeps the promises about devices, profiles and credentials."""
+"""Keeps the promises about devices and credentials."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -20,15 +20,11 @@ from schema.devices import (
     DeviceProvision,
     DeviceProvisioned,
     DeviceUpdate,
-    Profile,
-    ProfileCreate,
-    ProfileUpdate,
 )
 from schema.directives import Constraint, Cost, Method, Needs, Problem, Rest
 from schema.pages import Page
 
 DeviceId = Annotated[UUID, strawberry.argument(description="The device's id.")]
-ProfileId = Annotated[UUID, strawberry.argument(description="The profile's id.")]
 NOT_FOUND = Problem(status=404, slug="device-not-found")
 PROFILE_NOT_FOUND = Problem(status=404, slug="profile-not-found")
 STALE = Problem(status=409, slug="version-stale")
@@ -49,7 +45,7 @@ async def prefetch(context: RequestContext, info: Info, found: Sequence[model.De
 
 @strawberry.type
 class DeviceQuery:
-    """What can be asked about devices and profiles."""
+    """What can be asked about devices."""
 
     @strawberry.field(
         description="The tenant's devices by key. Decommissioned ones are shown only when asked for by status.",
@@ -114,31 +110,10 @@ class DeviceQuery:
         counts = await devices.counts(await info.context.tx())
         return DeviceCounts(total=counts.total, online=counts.online, offline=counts.offline)
 
-    @strawberry.field(
-        description="The tenant's device profiles by key.",
-        directives=[
-            Needs(scope="devices:read"),
-            Rest(method=Method.GET, path="/profiles"),
-            Problem(status=422, slug="bad-cursor"),
-            Cost(times="first"),
-        ],
-    )
-    async def profiles(self, info: Info, first: First = 50, after: After = None) -> Page[Profile]:
-        """A page of profiles."""
-        return paged(await devices.profile_page(await info.context.tx(), first=first, after=after), Profile.of)
-
-    @strawberry.field(
-        description="One device profile.",
-        directives=[Needs(scope="devices:read"), Rest(method=Method.GET, path="/profiles/{id}"), PROFILE_NOT_FOUND],
-    )
-    async def profile(self, info: Info, id: ProfileId) -> Profile:
-        """The profile with this id."""
-        return Profile.of(await devices.profile(await info.context.tx(), id))
-
 
 @strawberry.type
 class DeviceMutation:
-    """What can be done to devices and profiles."""
+    """What can be done to devices."""
 
     @strawberry.mutation(
         description="Registers a device and issues its first secret, which is shown this once.",
@@ -278,53 +253,3 @@ class DeviceMutation:
     ) -> Credential:
         """The credential at its end."""
         return Credential.of(await devices.revoke_credential(await info.context.tx(), id))
-
-    @strawberry.mutation(
-        description="Describes a new kind of device.",
-        directives=[
-            Needs(scope="profiles:write"),
-            Rest(method=Method.POST, path="/profiles", status=201),
-            Problem(status=409, slug="profile-key-taken"),
-            Problem(status=422, slug="metrics-malformed"),
-        ],
-    )
-    async def profile_create(
-        self, info: Info, input: Annotated[ProfileCreate, strawberry.argument(description="The new profile.")]
-    ) -> Profile:
-        """A new profile."""
-        created = await devices.profile_create(
-            await info.context.tx(),
-            key=input.key,
-            name=input.name,
-            metrics=[metric.model() for metric in input.metrics],
-            is_strict=input.is_strict,
-        )
-        return Profile.of(created)
-
-    @strawberry.mutation(
-        description="Changes a profile. Values already stored stay as they are.",
-        directives=[
-            Needs(scope="profiles:write"),
-            Rest(method=Method.PATCH, path="/profiles/{id}"),
-            PROFILE_NOT_FOUND,
-            STALE,
-            Problem(status=422, slug="metrics-malformed"),
-        ],
-    )
-    async def profile_update(
-        self,
-        info: Info,
-        id: ProfileId,
-        input: Annotated[ProfileUpdate, strawberry.argument(description="What changes.")],
-        version: Version = None,
-    ) -> Profile:
-        """The profile after the change."""
-        changed = await devices.profile_change(
-            await info.context.tx(),
-            id,
-            name=input.name,
-            metrics=None if input.metrics is None else [metric.model() for metric in input.metrics],
-            is_strict=input.is_strict,
-            expected_version=version,
-        )
-        return Profile.of(changed)

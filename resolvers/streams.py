@@ -12,7 +12,7 @@ from engine.devices.errors import DeviceNotFound
 from resolvers.context import Info, RequestContext
 from resolvers.live import Happened
 from schema.directives import Constraint, Method, Needs, Problem, Rest
-from schema.telemetry import DeviceStatusEvent, TelemetryEvent
+from schema.telemetry import DeviceStatusChange, DeviceStatusEvent, TelemetryEvent
 
 MAX_DEVICES = 500
 GONE = Problem(status=410, slug="cursor-too-old")
@@ -67,7 +67,7 @@ class TelemetryStreams:
         return cast(AsyncGenerator[TelemetryEvent, None], source)
 
     @strawberry.subscription(
-        description="Devices that connect and disconnect. Nothing is left out.",
+        description="Devices that connect, disconnect, fall silent and are heard again. Nothing is left out.",
         directives=[
             Needs(scope="devices:read"),
             Rest(method=Method.GET, path="/stream/device-status"),
@@ -91,7 +91,7 @@ class TelemetryStreams:
         """Presence, live."""
         context = info.context
         await _begin(context, device_ids or [], after)
-        kinds = ("device.connected", "device.disconnected")
+        kinds = [change.value for change in DeviceStatusChange]
         source = context.services.live.events(context.principal.tenant_id, kinds, after)
         return _device_status(source, frozenset(device_ids) if device_ids is not None else None)
 
@@ -118,8 +118,10 @@ async def _device_status(
             yield DeviceStatusEvent(
                 cursor=event.cursor,
                 device_id=device_id,
-                is_online=event.kind == "device.connected",
+                change=DeviceStatusChange(event.kind),
+                is_online=event.body.get("is_online", event.kind == "device.connected"),
                 at=clock.from_ms(event.body.get("at", event.at_ms)),
                 reason=event.body.get("reason"),
+                silent_since=clock.from_ms(event.body["since"]) if "since" in event.body else None,
                 share=event.cursor,
             )

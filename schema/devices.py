@@ -1,4 +1,4 @@
-"""Devices, their profiles, presence and credentials as the contract shows them."""
+"""Devices, their presence and credentials as the contract shows them."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,9 +8,12 @@ from uuid import UUID
 import strawberry
 
 from engine.devices import model
-from engine.devices.model import DeviceStatus, MetricType
+from engine.devices.model import DeviceStatus
 from schema.context import Info, loaded
 from schema.directives import Constraint, Cost, Method, Needs, Problem, Rest, Secret
+from schema.profiles import DEVICE_KEY as DEVICE_KEY
+from schema.profiles import NAME as NAME
+from schema.profiles import Profile
 from schema.scalars import Labels
 from schema.telemetry import Sample, Series
 
@@ -18,64 +21,6 @@ if TYPE_CHECKING:
     from engine.telemetry.model import Sample as SampleModel
 
 strawberry.enum(DeviceStatus, description="Where a device stands in its life.")
-strawberry.enum(MetricType, description="What kind of value a metric carries.")
-
-
-@strawberry.type(description="One thing that devices of a profile measure.")
-class Metric:
-    """A metric of a profile."""
-
-    key: str = strawberry.field(description="The name that devices send, for example temperature.")
-    type: MetricType = strawberry.field(description="The kind of value.")
-    unit: str | None = strawberry.field(description="The unit of numbers, for example degC.")
-    label: str = strawberry.field(description="The name shown to people; empty if it has none.")
-    min: float | None = strawberry.field(description="The lowest number accepted.")
-    max: float | None = strawberry.field(description="The highest number accepted.")
-
-    @classmethod
-    def of(cls, metric: model.Metric) -> Self:
-        """The contract's view of ``metric``."""
-        return cls(
-            key=metric.key,
-            type=MetricType(metric.type),
-            unit=metric.unit,
-            label=metric.label,
-            min=metric.min,
-            max=metric.max,
-        )
-
-
-@strawberry.type(description="What devices of one make have in common: the metrics they send.")
-class Profile:
-    """A device profile."""
-
-    id: UUID = strawberry.field(description="The profile's id.")
-    key: str = strawberry.field(description="The profile's short name; it never changes.")
-    name: str = strawberry.field(description="The name shown to people.")
-    is_strict: bool = strawberry.field(description="Whether metrics that it does not name are turned away.")
-    version: int = strawberry.field(description="Rises with every change; send it back to change safely.")
-    created_at: datetime = strawberry.field(description="When the profile was made.")
-    updated_at: datetime = strawberry.field(description="When it last changed.")
-    known: strawberry.Private[tuple[model.Metric, ...]]
-
-    @strawberry.field(description="What its devices measure.")
-    def metrics(self) -> list[Metric]:
-        """The profile's metrics in the author's order."""
-        return [Metric.of(metric) for metric in self.known]
-
-    @classmethod
-    def of(cls, profile: model.Profile) -> Self:
-        """The contract's view of ``profile``."""
-        return cls(
-            id=profile.id,
-            key=profile.key,
-            name=profile.name,
-            known=profile.metrics,
-            is_strict=profile.is_strict,
-            version=profile.version,
-            created_at=profile.created_at,
-            updated_at=profile.updated_at,
-        )
 
 
 @strawberry.type(description="Whether a device is connected, and since when.")
@@ -86,6 +31,10 @@ class Presence:
     since: datetime | None = strawberry.field(description="Since when it is so; null if it never connected.")
     reason: str | None = strawberry.field(description="Why the last connection ended.")
     last_seen_at: datetime | None = strawberry.field(description="When the device was last heard of.")
+    silent_since: datetime | None = strawberry.field(
+        description="Since when the readings have not come that its profile expects, if three in a row are missing, "
+        "whether the device is connected or not; null while they come, or while none are expected."
+    )
 
     @classmethod
     def of(cls, presence: model.Presence) -> Self:
@@ -95,6 +44,7 @@ class Presence:
             since=presence.since,
             reason=presence.reason,
             last_seen_at=presence.last_seen_at,
+            silent_since=presence.silent_since,
         )
 
 
@@ -292,11 +242,6 @@ class CredentialIssued:
     )
 
 
-DEVICE_KEY = Constraint(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9_-]{1,40}$")
-METRIC_KEY = Constraint(min_length=1, max_length=64, pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$")
-NAME = Constraint(min_length=1, max_length=120)
-
-
 @strawberry.input(description="A new device.")
 class DeviceProvision:
     """Input of deviceProvision."""
@@ -322,50 +267,3 @@ class DeviceUpdate:
     name: str | None = strawberry.field(description="The name shown to people.", default=None, directives=[NAME])
     labels: Labels | None = strawberry.field(description="Free words: an object of texts.", default=None)
     profile_id: UUID | None = strawberry.field(description="Another profile.", default=None)
-
-
-@strawberry.input(description="One thing that devices of the profile measure.")
-class MetricInput:
-    """A metric as written by the profile's author."""
-
-    key: str = strawberry.field(description="The name that devices send.", directives=[METRIC_KEY])
-    type: MetricType = strawberry.field(description="The kind of value.")
-    unit: str | None = strawberry.field(
-        description="The unit of numbers.", default=None, directives=[Constraint(max_length=20)]
-    )
-    label: str | None = strawberry.field(
-        description="The name shown to people.", default=None, directives=[Constraint(max_length=100)]
-    )
-    min: float | None = strawberry.field(description="The lowest number accepted.", default=None)
-    max: float | None = strawberry.field(description="The highest number accepted.", default=None)
-
-    def model(self) -> model.Metric:
-        """The metric this describes."""
-        return model.Metric(self.key, self.type, self.label or "", self.unit, self.min, self.max)
-
-
-@strawberry.input(description="A new profile.")
-class ProfileCreate:
-    """Input of profileCreate."""
-
-    key: str = strawberry.field(description="The profile's short name; chosen once.", directives=[DEVICE_KEY])
-    name: str = strawberry.field(description="The name shown to people.", directives=[NAME])
-    metrics: list[MetricInput] = strawberry.field(
-        description="What its devices measure.", directives=[Constraint(max_length=200)]
-    )
-    is_strict: bool = strawberry.field(
-        description="Whether metrics that it does not name are turned away.", default=False
-    )
-
-
-@strawberry.input(description="Changes to a profile; what is left out stays.")
-class ProfileUpdate:
-    """Input of profileUpdate."""
-
-    name: str | None = strawberry.field(description="The name shown to people.", default=None, directives=[NAME])
-    metrics: list[MetricInput] | None = strawberry.field(
-        description="All metrics, old and new.", default=None, directives=[Constraint(max_length=200)]
-    )
-    is_strict: bool | None = strawberry.field(
-        description="Whether metrics that it does not name are turned away.", default=None
-    )

@@ -1,6 +1,7 @@
 """Measured values as the contract shows them: newest samples, columns over time, and what was turned away."""
 
 from datetime import datetime
+from enum import Enum
 from typing import Self
 from uuid import UUID
 
@@ -129,13 +130,32 @@ class TelemetryEvent:
     skipped: int = strawberry.field(description="Readings of this device left out just before, because you were slow.")
 
 
-@strawberry.type(description="A device connected or disconnected.")
+@strawberry.enum(description="What a change of presence was.")
+class DeviceStatusChange(Enum):
+    """A device's coming, going, falling silent, or being heard again."""
+
+    CONNECTED = "device.connected"
+    DISCONNECTED = "device.disconnected"
+    SILENT = "device.silent"
+    REPORTING = "device.reporting"
+
+
+@strawberry.type(
+    description="A device connected or disconnected, fell silent although its profile expects reports, or was heard "
+    "again. Events come in the order in which they were decided."
+)
 class DeviceStatusEvent:
     """A change of presence, live."""
 
     cursor: str = strawberry.field(description="Give this as `after` to go on from here.")
     device_id: UUID = strawberry.field(description="The device.")
+    change: DeviceStatusChange = strawberry.field(description="What happened.")
     is_online: bool = strawberry.field(description="Whether it is connected now.")
     at: datetime = strawberry.field(description="When that happened.")
-    reason: str | None = strawberry.field(description="Why a connection ended.")
+    reason: str | None = strawberry.field(
+        description="Why a connection ended; `silent`; `heard` or `not_expected` where silence ended."
+    )
+    silent_since: datetime | None = strawberry.field(
+        description="Since when reports are missing, where it fell silent."
+    )
     share: strawberry.Private[str | None] = None

@@ -135,6 +135,30 @@ class MetricsMalformed(Invalid):
     code = "METRICS_MALFORMED"
 
 
+class CommandsMalformed(Invalid):
+    """A profile declares up to 100 commands, each once, with up to 20 well described arguments."""
+
+    code = "COMMANDS_MALFORMED"
+
+
+class ShadowMalformed(Invalid):
+    """A profile declares up to 200 settings, each under a path of its own."""
+
+    code = "SHADOW_MALFORMED"
+
+
+class IntervalMalformed(Invalid):
+    """A device is expected to report every 1 to 2,592,000 seconds (30 days); 0 means that nothing is expected."""
+
+    code = "INTERVAL_MALFORMED"
+
+
+class ProfileVersionNotFound(NotFound):
+    """There is no such version of this profile, or none that you may see."""
+
+    code = "PROFILE_VERSION_NOT_FOUND"
+
+
 class ExpiryPast(Invalid):
     """The expiry lies in the past."""
 

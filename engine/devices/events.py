@@ -72,6 +72,32 @@ class DeviceDecommissioned(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceSilent(Event):
+    """Reports that a device's profile expects have not come for too long; instants in ms, ``epoch`` its session's."""
+
+    kind: ClassVar[str] = "device.silent"
+    device: UUID
+    at: int
+    epoch: int
+    is_online: bool
+    reason: str
+    since: int
+    interval_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceReporting(Event):
+    """A silent device was ``heard`` again, or nothing is expected of it any more (``not_expected``)."""
+
+    kind: ClassVar[str] = "device.reporting"
+    device: UUID
+    at: int
+    epoch: int
+    is_online: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class GroupChanged(Event):
     """A group was made, changed or deleted, or its members were."""
 

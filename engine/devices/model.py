@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from engine.devices.declared import Command, ShadowLeaf
 from engine.devices.errors import DeviceStuck, KeyMalformed, NameMalformed
 
 KEY = re.compile(r"[A-Za-z0-9_-]{1,40}")
@@ -57,8 +58,23 @@ class Metric:
 
 
 @dataclass(frozen=True, slots=True)
+class Declaration:
+    """What a profile says of its devices. A strict one rejects metrics that it does not name.
+
+    ``reporting_interval_s`` is how often a device is expected to send readings; None: nothing is expected.
+    """
+
+    name: str
+    metrics: tuple[Metric, ...]
+    is_strict: bool = False
+    reporting_interval_s: int | None = None
+    commands: tuple[Command, ...] = ()
+    shadow: tuple[ShadowLeaf, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
-    """What a kind of device measures. A strict profile rejects metrics that it does not name."""
+    """A kind of device under a key that never changes, and what is declared of it; see Declaration."""
 
     id: UUID
     key: str
@@ -68,6 +84,21 @@ class Profile:
     version: int
     created_at: datetime
     updated_at: datetime
+    reporting_interval_s: int | None = None
+    commands: tuple[Command, ...] = ()
+    shadow: tuple[ShadowLeaf, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileVersion:
+    """What a profile said from one change to the next, who made that change, and what it changed, in sentences."""
+
+    profile_id: UUID
+    version: int
+    declared: Declaration
+    changed_by: str
+    changed_at: datetime
+    changes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +129,17 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """Whether a device is connected, since when, and how it left (``client``, ``keep_alive``, ``take_over`` …)."""
+    """Whether a device is connected, since when, and how it left (``client``, ``keep_alive``, ``take_over`` …).
+
+    ``silent_since``: since when reports that its profile expects have not come, once that is too long, whether it is
+    connected or not; None while they come, or none are expected.
+    """
 
     is_online: bool = False
     since: datetime | None = None
     reason: str | None = None
     last_seen_at: datetime | None = None
+    silent_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,13 @@
 """Rows of the registry as the things they describe."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from sqlalchemy.engine import RowMapping
 
 from engine import ids
-from engine.devices.model import Credential, Device, DeviceStatus, Metric, MetricType, Profile
+from engine.devices.declared import Argument, Command, ShadowLeaf, ValueType
+from engine.devices.model import Credential, Declaration, Device, DeviceStatus, Metric, MetricType, Profile
 
 
 def as_device(row: RowMapping) -> Device:
@@ -26,20 +30,60 @@ def as_device(row: RowMapping) -> Device:
 
 def as_profile(row: RowMapping) -> Profile:
     """The profile in ``row``."""
-    metrics = tuple(
-        Metric(m["key"], MetricType(m["type"]), m.get("label") or "", m.get("unit"), m.get("min"), m.get("max"))
-        for m in row["metrics"]
-    )
+    said = as_declaration(row)
     return Profile(
-        row["id"],
-        row["key"],
-        row["name"],
-        metrics,
-        row["is_strict"],
-        row["version"],
-        row["created_at"],
-        row["updated_at"],
+        id=row["id"],
+        key=row["key"],
+        name=said.name,
+        metrics=said.metrics,
+        is_strict=said.is_strict,
+        version=row["version"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        reporting_interval_s=said.reporting_interval_s,
+        commands=said.commands,
+        shadow=said.shadow,
     )
+
+
+def as_declaration(said: Mapping[str, Any] | RowMapping) -> Declaration:
+    """What a profile says, from its row or from the document of one of its versions."""
+    return Declaration(
+        name=said["name"],
+        metrics=tuple(_metric(each) for each in said["metrics"]),
+        is_strict=said["is_strict"],
+        reporting_interval_s=said["reporting_interval_s"],
+        commands=tuple(_command(each) for each in said["commands"]),
+        shadow=tuple(_leaf(each) for each in said["shadow"]),
+    )
+
+
+def _metric(said: Mapping[str, Any]) -> Metric:
+    label = said.get("label") or ""
+    return Metric(said["key"], MetricType(said["type"]), label, said.get("unit"), said.get("min"), said.get("max"))
+
+
+def _command(said: Mapping[str, Any]) -> Command:
+    arguments = tuple(
+        Argument(each["key"], **_described(each), is_required=each["is_required"]) for each in said.get("arguments", ())
+    )
+    label, description = said.get("label", ""), said.get("description", "")
+    return Command(said["key"], label, description, arguments, said["timeout_s"])
+
+
+def _leaf(said: Mapping[str, Any]) -> ShadowLeaf:
+    return ShadowLeaf(said["path"], **_described(said), is_writable=said["is_writable"])
+
+
+def _described(said: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "type": ValueType(said["type"]),
+        "label": said.get("label", ""),
+        "unit": said.get("unit"),
+        "min": said.get("min"),
+        "max": said.get("max"),
+        "choices": tuple(said.get("choices", ())),
+    }
 
 
 def as_credential(row: RowMapping) -> Credential:

@@ -9,28 +9,33 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from engine import ids, pages
 from engine.devices import errors, events, groups, tables
-from engine.devices.checks import checked_labels, checked_metrics
+from engine.devices.checks import checked_labels
 from engine.devices.model import (
     Counts,
     Credential,
     Device,
     DeviceStatus,
-    Metric,
     Presence,
-    Profile,
     checked_key,
     checked_name,
 )
-from engine.devices.rows import as_credential, as_device, as_profile
+from engine.devices.profiles import profile as profile
+from engine.devices.profiles import profile_by_key as profile_by_key
+from engine.devices.profiles import profile_change as profile_change
+from engine.devices.profiles import profile_create as profile_create
+from engine.devices.profiles import profile_page as profile_page
+from engine.devices.profiles import profiles_by_ids as profiles_by_ids
+from engine.devices.rows import as_credential, as_device
 from engine.pages import Page
 from engine.quotas import service as quotas
 from engine.store.tx import Tx
 
-devices, profiles, credentials, presence = tables.devices, tables.profiles, tables.credentials, tables.presence
+devices, credentials, presence = tables.devices, tables.credentials, tables.presence
 
 # latest belongs to telemetry, above this package; one scalar of it tells when a device was last heard
 _LAST_SEEN = text(
-    "SELECT p.device_id, p.is_online, p.since, p.reason, greatest(p.since, l.received_at) AS last_seen_at "
+    "SELECT p.device_id, p.is_online, p.since, p.reason, greatest(p.since, l.received_at) AS last_seen_at, "
+    "CASE WHEN l.received_at > p.silent_since THEN NULL ELSE p.silent_since END AS silent_since "
     "FROM presence p LEFT JOIN latest l ON l.tenant_id = p.tenant_id AND l.device_id = p.device_id "
     "WHERE p.tenant_id = :tenant AND p.device_id = ANY (:ids)"
 )
@@ -318,100 +323,12 @@ async def presence_of(tx: Tx, device_ids: Sequence[UUID]) -> dict[UUID, Presence
     """The presence of each device; one that never connected is offline since never."""
     rows = await tx.rows(_LAST_SEEN, {"tenant": tx.principal.tenant_id, "ids": list(device_ids)})
     found = {
-        row["device_id"]: Presence(row["is_online"], row["since"], row["reason"], row["last_seen_at"]) for row in rows
+        row["device_id"]: Presence(
+            row["is_online"], row["since"], row["reason"], row["last_seen_at"], row["silent_since"]
+        )
+        for row in rows
     }
     return {device_id: found.get(device_id, Presence()) for device_id in device_ids}
-
-
-# ── profiles ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def profile(tx: Tx, profile_id: UUID) -> Profile:
-    """The profile with this id; raises ProfileNotFound."""
-    row = await tx.one(_my_profiles(tx).where(profiles.c.id == profile_id))
-    if row is None:
-        raise errors.ProfileNotFound
-    return as_profile(row)
-
-
-async def profile_by_key(tx: Tx, key: str) -> Profile | None:
-    """The profile with this key, or None."""
-    row = await tx.one(_my_profiles(tx).where(profiles.c.key == key))
-    return as_profile(row) if row else None
-
-
-async def profiles_by_ids(tx: Tx, profile_ids: Sequence[UUID]) -> dict[UUID, Profile]:
-    """Those of ``profile_ids`` that exist."""
-    rows = await tx.rows(_my_profiles(tx).where(profiles.c.id.in_(profile_ids)))
-    return {row["id"]: as_profile(row) for row in rows}
-
-
-async def profile_page(tx: Tx, *, first: int = 50, after: str | None = None) -> Page[Profile]:
-    """Profiles in the order of their keys."""
-    size = pages.page_size(first)
-    query = _my_profiles(tx)
-    if after is not None:
-        query = query.where(profiles.c.key > pages.decode(after))
-    rows = await tx.rows(query.order_by(profiles.c.key).limit(size + 1))
-    return pages.cut([as_profile(row) for row in rows], size, lambda profile: profile.key)
-
-
-async def profile_create(tx: Tx, *, key: str, name: str, metrics: Sequence[Metric], is_strict: bool = False) -> Profile:
-    """Describe a kind of device. Raises KeyMalformed, NameMalformed, MetricsMalformed, ProfileKeyTaken."""
-    row = await tx.one(
-        upsert(profiles)
-        .values(
-            tenant_id=tx.principal.tenant_id,
-            id=ids.uuid7(),
-            key=checked_key(key),
-            name=checked_name(name),
-            metrics=checked_metrics(metrics),
-            is_strict=is_strict,
-            version=1,
-            created_at=tx.now,
-            updated_at=tx.now,
-        )
-        .on_conflict_do_nothing(index_elements=["tenant_id", "key"])
-        .returning(profiles)
-    )
-    if row is None:
-        raise errors.ProfileKeyTaken
-    created = as_profile(row)
-    tx.emit(events.ProfileChanged(created.id))
-    tx.audit("profile.create", "profile", created.id, after=created)
-    return created
-
-
-async def profile_change(
-    tx: Tx,
-    profile_id: UUID,
-    *,
-    name: str | None = None,
-    metrics: Sequence[Metric] | None = None,
-    is_strict: bool | None = None,
-    expected_version: int | None = None,
-) -> Profile:
-    """Change what is given; readings already stored stay as they are. Raises ProfileNotFound, VersionStale."""
-    row = await tx.one(_my_profiles(tx).where(profiles.c.id == profile_id).with_for_update())
-    if row is None:
-        raise errors.ProfileNotFound
-    if expected_version is not None and row["version"] != expected_version:
-        raise errors.VersionStale
-    values: dict[str, object] = {"version": row["version"] + 1, "updated_at": tx.now}
-    if name is not None:
-        values["name"] = checked_name(name)
-    if metrics is not None:
-        values["metrics"] = checked_metrics(metrics)
-    if is_strict is not None:
-        values["is_strict"] = is_strict
-    where = and_(profiles.c.tenant_id == tx.principal.tenant_id, profiles.c.id == profile_id)
-    changed = await tx.one(update(profiles).where(where).values(**values).returning(profiles))
-    assert changed is not None
-    tx.emit(events.ProfileChanged(profile_id))
-    await tx.notify(f"profile:{profile_id}")
-    after = as_profile(changed)
-    tx.audit("profile.change", "profile", profile_id, before=as_profile(row), after=after)
-    return after
 
 
 # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -419,10 +336,6 @@ async def profile_change(
 
 def _mine(tx: Tx) -> Select[tuple[object, ...]]:
     return select(devices).where(devices.c.tenant_id == tx.principal.tenant_id)
-
-
-def _my_profiles(tx: Tx) -> Select[tuple[object, ...]]:
-    return select(profiles).where(profiles.c.tenant_id == tx.principal.tenant_id)
 
 
 def _online(tx: Tx) -> Select[tuple[UUID]]:

@@ -30,6 +30,20 @@ profiles = Table(
     Column("version", Integer, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("reporting_interval_s", Integer),
+    Column("commands", JSONB, nullable=False),
+    Column("shadow", JSONB, nullable=False),
+)
+
+profile_versions = Table(
+    "profile_versions",
+    metadata,
+    tenant_column(),
+    Column("profile_id", Uuid, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("declared", JSONB, nullable=False),
+    Column("changed_by", Text, nullable=False),
+    Column("changed_at", DateTime(timezone=True), nullable=False),
 )
 
 devices = Table(
@@ -81,6 +95,16 @@ presence = Table(
     Column("is_online", Boolean, nullable=False),
     Column("since", DateTime(timezone=True)),
     Column("reason", Text),
+    Column("watched_from", DateTime(timezone=True)),
+    Column("silent_since", DateTime(timezone=True)),
+)
+
+silence_watches = Table(
+    "silence_watches",
+    metadata,
+    tenant_column(),
+    Column("since", DateTime(timezone=True), nullable=False),
+    Column("due_at", DateTime(timezone=True), nullable=False),
 )
 
 device_groups = Table(

@@ -1,4 +1,4 @@
-"""What the worker does for a fleet while nobody waits: erasing, settling transfers, the daily audit.
+"""What the worker does for a fleet while nobody waits: erasing, settling transfers, the daily audit, noticing silence.
 
 Little by little: each turn stops after about a second, and what is left is there in the database for the next one, of
 this worker or another.
@@ -8,7 +8,7 @@ import logging
 import time
 from uuid import UUID
 
-from engine.devices import erase
+from engine.devices import erase, silence
 from engine.errors import Unavailable
 from engine.fleet import audit, transfer
 from engine.store.pool import Store
@@ -25,13 +25,18 @@ async def run(store: Store, turn_s: float = TURN_S) -> bool:
     One tenant's trouble is logged and does not keep the others waiting. Raises Unavailable.
     """
     until = time.monotonic() + turn_s
-    waiting = [row["tenant_id"] for row in await store.door("tenants_all") if row["has_chores"]]
+    waiting = [row for row in await store.door("tenants_all") if row["has_chores"] or row["has_silence"]]
     has_more = False
-    for tenant_id in waiting:
+    for row in waiting:
+        tenant_id = row["tenant_id"]
         if time.monotonic() > until:
             return True
         try:
-            has_more |= await of_tenant(store, tenant_id, until)
+            if row["has_silence"]:
+                async with store.as_tenant(system(tenant_id)) as tx:
+                    has_more |= await silence.look(tx)
+            if row["has_chores"]:
+                has_more |= await of_tenant(store, tenant_id, until)
         except Unavailable:
             raise
         except Exception:

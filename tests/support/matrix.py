@@ -47,6 +47,7 @@ SAMPLES: Mapping[str, Any] = {
     "csr": request(),
     "csv": "key\nprobe-of-a-table\n",
     "first": 5,
+    "version": 1,
     "reason": "a probe",
     "publicKey": public(key()),
     "certificate": "probe",
