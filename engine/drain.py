@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from engine.commands import service as commands
 from engine.devices import presence
 from engine.devices import service as devices
 from engine.journal import read
@@ -120,6 +121,8 @@ class Drain:
         if telemetry:
             await fold.count(tx, entries[-1].at, telemetry)
             await usage.came_in(tx, entries[-1].at, telemetry)
+        if said := [entry for entry in entries if entry.kind in commands.KINDS]:
+            await commands.follow(tx, said)
         sessions = [entry for entry in entries if entry.kind in presence.KINDS]
         if sessions:
             await presence.follow(tx, sessions)
@@ -192,6 +195,7 @@ async def _follow(tx: Tx, entry: Entry, reaction: Reaction, newest: fold.Newest,
             await reaction.device_changed(tx, body["device"])
         case "device.decommissioned":
             await reaction.device_gone(tx, body["device"])
+            await commands.device_gone(tx, UUID(body["device"]))
 
 
 async def _profiles(tx: Tx, device_ids: set[str]) -> dict[str, str]:

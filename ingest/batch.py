@@ -13,10 +13,12 @@ from uuid import UUID
 
 import orjson
 
+from ingest import notes
 from ingest.adapters.base import Verdict
 from ingest.arrays import wire
 from ingest.errors import Rejection
 from ingest.normaliser import Shape
+from ingest.notes import Note
 from schema.wire.payloads import Reason
 
 CONNECTED, DISCONNECTED = "device.connected", "device.disconnected"
@@ -53,7 +55,7 @@ Reading = tuple[int, int, bytes, Sent]
 class Parcel:
     """One message between decoding and verdict."""
 
-    __slots__ = ("device", "done", "readings", "received_us", "rejections", "size_bytes", "topic", "transport")
+    __slots__ = ("device", "done", "note", "readings", "received_us", "rejections", "size_bytes", "topic", "transport")
 
     def __init__(
         self,
@@ -72,6 +74,7 @@ class Parcel:
         self.size_bytes = size_bytes
         self.readings: list[Reading] = []
         self.rejections: list[tuple[Rejection, Sent]] = []
+        self.note: Note | None = None
 
 
 class Row:
@@ -155,6 +158,10 @@ class Batch:
 
     def _settle(self, parcel: Parcel, outcome: "Outcome") -> None:
         device = parcel.device
+        if parcel.note is not None:
+            outcome.notes.append((device.tenant_id, parcel.note))
+            outcome.verdicts.append((parcel, Verdict.STORED))
+            return
         stored = len(outcome.stored)
         verdict = Verdict.REJECTED if parcel.rejections or not parcel.readings else Verdict.UNAVAILABLE
         for time_ms, seq, canonical, sent in parcel.readings:
@@ -189,6 +196,7 @@ class Outcome:
         self.batch = batch
         self.stored: list[Row] = []
         self.rejected: list[tuple[Parcel, Rejection, Sent]] = []
+        self.notes: list[tuple[UUID, Note]] = []
         self.verdicts: list[tuple[Parcel, Verdict]] = []
         """Each message's verdict, in the order of arrival."""
         self.counts: dict[Known, list[int]] = {}
@@ -202,7 +210,10 @@ class Outcome:
         return counts
 
     def journal(self) -> Iterable[tuple[UUID, str, bytes]]:
-        """This transaction's journal rows: arrivals, one telemetry row per tenant, departures; presence in order."""
+        """This transaction's journal rows: arrivals, one telemetry row per tenant, what else devices said, departures.
+
+        Presence keeps its order.
+        """
         events = self.batch.events
         last_arrival = max((n for n, event in enumerate(events) if event[1] == CONNECTED), default=-1)
         yield from events[: last_arrival + 1]
@@ -213,6 +224,8 @@ class Outcome:
             _share(shares, device)[2][device.device_text] = counts
         for tenant_id, rows, numbers in shares.values():
             yield tenant_id, "telemetry", _body(self.batch.id, rows, numbers)
+        for tenant_id, note in self.notes:
+            yield tenant_id, note[0], notes.dump(note, self.batch.id)
         yield from events[last_arrival + 1 :]
 
 

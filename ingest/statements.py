@@ -56,7 +56,7 @@ LOCK_HEADS = "SELECT 1 FROM journal_head WHERE tenant_id = ANY (%b) ORDER BY ten
 # json keeps its text, and the batch's id stands first in it.
 FIND_BATCH = """
 SELECT EXISTS (SELECT FROM journal WHERE tenant_id = %s AND at > now() - interval '10 minutes'
-               AND kind = 'telemetry' AND starts_with(body::text, %s))
+               AND kind IN ('telemetry', 'command.answered', 'device.event') AND starts_with(body::text, %s))
 """
 
 

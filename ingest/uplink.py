@@ -4,11 +4,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from ingest import decode
+from ingest import decode, notes
 from ingest.adapters.base import Decision, Message, Verdict
 from ingest.batch import Known, Parcel, Sent
 from ingest.directory import Directory
-from ingest.errors import Rejection, shown
+from ingest.errors import Rejection
 from ingest.metrics import MESSAGES
 from ingest.normaliser import check_clock, normalise
 from ingest.quota import Allowance, Quota
@@ -111,7 +111,7 @@ def _fill(parcel: Parcel, message: Message, stamp_ms: int) -> bool:
     """
     payload = message.payload
     if message.topic != "up/telemetry" and not _is_telemetry(message.topic):
-        parcel.rejections.append((Rejection(Reason.TOPIC, f"Nothing takes {shown(message.topic)} yet."), payload))
+        _note(parcel, message)
         return False
     try:
         document = decode.load(payload)
@@ -125,6 +125,14 @@ def _fill(parcel: Parcel, message: Message, stamp_ms: int) -> bool:
     for item in items:
         stamped += _read(parcel, item, item, stamp_ms, is_alone=False)
     return stamped > 0
+
+
+def _note(parcel: Parcel, message: Message) -> None:
+    """What is no telemetry: an answer, an event, or nothing that anybody takes."""
+    try:
+        parcel.note = notes.read(message, parcel.device.device_text)
+    except Rejection as rejection:
+        parcel.rejections.append((rejection, message.payload))
 
 
 def _read(parcel: Parcel, item: object, sent: Sent, stamp_ms: int, *, is_alone: bool) -> bool:

@@ -12,6 +12,7 @@ member is a metric. A metric whose value is null counts as left out.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 
 MAX_PAYLOAD_BYTES = 256 * 1024
@@ -21,6 +22,8 @@ MAX_METRIC_KEY_CHARS = 64
 MAX_STRING_CHARS = 1_024
 MAX_OBJECT_BYTES = 8 * 1024
 MAX_DEPTH = 16
+MAX_NOTE_BYTES = 8 * 1024
+"""An answer to a command, or an event."""
 MAX_SEQ = 2**62 - 1
 MAX_SEQ_CHARS = 64
 CLOCK_AHEAD_S = 600
@@ -130,3 +133,19 @@ def telemetry_schema() -> dict[str, object]:
     }
     flat = values | {"not": {"anyOf": [{"required": [name]} for name in sorted(READING_KEYS)]}}
     return {"oneOf": [reading, {"type": "array", "minItems": 1, "maxItems": MAX_READINGS, "items": reading}, flat]}
+
+
+COMMAND_EXAMPLE: Mapping[str, object] = {
+    "id": "0190f2a4-7c1e-7000-8000-3f5a9c1d2e4b",
+    "command": "set-speed",
+    "arguments": {"rpm": 900},
+    "expiresAt": "2026-01-31T12:05:00+00:00",
+}
+"""What a device gets on `down/cmd/{id}`."""
+
+
+def command_payload(
+    command_id: str, command: str, arguments: Mapping[str, object], expires_at: datetime
+) -> Mapping[str, object]:
+    """A command as its device gets it: the same `id` again is the same command again."""
+    return {"id": command_id, "command": command, "arguments": arguments, "expiresAt": expires_at.isoformat()}

@@ -1,0 +1,1 @@
+"""Commands: asking a device to do something, and knowing what became of it."""

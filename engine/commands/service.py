@@ -1,0 +1,316 @@
+"""Commands: issue, call off, hear what devices say of them, let those end that nobody answers."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.engine import RowMapping
+
+from engine import clock, ids, pages
+from engine.commands import errors, events
+from engine.commands.answer import Answer
+from engine.commands.model import (
+    DEFAULT_QUEUE_S,
+    GIVEN_UP,
+    LIFE,
+    MAX_QUEUE_S,
+    MAX_QUEUED,
+    MAX_TIMEOUT_S,
+    Command,
+    CommandStatus,
+    Order,
+)
+from engine.commands.tables import commands
+from engine.devices import declared
+from engine.devices import service as devices
+from engine.devices.model import DeviceStatus, Profile
+from engine.journal.model import Entry
+from engine.pages import Page
+from engine.store.tx import Tx
+
+KINDS = frozenset({events.SENT, events.ANSWERED})
+"""The journal's kinds that ``follow`` understands."""
+
+_OUT_OF_SERVICE = frozenset({DeviceStatus.SUSPENDED, DeviceStatus.QUARANTINED, DeviceStatus.DECOMMISSIONED})
+_ELAPSED_AT_ONCE = 1_000
+
+_ELAPSE = text(
+    """
+    UPDATE commands c
+    SET status = CASE WHEN c.status = 'queued' THEN 'expired' ELSE 'timed_out' END,
+        finished_at = :now, due_at = NULL, version = c.version + 1,
+        reason = CASE WHEN c.status = 'queued' THEN 'The device did not connect in time.'
+                      ELSE 'The device had the command and did not answer in time.' END
+    WHERE c.tenant_id = :tenant AND c.id IN (
+        SELECT id FROM commands WHERE tenant_id = :tenant AND due_at <= :now
+        ORDER BY due_at LIMIT :most FOR UPDATE SKIP LOCKED
+    )
+    RETURNING c.id, c.device_id, c.status
+    """
+)
+
+
+async def issue(
+    tx: Tx,
+    device_id: UUID,
+    command: str,
+    arguments: Mapping[str, object],
+    *,
+    timeout_s: int | None = None,
+    queue_s: int = DEFAULT_QUEUE_S,
+) -> Command:
+    """Ask a device to do something; it is sent at once if the device is connected, else when it comes.
+
+    ``timeout_s``: how long the device may take to answer (default: what its profile declares); ``queue_s``: how long
+    the command may wait for the device. Raises DeviceNotFound, DeviceOutOfService, CommandUnknown,
+    CommandArgumentsInvalid, CommandTimesInvalid, TooManyCommands.
+    """
+    if not (1 <= queue_s <= MAX_QUEUE_S and (timeout_s is None or 1 <= timeout_s <= MAX_TIMEOUT_S)):
+        raise errors.CommandTimesInvalid
+    device = await devices.get(tx, device_id)
+    if device.status in _OUT_OF_SERVICE:
+        raise errors.DeviceOutOfService(f"This device takes no commands: it is {device.status}.")
+    if await _queued(tx, device_id) >= MAX_QUEUED:
+        raise errors.TooManyCommands
+    order = Order(ids.uuid7(), device_id, command, arguments, tx.principal.name, None, timeout_s, queue_s)
+    declared_row = _declared(tx, order, await devices.profile(tx, device.profile_id))
+    row = await tx.one(insert(commands).values(declared_row).returning(commands))
+    assert row is not None
+    await _tell_queued(tx, [row])
+    tx.audit("command.issue", "command", row["id"], after=_told(row))
+    return _command(row)
+
+
+async def issue_all(tx: Tx, orders: Sequence[Order]) -> list[str]:
+    """Issue what rules ask for, each order once; returns in words why some could not be issued."""
+    found = await devices.by_ids(tx, [order.device_id for order in orders])
+    profiles = await devices.profiles_by_ids(tx, list({device.profile_id for device in found.values()}))
+    rows, refused = [], []
+    for order in orders:
+        device = found.get(order.device_id)
+        if device is None or device.status in _OUT_OF_SERVICE:
+            refused.append(f"{order.command}: the device is not in service.")
+            continue
+        try:
+            rows.append(_declared(tx, order, profiles[device.profile_id]))
+        except (errors.CommandUnknown, errors.CommandArgumentsInvalid) as error:
+            refused.append(f"{order.command}: {error.message}")
+    if rows:
+        issued = await tx.rows(upsert(commands).values(rows).on_conflict_do_nothing().returning(commands))
+        await _tell_queued(tx, issued)
+    return refused
+
+
+async def get(tx: Tx, command_id: UUID) -> Command:
+    """The command with this id; raises CommandNotFound."""
+    row = await tx.one(select(commands).where(_this(tx, command_id)))
+    if row is None:
+        raise errors.CommandNotFound
+    return _command(row)
+
+
+async def by_ids(tx: Tx, command_ids: Sequence[UUID]) -> dict[UUID, Command]:
+    """Those of ``command_ids`` that exist."""
+    query = select(commands).where(commands.c.tenant_id == tx.principal.tenant_id, commands.c.id.in_(command_ids))
+    return {row["id"]: _command(row) for row in await tx.rows(query)}
+
+
+async def page(
+    tx: Tx,
+    *,
+    device_id: UUID | None = None,
+    status: CommandStatus | None = None,
+    first: int = 50,
+    after: str | None = None,
+) -> Page[Command]:
+    """Commands, newest first."""
+    size = pages.page_size(first)
+    query = select(commands).where(commands.c.tenant_id == tx.principal.tenant_id)
+    if device_id is not None:
+        query = query.where(commands.c.device_id == device_id)
+    if status is not None:
+        query = query.where(commands.c.status == status)
+    if after is not None:
+        query = query.where(commands.c.id < _id_of(after))
+    rows = await tx.rows(query.order_by(commands.c.id.desc()).limit(size + 1))
+    return pages.cut([_command(row) for row in rows], size, lambda command: str(command.id))
+
+
+async def cancel(tx: Tx, command_id: UUID) -> Command:
+    """Call off a command that still waits. Raises CommandNotFound, CommandNotQueued."""
+    before = await get(tx, command_id)
+    row = await _move(tx, before.id, CommandStatus.CANCELLED, {"reason": f"Cancelled by {tx.principal.name}."})
+    if row is None:
+        raise errors.CommandNotQueued(f"This command is {before.status.replace('_', ' ')} and cannot be called off.")
+    tx.audit("command.cancel", "command", command_id)
+    return _command(row)
+
+
+async def follow(tx: Tx, entries: Iterable[Entry]) -> None:
+    """Move the commands that these entries (of ``KINDS``, in order) speak of, as far as their lives allow."""
+    for entry in entries:
+        command_id, at = UUID(entry.body["command"]), clock.from_ms(entry.body["at"])
+        if entry.kind == events.SENT:
+            await _sent(tx, command_id, at)
+        else:
+            await _answered(tx, command_id, UUID(entry.body["device"]), _answer(entry.body), at)
+
+
+async def elapse(tx: Tx) -> bool:
+    """End the commands whose time is over; says whether there may be more."""
+    rows = await tx.rows(_ELAPSE, {"tenant": tx.principal.tenant_id, "now": tx.now, "most": _ELAPSED_AT_ONCE})
+    for row in rows:
+        tx.emit(events.CommandChanged(row["id"], row["device_id"], row["status"]))
+    return len(rows) == _ELAPSED_AT_ONCE
+
+
+async def device_gone(tx: Tx, device_id: UUID) -> None:
+    """A device was decommissioned: what waits for it is called off."""
+    query = select(commands.c.id).where(
+        commands.c.tenant_id == tx.principal.tenant_id,
+        commands.c.device_id == device_id,
+        commands.c.status == CommandStatus.QUEUED,
+    )
+    for row in await tx.rows(query):
+        await _move(tx, row["id"], CommandStatus.CANCELLED, {"reason": "The device was decommissioned."})
+
+
+async def _sent(tx: Tx, command_id: UUID, at: datetime) -> None:
+    due = at + func.make_interval(0, 0, 0, 0, 0, 0, commands.c.timeout_s)
+    await _move(tx, command_id, CommandStatus.SENT, {"sent_at": at, "due_at": due})
+
+
+async def _answered(tx: Tx, command_id: UUID, device_id: UUID, answer: Answer, at: datetime) -> None:
+    values: dict[str, object] = {"reason": answer.reason, "result": answer.result}
+    if answer.status is CommandStatus.ACKNOWLEDGED:
+        values = {"acknowledged_at": at, "due_at": None}
+    if await _move(tx, command_id, answer.status, values, device_id=device_id, at=at) is not None:
+        return
+    # It was over already, or it is no command of this device: then nothing matches, and nobody is told.
+    late = {"status": answer.status, "reason": answer.reason, "result": answer.result, "at": at.isoformat()}
+    row = await tx.one(
+        update(commands)
+        .where(_this(tx, command_id), commands.c.device_id == device_id)
+        .where(commands.c.status.in_(GIVEN_UP), commands.c.late.is_(None))
+        .values(late=late, version=commands.c.version + 1)
+        .returning(commands.c.id)
+    )
+    if row is not None:
+        tx.emit(events.CommandAnsweredLate(command_id, device_id))
+
+
+async def _move(
+    tx: Tx,
+    command_id: UUID,
+    status: CommandStatus,
+    values: Mapping[str, object],
+    *,
+    device_id: UUID | None = None,
+    at: datetime | None = None,
+) -> RowMapping | None:
+    """The command in its new state, or None if its life does not allow that move, or it is another device's."""
+    ended = status not in (CommandStatus.SENT, CommandStatus.ACKNOWLEDGED)
+    over = {"finished_at": at or tx.now, "due_at": None} if ended else {}
+    query = update(commands).where(_this(tx, command_id), commands.c.status.in_(LIFE[status]))
+    if device_id is not None:
+        query = query.where(commands.c.device_id == device_id)
+    row = await tx.one(
+        query.values(**{**values, **over}, status=status, version=commands.c.version + 1).returning(commands)
+    )
+    if row is not None:
+        tx.emit(events.CommandChanged(command_id, row["device_id"], status))
+    return row
+
+
+def _answer(body: Mapping[str, object]) -> Answer:
+    reason = body.get("reason")
+    return Answer(CommandStatus(str(body["status"])), None if reason is None else str(reason), body.get("result"))
+
+
+def _declared(tx: Tx, order: Order, profile: Profile) -> dict[str, object]:
+    """The order as a row, with what its device's profile declares; raises CommandUnknown, CommandArgumentsInvalid."""
+    known = {command.key: command for command in profile.commands}
+    command = known.get(order.command)
+    if command is None:
+        there = f"There are: {', '.join(known)}." if known else "Declare commands in the profile first."
+        raise errors.CommandUnknown(f"The profile “{profile.name}” declares no command “{order.command[:64]}”. {there}")
+    arguments = declared.check_arguments(command, order.arguments)
+    if arguments.problems:
+        raise errors.CommandArgumentsInvalid(
+            " ".join(problem.message for problem in arguments.problems),
+            problems=[{"path": f"$.{problem.place}", "message": problem.message} for problem in arguments.problems],
+        )
+    return _row(tx, replace(order, timeout_s=order.timeout_s or command.timeout_s), arguments.values)
+
+
+def _row(tx: Tx, order: Order, values: Mapping[str, object]) -> dict[str, object]:
+    expires_at = tx.now + timedelta(seconds=order.queue_s)
+    return {
+        "tenant_id": tx.principal.tenant_id,
+        "id": order.id,
+        "device_id": order.device_id,
+        "command": order.command,
+        "arguments": values,
+        "status": CommandStatus.QUEUED,
+        "timeout_s": order.timeout_s,
+        "requested_by": order.requested_by,
+        "requested_at": tx.now,
+        "expires_at": expires_at,
+        "due_at": expires_at,
+        "rule_id": order.rule_id,
+        "version": 1,
+    }
+
+
+async def _tell_queued(tx: Tx, rows: Sequence[RowMapping]) -> None:
+    """The journal hears of it, and the process that holds the device's connection does so at COMMIT."""
+    for row in rows:
+        tx.emit(events.CommandChanged(row["id"], row["device_id"], CommandStatus.QUEUED))
+    for device_id in {row["device_id"] for row in rows}:
+        await tx.notify(f"command:{device_id}")
+
+
+async def _queued(tx: Tx, device_id: UUID) -> int:
+    mine = and_(commands.c.tenant_id == tx.principal.tenant_id, commands.c.device_id == device_id)
+    return int(await tx.scalar(select(func.count()).where(mine, commands.c.status == CommandStatus.QUEUED)))
+
+
+def _told(row: RowMapping) -> dict[str, object]:
+    """What the audit log says of a command."""
+    return {"device": str(row["device_id"]), "command": row["command"], "arguments": row["arguments"]}
+
+
+def _this(tx: Tx, command_id: UUID) -> ColumnElement[bool]:
+    return and_(commands.c.tenant_id == tx.principal.tenant_id, commands.c.id == command_id)
+
+
+def _id_of(cursor: str) -> UUID:
+    try:
+        return UUID(pages.decode(cursor))
+    except ValueError as error:
+        raise pages.BadCursor from error
+
+
+def _command(row: RowMapping) -> Command:
+    return Command(
+        id=row["id"],
+        device_id=row["device_id"],
+        command=row["command"],
+        arguments=row["arguments"],
+        status=CommandStatus(row["status"]),
+        timeout_s=row["timeout_s"],
+        requested_by=row["requested_by"],
+        requested_at=row["requested_at"],
+        expires_at=row["expires_at"],
+        sent_at=row["sent_at"],
+        acknowledged_at=row["acknowledged_at"],
+        finished_at=row["finished_at"],
+        reason=row["reason"],
+        result=row["result"],
+        late=row["late"],
+        rule_id=row["rule_id"],
+        version=row["version"],
+    )

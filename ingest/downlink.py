@@ -1,0 +1,125 @@
+"""What waits for a device is sent down by the process that holds its connection.
+
+A command waits as a row (``engine.commands``). This process hears of a new one by NOTIFY, and reads what waits when a
+device subscribes. What a device has confirmed is told to the journal, by the writer; the drain moves the command on. A
+crash between the two sends it again: delivery is at least once, the command's id tells a repeat.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+from uuid import UUID
+
+import orjson
+
+from engine.commands.events import SENT
+from ingest import arrays, statements
+from ingest.adapters.base import Decision
+from ingest.changes import Conflated
+from ingest.database import Database
+from schema.wire.payloads import command_payload
+
+WAITING = """
+SELECT c.tenant_id, c.device_id, c.id, c.command, c.arguments, c.expires_at
+FROM unnest(%b, %b) AS wanted (tenant_id, device_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM commands c
+    WHERE c.tenant_id = wanted.tenant_id AND c.device_id = wanted.device_id AND c.status = 'queued'
+      AND c.expires_at > now()
+    ORDER BY c.id LIMIT 20
+) c
+"""
+AT_ONCE = 20
+"""Commands read for one device at a time, in the order in which they were issued: as many as the statement says."""
+LOOK_AGAIN_S = 1.0
+"""By then the drain has moved on what was sent, and the next ones come first."""
+REMEMBERED = 50_000
+"""Commands known to have arrived, whose rows the drain may not have moved on yet."""
+
+Row = tuple[UUID, UUID, UUID, str, Any, Any]
+
+
+class Sender(Protocol):
+    """Whatever holds connections: the MQTT endpoint."""
+
+    def sessions(self) -> Iterable[Decision]: ...
+
+    def session(self, device_id: UUID) -> Decision | None: ...
+
+    def send(self, device_id: UUID, topic_tail: str, payload: bytes, qos: int = 1) -> asyncio.Future[bool]: ...
+
+
+class Downlink:
+    """Sends what waits. ``tell`` of a device that has something waiting; ``run`` until cancelled."""
+
+    def __init__(self, database: Database, sender: Sender, record: Callable[[UUID, str, bytes], None]) -> None:
+        self._database = database
+        self._sender = sender
+        self._record = record
+        self._told = Conflated(self._look)
+        self._on_its_way: dict[UUID, UUID] = {}
+        self._arrived: OrderedDict[UUID, None] = OrderedDict()
+
+    def tell(self, device_id: UUID) -> None:
+        """Something may wait for this device; nothing happens if it is not connected here."""
+        if self._sender.session(device_id) is not None:
+            self._told.tell(str(device_id))
+
+    def tell_all(self) -> None:
+        """News may have been missed: look for everybody who is connected here."""
+        for session in self._sender.sessions():
+            self._told.tell(str(session.device_id))
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        await self._told.run()
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        await self._database.drop()
+
+    async def _look(self, devices: set[str]) -> None:
+        """Read and send what waits for these devices; raises psycopg.Error or OSError, and is then asked again."""
+        sessions = [session for text in devices if (session := self._sender.session(UUID(text))) is not None]
+        if not sessions:
+            return
+        wanted = (
+            arrays.uuids([arrays.wire(session.tenant_id.bytes) for session in sessions]),
+            arrays.uuids([arrays.wire(session.device_id.bytes) for session in sessions]),
+        )
+        async with self._database.transaction() as connection:
+            await statements.enter(connection, {session.tenant_id for session in sessions})
+            rows = await (await connection.execute(WAITING, wanted, binary=True)).fetchall()
+            await connection.execute("COMMIT")
+        found: dict[UUID, int] = {}
+        for row in rows:
+            found[row[1]] = found.get(row[1], 0) + 1
+            self._send(row, found[row[1]] == AT_ONCE)
+
+    def _send(self, row: Row, is_last_of_many: bool) -> None:
+        tenant_id, device_id, command_id, command, arguments, expires_at = row
+        if command_id in self._on_its_way or command_id in self._arrived:
+            return
+        payload = orjson.dumps(command_payload(str(command_id), command, arguments, expires_at))
+        answer = self._sender.send(device_id, f"down/cmd/{command_id}", payload)
+        self._on_its_way[command_id] = device_id
+
+        def heard(delivered: asyncio.Future[bool]) -> None:
+            del self._on_its_way[command_id]
+            if delivered.cancelled() or not delivered.result():
+                return  # it waits for the device's next subscription
+            self._arrived[command_id] = None
+            if len(self._arrived) > REMEMBERED:
+                self._arrived.popitem(last=False)
+            body: Mapping[str, object] = {
+                "command": str(command_id),
+                "device": str(device_id),
+                "at": int(time.time() * 1000),
+            }
+            self._record(tenant_id, SENT, orjson.dumps(body))
+            if is_last_of_many:
+                asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self.tell, device_id)
+
+        answer.add_done_callback(heard)

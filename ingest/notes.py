@@ -1,0 +1,70 @@
+"""What a device says that is no reading: its answer to a command, or an event. Each becomes one row of the journal."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from engine.commands import answer
+from engine.commands.events import ANSWERED
+from ingest import decode
+from ingest.adapters.base import Message
+from ingest.errors import Rejection, shown
+from ingest.normaliser import check_clock
+from schema.wire import topics
+from schema.wire.payloads import MAX_NOTE_BYTES, Reason
+
+EVENT = "device.event"
+"""The journal's kind of what a device tells on `up/event/{type}`."""
+KINDS = frozenset({ANSWERED, EVENT})
+_ANSWERS = {"command_ack": "ack", "command_result": "result"}
+
+Note = tuple[str, dict[str, Any]]
+"""A journal row to be: its kind and its body."""
+
+
+def read(message: Message, device: str) -> Note:
+    """The note in a message that is no telemetry; Rejection when nothing takes its topic, or it is none."""
+    tail = topics.parse_tail(message.topic)
+    if tail is None or tail.direction != "up" or (tail.name not in _ANSWERS and tail.name != "event"):
+        raise Rejection(Reason.TOPIC, f"Nothing takes {shown(message.topic)} yet.")
+    if len(message.payload) > MAX_NOTE_BYTES:
+        words = f"This has {len(message.payload)} bytes; an answer or an event has at most {MAX_NOTE_BYTES}."
+        raise Rejection(Reason.PAYLOAD_TOO_LARGE, words)
+    said = decode.load(message.payload) if message.payload else None
+    decode.depth(said)
+    received_ms = int(message.received_at * 1000)
+    if tail.name == "event":
+        return EVENT, _event(tail.parameters["type"], said, device, received_ms)
+    return ANSWERED, _answer(_ANSWERS[tail.name], tail.parameters["id"], said, device, received_ms)
+
+
+def _answer(what: str, command: str, said: object, device: str, received_ms: int) -> dict[str, Any]:
+    try:
+        command_id = UUID(command)
+    except ValueError:
+        raise Rejection(Reason.TOPIC, f"{shown(command)} is no command's id.") from None
+    try:
+        found = answer.read(what, said)
+    except ValueError as error:
+        raise Rejection(Reason.SHAPE, str(error)) from None
+    told = {"reason": found.reason, "result": found.result}
+    given = {name: value for name, value in told.items() if value is not None}
+    return {"command": str(command_id), "device": device, "status": found.status, "at": received_ms, **given}
+
+
+def _event(kind: str, said: object, device: str, received_ms: int) -> dict[str, Any]:
+    if said is not None and not isinstance(said, Mapping):
+        raise Rejection(Reason.SHAPE, f"An event is an object or nothing, this is {shown(said)}.")
+    data = dict(said or {})
+    at_ms = received_ms
+    if "time" in data:
+        at_ms = decode.time_ms(data.pop("time"))
+        check_clock(at_ms, received_ms)
+    return {"device": device, "type": kind, "at": at_ms, "received": received_ms, "data": data}
+
+
+def dump(note: Note, batch_id: str) -> bytes:
+    """The note's body as the journal has it; like a telemetry row it begins with the batch's id (`look`)."""
+    return orjson.dumps({"b": batch_id, **note[1]})
