@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -68,6 +69,13 @@ def _url(*schemes: str) -> Callable[[str], str]:
     return parse
 
 
+def _mailbox(text: str) -> str:
+    _, address = parseaddr(text)
+    if not re.fullmatch(r"[!-~]{1,64}@[!-~]{1,190}", address) or not text.isprintable():
+        raise ValueError("must be an e-mail address, like alerts@example.com or Tidegate <alerts@example.com>")
+    return text
+
+
 def _switch(text: str) -> bool:
     if text not in ("0", "1"):
         raise ValueError("must be 1 for yes or 0 for no")
@@ -90,6 +98,7 @@ class Settings:
     host: str = _setting("127.0.0.1", "address that every server listens on")
     http_port: int = _setting(8000, "console, GraphQL, REST mirror", _port)
     ingest_http_port: int = _setting(8001, "devices over HTTP", _port)
+    ingest_https_port: int = _setting(8443, "devices over HTTP with TLS", _port)
     mqtt_port: int = _setting(1883, "devices over MQTT", _port)
     mqtts_port: int = _setting(8883, "devices over MQTT with TLS", _port)
     coap_port: int = _setting(5683, "devices over CoAP (UDP)", _port)
@@ -97,6 +106,14 @@ class Settings:
     metrics_port: int = _setting(9100, "internal port of a process; the next free one where it is not set", _port)
     authorize_secret: str = _setting(
         "", "what brokers show when they ask ingest's internal port who may do what; without it they are not answered",
+        _secret, secret=True,
+    )  # fmt: skip
+    gateway_url: str = _setting(
+        "", "where ingest reaches the web process, which lets new devices in; default http://HOST:HTTP_PORT",
+        _url("http", "https"),
+    )  # fmt: skip
+    relay_secret: str = _setting(
+        "", "what ingest shows the web process when it passes a new device on; default a key in DATA_DIR/relay.key",
         _secret, secret=True,
     )  # fmt: skip
     aws_iot_arn: str = _setting(
@@ -134,6 +151,14 @@ class Settings:
     outbound_loopback: bool = _setting(
         False, "for development: connect to this machine, and by http, where a tenant typed such an address", _switch
     )
+    smtp_url: str = _setting(
+        "", "mail server: smtp://USER:PASSWORD@HOST:587 (STARTTLS) or smtps://…; without it no e-mail is sent",
+        _url("smtp", "smtps"), secret=True,
+    )  # fmt: skip
+    mail_from: str = _setting("", "whom e-mail comes from, like Tidegate <alerts@example.com>", _mailbox)
+    channel_dead_days: int = _setting(
+        3, "days without a success, and ten failures, after which a notification channel is switched off", _days
+    )
     log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR", _level)
 
     @classmethod
@@ -149,8 +174,15 @@ class Settings:
     @property
     def origin(self) -> str:
         """The address people open, without a slash at the end: `public_url`, or what follows from host and port."""
-        if self.public_url:
-            return self.public_url
+        return self.public_url or self._here
+
+    @property
+    def gateway(self) -> str:
+        """Where ingest reaches the web process, without a slash at the end: `gateway_url`, or on this machine."""
+        return self.gateway_url or self._here
+
+    @property
+    def _here(self) -> str:
         reachable = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host  # noqa: S104  # compared, not bound
         return f"http://{reachable}:{self.http_port}"
 

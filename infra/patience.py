@@ -1,4 +1,4 @@
-"""How long a client of the web process may take to say what it wants, and how much of that we keep in memory.
+"""How long a client of our web servers may take to say what it wants, and how much of that we keep in memory.
 
 uvicorn's parser waits for ever and takes headers without end: a few thousand connections that drip a byte now and then
 would use up every file we may open (Slowloris), one that never ends its headers all memory (OWASP API4:2023).
@@ -90,3 +90,20 @@ class PatientHttp(HttpToolsProtocol):
         line = f"HTTP/1.1 {status.value} {status.phrase}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
         self.transport.write(line.encode())
         self.transport.close()
+
+
+class DevicesHttp(PatientHttp):
+    """The same for devices, which say little and may show a certificate: it goes into the request's scope.
+
+    uvicorn hands no client certificate on. ASGI's TLS extension would have it as PEM; this is its DER.
+    """
+
+    BODY_WITHIN_S = 20.0
+    MAX_HEADER_BYTES = 16_384
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        tls = self.transport.get_extra_info("ssl_object")
+        shown = tls.getpeercert(binary_form=True) if tls is not None else None
+        self.scope["extensions"] = {"tls": {"client_cert_der": shown}}

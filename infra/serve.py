@@ -30,7 +30,7 @@ def ingest(settings: Settings) -> int:
     """Devices come in and are answered here."""
     from ingest import service
 
-    return service.main(settings)
+    return service.main(settings, http="infra.patience:DevicesHttp")
 
 
 def worker(settings: Settings) -> int:

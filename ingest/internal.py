@@ -1,11 +1,7 @@
 """The internal port of an ingest process, where no device reaches: health and metrics, and what brokers ask."""
 
-import asyncio
-import contextlib
-import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
-import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -28,27 +24,3 @@ def internal_app(is_ready: Callable[[], bool], more: Sequence[BaseRoute] = ()) -
 
     own = [Route("/health/live", live), Route("/health/ready", ready), Route("/metrics", metrics)]
     return Starlette(routes=[*own, *more])
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, but signals are the process's own: they first drain the devices."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-@contextlib.asynccontextmanager
-async def serving(
-    listening: socket.socket, is_ready: Callable[[], bool], more: Sequence[BaseRoute] = ()
-) -> AsyncIterator[None]:
-    """Answer on a listening socket while the block runs."""
-    server = _Server(
-        uvicorn.Config(internal_app(is_ready, more), log_config=None, access_log=False, lifespan="off", ws="none")
-    )
-    task = asyncio.create_task(server.serve([listening]))
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        await asyncio.gather(task, return_exceptions=True)

@@ -13,6 +13,7 @@ from uuid import UUID
 import uvloop
 
 from engine.journal.bus import MemoryBus, ValkeyBus
+from engine.provisioning import relay
 from engine.queue import LateCelery
 from engine.quotas.model import Quotas
 from engine.quotas.shares import Shares
@@ -25,6 +26,7 @@ from ingest.authorize import DoorAuthorizer
 from ingest.changes import Changes, Conflated
 from ingest.database import Database
 from ingest.directory import Directory
+from ingest.introductions import Introductions
 from ingest.metrics import SESSIONS, WAITING
 from ingest.newcomers import Newcomers
 from ingest.presence import JournalPresence
@@ -57,11 +59,16 @@ class Ingest:
         self.authorizer = DoorAuthorizer(
             Database(url), Database(url), audience=settings.jwt_audience, newcomers=self._newcomers
         )
+        self.introductions = Introductions(settings.gateway, relay.secret_of(settings))
         self.endpoint = MqttEndpoint(
-            self.authorizer, self.pipeline, JournalPresence(self.writer), on_refused=self.pipeline.refused
+            self.authorizer,
+            self.pipeline,
+            JournalPresence(self.writer),
+            on_refused=self.pipeline.refused,
+            doorway=self.introductions,
         )
-        self._tls = tls.server_context(settings)
-        self._trust = tls.Trust(self._tls, Database(url), self._newcomers)
+        self.tls = tls.server_context(settings)
+        self._trust = tls.Trust(self.tls, Database(url), self._newcomers)
         self._recheck = Conflated(self._cut_the_dead)
         self._believe = Conflated(self._trust.refresh)
         self._changes = Changes(url, self._changed, self._missed)
@@ -86,7 +93,7 @@ class Ingest:
         with _bindable("mqtt_port", self._settings.mqtt_port):
             port = await self.endpoint.start(self._settings.host, self._settings.mqtt_port)
         with _bindable("mqtts_port", self._settings.mqtts_port):
-            tls_port = await self.endpoint.start(self._settings.host, self._settings.mqtts_port, self._tls)
+            tls_port = await self.endpoint.start(self._settings.host, self._settings.mqtts_port, self.tls)
         self.is_accepting = True
         log.info("ingest.accepting", extra={"mqtt_port": port, "mqtts_port": tls_port})
 
@@ -109,6 +116,7 @@ class Ingest:
         for task in [*self._tasks, *([self._writing] if self._writing else [])]:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.introductions.close()
         await self.authorizer.close()
         await self._trust.close()
         await self._newcomers.close()
@@ -153,26 +161,42 @@ class Ingest:
 
 
 @contextlib.asynccontextmanager
-async def _internal_server(ingest: Ingest, settings: Settings) -> AsyncIterator[None]:
-    """Its web server is imported here, beside the devices: it would take a third of the time until they may come in."""
-    with _bindable("metrics_port", settings.metrics_port):
-        listening = socket.create_server((settings.internal_host, settings.metrics_port))
-    await asyncio.to_thread(importlib.import_module, "ingest.internal")
-    from ingest import internal
-    from ingest.adapters.authorize.service import routes
+async def _web_servers(ingest: Ingest, settings: Settings, http: str) -> AsyncIterator[None]:
+    """The internal port and the devices' HTTP.
 
-    asked_by_brokers = routes(ingest.authorizer, settings.authorize_secret, settings.aws_iot_arn)
-    async with internal.serving(
-        listening, lambda: ingest.is_accepting and not ingest.pipeline.is_full, asked_by_brokers
+    What serves them is imported here, beside the devices: it would take a third of the time until they may come in.
+    """
+    inside = _listening(settings, "metrics_port", settings.internal_host)
+    plain = _listening(settings, "ingest_http_port", settings.host)
+    secure = _listening(settings, "ingest_https_port", settings.host)
+    await asyncio.to_thread(importlib.import_module, "ingest.internal")
+    from ingest.adapters.authorize.service import routes
+    from ingest.adapters.http import http_app
+    from ingest.internal import internal_app
+    from ingest.serving import serving
+
+    brokers = routes(ingest.authorizer, settings.authorize_secret, settings.aws_iot_arn)
+    internal = internal_app(lambda: ingest.is_accepting and not ingest.pipeline.is_full, brokers)
+    devices = http_app(ingest.introductions)
+    async with (
+        serving(devices, plain, None, http),
+        serving(devices, secure, ingest.tls, http),
+        serving(internal, inside),
     ):
         yield
 
 
-async def run(settings: Settings, stopping: asyncio.Event) -> bool:
+def _listening(settings: Settings, name: str, host: str) -> socket.socket:
+    port: int = getattr(settings, name)
+    with _bindable(name, port):
+        return socket.create_server((host, port))
+
+
+async def run(settings: Settings, stopping: asyncio.Event, http: str = "auto") -> bool:
     """Run until `stopping` is set (True) or a part has died (False)."""
     ingest = Ingest(settings)
     await ingest.start()
-    async with _internal_server(ingest, settings):
+    async with _web_servers(ingest, settings, http):
         failure = asyncio.create_task(ingest.failed())
         told = asyncio.create_task(stopping.wait())
         await asyncio.wait([failure, told], return_when=asyncio.FIRST_COMPLETED)
@@ -183,9 +207,10 @@ async def run(settings: Settings, stopping: asyncio.Event) -> bool:
     return is_told
 
 
-def main(settings: Settings) -> int:
+def main(settings: Settings, http: str = "auto") -> int:
     """Run the process until SIGTERM or SIGINT; 0 when it was told to end, 1 when a part died.
 
+    ``http`` names the class by which uvicorn speaks HTTP to devices, one that tells which certificate they have shown.
     Raises SettingError when the database is not named or a port cannot be had.
     """
     if not settings.database_url:
@@ -195,7 +220,7 @@ def main(settings: Settings) -> int:
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-        return await run(settings, stopping)
+        return await run(settings, stopping, http)
 
     return 0 if uvloop.run(until_told()) else 1
 

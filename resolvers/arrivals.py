@@ -1,10 +1,14 @@
-"""The devices' own doorway: new ones introduce themselves here by HTTP, and those that knocked by TLS are let in.
+"""Where new devices are let in: those that introduce themselves, and those that knocked by TLS.
 
 ``POST /ingest/v1/provision`` and ``…/claim`` take no session and no token of ours: what a device shows proves it, or it
-stays outside. Failures are throttled by address.
+stays outside. Failures are throttled by address. Devices come by ingest, over HTTP and MQTT, which passes on what they
+say with who they are (ADR 33); whoever comes straight to this process is answered alike.
 """
 
 import asyncio
+import base64
+import binascii
+import hmac
 import logging
 import time
 from collections import deque
@@ -20,17 +24,18 @@ from engine import ids
 from engine.certificates.vault import Vault
 from engine.errors import Conflict, EngineError, Forbidden
 from engine.provisioning import errors, gate, knocks
-from engine.provisioning.model import ASK_AGAIN_S, Admitted, Claimed, Introduction, Waiting
+from engine.provisioning.model import ASK_AGAIN_S, Admitted, Claimed, Introduction, Visitor, Waiting
 from engine.store.pool import Store
 from resolvers.changes import Changes
 from resolvers.errors import refused
 from resolvers.http import BodyTooLarge, problem_response, read_body
-from schema.errors import BadInput, Refusal, TooMany
+from schema.errors import BadInput, Refusal, TooMany, Unauthenticated
 from schema.scalars import format_instant, parse_labels, refuse_unstorable
+from schema.wire import relay
+from schema.wire.relay import MAX_BODY_BYTES
 
 log = logging.getLogger(__name__)
 
-MAX_BODY_BYTES = 32 * 1024
 FAILURES, FAILURES_IN_ALL, FAILURES_WINDOW_S = 20, 600, 60.0
 _MOST_REMEMBERED = 2_000
 _MOST_KNOCKS = 10_000
@@ -75,8 +80,12 @@ def _named(address: str, shown: str) -> str:
 class Arrivals:
     """Lets devices in: by request, and whenever ingest tells that one with an unknown certificate has knocked."""
 
-    def __init__(self, store: Store, vault: Vault, changes: Changes, audience: str) -> None:
+    def __init__(
+        self, store: Store, vault: Vault, changes: Changes, audience: str, relay_secret: Callable[[], str]
+    ) -> None:
+        """``relay_secret`` gives what ingest shows when it passes a device on; it may raise KeyUnreadable."""
         self._store = store
+        self._relay_secret = relay_secret
         self._vault = vault
         self._audience = f"{audience}/provision"
         self._guesses = Guesses()
@@ -87,8 +96,9 @@ class Arrivals:
     def routes(self) -> list[Route]:
         """The routes."""
         return [
-            Route("/ingest/v1/provision", self.provision, methods=["POST"]),
-            Route("/ingest/v1/provision/claim", self.claim, methods=["POST"]),
+            Route(relay.PROVISION, self.provision, methods=["POST"]),
+            Route(relay.CLAIM, self.claim, methods=["POST"]),
+            Route(relay.GREET, self.greet, methods=["POST"]),
         ]
 
     async def close(self) -> None:
@@ -100,39 +110,58 @@ class Arrivals:
     async def provision(self, request: Request) -> Response:
         """201 with the credential, 202 with a ticket for who waits for approval, or a problem that says what to do."""
 
-        async def come_in(said: Mapping[str, object], address: str) -> Response:
+        async def come_in(said: Mapping[str, object], visitor: Visitor) -> Response:
             shown = [name for name in _SECRETS[:3] if said[name]]
-            if len(shown) != 1:
-                raise errors.IntroductionMalformed
-            if shown == ["ticket"]:
-                return _answer(await gate.ask_again(self._store, self._vault, str(said["ticket"]), address))
-            about = _introduction(said)
-            if shown == ["key"]:
-                return _answer(await gate.introduce(self._store, self._vault, str(said["key"]), about, address))
-            return _answer(await gate.own(self._store, self._vault, str(said["ownershipToken"]), about, address))
+            secret, about = "".join(str(said[name]) for name in shown), _introduction(said)
+            match shown:
+                case ["ticket"]:
+                    return _answer(await gate.ask_again(self._store, self._vault, secret, visitor.address))
+                case ["key"]:
+                    return _answer(await gate.introduce(self._store, self._vault, secret, about, visitor.address))
+                case ["ownershipToken"]:
+                    return _answer(await gate.own(self._store, self._vault, secret, about, visitor.address))
+                case [] if visitor.key:
+                    key, address = visitor.key, visitor.address
+                    return _answer(await gate.introduce(self._store, self._vault, key, about, address))
+                case [] if visitor.certificate:
+                    return _answer(await gate.introduce_claimed(self._store, self._vault, visitor, about))
+            raise errors.IntroductionMalformed
 
         return await self._answered(request, come_in)
 
     async def claim(self, request: Request) -> Response:
         """201 with an ownership token for the CSR, from whoever signs with the key of a claim certificate."""
 
-        async def claim(said: Mapping[str, object], address: str) -> Response:
+        async def claim(said: Mapping[str, object], visitor: Visitor) -> Response:
             if not said["claim"] or not said["csr"]:
                 raise errors.IntroductionMalformed("Send claim (a JWS) and csr (PEM).")
-            return _answer(await gate.claim(self._store, self._audience, str(said["claim"]), str(said["csr"]), address))
+            jws, csr = str(said["claim"]), str(said["csr"])
+            return _answer(await gate.claim(self._store, self._audience, jws, csr, visitor.address))
 
         return await self._answered(request, claim)
 
+    async def greet(self, request: Request) -> Response:
+        """200 with the tenant whose way in a connection has shown; for ingest, to everybody else there is nothing."""
+        if relay.SECRET not in request.headers:
+            return problem_response(Refusal(404, "NOT_FOUND", "There is nothing here.", {}))
+
+        async def greet(_: Mapping[str, object], visitor: Visitor) -> Response:
+            return JSONResponse({"tenant": await gate.greet(self._store, visitor)}, 200, _NO_STORE)
+
+        return await self._answered(request, greet)
+
     async def _answered(
-        self, request: Request, work: Callable[[Mapping[str, object], str], Awaitable[Response]]
+        self, request: Request, work: Callable[[Mapping[str, object], Visitor], Awaitable[Response]]
     ) -> Response:
-        address, shown = request.client.host if request.client else "", ""
+        address, shown = "", ""
         try:
+            visitor = self._visitor(request)
+            address = visitor.address
             self._guesses.check(address)
             said = await _said(request)
-            shown = "".join(str(said[name]) for name in _SECRETS)
+            shown = "".join(str(said[name]) for name in _SECRETS) or visitor.key or visitor.certificate.hex()
             self._guesses.check(address, shown)
-            return await work(said, address)
+            return await work(said, visitor)
         except BodyTooLarge:
             return problem_response(Refusal(413, "BODY_TOO_LARGE", "An introduction has at most 32 KiB.", {}))
         except EngineError as error:
@@ -144,6 +173,19 @@ class Arrivals:
             return problem_response(refusal, _NO_STORE | ({"Retry-After": later} if later else {}))
         except Exception as error:
             return problem_response(refused(error))
+
+    def _visitor(self, request: Request) -> Visitor:
+        """Who it is: as ingest says, if ingest it is that asks, else whoever has connected. Raises Unauthenticated."""
+        said = request.headers
+        if relay.SECRET not in said:
+            return Visitor(request.client.host if request.client else "")
+        if not hmac.compare_digest(said[relay.SECRET].encode(), self._relay_secret().encode()):
+            raise Unauthenticated("This is not the relay secret of the web process; give both the same.")
+        try:
+            certificate = base64.b64decode(said.get(relay.CERTIFICATE, ""), validate=True)
+        except binascii.Error:
+            raise BadInput("The certificate passed on is no base64.") from None
+        return Visitor(said.get(relay.ADDRESS, ""), said.get(relay.KEY, ""), certificate)
 
     def _heard(self, what: str) -> None:
         kind, _, rest = what.partition(":")

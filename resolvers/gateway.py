@@ -17,6 +17,7 @@ from engine.errors import EngineError
 from engine.identity_providers.discovery import Discovery
 from engine.journal.bus import Bus, MemoryBus, ValkeyBus
 from engine.outbound.fetch import Outbound
+from engine.provisioning import relay
 from engine.queue import LateCelery
 from engine.quotas.model import Quotas
 from engine.quotas.shares import Shares
@@ -61,7 +62,8 @@ class Gateway:
         discovery = Discovery(Outbound(may_loop_back=settings.outbound_loopback))
         self.services = Services(self.store, live, LocalVault.of(settings), self.budgets, discovery)
         self._vouched = VouchedEntrance(self.services, self.origins, settings.origin)
-        self.arrivals = Arrivals(self.store, self.services.vault, self.changes, settings.jwt_audience)
+        relayed = relay.secret_of(settings)
+        self.arrivals = Arrivals(self.store, self.services.vault, self.changes, settings.jwt_audience, relayed)
         authenticator = Authenticator(self.store, self.changes)
         self.front = Front(Operations(schema()), self.services, authenticator, self.origins, self.changes)
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from cryptography import x509 as pyca
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from engine import ids
@@ -25,6 +26,7 @@ from engine.provisioning.model import (
     Introduction,
     Proof,
     Provisioner,
+    Visitor,
     Waiting,
     Way,
 )
@@ -43,11 +45,40 @@ async def introduce(store: Store, vault: Vault, key: str, said: Introduction, ad
     Raises KeyUnknown, WayEnded, TurnedAway, NotRegistered, KeyInUse, AlreadyWaiting, QueueFull, VaultSealed and what
     ``admission.wanted`` raises.
     """
-    way, who = await _way(store, secrets.tenant_of(secrets.KEY, key), Way.KEY, ids.fingerprint(key), address)
-    if way is None or who is None:
-        raise errors.KeyUnknown
+    way, who = await _way_of_key(store, key, address)
 
     async def come_in(tx: Tx) -> Admitted | Waiting:
+        asked = admission.wanted(said)
+        return await _decide(tx, vault, await provisioners.get(tx, way.id, locked=True), asked, None)
+
+    return await _told(store, who, way, said.device, come_in)
+
+
+async def greet(store: Store, visitor: Visitor) -> str:
+    """Whose way in a connection has shown: the tenant's key. Whether it is still open, the introduction will tell.
+
+    Raises KeyUnknown, ClaimUnknown.
+    """
+    if visitor.key:
+        _, who = await _way_of_key(store, visitor.key, visitor.address)
+    else:
+        _, _, who = await _way_of_claim(store, visitor)
+    async with store.as_tenant(who, read_only=True) as tx:
+        return await admission.tenant_key(tx)
+
+
+async def introduce_claimed(store: Store, vault: Vault, visitor: Visitor, said: Introduction) -> Admitted | Waiting:
+    """Come in over a connection that has shown a claim certificate; for a CSR, so that the claim is not passed on.
+
+    Raises ClaimUnknown, IntroductionMalformed and what ``introduce`` raises.
+    """
+    certificate, way, who = await _way_of_claim(store, visitor)
+
+    async def come_in(tx: Tx) -> Admitted | Waiting:
+        if certificate.not_valid_after_utc <= tx.now:
+            raise errors.WayEnded
+        if not said.csr:
+            raise errors.IntroductionMalformed("With a claim certificate, send the csr of a key of the device's own.")
         asked = admission.wanted(said)
         return await _decide(tx, vault, await provisioners.get(tx, way.id, locked=True), asked, None)
 
@@ -224,6 +255,28 @@ async def _way(
         if way is None or await admission.is_suspended(tx):
             return None, None
         return way, acting.principal(tenant_id, way, address)
+
+
+async def _way_of_key(store: Store, key: str, address: str) -> tuple[Provisioner, Principal]:
+    way, who = await _way(store, secrets.tenant_of(secrets.KEY, key), Way.KEY, ids.fingerprint(key), address)
+    if way is None or who is None:
+        raise errors.KeyUnknown
+    return way, who
+
+
+async def _way_of_claim(store: Store, visitor: Visitor) -> tuple[pyca.Certificate, Provisioner, Principal]:
+    try:
+        shown = foreign.read_der(visitor.certificate)
+        tenant_id = foreign.tenant_of_issuer(shown)
+    except (foreign.Unfit, ValueError):
+        raise errors.ClaimUnknown(_NO_CLAIM) from None
+    way, who = await _way(store, tenant_id, Way.CLAIM, foreign.fingerprint(shown), visitor.address)
+    if way is None or who is None:
+        raise errors.ClaimUnknown(_NO_CLAIM)
+    return shown, way, who
+
+
+_NO_CLAIM = "The certificate that this connection has shown is no claim certificate of the tenant."
 
 
 async def _way_of_ticket(store: Store, prefix: str, ticket: str, address: str) -> tuple[Provisioner, Principal]:

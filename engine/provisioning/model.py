@@ -134,6 +134,18 @@ class Introduction:
 
 
 @dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who stands at the doorway: from where, and what the connection itself has shown, if anything.
+
+    ``key`` is a provisioning key; ``certificate`` (DER) one whose chain and key TLS has verified.
+    """
+
+    address: str
+    key: str = ""
+    certificate: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class Claimed:
     """What a good claim is answered with."""
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 from uuid import UUID
 
+from engine.provisioning.model import Visitor
+
 RefusalReason = Literal[
     "bad_credentials",
     "revoked",
@@ -23,8 +25,9 @@ RefusalReason = Literal[
     "jwt_expired",
     "pending",
     "turned_away",
+    "throttled",
 ]
-"""Why a login is refused; only "unavailable" and "pending" are worth another try with the same secret.
+"""Why a login is refused; only "unavailable", "pending" and "throttled" are worth another try with the same secret.
 
 "jwt_…": it is signed as it should be and says what it should not. "pending" and "turned_away": a new device with a
 certificate of its own, which waits for approval, or which its tenant does not let in.
@@ -152,6 +155,27 @@ class Uplink(Protocol):
 
     def when_drained(self, callback: Callable[[], None]) -> None:
         """Call `callback` once, on the loop, when `is_full` has become false; at once (next tick) if it is already."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What an introduction is answered with: an HTTP status, a JSON document, and in how many seconds to ask again."""
+
+    status: int
+    body: bytes
+    again_in_s: int | None = None
+
+
+class Doorway(Protocol):
+    """Where newcomers, which are no devices yet, introduce themselves; never slow for those that are."""
+
+    async def greet(self, visitor: Visitor) -> str:
+        """The key of the tenant whose provisioning key or claim certificate this is. Raises Refused."""
+        ...
+
+    async def introduce(self, visitor: Visitor, said: bytes) -> Reply:
+        """What becomes of a newcomer that says this of itself. Does not raise."""
         ...
 
 

@@ -46,6 +46,12 @@ DOWN: Mapping[str, str] = {
 }
 """What a device may subscribe to: name → tail."""
 
+PROVISION: Mapping[str, str] = {
+    "provision_request": "t/{tenant}/provision/up/request",
+    "provision_response": "t/{tenant}/provision/down/response",
+}
+"""What a newcomer may use, which is no device yet: it publishes the one, once, and subscribes the other."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tail:
@@ -78,6 +84,7 @@ _TAILS = [
 ]
 _WHOLE = re.compile(rf"t/({TENANT_KEY})/d/({DEVICE_KEY})/(.+)", re.DOTALL)
 _USERNAME = re.compile(rf"({TENANT_KEY})/d/({DEVICE_KEY})")
+_NEWCOMER = re.compile(rf"({TENANT_KEY})/provision")
 
 
 def parse_tail(tail: str) -> Tail | None:
@@ -113,3 +120,14 @@ def parse_username(text: str) -> tuple[str, str] | None:
     """Tenant key and device key of a login's username, or None when it is not of that form."""
     match = _USERNAME.fullmatch(text)
     return (match[1], match[2]) if match else None
+
+
+def newcomer(tenant: str) -> str:
+    """What a newcomer logs in as, to introduce itself."""
+    return f"{tenant}/provision"
+
+
+def parse_newcomer(text: str) -> str | None:
+    """The tenant's key of a newcomer's username, or None when it is not of that form."""
+    match = _NEWCOMER.fullmatch(text)
+    return match[1] if match else None

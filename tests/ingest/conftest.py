@@ -1,5 +1,5 @@
 """Some of these tests have a gateway beside the ingest process, as in production."""
 
-from tests.support.gateway import api, gateway
+from tests.support.gateway import api, gateway, served
 
-__all__ = ["api", "gateway"]
+__all__ = ["api", "gateway", "served"]

@@ -24,8 +24,9 @@ def free_port() -> int:
 class IngestProcess:
     """`tidegate serve ingest`; it may be started again after its death, on the same ports."""
 
-    def __init__(self, database_url: str, log: Path, valkey_url: str = "") -> None:
+    def __init__(self, database_url: str, log: Path, valkey_url: str = "", gateway_url: str = "") -> None:
         self.mqtt_port, self.mqtts_port, self.internal_port = free_port(), free_port(), free_port()
+        self.http_port, self.https_port = free_port(), free_port()
         self.data_dir = log.parent
         self.log = log
         self._environment = {
@@ -34,6 +35,9 @@ class IngestProcess:
             "TIDEGATE_VALKEY_URL": valkey_url,
             "TIDEGATE_MQTT_PORT": str(self.mqtt_port),
             "TIDEGATE_MQTTS_PORT": str(self.mqtts_port),
+            "TIDEGATE_INGEST_HTTP_PORT": str(self.http_port),
+            "TIDEGATE_INGEST_HTTPS_PORT": str(self.https_port),
+            "TIDEGATE_GATEWAY_URL": gateway_url,
             "TIDEGATE_DATA_DIR": str(self.data_dir),
             "TIDEGATE_METRICS_PORT": str(self.internal_port),
         }
@@ -84,9 +88,11 @@ class IngestProcess:
 
 
 @asynccontextmanager
-async def ingest_process(database_url: str, log: Path, valkey_url: str = "") -> AsyncIterator[IngestProcess]:
+async def ingest_process(
+    database_url: str, log: Path, valkey_url: str = "", gateway_url: str = ""
+) -> AsyncIterator[IngestProcess]:
     """A started ingest process, stopped when the block ends."""
-    process = IngestProcess(database_url, log, valkey_url)
+    process = IngestProcess(database_url, log, valkey_url, gateway_url)
     await process.start()
     try:
         yield process

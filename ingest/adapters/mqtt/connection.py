@@ -6,6 +6,7 @@ import asyncio
 import enum
 import logging
 import socket
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Final, cast
 
 from ingest.adapters.base import Decision, GoneReason, Refused
@@ -27,6 +28,8 @@ from ingest.adapters.mqtt.packets import (
 from ingest.adapters.mqtt.properties import NONE, explained
 from ingest.adapters.mqtt.reasons import ConnectReturn, ProtocolError, Reason, broken
 from ingest.adapters.mqtt.session import Session
+from ingest.adapters.mqtt.visit import Visit
+from schema.wire.topics import parse_newcomer
 
 if TYPE_CHECKING:
     from ingest.adapters.mqtt.endpoint import MqttEndpoint
@@ -68,11 +71,13 @@ class Connection(asyncio.Protocol):
         "opened_at",
         "session",
         "tick",
+        "visit",
     )
 
     def __init__(self, endpoint: MqttEndpoint) -> None:
         self.endpoint = endpoint
         self.session: Session | None = None
+        self.visit: Visit | None = None
         self.tick = 0
         self.opened_at = self._last_seen = self._spent_at = endpoint.loop.time()
         self._budget = endpoint.limits.control_burst
@@ -188,20 +193,23 @@ class Connection(asyncio.Protocol):
         match packet:
             case Connect() if self._state is _State.NEW:
                 self._connect(packet)
-            case _ if session is None:
+            case _ if self._state is _State.NEW:
                 raise broken("The first packet is a CONNECT.")
             case Pingreq():
                 self.spend(1)
                 self.write(_PINGRESP)
+            case Disconnect():
+                self._end("client" if packet.code != Reason.DISCONNECT_WITH_WILL else "network")
+                self._hang_up()
+            case _ if session is None:
+                if self.visit is not None:
+                    self.visit.take(packet)
             case Puback():
                 session.delivered(packet)
             case Subscribe():
                 session.subscribe(packet)
             case Unsubscribe():
                 session.unsubscribe(packet)
-            case Disconnect():
-                self._end("client" if packet.code != Reason.DISCONNECT_WITH_WILL else "network")
-                self._hang_up()
             case _:
                 raise broken(f"A client must not send {type(packet).__name__.upper()} here.")
 
@@ -221,11 +229,24 @@ class Connection(asyncio.Protocol):
         self.endpoint.spoke(self)
         refusal = login.examine(packet, has_certificate=self._certificate() is not None)
         if refusal is not None:
-            self._refuse(refusal, "protocol" if packet.username is not None else "bad_credentials")
+            self.refuse(refusal, "protocol" if packet.username is not None else "bad_credentials")
             return
         self._state = _State.LOGIN
-        self._holds |= self.LOGIN  # what comes meanwhile waits, but we read on, to see the client leave
-        self._task = self.endpoint.loop.create_task(self._log_in(packet))
+        doorway, tenant = self.endpoint.doorway, parse_newcomer(packet.username or "")
+        if doorway is not None and tenant is not None:
+            certificate = b"" if packet.password else self._certificate() or b""
+            self.work(Visit(self, doorway, tenant, packet, certificate).begin(packet))
+        else:
+            self.work(self._log_in(packet))
+
+    def work(self, what: Coroutine[None, None, None]) -> None:
+        """Do something that takes its time; what the client sends meanwhile waits, until LOGIN is released."""
+        self._holds |= self.LOGIN  # but we read on, to see the client leave
+        self._task = self.endpoint.loop.create_task(what)
+
+    def worked(self) -> None:
+        """It is done."""
+        self._task = None
 
     def _certificate(self) -> bytes | None:
         """The client's certificate (DER), if it showed one: TLS has verified its chain, its time and its key."""
@@ -239,25 +260,25 @@ class Connection(asyncio.Protocol):
                 packet.client_id, packet.username or "", packet.password or b"", self._certificate()
             )
         except Refused as refused:
-            self._refuse(login.REFUSALS[refused.reason], refused.reason)
+            self.refuse(login.REFUSALS[refused.reason], refused.reason)
         except Exception:
             log.exception("mqtt.login_failed")
-            self._refuse(login.REFUSALS["unavailable"], "unavailable")
+            self.refuse(login.REFUSALS["unavailable"], "unavailable")
         else:
             if self._state is _State.LOGIN:
                 self._open(packet, device)
         finally:
-            self._task = None
+            self.worked()
 
     def _open(self, packet: Connect, device: Decision) -> None:
         endpoint = self.endpoint
         terms = login.agree(packet, endpoint.limits, device.device)
         session = Session(self, device, terms, packet.will)
         if not session.may_leave_will():
-            self._refuse(login.WRONG_WILL, "protocol")
+            self.refuse(login.WRONG_WILL, "protocol")
             return
         if not endpoint.enter(session):
-            self._refuse(login.REFUSALS["unavailable"], "unavailable")
+            self.refuse(login.REFUSALS["unavailable"], "unavailable")
             return
         self.session, self._state = session, _State.OPEN
         self._decoder.max_packet_bytes = endpoint.limits.max_packet_bytes
@@ -266,7 +287,19 @@ class Connection(asyncio.Protocol):
         endpoint.wheel.put(self, self._deadline(endpoint.loop.time()))
         self.release(self.LOGIN)
 
-    def _refuse(self, refusal: login.Refusal, kind: str) -> None:
+    def receive(self, visit: Visit, packet: Connect) -> None:
+        """Let a newcomer in, who may introduce itself and do nothing else."""
+        if self._state is not _State.LOGIN:
+            return
+        limits = self.endpoint.limits
+        self.visit, self._state = visit, _State.OPEN
+        self._decoder.max_packet_bytes = limits.visit_bytes
+        self.write(encode(Connack(False, 0, login.granted(packet, visit.terms, limits)), self.level))
+        self.endpoint.wheel.put(self, self._deadline(self.endpoint.loop.time()))
+        self.release(self.LOGIN)
+
+    def refuse(self, refusal: login.Refusal, kind: str) -> None:
+        """Say no to a login and hang up."""
         if self._state is _State.CLOSED:
             return
         self.endpoint.counters.logins_refused[kind] += 1
@@ -291,8 +324,9 @@ class Connection(asyncio.Protocol):
         """End the session at once and hang up; in 5.0 the client is told `code` and `words` if there is a code."""
         if self._state is _State.CLOSED:
             return
-        if code is not None and self.level == V5 and self.session is not None:
-            wants = self.session.terms.wants_reasons and words
+        party = self.session or self.visit
+        if code is not None and self.level == V5 and party is not None:
+            wants = party.terms.wants_reasons and words
             self.write(encode(Disconnect(code, explained(words) if wants else NONE), V5))
         self._end(reason)
         if reason == "slow":
@@ -356,7 +390,7 @@ class Connection(asyncio.Protocol):
         limits = self.endpoint.limits
         session = self.session
         if session is None:
-            return self.opened_at + limits.connect_timeout_s
+            return self.opened_at + (limits.connect_timeout_s if self.visit is None else limits.visit_s)
         seen = now if self._holds else self._last_seen  # whom we do not read cannot be heard
         deadline = seen + 1.5 * session.terms.keep_alive_s
         return min(deadline, self.endpoint.expiry(session.device))

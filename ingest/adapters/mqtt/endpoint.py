@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 from uuid import UUID
 
-from ingest.adapters.base import Authorizer, Decision, GoneReason, Presence, Uplink
+from ingest.adapters.base import Authorizer, Decision, Doorway, GoneReason, Presence, Uplink
 from ingest.adapters.mqtt.connection import Connection
 from ingest.adapters.mqtt.counters import Counters
 from ingest.adapters.mqtt.limits import MqttLimits
@@ -46,7 +46,10 @@ class MqttEndpoint:
         *,
         on_refused: Callable[[Decision, str], None] | None = None,
         on_subscribed: Callable[[Decision], None] | None = None,
+        doorway: Doorway | None = None,
     ) -> None:
+        self.doorway = doorway
+        """Where newcomers introduce themselves; None where there is none, and nobody may."""
         self.authorizer = authorizer
         self.uplink = uplink
         self.presence = presence
@@ -61,6 +64,7 @@ class MqttEndpoint:
         self._servers: list[asyncio.Server] = []
         self._sessions: dict[UUID, Session] = {}
         self._unauthenticated: set[Connection] = set()
+        self._visits: set[Connection] = set()  # those of them that introduce themselves
         self._silent: dict[Connection, None] = {}  # those of them without a CONNECT, in the order they came
         self._open: set[Connection] = set()
         self._news: list[Session] = []
@@ -131,6 +135,11 @@ class MqttEndpoint:
         """Who is logged in: what must be checked again after news may have been missed (DESIGN §3.11)."""
         return [session.device for session in self._sessions.values()]
 
+    def session(self, device_id: UUID) -> Decision | None:
+        """The device's login, if it is connected here."""
+        session = self._sessions.get(device_id)
+        return None if session is None else session.device
+
     def cut(self, device_id: UUID, reason: GoneReason = "revoked", below_epoch: int | None = None) -> bool:
         """Close a device's session at once, if it has one here (and its epoch is below `below_epoch`, if given)."""
         session = self._sessions.get(device_id)
@@ -191,6 +200,13 @@ class MqttEndpoint:
         self._sessions[session.device.device_id] = session
         return True
 
+    def visited(self, connection: Connection) -> bool:
+        """A newcomer wants to introduce itself; False when there are too many at the moment."""
+        if len(self._visits) >= self.limits.max_visits:
+            return False
+        self._visits.add(connection)
+        return True
+
     def entered(self, connection: Connection, session: Session) -> None:
         """The CONNACK is written: tell who watches."""
         self._unauthenticated.discard(connection)
@@ -209,6 +225,7 @@ class MqttEndpoint:
         self._held.pop(connection, None)
         session = connection.session
         if session is None:
+            self._visits.discard(connection)
             self.counters.closed["unauthenticated"] += 1
             return
         self.counters.closed[reason] += 1

@@ -16,6 +16,14 @@ class MqttLimits:
     """From the first byte of TCP to the end of the login."""
     max_unauthenticated: int = 10_000
     """Connections that have not logged in: as many as a whole fleet that comes back at once, of 3-20 kB each."""
+    max_visits: int = 500
+    """Newcomers that introduce themselves at the same time; the next are told to come again."""
+    visit_s: float = 60.0
+    """How long a newcomer may stay: it subscribes, introduces itself, and hears the answer."""
+    visit_bytes: int = 64 * 1024
+    """The longest packet of a newcomer."""
+    last_words_s: float = 1.0
+    """How long the one that has its answer may stay, to acknowledge it and say goodbye."""
     max_connections: int = 20_000
     silence_s: float = 1.0
     """Who has sent no CONNECT for so long gives way to a newcomer when the house is full."""

@@ -32,8 +32,8 @@ REFUSALS: Final[dict[RefusalReason, Refusal]] = {
     "bad_credentials": Refusal(
         Reason.BAD_USERNAME_OR_PASSWORD,
         ConnectReturn.NOT_AUTHORISED,
-        "The username is {tenant}/d/{device} and the password a token or JWT of that device; these do not fit "
-        "together.",
+        "The username is {tenant}/d/{device} and the password a token or JWT of that device, or {tenant}/provision and "
+        "a provisioning key of that tenant; these do not fit together.",
     ),
     "revoked": Refusal(Reason.NOT_AUTHORISED, ConnectReturn.NOT_AUTHORISED, "This credential was revoked."),
     "suspended": Refusal(Reason.NOT_AUTHORISED, ConnectReturn.NOT_AUTHORISED, "This device or tenant is suspended."),
@@ -63,6 +63,11 @@ REFUSALS: Final[dict[RefusalReason, Refusal]] = {
         ConnectReturn.NOT_AUTHORISED,
         "This device is new and was not let in; its tenant sees the reason in the list of enrolments.",
     ),
+    "throttled": Refusal(
+        Reason.SERVER_BUSY,
+        ConnectReturn.SERVER_UNAVAILABLE,
+        "Too many refusals; wait a minute, and check what is sent.",
+    ),
     "unavailable": Refusal(
         Reason.SERVER_UNAVAILABLE, ConnectReturn.SERVER_UNAVAILABLE, "Logins cannot be checked now; try again soon."
     ),
@@ -71,6 +76,9 @@ WRONG_WILL: Final = Refusal(
     Reason.NOT_AUTHORISED,
     ConnectReturn.NOT_AUTHORISED,
     "The will's topic is not below t/{tenant}/d/{device}/up/ of this device.",
+)
+NO_WILL: Final = Refusal(
+    Reason.NOT_AUTHORISED, ConnectReturn.NOT_AUTHORISED, "Who introduces itself leaves no will; connect without one."
 )
 
 

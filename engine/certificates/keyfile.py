@@ -1,0 +1,53 @@
+"""Files with a secret key in them: made on first use, whole or not at all, readable by their owner alone."""
+
+import os
+from pathlib import Path
+
+from engine.errors import Unavailable
+
+
+class KeyUnreadable(Unavailable):
+    """A key of this installation cannot be read at the moment."""
+
+    code = "KEY_UNREADABLE"
+
+
+def read(path: Path, size_bytes: int) -> bytes:
+    """The key in ``path``. Raises KeyUnreadable."""
+    try:
+        key = path.read_bytes()
+    except OSError as error:
+        raise KeyUnreadable(f"The key file {path.name} cannot be read: {error.strerror}.") from error
+    if len(key) != size_bytes:
+        raise KeyUnreadable(f"The key file {path.name} does not hold a key.")
+    return key
+
+
+def read_or_make(path: Path, size_bytes: int) -> bytes:
+    """The key in ``path``, made of random bytes if there is none. Raises KeyUnreadable."""
+    if not path.exists():
+        make(path, size_bytes)
+    return read(path, size_bytes)
+
+
+def make(path: Path, size_bytes: int) -> None:
+    """Make a key; whoever comes second uses the first one's. Raises KeyUnreadable."""
+    try:
+        _make(path, os.urandom(size_bytes))
+    except OSError as error:
+        raise KeyUnreadable(f"The key file {path.name} cannot be made: {error.strerror}.") from error
+
+
+def _make(path: Path, key: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    try:
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(key)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(unfinished, path)
+    except FileExistsError:
+        pass
+    finally:
+        unfinished.unlink(missing_ok=True)
