@@ -14,6 +14,7 @@ from ui.pages.devices import Devices, devices
 from ui.pages.fleet_audit import FleetAudit, fleet_audit
 from ui.pages.group import Group, group
 from ui.pages.groups import Groups, groups
+from ui.pages.identity_providers import IdentityProviders, identity_providers
 from ui.pages.import_devices import ImportDevices, import_devices
 from ui.pages.inbox import Inbox, inbox
 from ui.pages.overview import Overview, overview
@@ -64,4 +65,10 @@ app.add_page(platform, route="/platform", title="Organisations · Tidegate", on_
 app.add_page(people, route="/access/people", title="People · Tidegate", on_load=People.load)
 app.add_page(roles, route="/access/roles", title="Roles · Tidegate", on_load=Roles.load)
 app.add_page(tokens, route="/access/tokens", title="API tokens · Tidegate", on_load=Tokens.load)
+app.add_page(
+    identity_providers,
+    route="/access/identity-providers",
+    title="Identity providers · Tidegate",
+    on_load=IdentityProviders.load,
+)
 app.add_page(audit, route="/access/audit", title="Audit log · Tidegate", on_load=Audit.load)

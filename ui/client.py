@@ -43,9 +43,14 @@ _SILENT = "The platform does not answer right now. Please try again in a moment.
 _http: httpx.AsyncClient | None = None
 
 
-def endpoint() -> str:
+def _gateway() -> str:
     """Where this machine's gateway answers: never the public name, so a handler needs no way out and back in."""
-    return f"http://127.0.0.1:{os.environ.get('TIDEGATE_HTTP_PORT', '8000')}/graphql"
+    return f"http://127.0.0.1:{os.environ.get('TIDEGATE_HTTP_PORT', '8000')}"
+
+
+def endpoint() -> str:
+    """Where this machine's gateway answers questions of the contract."""
+    return f"{_gateway()}/graphql"
 
 
 def session_secret(cookie_header: str) -> str:
@@ -72,6 +77,21 @@ async def ask(secret: str, operation: str, variables: Mapping[str, Any] | None =
         log.warning("console.gateway_silent", extra={"operation": operation, "problem": type(problem).__name__})
         raise Refused(_SILENT, "UNAVAILABLE") from problem
     return _data(response)
+
+
+async def ways_in_of(tenant: str) -> list[dict[str, str]]:
+    """The identity providers of an organisation, each with its `name` and `path`; none for a name nobody has.
+
+    This is asked before anybody is signed in. Raises Refused when the platform is silent.
+    """
+    asked = f"{_gateway()}/auth/oidc/start"
+    try:
+        response = await _client().get(asked, params={"tenant": tenant}, headers={"Accept": "application/json"})
+        found = response.json()["providers"] if response.status_code == 200 else []
+    except (httpx.HTTPError, ValueError, KeyError) as problem:
+        log.warning("console.gateway_silent", extra={"operation": "providers", "problem": type(problem).__name__})
+        raise Refused(_SILENT, "UNAVAILABLE") from problem
+    return [each for each in found if str(each["path"]).startswith("/auth/oidc/start/")]
 
 
 def _data(response: httpx.Response) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """What every page knows: who is signed in, and how to ask the contract on their behalf."""
 
 import hashlib
-from typing import Any
+from typing import Any, ClassVar
 
 import reflex as rx
+from reflex.state import _override_base_method
 
 from ui import client
 from ui.client import Refused, SignedOut
@@ -20,6 +21,9 @@ class Console(rx.State):
     open_alerts: int = 0
     factor_taken_by: str = ""  # who took this person's lost second factor away, until there is a new one
 
+    # The vars of a page that hold a secret which is shown once; they are emptied before anybody can see them again.
+    SHOWN_ONCE: ClassVar[tuple[str, ...]] = ()
+
     _session: str = ""  # a hash of the cookie this state was filled for
 
     def secret(self) -> str:
@@ -30,8 +34,27 @@ class Console(rx.State):
         """Run one operation of the contract as this user; raises Refused with words to show."""
         return await client.ask(self.secret(), operation, variables)
 
+    def _forget(self) -> None:
+        """Empty what this page shows once."""
+        for name in self.SHOWN_ONCE:
+            if getattr(self, name):
+                setattr(self, name, self.get_fields()[name].default_value())
+
+    @_override_base_method
+    def _reset_client_storage(self) -> None:
+        # Reflex calls this just before it sends all it knows to a browser that has loaded a page anew.
+        self._forget()
+        super()._reset_client_storage()
+
+    def _forget_all(self) -> None:
+        """Empty what any page shows once: whoever comes to a page, or back to it, does not see it again."""
+        for page in self.substates.values():
+            if isinstance(page, Console):
+                page._forget()
+
     async def enter(self) -> Any:
-        """Make sure somebody is signed in. Returns None, or the way to the sign-in page."""
+        """Come to a page: make sure somebody is signed in. Returns None, or the way to the sign-in page."""
+        self._forget_all()  # Reflex calls this on the console itself, whichever page asks
         session = hashlib.sha256(self.secret().encode()).hexdigest()
         if session != self._session:
             self.reset()  # another person's cookie in the same tab: nothing of the first one may stay

@@ -338,6 +338,6 @@ async def test_older_cleared_alerts_are_added_below(gateway: Gateway, visit: Vis
 
 async def test_the_address_says_what_went_wrong_and_where_to_go(visit: Visit) -> None:
     state = visit(SignIn, "/sign-in?error=bad-credentials&next=/rules")
-    state.load()
+    await state.load()
     assert "do not belong together" in state.error
     assert state.next_path == "/rules"

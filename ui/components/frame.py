@@ -29,6 +29,7 @@ FURTHER = (
 ACCESS = (
     ("People", "/access/people", "users", "users:read"),
     ("API tokens", "/access/tokens", "key-round", "tokens:write"),
+    ("Identity providers", "/access/identity-providers", "fingerprint", "tenant:write"),
     ("Audit log", "/access/audit", "scroll-text", "audit:read"),
 )
 

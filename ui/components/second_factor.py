@@ -1,6 +1,6 @@
 """The second factor, a part of one's account: set up with an app on the telephone, kept safe, and turned off again."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import reflex as rx
 
@@ -20,6 +20,8 @@ def spaced(secret: str) -> str:
 
 class SecondFactor(Console):
     """How far setting it up has come. What is shown once is gone when one comes back to the page."""
+
+    SHOWN_ONCE: ClassVar[tuple[str, ...]] = ("secret", "picture", "codes")
 
     step: str = ""  # '', 'off', 'prove', 'scan', 'keep', 'on', 'renew', 'end'
     problem: str = ""

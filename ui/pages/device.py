@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import reflex as rx
 
@@ -84,6 +84,8 @@ def _type_of(value: Any) -> str:
 
 class Device(Console):
     """The device of the address, and what is being done with it."""
+
+    SHOWN_ONCE: ClassVar[tuple[str, ...]] = ("token", "command")
 
     ready: bool = False
     problem: str = ""

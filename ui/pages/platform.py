@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import reflex as rx
 
@@ -11,7 +11,6 @@ from ui.components.frame import heading, may, page
 from ui.components.pieces import card, done, empty, field, pager, problem, skeleton, skeleton_rows
 from ui.console import Console
 from ui.islands.cells import command, when
-from ui.pages.add_device import propose_key
 from ui.paging import PAGE_SIZE, Paged
 from ui.quotas import QuotaLine, quota_line, wanted
 
@@ -47,6 +46,8 @@ def tenant_line(tenant: dict[str, Any]) -> TenantLine:
 
 class Platform(Paged, Console):
     """One page of the organisations, and what is being done to one of them."""
+
+    SHOWN_ONCE: ClassVar[tuple[str, ...]] = ("link",)
 
     said: str = ""
     search: str = ""
@@ -438,18 +439,7 @@ def _line(tenant: rx.Var[TenantLine]) -> rx.Component:
 
 def _toolbar() -> rx.Component:
     return rx.el.div(
-        rx.el.div(
-            rx.icon("search", size=16),
-            rx.el.input(
-                type="search",
-                placeholder="Search by name or key",
-                default_value="",
-                class_name="input",
-                on_change=Platform.look_for.debounce(250),
-                custom_attrs={"aria-label": "Search organisations by name or key"},
-            ),
-            class_name="search",
-        ),
+        search_box("Search organisations by name or key", Platform.look_for),
         rx.el.select(
             rx.el.option("All organisations", value=""),
             rx.el.option("Open", value="OPEN"),

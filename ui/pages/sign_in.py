@@ -1,10 +1,15 @@
 """Signing in: a form the browser sends to /auth/login, which answers with the session's cookie."""
 
+import re
+from typing import Any
+
 import reflex as rx
 
+from ui.client import Refused, ways_in_of
 from ui.components.frame import NativeForm, mark, theme_button
 from ui.components.pieces import field, problem
 from ui.console import Console
+from ui.providers import SignInWay, sign_in_way
 
 WORDS = {
     "bad-credentials": "That e-mail and password do not belong together. Please try again.",
@@ -13,6 +18,8 @@ WORDS = {
     "forbidden": "You are not a member of that organisation.",
     "unavailable": "The platform does not answer right now. Please try again in a moment.",
 }
+
+TENANT_KEY = re.compile(r"[a-z0-9-]{1,20}")
 
 
 def plain(error: str) -> str:
@@ -33,13 +40,74 @@ class SignIn(Console):
 
     error: str = ""
     next_path: str = "/"
+    organisation: str = rx.LocalStorage("", name="tidegate_organisation")  # the short name that was typed last
+    ways: list[SignInWay] = []
+    ways_problem: str = ""
 
     @rx.event
-    def load(self) -> None:
-        """Read the address."""
+    async def load(self) -> None:
+        """Read the address; where the organisation is known, by it or from the last time, offer its ways in."""
         query = self.router.url.query_parameters
-        self.error = plain(query.get("error", ""))
+        self.error, self.ways_problem = plain(query.get("error", "")), ""
         self.next_path = inside(query.get("next", "/"))
+        if key := query.get("tenant", "") or self.organisation:
+            await self._offer(key)
+            self.ways_problem = ""  # nobody has asked yet, so nothing is wrong
+
+    @rx.event
+    async def find(self, form: dict[str, Any]) -> None:
+        """Look for the ways into the organisation that was typed."""
+        self.error = ""
+        await self._offer(str(form.get("tenant", "")))
+
+    async def _offer(self, key: str) -> None:
+        key = key.strip().lower()
+        self.ways, self.ways_problem = [], ""
+        try:
+            found = await ways_in_of(key) if TENANT_KEY.fullmatch(key) else []
+        except Refused as refusal:
+            self.ways_problem = refusal.words
+            return
+        self.ways = [sign_in_way(each, self.next_path) for each in found]
+        if found:
+            self.organisation = key
+        else:
+            self.ways_problem = f"“{key}” has no sign-in of its own. Look at the name again, or use your password."
+
+
+def _ways() -> rx.Component:
+    """Below the password: signing in with the account of one's company."""
+
+    def button(way: rx.Var[SignInWay]) -> rx.Component:
+        return rx.el.a(rx.icon("fingerprint", size=16), way.words, href=way.path, class_name="btn btn-wide")
+
+    ask = rx.el.details(
+        rx.el.summary(rx.cond(SignIn.ways.length() > 0, "Another organisation", "Sign in by your company")),
+        rx.el.form(
+            field(
+                "Short name of your organisation",
+                rx.el.input(
+                    id="tenant",
+                    name="tenant",
+                    required=True,
+                    max_length=20,
+                    auto_capitalize="none",
+                    auto_complete="organization",
+                    spell_check=False,
+                    placeholder="acme",
+                    class_name="input",
+                ),
+                "Whoever invited you knows it.",
+                for_="tenant",
+            ),
+            problem(SignIn.ways_problem),
+            rx.el.button("Go on", type="submit", class_name="btn"),
+            on_submit=SignIn.find,
+            class_name="stack",
+        ),
+        class_name="fold",
+    )
+    return rx.el.div(rx.foreach(SignIn.ways, button), ask, class_name="door-ways stack")
 
 
 def sign_in() -> rx.Component:
@@ -81,7 +149,7 @@ def sign_in() -> rx.Component:
         rx.el.div(
             rx.el.div(mark(), rx.el.span("Tidegate"), class_name="brand"),
             rx.el.div(
-                rx.el.div(rx.el.h1("Sign in", style={"marginBottom": "16px"}), form, class_name="card-body"),
+                rx.el.div(rx.el.h1("Sign in", style={"marginBottom": "16px"}), form, _ways(), class_name="card-body"),
                 class_name="card",
             ),
             rx.el.p(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import reflex as rx
 
@@ -71,6 +71,8 @@ def curl(secret: str, scopes: list[str]) -> str:
 
 class Tokens(Console):
     """The organisation's tokens, and the one that was just issued."""
+
+    SHOWN_ONCE: ClassVar[tuple[str, ...]] = ("secret", "command")
 
     ready: bool = False
     problem: str = ""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import reflex as rx
 
@@ -99,6 +99,8 @@ def curl(key: str) -> str:
 
 class WaysIn(Console):
     """The ways in, who waits, and the key that was just made."""
+
+    SHOWN_ONCE: ClassVar[tuple[str, ...]] = ("key", "command")
 
     ready: bool = False
     problem: str = ""

@@ -1,0 +1,48 @@
+"""What is shown once: it is gone before a page that is loaded anew, or come back to, can show it again."""
+
+from typing import Any
+
+import pytest
+
+from tests.ui.support import Gateway, Visit
+from ui.components.second_factor import SecondFactor
+from ui.console import Console
+from ui.pages.add_device import AddDevice
+from ui.pages.device import Device
+from ui.pages.people import People
+from ui.pages.platform import Platform
+from ui.pages.tokens import Tokens
+from ui.pages.ways_in import WaysIn
+
+SECRETS = [
+    (AddDevice, "token"),
+    (Device, "token"),
+    (People, "link"),
+    (Platform, "link"),
+    (SecondFactor, "secret"),
+    (Tokens, "secret"),
+    (WaysIn, "key"),
+]
+
+
+@pytest.mark.parametrize(("page", "name"), SECRETS)
+def test_what_a_browser_is_sent_when_it_loads_a_page_anew_holds_no_secret(
+    page: type[Console], name: str, visit: Visit, gateway: Gateway
+) -> None:
+    state = visit(page)
+    setattr(state, name, "tg_once")
+    root: Any = state._get_root_state()
+    assert "tg_once" in str(root.dict())
+    root._reset_client_storage()  # the first thing that Reflex does on hydration; the snapshot follows
+    assert "tg_once" not in str(root.dict())
+
+
+async def test_whoever_goes_to_another_page_finds_no_secret_when_coming_back(visit: Visit, gateway: Gateway) -> None:
+    tokens = visit(Tokens, "/access/tokens")
+    tokens.secret, tokens.command = "tg_once", "curl tg_once"
+    parent = tokens.parent_state
+    assert parent is not None
+    people = parent.substates[People.get_name()]
+    assert isinstance(people, People)
+    await people.enter()
+    assert (tokens.secret, tokens.command) == ("", "")
