@@ -8,15 +8,18 @@ true" and "it is false". Results count only as ``is True``.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import datalogic_py
 
+from engine.rules.check import check
 from engine.rules.errors import RuleInvalid
+from engine.rules.inputs import Input, InputKind, inputs_of, metrics_of
 from engine.rules.logic import canonical, guarded, normal
-from engine.rules.model import Condition, Duration, MetricType, RuleDocument, leaves
-from engine.rules.vocabulary import Vocabulary, check
+from engine.rules.model import Condition, Duration, MetricType, RuleDocument
+from engine.rules.resolve import resolved
+from engine.rules.vocabulary import Vocabulary
 
 DEFAULT_LATENESS_MS = 3_600_000
 
@@ -45,7 +48,9 @@ class Program:
 class CompiledRule:
     """One version of a rule, ready to run. ``metrics`` are all it reads; ``condition`` is its ``condition_hash``.
 
-    ``key`` is the id as a text, made once: it is needed for every reading.
+    ``inputs`` are the named facts that its programs read, ``clear``'s too; ``is_plain``: they are newest values only,
+    so that a message that brings all ``metrics`` can be judged as it is. ``key`` is the id as a text, made once: it is
+    needed for every reading.
     """
 
     id: UUID
@@ -54,6 +59,8 @@ class CompiledRule:
     document: RuleDocument
     vocabulary: Vocabulary
     metrics: tuple[str, ...]
+    inputs: tuple[Input, ...]
+    is_plain: bool
     when: Program
     clear: Program | None
     condition: str
@@ -69,9 +76,11 @@ def compile_rule(rule_id: UUID, version: int, document: RuleDocument, vocabulary
     """The rule ready to run. Raises RuleInvalid if the document misuses the vocabulary's metrics, types or units."""
     if problems := check(document, vocabulary):
         raise RuleInvalid(problems)
-    metrics = {leaf.metric for path, condition in document.conditions for _, leaf in leaves(condition, path)}
-    types = {metric: vocabulary.metrics[metric].type for metric in sorted(metrics)}
-    clear, limits, scope = document.clear, document.limits, document.scope
+    document_in_units = _in_the_profiles_units(document, vocabulary)
+    inputs = inputs_of(*(condition for _, condition in document_in_units.conditions))
+    types = {metric: vocabulary.metrics[metric].type for metric in metrics_of(inputs)}
+    when, clear = document_in_units.when, document_in_units.clear
+    limits, scope = document.limits, document.scope
     return CompiledRule(
         id=rule_id,
         key=str(rule_id),
@@ -79,9 +88,11 @@ def compile_rule(rule_id: UUID, version: int, document: RuleDocument, vocabulary
         document=document,
         vocabulary=Vocabulary({metric: vocabulary.metrics[metric] for metric in types}),
         metrics=tuple(types),
-        when=program(document.when, types),
+        inputs=inputs,
+        is_plain=all(each.kind is InputKind.METRIC for each in inputs),
+        when=program(when, types),
         clear=None if clear is None else program(clear.when, types),
-        condition=condition_hash(document, types),
+        condition=condition_hash(document_in_units, types),
         profile=scope.profile,
         devices=None if scope.devices is None else frozenset(str(UUID(device)) for device in scope.devices),
         held_ms=_ms(document.held_for),
@@ -92,7 +103,7 @@ def compile_rule(rule_id: UUID, version: int, document: RuleDocument, vocabulary
 
 
 def program(condition: Condition, types: Mapping[str, MetricType]) -> Program:
-    """``condition`` as two compiled programs; ``types`` names every metric it reads."""
+    """``condition``, in the profile's units, as two compiled programs; ``types`` names every metric it compares."""
     return Program(
         is_true=ENGINE.compile(guarded(normal(condition), types)),
         is_false=ENGINE.compile(guarded(normal(condition, negated=True), types)),
@@ -103,11 +114,16 @@ def condition_hash(document: RuleDocument, types: Mapping[str, MetricType]) -> s
     """What makes a rule's state meaningful: equal for two documents whose conditions mean the same by their form.
 
     Order, repetition, nesting of the same kind, ``not`` and the way a number is written do not count; types do. Waits,
-    limits, names and severity are no part of it: editing them keeps the state.
+    limits, names and severity are no part of it: editing them keeps the state. Values are in the profile's units.
     """
     clear = None if document.clear is None else canonical(document.clear.when)
     whole = [canonical(document.when), clear, sorted(types.items())]
     return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:32]
+
+
+def _in_the_profiles_units(document: RuleDocument, vocabulary: Vocabulary) -> RuleDocument:
+    clear = document.clear and replace(document.clear, when=resolved(document.clear.when, vocabulary))
+    return replace(document, when=resolved(document.when, vocabulary), clear=clear)
 
 
 def _ms(duration: Duration | None, otherwise: int = 0) -> int:

@@ -1,37 +1,42 @@
 """Reading and writing rule documents: any JSON goes in, a typed rule or a complete list of problems comes out."""
 
-import re
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
-from uuid import UUID
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
 
+from cronsim import CronSim, CronSimError
+
+from engine.rules.actions import ActionReader, action_json
+from engine.rules.conditions import condition_json, given, leaf_json, time_json
 from engine.rules.errors import RuleInvalid
-from engine.rules.findings import SECOND_MS, Findings, is_number, shown
+from engine.rules.findings import SECOND_MS, part, shown
 from engine.rules.model import (
-    MAX_DEPTH,
-    MAX_LEAVES,
-    All,
-    AnyOf,
+    AttributeLeaf,
     Clearing,
-    Condition,
     Duration,
-    Leaf,
+    Example,
+    Expected,
+    Given,
     Limits,
-    Not,
-    Op,
+    Missing,
+    MissingDo,
+    Position,
     RuleDocument,
     Scalar,
+    Schedule,
     Scope,
     Severity,
-    Then,
+    Tagged,
+    TimeOfDay,
 )
 
 VERSION = 1
 """The version of rule documents written here. A later one adds fields; it never changes what these mean."""
-MAX_CHOICES = 50
 MAX_DEVICES = 1_000
-_T = TypeVar("_T")
-_PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+MAX_GROUPS = MAX_TAGS = MAX_WHERE = 20
+MAX_EXAMPLES, MAX_GIVEN, MAX_GIVEN_VALUES, MAX_EXPECTED = 20, 200, 50, 50
+MAX_CRON = 100
+_OPTIONAL = ("description", "for", "clear", "limits", "trigger", "missing", "on_clear", "tests")
 
 
 def parse(node: object) -> RuleDocument:
@@ -49,69 +54,98 @@ def parse(node: object) -> RuleDocument:
 
 def to_json(document: RuleDocument) -> dict[str, Any]:
     """The document as JSON, with exactly the fields its author gave."""
-    node: dict[str, Any] = {"v": VERSION, "name": document.name}
-    if document.description is not None:
-        node["description"] = document.description
-    node |= {"severity": document.severity.value, "scope": _scope_json(document.scope)}
-    node["when"] = condition_json(document.when)
-    if document.held_for is not None:
-        node["for"] = document.held_for.text
-    if document.clear is not None:
-        node["clear"] = {"when": condition_json(document.clear.when)} | _texts({"for": document.clear.held_for})
-    if document.limits is not None:
-        node["limits"] = _texts({"cooldown": document.limits.cooldown, "max_lateness": document.limits.max_lateness})
-    node["then"] = [{"do": then.value} for then in document.then]
-    return node
-
-
-def condition_json(condition: Condition) -> dict[str, Any]:
-    """One condition as JSON."""
-    match condition:
-        case All(of=parts):
-            return {"all": [condition_json(part) for part in parts]}
-        case AnyOf(of=parts):
-            return {"any": [condition_json(part) for part in parts]}
-        case Not(of=part):
-            return {"not": condition_json(part)}
-        case Leaf(metric=metric, op=op, value=value, unit=unit):
-            found: dict[str, Any] = {"metric": metric, "op": op.value}
-            found["value"] = list(value) if isinstance(value, tuple) else value
-            return found if unit is None else {**found, "unit": unit}
+    clear, schedule, missing = document.clear, document.schedule, document.missing
+    node = {
+        "v": VERSION,
+        "name": document.name,
+        "description": document.description,
+        "severity": document.severity.value,
+        "scope": _scope_json(document.scope),
+        "trigger": schedule and {"schedule": given({"cron": schedule.cron, "tz": schedule.tz})},
+        "when": condition_json(document.when),
+        "for": document.held_for and document.held_for.text,
+        "clear": clear and {"when": condition_json(clear.when)} | _texts({"for": clear.held_for}),
+        "missing": missing and {"after": missing.after.text, "do": missing.do.value},
+        "limits": None if document.limits is None else _limits_json(document.limits),
+        "then": [action_json(then) for then in document.then],
+        "on_clear": None if document.on_clear is None else [action_json(then) for then in document.on_clear],
+        "tests": None if document.examples is None else [_example_json(example) for example in document.examples],
+    }
+    return given(node)
 
 
 def _scope_json(scope: Scope) -> dict[str, Any]:
-    found: dict[str, Any] = {"profile": scope.profile}
-    return found if scope.devices is None else {**found, "devices": list(scope.devices)}
+    lists: Mapping[str, tuple[Any, ...] | None] = {
+        "devices": scope.devices,
+        "groups": scope.groups,
+        "tags": scope.tags,
+        "where": scope.where and tuple(map(leaf_json, scope.where)),
+    }
+    return {"profile": scope.profile} | {key: list(found) for key, found in lists.items() if found is not None}
+
+
+def _limits_json(limits: Limits) -> dict[str, Any]:
+    texts = _texts({"cooldown": limits.cooldown, "max_lateness": limits.max_lateness})
+    quiet = None if limits.quiet is None else time_json(limits.quiet)
+    return texts | given({"max_per_hour": limits.max_per_hour, "quiet": quiet})
+
+
+def _example_json(example: Example) -> dict[str, Any]:
+    messages = [
+        {"at": each.at.text} | {key: _value_json(value) for key, value in each.values} for each in example.given
+    ]
+    expect = [
+        given({"at": each.at and each.at.text, "do": "raise" if each.is_raise else "clear"}) for each in example.expect
+    ]
+    return {"name": example.name, "given": messages, "expect": expect}
+
+
+def _value_json(value: Scalar | Position) -> Any:
+    return {"lat": value.lat, "lon": value.lon} if isinstance(value, Position) else value
 
 
 def _texts(durations: Mapping[str, Duration | None]) -> dict[str, str]:
     return {key: duration.text for key, duration in durations.items() if duration is not None}
 
 
-class _Reader(Findings):
+class _Reader(ActionReader):
     """Reads one document; None stands for a part that could not be read, and then there is a problem that says why."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._leaves = 0
 
     def document(self, node: object) -> RuleDocument | None:
         required = ("v", "name", "severity", "scope", "when", "then")
-        found = self.fields(node, "$", required, ("description", "for", "clear", "limits"))
+        found = self.fields(node, "$", required, _OPTIONAL)
         if found is None or not self._is_our_version(found):
             return None
-        name = _part(found, "$", "name", lambda part, path: self.text(part, path, 120))
-        severity = _part(found, "$", "severity", lambda part, path: self.choice(part, path, list(Severity)))
-        scope = _part(found, "$", "scope", self._scope)
-        when = _part(found, "$", "when", self._condition)
-        then = _part(found, "$", "then", self._then)
-        description = _part(found, "$", "description", lambda part, path: self.text(part, path, 2_000, prose=True))
-        held_for = _part(found, "$", "for", self._wait)
-        clear = _part(found, "$", "clear", self._clear)
-        limits = _part(found, "$", "limits", self._limits)
+        name = part(found, "$", "name", lambda each, path: self.text(each, path, 120))
+        severity = part(found, "$", "severity", lambda each, path: self.choice(each, path, list(Severity)))
+        scope = part(found, "$", "scope", self._scope)
+        when = part(found, "$", "when", self.condition)
+        then = part(found, "$", "then", self.actions)
+        description = part(found, "$", "description", lambda each, path: self.text(each, path, 2_000, prose=True))
+        held_for = part(found, "$", "for", self._wait)
+        clear = part(found, "$", "clear", self._clear)
+        limits = part(found, "$", "limits", self._limits)
+        schedule = part(found, "$", "trigger", self._trigger)
+        missing = part(found, "$", "missing", self._missing)
+        on_clear = part(found, "$", "on_clear", lambda each, path: self.actions(each, path, is_clearing=True))
+        examples = part(found, "$", "tests", self._examples)
         if name is None or severity is None or scope is None or when is None or then is None:
             return None
-        return RuleDocument(name, Severity(severity), scope, when, then, description, held_for, clear, limits)
+        return RuleDocument(
+            name=name,
+            severity=Severity(severity),
+            scope=scope,
+            when=when,
+            then=then,
+            description=description,
+            held_for=held_for,
+            clear=clear,
+            limits=limits,
+            schedule=schedule,
+            missing=missing,
+            on_clear=on_clear,
+            examples=examples,
+        )
 
     def _is_our_version(self, found: Mapping[str, object]) -> bool:
         if "v" not in found:
@@ -123,149 +157,146 @@ class _Reader(Findings):
         return False
 
     def _scope(self, node: object, path: str) -> Scope | None:
-        found = self.fields(node, path, ("profile",), ("devices",))
+        found = self.fields(node, path, ("profile",), ("devices", "groups", "tags", "where"))
         if found is None:
             return None
         profile = found.get("profile")
-        if profile is not None and not (isinstance(profile, str) and _PROFILE.fullmatch(profile)):
-            self.add(f"{path}.profile", f"This must be a device profile's key or null (any), not {shown(profile)}.")
+        if profile is not None and self.key(profile, f"{path}.profile", "a device profile, or null (any)") is None:
             return None
-        return Scope(profile, _part(found, path, "devices", self._devices))
+        devices = part(found, path, "devices", lambda each, at: self._ids(each, at, MAX_DEVICES, "device"))
+        groups = part(found, path, "groups", lambda each, at: self._ids(each, at, MAX_GROUPS, "group"))
+        tags = part(found, path, "tags", lambda each, at: self.each(each, at, MAX_TAGS, "tags", self.tag))
+        where = part(found, path, "where", self._where)
+        return Scope(profile if isinstance(profile, str) else None, devices, groups, tags, where)
 
-    def _devices(self, node: object, path: str) -> tuple[str, ...] | None:
-        parts = self._list(node, path, MAX_DEVICES, "devices")
-        if parts is None:
+    def _where(self, node: object, path: str) -> tuple[AttributeLeaf | Tagged, ...] | None:
+        return self.each(node, path, MAX_WHERE, "facts", self._fact)
+
+    def _ids(self, node: object, path: str, most: int, what: str) -> tuple[str, ...] | None:
+        return self.each(node, path, most, f"{what}s", lambda each, at: self.uuid(each, at, what))
+
+    def _fact(self, node: object, path: str) -> AttributeLeaf | Tagged | None:
+        if isinstance(node, dict) and "tag" in node:
+            return self.tag_leaf(node, path)
+        if isinstance(node, dict):
+            return self.attribute_leaf(node, path)
+        self.fields(node, path, ())
+        return None
+
+    def _trigger(self, node: object, path: str) -> Schedule | None:
+        found = self.fields(node, path, ("schedule",))
+        return None if found is None else part(found, path, "schedule", self._schedule)
+
+    def _schedule(self, node: object, path: str) -> Schedule | None:
+        found = self.fields(node, path, ("cron",), ("tz",))
+        if found is None:
             return None
-        devices = [self._device(part, f"{path}[{place}]") for place, part in enumerate(parts)]
-        known = [device for device in devices if device is not None]
-        if len(set(known)) < len(known):
-            self.add(path, "A device is named twice.", "Name each device once.")
-        return tuple(known)
+        cron = part(found, path, "cron", self._cron)
+        zone = part(found, path, "tz", self.zone)
+        return None if cron is None else Schedule(cron, zone)
 
-    def _device(self, node: object, path: str) -> str | None:
+    def _cron(self, node: object, path: str) -> str | None:
+        cron = self.text(node, path, MAX_CRON)
+        if cron is None:
+            return None
+        wanted = 'Write five fields: minute, hour, day of the month, month, day of the week, as in "0 6 * * 1-5".'
+        if len(cron.split()) != 5:
+            self.add(path, f"This is not a schedule: {shown(cron)} has {len(cron.split())} fields.", wanted)
+            return None
         try:
-            device = str(UUID(node)) if isinstance(node, str) else None
-        except ValueError:
-            device = None
-        if device is None or device != node:
-            suggestion = None if device is None else f'Write it as "{device}".'
-            self.add(path, f"This must be a device's id (a UUID), not {shown(node)}.", suggestion)
+            next(CronSim(cron, datetime(2026, 1, 1, tzinfo=UTC)))
+        except CronSimError as error:
+            self.add(path, f"This is not a schedule: {shown(cron)} ({str(error).lower()}).", wanted)
             return None
-        return device
+        except StopIteration:
+            self.add(path, f"This schedule never comes: {shown(cron)}.", wanted)
+            return None
+        return cron
 
     def _clear(self, node: object, path: str) -> Clearing | None:
         found = self.fields(node, path, ("when",), ("for",))
         if found is None:
             return None
-        when = _part(found, path, "when", self._condition)
-        held_for = _part(found, path, "for", self._wait)
+        when = part(found, path, "when", self.condition)
+        held_for = part(found, path, "for", self._wait)
         return None if when is None else Clearing(when, held_for)
 
-    def _limits(self, node: object, path: str) -> Limits | None:
-        found = self.fields(node, path, (), ("cooldown", "max_lateness"))
+    def _missing(self, node: object, path: str) -> Missing | None:
+        found = self.fields(node, path, ("after", "do"))
         if found is None:
             return None
-        lateness = _part(found, path, "max_lateness", lambda part, at: self.duration(part, at, 60 * SECOND_MS, "30d"))
-        return Limits(_part(found, path, "cooldown", self._wait), lateness)
+        after = part(found, path, "after", lambda each, at: self.duration(each, at, 10 * SECOND_MS, "30d", None))
+        do = part(found, path, "do", lambda each, at: self.choice(each, at, list(MissingDo)))
+        return None if after is None or do is None else Missing(after, MissingDo(do))
+
+    def _limits(self, node: object, path: str) -> Limits | None:
+        found = self.fields(node, path, (), ("cooldown", "max_lateness", "max_per_hour", "quiet"))
+        if found is None:
+            return None
+        lateness = part(found, path, "max_lateness", lambda each, at: self.duration(each, at, 60 * SECOND_MS, "30d"))
+        per_hour = part(found, path, "max_per_hour", lambda each, at: self.whole(each, at, 1, 3_600))
+        return Limits(part(found, path, "cooldown", self._wait), lateness, per_hour, self._quiet(found, path))
+
+    def _quiet(self, found: Mapping[str, object], path: str) -> TimeOfDay | None:
+        return part(found, path, "quiet", lambda each, at: self.time_of_day(each, at, ("from", "to")))
 
     def _wait(self, node: object, path: str) -> Duration | None:
         return self.duration(node, path, SECOND_MS, "30d")
 
-    def _then(self, node: object, path: str) -> tuple[Then, ...] | None:
-        parts = self._list(node, path, len(Then), "actions")
+    def _examples(self, node: object, path: str) -> tuple[Example, ...] | None:
+        parts = self.list_of(node, path, MAX_EXAMPLES, "tests")
         if parts is None:
             return None
-        steps = [self._action(part, f"{path}[{place}]") for place, part in enumerate(parts)]
-        return tuple(Then(step) for step in steps if step is not None)
+        read = [self._example(each, f"{path}[{at}]") for at, each in enumerate(parts)]
+        return tuple(each for each in read if each is not None)
 
-    def _action(self, node: object, path: str) -> str | None:
-        found = self.fields(node, path, ("do",))
-        return None if found is None else _part(found, path, "do", lambda part, at: self.choice(part, at, list(Then)))
-
-    def _list(self, node: object, path: str, most: int, what: str) -> list[object] | None:
-        """``node`` as a list of 1 to ``most``; a longer one is not read at all, so that reading stays cheap."""
-        if not isinstance(node, list):
-            self.add(path, f"This must be a list, not {shown(node)}.")
-        elif not node:
-            self.add(path, "This list is empty.")
-        elif len(node) > most:
-            self.add(path, f"This list has {len(node)} {what}, at most {most} are allowed.")
-        else:
-            return node
-        return None
-
-    def _condition(self, node: object, path: str, depth: int = 1) -> Condition | None:
-        if depth > MAX_DEPTH:
-            self.add(path, f"The condition is nested too deeply: at most {MAX_DEPTH} levels.")
-            return None
-        if not isinstance(node, dict):
-            self.add(path, f"This must be a condition (an object), not {shown(node)}.")
-            return None
-        kinds = [kind for kind in ("all", "any", "not") if kind in node]
-        if not kinds:
-            return self._leaf(node, path)
-        kind = kinds[0]
-        self.fields(node, path, (kind,))
-        if kind == "not":
-            part = self._condition(node["not"], f"{path}.not", depth + 1)
-            return None if part is None else Not(part)
-        parts = self._list(node[kind], f"{path}.{kind}", MAX_LEAVES, "parts") or ()
-        read = [self._condition(part, f"{path}.{kind}[{at}]", depth + 1) for at, part in enumerate(parts)]
-        known = tuple(part for part in read if part is not None)
-        return None if not known else All(known) if kind == "all" else AnyOf(known)
-
-    def _leaf(self, node: dict[str, object], path: str) -> Leaf | None:
-        self._leaves += 1
-        if self._leaves > MAX_LEAVES:
-            if self._leaves == MAX_LEAVES + 1:
-                self.add(path, f"The rule has too many comparisons: at most {MAX_LEAVES}.")
-            return None
-        found = self.fields(node, path, ("metric", "op", "value"), ("unit",))
+    def _example(self, node: object, path: str) -> Example | None:
+        found = self.fields(node, path, ("name", "given", "expect"))
         if found is None:
             return None
-        metric = _part(found, path, "metric", lambda part, at: self.text(part, at, 100))
-        op = _part(found, path, "op", lambda part, at: self.choice(part, at, list(Op)))
-        unit = _part(found, path, "unit", lambda part, at: self.text(part, at, 40))
-        if metric is None or op is None or "value" not in found:
+        name = part(found, path, "name", lambda each, at: self.text(each, at, 120))
+        messages = self.list_of(found.get("given"), f"{path}.given", MAX_GIVEN, "messages") or ()
+        read = [self._given(each, f"{path}.given[{at}]") for at, each in enumerate(messages)]
+        expect = found.get("expect")
+        if isinstance(expect, list) and not expect:
+            expected: list[Expected | None] = []  # nothing is to happen: a test like any other
+        else:
+            wanted = self.list_of(expect, f"{path}.expect", MAX_EXPECTED, "expectations") or ()
+            expected = [self._expected(each, f"{path}.expect[{at}]") for at, each in enumerate(wanted)]
+        if name is None:
             return None
-        value = self._value(Op(op), found["value"], f"{path}.value")
-        return None if value is None else Leaf(metric, Op(op), value, unit)
+        return Example(name, tuple(m for m in read if m is not None), tuple(e for e in expected if e is not None))
 
-    def _value(self, op: Op, node: object, path: str) -> Scalar | tuple[Scalar, ...] | None:
-        match op:
-            case Op.EQ | Op.NE:
-                return self.scalar(node, path)
-            case Op.LT | Op.LE | Op.GT | Op.GE:
-                return self.number(node, path)
-            case Op.BETWEEN | Op.OUTSIDE:
-                return self._range(node, path)
-            case Op.IN | Op.NOT_IN:
-                return self._choices(node, path)
-
-    def _range(self, node: object, path: str) -> tuple[Scalar, ...] | None:
-        if not isinstance(node, list) or len(node) != 2:
-            self.add(path, f"This must be a list of two numbers, the lower and the upper end, not {shown(node)}.")
+    def _given(self, node: object, path: str) -> Given | None:
+        if isinstance(node, dict) and len(node) > MAX_GIVEN_VALUES:
+            self.add(path, f"This message has {len(node)} fields, at most {MAX_GIVEN_VALUES} are allowed.")
             return None
-        low, high = (self.number(part, f"{path}[{place}]") for place, part in enumerate(node))
-        if low is None or high is None:
+        found = self.fields(node, path, ("at",), tuple(node) if isinstance(node, dict) else ())
+        if found is None:
             return None
-        if low > high:
-            self.add(path, f"The lower end {low} is above the upper end {high}.", f"Write [{high}, {low}].")
-        return low, high
+        at = part(found, path, "at", self._moment)
+        values = []
+        for key in found:
+            metric = None if key == "at" else self.metric(key, f"{path}.{str(key)[:40]}")
+            value = None if metric is None else self._test_value(found[key], f"{path}.{metric}")
+            if metric is not None and value is not None:
+                values.append((metric, value))
+        return None if at is None else Given(at, tuple(values))
 
-    def _choices(self, node: object, path: str) -> tuple[Scalar, ...] | None:
-        parts = self._list(node, path, MAX_CHOICES, "choices")
-        if parts is None:
+    def _test_value(self, node: object, path: str) -> Scalar | Position | None:
+        if not isinstance(node, dict):
+            return self.scalar(node, path)
+        found = self.fields(node, path, ("lat", "lon"))
+        lat = part(found or {}, path, "lat", self.latitude)
+        lon = part(found or {}, path, "lon", self.longitude)
+        return None if lat is None or lon is None else Position(lat, lon)
+
+    def _expected(self, node: object, path: str) -> Expected | None:
+        found = self.fields(node, path, ("do",), ("at",))
+        if found is None:
             return None
-        read = [self.scalar(part, f"{path}[{place}]") for place, part in enumerate(parts)]
-        known = tuple(part for part in read if part is not None)
-        if len({(is_number(part), isinstance(part, bool)) for part in known}) > 1:
-            self.add(path, "The choices mix kinds of values.", "Use only numbers or only texts.")
-        if len(set(known)) < len(known):
-            self.add(path, "A choice is there twice.", "Name each choice once.")
-        return known
+        do = part(found, path, "do", lambda each, at: self.choice(each, at, ["raise", "clear"]))
+        return None if do is None else Expected(do == "raise", part(found, path, "at", self._moment))
 
-
-def _part(found: Mapping[str, object], path: str, key: str, read: Callable[[object, str], _T]) -> _T | None:
-    """The field ``key`` of ``found`` as ``read`` understands it; None if it is not there."""
-    return read(found[key], f"{path}.{key}") if key in found else None
+    def _moment(self, node: object, path: str) -> Duration | None:
+        return self.duration(node, path, 0, "30d")

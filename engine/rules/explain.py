@@ -7,7 +7,10 @@ from typing import Any
 from datalogic_py import DataHandle
 
 from engine.rules.compile import Program, program
-from engine.rules.model import All, AnyOf, Condition, Leaf, MetricType, Not
+from engine.rules.conditions import leaf_json, value_json
+from engine.rules.inputs import left, right
+from engine.rules.model import All, AnyLeaf, AnyOf, Condition, Leaf, MetricType, Not, Operand
+from engine.rules.resolve import resolved, unit_of
 from engine.rules.state import Known
 from engine.rules.vocabulary import Vocabulary
 
@@ -15,10 +18,11 @@ from engine.rules.vocabulary import Vocabulary
 def explain(condition: Condition, vocabulary: Vocabulary, known: Mapping[str, Known]) -> dict[str, Any]:
     """``condition`` as a JSON tree with ``is`` (true, false or null for unknown) on every node.
 
-    A leaf is ``{"metric", "op", "value", "unit", "is", "seen", "at"}``: ``unit`` the profile's, ``seen`` and ``at`` the
-    metric's newest value and its event time in ms (null where there is none).
+    A leaf is as in the document and has ``is``, ``seen`` and ``at``: the fact it asked about and its event time in ms
+    (null where there is none). A comparison of a metric has ``unit``, the profile's, in which its ``value`` is given
+    too; one with another metric or attribute has ``against``, what that was. ``known`` are facts by their input's name.
     """
-    return _explain(condition, vocabulary, known, DataHandle({metric: entry.value for metric, entry in known.items()}))
+    return _explain(condition, vocabulary, known, DataHandle({name: entry.value for name, entry in known.items()}))
 
 
 def _explain(
@@ -34,17 +38,22 @@ def _explain(
         case Not(of=part):
             inner = _explain(part, vocabulary, known, handle)
             return {"not": inner, "is": opposite(inner["is"])}
-        case Leaf(metric=key, op=op, value=value):
-            metric, entry = vocabulary.metrics[key], known.get(key)
-            return {
-                "metric": key,
-                "op": op.value,
-                "value": list(value) if isinstance(value, tuple) else value,
-                "unit": metric.unit,
-                "is": _program(condition, metric.type).verdict(handle),
-                "seen": None if entry is None else entry.value,
-                "at": None if entry is None else entry.at,
-            }
+        case leaf:
+            return _leaf(leaf, vocabulary, known, handle)
+
+
+def _leaf(leaf: AnyLeaf, vocabulary: Vocabulary, known: Mapping[str, Known], handle: DataHandle) -> dict[str, Any]:
+    entry = known.get(left(leaf).name)
+    seen = {"seen": None if entry is None else entry.value, "at": None if entry is None else entry.at}
+    if not isinstance(leaf, Leaf):
+        return {**leaf_json(leaf), "is": _program(leaf, MetricType.BOOLEAN).verdict(handle), **seen}
+    ready = resolved(leaf, vocabulary)
+    assert isinstance(ready, Leaf)
+    tree = {**leaf_json(leaf), "value": value_json(ready.value), "unit": unit_of(leaf.metric, leaf.how, vocabulary)}
+    if isinstance(leaf.value, Operand):
+        other = known.get(right(leaf.value).name)
+        tree["value"], tree["against"] = value_json(leaf.value), None if other is None else other.value
+    return {**tree, "is": _program(ready, vocabulary.metrics[leaf.metric].type).verdict(handle), **seen}
 
 
 def all_of(verdicts: list[bool | None]) -> bool | None:
@@ -60,6 +69,6 @@ def opposite(verdict: bool | None) -> bool | None:
 
 
 @lru_cache(maxsize=4_096)
-def _program(leaf: Leaf, kind: MetricType) -> Program:
-    """One comparison by itself, run by the same evaluator as the whole condition, so that the two cannot disagree."""
-    return program(leaf, {leaf.metric: kind})
+def _program(leaf: AnyLeaf, kind: MetricType) -> Program:
+    """One leaf by itself, run by the same evaluator as the whole condition, so that the two cannot disagree."""
+    return program(leaf, {leaf.metric: kind} if isinstance(leaf, Leaf) else {})

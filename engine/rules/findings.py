@@ -2,9 +2,10 @@
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import TypeGuard
+from typing import TypeGuard, TypeVar
+from uuid import UUID
 
 from engine.rules.errors import Problem
 from engine.rules.model import Duration, Scalar
@@ -15,7 +16,9 @@ MAX_EXACT = 2**53
 
 SECOND_MS = 1_000
 UNITS_MS = {"s": SECOND_MS, "m": 60 * SECOND_MS, "h": 3_600 * SECOND_MS, "d": 86_400 * SECOND_MS}
+_T = TypeVar("_T")
 _LINES = str.maketrans("\n\t", "  ")
+_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _DURATION = re.compile(r"([0-9]{1,6})([smhd])")
 
 
@@ -71,7 +74,9 @@ class Findings:
         self.add(path, message, closest(node, choices) if isinstance(node, str) else None)
         return None
 
-    def duration(self, node: object, path: str, least_ms: int, most: str) -> Duration | None:
+    def duration(
+        self, node: object, path: str, least_ms: int, most: str, shorter: str | None = "Leave it out to act at once."
+    ) -> Duration | None:
         """``node`` as a duration such as ``90s``, ``10m``, ``2h`` or ``1d`` from ``least_ms`` to ``most``."""
         match = _DURATION.fullmatch(node) if isinstance(node, str) else None
         if match is None:
@@ -79,12 +84,70 @@ class Findings:
             return None
         duration = Duration(match[0], int(match[1]) * UNITS_MS[match[2]])
         if duration.ms < least_ms:
-            self.add(path, f"This is too short: at least {least_ms // SECOND_MS}s.", "Leave it out to act at once.")
+            self.add(path, f"This is too short: at least {least_ms // SECOND_MS}s.", shorter)
         elif duration.ms > int(most[:-1]) * UNITS_MS[most[-1]]:
             self.add(path, f"This is too long: at most {most}.")
         else:
             return duration
         return None
+
+    def list_of(self, node: object, path: str, most: int, what: str) -> list[object] | None:
+        """``node`` as a list of 1 to ``most``; a longer one is not read at all, so that reading stays cheap."""
+        if not isinstance(node, list):
+            self.add(path, f"This must be a list, not {shown(node)}.")
+        elif not node:
+            self.add(path, "This list is empty.")
+        elif len(node) > most:
+            self.add(path, f"This list has {len(node)} {what}, at most {most} are allowed.")
+        else:
+            return node
+        return None
+
+    def each(
+        self, node: object, path: str, most: int, what: str, read: Callable[[object, str], _T | None]
+    ) -> tuple[_T, ...] | None:
+        """``node`` as a list of 1 to ``most`` different parts as ``read`` understands them."""
+        parts = self.list_of(node, path, most, what)
+        if parts is None:
+            return None
+        known = tuple(found for at, part in enumerate(parts) if (found := read(part, f"{path}[{at}]")) is not None)
+        if len(set(known)) < len(known):
+            self.add(path, f"The same is there twice among the {what}.", "Name each once.")
+        return known
+
+    def uuid(self, node: object, path: str, what: str) -> str | None:
+        """``node`` as the canonical text of a UUID, the id of a ``what``."""
+        try:
+            found = str(UUID(node)) if isinstance(node, str) else None
+        except ValueError:
+            found = None
+        if found is None or found != node:
+            suggestion = None if found is None else f'Write it as "{found}".'
+            self.add(path, f"This must be a {what}'s id (a UUID), not {shown(node)}.", suggestion)
+            return None
+        return found
+
+    def key(self, node: object, path: str, what: str) -> str | None:
+        """``node`` as a key: letters, digits, ``.``, ``_`` and ``-``, at most 64."""
+        if isinstance(node, str) and _KEY.fullmatch(node):
+            return node
+        self.add(path, f"This must be the key of {what}, not {shown(node)}.")
+        return None
+
+    def whole(self, node: object, path: str, least: int, most: int) -> int | None:
+        """``node`` as a whole number from ``least`` to ``most``."""
+        if isinstance(node, int) and not isinstance(node, bool) and least <= node <= most:
+            return node
+        self.add(path, f"This must be a whole number from {least} to {most}, not {shown(node)}.")
+        return None
+
+    def ranged(self, node: object, path: str, least: float, most: float) -> float | None:
+        """``node`` as a number from ``least`` to ``most``."""
+        found = self.number(node, path)
+        if found is not None and not least <= found <= most:
+            self.add(path, f"This must be a number from {least:g} to {most:g}, not {found}.")
+            return None
+        return found
 
     def scalar(self, node: object, path: str) -> Scalar | None:
         """``node`` as a number, a yes/no or a text that a metric can be compared with."""
@@ -105,6 +168,11 @@ class Findings:
         else:
             return node
         return None
+
+
+def part(found: Mapping[str, object], path: str, key: str, read: Callable[[object, str], _T]) -> _T | None:
+    """The field ``key`` of ``found`` as ``read`` understands it; None if it is not there."""
+    return read(found[key], f"{path}.{key}") if key in found else None
 
 
 def is_number(node: object) -> TypeGuard[int | float]:

@@ -17,11 +17,12 @@ from engine.devices.model import Profile
 from engine.pages import Page
 from engine.rules import document as documents
 from engine.rules import errors, events, tables, words
+from engine.rules.check import check
 from engine.rules.compile import compile_rule
 from engine.rules.errors import Problem, RuleInvalid
 from engine.rules.model import MetricType, RuleDocument
 from engine.rules.ruleset import RuleSet
-from engine.rules.vocabulary import Metric, Vocabulary, check
+from engine.rules.vocabulary import Metric, Vocabulary
 from engine.store.tx import Tx
 
 log = logging.getLogger(__name__)

@@ -1,56 +1,94 @@
-"""Rules and alerts in plain English: one sentence for a rule, one for why an alert was raised, one for why it ended."""
+"""Rules and alerts in plain English: a sentence for a rule, for why an alert was raised or ended, and for why not."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
+
+from cronsim import CronSim
 
 from engine.clock import from_ms
 from engine.rules.compile import CompiledRule
 from engine.rules.explain import explain
-from engine.rules.findings import UNITS_MS, is_number
+from engine.rules.inputs import left, right
 from engine.rules.logic import normal
-from engine.rules.model import All, AnyOf, Condition, Duration, Leaf, Op, RuleDocument, Severity
+from engine.rules.model import (
+    All,
+    AnyLeaf,
+    AnyOf,
+    AttributeLeaf,
+    Condition,
+    Duration,
+    Leaf,
+    MissingDo,
+    Not,
+    Op,
+    Operand,
+    RaiseAlert,
+    RuleDocument,
+)
+from engine.rules.phrases import (
+    action_phrase,
+    compared,
+    leaf_phrase,
+    listed,
+    phrase,
+    spelled,
+    spelled_ms,
+    subject,
+    time_phrase,
+    unit_sign,
+    value_text,
+    zone,
+)
+from engine.rules.resolve import is_difference, unit_of
 from engine.rules.state import Clear, EndReason, Known, Raise
+from engine.rules.units import conversion
 from engine.rules.vocabulary import Vocabulary
 
-COMPARED: Mapping[Op, str] = {
-    Op.NE: "not",
-    Op.LT: "below",
-    Op.LE: "at most",
-    Op.GT: "above",
-    Op.GE: "at least",
-    Op.BETWEEN: "between",
-    Op.OUTSIDE: "outside",
-    Op.IN: "one of",
-    Op.NOT_IN: "none of",
+__all__ = ["phrase", "sentence", "spelled_ms", "why_cleared", "why_not", "why_raised"]
+
+_MISSING = {
+    MissingDo.FIRE: "it fires too",
+    MissingDo.CLEAR: "it clears",
+    MissingDo.IGNORE: "what is missing counts as not so",
+    MissingDo.HOLD: "all stays as it is",
 }
-SIGNS: Mapping[str, str] = {
-    "degC": "°C",
-    "degF": "°F",
-    "deg": "°",
-    "percent": "%",
-    "ohm": "Ω",
-    "m2": "m²",
-    "m3": "m³",
-    "m3/h": "m³/h",
-    "m/s2": "m/s²",
-    "ug/m3": "µg/m³",
-    "mg/m3": "mg/m³",
-}
-NAMED_UNITS = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
 
 
 def sentence(document: RuleDocument, vocabulary: Vocabulary) -> str:
     """The rule as one sentence: "When temperature is above 8 °C for 10 minutes, raise a major alert; it clears …"."""
-    article = "an" if document.severity is Severity.INFO else "a"
-    text = f"When {_held(document.when, document.held_for, vocabulary)}, raise {article} {document.severity} alert"
+    does = listed([action_phrase(then, document.severity, vocabulary) for then in document.then], "and")
+    held = _held(document.when, document.held_for, vocabulary)
+    text = f"When {held}, {does}" if document.schedule is None else f"{_scheduled(document)}, if {held}, {does}"
+    ends = "clears" if RaiseAlert() in document.then else "is over"
     if document.clear is None:
-        text += "; it clears when that is no longer so"
+        text += f"; it {ends} when that is no longer so"
     else:
-        text += f"; it clears when {_held(document.clear.when, document.clear.held_for, vocabulary)}"
+        text += f"; it {ends} when {_held(document.clear.when, document.clear.held_for, vocabulary)}"
     if document.limits is not None and document.limits.cooldown is not None:
-        text += f", and no new one is raised for {_spelled(document.limits.cooldown)} after that"
-    return text + "."
+        text += f", and no new one is raised for {spelled(document.limits.cooldown)} after that"
+    if document.on_clear:
+        does = listed([action_phrase(then, document.severity, vocabulary) for then in document.on_clear], "and")
+        text += f"; then {does}"
+    return text + _around(document) + "."
+
+
+def _scheduled(document: RuleDocument) -> str:
+    assert document.schedule is not None
+    said = CronSim(document.schedule.cron, datetime(2026, 1, 1, tzinfo=UTC)).explain()
+    return f"{said} ({zone(document.schedule.tz)})"
+
+
+def _around(document: RuleDocument) -> str:
+    text = ""
+    if document.missing is not None:
+        text += f"; where a value is older than {spelled(document.missing.after)}, {_MISSING[document.missing.do]}"
+    limits = document.limits
+    if limits is not None and limits.max_per_hour is not None:
+        text += f"; at most {limits.max_per_hour} an hour"
+    if limits is not None and limits.quiet is not None:
+        text += f"; silent {time_phrase(limits.quiet)}"
+    return text
 
 
 def why_raised(rule: CompiledRule, action: Raise) -> str:
@@ -70,9 +108,18 @@ def why_cleared(rule: CompiledRule, action: Clear) -> str:
     return _evidence(condition, rule, action.seen) + _when(action.since, action.at, held_for)
 
 
-def phrase(condition: Condition, vocabulary: Vocabulary) -> str:
-    """The condition in words: "temperature is above 8 °C and either door is "open" or lamp is yes"."""
-    return _phrase(normal(condition), vocabulary, 0)
+def why_not(rule: CompiledRule, known: Mapping[str, Known]) -> str:
+    """Why the rule does not fire: "temperature is 7.2 °C, not above 8 °C"; what is seen where it is true after all.
+
+    ``known`` are the facts by their input's name.
+    """
+    plain = normal(rule.document.when)
+    tree = explain(plain, rule.vocabulary, known)
+    if tree["is"] is True:
+        held = rule.document.held_for
+        return "its condition is met" + ("" if held is None else f", but not yet for {spelled(held)}")
+    said = dict.fromkeys(_not_so(leaf, is_so, rule.vocabulary, known) for leaf, is_so in _missing_leaves(plain, tree))
+    return listed(list(said), "and")
 
 
 def _held(condition: Condition, held_for: Duration | None, vocabulary: Vocabulary) -> str:
@@ -80,39 +127,14 @@ def _held(condition: Condition, held_for: Duration | None, vocabulary: Vocabular
     if held_for is None:
         return text
     comma = "," if isinstance(normal(condition), All | AnyOf) else ""  # "a or b, for 2 minutes" means both
-    return f"{text}{comma} for {_spelled(held_for)}"
-
-
-def _phrase(condition: Condition, vocabulary: Vocabulary, depth: int) -> str:
-    if isinstance(condition, Leaf):
-        return f"{_name(condition.metric, vocabulary)} is {_compared(condition, vocabulary)}"
-    if not isinstance(condition, All | AnyOf):
-        raise ValueError("a condition must be in normal form to be put into words")
-    if len(condition.of) == 1:
-        return _phrase(condition.of[0], vocabulary, depth)
-    together, pair, many = ("and", "both", "all of") if isinstance(condition, All) else ("or", "either", "any of")
-    text = _listed([_phrase(part, vocabulary, depth + 1) for part in condition.of], together)
-    if depth == 0:
-        return text
-    return f"{pair} {text}" if depth == 1 and len(condition.of) == 2 else f"{many} ({text})"
-
-
-def _compared(leaf: Leaf, vocabulary: Vocabulary) -> str:
-    """How a metric is compared, without its name: ``above 8 °C``."""
-    if isinstance(leaf.value, bool):
-        return _value(leaf.value is (leaf.op is Op.EQ))  # "is no" rather than "is not yes"
-    metric = vocabulary.metrics.get(leaf.metric)
-    unit = "" if metric is None else _unit(metric.unit)
-    values = [_value(value) for value in (leaf.value if isinstance(leaf.value, tuple) else (leaf.value,))]
-    word = f"{COMPARED[leaf.op]} " if leaf.op in COMPARED else ""
-    together = {Op.BETWEEN: "and", Op.OUTSIDE: "to"}.get(leaf.op, "or")
-    return word + _listed(values, together) + unit
+    return f"{text}{comma} for {spelled(held_for)}"
 
 
 def _evidence(condition: Condition, rule: CompiledRule, seen: Mapping[str, Known]) -> str:
-    """The comparisons that made ``condition`` true, with what was seen."""
+    """The leaves that made ``condition`` true, with what was seen."""
     plain = normal(condition)
-    facts = [_fact(leaf, rule.vocabulary, seen) for leaf in _true_leaves(plain, explain(plain, rule.vocabulary, seen))]
+    tree = explain(plain, rule.vocabulary, seen)
+    facts = [_fact(leaf, is_so, rule.vocabulary, seen) for leaf, is_so in _true_leaves(plain, tree)]
     if not facts:  # only if somebody else changed what was seen; an alert must be raised all the same
         return "its condition was met,"
     *others, last = dict.fromkeys(facts)
@@ -120,29 +142,99 @@ def _evidence(condition: Condition, rule: CompiledRule, seen: Mapping[str, Known
     return f"{text}," if ", " in last else text
 
 
-def _true_leaves(condition: Condition, tree: Mapping[str, Any]) -> Iterator[Leaf]:
-    """The leaves that a true condition rests on; ``tree`` explains ``condition``, which is in normal form."""
+def _true_leaves(condition: Condition, tree: Mapping[str, Any]) -> Iterator[tuple[AnyLeaf, bool]]:
+    """The leaves, and whether they are so, that a true condition in normal form rests on; ``tree`` explains it."""
     if tree["is"] is not True:
         return
-    if isinstance(condition, Leaf):
-        yield condition
-    elif isinstance(condition, All | AnyOf):
+    if isinstance(condition, All | AnyOf):
         branches = tree["all" if isinstance(condition, All) else "any"]
         for part, branch in zip(condition.of, branches, strict=True):
             yield from _true_leaves(part, branch)
+    else:
+        yield _split(condition)
 
 
-def _fact(leaf: Leaf, vocabulary: Vocabulary, seen: Mapping[str, Known]) -> str:
-    name, metric = _name(leaf.metric, vocabulary), vocabulary.metrics[leaf.metric]
-    was = f"{name} was {_value(seen[leaf.metric].value)}{_unit(metric.unit)}"
-    return was if leaf.op is Op.EQ or isinstance(leaf.value, bool) else f"{was}, {_compared(leaf, vocabulary)}"
+def _missing_leaves(condition: Condition, tree: Mapping[str, Any]) -> Iterator[tuple[AnyLeaf, bool]]:
+    """The leaves that would have to be otherwise for a condition in normal form to be true."""
+    if tree["is"] is True:
+        return
+    if isinstance(condition, All | AnyOf):
+        branches = tree["all" if isinstance(condition, All) else "any"]
+        for part, branch in zip(condition.of, branches, strict=True):
+            yield from _missing_leaves(part, branch)
+    else:
+        yield _split(condition)
+
+
+def _split(condition: Condition) -> tuple[AnyLeaf, bool]:
+    """A leaf of a normal form, and whether it is asked for or its opposite."""
+    leaf, is_so = (condition.of, False) if isinstance(condition, Not) else (condition, True)
+    if isinstance(leaf, All | AnyOf | Not):
+        raise ValueError("a condition must be in normal form to be put into words")
+    return leaf, is_so
+
+
+def _fact(leaf: AnyLeaf, is_so: bool, vocabulary: Vocabulary, seen: Mapping[str, Known]) -> str:
+    if not isinstance(leaf, Leaf | AttributeLeaf):
+        return leaf_phrase(leaf, vocabulary, is_so=is_so, is_past=True)
+    was = f"{_asked(leaf, vocabulary)} was {_seen(leaf, vocabulary, seen)}"
+    if isinstance(leaf.value, bool) or (leaf.op is Op.EQ and not isinstance(leaf.value, Operand)):
+        return was
+    return f"{was}, {compared(leaf, vocabulary)}{_against(leaf, vocabulary, seen)}"
+
+
+def _not_so(leaf: AnyLeaf, is_so: bool, vocabulary: Vocabulary, known: Mapping[str, Known]) -> str:
+    """Why one leaf that is not true is not."""
+    entry = known.get(left(leaf).name)
+    if entry is None or entry.value is None:
+        return f"it is not known whether {leaf_phrase(leaf, vocabulary, is_so=is_so)}"
+    if not isinstance(leaf, Leaf | AttributeLeaf):
+        return leaf_phrase(leaf, vocabulary, is_so=not is_so)
+    is_ = f"{_asked(leaf, vocabulary)} is {_seen(leaf, vocabulary, known)}"
+    if isinstance(leaf.value, bool):
+        return is_
+    wanted = compared(leaf, vocabulary)
+    if isinstance(leaf.value, Operand):
+        other = known.get(right(leaf.value).name)
+        if other is None or other.value is None:
+            return f"it is not known whether {leaf_phrase(leaf, vocabulary)}"
+    said = wanted.removeprefix("not ") if leaf.op is Op.NE else f"not {wanted}"
+    if leaf.op is Op.NE and not isinstance(leaf.value, Operand):
+        return is_
+    return f"{is_}, {said}{_against(leaf, vocabulary, known)}"
+
+
+def _asked(leaf: Leaf | AttributeLeaf, vocabulary: Vocabulary) -> str:
+    return subject(leaf, vocabulary) if isinstance(leaf, Leaf) else f"its {leaf.attribute.replace('_', ' ')}"
+
+
+def _seen(leaf: Leaf | AttributeLeaf, vocabulary: Vocabulary, seen: Mapping[str, Known]) -> str:
+    """What was seen, in the unit the author wrote."""
+    value = seen[left(leaf).name].value
+    if isinstance(leaf, AttributeLeaf):
+        return value_text(value)
+    own = unit_of(leaf.metric, leaf.how, vocabulary)
+    into = conversion(own, leaf.unit or own, is_difference=is_difference(leaf.how))
+    if into is not None and isinstance(value, int | float) and not isinstance(value, bool):
+        value = into(value)
+    return value_text(value) + unit_sign(leaf.unit or own)
+
+
+def _against(leaf: Leaf | AttributeLeaf, vocabulary: Vocabulary, seen: Mapping[str, Known]) -> str:
+    """What the other side of a comparison was."""
+    if not isinstance(leaf, Leaf) or not isinstance(leaf.value, Operand):
+        return ""
+    other = right(leaf.value)
+    unit = unit_of(leaf.metric if other.metric is None else other.metric, None, vocabulary)
+    entry = seen.get(other.name)
+    return "" if entry is None or entry.value is None else f" ({value_text(entry.value)}{unit_sign(unit)})"
 
 
 def _when(since: int, at: int, held_for: Duration | None) -> str:
     begun, ended = from_ms(since), from_ms(at)
     if at <= since:
         return f" at {_clock(ended, ended)}"
-    lasted = _spelled(held_for) if held_for is not None and held_for.ms == at - since else spelled_ms(at - since)
+    lasted = spelled(held_for) if held_for is not None and held_for.ms == at - since else spelled_ms(at - since)
     return f" for {lasted} since {_clock(begun, ended)}"
 
 
@@ -150,48 +242,3 @@ def _clock(at: datetime, beside: datetime) -> str:
     """The time of day; with the date if it is not the day of ``beside``."""
     day = "" if at.date() == beside.date() else f"{at.day} {at:%b %Y} "
     return f"{day}{at:%H:%M} UTC"
-
-
-def _spelled(duration: Duration) -> str:
-    return _counted(int(duration.text[:-1]), NAMED_UNITS[duration.text[-1]])
-
-
-def spelled_ms(length_ms: int) -> str:
-    """A length of time by its two largest units: "1 hour 30 minutes"."""
-    seconds, parts = max(1, round(length_ms / 1000)), []
-    for unit in reversed(UNITS_MS):
-        count, seconds = divmod(seconds, UNITS_MS[unit] // 1000)
-        if count:
-            parts.append(_counted(count, NAMED_UNITS[unit]))
-    return " ".join(parts[:2])
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _name(key: str, vocabulary: Vocabulary) -> str:
-    """How people call a metric in the middle of a sentence; abbreviations keep their capitals."""
-    metric = vocabulary.metrics.get(key)
-    name = (metric.label if metric is not None else None) or key.replace("_", " ")
-    return name[0].lower() + name[1:] if name[1:2].islower() else name
-
-
-def _unit(unit: str | None) -> str:
-    return "" if not unit else f" {SIGNS.get(unit, unit)}"
-
-
-def _value(value: object) -> str:
-    """A value as people write it: yes/no words, quoted texts, numbers of at most six digits after the point."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if not is_number(value):
-        return f'"{value}"'
-    rounded = f"{value:.6g}"
-    return rounded if "e" not in rounded and float(rounded) != int(value) else f"{value:.15g}"
-
-
-def _listed(parts: Sequence[str], together: str) -> str:
-    if len(parts) == 1:
-        return parts[0]
-    return f"{', '.join(parts[:-1])} {together} {parts[-1]}"

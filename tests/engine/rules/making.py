@@ -135,7 +135,7 @@ def random_values(rng: random.Random) -> dict[str, object]:
         if luck < 0.7:
             values[metric.key] = rng.choice(pools[metric.type])
         elif luck < 0.8:
-            values[metric.key] = rng.choice(pools[rng.choice(list(MetricType))])
+            values[metric.key] = rng.choice(pools[rng.choice(list(pools))])
         elif luck < 0.88:
             values[metric.key] = rng.choice(ODD)
     return values

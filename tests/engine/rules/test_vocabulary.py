@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from engine.rules.check import check
 from engine.rules.document import parse
 from engine.rules.model import MetricType
-from engine.rules.vocabulary import Metric, Vocabulary, check
+from engine.rules.vocabulary import Metric, Vocabulary
 from tests.engine.rules.making import VOCABULARY, document, temperature_above
 
 
@@ -75,8 +76,8 @@ def test_a_rule_that_uses_its_metrics_rightly_has_no_problems() -> None:
             ),
         ),
         (
-            {"metric": "temperature", "op": ">", "value": 8, "unit": "degF"},
-            ("$.when.unit", '"temperature" is measured in "degC", not in "degF".', 'Give the value in "degC".'),
+            {"metric": "temperature", "op": ">", "value": 8, "unit": "bar"},
+            ("$.when.unit", '"temperature" is measured in "degC", not in "bar".', 'Give the value in "degC".'),
         ),
         (
             {"metric": "mode", "op": "==", "value": "a", "unit": "kg"},
