@@ -26,6 +26,7 @@ from ui.pages.roles import Roles, roles
 from ui.pages.rules import Rules, rule, rules
 from ui.pages.sign_in import SignIn, sign_in
 from ui.pages.tokens import Tokens, tokens
+from ui.pages.transfers import Transfers, transfers
 from ui.pages.usage import Usage, usage
 from ui.pages.ways_in import WaysIn, ways_in
 
@@ -45,6 +46,7 @@ app.add_page(overview, route="/", title="Overview · Tidegate", on_load=Overview
 app.add_page(devices, route="/devices", title="Devices · Tidegate", on_load=Devices.load)
 app.add_page(add_device, route="/devices/add", title="Add a device · Tidegate", on_load=AddDevice.load)
 app.add_page(import_devices, route="/devices/import", title="Import devices · Tidegate", on_load=ImportDevices.load)
+app.add_page(transfers, route="/devices/transfers", title="Transfers · Tidegate", on_load=Transfers.load)
 app.add_page(device, route="/devices/[device]", title="Device · Tidegate", on_load=[Device.load, Certificates.load])
 app.add_page(rules, route="/rules", title="Rules · Tidegate", on_load=Rules.load)
 app.add_page(rule, route="/rules/new", title="New rule · Tidegate", on_load=Rules.open_editor)
