@@ -9,7 +9,8 @@ from datalogic_py import DataHandle
 from engine.rules.compile import Program, program
 from engine.rules.conditions import leaf_json, value_json
 from engine.rules.inputs import left, right
-from engine.rules.model import All, AnyLeaf, AnyOf, Condition, Leaf, MetricType, Not, Operand
+from engine.rules.logic import compared_as
+from engine.rules.model import All, AnyLeaf, AnyOf, AttributeLeaf, Condition, Leaf, MetricType, Not, Operand
 from engine.rules.resolve import resolved, unit_of
 from engine.rules.state import Known
 from engine.rules.vocabulary import Vocabulary
@@ -46,7 +47,8 @@ def _leaf(leaf: AnyLeaf, vocabulary: Vocabulary, known: Mapping[str, Known], han
     entry = known.get(left(leaf).name)
     seen = {"seen": None if entry is None else entry.value, "at": None if entry is None else entry.at}
     if not isinstance(leaf, Leaf):
-        return {**leaf_json(leaf), "is": _program(leaf, MetricType.BOOLEAN).verdict(handle), **seen}
+        kind = compared_as(leaf, {}) if isinstance(leaf, AttributeLeaf) else MetricType.BOOLEAN
+        return {**leaf_json(leaf), "is": _program(leaf, kind).verdict(handle), **seen}
     ready = resolved(leaf, vocabulary)
     assert isinstance(ready, Leaf)
     tree = {**leaf_json(leaf), "value": value_json(ready.value), "unit": unit_of(leaf.metric, leaf.how, vocabulary)}
@@ -70,5 +72,8 @@ def opposite(verdict: bool | None) -> bool | None:
 
 @lru_cache(maxsize=4_096)
 def _program(leaf: AnyLeaf, kind: MetricType) -> Program:
-    """One leaf by itself, run by the same evaluator as the whole condition, so that the two cannot disagree."""
+    """One leaf by itself, run by the same evaluator as the whole condition, so that the two cannot disagree.
+
+    ``kind`` tells apart the leaves that Python calls equal: ``0`` is ``False`` to it.
+    """
     return program(leaf, {leaf.metric: kind} if isinstance(leaf, Leaf) else {})

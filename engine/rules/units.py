@@ -57,7 +57,7 @@ class Conversion(NamedTuple):
 
     def __call__(self, number: float) -> float:
         """``number`` converted; as it is where nothing has to be done."""
-        return number if self == SAME else _tidy(number * self.factor + self.offset)
+        return number if self == SAME else _tidy(number * self.factor, self.offset)
 
 
 SAME = Conversion(1.0, 0.0)
@@ -144,6 +144,9 @@ def _spelled(unit: str) -> str:
     return "".join(read)
 
 
-def _tidy(number: float) -> float:
-    """``number`` without the dust of floating point: 46.4, not 46.39999999999998."""
-    return float(f"{number:.12g}")
+def _tidy(product: float, offset: float) -> float:
+    """The sum without the dust of floating point: 46.4, not 46.39999999999998; and 32 degF is 0 degC, not 1e-15."""
+    largest = max(abs(product), abs(offset))
+    if not math.isfinite(largest) or largest < 1e-290:
+        return product + offset
+    return round(product + offset, 11 - math.floor(math.log10(largest)))
