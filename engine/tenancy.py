@@ -25,7 +25,9 @@ _READ = frozenset({"devices:read", "telemetry:read", "rules:read", "alerts:read"
 _OPERATE = _READ | {"devices:write", "alerts:write", "telemetry:write"}
 _DESIGN = _READ | {"rules:write", "alerts:write"}
 _ADMIN = (
-    _OPERATE | _DESIGN | {"profiles:write", "tokens:write", "users:read", "users:write", "inbox:read", "audit:read"}
+    _OPERATE
+    | _DESIGN
+    | {"profiles:write", "tokens:write", "users:read", "users:write", "inbox:read", "audit:read", "devices:erase"}
 )
 
 SCOPES: dict[Role, frozenset[str]] = {

@@ -212,7 +212,10 @@ class DeviceMutation:
         info: Info,
         id: DeviceId,
         erase: Annotated[
-            bool, strawberry.argument(description="Whether all that it has sent is erased; it cannot be undone.")
+            bool,
+            strawberry.argument(
+                description="Whether all that it has sent is erased: by the right devices:erase, and for good."
+            ),
         ] = False,
     ) -> Device:
         """The device at its end."""

@@ -17,6 +17,7 @@ NOUNS: dict[str, tuple[str, str, str]] = {
     "platform": ("Platform", "See all organisations and how much they use", "Create, suspend and resume organisations"),
     "tenant": ("Organisation", "See the organisation", "Change the organisation"),
 }
+OTHERS = {"devices:erase": "Erase what a decommissioned device has sent"}
 ROLES: dict[str, tuple[str, str]] = {
     "OWNER": ("Owner", "may do everything, the organisation itself included"),
     "ADMIN": ("Administrator", "may do everything but change the organisation"),
@@ -50,6 +51,8 @@ class RightGroup:
 def right_words(scope: str) -> str:
     """A scope in words; one newer than this console is named as it is."""
     noun, _, verb = scope.partition(":")
+    if scope in OTHERS:
+        return OTHERS[scope]
     if noun not in NOUNS or verb not in ("read", "write"):
         return scope
     return NOUNS[noun][1 if verb == "read" else 2]

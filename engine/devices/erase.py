@@ -15,11 +15,13 @@ from sqlalchemy.engine import RowMapping
 from engine import pages
 from engine.devices import errors, events, service, tables
 from engine.devices.model import DeviceStatus, Erasure
+from engine.errors import Forbidden
 from engine.pages import Page
 from engine.store.tx import Tx
 
 erasures = tables.erasures
 
+RIGHT = "devices:erase"
 BATCH = 5_000
 """Rows deleted in one transaction at most: some tens of milliseconds, so that nobody waits for it."""
 
@@ -27,6 +29,7 @@ ERASED = {
     "telemetry": "time, seq",
     "rejected": "id",
     "alerts": "id",
+    "commands": "id",
     "rule_state": "rule_id",
     "latest": "device_id",
     "counts": "hour",
@@ -63,8 +66,11 @@ _IS_DRAINED = text("SELECT NOT EXISTS (SELECT FROM readers WHERE tenant_id = :te
 async def request(tx: Tx, device_id: UUID) -> Erasure:
     """Ask that everything a decommissioned device has sent be erased; asking again changes nothing.
 
-    Its name and labels, which may speak of people, go at once. Raises DeviceNotFound, DeviceStuck.
+    Its name and labels, which may speak of people, go at once. It takes a right of its own, since nobody can undo it.
+    Raises Forbidden, DeviceNotFound, DeviceStuck.
     """
+    if not tx.principal.may(RIGHT):
+        raise Forbidden(f"This needs the right {RIGHT}.", scope=RIGHT)
     device = await service.lock(tx, device_id)
     if device.status is not DeviceStatus.DECOMMISSIONED:
         raise errors.DeviceStuck("Decommission the device first: what it goes on sending would come after the erasure.")

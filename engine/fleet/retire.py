@@ -12,7 +12,7 @@ from engine.store.tx import Tx
 async def decommission(tx: Tx, device_id: UUID, *, erase: bool = False) -> Device:
     """End a device's life; its connection is cut. With ``erase`` all that it has sent goes too, before long.
 
-    Raises DeviceNotFound, DeviceStuck.
+    Raises DeviceNotFound, DeviceStuck, and with ``erase`` Forbidden for who has not the right to that.
     """
     ended = await devices.decommission(tx, device_id)
     await transfer.withdraw_all(tx, device_id)

@@ -97,6 +97,19 @@ async def test_a_device_ends_with_its_data_and_leaves_its_key_when_named(
     assert former.json()["formerKey"] == "pump-7"
 
 
+async def test_whoever_may_decommission_may_not_therefore_erase(api: Api, tenant: Tenant) -> None:
+    pump = await tenant.device("pump-7")
+    operator = await tenant.api_token(Role.OPERATOR)
+    refused = await api.rest(operator, "DELETE", f"/devices/{pump.id}", params={"erase": "true"})
+    assert (refused.status_code, refused.json()["code"]) == (403, "FORBIDDEN")
+    assert (await api.rest(operator, "GET", f"/devices/{pump.id}")).json()["status"] == "PROVISIONED"
+    assert (await api.rest(operator, "DELETE", f"/devices/{pump.id}")).json()["status"] == "DECOMMISSIONED"
+    later = await api.rest(operator, "POST", f"/devices/{pump.id}/erase")
+    assert (later.status_code, later.json()["details"]) == (403, {"scope": "devices:erase"})
+    admin = await tenant.api_token(Role.ADMIN)
+    assert (await api.rest(admin, "POST", f"/devices/{pump.id}/erase")).json()["status"] == "waiting"
+
+
 async def test_a_device_is_handed_over(api: Api, tenant: Tenant, neighbour: Tenant, worker_store: Store) -> None:
     pump = await tenant.device("pump-7")
     giver, taker = await tenant.api_token(), await neighbour.api_token()

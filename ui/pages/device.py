@@ -98,6 +98,8 @@ class Device(Console):
     is_online: bool = False
     since: str = ""
     reason: str = ""
+    silent_since: str = ""
+    interval_s: int = 0
     last_seen: str = ""
     created_at: str = ""
     profile_name: str = ""
@@ -160,6 +162,8 @@ class Device(Console):
         self.quarantine_reason = device["quarantineReason"] or ""
         self.is_online, self.last_seen = device["isOnline"], device["lastSeenAt"] or ""
         self.since, self.reason = device["presence"]["since"] or "", device["presence"]["reason"] or ""
+        self.silent_since = device["presence"]["silentSince"] or ""
+        self.interval_s = device["profile"]["reportingIntervalS"] or 0
         self.created_at, self.profile_name = device["createdAt"], device["profile"]["name"]
         self.labels = {str(key): str(value) for key, value in device["labels"].items()}
         self.labels_text = labels_text(self.labels)
@@ -267,7 +271,14 @@ def _heading() -> rx.Component:
         Device.is_over | (Device.status == "SUSPENDED") | (Device.status == "QUARANTINED"),
         rx.el.span(Device.status_words, class_name="badge"),
         rx.el.span(
-            live_presence(device_id=Device.uid, online=Device.is_online, since=Device.since, detailed=True),
+            live_presence(
+                device_id=Device.uid,
+                online=Device.is_online,
+                since=Device.since,
+                silent_since=Device.silent_since,
+                interval=Device.interval_s,
+                detailed=True,
+            ),
             rx.cond(
                 (Device.status == "PROVISIONED") & (Device.last_seen == ""),
                 rx.el.span("Waiting for its first message", class_name="badge badge-accent"),
@@ -520,13 +531,16 @@ def _decommission() -> rx.Component:
             "Decommissioning ends this device's life: its tokens and certificates stop working at once, and it cannot "
             "come back."
         ),
-        rx.el.label(
-            rx.el.input(type="checkbox", name="erase"),
-            rx.el.span(
-                "Erase all that it has sent as well",
-                rx.el.span("Readings, alerts and messages not accepted. It cannot be undone.", class_name="sub"),
+        rx.cond(
+            may("devices:erase"),
+            rx.el.label(
+                rx.el.input(type="checkbox", name="erase"),
+                rx.el.span(
+                    "Erase all that it has sent as well",
+                    rx.el.span("Readings, alerts and messages not accepted. It cannot be undone.", class_name="sub"),
+                ),
+                class_name="tick",
             ),
-            class_name="tick",
         ),
         rx.el.div(
             rx.el.button("Decommission ", Device.name, type="submit", class_name="btn btn-danger-solid"),

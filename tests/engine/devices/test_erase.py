@@ -10,12 +10,13 @@ from engine.alerts import service as alerts
 from engine.alerts.model import Raised
 from engine.devices import erase, errors, service
 from engine.devices.erase import ERASED, KEPT
-from engine.devices.model import Device
+from engine.devices.model import Device, DeviceStatus
 from engine.drain import Drain
+from engine.errors import Forbidden
 from engine.fleet import retire
 from engine.rules import service as rules
 from engine.store.pool import Store
-from engine.tenancy import system
+from engine.tenancy import SCOPES, Role, system
 from infra.local.postgres import Postgres
 from tests.support.matrix import RULE
 from tests.support.tenant import Tenant
@@ -123,6 +124,20 @@ async def test_only_a_decommissioned_device_is_erased_and_once(tenant: Tenant, s
         await retire.decommission(tx, device.id)
         first = await erase.request(tx, device.id)
         assert await erase.request(tx, device.id) == first
+
+
+async def test_erasing_takes_a_right_of_its_own_and_without_it_the_device_lives_on(
+    tenant: Tenant, store: Store
+) -> None:
+    device = await tenant.device()
+    with pytest.raises(Forbidden, match="devices:erase"):
+        async with store.as_tenant(tenant.principal(Role.OPERATOR)) as tx:
+            await retire.decommission(tx, device.id, erase=True)
+    async with store.as_tenant(tenant.principal(Role.OPERATOR)) as tx:
+        assert (await service.get(tx, device.id)).status is not DeviceStatus.DECOMMISSIONED
+        await retire.decommission(tx, device.id)
+    holders = {role for role, scopes in SCOPES.items() if erase.RIGHT in scopes}
+    assert holders == {Role.OWNER, Role.ADMIN}
 
 
 def test_every_table_with_a_device_in_it_is_erased_or_says_why_not(postgres: Postgres) -> None:
