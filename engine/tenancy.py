@@ -43,6 +43,14 @@ SCOPES: dict[Role, frozenset[str]] = {
 ALL_SCOPES: frozenset[str] = SCOPES[Role.OWNER]
 """Every right there is inside a tenant; none of the platform's is among them."""
 
+WITHIN_GROUPS: frozenset[str] = frozenset(
+    {
+        *("devices:read", "devices:write", "telemetry:read", "telemetry:write"),
+        *("commands:read", "commands:write", "alerts:read", "alerts:write", "rules:read", "inbox:read"),
+    }
+)
+"""The rights that mean something for some devices only; whoever is limited to groups of devices has no others."""
+
 
 def scopes_of(role: Role, custom: Iterable[str] | None) -> frozenset[str]:
     """What somebody with ``role`` may do; ``custom`` are the scopes of the tenant's own role, if that is what it is."""
@@ -54,7 +62,9 @@ class Principal:
     """Somebody or something acting for one tenant.
 
     ``kind`` is ``user``, ``token`` or ``system``; ``id`` is the user's, the API token's or nil; ``address`` the network
-    address the request came from, for the audit log; ``session_id`` the session a person acts in.
+    address the request came from, for the audit log; ``session_id`` the session a person acts in. ``groups``: the only
+    groups whose devices they see and act on, None for all devices; whoever is limited has no right that is about the
+    whole tenant, whatever they were given.
     """
 
     tenant_id: UUID
@@ -64,6 +74,16 @@ class Principal:
     name: str = ""
     address: str = field(default="", compare=False)
     session_id: UUID | None = field(default=None, compare=False)
+    groups: frozenset[UUID] | None = None
+
+    def __post_init__(self) -> None:
+        if self.groups is not None:
+            object.__setattr__(self, "scopes", self.scopes & WITHIN_GROUPS)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether they see the devices of some groups only."""
+        return self.groups is not None
 
     def may(self, scope: str) -> bool:
         """Whether this principal holds ``scope``."""

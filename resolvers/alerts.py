@@ -111,9 +111,9 @@ class AlertStreams:
     )
     async def alerts(self, info: Info, after: LiveAfter = None) -> AsyncGenerator[AlertEvent, None]:
         """Alerts, live."""
-        tenant_id = info.context.principal.tenant_id
-        await info.context.services.live.check(tenant_id, after)
-        return _alerts(info.context.services.live.events(tenant_id, KINDS, after))
+        principal, live = info.context.principal, info.context.services.live
+        await live.check(principal.tenant_id, after)
+        return _alerts(live.events(principal, KINDS, after))
 
 
 async def _alerts(source: AsyncIterator[Happened]) -> AsyncGenerator[AlertEvent, None]:

@@ -31,7 +31,7 @@ class CertificateQuery:
         description="The list of certificates taken back, signed now, for whoever checks certificates elsewhere. "
         "Tidegate itself refuses a revoked certificate at once.",
         directives=[
-            Needs(scope="devices:read"),
+            Needs(scope="devices:read", whole=True),
             Rest(method=Method.GET, path="/authority/revocations"),
             NO_AUTHORITY,
             SEALED,

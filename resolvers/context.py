@@ -25,7 +25,8 @@ from engine.store.pool import Store
 from engine.store.tx import Tx
 from engine.telemetry import service as telemetry
 from engine.telemetry.model import Sample
-from engine.tenancy import Principal
+from engine.tenancy import WITHIN_GROUPS, Principal
+from engine.tenants.errors import LimitedToGroups
 from engine.tenants.repeats import Claimed
 from resolvers.loaders import Batch
 from schema.errors import Unauthenticated
@@ -72,8 +73,13 @@ class RequestContext:
             raise Unauthenticated
         return self._principal
 
-    def require(self, scope: str) -> None:
-        """Raise Unauthenticated or Forbidden unless the caller holds ``scope`` (empty: is signed in)."""
+    def require(self, scope: str, *, whole: bool = False) -> None:
+        """Raise Unauthenticated or Forbidden unless the caller holds ``scope`` (empty: is signed in).
+
+        ``whole``: what is asked for is about the whole tenant; LimitedToGroups for who sees some groups only.
+        """
+        if self.principal.is_limited and (whole or (scope and scope not in WITHIN_GROUPS)):
+            raise LimitedToGroups
         if scope and not self.principal.may(scope):
             raise Forbidden(f"This needs the right {scope}.", scope=scope)
         assert self.principal

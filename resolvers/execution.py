@@ -258,7 +258,7 @@ class Stream:
 def _share_key(
     prepared: Prepared, executor: Executor[Any], variables: Mapping[str, Any] | None, context: RequestContext
 ) -> Hashable:
-    """Equal for subscribers who must get the same answers: document, operation, variables, tenant and rights.
+    """Equal for subscribers who must get the same answers: document, operation, variables, tenant, rights and limits.
 
     A variable that is only the root field's ``after`` says where to begin, not what to answer.
     """
@@ -272,7 +272,7 @@ def _share_key(
                     asked.pop(name, None)
     operation_name = executor.operation.name.value if executor.operation.name else None
     canonical = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
-    return prepared.text, operation_name, canonical, principal.tenant_id, principal.scopes
+    return prepared.text, operation_name, canonical, principal.tenant_id, principal.scopes, principal.groups
 
 
 @contextmanager

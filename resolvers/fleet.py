@@ -101,7 +101,7 @@ class FleetQuery:
     @strawberry.field(
         description="The newest audit of the fleet. One is made every day.",
         directives=[
-            Needs(scope="devices:read"),
+            Needs(scope="devices:read", whole=True),
             Rest(method=Method.GET, path="/fleet/audit"),
             Problem(status=404, slug="not-audited"),
         ],
@@ -311,7 +311,7 @@ class FleetMutation:
         description="Takes over a device that another tenant offers: a new device here, with a new id and a first "
         "secret, shown this once. With the giver its life ends within seconds; its history stays there.",
         directives=[
-            Needs(scope="devices:write"),
+            Needs(scope="devices:write", whole=True),
             Rest(method=Method.POST, path="/transfers/accept", status=201),
             PROFILE_NOT_FOUND,
             Problem(status=409, slug="transfer-code-spent"),
@@ -352,7 +352,11 @@ class FleetMutation:
 
     @strawberry.mutation(
         description="Audits the fleet now: every check is asked, and the findings are brought up to date.",
-        directives=[Needs(scope="devices:write"), Rest(method=Method.POST, path="/fleet/audit"), Cost(weight=100)],
+        directives=[
+            Needs(scope="devices:write", whole=True),
+            Rest(method=Method.POST, path="/fleet/audit"),
+            Cost(weight=100),
+        ],
     )
     async def fleet_audit_run(self, info: Info) -> FleetAudit:
         """What was found."""

@@ -69,7 +69,7 @@ class GroupMutation:
     @strawberry.mutation(
         description="Makes a group: of the devices put into it, or of those that its filter finds at any moment.",
         directives=[
-            Needs(scope="devices:write"),
+            Needs(scope="devices:write", whole=True),
             Rest(method=Method.POST, path="/device-groups", status=201),
             Problem(status=409, slug="group-key-taken"),
             Problem(status=409, slug="too-many-groups"),
@@ -87,7 +87,7 @@ class GroupMutation:
     @strawberry.mutation(
         description="Changes a group's name or filter.",
         directives=[
-            Needs(scope="devices:write"),
+            Needs(scope="devices:write", whole=True),
             Rest(method=Method.PATCH, path="/device-groups/{id}"),
             NOT_FOUND,
             STALE,
@@ -110,7 +110,11 @@ class GroupMutation:
 
     @strawberry.mutation(
         description="Deletes a group. The devices stay.",
-        directives=[Needs(scope="devices:write"), Rest(method=Method.DELETE, path="/device-groups/{id}"), NOT_FOUND],
+        directives=[
+            Needs(scope="devices:write", whole=True),
+            Rest(method=Method.DELETE, path="/device-groups/{id}"),
+            NOT_FOUND,
+        ],
     )
     async def device_group_delete(self, info: Info, id: GroupId) -> DeviceGroup:
         """The group as it was."""
@@ -122,7 +126,7 @@ class GroupMutation:
     @strawberry.mutation(
         description="Puts devices into a group that has no filter.",
         directives=[
-            Needs(scope="devices:write"),
+            Needs(scope="devices:write", whole=True),
             Rest(method=Method.POST, path="/device-groups/{id}/devices"),
             NOT_FOUND,
             Problem(status=404, slug="device-not-found"),
@@ -136,7 +140,7 @@ class GroupMutation:
     @strawberry.mutation(
         description="Takes devices out of a group that has no filter. The devices stay.",
         directives=[
-            Needs(scope="devices:write"),
+            Needs(scope="devices:write", whole=True),
             Rest(method=Method.POST, path="/device-groups/{id}/devices/remove"),
             NOT_FOUND,
             Problem(status=409, slug="group-dynamic"),

@@ -38,7 +38,7 @@ class Guard(FieldExtension):
 
     def _check(self, info: Info, arguments: Mapping[str, Any]) -> None:
         if self.needs is not None:
-            info.context.require(self.needs.scope)
+            info.context.require(self.needs.scope, whole=self.needs.whole)
         for name, check in self._checks.items():
             if (value := arguments.get(name)) is not None:
                 check(value, "")

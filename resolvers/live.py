@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from engine.errors import EngineError, Invalid, Unavailable
@@ -15,16 +15,20 @@ from engine.journal import read as journal
 from engine.journal.bus import Bus
 from engine.journal.model import Entry
 from engine.store.pool import Store
-from engine.tenancy import system
+from engine.tenancy import Principal, system
 from resolvers.feeds import EventFeed, Feed, Reading, TelemetryFeed
+from resolvers.sight import Sight
 
 log = logging.getLogger(__name__)
+
+E = TypeVar("E")
 
 _LOOK_S = 1.0
 _PAUSE_S = 0.1
 """Between two reads of a tenant's journal: ingest commits hundreds of times a second, each read is a transaction."""
 _RETRY_S = 1.0
 _READ = 500
+_NO_DEVICE = str(UUID(int=0))
 _CURSOR = re.compile(r"(\d{1,18})(?:\.(\d{1,9}))?")
 
 
@@ -243,9 +247,10 @@ class Live:
                     await tail.task
 
     async def telemetry(
-        self, tenant_id: UUID, device_ids: Collection[UUID], metrics: Collection[str] | None, after: str | None
+        self, principal: Principal, device_ids: Collection[UUID], metrics: Collection[str] | None, after: str | None
     ) -> AsyncIterator[Reading]:
-        """Readings of these devices from ``after`` on, or from now on."""
+        """Readings of these devices from ``after`` on, or from now on; only as long as ``principal`` sees them."""
+        tenant_id, seen = principal.tenant_id, _filter(self._store, principal, _device_of_reading)
         async with self.tail(tenant_id) as tail:
             feed = TelemetryFeed(device_ids, metrics, after or str(tail.pos))
             wanted = feed.device_ids
@@ -257,15 +262,19 @@ class Live:
                             feed.offer(reading)
 
             async for _ in self._missed(tail, after, replay):
-                for reading in feed.take():
+                for reading in await seen(feed.take()):
                     yield reading
             with tail.telemetry(feed):
                 while True:
-                    for reading in await feed.next():
+                    for reading in await seen(await feed.next()):
                         yield reading
 
-    async def events(self, tenant_id: UUID, kinds: Collection[str], after: str | None) -> AsyncIterator[Happened]:
-        """Entries of these kinds from ``after`` on, or from now on; none is ever left out."""
+    async def events(self, principal: Principal, kinds: Collection[str], after: str | None) -> AsyncIterator[Happened]:
+        """Entries of these kinds from ``after`` on, or from now on; none is ever left out.
+
+        Each names a ``device``: whoever is limited to groups hears of those that they see.
+        """
+        tenant_id, seen = principal.tenant_id, _filter(self._store, principal, _device_of)
         async with self.tail(tenant_id) as tail:
             feed: EventFeed[Happened] = EventFeed()
 
@@ -274,11 +283,11 @@ class Live:
                     feed.offer(happened(entry))
 
             async for _ in self._missed(tail, after, replay):
-                for event in feed.take():
+                for event in await seen(feed.take()):
                     yield event
             with tail.events(kinds, feed):
                 while True:
-                    for event in await feed.next():
+                    for event in await seen(await feed.next()):
                         yield event
 
     async def check(self, tenant_id: UUID, after: str | None) -> None:
@@ -306,6 +315,26 @@ class Live:
                 replay(entry, place.index if inside and place.index is not None else -1)
                 pos = entry.pos
             yield
+
+
+def _device_of_reading(reading: Reading) -> UUID:
+    return reading.device_id
+
+
+def _device_of(event: Happened) -> UUID:
+    return UUID(event.body.get("device", _NO_DEVICE))  # what names none is about the tenant, and not for them
+
+
+def _filter(
+    store: Store, principal: Principal, device_of: Callable[[E], UUID]
+) -> Callable[[Sequence[E]], Awaitable[Sequence[E]]]:
+    """Leaves of what is about to be said what ``principal`` may hear."""
+    sight = Sight(store, principal) if principal.is_limited else None
+
+    async def seen(events: Sequence[E]) -> Sequence[E]:
+        return await sight.only(events, device_of) if sight is not None and events else events
+
+    return seen
 
 
 def _before(place: _Place) -> int:

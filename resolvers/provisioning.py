@@ -56,7 +56,7 @@ class ProvisioningQuery:
     @strawberry.field(
         description="The tenant's ways in for new devices, newest first, revoked ones too.",
         directives=[
-            Needs(scope="devices:read"),
+            Needs(scope="devices:read", whole=True),
             Rest(method=Method.GET, path="/provisioners"),
             Problem(status=422, slug="bad-cursor"),
             Cost(times="first"),
@@ -68,7 +68,11 @@ class ProvisioningQuery:
 
     @strawberry.field(
         description="One way in for new devices.",
-        directives=[Needs(scope="devices:read"), Rest(method=Method.GET, path="/provisioners/{id}"), NO_PROVISIONER],
+        directives=[
+            Needs(scope="devices:read", whole=True),
+            Rest(method=Method.GET, path="/provisioners/{id}"),
+            NO_PROVISIONER,
+        ],
     )
     async def provisioner(self, info: Info, id: ProvisionerId) -> Provisioner:
         """The way in with this id."""
@@ -77,7 +81,7 @@ class ProvisioningQuery:
     @strawberry.field(
         description="Devices that asked to come in, newest first: with PENDING, those that wait for approval.",
         directives=[
-            Needs(scope="devices:read"),
+            Needs(scope="devices:read", whole=True),
             Rest(method=Method.GET, path="/enrolments"),
             Problem(status=422, slug="bad-cursor"),
             Cost(times="first"),
@@ -98,7 +102,11 @@ class ProvisioningQuery:
 
     @strawberry.field(
         description="One device that asked to come in.",
-        directives=[Needs(scope="devices:read"), Rest(method=Method.GET, path="/enrolments/{id}"), NO_ENROLMENT],
+        directives=[
+            Needs(scope="devices:read", whole=True),
+            Rest(method=Method.GET, path="/enrolments/{id}"),
+            NO_ENROLMENT,
+        ],
     )
     async def enrolment(self, info: Info, id: EnrolmentId) -> Enrolment:
         """The enrolment with this id."""
@@ -107,7 +115,7 @@ class ProvisioningQuery:
     @strawberry.field(
         description="What a rule at the gate would say to a device. Nothing is stored.",
         directives=[
-            Needs(scope="devices:read"),
+            Needs(scope="devices:read", whole=True),
             Rest(method=Method.POST, path="/provisioners/rules/check"),
             Problem(status=422, slug="provisioning-rule-malformed"),
             Cost(weight=5),
@@ -142,7 +150,7 @@ class ProvisioningMutation:
         description="Makes a key with which new devices come in by themselves, at POST /ingest/v1/provision. It is "
         "shown this once.",
         directives=[
-            Needs(scope="devices:write"),
+            Needs(scope="devices:write", whole=True),
             Rest(method=Method.POST, path="/provisioners/keys", status=201),
             *MAKING,
         ],
@@ -158,7 +166,7 @@ class ProvisioningMutation:
         description="Signs a claim certificate, which every device of a batch may carry. With its key a device proves "
         "that it is of the batch, and is given a certificate of its own for a key of its own.",
         directives=[
-            Needs(scope="devices:write"),
+            Needs(scope="devices:write", whole=True),
             Rest(method=Method.POST, path="/provisioners/claims", status=201),
             *MAKING,
             Problem(status=422, slug="csr-malformed"),
@@ -180,7 +188,7 @@ class ProvisioningMutation:
         description="Registers an authority of the tenant's own. A device that shows a certificate signed by it, and "
         "is not known, introduces itself at its first connection over TLS, under the key in its certificate's CN.",
         directives=[
-            Needs(scope="devices:write"),
+            Needs(scope="devices:write", whole=True),
             Rest(method=Method.POST, path="/provisioners/authorities", status=201),
             *MAKING,
             Problem(status=409, slug="provisioner-taken"),
@@ -199,7 +207,7 @@ class ProvisioningMutation:
     @strawberry.mutation(
         description="Changes a way in. Devices that are in stay in.",
         directives=[
-            Needs(scope="devices:write"),
+            Needs(scope="devices:write", whole=True),
             Rest(method=Method.PATCH, path="/provisioners/{id}"),
             NO_PROVISIONER,
             STALE,
@@ -230,7 +238,7 @@ class ProvisioningMutation:
     @strawberry.mutation(
         description="Closes a way in at once. Devices that are in stay in.",
         directives=[
-            Needs(scope="devices:write"),
+            Needs(scope="devices:write", whole=True),
             Rest(method=Method.DELETE, path="/provisioners/{id}"),
             NO_PROVISIONER,
         ],
@@ -242,7 +250,7 @@ class ProvisioningMutation:
     @strawberry.mutation(
         description="Lets a device in that waits for approval, or that a rule had turned away at its connection.",
         directives=[
-            Needs(scope="devices:write"),
+            Needs(scope="devices:write", whole=True),
             Rest(method=Method.POST, path="/enrolments/{id}/approve"),
             NO_ENROLMENT,
             PROFILE_NOT_FOUND,
@@ -272,7 +280,7 @@ class ProvisioningMutation:
     @strawberry.mutation(
         description="Turns a waiting device away. It is told the reason when it asks.",
         directives=[
-            Needs(scope="devices:write"),
+            Needs(scope="devices:write", whole=True),
             Rest(method=Method.POST, path="/enrolments/{id}/refuse"),
             NO_ENROLMENT,
             DECIDED,

@@ -63,7 +63,7 @@ class TelemetryStreams:
         context = info.context
         await _begin(context, device_ids, after)
         # Readings are handed on as they are, one object for all subscribers: they have the event's fields.
-        source = context.services.live.telemetry(context.principal.tenant_id, device_ids, metrics, after)
+        source = context.services.live.telemetry(context.principal, device_ids, metrics, after)
         return cast(AsyncGenerator[TelemetryEvent, None], source)
 
     @strawberry.subscription(
@@ -92,7 +92,7 @@ class TelemetryStreams:
         context = info.context
         await _begin(context, device_ids or [], after)
         kinds = [change.value for change in DeviceStatusChange]
-        source = context.services.live.events(context.principal.tenant_id, kinds, after)
+        source = context.services.live.events(context.principal, kinds, after)
         return _device_status(source, frozenset(device_ids) if device_ids is not None else None)
 
 

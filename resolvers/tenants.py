@@ -6,7 +6,7 @@ from uuid import UUID
 
 import strawberry
 
-from engine.tenants import invitations, lost_factor, members, passwords, roles, second_factor, sessions
+from engine.tenants import invitations, limits, lost_factor, members, passwords, roles, second_factor, sessions
 from engine.tenants import service as tenants
 from engine.tenants.person import acting
 from resolvers.arguments import Version
@@ -48,6 +48,8 @@ MemberId = Annotated[UUID, strawberry.argument(description="The person's id.")]
 NO_MEMBER = Problem(status=404, slug="member-not-found")
 NO_ROLE = Problem(status=404, slug="role-not-found")
 TOO_WIDE = Problem(status=403, slug="role-too-wide")
+GROUPS_UNCLEAR = Problem(status=422, slug="groups-unclear")
+GROUPS_UNKNOWN = Problem(status=422, slug="groups-unknown")
 LAST_OWNER = Problem(status=409, slug="last-owner")
 NOT_A_PERSON = Problem(status=403, slug="not-a-person")
 PASSWORD_WRONG = Problem(status=403, slug="password-wrong")
@@ -77,6 +79,7 @@ class TenantQuery:
                 role_name=None,
                 tenant=tenant,
                 scopes=sorted(principal.scopes),
+                group_ids=limits.stored(principal.groups),
                 memberships=[],
                 has_second_factor=False,
                 recovery_codes_left=0,
@@ -93,6 +96,7 @@ class TenantQuery:
             role_name=here.role_name,
             tenant=tenant,
             scopes=sorted(principal.scopes),
+            group_ids=limits.stored(principal.groups),
             memberships=[Membership.of(each) for each in all_ if not each.is_suspended],
             has_second_factor=person.has_second_factor,
             recovery_codes_left=person.recovery_left,
@@ -172,6 +176,8 @@ class TenantMutation:
             Rest(method=Method.POST, path="/tokens", status=201),
             Problem(status=403, slug="scopes-too-wide"),
             Problem(status=422, slug="scopes-unknown"),
+            GROUPS_UNCLEAR,
+            GROUPS_UNKNOWN,
         ],
     )
     async def token_issue(
@@ -179,7 +185,11 @@ class TenantMutation:
     ) -> TokenIssued:
         """A new token."""
         token, secret = await tenants.issue_token(
-            await info.context.tx(), name=input.name, scopes=input.scopes, expires_at=input.expires_at
+            await info.context.tx(),
+            name=input.name,
+            scopes=input.scopes,
+            expires_at=input.expires_at,
+            groups=input.group_ids,
         )
         return TokenIssued(token=ApiToken.of(token), secret=secret)
 
@@ -198,8 +208,8 @@ class TenantMutation:
         return ApiToken.of(await tenants.revoke_token(await info.context.tx(), id))
 
     @strawberry.mutation(
-        description="Gives a member another role. Nobody can give or take rights that they do not have themselves. "
-        "The member's open streams are cut and come back with the new rights.",
+        description="Gives a member another role, or limits them to groups of devices. Nobody can give or take rights "
+        "that they do not have themselves. The member's open streams are cut and come back with the new rights.",
         directives=[
             Needs(scope="users:write"),
             Rest(method=Method.PATCH, path="/members/{id}"),
@@ -208,6 +218,8 @@ class TenantMutation:
             LAST_OWNER,
             NO_ROLE,
             Problem(status=422, slug="role-unclear"),
+            GROUPS_UNCLEAR,
+            GROUPS_UNKNOWN,
         ],
     )
     async def member_change(
@@ -217,7 +229,15 @@ class TenantMutation:
         input: Annotated[MemberChange, strawberry.argument(description="What the member becomes.")],
     ) -> Member:
         """The member after the change."""
-        return Member.of(await members.change_role(await info.context.tx(), id, input.role, input.role_id))
+        changed = await members.change_role(
+            await info.context.tx(),
+            id,
+            input.role,
+            input.role_id,
+            groups=input.group_ids,
+            all_devices=input.all_devices,
+        )
+        return Member.of(changed)
 
     @strawberry.mutation(
         description="Sends a member away: their sessions in this tenant end at once. What they made stays, and so do "
@@ -245,6 +265,8 @@ class TenantMutation:
             Problem(status=409, slug="already-member"),
             Problem(status=422, slug="email-malformed"),
             Problem(status=422, slug="role-unclear"),
+            GROUPS_UNCLEAR,
+            GROUPS_UNKNOWN,
         ],
     )
     async def member_invite(
@@ -252,7 +274,11 @@ class TenantMutation:
     ) -> MemberInvited:
         """A new invitation."""
         invitation, secret = await invitations.invite(
-            await info.context.tx(), email=input.email, role=input.role, role_id=input.role_id
+            await info.context.tx(),
+            email=input.email,
+            role=input.role,
+            role_id=input.role_id,
+            groups=input.group_ids,
         )
         return MemberInvited(
             invitation=Invitation.of(invitation), secret=secret, link=f"/auth/accept?{urlencode({'token': secret})}"

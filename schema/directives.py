@@ -31,12 +31,15 @@ class Rest:
 
 @strawberry.schema_directive(
     locations=[Location.FIELD_DEFINITION],
-    description="The scope a caller must hold to use this field. Empty: any caller who is signed in.",
+    description="The scope a caller must hold to use this field. Empty: any caller who is signed in. A field that is "
+    "about the whole tenant is refused to whoever is limited to groups of devices; so is every scope that does not "
+    "speak of devices, telemetry, alerts, rules (to read) or the inbox.",
 )
 class Needs:
     """``@needs``: enforced on every root field before its resolver runs."""
 
     scope: str = strawberry.directive_field(name="scope", default="")
+    whole: bool = strawberry.directive_field(name="whole", default=False)
 
 
 @strawberry.schema_directive(

@@ -10,6 +10,13 @@ from engine.tenancy import Role
 from engine.tenants import model
 from schema.directives import Constraint, Secret
 
+ONLY = Constraint(min_length=1, max_length=model.MAX_GROUPS)
+
+
+def _ids(groups: frozenset[UUID] | None) -> list[UUID] | None:
+    return None if groups is None else sorted(groups)
+
+
 strawberry.enum(Role, description="What a person is in a tenant; each role is a set of scopes.")
 strawberry.enum(model.InvitationStatus, description="How far an invitation has come.")
 
@@ -120,6 +127,9 @@ class Me:
     role_name: str | None = strawberry.field(description="The name of the tenant's own role, where role is CUSTOM.")
     tenant: Tenant = strawberry.field(description="The tenant that every answer belongs to.")
     scopes: list[str] = strawberry.field(description="What the caller may do, for example devices:read.")
+    group_ids: list[UUID] | None = strawberry.field(
+        description="The only groups whose devices the caller sees and acts on; null for all devices."
+    )
     memberships: list[Membership] = strawberry.field(description="All tenants of the person; empty for tokens.")
     has_second_factor: bool = strawberry.field(description="Whether signing in takes a code; false for tokens.")
     recovery_codes_left: int = strawberry.field(description="How many recovery codes are not used yet.")
@@ -140,6 +150,10 @@ class Member:
     custom_role: CustomRole | None = strawberry.field(description="The tenant's own role, where role is CUSTOM.")
     since: datetime = strawberry.field(description="Since when the person belongs to the tenant.")
     has_second_factor: bool = strawberry.field(description="Whether signing in takes a code.")
+    group_ids: list[UUID] | None = strawberry.field(
+        description="The only groups whose devices the person sees and acts on; null for all devices. Of the rights of "
+        "their role they then have those that are about devices."
+    )
 
     @classmethod
     def of(cls, member: model.Member) -> Self:
@@ -152,6 +166,7 @@ class Member:
             custom_role=CustomRole.of(member.custom) if member.custom else None,
             since=member.since,
             has_second_factor=member.has_second_factor,
+            group_ids=_ids(member.groups),
         )
 
 
@@ -161,6 +176,14 @@ class MemberChange:
 
     role: Role = strawberry.field(description="The role; CUSTOM together with the id of one of the tenant's own.")
     role_id: UUID | None = strawberry.field(description="The tenant's own role, where role is CUSTOM.", default=None)
+    group_ids: list[UUID] | None = strawberry.field(
+        description="The only groups whose devices the member sees from now on; left out: as it was.",
+        directives=[ONLY],
+        default=None,
+    )
+    all_devices: bool = strawberry.field(
+        description="Whether a limit to groups is lifted, so that the member sees all devices.", default=False
+    )
 
 
 @strawberry.type(description="Somebody asked to join the tenant.")
@@ -175,6 +198,9 @@ class Invitation:
     created_at: datetime = strawberry.field(description="When they were invited.")
     expires_at: datetime = strawberry.field(description="Until when they can accept.")
     status: model.InvitationStatus = strawberry.field(description="How far it has come.")
+    group_ids: list[UUID] | None = strawberry.field(
+        description="The only groups whose devices they will see; null for all devices."
+    )
 
     @classmethod
     def of(cls, invitation: model.Invitation) -> Self:
@@ -188,6 +214,7 @@ class Invitation:
             created_at=invitation.created_at,
             expires_at=invitation.expires_at,
             status=invitation.status,
+            group_ids=_ids(invitation.groups),
         )
 
 
@@ -200,6 +227,11 @@ class MemberInvite:
     )
     role: Role = strawberry.field(description="The role; CUSTOM together with the id of one of the tenant's own.")
     role_id: UUID | None = strawberry.field(description="The tenant's own role, where role is CUSTOM.", default=None)
+    group_ids: list[UUID] | None = strawberry.field(
+        description="The only groups whose devices they will see; left out: all devices.",
+        directives=[ONLY],
+        default=None,
+    )
 
 
 @strawberry.type(description="A new invitation together with the link that accepts it.")
@@ -368,6 +400,9 @@ class ApiToken:
     expires_at: datetime | None = strawberry.field(description="When it ends by itself; null if never.")
     last_used_at: datetime | None = strawberry.field(description="When it was last used, to about a minute.")
     revoked_at: datetime | None = strawberry.field(description="When it was revoked; null while it works.")
+    group_ids: list[UUID] | None = strawberry.field(
+        description="The only groups whose devices the token sees and acts on; null for all devices."
+    )
 
     @classmethod
     def of(cls, token: model.ApiToken) -> Self:
@@ -381,6 +416,7 @@ class ApiToken:
             expires_at=token.expires_at,
             last_used_at=token.last_used_at,
             revoked_at=token.revoked_at,
+            group_ids=_ids(token.groups),
         )
 
 
@@ -407,4 +443,10 @@ class TokenIssue:
     )
     expires_at: datetime | None = strawberry.field(
         description="When it ends by itself; leave it out for never.", default=None
+    )
+    group_ids: list[UUID] | None = strawberry.field(
+        description="The only groups whose devices the token sees; left out: all devices. It then takes rights that "
+        "are about devices only.",
+        directives=[ONLY],
+        default=None,
     )

@@ -17,6 +17,7 @@ from engine.identity_providers.model import Provider, Vouched
 from engine.identity_providers.tables import identities
 from engine.store.tx import Tx
 from engine.tenancy import Role
+from engine.tenants import limits
 from engine.tenants.errors import TenantSuspended
 from engine.tenants.model import Membership
 from engine.tenants.person import Person, membership
@@ -24,7 +25,7 @@ from engine.tenants.tables import invitations, memberships, roles, users
 
 _MEMBER = """
 SELECT u.id AS user_id, u.email, u.name AS user_name, t.id AS tenant_id, t.key AS tenant_key, t.name AS tenant_name,
-       m.role, r.name AS role_name, r.scopes, t.suspended_at IS NOT NULL AS is_suspended
+       m.role, r.name AS role_name, r.scopes, t.suspended_at IS NOT NULL AS is_suspended, m.groups
 FROM memberships m JOIN users u ON u.id = m.user_id JOIN tenants t ON t.id = m.tenant_id
 LEFT JOIN roles r ON r.tenant_id = m.tenant_id AND r.id = m.role_id
 WHERE m.tenant_id = :tenant AND {which}
@@ -88,32 +89,35 @@ async def _join(tx: Tx, provider: Provider, said: Vouched, *, was_here: bool) ->
     """Make somebody a member, as they were invited or as the provider's newcomers are. Raises NotInvited."""
     own = (users.c.home_id == tx.principal.tenant_id) & (users.c.email == said.email)
     user_id: UUID | None = await tx.scalar(select(users.c.id).where(own))
-    role, role_id = await _role(tx, provider, said, is_new=user_id is None and not was_here)
+    role, role_id, groups = await _role(tx, provider, said, is_new=user_id is None and not was_here)
     if user_id is None:
         user_id = ids.uuid7()
         home = {"home_id": tx.principal.tenant_id, "created_at": tx.now}
         await tx.execute(insert(users).values(id=user_id, email=said.email, name=said.name, **home))
     await _link(tx, provider, said, user_id, replaces=True)  # who was away is invited: whoever has the address now
     joined = {"tenant_id": tx.principal.tenant_id, "user_id": user_id, "created_at": tx.now}
-    await tx.execute(insert(memberships).values(**joined, role=role, role_id=role_id))
-    tx.audit("member.join", "user", user_id, after={"email": said.email, "role": role, "provider": provider.name})
+    await tx.execute(insert(memberships).values(**joined, role=role, role_id=role_id, groups=groups))
+    joined_as = {"email": said.email, "role": role, "provider": provider.name, **limits.said(limits.of(groups))}
+    tx.audit("member.join", "user", user_id, after=joined_as)
     return user_id
 
 
-async def _role(tx: Tx, provider: Provider, said: Vouched, *, is_new: bool) -> tuple[Role, UUID | None]:
-    """What they become; an invitation of theirs is spent."""
+async def _role(
+    tx: Tx, provider: Provider, said: Vouched, *, is_new: bool
+) -> tuple[Role, UUID | None, list[UUID] | None]:
+    """What they become, and limited to which groups; an invitation of theirs is spent."""
     is_open = invitations.c.accepted_at.is_(None) & invitations.c.withdrawn_at.is_(None)
     mine = (invitations.c.tenant_id == tx.principal.tenant_id) & (invitations.c.email == said.email)
     query = select(invitations).where(mine, is_open, invitations.c.expires_at > tx.now)
     invited = await tx.one(query.order_by(invitations.c.id.desc()).limit(1).with_for_update())
-    given: Any = (provider.role, provider.role_id) if is_new else (None, None)
+    given: Any = (provider.role, provider.role_id, None) if is_new else (None, None, None)
     if invited is not None:
         here = (invitations.c.tenant_id == tx.principal.tenant_id) & (invitations.c.id == invited["id"])
         await tx.execute(update(invitations).where(here).values(accepted_at=tx.now))
-        given = (invited["role"], invited["role_id"])
+        given = (invited["role"], invited["role_id"], invited["groups"])
     if given[0] is None or not await _exists(tx, given[1]):
         raise errors.NotInvited
-    return Role(given[0]), given[1]
+    return Role(given[0]), given[1], given[2]
 
 
 async def _exists(tx: Tx, role_id: UUID | None) -> bool:

@@ -16,6 +16,8 @@ MAX_STORAGE_DAYS = 90
 
 # devices belongs to a package above this one; one number of it is all that is needed
 _DEVICES = text("SELECT count(*) FROM devices WHERE tenant_id = :tenant AND status <> 'decommissioned'")
+# of whoever is limited to groups the database would show some devices only
+_DEVICES_HELD = text("SELECT app.devices_held()")
 _ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('quota.devices:' || :tenant, 0))")
 _room: "WeakKeyDictionary[Tx, int]" = WeakKeyDictionary()
 
@@ -52,6 +54,8 @@ async def change(tx: Tx, given: Mapping[QuotaName, int | None]) -> Mapping[str, 
 
 async def devices(tx: Tx) -> int:
     """How many devices of this tenant count: all but decommissioned ones."""
+    if tx.principal.is_limited:
+        return int(await tx.scalar(_DEVICES_HELD))
     return int(await tx.scalar(_DEVICES, {"tenant": tx.principal.tenant_id}))
 
 
@@ -64,6 +68,8 @@ async def take_devices(tx: Tx, count: int = 1) -> None:
     if room is None:
         await tx.execute(_ONE_AT_A_TIME, {"tenant": str(tx.principal.tenant_id)})
         room = (await of(tx)).devices - await devices(tx)
+    if room < count and tx.principal.is_limited:  # how many there are is not theirs to know
+        raise errors.DeviceQuotaReached(quota=QuotaName.DEVICES.value)
     if room < count:
         limit = (await of(tx)).devices
         message = (

@@ -1,9 +1,15 @@
 """What the store refuses."""
 
-from engine.errors import Unavailable
+from engine.errors import Forbidden, Unavailable
 
 
 class StoreUnavailable(Unavailable):
     """The database is away for the moment; try again in a few seconds."""
 
     code = "STORE_UNAVAILABLE"
+
+
+class OutsideGroups(Forbidden):
+    """You may only add and change devices of your groups, and this would lie outside them."""
+
+    code = "OUTSIDE_GROUPS"

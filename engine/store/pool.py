@@ -26,6 +26,11 @@ _ENTER = text("SELECT set_config('app.tenant_id', :tenant, true)")
 _ENTER_READING = text(
     "SELECT set_config('app.tenant_id', :tenant, true), set_config('transaction_read_only', 'on', true)"
 )
+# the same for whoever is limited to groups of devices; the policies `limits` ask for it (ADR 30)
+_ENTER_WITHIN = text(
+    "SELECT set_config('app.tenant_id', :tenant, true), set_config('app.groups', :groups, true), "
+    "set_config('transaction_read_only', :read_only, true)"
+)
 _NAME = re.compile(r"^[a-z_]+$")
 
 # libpq's: a server whose machine or network has gone says nothing; the kernel then gives up after 8 to 11 seconds
@@ -94,8 +99,7 @@ class Store:
             async with self._engine.connect() as connection:
                 transaction = await connection.begin()
                 try:
-                    enter = _ENTER_READING if read_only else _ENTER
-                    await connection.execute(enter, {"tenant": str(principal.tenant_id)})
+                    await _enter(connection, principal, read_only=read_only)
                     tx = Tx(connection, principal, datetime.now(UTC))
                     yield tx
                     if tx.deeds:
@@ -128,6 +132,17 @@ class Store:
                     await _hang_up(connection)
                     raise
                 return rows
+
+
+async def _enter(connection: AsyncConnection, principal: Principal, *, read_only: bool) -> None:
+    """Say to the database who acts, before anything else is said."""
+    given = {"tenant": str(principal.tenant_id)}
+    if principal.groups is None:
+        await connection.execute(_ENTER_READING if read_only else _ENTER, given)
+        return
+    groups = "{" + ",".join(sorted(map(str, principal.groups))) + "}"  # of no group: "{}", which is not unlimited
+    given |= {"groups": groups, "read_only": "on" if read_only else "off"}
+    await connection.execute(_ENTER_WITHIN, given)
 
 
 async def _hang_up(connection: AsyncConnection) -> None:

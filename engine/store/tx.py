@@ -5,12 +5,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import Executable, text
 from sqlalchemy.engine import CursorResult, RowMapping
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.store.audit import Deed
 from engine.store.emit import Event
+from engine.store.errors import OutsideGroups
 from engine.tenancy import Principal
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
@@ -30,9 +33,17 @@ class Tx:
         self._one_at_a_time = asyncio.Lock()
 
     async def execute(self, statement: Executable, params: Parameters = None) -> CursorResult[Any]:
-        """Run one statement and return its buffered result."""
+        """Run one statement and return its buffered result.
+
+        Raises OutsideGroups where somebody limited to groups would write what they would not see.
+        """
         async with self._one_at_a_time:
-            return await self._connection.execute(statement, params)
+            try:
+                return await self._connection.execute(statement, params)
+            except ProgrammingError as error:
+                if self.principal.is_limited and isinstance(error.orig, InsufficientPrivilege):
+                    raise OutsideGroups from None
+                raise
 
     async def rows(self, statement: Executable, params: Parameters = None) -> Sequence[RowMapping]:
         """All rows, by column name."""

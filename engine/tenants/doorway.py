@@ -12,7 +12,7 @@ from engine.store.audit import Deed
 from engine.store.pool import Store
 from engine.store.tx import Tx
 from engine.tenancy import Principal, Role, scopes_of
-from engine.tenants import errors, second_factor, sessions, tables
+from engine.tenants import errors, limits, second_factor, sessions, tables
 from engine.tenants.model import LoggedIn, Membership, User
 from engine.tenants.passwords import hash_password, is_right, throttle
 from engine.tenants.person import Person, membership
@@ -96,7 +96,8 @@ async def token(store: Store, secret: str) -> Principal | None:
     row = rows[0]
     if row["is_suspended"]:
         raise errors.TenantSuspended
-    return Principal(row["tenant_id"], "token", row["token_id"], frozenset(row["scopes"]), row["name"])
+    scopes, groups = frozenset(row["scopes"]), limits.of(row["groups"])
+    return Principal(row["tenant_id"], "token", row["token_id"], scopes, row["name"], groups=groups)
 
 
 async def logout(store: Store, secret: str) -> None:
@@ -123,7 +124,7 @@ async def found(owner: Store, *, key: str, name: str, email: str, user_name: str
 
 def principal_of(person: Person, here: Membership, address: str) -> Principal:
     """``person`` acting in one of their tenants."""
-    return Principal(here.tenant_id, "user", person.id, here.scopes, person.email, address)
+    return Principal(here.tenant_id, "user", person.id, here.scopes, person.email, address, groups=here.groups)
 
 
 async def enter(tx: Tx, person: Person, here: Membership, agent: str, *, provider_id: UUID | None = None) -> LoggedIn:
@@ -138,8 +139,9 @@ async def _session(store: Store, secret: str) -> Mapping[str, Any] | None:
 
 
 def _holder(row: Mapping[str, Any]) -> Principal:
-    scopes = scopes_of(Role(row["role"]), row["scopes"])
-    return Principal(row["tenant_id"], "user", row["user_id"], scopes, row["email"], session_id=row["session_id"])
+    scopes, groups = scopes_of(Role(row["role"]), row["scopes"]), limits.of(row["groups"])
+    id_, name = row["user_id"], row["email"]
+    return Principal(row["tenant_id"], "user", id_, scopes, name, session_id=row["session_id"], groups=groups)
 
 
 async def _open(store: Store, chosen: Sequence[Mapping[str, Any]], address: str) -> Mapping[str, Any]:

@@ -87,6 +87,30 @@ class RoleTooWide(Forbidden):
     code = "ROLE_TOO_WIDE"
 
 
+class LimitedToGroups(Forbidden):
+    """You may only see the devices of some groups, and this is about the whole organisation."""
+
+    code = "LIMITED_TO_GROUPS"
+
+
+class LimitTooWide(Forbidden):
+    """You cannot let others see devices that you do not see yourself."""
+
+    code = "LIMIT_TOO_WIDE"
+
+
+class GroupsUnclear(Invalid):
+    """A limit names 1 to 50 groups of devices, or all devices; owners always see all devices."""
+
+    code = "GROUPS_UNCLEAR"
+
+
+class GroupsUnknown(Invalid):
+    """One of these groups does not exist, or you may not see it."""
+
+    code = "GROUPS_UNKNOWN"
+
+
 class LastOwner(Conflict):
     """A tenant keeps at least one owner; make somebody else an owner first."""
 

@@ -1,7 +1,7 @@
 """Asking people to join a tenant: a single-use link that is shown once, and what becomes of it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from engine import ids
 from engine.store.pool import Store
 from engine.store.tx import Tx
 from engine.tenancy import Role
-from engine.tenants import errors, roles, second_factor
+from engine.tenants import errors, limits, roles, second_factor
 from engine.tenants.doorway import enter, principal_of
 from engine.tenants.model import Invitation, InvitationStatus, LoggedIn, Offer
 from engine.tenants.passwords import hash_password, is_right, refuse_weak, throttle
@@ -27,13 +27,17 @@ _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
 _ACCEPT = text("SELECT * FROM app.invitation(:secret, :user, :name, :password_hash)")
 
 
-async def invite(tx: Tx, *, email: str, role: Role, role_id: UUID | None = None) -> tuple[Invitation, str]:
+async def invite(
+    tx: Tx, *, email: str, role: Role, role_id: UUID | None = None, groups: Collection[UUID] | None = None
+) -> tuple[Invitation, str]:
     """A new invitation and its secret, which is not kept; an open one for the same address is withdrawn.
 
-    Raises EmailMalformed, AlreadyMember, and what ``roles.grantable`` raises.
+    ``groups``: the only groups whose devices they will see, None for all devices. Raises EmailMalformed, AlreadyMember,
+    and what ``roles.grantable`` and ``limits.grantable`` raise.
     """
     clean = address_of(email)
     custom = await roles.grantable(tx, role, role_id)
+    limit = await limits.grantable(tx, groups, role=role)
     here = select(memberships.c.user_id).where(memberships.c.tenant_id == tx.principal.tenant_id)
     if await tx.scalar(select(users.c.id).where(users.c.email == clean, users.c.id.in_(here))):
         raise errors.AlreadyMember
@@ -47,6 +51,7 @@ async def invite(tx: Tx, *, email: str, role: Role, role_id: UUID | None = None)
             email=clean,
             role=role,
             role_id=custom.id if custom else None,
+            groups=limits.stored(limit),
             secret_sha256=ids.fingerprint(secret),
             invited_by=tx.principal.name or tx.principal.kind,
             created_at=tx.now,
@@ -124,7 +129,8 @@ async def accept(
         joined = await tx.one(_ACCEPT, given)
         if joined is None or joined["is_suspended"]:
             raise errors.InvitationOver if joined is None else errors.TenantSuspended
-        tx.audit("member.join", "user", person.id, after={"email": person.email, "role": row["role"]})
+        joined_as = {"email": person.email, "role": row["role"], **limits.said(limits.of(row["groups"]))}
+        tx.audit("member.join", "user", person.id, after=joined_as)
         return await enter(tx, person, membership(dict(joined)), agent)
 
 
@@ -187,4 +193,5 @@ def _invitation(tx: Tx, row: RowMapping) -> Invitation:
         row["created_at"],
         row["expires_at"],
         status,
+        limits.of(row["groups"]),
     )

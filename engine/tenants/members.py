@@ -1,5 +1,6 @@
 """The people of a tenant: what each of them is there, changing that, and sending them away."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from sqlalchemy.engine import RowMapping
 
 from engine.store.tx import Tx
 from engine.tenancy import Role
-from engine.tenants import errors, roles
+from engine.tenants import errors, limits, roles
 from engine.tenants.model import Member, User
 from engine.tenants.tables import memberships, sessions, users
 from engine.tenants.tables import roles as own
@@ -35,24 +36,38 @@ async def refuse_above(tx: Tx, user_id: UUID) -> Member:
     return member
 
 
-async def change_role(tx: Tx, user_id: UUID, role: Role, role_id: UUID | None = None) -> Member:
+async def change_role(
+    tx: Tx,
+    user_id: UUID,
+    role: Role,
+    role_id: UUID | None = None,
+    *,
+    groups: Collection[UUID] | None = None,
+    all_devices: bool = False,
+) -> Member:
     """Make a member something else here; their sessions are cut, to come back with their new rights.
 
-    Raises MemberNotFound, RoleTooWide (neither what they are nor what they become may exceed whoever acts), LastOwner,
-    RoleNotFound, RoleUnclear.
+    ``groups`` limits them to the devices of these groups, ``all_devices`` lifts their limit; with neither it stays as
+    it is, but for whoever becomes an owner. Raises MemberNotFound, RoleTooWide (neither what they are nor what they
+    become may exceed whoever acts), LastOwner, RoleNotFound, RoleUnclear, and what ``limits.grantable`` raises.
     """
+    if groups is not None and all_devices:
+        raise errors.GroupsUnclear
     owners = await _locked_owners(tx)
     before = await refuse_above(tx, user_id)
     custom = await roles.grantable(tx, role, role_id)
+    limit = before.groups
+    if groups is not None or all_devices or role is Role.OWNER:
+        limit = await limits.grantable(tx, groups, role=role)
     if role is not Role.OWNER and owners == [user_id]:
         raise errors.LastOwner
     await tx.execute(
         update(memberships)
         .where(memberships.c.tenant_id == tx.principal.tenant_id, memberships.c.user_id == user_id)
-        .values(role=role, role_id=custom.id if custom else None)
+        .values(role=role, role_id=custom.id if custom else None, groups=limits.stored(limit))
     )
     await _tell_sessions(tx, user_id)
-    after = replace(before, role=role, custom=custom)
+    after = replace(before, role=role, custom=custom, groups=limit)
     tx.audit("member.change", "user", user_id, before=_said(before), after=_said(after))
     return after
 
@@ -98,6 +113,7 @@ def _people(tx: Tx) -> Select[tuple[object, ...]]:
             users.c.name,
             users.c.totp_since.is_not(None).label("has_second_factor"),
             memberships.c.role,
+            memberships.c.groups,
             memberships.c.created_at.label("since"),
             *(column.label(f"role_{column.name}") for column in own.c if column.name != "tenant_id"),
         )
@@ -117,11 +133,11 @@ def _member(row: RowMapping) -> Member:
     if row["role_id"] is not None:
         custom = roles.of({name: row[f"role_{name}"] for name in roles.COLUMNS})
     person = User(row["id"], row["email"], row["name"])
-    return Member(person, Role(row["role"]), row["since"], custom, row["has_second_factor"])
+    return Member(person, Role(row["role"]), row["since"], custom, row["has_second_factor"], limits.of(row["groups"]))
 
 
 def _said(member: Member) -> dict[str, object]:
-    said: dict[str, object] = {"email": member.user.email, "role": member.role}
+    said: dict[str, object] = {"email": member.user.email, "role": member.role, **limits.said(member.groups)}
     if member.custom:
         said["custom"] = member.custom.name
     return said

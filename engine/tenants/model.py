@@ -7,6 +7,9 @@ from uuid import UUID
 
 from engine.tenancy import Role, scopes_of
 
+MAX_GROUPS = 50
+"""How many groups of devices a grant may be limited to."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
@@ -42,17 +45,21 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A person's part in the current tenant; ``custom`` is the tenant's own role, where ``role`` says so."""
+    """A person's part in the current tenant; ``custom`` is the tenant's own role, where ``role`` says so.
+
+    ``groups``: the only groups whose devices they see, None for all devices.
+    """
 
     user: User
     role: Role
     since: datetime
     custom: "CustomRole | None" = None
     has_second_factor: bool = False
+    groups: frozenset[UUID] | None = None
 
     @property
     def scopes(self) -> frozenset[str]:
-        """What they may do here."""
+        """What their role lets them do; of that, whoever is limited to groups has what concerns devices."""
         return scopes_of(self.role, self.custom.scopes if self.custom else None)
 
 
@@ -103,6 +110,7 @@ class Invitation:
     created_at: datetime
     expires_at: datetime
     status: InvitationStatus
+    groups: frozenset[UUID] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +135,7 @@ class Membership:
     role_name: str | None = None
     scopes: frozenset[str] = frozenset()
     is_suspended: bool = False
+    groups: frozenset[UUID] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +151,7 @@ class ApiToken:
     expires_at: datetime | None
     last_used_at: datetime | None
     revoked_at: datetime | None
+    groups: frozenset[UUID] | None = None
 
 
 @dataclass(frozen=True, slots=True)

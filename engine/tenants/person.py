@@ -11,13 +11,13 @@ from sqlalchemy import text
 
 from engine.store.tx import Tx
 from engine.tenancy import Role, scopes_of
-from engine.tenants import errors
+from engine.tenants import errors, limits
 from engine.tenants.model import Membership
 
 _LOGIN = text("SELECT * FROM app.login(:email)")
 _VOUCHED = text("""
 SELECT u.id AS user_id, u.email, u.name AS user_name, t.id AS tenant_id, t.key AS tenant_key, t.name AS tenant_name,
-       m.role, r.name AS role_name, r.scopes, t.suspended_at IS NOT NULL AS is_suspended
+       m.role, r.name AS role_name, r.scopes, t.suspended_at IS NOT NULL AS is_suspended, m.groups
 FROM sessions s JOIN memberships m ON m.tenant_id = s.tenant_id AND m.user_id = s.user_id
 JOIN users u ON u.id = s.user_id JOIN tenants t ON t.id = s.tenant_id
 LEFT JOIN roles r ON r.tenant_id = m.tenant_id AND r.id = m.role_id
@@ -81,6 +81,7 @@ def membership(row: Mapping[str, Any]) -> Membership:
         row.get("role_name"),
         scopes,
         row["is_suspended"],
+        limits.of(row["groups"]),
     )
 
 

@@ -9,8 +9,8 @@ from sqlalchemy.engine import RowMapping
 
 from engine import ids
 from engine.store.tx import Tx
-from engine.tenancy import ALL_SCOPES
-from engine.tenants import errors, tables
+from engine.tenancy import ALL_SCOPES, WITHIN_GROUPS
+from engine.tenants import errors, limits, tables
 from engine.tenants.model import ApiToken, Tenant
 
 USE_NOTED_EVERY = timedelta(minutes=1)
@@ -32,11 +32,17 @@ async def tokens(tx: Tx) -> list[ApiToken]:
 
 
 async def issue_token(
-    tx: Tx, *, name: str, scopes: Collection[str], expires_at: datetime | None = None
+    tx: Tx,
+    *,
+    name: str,
+    scopes: Collection[str],
+    expires_at: datetime | None = None,
+    groups: Collection[UUID] | None = None,
 ) -> tuple[ApiToken, str]:
-    """A new API token and its secret, which is not kept.
+    """A new API token and its secret, which is not kept; ``groups``: the only groups whose devices it sees.
 
-    Raises TokenMalformed, ScopesUnknown, and ScopesTooWide when it would hold more than whoever asks.
+    Raises TokenMalformed, ScopesUnknown, ScopesTooWide when it would hold more than whoever asks or, limited to groups,
+    a right that is about the whole tenant, and what ``limits.grantable`` raises.
     """
     clean = name.strip()
     if not 1 <= len(clean) <= 120 or "\0" in clean or (expires_at is not None and expires_at <= tx.now):
@@ -46,6 +52,10 @@ async def issue_token(
         raise errors.ScopesUnknown(f"Rights are: {', '.join(sorted(ALL_SCOPES))}.")
     if not wanted <= tx.principal.scopes:
         raise errors.ScopesTooWide
+    limit = await limits.grantable(tx, groups)
+    if limit is not None and not wanted <= WITHIN_GROUPS:
+        about_all = ", ".join(sorted(wanted - WITHIN_GROUPS))
+        raise errors.ScopesTooWide(f"A token that sees some groups only cannot have rights about all: {about_all}.")
     secret = ids.token("tg")
     row = await tx.one(
         insert(api_tokens)
@@ -56,6 +66,7 @@ async def issue_token(
             prefix=secret[:8],
             secret_sha256=ids.fingerprint(secret),
             scopes=sorted(wanted),
+            groups=limits.stored(limit),
             created_by=tx.principal.name or tx.principal.kind,
             created_at=tx.now,
             expires_at=expires_at,
@@ -102,4 +113,5 @@ def _token(row: RowMapping) -> ApiToken:
         expires_at=row["expires_at"],
         last_used_at=row["last_used_at"],
         revoked_at=row["revoked_at"],
+        groups=limits.of(row["groups"]),
     )

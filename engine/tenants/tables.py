@@ -55,6 +55,7 @@ memberships = Table(
     Column("user_id", Uuid, primary_key=True),
     Column("role", Text, nullable=False),
     Column("role_id", Uuid),
+    Column("groups", ARRAY(Uuid)),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("is_platform", Boolean, Computed("role = 'platform'"), nullable=False),
 )
@@ -79,6 +80,7 @@ invitations = Table(
     Column("email", Text, nullable=False),
     Column("role", Text, nullable=False),
     Column("role_id", Uuid),
+    Column("groups", ARRAY(Uuid)),
     Column("secret_sha256", LargeBinary, nullable=False),
     Column("invited_by", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
@@ -112,6 +114,7 @@ api_tokens = Table(
     Column("prefix", Text, nullable=False),
     Column("secret_sha256", LargeBinary, nullable=False),
     Column("scopes", ARRAY(Text), nullable=False),
+    Column("groups", ARRAY(Uuid)),
     Column("created_by", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("expires_at", DateTime(timezone=True)),

@@ -1,14 +1,197 @@
-"""Memberships limited to groups of devices."""
+"""A grant may be limited to groups of devices: the database holds it, for every query there is and will be (ADR 30).
+
+``app.groups`` says in a transaction which groups whoever acts is limited to; unset, they see all devices of the tenant.
+Restrictive policies of the role app narrow what the policies before let through. Whoever is unlimited pays for one look
+at that setting in a statement: what decides about a device is a function, so that it is not planned where it is not
+needed, and it is evaluated for the devices as they are at that moment.
+"""
+
+from alembic import op
 
 revision = "0012"
 down_revision = "0011"
 branch_labels = None
 depends_on = None
 
+APP, DOOR = "tidegate_app", "tidegate_door"
+
+COLUMNS = """
+ALTER TABLE memberships ADD COLUMN groups uuid[] CHECK (role NOT IN ('owner', 'platform') OR groups IS NULL);
+ALTER TABLE invitations ADD COLUMN groups uuid[] CHECK (role NOT IN ('owner', 'platform') OR groups IS NULL);
+ALTER TABLE api_tokens ADD COLUMN groups uuid[];
+"""
+
+# A group that is gone holds nothing: whoever was limited to it alone sees nothing, never everything.
+FUNCTIONS = f"""
+CREATE FUNCTION app.groups() RETURNS uuid[] LANGUAGE sql STABLE
+AS $$ SELECT nullif(current_setting('app.groups', true), '')::uuid[] $$;
+CREATE FUNCTION app.sees_all() RETURNS boolean LANGUAGE sql STABLE
+AS $$ SELECT coalesce(current_setting('app.groups', true), '') = '' $$;
+
+-- What `engine.devices.groups` asks of a device, for one device and one filter (ADR 19).
+CREATE FUNCTION app.fits(p_filter jsonb, p_key text, p_labels jsonb, p_profile_id uuid, p_status text) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT (p_filter->'labels' IS NULL OR NOT EXISTS (
+               SELECT FROM jsonb_each(p_filter->'labels') w
+               WHERE NOT coalesce(jsonb_exists(w.value, p_labels->>w.key), false)))
+       AND (p_filter->'status' IS NULL OR jsonb_exists(p_filter->'status', p_status))
+       AND (p_filter->'keyPrefix' IS NULL OR EXISTS (
+               SELECT FROM jsonb_array_elements_text(p_filter->'keyPrefix') p WHERE starts_with(p_key, p)))
+       AND (p_filter->'profile' IS NULL OR EXISTS (
+               SELECT FROM public.profiles f WHERE f.tenant_id = (SELECT app.tenant()) AND f.id = p_profile_id
+               AND jsonb_exists(p_filter->'profile', f.key)))
+$$;
+
+-- Whether a device is in one of the groups whoever acts is limited to. It looks at groups and their members, never at
+-- devices: the policy of devices asks it.
+CREATE FUNCTION app.is_mine(p_id uuid, p_key text, p_labels jsonb, p_profile_id uuid, p_status text, p_held timestamptz)
+RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM public.device_group_members m
+                   WHERE m.tenant_id = app.tenant() AND m.device_id = p_id AND m.group_id = ANY (app.groups()))
+        OR EXISTS (SELECT FROM public.device_groups g
+                   WHERE g.tenant_id = app.tenant() AND g.id = ANY (app.groups()) AND g.filter IS NOT NULL
+                     AND app.fits(g.filter, p_key, p_labels, p_profile_id,
+                                  CASE WHEN p_status = 'suspended' AND p_held IS NOT NULL THEN 'quarantined'
+                                       ELSE p_status END));
+END $$;
+
+-- Whether whoever acts sees this device; for what belongs to one.
+CREATE FUNCTION app.sees(p_device_id uuid) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM public.devices d WHERE d.tenant_id = app.tenant() AND d.id = p_device_id);
+END $$;
+CREATE FUNCTION app.sees_credential(p_id uuid) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM public.credentials c WHERE c.tenant_id = app.tenant() AND c.id = p_id);
+END $$;
+
+-- A quota is the tenant's: it counts the devices that whoever acts does not see as well, and says nothing but a number.
+CREATE FUNCTION app.devices_held() RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    limited text := current_setting('app.groups', true);
+    held bigint;
+BEGIN
+    PERFORM set_config('app.groups', '', true);
+    SELECT count(*) INTO held FROM public.devices d WHERE d.tenant_id = app.tenant() AND d.status <> 'decommissioned';
+    PERFORM set_config('app.groups', coalesce(limited, ''), true);
+    RETURN held;
+END $$;
+GRANT EXECUTE ON FUNCTION app.groups(), app.sees_all(), app.fits(jsonb, text, jsonb, uuid, text),
+    app.is_mine(uuid, text, jsonb, uuid, text, timestamptz), app.sees(uuid), app.sees_credential(uuid),
+    app.devices_held() TO {APP};
+"""
+
+WITHIN = {
+    "devices": "app.is_mine(id, key, labels, profile_id, status, quarantined_at)",
+    "certificates": "app.sees_credential(credential_id)",
+    "device_groups": "id = ANY ((SELECT app.groups())::uuid[])",
+    "device_group_members": "group_id = ANY ((SELECT app.groups())::uuid[])",
+    **dict.fromkeys(
+        (
+            *("credentials", "presence", "telemetry", "latest", "rejected", "counts", "rule_state", "alerts"),
+            *("device_erasures", "device_transfers", "fleet_findings"),
+        ),
+        "app.sees(device_id)",
+    ),
+}
+"""Table → what is true of the rows that somebody limited sees, and of those they write."""
+
+CLOSED = (
+    *("invitations", "provisioners", "provisioner_groups", "enrolments", "transfer_codes"),
+    *("fleet_audits", "identity_providers", "identities"),
+)
+"""Tables that nobody limited sees or writes: they are about the whole tenant."""
+
+WRITES_CLOSED = ("memberships", "roles", "profiles", "rules", "rule_versions", "device_groups", "quotas")
+"""Tables that nobody limited writes, whatever they may read in them."""
+
+ALL = "(SELECT app.sees_all())"
+
+# The doors that tell who somebody is also tell what they are limited to. They are as they stand but for that:
+# function → (what it says, what it says from now on), each found once.
+DOORS: dict[str, tuple[tuple[str, str], ...]] = {
+    "login(text)": (
+        ("factor_reset_by text)", "factor_reset_by text, groups uuid[])"),
+        ("u.factor_reset_by\n", "u.factor_reset_by, m.groups\n"),
+    ),
+    "session(bytea)": (
+        ("is_suspended boolean)", "is_suspended boolean, groups uuid[])"),
+        ("t.suspended_at IS NOT NULL\n", "t.suspended_at IS NOT NULL, m.groups\n"),
+    ),
+    "token(bytea)": (
+        ("is_suspended boolean)", "is_suspended boolean, groups uuid[])"),
+        ("t.suspended_at IS NOT NULL\n", "t.suspended_at IS NOT NULL, a.groups\n"),
+    ),
+    "invitation(bytea, uuid, text, text)": (
+        ("is_suspended boolean)", "is_suspended boolean, groups uuid[])"),
+        ("cardinality(u.recovery), suspended\n", "cardinality(u.recovery), suspended, i.groups\n"),
+        (
+            "(tenant_id, user_id, role, role_id) VALUES (i.tenant_id, known, i.role, i.role_id)",
+            "(tenant_id, user_id, role, role_id, groups) VALUES (i.tenant_id, known, i.role, i.role_id, i.groups)",
+        ),
+    ),
+}
+REPLACE = """
+DO $do$
+DECLARE
+    said text := pg_get_functiondef('app.{signature}'::regprocedure);
+    change text[];
+BEGIN
+    FOREACH change SLICE 1 IN ARRAY {changes} LOOP
+        IF length(said) - length(replace(said, change[1], '')) <> length(change[1]) THEN
+            RAISE EXCEPTION 'app.{signature} does not say "%" once', change[1];
+        END IF;
+        said := replace(said, change[1], change[2]);
+    END LOOP;
+    DROP FUNCTION app.{signature};
+    EXECUTE said;
+    REVOKE ALL ON FUNCTION app.{signature} FROM PUBLIC;
+    GRANT EXECUTE ON FUNCTION app.{signature} TO {app};
+END $do$
+"""
+
 
 def upgrade() -> None:
-    """Nothing yet."""
+    op.execute(COLUMNS)
+    op.execute(FUNCTIONS)
+    for table, within in WITHIN.items():
+        _limit(table, f"{ALL} OR {within}")
+    for table in CLOSED:
+        _limit(table, ALL)
+    for table in WRITES_CLOSED:
+        for command, clause in (("INSERT", "WITH CHECK"), ("UPDATE", "USING"), ("DELETE", "USING")):
+            op.execute(
+                f"CREATE POLICY limits_{command.lower()} ON {table} AS RESTRICTIVE FOR {command} TO {APP} "
+                f"{clause} ({ALL})"
+            )
+    op.execute(f"CREATE POLICY limits_insert ON api_tokens AS RESTRICTIVE FOR INSERT TO {APP} WITH CHECK ({ALL})")
+    op.execute(f"CREATE POLICY limits ON audit AS RESTRICTIVE FOR SELECT TO {APP} USING ({ALL})")
+    op.execute(
+        f"CREATE POLICY limits_insert ON device_group_members AS RESTRICTIVE FOR INSERT TO {APP} "
+        f"WITH CHECK ({ALL} OR app.sees(device_id))"
+    )
+    _doors()
+
+
+def _limit(table: str, condition: str) -> None:
+    op.execute(f"CREATE POLICY limits ON {table} AS RESTRICTIVE TO {APP} USING ({condition}) WITH CHECK ({condition})")
+
+
+def _doors() -> None:
+    """As the door, whom its functions belong to; it may create them only for as long as this lasts."""
+    op.execute(f"GRANT CREATE ON SCHEMA app TO {DOOR}")
+    op.execute(f"SET ROLE {DOOR}")
+    for signature, changes in DOORS.items():
+        pairs = ", ".join(f"ARRAY[E'{_quoted(old)}', E'{_quoted(new)}']" for old, new in changes)
+        op.execute(REPLACE.format(signature=signature, changes=f"ARRAY[{pairs}]", app=APP))
+    op.execute("RESET ROLE")
+    op.execute(f"REVOKE CREATE ON SCHEMA app FROM {DOOR}")
+
+
+def _quoted(said: str) -> str:
+    return said.replace("\n", "\\n")
 
 
 def downgrade() -> None:
-    """Nothing yet."""
+    raise NotImplementedError("Whoever is limited would see everything: restore the database instead.")

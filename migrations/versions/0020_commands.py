@@ -78,6 +78,8 @@ def upgrade() -> None:
         verb = "FOR SELECT" if rights.startswith("SELECT (") else ""
         check = "" if verb else f"WITH CHECK ({condition})"
         op.execute(f"CREATE POLICY {name} ON commands {verb} TO {role} USING ({condition}) {check}")
+    mine = "(SELECT app.sees_all()) OR app.sees(device_id)"
+    op.execute(f"CREATE POLICY limits ON commands AS RESTRICTIVE TO {APP} USING ({mine}) WITH CHECK ({mine})")
     op.execute(f"GRANT CREATE ON SCHEMA app TO {DOOR}")
     op.execute(f"SET ROLE {DOOR}")
     op.execute(DUE)

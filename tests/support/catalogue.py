@@ -19,6 +19,18 @@ OF_BATCH_ITSELF = r"\(id = ANY \(\( SELECT \(app\.tenants\(\)\)::uuid\[\] AS ten
 AS_TENANT = r"\(tenant_id = \( SELECT app\.tenant\(\) AS tenant\)\)"
 OF_BATCH = r"\(tenant_id = ANY \(\( SELECT \(app\.tenants\(\)\)::uuid\[\] AS tenants\)::uuid\[\]\)\)"
 """The set is parsed once a statement: with the only cast outside, every row would parse it again."""
+LIMITED = r"\(?\( SELECT app\.sees_all\(\) AS sees_all\)( OR .*\))?"
+"""Asked once a statement, so that whoever sees all pays nothing for what others may not."""
+ABOUT_THE_TENANT = {
+    # what somebody limited to groups may read: words that their devices are described with, and who they are
+    *("tenants", "users", "memberships", "roles", "sessions", "api_tokens", "idempotency"),
+    *("profiles", "profile_versions", "rules", "rule_versions", "authorities", "quotas"),
+    # what is told to others is written by whoever's deed it tells of
+    *("channels", "notification_policies", "deliveries", "silence_watches"),
+    # numbers about the tenant, and what only processes read; no right that they have leads there
+    *("usage", "journal", "journal_head", "readers", "audit_head", "audit_checkpoints", "spent_logins"),
+}
+"""Tables without a device that a grant limited to groups does not narrow; a new one needs a line here or a policy."""
 UNRESTRICTED = {"tidegate_door", "tidegate_owner"}
 MOST_DOORS = 10
 
@@ -35,6 +47,10 @@ _POLICIES = """
 SELECT tablename AS name, policyname AS policy, roles, permissive, cmd, coalesce(qual, '') AS qual,
        coalesce(with_check, '') AS checked
 FROM pg_policies WHERE schemaname = 'public'
+"""
+_COLUMNS = """
+SELECT DISTINCT c.relname AS name FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+WHERE a.attname = 'device_id' AND c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
 """
 _FUNCTIONS = """
 SELECT p.proname AS name, r.rolname AS owner, coalesce(array_to_string(p.proconfig, ','), '') AS config,
@@ -87,6 +103,7 @@ def faults(url: str) -> list[str]:
         return [
             *_table_faults(ask(_TABLES), ask(_POLICIES)),
             *_policy_faults(ask(_POLICIES)),
+            *_limit_faults(ask(_TABLES), ask(_COLUMNS), ask(_POLICIES)),
             *_function_faults(ask(_FUNCTIONS)),
             *_key_faults(ask(_KEYS)),
             *_unique_faults(ask(_UNIQUE)),
@@ -121,7 +138,7 @@ def _policy_faults(policies: list[dict[str, object]]) -> list[str]:
         name, roles = f"policy {policy['policy']} on {policy['name']}", set(policy["roles"])  # type: ignore[call-overload]
         if "public" in roles:
             found.append(f"{name} names no role")
-        if roles <= UNRESTRICTED:
+        if roles <= UNRESTRICTED or policy["permissive"] == "RESTRICTIVE":  # which only ever takes away
             continue
         wanted = OWNERSHIP.get(str(policy["name"]), AS_TENANT)
         of_batch = OF_BATCH_ITSELF if policy["name"] == "tenants" else OF_BATCH
@@ -131,6 +148,30 @@ def _policy_faults(policies: list[dict[str, object]]) -> list[str]:
                 found.append(f"{name} lets through more than the tenant's rows: {said}")
         if policy["cmd"] in ("ALL", "INSERT") and not policy["checked"]:
             found.append(f"{name} does not check what is written")
+    return found
+
+
+def _limit_faults(
+    tables: list[dict[str, object]], columns: list[dict[str, object]], policies: list[dict[str, object]]
+) -> list[str]:
+    """Whatever is about a device must be limited to groups where a grant is (ADR 30); the rest says why it is not."""
+    limits = {
+        str(policy["name"]): str(policy["qual"])
+        for policy in policies
+        if policy["permissive"] == "RESTRICTIVE"
+        and policy["roles"] == ["tidegate_app"]
+        and policy["policy"] == "limits"
+    }
+    of_devices = {str(row["name"]) for row in columns}
+    found = []
+    for table in tables:
+        name = str(table["name"])
+        if table["part"] or "tidegate_app=" not in str(table["acl"]) or name in GLOBAL_TABLES:
+            continue
+        if name not in limits and (name in of_devices or name not in ABOUT_THE_TENANT):
+            found.append(f"table {name} shows somebody limited to groups all that it holds: it needs a policy `limits`")
+        elif name in limits and not re.fullmatch(LIMITED, limits[name], re.DOTALL):
+            found.append(f"policy limits on {name} does not ask first whether somebody sees all: {limits[name]}")
     return found
 
 

@@ -1,0 +1,268 @@
+"""Whoever is limited to groups of devices sees and changes these devices, and nothing else of their tenant."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import text
+
+from engine import clock
+from engine.alerts import service as alerts
+from engine.devices import bulk, groups, service
+from engine.devices import errors as device_errors
+from engine.devices.filter import Group
+from engine.devices.model import Device
+from engine.quotas import service as quotas
+from engine.quotas.errors import DeviceQuotaReached
+from engine.quotas.model import QuotaName
+from engine.store.errors import OutsideGroups
+from engine.store.pool import Store
+from engine.store.tx import Tx
+from engine.telemetry import service as telemetry
+from engine.tenancy import SCOPES, Principal, Role
+from engine.tenants import doorway, errors, invitations, members
+from engine.tenants import service as tenants
+from tests.support.people import colleague
+from tests.support.tenant import Tenant
+
+FILTERS = (
+    {"labels": {"site": "7"}},
+    {"labels": {"site": ["7", "8"], "floor": "2"}},
+    {"labels": {"site": "none"}},
+    {"profile": "warm-room"},
+    {"profile": ["cold-room", "no-such"], "keyPrefix": "pump-"},
+    {"status": "suspended"},
+    {"status": "quarantined"},
+    {"keyPrefix": ["room", "pump-1"]},
+    {"keyPrefix": "pump_"},
+)
+
+
+def limited(tenant: Tenant, *group_ids: UUID, role: Role = Role.OPERATOR) -> Principal:
+    """Somebody of ``tenant`` who sees these groups only."""
+    return Principal(tenant.id, "user", uuid4(), SCOPES[role], "site@seven.example", groups=frozenset(group_ids))
+
+
+async def group_of(tenant: Tenant, key: str, *devices: Device, filter_: object = None) -> Group:
+    """A group of these devices, or of what the filter finds."""
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        made = await groups.create(tx, key=key, name=key, filter_=filter_)
+        return await groups.add_devices(tx, made.id, [each.id for each in devices]) if devices else made
+
+
+@asynccontextmanager
+async def site_seven(tenant: Tenant) -> AsyncIterator[tuple[Principal, Device, Device]]:
+    """Somebody limited to site 7, its device, and one elsewhere."""
+    mine, other = await tenant.device("mine"), await tenant.device("other")
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        for device, site in ((mine, "7"), (other, "8")):
+            await service.change(tx, device.id, labels={"site": site})
+    group = await group_of(tenant, "site-7", filter_={"labels": {"site": "7"}})
+    yield limited(tenant, group.id), mine, other
+
+
+async def keys(tx: Tx) -> list[str]:
+    """The keys of all devices that are seen."""
+    return [device.key for device in (await service.page(tx)).items]
+
+
+async def test_the_database_finds_in_a_group_what_the_registry_finds(tenant: Tenant, store: Store) -> None:
+    described = (
+        ("pump-1", "cold-room", "1", "7"),
+        ("pump-2", "cold-room", "2", "7"),
+        ("room-1", "warm-room", "2", "8"),
+    )
+    for key, profile, floor, site in (*described, ("pump-3", "cold-room", "3", "9")):
+        device = await tenant.device(key, profile)
+        async with store.as_tenant(tenant.principal()) as tx:
+            await service.change(tx, device.id, labels={"floor": floor, "site": site})
+            if key == "pump-2":
+                await service.suspend(tx, device.id)
+            if key == "pump-3":
+                await tx.execute(
+                    text("UPDATE devices SET status = 'suspended', quarantined_at = now(), quarantine_reason = 'x' "
+                         "WHERE id = :id"), {"id": device.id}
+                )  # fmt: skip
+    shown = 0
+    for number, wanted in enumerate(FILTERS):
+        group = await group_of(tenant, f"g{number}", filter_=wanted)
+        async with store.as_tenant(tenant.principal(), read_only=True) as tx:
+            expected = [device.key for device in (await service.page(tx, group_id=group.id)).items]
+        async with store.as_tenant(limited(tenant, group.id), read_only=True) as tx:
+            assert await keys(tx) == expected, wanted
+            assert (await service.counts(tx)).total == len(expected)
+        shown += len(expected)
+    assert shown >= 8
+
+
+async def test_several_groups_add_up_and_none_at_all_shows_nothing(tenant: Tenant, store: Store) -> None:
+    a, b, _ = [await tenant.device(key) for key in "abc"]
+    one, two = await group_of(tenant, "one", a), await group_of(tenant, "two", filter_={"keyPrefix": "b"})
+    for limits_, expected in (((one.id, two.id), ["a", "b"]), ((uuid4(),), []), ((), [])):
+        async with store.as_tenant(limited(tenant, *limits_), read_only=True) as tx:
+            assert await keys(tx) == expected
+            assert [each.key for each in (await groups.page(tx)).items] == (["one", "two"] if expected else [])
+    assert b.key == "b"
+
+
+async def test_what_a_device_leaves_behind_is_seen_with_it_and_not_without(tenant: Tenant, store: Store) -> None:
+    async with site_seven(tenant) as (who, mine, other):
+        for device in (mine, other):
+            await tenant.device_token(device)
+        tenant.tell([(device.id, clock.now_ms(), {"temperature": 4.0}) for device in (mine, other)])
+        async with store.as_tenant(who, read_only=True) as tx:
+            assert set(await service.by_ids(tx, [mine.id, other.id])) == {mine.id}
+            found = await service.credentials_of(tx, [mine.id, other.id])
+            assert [len(found[each.id]) for each in (mine, other)] == [1, 0]
+            for table in ("telemetry", "presence", "credentials", "latest", "counts"):
+                rows = await tx.rows(text(f"SELECT DISTINCT device_id FROM {table}"))
+                assert {row["device_id"] for row in rows} <= {mine.id}, table
+            assert not (await alerts.page(tx)).items
+            assert not (await telemetry.latest(tx, [other.id]))[other.id]
+        for table in ("audit", "invitations", "fleet_audits", "provisioners", "enrolments", "identity_providers"):
+            async with store.as_tenant(who, read_only=True) as tx:
+                assert await tx.scalar(text(f"SELECT count(*) FROM {table}")) == 0, table
+
+
+async def test_a_device_is_seen_from_the_moment_it_joins_and_until_it_leaves(tenant: Tenant, store: Store) -> None:
+    async with site_seven(tenant) as (who, _mine, other):
+        for site, expected in (("7", ["mine", "other"]), ("9", ["mine"])):
+            async with store.as_tenant(tenant.principal()) as tx:
+                await service.change(tx, other.id, labels={"site": site})
+            async with store.as_tenant(who, read_only=True) as tx:
+                assert await keys(tx) == expected
+
+
+async def test_nobody_changes_what_they_do_not_see_nor_moves_it_out_of_their_sight(
+    tenant: Tenant, store: Store
+) -> None:
+    async with site_seven(tenant) as (who, mine, other):
+        async with store.as_tenant(who) as tx:
+            assert (await service.change(tx, mine.id, name="Pump of site 7")).name == "Pump of site 7"
+        with pytest.raises(device_errors.DeviceNotFound):
+            async with store.as_tenant(who) as tx:
+                await service.change(tx, other.id, name="Taken")
+        with pytest.raises(OutsideGroups):
+            async with store.as_tenant(who) as tx:
+                await service.change(tx, mine.id, labels={"site": "8"})
+        with pytest.raises(OutsideGroups):
+            async with store.as_tenant(who) as tx:
+                await tx.execute(text("INSERT INTO presence (tenant_id, device_id) VALUES (:t, :d)"),
+                                 {"t": tenant.id, "d": other.id})  # fmt: skip
+
+
+async def test_a_device_is_only_made_inside_ones_groups_alone_and_by_the_table(tenant: Tenant, store: Store) -> None:
+    async with site_seven(tenant) as (who, mine, _):
+        profile_id = mine.profile_id
+        async with store.as_tenant(who) as tx:
+            made = await service.provision(tx, key="new", name="New", profile_id=profile_id, labels={"site": "7"})
+            assert (await service.issue_token(tx, made.id))[1]
+        with pytest.raises(OutsideGroups):
+            async with store.as_tenant(who) as tx:
+                await service.provision(tx, key="away", name="Away", profile_id=profile_id, labels={"site": "8"})
+        async with store.as_tenant(who) as tx:
+            table = "key,attributes\ntwo,site=7\nthree,site=7\n"
+            assert (await bulk.bring_in(tx, table, profile_id=profile_id, dry_run=False)).credentials is not None
+        table = "key,attributes\nfour,site=7\nfive,site=8\n"
+        with pytest.raises(OutsideGroups):
+            async with store.as_tenant(who) as tx:
+                await bulk.bring_in(tx, table, profile_id=profile_id, dry_run=False)
+        async with store.as_tenant(tenant.principal(), read_only=True) as tx:
+            assert await keys(tx) == ["mine", "new", "other", "three", "two"]
+
+
+async def test_a_quota_counts_the_devices_that_somebody_limited_does_not_see(tenant: Tenant, store: Store) -> None:
+    async with site_seven(tenant) as (who, mine, _):
+        async with store.as_tenant(tenant.principal()) as tx:
+            await quotas.change(tx, {QuotaName.DEVICES: 2})
+        with pytest.raises(DeviceQuotaReached) as refused:
+            async with store.as_tenant(who) as tx:
+                await service.provision(tx, key="n", name="n", profile_id=mine.profile_id, labels={"site": "7"})
+        assert "limit" not in refused.value.details
+        assert not any(c.isdigit() for c in refused.value.message)
+        async with store.as_tenant(who, read_only=True) as tx:
+            assert await quotas.devices(tx) == 2
+            assert await keys(tx) == ["mine"]  # looking at the quota opened nothing
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE memberships SET groups = NULL",
+        'UPDATE device_groups SET filter = \'{"keyPrefix": ["o"]}\'',
+        "DELETE FROM device_groups",
+        "INSERT INTO device_group_members SELECT id, :group, :device, now() FROM tenants",
+        "INSERT INTO api_tokens (tenant_id, id, name, prefix, secret_sha256, scopes, created_by) "
+        "SELECT id, gen_random_uuid(), 'x', 'x', sha256('x'), '{}', 'x' FROM tenants",
+    ],
+)
+async def test_the_database_lets_nobody_widen_their_own_limit(statement: str, tenant: Tenant, store: Store) -> None:
+    async with site_seven(tenant) as (who, _mine, other):
+        static = await group_of(tenant, "static")
+        given = {"group": static.id, "device": other.id} if ":group" in statement else {}
+        changed = 0
+        with suppress(OutsideGroups):
+            async with store.as_tenant(limited(tenant, static.id, *(who.groups or ()))) as tx:
+                changed = (await tx.execute(text(statement), given)).rowcount
+        assert changed == 0
+
+
+async def test_a_member_is_limited_and_comes_back_so_until_the_limit_is_lifted(tenant: Tenant, store: Store) -> None:
+    group = await group_of(tenant, "site-7")
+    person = await colleague(tenant, Role.ADMIN)
+    secret = (await person.sign_in()).secret
+    async with store.as_tenant(tenant.principal()) as tx:
+        changed = await members.change_role(tx, person.id, Role.ADMIN, groups=[group.id])
+    assert changed.groups == frozenset({group.id})
+    principal = await doorway.session(store, secret)
+    assert principal is not None
+    assert principal.groups == frozenset({group.id})
+    assert not principal.scopes & {"users:write", "tokens:write", "audit:read", "rules:write", "profiles:write"}
+    assert {"devices:write", "alerts:write", "rules:read", "inbox:read"} <= principal.scopes
+    async with store.as_tenant(tenant.principal()) as tx:
+        assert (await members.change_role(tx, person.id, Role.OPERATOR)).groups == frozenset({group.id})  # left out: it stays
+        assert (await members.change_role(tx, person.id, Role.OPERATOR, all_devices=True)).groups is None
+    principal = await doorway.session(store, secret)
+    assert principal is not None
+    assert principal.groups is None
+
+
+async def test_an_invitation_and_a_token_carry_their_limit(tenant: Tenant, store: Store) -> None:
+    group = await group_of(tenant, "site-7")
+    async with store.as_tenant(tenant.principal()) as tx:
+        invited, link = await invitations.invite(tx, email="n@w.example", role=Role.VIEWER, groups=[group.id])
+        _, token = await tenants.issue_token(tx, name="t", scopes=["devices:read"], groups=[group.id])
+    assert invited.groups == frozenset({group.id})
+    entered = await invitations.accept(store, link, name="New", password="a long one for tests")
+    assert entered.membership.groups == frozenset({group.id})
+    for principal in (await doorway.session(store, entered.secret), await doorway.token(store, token)):
+        assert principal is not None
+        assert principal.groups == frozenset({group.id})
+
+
+async def test_a_limit_that_means_nothing_is_refused(tenant: Tenant, neighbour: Tenant, store: Store) -> None:
+    group, theirs = await group_of(tenant, "mine"), await group_of(neighbour, "theirs")
+    person = await colleague(tenant, Role.VIEWER)
+
+    async def refused(error: type[Exception], **given: object) -> None:
+        with pytest.raises(error):
+            async with store.as_tenant(tenant.principal()) as tx:
+                await members.change_role(tx, person.id, **{"role": Role.VIEWER, **given})  # type: ignore[arg-type]
+
+    await refused(errors.GroupsUnclear, groups=[])
+    await refused(errors.GroupsUnclear, groups=[group.id], all_devices=True)
+    await refused(errors.GroupsUnclear, role=Role.OWNER, groups=[group.id])
+    await refused(errors.GroupsUnknown, groups=[group.id, uuid4()])
+    await refused(errors.GroupsUnknown, groups=[theirs.id])
+    with pytest.raises(errors.ScopesTooWide):
+        async with store.as_tenant(tenant.principal()) as tx:
+            await tenants.issue_token(tx, name="t", scopes=["audit:read"], groups=[group.id])
+
+
+async def test_nobody_limited_gives_a_wider_view_than_they_have(tenant: Tenant, store: Store) -> None:
+    mine, other = await group_of(tenant, "mine"), await group_of(tenant, "other")
+    for wanted in (None, [other.id], [mine.id, other.id]):
+        with pytest.raises(errors.LimitTooWide):
+            async with store.as_tenant(limited(tenant, mine.id)) as tx:
+                await tenants.issue_token(tx, name="t", scopes=["devices:read"], groups=wanted)
