@@ -25,7 +25,7 @@ WAITING = """
 SELECT c.tenant_id, c.device_id, c.id, c.command, c.arguments, c.expires_at
 FROM unnest(%b, %b) AS wanted (tenant_id, device_id)
 CROSS JOIN LATERAL (
-    SELECT * FROM commands c
+    SELECT c.tenant_id, c.device_id, c.id, c.command, c.arguments, c.expires_at FROM commands c
     WHERE c.tenant_id = wanted.tenant_id AND c.device_id = wanted.device_id AND c.status = 'queued'
       AND c.expires_at > now()
     ORDER BY c.id LIMIT 20

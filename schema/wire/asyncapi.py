@@ -4,6 +4,7 @@
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,23 @@ from schema.wire import payloads, topics
 
 FILE = Path(__file__).with_name("asyncapi.yaml")
 
-SERVED = ("telemetry", "telemetry_stream")
-"""The tails the platform answers today; the others are reserved by the grammar and rejected into the inbox."""
+SERVED: Mapping[str, str] = {
+    "telemetry": "telemetry",
+    "telemetry_stream": "telemetry",
+    "event": "event",
+    "command_ack": "acknowledgement",
+    "command_result": "result",
+    "command": "command",
+}
+"""The tails served today, each with its message; the others are reserved by the grammar and rejected into the inbox."""
+
+_SUMMARIES: Mapping[str, str] = {
+    "telemetry": "The platform receives a device's readings.",
+    "event": "The platform receives what has happened at a device.",
+    "acknowledgement": "The platform hears that a device will carry out a command, or will not.",
+    "result": "The platform hears what became of a command.",
+    "command": "The platform asks a device to do something. It may come twice: the same id is the same command.",
+}
 
 _DESCRIPTION = """\
 A device logs in with the username `{tenant}/d/{device}` and its token as the password. It may publish `up/#` and
@@ -47,16 +63,8 @@ def document() -> dict[str, Any]:
                 "security": [{"$ref": "#/components/securitySchemes/deviceToken"}],
             }
         },
-        "channels": {name: _channel(topics.UP[name]) for name in SERVED},
-        "operations": {
-            f"send_{name}": {
-                "action": "receive",
-                "summary": "The platform receives a device's readings.",
-                "channel": {"$ref": f"#/channels/{name}"},
-                "messages": [{"$ref": f"#/channels/{name}/messages/telemetry"}],
-            }
-            for name in SERVED
-        },
+        "channels": {name: _channel(_TAILS[name], message) for name, message in SERVED.items()},
+        "operations": dict(_operation(name, message) for name, message in SERVED.items()),
         "components": {
             "securitySchemes": {
                 "deviceToken": {
@@ -64,17 +72,18 @@ def document() -> dict[str, Any]:
                     "description": "Username {tenant}/d/{device}, password a device token.",
                 }
             },
-            "messages": {"telemetry": _telemetry()},
+            "messages": {"telemetry": _telemetry(), **_others()},
             "schemas": {"Telemetry": payloads.telemetry_schema()},
         },
         "x-reserved-topics": sorted(
             topics.PREFIX + tail
             for table in (topics.UP, topics.DOWN)
             for name, tail in table.items()
-            if not (table is topics.UP and name in SERVED)
+            if name not in SERVED
         ),
         "x-limits": {
             "payloadBytes": payloads.MAX_PAYLOAD_BYTES,
+            "noteBytes": payloads.MAX_NOTE_BYTES,
             "readings": payloads.MAX_READINGS,
             "metrics": payloads.MAX_METRICS,
             "stringCharacters": payloads.MAX_STRING_CHARS,
@@ -106,14 +115,27 @@ def _write_text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
 _Plain.add_representer(str, _write_text)
 
 
-def _channel(tail: str) -> dict[str, Any]:
+_TAILS = {**topics.UP, **topics.DOWN}
+
+
+def _operation(name: str, message: str) -> tuple[str, dict[str, Any]]:
+    is_up = name in topics.UP
+    return f"send_{name}" if is_up else f"receive_{name}", {
+        "action": "receive" if is_up else "send",
+        "summary": _SUMMARIES[message],
+        "channel": {"$ref": f"#/channels/{name}"},
+        "messages": [{"$ref": f"#/channels/{name}/messages/{message}"}],
+    }
+
+
+def _channel(tail: str, message: str) -> dict[str, Any]:
     address = topics.PREFIX + tail
     return {
         "address": address,
         "parameters": {
             name: {"description": f"Matches {topics.PARAMETERS[name]}."} for name in re.findall(r"\{(\w+)\}", address)
         },
-        "messages": {"telemetry": {"$ref": "#/components/messages/telemetry"}},
+        "messages": {message: {"$ref": f"#/components/messages/{message}"}},
     }
 
 
@@ -123,6 +145,19 @@ def _telemetry() -> dict[str, Any]:
         "contentType": "application/json",
         "payload": {"$ref": "#/components/schemas/Telemetry"},
         "examples": [{"payload": example} for example in payloads.TELEMETRY_EXAMPLES],
+    }
+
+
+def _others() -> dict[str, Any]:
+    """What is no telemetry: events, commands and what devices say of them."""
+    return {
+        name: {
+            "summary": summary,
+            "contentType": "application/json",
+            "payload": schema,
+            "examples": [{"payload": example} for example in examples],
+        }
+        for name, (summary, schema, examples) in payloads.NOTES.items()
     }
 
 

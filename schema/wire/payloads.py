@@ -11,9 +11,11 @@ has the time of its receipt. `seq` tells two readings of one millisecond apart a
 member is a metric. A metric whose value is null counts as left out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+
+from engine.commands.answer import MAX_REASON_CHARS, MEANT
 
 MAX_PAYLOAD_BYTES = 256 * 1024
 MAX_READINGS = 1_000
@@ -149,3 +151,49 @@ def command_payload(
 ) -> Mapping[str, object]:
     """A command as its device gets it: the same `id` again is the same command again."""
     return {"id": command_id, "command": command, "arguments": arguments, "expiresAt": expires_at.isoformat()}
+
+
+_REASON = {"type": "string", "minLength": 1, "maxLength": MAX_REASON_CHARS}
+
+
+def _answer_schema(words: Sequence[str], **more: object) -> dict[str, object]:
+    return {
+        "type": "object",
+        "required": ["status"],
+        "additionalProperties": False,
+        "properties": {"status": {"enum": list(words)}, "reason": _REASON, **more},
+    }
+
+
+NOTES: Mapping[str, tuple[str, dict[str, object], tuple[object, ...]]] = {
+    "event": (
+        "What has happened: an object, with a time of its own if it is not now; an empty payload counts as {}.",
+        {"type": "object", "properties": {"time": {"oneOf": [{"type": "string"}, {"type": "integer"}]}}},
+        ({"door": 2}, {"time": "2026-01-31T12:00:00Z", "by": "key"}, {}),
+    ),
+    "acknowledgement": (
+        "Whether the device will carry out the command; an empty payload means that it will.",
+        _answer_schema(tuple(MEANT["ack"])),
+        ({"status": "accepted"}, {"status": "rejected", "reason": "The valve is locked."}),
+    ),
+    "result": (
+        "What became of the command; an empty payload means that it succeeded.",
+        _answer_schema(tuple(MEANT["result"]), result={}),
+        ({"status": "succeeded", "result": {"rpm": 900}}, {"status": "failed", "reason": "No water."}),
+    ),
+    "command": (
+        "A command. The device acknowledges it on up/cmd/{id}/ack and reports its end on up/cmd/{id}/result.",
+        {
+            "type": "object",
+            "required": ["id", "command", "arguments", "expiresAt"],
+            "properties": {
+                "id": {"type": "string", "format": "uuid"},
+                "command": {"type": "string"},
+                "arguments": {"type": "object"},
+                "expiresAt": {"type": "string", "format": "date-time"},
+            },
+        },
+        (COMMAND_EXAMPLE,),
+    ),
+}
+"""Messages that are no telemetry, by name: summary, JSON Schema (2020-12), examples."""

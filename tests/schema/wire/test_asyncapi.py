@@ -7,6 +7,7 @@ import pytest
 import yaml
 from jsonschema_rs import Draft202012Validator
 
+from engine.commands import answer
 from ingest import decode, normaliser
 from ingest.errors import Rejection
 from schema.wire import asyncapi, payloads, topics
@@ -79,3 +80,19 @@ def test_what_the_schema_refuses_the_pipeline_refuses(payload: object) -> None:
 def test_every_reason_has_a_remedy_and_is_published() -> None:
     assert set(payloads.REMEDIES) == set(payloads.Reason)
     assert COMMITTED["x-reasons"] == {str(reason): words for reason, words in payloads.REMEDIES.items()}
+
+
+@pytest.mark.parametrize("name", sorted(payloads.NOTES))
+def test_every_published_example_of_the_other_messages_is_valid(name: str) -> None:
+    message = COMMITTED["components"]["messages"][name]
+    for example in message["examples"]:
+        Draft202012Validator(message["payload"]).validate(example["payload"])
+
+
+@pytest.mark.parametrize(("what", "name"), [("ack", "acknowledgement"), ("result", "result")])
+def test_every_published_answer_is_understood_and_no_word_is_missing(what: str, name: str) -> None:
+    message = COMMITTED["components"]["messages"][name]
+    assert {answer.read(what, example["payload"]).status for example in message["examples"]} == set(
+        answer.MEANT[what].values()
+    )
+    assert set(message["payload"]["properties"]["status"]["enum"]) == set(answer.MEANT[what])
