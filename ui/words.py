@@ -42,6 +42,7 @@ class DeviceLine:
     since: str
     last_seen: str
     readings: list[Reading] = field(default_factory=list)
+    silent_since: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ def device_line(device: dict[str, Any], values: int = 3) -> DeviceLine:
         since=(device.get("presence") or {}).get("since") or "",
         last_seen=device["lastSeenAt"] or "",
         readings=readings(device, values),
+        silent_since=(device.get("presence") or {}).get("silentSince") or "",
     )
 
 

@@ -8,7 +8,17 @@ import pytest
 from schema.wire.payloads import Reason
 from tests.ui.support import Gateway, Visit
 from ui.pages.inbox import Inbox, rejected_line
-from ui.pages.profile import MetricDraft, Profile, Unclear, metrics_of
+from ui.pages.profile import Profile
+from ui.pages.profile.drafts import (
+    CommandDraft,
+    Unclear,
+    ValueDraft,
+    commands_of,
+    interval_of,
+    interval_words,
+    metrics_of,
+    shadow_of,
+)
 from ui.rejected import REASONS, readable, reason_words
 
 PROFILE: dict[str, Any] = {
@@ -17,11 +27,48 @@ PROFILE: dict[str, Any] = {
     "name": "Cold room",
     "isStrict": True,
     "version": 3,
+    "reportingIntervalS": 300,
     "metrics": [
         {"key": "temperature", "type": "NUMBER", "unit": "degC", "label": "Temperature", "min": -30.0, "max": 40.5},
         {"key": "door", "type": "BOOLEAN", "unit": None, "label": "", "min": None, "max": None},
     ],
+    "commands": [
+        {
+            "key": "defrost",
+            "label": "Defrost",
+            "description": "Melts the ice.",
+            "timeoutS": 60,
+            "arguments": [
+                {
+                    "key": "mode",
+                    "type": "STRING",
+                    "label": "",
+                    "unit": None,
+                    "min": None,
+                    "max": None,
+                    "choices": ["gentle", "hot"],
+                    "isRequired": False,
+                },
+            ],
+        }
+    ],
+    "shadow": [
+        {
+            "path": "cooling.setpoint",
+            "type": "NUMBER",
+            "label": "Setpoint",
+            "unit": "degC",
+            "min": -30.0,
+            "max": 10.0,
+            "choices": [],
+            "isWritable": True,
+        },
+    ],
 }
+VERSIONS: list[dict[str, Any]] = [
+    {"version": 3, "changedBy": "ada@example.org", "changedAt": "2026-01-03T00:00:00Z", "changes": ["Added “door”."]},
+    {"version": 2, "changedBy": "", "changedAt": "2026-01-02T00:00:00Z", "changes": ["Renamed."]},
+]
 REJECTED: dict[str, Any] = {
     "id": "m1",
     "deviceId": "d1",
@@ -46,9 +93,9 @@ async def run(handler: Any) -> list[Any]:
     return [await handler]
 
 
-def form(*rows: dict[str, str]) -> tuple[list[MetricDraft], dict[str, str]]:
+def form(*rows: dict[str, str]) -> tuple[list[ValueDraft], dict[str, str]]:
     """The rows of a form and what the browser sends for them."""
-    drafts = [MetricDraft(str(number)) for number in range(len(rows))]
+    drafts = [ValueDraft(str(number)) for number in range(len(rows))]
     sent = {f"{name}-{number}": value for number, row in enumerate(rows) for name, value in row.items()}
     return drafts, sent
 
@@ -88,7 +135,7 @@ def test_thousands_and_decimals_are_read_as_written() -> None:
 
 @pytest.fixture
 async def editor(gateway: Gateway, visit: Visit) -> Profile:
-    gateway.answers["Profile"] = {"profile": PROFILE}
+    gateway.answers["Profile"] = {"profile": PROFILE, "profileVersions": page(VERSIONS, "c1")}
     state = visit(Profile, "/profiles/p1")
     await run(state.load())
     return state
@@ -96,8 +143,13 @@ async def editor(gateway: Gateway, visit: Visit) -> Profile:
 
 def sent_form(state: Profile, **changed: str) -> dict[str, str]:
     """What the browser sends when nothing but `changed` was typed; a key names the first row's field."""
-    names = ("key", "label", "type", "unit", "min", "max")
-    sent = {f"{name}-{row.row}": getattr(row, name) for row in state.rows for name in names}
+    names = ("key", "label", "type", "unit", "min", "max", "choices")
+    arguments = [argument for command in state.commands for argument in command.arguments]
+    values = [*state.rows, *arguments, *state.settings]
+    sent = {f"{name}-{row.row}": getattr(row, name) for row in values for name in names}
+    sent |= {f"is_ticked-{row.row}": "on" for row in (*arguments, *state.settings) if row.is_ticked}
+    parts = ("key", "label", "description", "timeout")
+    sent |= {f"{part}-{command.row}": getattr(command, part) for command in state.commands for part in parts}
     return sent | {f"{name}-{state.rows[0].row}": value for name, value in changed.items()}
 
 
@@ -105,7 +157,16 @@ async def test_opening_and_saving_a_profile_loses_nothing(editor: Profile, gatew
     gateway.answers["ProfileUpdate"] = {"profileUpdate": {"id": "p1"}}
     await run(editor.save(sent_form(editor)))
     metrics = [{**metric, "label": metric["label"] or None} for metric in PROFILE["metrics"]]
-    wanted = {"name": "Cold room", "isStrict": True, "metrics": metrics}
+    (defrost,), (setpoint,) = PROFILE["commands"], PROFILE["shadow"]
+    (mode,) = defrost["arguments"]
+    wanted = {
+        "name": "Cold room",
+        "isStrict": True,
+        "metrics": metrics,
+        "reportingIntervalS": 300,
+        "commands": [{**defrost, "arguments": [{**mode, "label": None}]}],
+        "shadow": [setpoint],
+    }
     assert gateway.variables("ProfileUpdate") == {"id": "p1", "input": wanted, "version": 3}
     assert editor.said.startswith("Saved.")
 
@@ -133,9 +194,97 @@ async def test_a_change_by_somebody_else_is_told_and_mine_is_not_lost(editor: Pr
 async def test_the_other_change_can_be_taken_instead(editor: Profile, gateway: Gateway) -> None:
     gateway.refuses("ProfileUpdate", "Somebody else has changed it meanwhile.", "VERSION_STALE")
     await run(editor.save(sent_form(editor)))
-    gateway.answers["Profile"] = {"profile": {**PROFILE, "name": "Theirs", "version": 4}}
+    gateway.answers["Profile"] = {
+        "profile": {**PROFILE, "name": "Theirs", "version": 4},
+        "profileVersions": page(VERSIONS),
+    }
     await editor.take_theirs()
     assert (editor.name, editor.is_stale) == ("Theirs", False)
+
+
+def test_an_interval_is_filled_in_as_people_say_it() -> None:
+    assert [interval_words(seconds) for seconds in (None, 45, 300, 7_200, 86_400)] == [
+        ("", "seconds"),
+        ("45", "seconds"),
+        ("5", "minutes"),
+        ("2", "hours"),
+        ("1", "days"),
+    ]
+    assert [interval_of(*said) for said in (("", "days"), ("1,5", "minutes"), ("2", "hours"))] == [0, 90, 7_200]
+    for amount, unit in (("0", "seconds"), ("31", "days"), ("often", "minutes")):
+        with pytest.raises(Unclear):
+            interval_of(amount, unit)
+
+
+async def test_the_page_says_when_a_device_counts_as_silent(editor: Profile) -> None:
+    assert "after 15 minutes" in editor.silence_words
+    editor.set_amount("2")
+    editor.set_unit("seconds")
+    assert "after 12 seconds" in editor.silence_words
+    editor.set_amount("")
+    assert "no device ever counts as silent" in editor.silence_words
+
+
+async def test_commands_and_what_they_are_told_are_added_and_removed(editor: Profile) -> None:
+    editor.add_command()
+    added = editor.commands[1]
+    editor.add_argument(added.row)
+    editor.add_argument(editor.commands[0].row)
+    assert [len(command.arguments) for command in editor.commands] == [2, 1]
+    editor.remove_argument(editor.commands[0].arguments[0].row)
+    editor.remove_command(added.row)
+    assert [len(command.arguments) for command in editor.commands] == [1]
+    editor.add_setting()
+    editor.remove_setting(editor.settings[0].row)
+    assert [setting.key for setting in editor.settings] == [""]
+
+
+def test_a_name_that_a_device_knows_is_made_from_the_shown_one() -> None:
+    block = CommandDraft("1", arguments=[ValueDraft("2")])
+    sent = {"label-1": "Open the valve", "label-2": "How far", "type-2": "NUMBER", "min-2": "0", "max-2": "100"}
+    (command,) = commands_of([block, CommandDraft("3")], sent)
+    (argument,) = command["arguments"]
+    assert (command["key"], command["timeoutS"], argument["key"], argument["isRequired"]) == (
+        "open-the-valve",
+        30,
+        "how-far",
+        False,
+    )
+    (leaf,) = shadow_of([ValueDraft("4")], {"label-4": "Target", "type-4": "STRING", "choices-4": "eco, full,eco"})
+    assert (leaf["path"], leaf["choices"], leaf["isWritable"]) == ("target", ["eco", "full"], False)
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        ({"description-1": "Does it."}, "no name yet"),
+        ({"key-1": "1st"}, "cannot be called “1st”"),
+        ({"key-1": "run", "timeout-1": "0"}, "from 1 second to a day"),
+        ({"key-1": "run", "label-2": "!"}, "What “run” is told cannot be called “”"),
+        ({"key-1": "run", "key-2": "speed", "min-2": "9", "max-2": "1"}, "below its highest"),
+    ],
+)
+def test_a_command_that_cannot_be_used_is_explained(sent: dict[str, str], words: str) -> None:
+    with pytest.raises(Unclear, match=words):
+        commands_of([CommandDraft("1", arguments=[ValueDraft("2")])], sent)
+
+
+@pytest.mark.parametrize("path", ["a..b", "1st", "a.b.c.d.e.f"])
+def test_a_setting_that_cannot_be_used_is_explained(path: str) -> None:
+    with pytest.raises(Unclear, match="A setting cannot be called"):
+        shadow_of([ValueDraft("1")], {"key-1": path})
+
+
+async def test_earlier_versions_are_shown_and_can_be_brought_back(editor: Profile, gateway: Gateway) -> None:
+    assert [(line.version, line.by) for line in editor.versions] == [(3, "ada@example.org"), (2, "")]
+    gateway.answers["ProfileVersions"] = {"profileVersions": page([{**VERSIONS[1], "version": 1}])}
+    await editor.show_older()
+    assert (gateway.variables("ProfileVersions")["after"], editor.versions[-1].version) == ("c1", 1)
+    assert editor.has_older is False
+    gateway.answers["ProfileVersion"] = {"profileVersion": {**PROFILE, "name": "As it was", "reportingIntervalS": None}}
+    await editor.bring_back(2)
+    assert (editor.name, editor.amount, editor.version) == ("As it was", "", 3)
+    assert "once you save it" in editor.said
 
 
 async def test_a_new_profile_is_made_and_opened(gateway: Gateway, visit: Visit) -> None:

@@ -14,7 +14,15 @@ from ui.pages.overview import Overview
 from ui.pages.rules import Rules
 from ui.pages.sign_in import SignIn
 
-PROFILE = {"id": "p1", "key": "cold-room", "name": "Cold room", "metrics": [], "updatedAt": "2026-01-01T00:00:00Z"}
+PROFILE = {
+    "id": "p1",
+    "key": "cold-room",
+    "name": "Cold room",
+    "reportingIntervalS": 60,
+    "reportingIntervalS": 60,
+    "metrics": [],
+    "updatedAt": "2026-01-01T00:00:00Z",
+}
 DEVICE = {
     "id": "d1",
     "key": "cold-1",
@@ -26,7 +34,7 @@ DEVICE = {
     "version": 4,
     "quarantineReason": None,
     "createdAt": "2026-01-01T00:00:00Z",
-    "presence": {"since": "2026-01-01T00:00:00Z", "reason": None},
+    "presence": {"since": "2026-01-01T00:00:00Z", "reason": None, "silentSince": None},
     "profile": PROFILE,
     "latest": [],
     "credentials": [],

@@ -3,7 +3,7 @@
 import pytest
 
 from ui.first_message import example, mosquitto_pub
-from ui.pages.add_device import propose_key
+from ui.naming import propose_key
 from ui.pages.alerts import worst_first
 from ui.pages.device import all_readings, drawable, labels_of, labels_text
 from ui.pages.profiles import limits

@@ -37,7 +37,9 @@ def _line(device: rx.Var[DeviceLine], action: Action | None) -> rx.Component:
         rx.el.td(
             rx.cond(
                 works,
-                live_presence(device_id=device.id, online=device.is_online, since=device.since),
+                live_presence(
+                    device_id=device.id, online=device.is_online, since=device.since, silent_since=device.silent_since
+                ),
                 rx.el.span(device.status_words, class_name="badge"),
             ),
         ),

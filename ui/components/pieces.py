@@ -86,6 +86,22 @@ def field(label: str, control: rx.Component, hint: str | rx.Component = "", for_
     )
 
 
+def search_box(label: str, on_search: Any, placeholder: str = "Search by name or key") -> rx.Component:
+    """Looks for what is typed, a moment after the last letter; `label` says to screen readers what is searched."""
+    return rx.el.div(
+        rx.icon("search", size=16),
+        rx.el.input(
+            type="search",
+            placeholder=placeholder,
+            default_value="",
+            class_name="input",
+            on_change=on_search.debounce(250),
+            custom_attrs={"aria-label": label},
+        ),
+        class_name="search",
+    )
+
+
 def severity_badge(severity: rx.Var[str]) -> rx.Component:
     """How bad, as a word in its colour."""
     return rx.el.span(

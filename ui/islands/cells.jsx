@@ -101,15 +101,40 @@ export function LiveWhen({ deviceId, metric, time, none }) {
   return <When at={latest.at ? new Date(latest.at).toISOString() : null} none={none} />;
 }
 
-/** Online or offline, as the device comes and goes. */
-export function LivePresence({ deviceId, online, since, detailed = false, reason = "" }) {
-  const [live, setLive] = useState(null);
+/** "every 60 s", "every 15 min": how often something is expected. */
+function every(seconds) {
+  const [size, unit] = [[86400, "d"], [3600, "h"], [60, "min"]].find(([size]) => seconds % size === 0 && seconds > size) ?? [1, "s"];
+  return `every ${seconds / size} ${unit}`;
+}
+
+/** Online or offline, as the device comes and goes; and silent, where reports are expected that do not come. */
+export function LivePresence({ deviceId, online, since, silentSince = "", interval = 0, detailed = false }) {
+  const [link, setLink] = useState(null); // the newest coming or going
+  const [voice, setVoice] = useState(null); // the newest falling silent or being heard
   useEffect(() => {
-    setLive(null);
-    return deviceId ? watchStatus(deviceId, setLive) : undefined;
+    setLink(null);
+    setVoice(null);
+    const tell = (event) =>
+      (event.change === "CONNECTED" || event.change === "DISCONNECTED" ? setLink : setVoice)(event);
+    return deviceId ? watchStatus(deviceId, tell) : undefined;
   }, [deviceId]);
-  const isOnline = live ? live.isOnline : online;
-  const at = live ? live.at : since;
+  const isOnline = link ? link.isOnline : online;
+  const at = link ? link.at : since;
+  const silent = voice ? voice.silentSince : silentSince;
+  if (silent) {
+    return (
+      <span className="presence" title={isOnline ? "It is connected, but sends nothing." : "It is not connected."}>
+        <span className="dot dot-warn" aria-hidden="true" />
+        {isOnline && detailed ? "Connected, but silent" : "Silent"}
+        {detailed ? (
+          <span className="muted">
+            <When at={silent} asSpan />
+            {interval ? `, expected ${every(interval)}` : null}
+          </span>
+        ) : null}
+      </span>
+    );
+  }
   return (
     <span className="presence">
       <span className={`dot${isOnline ? " dot-ok" : ""}`} aria-hidden="true" />

@@ -46,12 +46,14 @@ class LiveWhen(_Cell):
 
 
 class LivePresence(_Cell):
-    """Online or offline, as it changes."""
+    """Online, offline or silent, as it changes; `interval` is how often reports are expected, in seconds."""
 
     tag = "LivePresence"
     device_id: rx.Var[str]
     online: rx.Var[bool]
     since: rx.Var[str | None]
+    silent_since: rx.Var[str | None]
+    interval: rx.Var[int | None]
     detailed: rx.Var[bool]
 
 

@@ -139,7 +139,7 @@ const TELEMETRY = `subscription LiveTelemetry($deviceIds: [ID!]!, $after: String
   telemetry(deviceIds: $deviceIds, after: $after) { cursor deviceId time values skipped }
 }`;
 const STATUS = `subscription LiveStatus($deviceIds: [ID!], $after: String) {
-  deviceStatus(deviceIds: $deviceIds, after: $after) { cursor deviceId isOnline at reason }
+  deviceStatus(deviceIds: $deviceIds, after: $after) { cursor deviceId change isOnline at reason silentSince }
 }`;
 
 // What a page loads as latest is as old as the last drain, half a second or a little more: a message stored between it
@@ -175,7 +175,7 @@ export const watchTelemetry = gatherer((deviceIds, tell) => {
   return () => stops.forEach((stop) => stop());
 });
 
-/** Each coming and going of one device: {isOnline, at, reason}. */
+/** Each coming, going, falling silent and being heard again of one device: {change, isOnline, at, silentSince}. */
 export const watchStatus = gatherer((deviceIds, tell) =>
   follow(STATUS, "deviceStatus", { deviceIds }, (event) => tell(event.deviceId, event)),
 );

@@ -1,9 +1,7 @@
 """Adding a device: name it, choose its profile, get its token once, watch its first message arrive."""
 
-import re
-import unicodedata
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import reflex as rx
 
@@ -13,14 +11,7 @@ from ui.components.pieces import card, empty, field, problem, skeleton_rows
 from ui.console import Console
 from ui.first_message import mosquitto_pub
 from ui.islands.cells import command, copy, first_message
-
-KEY = re.compile(r"[A-Za-z0-9_-]{1,40}")
-
-
-def propose_key(name: str) -> str:
-    """A device key from a name: `Kühlraum Nord 2` becomes `kuhlraum-nord-2`."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9_]+", "-", plain).strip("-")[:40].strip("-")
+from ui.naming import KEY, Named
 
 
 @dataclass(frozen=True)
@@ -32,13 +23,13 @@ class Choice:
     words: str
 
 
-class AddDevice(Console):
+class AddDevice(Named, Console):
     """What was typed so far, then the device that came of it."""
+
+    SHOWN_ONCE: ClassVar[tuple[str, ...]] = ("token", "command", "uid")
 
     ready: bool = False  # before the form is emptied for this visit nobody may type into it
     problem: str = ""
-    name: str = ""
-    key: str = ""
     profiles: list[Choice] = []
     profile_id: str = ""
     uid: str = ""
@@ -46,7 +37,6 @@ class AddDevice(Console):
     command: str = ""
     is_busy: bool = False
 
-    _is_own_key: bool = False
     _metrics: dict[str, list[dict[str, Any]]] = {}
 
     @rx.var
@@ -83,18 +73,6 @@ class AddDevice(Console):
         self._metrics = {each["id"]: each["metrics"] for each in found}
         self.profile_id = found[0]["id"] if found else ""
         self.ready = True
-
-    @rx.event
-    def set_name(self, name: str) -> None:
-        """The name; as long as nobody touched the key, it follows."""
-        self.name = name
-        if not self._is_own_key:
-            self.key = propose_key(name)
-
-    @rx.event
-    def set_key(self, key: str) -> None:
-        """A key of the user's own."""
-        self.key, self._is_own_key = key.strip(), bool(key.strip())
 
     @rx.event
     def set_profile(self, profile_id: str) -> None:

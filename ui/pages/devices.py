@@ -8,7 +8,7 @@ import reflex as rx
 from ui.client import Refused
 from ui.components.devices import device_table
 from ui.components.frame import heading, link, may, page
-from ui.components.pieces import empty, pager, problem, skeleton_rows
+from ui.components.pieces import empty, pager, problem, search_box, skeleton_rows
 from ui.console import Console
 from ui.paging import PAGE_SIZE, Paged
 from ui.words import STATUS_WORDS, DeviceLine, device_line
@@ -92,18 +92,7 @@ class Devices(Paged, Console):
 
 def _toolbar() -> rx.Component:
     return rx.el.div(
-        rx.el.div(
-            rx.icon("search", size=16),
-            rx.el.input(
-                type="search",
-                placeholder="Search by name or key",
-                default_value="",
-                class_name="input",
-                on_change=Devices.set_search.debounce(250),
-                custom_attrs={"aria-label": "Search devices by name or key"},
-            ),
-            class_name="search",
-        ),
+        search_box("Search devices by name or key", Devices.set_search),
         rx.el.select(
             rx.el.option("All devices", value=""),
             rx.el.option("Online now", value="ONLINE"),
@@ -161,7 +150,10 @@ def devices() -> rx.Component:
             "Everything that sends you telemetry.",
             rx.cond(
                 may("devices:write"),
-                link(rx.icon("upload", size=16), "Import…", to="/devices/import", class_name="btn"),
+                rx.fragment(
+                    link(rx.icon("arrow-left-right", size=16), "Transfers", to="/devices/transfers", class_name="btn"),
+                    link(rx.icon("upload", size=16), "Import…", to="/devices/import", class_name="btn"),
+                ),
             ),
             link(rx.icon("plus", size=16), "Add a device", to="/devices/add", class_name="btn btn-primary"),
         ),

@@ -8,10 +8,10 @@ import reflex as rx
 from ui.client import Refused
 from ui.components.devices import device_table
 from ui.components.frame import link, may, page
-from ui.components.pieces import card, done, empty, field, pager, problem, skeleton_rows
+from ui.components.pieces import card, done, empty, field, pager, problem, search_box, skeleton_rows
 from ui.console import Console
 from ui.filters import STATUSES, Unclear, filter_of, in_words, labels_text, listed
-from ui.pages.add_device import KEY, propose_key
+from ui.naming import KEY, Named
 from ui.pages.groups import counted
 from ui.paging import PAGE_SIZE, Paged
 from ui.words import DeviceLine, device_line
@@ -28,13 +28,11 @@ class Tick:
     is_ticked: bool
 
 
-class Group(Paged, Console):
+class Group(Named, Paged, Console):
     """The group of the address, or a new one; its devices page by page."""
 
     uid: str = ""
     said: str = ""
-    key: str = ""
-    name: str = ""
     is_filtered: bool = True
     how: str = ""
     devices_words: str = ""
@@ -50,7 +48,6 @@ class Group(Paged, Console):
     offered: list[DeviceLine] = []
 
     _version: int = 0
-    _is_own_key: bool = False
 
     @rx.var
     def is_new(self) -> bool:
@@ -117,17 +114,8 @@ class Group(Paged, Console):
         info: dict[str, Any] = data["pageInfo"]
         return info
 
-    @rx.event
-    def set_name(self, name: str) -> None:
-        """The name; a new group's key follows until somebody touches it."""
-        self.name = name
-        if self.is_new and not self._is_own_key:
-            self.key = propose_key(name)
-
-    @rx.event
-    def set_key(self, key: str) -> None:
-        """A key of the user's own."""
-        self.key, self._is_own_key = key.strip(), bool(key.strip())
+    def _may_follow(self) -> bool:
+        return bool(self.is_new)
 
     @rx.event
     def set_filtered(self, is_filtered: bool) -> None:
@@ -414,18 +402,7 @@ def _put_in() -> rx.Component:
     return card(
         "Put devices in",
         rx.el.div(
-            rx.el.div(
-                rx.icon("search", size=16),
-                rx.el.input(
-                    type="search",
-                    placeholder="Search by name or key",
-                    default_value="",
-                    class_name="input",
-                    on_change=Group.look_for.debounce(250),
-                    custom_attrs={"aria-label": "Search devices to put in"},
-                ),
-                class_name="search",
-            ),
+            search_box("Search devices to put in", Group.look_for),
             class_name="card-body",
         ),
         rx.cond(

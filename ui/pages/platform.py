@@ -8,9 +8,10 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.frame import heading, may, page
-from ui.components.pieces import card, done, empty, field, pager, problem, skeleton, skeleton_rows
+from ui.components.pieces import card, done, empty, field, pager, problem, search_box, skeleton, skeleton_rows
 from ui.console import Console
 from ui.islands.cells import command, when
+from ui.naming import propose_key
 from ui.paging import PAGE_SIZE, Paged
 from ui.quotas import QuotaLine, quota_line, wanted
 
