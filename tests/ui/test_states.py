@@ -19,7 +19,6 @@ PROFILE = {
     "key": "cold-room",
     "name": "Cold room",
     "reportingIntervalS": 60,
-    "reportingIntervalS": 60,
     "metrics": [],
     "updatedAt": "2026-01-01T00:00:00Z",
 }
