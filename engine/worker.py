@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import wait
 from typing import Any, TypeVar
 from uuid import UUID
@@ -20,10 +20,16 @@ from celery.signals import setup_logging, worker_process_shutdown
 from engine import logs, metrics
 from engine.audit import service as audit
 from engine.audit.seal import Sealer
+from engine.certificates.vault import LocalVault
+from engine.commands import service as commands
 from engine.drain import Drain
 from engine.errors import Unavailable
 from engine.fleet import chores
 from engine.journal.bus import ValkeyBus
+from engine.notifications import leases
+from engine.notifications.mail import Mail
+from engine.notifications.postman import Postman, Ways
+from engine.outbound.fetch import Outbound
 from engine.queue import DRAIN, STALE_S, TICK, celery_app
 from engine.quotas import retention, usage
 from engine.quotas.model import Quotas
@@ -94,10 +100,18 @@ class Loop:
             self._chores = asyncio.create_task(self._do_chores())
         rows = await self._store.door("due")
         due = [row["tenant_id"] for row in rows if row["what"] == "journal"]
+        self._postman.wake([row["tenant_id"] for row in rows if row["what"] == "deliveries"])
+        await self._end_commands([row["tenant_id"] for row in rows if row["what"] == "commands"])
         tell = [str(tenant_id) for tenant_id in due]
         await asyncio.to_thread(lambda: [app.send_task(DRAIN, args=[tenant], expires=STALE_S) for tenant in tell])
         metrics.TICKS.inc()
         await self._backlog.look(due)
+
+    async def _end_commands(self, tenants: Sequence[UUID]) -> None:
+        """Let the commands end that nobody fetched or answered in time."""
+        for tenant_id in tenants:
+            async with self._store.as_tenant(system(tenant_id)) as tx:
+                await commands.elapse(tx)
 
     async def _do_chores(self) -> None:
         """One turn of what fleets have to be done: erasures, transfers, audits. Drains go on meanwhile."""
@@ -115,6 +129,7 @@ class Loop:
                 principal = system(row["tenant_id"])
                 async with self._store.as_tenant(principal) as tx:
                     await usage.looked(tx)
+                    await leases.prune(tx)
                 if deleted := await retention.prune(self._store, principal, base):
                     log.info("telemetry.pruned", extra={"tenant": str(principal.tenant_id), "rows": deleted})
         except Unavailable:
@@ -132,6 +147,7 @@ class Loop:
     async def close(self) -> None:
         """Give the connections back."""
         await self._bus.close()
+        await self._post.close()
         await self._store.close()
 
     async def _open(self) -> None:
@@ -140,6 +156,13 @@ class Loop:
         self._store = Store(settings.database_url, size=4, wake=self._bus.publish)
         self._drain = Drain(self._store)
         self._backlog = metrics.Backlog(self._store)
+        # Connections of its own: what is slow outside must not keep a drain waiting for one.
+        self._post = Store(settings.database_url, size=2)
+        outbound = Outbound(may_loop_back=settings.outbound_loopback)
+        ways = Ways(
+            LocalVault.of(settings), outbound, Mail.of(settings), settings.origin, float(settings.channel_dead_days)
+        )
+        self._postman = Postman(self._post, ways)
         await self._bus.open()
 
 

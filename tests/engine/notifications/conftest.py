@@ -45,6 +45,11 @@ class Desk:
         async with self.store.as_tenant(self.tenant.principal(), read_only=True) as tx:
             return list((await service.page(tx)).items)
 
+    async def see_all(self) -> list[Channel]:
+        """Every channel as it stands."""
+        async with self.store.as_tenant(self.tenant.principal(), read_only=True) as tx:
+            return await channels.listed(tx)
+
     async def see(self, channel: Channel) -> Channel:
         """The channel as it stands."""
         async with self.store.as_tenant(self.tenant.principal(), read_only=True) as tx:

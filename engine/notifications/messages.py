@@ -1,0 +1,66 @@
+"""What is said: one function for each thing that people outside are told of, in plain words."""
+
+from datetime import datetime
+from uuid import UUID
+
+from engine.notifications.model import TEST, Message
+
+
+def alert_raised(
+    *, alert_id: UUID, rule: str, device: str, device_id: UUID, severity: str, reason: str, at: datetime
+) -> Message:
+    """A rule found something wrong with a device. ``reason``: the rule's own sentence with the values seen."""
+    facts = (("Device", device), ("Rule", rule), ("Severity", severity), ("Since", _said(at)))
+    data = {"alert": str(alert_id), "device": str(device_id), "at": at.isoformat()}
+    title = f"{severity.capitalize()}: {rule} ({device})"
+    return Message("alert.raised", title, reason, facts, "/alerts", "See the alert", severity, data)
+
+
+def alert_cleared(
+    *, alert_id: UUID, rule: str, device: str, device_id: UUID, severity: str, reason: str, at: datetime
+) -> Message:
+    """What an alert was about is over."""
+    facts = (("Device", device), ("Rule", rule), ("Over since", _said(at)))
+    data = {"alert": str(alert_id), "device": str(device_id), "at": at.isoformat()}
+    return Message(
+        "alert.cleared", f"Over: {rule} ({device})", reason, facts, "/alerts", "See the alert", severity, data
+    )
+
+
+def invitation(*, tenant: str, by: str, until: datetime) -> Message:
+    """Somebody is asked to join a tenant; the link comes apart, since it holds a secret."""
+    text = (
+        f"{by} has invited you to {tenant} on Tidegate.\n\n"
+        f"The button below works once, until {_said(until)}. If you did not expect this, let it be: nothing happens."
+    )
+    return Message("invitation", f"You are invited to {tenant}", text, link_label="Accept the invitation")
+
+
+def factor_reset(*, by: str) -> Message:
+    """Somebody else took a person's second factor away."""
+    text = (
+        f"{by} has taken your second factor away, and all your sessions have ended. From now on your password alone "
+        "signs you in.\n\nSign in and set up a new one. If you did not ask for this, change your password and tell "
+        "your administrator."
+    )
+    return Message("second_factor.reset", "Your second factor was taken away", text, link="/account")
+
+
+def channel_disabled(*, name: str, target: str, failures: int, since: datetime, last_error: str) -> Message:
+    """A channel failed for so long that it was switched off."""
+    text = (
+        f"Nothing has reached the channel “{name}” since {_said(since)}, in {failures} tries. It is switched off, and "
+        "whatever waited for it is given up.\n\nPut it right, switch it on again, and send a test."
+    )
+    facts = (("Channel", name), ("Leads to", target), ("Last error", last_error))
+    return Message("channel.disabled", f"The channel “{name}” was switched off", text, facts, "/notifications")
+
+
+def test(*, channel: str, by: str) -> Message:
+    """Somebody wants to know whether a channel works."""
+    text = f"{by} has sent this from Tidegate to see whether the channel “{channel}” works. It does."
+    return Message(TEST, f"A test of “{channel}”", text, link="/notifications")
+
+
+def _said(at: datetime) -> str:
+    return f"{at:%-d %B %Y, %H:%M} UTC"
