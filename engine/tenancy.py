@@ -21,13 +21,14 @@ class Role(StrEnum):
     PLATFORM = "platform"
 
 
-_READ = frozenset({"devices:read", "telemetry:read", "rules:read", "alerts:read", "tenant:read"})
-_OPERATE = _READ | {"devices:write", "alerts:write", "telemetry:write"}
-_DESIGN = _READ | {"rules:write", "alerts:write"}
+_READ = frozenset({"devices:read", "telemetry:read", "commands:read", "rules:read", "alerts:read", "tenant:read"})
+_OPERATE = _READ | {"devices:write", "alerts:write", "telemetry:write", "commands:write", "notifications:read"}
+_DESIGN = _READ | {"rules:write", "alerts:write", "notifications:read"}
 _ADMIN = (
     _OPERATE
     | _DESIGN
     | {"profiles:write", "tokens:write", "users:read", "users:write", "inbox:read", "audit:read", "devices:erase"}
+    | {"notifications:write"}
 )
 
 SCOPES: dict[Role, frozenset[str]] = {
@@ -42,6 +43,7 @@ SCOPES: dict[Role, frozenset[str]] = {
 
 ALL_SCOPES: frozenset[str] = SCOPES[Role.OWNER]
 """Every right there is inside a tenant; none of the platform's is among them."""
+
 
 WITHIN_GROUPS: frozenset[str] = frozenset(
     {

@@ -26,6 +26,7 @@ from ingest.authorize import DoorAuthorizer
 from ingest.changes import Changes, Conflated
 from ingest.database import Database
 from ingest.directory import Directory
+from ingest.downlink import Downlink
 from ingest.introductions import Introductions
 from ingest.metrics import SESSIONS, WAITING
 from ingest.newcomers import Newcomers
@@ -65,8 +66,10 @@ class Ingest:
             self.pipeline,
             JournalPresence(self.writer),
             on_refused=self.pipeline.refused,
+            on_subscribed=lambda device: self._downlink.tell(device.device_id),
             doorway=self.introductions,
         )
+        self._downlink = Downlink(Database(url), self.endpoint, self.writer.record)
         self.tls = tls.server_context(settings)
         self._trust = tls.Trust(self.tls, Database(url), self._newcomers)
         self._recheck = Conflated(self._cut_the_dead)
@@ -86,6 +89,7 @@ class Ingest:
             asyncio.create_task(self._changes.run(), name="changes"),
             asyncio.create_task(self._recheck.run(), name="recheck"),
             asyncio.create_task(self._believe.run(), name="believe"),
+            asyncio.create_task(self._downlink.run(), name="downlink"),
             asyncio.create_task(self.allowances.run(), name="allowances"),
         ]
         SESSIONS.set_function(lambda: self.endpoint.live)
@@ -120,6 +124,7 @@ class Ingest:
         await self.authorizer.close()
         await self._trust.close()
         await self._newcomers.close()
+        await self._downlink.close()
         await self.directory.close()
         await self.allowances.close()
         await self._writer_database.drop()
@@ -132,6 +137,8 @@ class Ingest:
         kind, _, rest = what.partition(":")
         if kind == "device":
             self._recheck.tell(rest)
+        elif kind == "command":
+            self._downlink.tell(UUID(rest))
         elif kind == "tenant":
             self._recheck.tell(what)
         elif kind == "quota":
@@ -147,6 +154,7 @@ class Ingest:
         self.allowances.forget_all()
         self._recheck.tell(_ALL)
         self._believe.tell(_ALL)
+        self._downlink.tell_all()
 
     async def _cut_the_dead(self, devices: set[str]) -> None:
         sessions = [

@@ -11,11 +11,13 @@ from strawberry.types.field import StrawberryField
 from resolvers.alerts import AlertMutation, AlertQuery, AlertStreams
 from resolvers.audit import AuditQuery
 from resolvers.certificates import CertificateMutation, CertificateQuery
+from resolvers.commands import CommandMutation, CommandQuery, CommandStreams
 from resolvers.devices import DeviceMutation, DeviceQuery
 from resolvers.fleet import FleetMutation, FleetQuery
 from resolvers.groups import GroupMutation, GroupQuery
 from resolvers.guard import Guard
 from resolvers.identity import IdentityMutation, IdentityQuery
+from resolvers.notifications import NotificationMutation, NotificationQuery
 from resolvers.platform import PlatformMutation, PlatformQuery
 from resolvers.profiles import ProfileMutation, ProfileQuery
 from resolvers.provisioning import ProvisioningMutation, ProvisioningQuery
@@ -43,6 +45,8 @@ class Query(
     UsageQuery,
     RuleQuery,
     AlertQuery,
+    CommandQuery,
+    NotificationQuery,
     AuditQuery,
     PlatformQuery,
 ):
@@ -61,6 +65,8 @@ class Mutation(
     ProvisioningMutation,
     RuleMutation,
     AlertMutation,
+    CommandMutation,
+    NotificationMutation,
     PlatformMutation,
     UsageMutation,
 ):
@@ -68,7 +74,7 @@ class Mutation(
 
 
 @strawberry.type(description="What can be followed live. Every event has a cursor to go on from.")
-class Subscription(TelemetryStreams, AlertStreams):
+class Subscription(TelemetryStreams, AlertStreams, CommandStreams):
     """Every stream of the contract."""
 
 

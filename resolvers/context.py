@@ -14,6 +14,8 @@ import strawberry
 from engine.alerts import service as alerts
 from engine.alerts.model import Alert
 from engine.certificates.vault import Vault
+from engine.commands import service as commands
+from engine.commands.model import Command
 from engine.devices import service as devices
 from engine.devices.model import Credential, Device, Presence, Profile
 from engine.errors import EngineError, Forbidden
@@ -46,6 +48,8 @@ class Services:
     vault: Vault
     budgets: "Budgets"
     discovery: Discovery
+    sends_mail: bool = False
+    """Whether the operator has set up a mail server."""
 
 
 class RequestContext:
@@ -203,6 +207,15 @@ class RequestContext:
 
         async def fetch(keys: Sequence[UUID]) -> Mapping[UUID, Alert]:
             return await alerts.by_ids(await self.tx(), keys)
+
+        return Batch(fetch)
+
+    @cached_property
+    def commands(self) -> Batch[UUID, Command]:
+        """Commands by id."""
+
+        async def fetch(keys: Sequence[UUID]) -> Mapping[UUID, Command]:
+            return await commands.by_ids(await self.tx(), keys)
 
         return Batch(fetch)
 

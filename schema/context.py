@@ -10,6 +10,7 @@ import strawberry
 
 if TYPE_CHECKING:
     from engine.alerts.model import Alert
+    from engine.commands.model import Command
     from engine.devices.model import Credential, Device, Presence, Profile
     from engine.rules.errors import Problem
     from engine.telemetry.model import Sample
@@ -121,6 +122,11 @@ class Context(Protocol):
     @property
     def alerts(self) -> "Loader[UUID, Alert]":
         """Alerts by id."""
+        ...
+
+    @property
+    def commands(self) -> "Loader[UUID, Command]":
+        """Commands by id."""
         ...
 
     @property

@@ -8,6 +8,7 @@ NOUNS: dict[str, tuple[str, str, str]] = {
     "telemetry": ("Measured values", "Read values and their history", "Send values in a device's name"),
     "devices": ("Devices", "See devices and profiles", "Add, change and decommission devices"),
     "profiles": ("Profiles", "See profiles", "Make and change profiles"),
+    "commands": ("Commands", "See what devices were asked to do", "Ask devices to do something"),
     "alerts": ("Alerts", "See alerts", "Acknowledge alerts"),
     "rules": ("Rules", "See rules", "Make, change and delete rules"),
     "inbox": ("Inbox", "See messages that were not accepted", "Replay messages that were not accepted"),

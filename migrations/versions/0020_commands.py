@@ -78,8 +78,9 @@ def upgrade() -> None:
         verb = "FOR SELECT" if rights.startswith("SELECT (") else ""
         check = "" if verb else f"WITH CHECK ({condition})"
         op.execute(f"CREATE POLICY {name} ON commands {verb} TO {role} USING ({condition}) {check}")
-    mine = "(SELECT app.sees_all()) OR app.sees(device_id)"
-    op.execute(f"CREATE POLICY limits ON commands AS RESTRICTIVE TO {APP} USING ({mine}) WITH CHECK ({mine})")
+    # Whoever is limited to groups of devices sees and issues commands to those only (ADR 30).
+    within = "(SELECT app.sees_all()) OR app.sees(device_id)"
+    op.execute(f"CREATE POLICY limits ON commands AS RESTRICTIVE TO {APP} USING ({within}) WITH CHECK ({within})")
     op.execute(f"GRANT CREATE ON SCHEMA app TO {DOOR}")
     op.execute(f"SET ROLE {DOOR}")
     op.execute(DUE)

@@ -57,6 +57,8 @@ SAMPLES: Mapping[str, Any] = {
     "clientSecret": "probe",
     "rule": {"cases": [], "otherwise": {}},
     "device": "probe",
+    "command": "probe",
+    "arguments": {},
 }
 """Values for required arguments that are no ids, by name. A new one needs a line here, or the test fails."""
 
