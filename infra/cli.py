@@ -52,6 +52,7 @@ OTHERS = (
     ("simulate", "infra.local.simulator", "", "run simulated devices over MQTT"),
     ("operator", "infra.operator", "owner", "invite somebody to operate the platform"),
     ("audit", "infra.audit", "worker", "prove the audit log, or sign its end"),
+    ("vault", "infra.vault", "", "change the key under which keys are sealed"),
     ("bench", "infra.bench", "", "measure a platform of its own on this machine"),
 )
 

@@ -1,6 +1,8 @@
 """Files with a secret key in them: made on first use, whole or not at all, readable by their owner alone."""
 
+import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from engine.errors import Unavailable
@@ -32,22 +34,31 @@ def read_or_make(path: Path, size_bytes: int) -> bytes:
 
 def make(path: Path, size_bytes: int) -> None:
     """Make a key; whoever comes second uses the first one's. Raises KeyUnreadable."""
-    try:
-        _make(path, os.urandom(size_bytes))
-    except OSError as error:
-        raise KeyUnreadable(f"The key file {path.name} cannot be made: {error.strerror}.") from error
+    write(path, os.urandom(size_bytes))
 
 
-def _make(path: Path, key: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+def write(path: Path, key: bytes) -> None:
+    """Put ``key`` into ``path`` unless there is one already. Raises KeyUnreadable."""
+    _put(path, key, os.link)
+
+
+def replace(path: Path, key: bytes) -> None:
+    """Put ``key`` into ``path`` whatever is there. Raises KeyUnreadable."""
+    _put(path, key, os.replace)
+
+
+def _put(path: Path, key: bytes, settle: Callable[[Path, Path], None]) -> None:
+    """Whole or not at all."""
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(key)
             file.flush()
             os.fsync(file.fileno())
-        os.link(unfinished, path)
-    except FileExistsError:
-        pass
+        with contextlib.suppress(FileExistsError):
+            settle(unfinished, path)
+    except OSError as error:
+        raise KeyUnreadable(f"The key file {path.name} cannot be made: {error.strerror}.") from error
     finally:
         unfinished.unlink(missing_ok=True)

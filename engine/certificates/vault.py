@@ -1,21 +1,23 @@
 """Where keys are sealed before they go to the database, so that whoever has the database alone has no key.
 
-One port, `Vault`. Here it is AES-256-GCM with a key in a file of this machine; in the cloud a key service can take its
-place, since nothing outside this module sees the sealing key.
+One port, `Vault`. Ours seals in envelopes: each thing under a data key of its own (AES-256-GCM), the data key under a
+key of a keeper's (`keepers.py`), and the envelope says which. So a keeper's key may be changed, or the keeper, without
+writing anything anew.
+
+    "\\0tg-env1" | length and id of the keeper's key | length and wrapped data key | nonce | ciphertext and tag
 """
 
 import os
 from pathlib import Path
 from typing import Protocol
 
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from engine.certificates.errors import VaultSealed
+from engine.certificates.keepers import KEY_BYTES, NONCE_BYTES, KeyKeeper, LocalKeeper, decrypted
 from engine.settings import Settings
 
-_NONCE_BYTES = 12
-_KEY_BYTES = 32
+_MARK = b"\0tg-env1"
 
 
 class Vault(Protocol):
@@ -35,54 +37,77 @@ class Vault(Protocol):
         ...
 
 
-class LocalVault:
-    """AES-256-GCM (NIST SP 800-38D): 12 random bytes, then ciphertext and tag; the purpose is authenticated with it."""
+class EnvelopeVault:
+    """A data key for each thing, wrapped by the first keeper; every keeper's envelopes open."""
 
-    name = "local"
+    def __init__(self, keeper: KeyKeeper, *former: KeyKeeper) -> None:
+        """``keeper`` seals; ``former`` ones only open what they sealed once."""
+        self._keepers = (keeper, *former)
+
+    @property
+    def name(self) -> str:
+        """The name of the keeper in force."""
+        return self._keepers[0].name
+
+    async def seal(self, plain: bytes, purpose: bytes) -> bytes:
+        """``plain``, unreadable and bound to ``purpose``. Raises VaultSealed."""
+        data_key, nonce = AESGCM.generate_key(KEY_BYTES * 8), os.urandom(NONCE_BYTES)
+        key_id, wrapped = await self._keepers[0].wrap(data_key, purpose)
+        head = _MARK + _counted(key_id.encode(), 1) + _counted(wrapped, 2)
+        return head + nonce + AESGCM(data_key).encrypt(nonce, plain, head + purpose)
+
+    async def open(self, sealed: bytes, purpose: bytes) -> bytes:
+        """What was sealed for ``purpose``. Raises VaultSealed."""
+        if not sealed.startswith(_MARK):
+            return self._without_envelope(sealed, purpose)
+        key_id, at = _part(sealed, len(_MARK), 1)
+        wrapped, at = _part(sealed, at, 2)
+        try:
+            name = key_id.decode()
+        except UnicodeDecodeError as error:
+            raise VaultSealed from error
+        keeper = next((each for each in self._keepers if each.keeps(name)), None)
+        if keeper is None:
+            raise VaultSealed("What was sealed names a key that nobody here keeps.")
+        data_key = await keeper.unwrap(name, wrapped, purpose)
+        return decrypted(data_key, sealed[at:], sealed[:at] + purpose)
+
+    def _without_envelope(self, sealed: bytes, purpose: bytes) -> bytes:
+        """What was sealed with the file's key itself, before there were envelopes."""
+        keys = [key for keeper in self._keepers if isinstance(keeper, LocalKeeper) for key in keeper.all_keys()]
+        for key in keys:
+            try:
+                return decrypted(key, sealed, purpose)
+            except VaultSealed:
+                continue
+        raise VaultSealed
+
+
+class LocalVault(EnvelopeVault):
+    """The vault whose keys lie in files of this machine."""
 
     def __init__(self, path: Path) -> None:
-        """The key lies in ``path``, which is made on first use and which only its owner may read."""
-        self._path = path
+        """``path``: the key in force (see `LocalKeeper`)."""
+        super().__init__(LocalKeeper(path))
 
     @classmethod
     def of(cls, settings: Settings) -> "LocalVault":
         """The vault of this installation's data folder."""
-        return cls(settings.data_dir / "vault.key")
+        return cls(path_of(settings))
 
-    async def seal(self, plain: bytes, purpose: bytes) -> bytes:
-        """``plain``, unreadable and bound to ``purpose``. Raises VaultSealed."""
-        nonce = os.urandom(_NONCE_BYTES)
-        return nonce + AESGCM(self._key(make=True)).encrypt(nonce, plain, purpose)
 
-    async def open(self, sealed: bytes, purpose: bytes) -> bytes:
-        """What was sealed for ``purpose``. Raises VaultSealed."""
-        try:
-            return AESGCM(self._key()).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], purpose)
-        except (InvalidTag, ValueError) as error:
-            raise VaultSealed from error
+def path_of(settings: Settings) -> Path:
+    """Where this installation's vault has its key in force."""
+    return settings.data_dir / "vault.key"
 
-    def _key(self, *, make: bool = False) -> bytes:
-        try:
-            if make and not self._path.exists():
-                self._make()
-            key = self._path.read_bytes()
-        except OSError as error:
-            raise VaultSealed(f"The vault's key cannot be read: {error.strerror}.") from error
-        if len(key) != _KEY_BYTES:
-            raise VaultSealed("The vault's key file does not hold a key.")
-        return key
 
-    def _make(self) -> None:
-        """Whole or not at all; whoever comes second uses the first one's."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self._path.with_name(f"{self._path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-        try:
-            with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(AESGCM.generate_key(_KEY_BYTES * 8))
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(unfinished, self._path)
-        except FileExistsError:
-            pass
-        finally:
-            unfinished.unlink(missing_ok=True)
+def _counted(part: bytes, width: int) -> bytes:
+    return len(part).to_bytes(width, "big") + part
+
+
+def _part(sealed: bytes, at: int, width: int) -> tuple[bytes, int]:
+    begins = at + width
+    ends = begins + int.from_bytes(sealed[at:begins], "big")
+    if ends > len(sealed):
+        raise VaultSealed
+    return sealed[begins:ends], ends

@@ -1,0 +1,28 @@
+"""`tidegate vault rotate`: put another key in force where keys are sealed; what was sealed before opens as before."""
+
+import argparse
+
+from engine.certificates.errors import VaultSealed
+from engine.certificates.keepers import LocalKeeper
+from engine.certificates.vault import path_of
+from engine.settings import Settings
+from infra.local.errors import SetupProblem
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What may be said after the command's name."""
+    parser.add_argument("deed", choices=["rotate"], help="rotate: seal with a new key from now on")
+
+
+def run(_: argparse.Namespace, settings: Settings) -> int:
+    """Rotate the local key. Running processes need not be told. Raises SetupProblem."""
+    path = path_of(settings)
+    if not path.parent.is_dir():
+        raise SetupProblem(f"There is no data folder {path.parent}; set TIDEGATE_DATA_DIR to the one that is in use.")
+    try:
+        former, new = LocalKeeper(path).rotate()
+    except VaultSealed as error:
+        raise SetupProblem(f"The vault's key could not be changed: {error.message}") from error
+    print(f"sealing with {new} from now on; {former} still opens what it sealed")
+    print(f"keep every {path.stem}-*{path.suffix} in {path.parent}, and in its backups: without them it stays shut")
+    return 0
