@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from engine.devices.model import Metric, MetricType
+from engine.devices.declared import Argument, Command, ShadowLeaf, ValueType
+from engine.devices.model import Declaration, Metric, MetricType
 
 TENANT = "demo"
 TENANT_NAME = "Demo"
@@ -12,8 +13,8 @@ SPARE = "my-first-device"
 
 NUMBER, BOOLEAN = MetricType.NUMBER, MetricType.BOOLEAN
 
-PROFILES: dict[str, tuple[str, tuple[Metric, ...]]] = {
-    "cold-room": (
+PROFILES: dict[str, Declaration] = {
+    "cold-room": Declaration(
         "Cold room",
         (
             Metric("temperature", NUMBER, "Temperature", "°C", -40, 60),
@@ -21,8 +22,24 @@ PROFILES: dict[str, tuple[str, tuple[Metric, ...]]] = {
             Metric("door_open", BOOLEAN, "Door open"),
             Metric("compressor_on", BOOLEAN, "Compressor running"),
         ),
+        reporting_interval_s=60,
+        commands=(
+            Command(
+                "defrost",
+                "Defrost",
+                "Melts the ice on the evaporator; the room warms up a little meanwhile.",
+                (Argument("minutes", ValueType.NUMBER, "How long", "min", 5, 45),),
+                timeout_s=60,
+            ),
+            Command("silence-buzzer", "Silence the buzzer", "Stops the door alarm until the door is opened again."),
+        ),
+        shadow=(
+            ShadowLeaf("setpoint", ValueType.NUMBER, "Target temperature", "°C", -30, 12, is_writable=True),
+            ShadowLeaf("door_alarm.after_s", ValueType.NUMBER, "Door alarm after", "s", 10, 600, is_writable=True),
+            ShadowLeaf("firmware", ValueType.STRING, "Firmware"),
+        ),
     ),
-    "pump": (
+    "pump": Declaration(
         "Pump",
         (
             Metric("flow", NUMBER, "Flow", "m³/h", 0, 500),
@@ -30,13 +47,36 @@ PROFILES: dict[str, tuple[str, tuple[Metric, ...]]] = {
             Metric("vibration", NUMBER, "Vibration", "mm/s", 0, 100),
             Metric("running", BOOLEAN, "Running"),
         ),
+        reporting_interval_s=30,
+        commands=(
+            Command(
+                "run",
+                "Start the pump",
+                "Starts it, or changes how it runs.",
+                (
+                    Argument("speed", ValueType.NUMBER, "Speed", "%", 20, 100),
+                    Argument("mode", ValueType.STRING, "Mode", choices=("eco", "full"), is_required=False),
+                ),
+            ),
+            Command("stop", "Stop the pump", "Runs it down gently within half a minute.", timeout_s=60),
+        ),
+        shadow=(
+            ShadowLeaf("mode", ValueType.STRING, "Mode", choices=("eco", "full"), is_writable=True),
+            ShadowLeaf("limits.pressure", ValueType.NUMBER, "Stop above", "bar", 1, 25, is_writable=True),
+            ShadowLeaf("hours_run", ValueType.NUMBER, "Hours run", "h", 0),
+        ),
     ),
-    "energy-meter": (
+    "energy-meter": Declaration(
         "Energy meter",
         (
             Metric("power", NUMBER, "Power", "kW", 0, 500),
             Metric("voltage", NUMBER, "Voltage", "V", 0, 500),
             Metric("energy", NUMBER, "Energy", "kWh", 0, 1e9),
+        ),
+        reporting_interval_s=60,
+        shadow=(
+            ShadowLeaf("tariff", ValueType.STRING, "Tariff", choices=("day", "night"), is_writable=True),
+            ShadowLeaf("current_ratio", ValueType.NUMBER, "Current transformer ratio", min=1, max=5_000),
         ),
     ),
 }

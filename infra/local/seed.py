@@ -162,9 +162,15 @@ async def _furnish(tx: Tx, folder: Path, known: Mapping[str, Any]) -> dict[str, 
 
 async def _profiles(tx: Tx) -> dict[str, UUID]:
     found = {}
-    for key, (name, metrics) in demo.PROFILES.items():
+    for key, said in demo.PROFILES.items():
         profile = await devices.profile_by_key(tx, key) or await devices.profile_create(
-            tx, key=key, name=name, metrics=metrics
+            tx,
+            key=key,
+            name=said.name,
+            metrics=said.metrics,
+            reporting_interval_s=said.reporting_interval_s,
+            commands=said.commands,
+            shadow=said.shadow,
         )
         found[key] = profile.id
     return found

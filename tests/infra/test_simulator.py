@@ -25,14 +25,14 @@ from tests.support.tenant import Tenant
 def test_a_day_of_values_fits_the_demo_profile(profile: str) -> None:
     metrics = [
         {"key": m.key, "type": m.type.value, "unit": m.unit, "min": m.min, "max": m.max}
-        for m in demo.PROFILES[profile][1]
+        for m in demo.PROFILES[profile].metrics
     ]
     shape = compile_shape(metrics, is_strict=True)
     device = model(profile, "one", 1)
     for _ in range(86_400 // 10):
         values = device.step(10)
         assert normalise(shape, dict(values)) == values
-        assert set(values) == {m.key for m in demo.PROFILES[profile][1]}
+        assert set(values) == {m.key for m in demo.PROFILES[profile].metrics}
 
 
 def test_the_same_seed_gives_the_same_signals_and_devices_differ() -> None:

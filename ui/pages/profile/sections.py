@@ -7,7 +7,7 @@ import reflex as rx
 from ui.components.frame import may
 from ui.components.pieces import card, field
 from ui.islands.cells import when
-from ui.pages.profile.drafts import UNITS, CommandDraft
+from ui.pages.profile.drafts import UNITS, CommandDraft, ValueDraft
 from ui.pages.profile.rows import METRIC_HEADS, declared_row, metric_row
 from ui.pages.profile.state import Profile, VersionLine
 
@@ -167,7 +167,7 @@ def _command(block: rx.Var[CommandDraft]) -> rx.Component:
                     rx.el.span("What it is told", class_name="label-text"),
                     rx.el.ul(
                         rx.foreach(
-                            block.arguments.to(list[Any]),
+                            block.arguments.to(list[ValueDraft]),
                             lambda row: declared_row(row, Profile.remove_argument, "Needed", "How far"),
                         ),
                         class_name="list list-flush",
