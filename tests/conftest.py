@@ -1,6 +1,7 @@
 """What every test may ask for: real engines, started once per run on free ports, and a fresh tenant."""
 
 import dataclasses
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -15,18 +16,36 @@ from engine.tenants import passwords
 from infra.local.postgres import Postgres
 from infra.local.valkey import Valkey
 from infra.serve import allow_many_connections
-from tests.support.tenant import Tenant, found_tenant
+from tests.support.tenant import Tenant, close_owners, found_tenant
 
 ENGINE_FIXTURES = {"postgres", "database", "valkey", "store", "worker_store", "tenant", "neighbour"}
-SMALL = {"shared_buffers": "64MB", "max_wal_size": "256MB", "autovacuum_naptime": "5s"}
+# Without fsync the disk may write when it likes. What a process had committed survives its kill all the same: only a
+# machine that loses its power would tell the difference.
+SMALL = {"shared_buffers": "64MB", "max_wal_size": "256MB", "autovacuum_naptime": "5s", "fsync": "off"}
+
+
+LONGEST_FIRST = ("console", "tests/contract", "tests/infra", "tests/faults", "tests/ingest", "tests/load")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whoever uses an engine says so without having to say it."""
+    """Whoever uses an engine says so without having to say it; on several cores a file stays on one, and so does the
+    one running console with its browser.
+    """
     for item in items:
-        if ENGINE_FIXTURES & set(getattr(item, "fixturenames", ())):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if ENGINE_FIXTURES & fixtures:
             item.add_marker(pytest.mark.engines)
+        group = "console" if "console" in fixtures else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    """What takes long begins first, so that at the end no core is left with it alone."""
+    (group,) = item.get_closest_marker("xdist_group").args
+    return next((turn for turn, name in enumerate(LONGEST_FIRST) if group.startswith(name)), len(LONGEST_FIRST))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -99,6 +118,7 @@ async def store(postgres: Postgres) -> AsyncIterator[Store]:
     await store.open()
     yield store
     await store.close()
+    await close_owners()
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from engine.tenants import doorway, invitations, platform
 from engine.tenants.model import LoggedIn
 from engine.tenants.tables import memberships
 from infra.local.postgres import Postgres
-from tests.support.tenant import Tenant, found_tenant
+from tests.support.tenant import Tenant, found_tenant, owner_of
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,7 @@ class Operator:
 async def found_operator(postgres: Postgres, store: Store) -> Operator:
     """A new operator, invited as `tidegate operator` does."""
     email, password = f"operator@{ids.uuid7().hex[-8:]}.example", ids.token("pw")
-    owner = Store(postgres.url("owner"), size=1)
-    try:
-        secret = await platform.invite_operator(owner, email)
-    finally:
-        await owner.close()
+    secret = await platform.invite_operator(owner_of(postgres), email)
     assert secret is not None
     entered = await invitations.accept(store, secret, name="An Operator", password=password)
     return Operator(store, entered.membership.tenant_id, entered.user.id, email, password)

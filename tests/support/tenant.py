@@ -77,11 +77,24 @@ async def found_tenant(postgres: Postgres, store: Store) -> Tenant:
     """A new tenant with its owner."""
     key = f"t{next(_number)}-{ids.uuid7().hex[-6:]}"
     email, password = f"owner@{key}.example", ids.token("pw")
-    owner = Store(postgres.url("owner"), size=1)
-    try:
-        tenant_id, user_id = await doorway.found(
-            owner, key=key, name=key.upper(), email=email, user_name="Test Owner", password=password
-        )
-    finally:
-        await owner.close()
+    tenant_id, user_id = await doorway.found(
+        owner_of(postgres), key=key, name=key.upper(), email=email, user_name="Test Owner", password=password
+    )
     return Tenant(store, postgres, tenant_id, key, email, password, user_id)
+
+
+_owners: dict[str, Store] = {}
+
+
+def owner_of(postgres: Postgres) -> Store:
+    """The store of the database's owner. It is kept: connecting anew was most of what a tenant cost."""
+    url = postgres.url("owner")
+    if url not in _owners:
+        _owners[url] = Store(url, size=1)
+    return _owners[url]
+
+
+async def close_owners() -> None:
+    """Close what was kept."""
+    while _owners:
+        await _owners.popitem()[1].close()
