@@ -1,0 +1,124 @@
+"""Which values make a comparison true, as sets that can be cut: how the linter sees that t > 8 and t < 5 never meet."""
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from engine.rules.findings import is_number
+from engine.rules.model import OPPOSITE, AttributeLeaf, Leaf, Op, Operand, Scalar
+
+
+class Span(NamedTuple):
+    """Numbers from ``low`` to ``high``; an open end is left out itself."""
+
+    low: float
+    high: float
+    is_low_open: bool = False
+    is_high_open: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no number lies in it."""
+        return self.low > self.high or (self.low == self.high and (self.is_low_open or self.is_high_open))
+
+    def cut(self, other: "Span") -> "Span":
+        """What lies in both."""
+        low = max((self.low, self.is_low_open), (other.low, other.is_low_open))
+        high = min((self.high, not self.is_high_open), (other.high, not other.is_high_open))
+        return Span(low[0], high[0], low[1], not high[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A set of numbers: spans in rising order that do not touch."""
+
+    spans: tuple[Span, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no number is in it."""
+        return not self.spans
+
+    def cut(self, other: "Reach") -> "Reach":
+        """What is in both; of different kinds nothing is."""
+        if not isinstance(other, Numbers):
+            return NOTHING
+        cuts = (one.cut(two) for one in self.spans for two in other.spans)
+        return Numbers(tuple(sorted(span for span in cuts if not span.is_empty)))
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """A set of texts or of yes and no: those ``named``, or with ``is_others`` all but those."""
+
+    named: frozenset[Scalar]
+    is_others: bool = False
+    is_boolean: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is in it."""
+        return len(self.named) == 2 if self.is_boolean and self.is_others else not (self.is_others or self.named)
+
+    def cut(self, other: "Reach") -> "Reach":
+        """What is in both; of different kinds nothing is."""
+        if not isinstance(other, Choices) or other.is_boolean is not self.is_boolean:
+            return NOTHING
+        if self.is_others and other.is_others:
+            return Choices(self.named | other.named, True, self.is_boolean)
+        if self.is_others:
+            return Choices(other.named - self.named, False, self.is_boolean)
+        if other.is_others:
+            return Choices(self.named - other.named, False, self.is_boolean)
+        return Choices(self.named & other.named, False, self.is_boolean)
+
+
+Reach: TypeAlias = Numbers | Choices
+NOTHING = Choices(frozenset())
+ALL_NUMBERS = Numbers((Span(-math.inf, math.inf, True, True),))
+
+
+def reach_of(leaf: Leaf | AttributeLeaf, *, negated: bool = False) -> Reach | None:
+    """The values that make ``leaf`` (or its opposite) true; None where that depends on something else that is read."""
+    if isinstance(leaf.value, Operand):
+        return None
+    op = OPPOSITE[leaf.op] if negated else leaf.op
+    values = leaf.value if isinstance(leaf.value, tuple) else (leaf.value,)
+    numbers = tuple(float(value) for value in values if is_number(value))
+    if len(numbers) == len(values):
+        return _numbers(op, numbers)
+    is_boolean = all(isinstance(value, bool) for value in values)
+    return Choices(frozenset(values), op in (Op.NE, Op.NOT_IN), is_boolean)
+
+
+def within(low: float | None, high: float | None) -> Numbers:
+    """All numbers from ``low`` to ``high``, ends included; None is no end."""
+    return Numbers((Span(-math.inf if low is None else low, math.inf if high is None else high),))
+
+
+def is_within(one: Reach, other: Reach) -> bool:
+    """Whether all of ``one`` lies in ``other``."""
+    return one.cut(other) == one
+
+
+def _numbers(op: Op, values: tuple[float, ...]) -> Numbers:
+    first, last = values[0], values[-1]
+    match op:
+        case Op.EQ | Op.IN:
+            return Numbers(tuple(Span(value, value) for value in sorted(values)))
+        case Op.NE | Op.NOT_IN:
+            ends = [-math.inf, *sorted(values), math.inf]
+            return Numbers(tuple(Span(low, high, True, True) for low, high in itertools.pairwise(ends)))
+        case Op.LT:
+            return Numbers((Span(-math.inf, first, True, True),))
+        case Op.LE:
+            return Numbers((Span(-math.inf, first, True),))
+        case Op.GT:
+            return Numbers((Span(first, math.inf, True, True),))
+        case Op.GE:
+            return Numbers((Span(first, math.inf, False, True),))
+        case Op.BETWEEN:
+            return Numbers((Span(first, last),))
+        case Op.OUTSIDE:
+            return Numbers((Span(-math.inf, first, True, True), Span(last, math.inf, True, True)))

@@ -1,0 +1,297 @@
+"""The linter: what a valid rule probably does not mean is found, with its place; what is sensible is left alone."""
+
+import random
+from typing import Any
+
+import pytest
+
+from engine.rules.document import parse
+from engine.rules.feuds import Neighbour
+from engine.rules.lint import Finding, Weight, lint, worst
+from engine.rules.model import MetricType
+from engine.rules.possible import Possible
+from engine.rules.resolve import resolved
+from engine.rules.vocabulary import Metric, Vocabulary
+from tests.engine.rules import grown
+from tests.engine.rules.making import document
+
+VOCABULARY = Vocabulary.of(
+    [
+        Metric("temperature", MetricType.NUMBER, "degC", "Temperature"),
+        Metric("humidity", MetricType.NUMBER, "percent", min=0, max=100),
+        Metric("door", MetricType.BOOLEAN),
+        Metric("mode", MetricType.STRING),
+        Metric("position", MetricType.OBJECT),
+    ],
+    interval_s=300,
+)
+
+
+def t(op: str, value: Any, **more: Any) -> dict[str, Any]:
+    return {"metric": "temperature", "op": op, "value": value} | more
+
+
+def found(when: Any, others: Any = (), **more: Any) -> list[Finding]:
+    return lint(parse(document(when, **({"held": "10m"} | more))), VOCABULARY, others)
+
+
+def said(when: Any, others: Any = (), **more: Any) -> list[tuple[str, str, str]]:
+    return [(str(each.weight), each.path, each.message) for each in found(when, others, **more)]
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        t(">", 8),
+        {"all": [t(">", 5), t("<", 8)]},
+        {"any": [t("<", 2), t(">", 8)]},
+        {"all": [t(">", 8), {"metric": "door", "op": "==", "value": False}, {"tag": "outdoor"}]},
+        {"any": [{"all": [t(">", 8), {"tag": "a"}]}, {"all": [t("<", 2), {"tag": "b"}]}]},
+        {"all": [t(">", 8), t(">", 9, agg={"fn": "max", "over": "1h"})]},
+        {"all": [{"attribute": "a", "op": "==", "value": 1}, {"attribute": "a", "op": "!=", "value": True}]},
+        {"all": [t(">", {"metric": "humidity"}), t("<", {"metric": "humidity"})]},
+    ],
+)
+def test_a_sensible_rule_has_no_findings(when: Any) -> None:
+    assert said(when) == []
+
+
+@pytest.mark.parametrize(
+    ("when", "path", "message"),
+    [
+        (
+            {"all": [t(">", 8), t("<", 5)]},
+            "$.when.all[1]",
+            "It can never fire: temperature is above 8 °C and temperature is below 5 °C cannot be at once.",
+        ),
+        (
+            {"all": [t(">", 8), {"not": {"metric": "humidity", "op": ">", "value": 5}}, t("<", 46.4, unit="degF")]},
+            "$.when.all[2]",
+            "It can never fire: temperature is above 8 °C and temperature is below 8 °C cannot be at once.",
+        ),
+        (
+            {"all": [{"tag": "a"}, {"not": {"any": [{"tag": "a"}, t(">", 8)]}}]},
+            "$.when.all[1].not.any[0]",
+            'It can never fire: it is tagged "a" and it is not tagged "a" cannot be at once.',
+        ),
+        (
+            {"all": [{"presence": "online"}, {"presence": "offline"}]},
+            "$.when.all[1]",
+            "It can never fire: it is online and it is offline cannot be at once.",
+        ),
+        (
+            {
+                "all": [
+                    {"metric": "mode", "op": "in", "value": ["a", "b"]},
+                    {"metric": "mode", "op": "==", "value": "c"},
+                ]
+            },
+            "$.when.all[1]",
+            'It can never fire: mode is one of "a" or "b" and mode is "c" cannot be at once.',
+        ),
+    ],
+)
+def test_what_can_never_be_is_a_problem_that_says_why(when: Any, path: str, message: str) -> None:
+    assert said(when)[0] == ("problem", path, message)
+
+
+def test_a_branch_that_can_never_be_is_found_beside_what_is_settled_around_it() -> None:
+    when = {"all": [t(">", 8), {"any": [t("<", 5), {"tag": "a"}]}]}
+    assert said(when) == [
+        (
+            "warning",
+            "$.when.all[1].any[0]",
+            "This part can never be true: temperature is above 8 °C and temperature is below 5 °C cannot be at once.",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        {"any": [t(">", 5), t("<=", 5)]},
+        {"any": [t(">", 5), t("<", 8)]},
+        {"any": [{"tag": "a"}, {"not": {"tag": "a"}}]},
+        {"not": {"all": [t(">", 8), t("<", 5)]}},
+    ],
+)
+def test_what_is_always_true_is_a_problem(when: Any) -> None:
+    assert ("problem", "$.when") in [(weight, path) for weight, path, _ in said(when)]
+
+
+def small_condition(rng: random.Random, depth: int) -> dict[str, Any]:
+    """Conditions over few values, so that many can never be and many always are."""
+    if depth == 1 or rng.random() < 0.3:
+        op = rng.choice(["==", "!=", "<", "<=", ">", ">=", "between", "outside", "in", "not in"])
+        pair = sorted(rng.sample(range(4), 2))
+        value = {"between": pair, "outside": pair, "in": pair, "not in": pair}.get(op, pair[0])
+        leaf = {"metric": rng.choice(["temperature", "humidity"]), "op": op, "value": value}
+        return rng.choice([leaf, leaf, {"tag": "a"}, {"metric": "mode", "op": rng.choice(["==", "!="]), "value": "a"}])
+    kind = rng.choice(["all", "any", "not"])
+    parts = [small_condition(rng, depth - 1) for _ in range(rng.randint(1, 3))]
+    return {"not": parts[0]} if kind == "not" else {kind: parts}
+
+
+def test_random_conditions_that_are_called_impossible_are_never_met() -> None:
+    rng = random.Random(5)
+    refuted = 0
+    for _ in range(1_500):
+        node = small_condition(rng, 4)
+        condition = resolved(parse(document(node)).when, grown.VOCABULARY)
+        for negated in (False, True):
+            if Possible().walk(condition, "$", negated=negated) is not None:
+                continue
+            refuted += 1
+            for _ in range(30):
+                number, other = rng.choice([-1, 0, 0.5, 1, 1.5, 2, 3, 4]), rng.choice([-1, 0, 0.5, 1, 2, 2.5, 3, 4])
+                facts = {
+                    ("metric", "temperature"): number,
+                    ("metric", "humidity"): other,
+                    ("metric", "mode"): rng.choice(["a", "b"]),
+                    ("tag", "a"): rng.random() < 0.5,
+                }
+                assert grown.truth(node, facts) is negated, (node, facts)
+    assert refuted > 100, "many of these conditions can never be, or always are"
+
+
+def test_a_rule_that_never_clears_is_a_problem() -> None:
+    clear = {"when": t(">", 10)}
+    assert said(t(">", 8), clear=clear) == [
+        (
+            "problem",
+            "$.clear.when",
+            "It can never clear: whenever this is true, the rule still says that something is wrong.",
+        )
+    ]
+    assert said(t(">", 8), clear={"when": t("<", 6)}) == []
+    assert said(t(">", 8), clear={"when": {"all": [t("<", 6), t(">", 7)]}})[0][2].startswith("It can never clear: ")
+
+
+def test_a_bare_threshold_is_told_to_wait_or_to_clear_elsewhere() -> None:
+    (one,) = lint(parse(document(t(">", 8))), VOCABULARY)
+    assert one.weight is Weight.WARNING
+    assert one.message == "A value that swings around 8 °C fires and clears again and again."
+    assert one.suggestion == "Let it wait some minutes, or clear only below 7.6 °C."
+    assert lint(parse(document(t(">", 8), clear={"when": t("<", 7)})), VOCABULARY) == []
+
+
+def test_what_is_said_twice_or_follows_from_its_neighbour_is_hinted_at() -> None:
+    twice = {"all": [t(">", 8), {"tag": "a"}, t(">", 46.4, unit="degF")]}
+    assert said(twice) == [("hint", "$.when.all[2]", "This is there twice.")]
+    wider = {"all": [t(">", 8), t(">", 5)]}
+    message = "“temperature is above 5 °C” says nothing beside “temperature is above 8 °C”."
+    assert said(wider) == [("hint", "$.when.all[1]", message)]
+    message = "“temperature is above 8 °C” says nothing beside “temperature is above 5 °C”."
+    assert said({"any": wider["all"]}) == [("hint", "$.when.any[1]", message)]
+
+
+def test_a_wait_for_a_moment_is_a_problem() -> None:
+    assert said({"event": "door-forced"}) == [
+        (
+            "problem",
+            "$.for",
+            '“an event "door-forced" comes” is true of a moment only, so it is never so for 10 minutes.',
+        )
+    ]
+    assert said({"any": [{"event": "door-forced"}, t(">", 8)]}) == []
+
+
+def test_thresholds_beyond_the_profiles_range_are_found_in_any_unit() -> None:
+    assert said({"metric": "humidity", "op": ">", "value": 120}) == [
+        ("warning", "$.when.value", "This can never be true: by its profile, humidity is between 0 and 100 %.")
+    ]
+    assert said({"metric": "humidity", "op": ">", "value": 2_000_000, "unit": "ppm"})[0][1] == "$.when.value"
+    assert said({"metric": "humidity", "op": "<=", "value": 100})[0][2].startswith("This is always true: ")
+    assert said({"metric": "humidity", "delta": {"over": "1h"}, "op": ">", "value": 120}) == []
+
+
+@pytest.mark.parametrize(
+    ("leaf", "path"),
+    [
+        (t(">", 8, agg={"fn": "avg", "over": "1m"}), "$.when.agg.over"),
+        (t(">", 8, rate={"per": "1m", "over": "5m"}), "$.when.rate.over"),
+        (t(">", 8, delta={"over": "1m"}), "$.when.delta.over"),
+        ({"metric": "door", "changed": {"over": "1m"}}, "$.when.changed.over"),
+        ({"metric": "temperature", "stuck": {"for": "5m"}}, "$.when.stuck.for"),
+        ({"silence": "2m"}, "$.when.silence"),
+    ],
+)
+def test_a_window_shorter_than_the_time_between_reports_sees_nothing(leaf: Any, path: str) -> None:
+    (one,) = found(leaf)
+    assert (one.weight, one.path) == (Weight.WARNING, path)
+    assert "its devices report every 5 minutes" in one.message
+
+
+def test_a_wait_shorter_than_the_time_between_reports_decides_on_one_value() -> None:
+    assert said(t(">", 8), held="1m")[0][:2] == ("hint", "$.for")
+    assert said(t(">", 8), missing={"after": "1m", "do": "fire"})[0][:2] == ("warning", "$.missing.after")
+
+
+def test_numbers_that_mean_nothing_are_found() -> None:
+    assert said(t(">", 80, agg={"fn": "sum", "over": "1h"}))[0][1] == "$.when.agg.fn"
+    assert said(t("==", 8.3))[0] == ("hint", "$.when.op", "A measured number is rarely exactly this.")
+
+
+def open_valve(position: int) -> list[dict[str, Any]]:
+    return [{"do": "command", "command": "valve", "arguments": {"position": position}}]
+
+
+def neighbour(name: str, when: Any, **more: Any) -> Neighbour:
+    return Neighbour(name, parse(document(when, **more)))
+
+
+def test_two_rules_that_want_different_things_of_one_valve_are_found() -> None:
+    other = neighbour("Close it", t(">", 20), then=open_valve(0))
+    assert said(t(">", 8), [other], then=open_valve(100)) == [
+        (
+            "warning",
+            "$.then[0]",
+            "The rule “Close it” wants something else: it sends “valve” with position 0, "
+            "this one sends “valve” with position 100.",
+        )
+    ]
+
+
+def test_rules_that_exclude_each_other_or_want_the_same_do_not_fight() -> None:
+    others = [
+        neighbour("Cold", t("<", 2), then=open_valve(0)),
+        neighbour("Same", t(">", 9), then=open_valve(100)),
+        neighbour("Elsewhere", t(">", 9), then=open_valve(0), scope={"profile": "fan"}),
+        neighbour("Alert", t(">", 9)),
+    ]
+    assert said(t(">", 8), others, then=open_valve(100), scope={"profile": "pump"}) == []
+
+
+def test_a_rule_that_changes_what_it_reads_is_found() -> None:
+    derive = [{"do": "derive", "metric": "temperature", "value": {"metric": "temperature", "plus": 1}}]
+    assert said(t(">", 8), then=derive)[0][:2] == ("problem", "$.then[0]")
+    tag = [{"do": "tag", "add": "hot"}]
+    assert said({"all": [t(">", 8), {"not": {"tag": "hot"}}]}, then=tag)[0][:2] == ("warning", "$.then[0]")
+
+
+def test_a_circle_over_other_rules_names_them() -> None:
+    when = {"all": [t(">", 8), {"tag": "c"}]}
+    others = [
+        neighbour("Second", {"tag": "a"}, then=[{"do": "set", "attribute": "b", "value": True}]),
+        neighbour("Third", {"attribute": "b", "op": "==", "value": True}, then=[{"do": "tag", "add": "c"}]),
+        neighbour("Other", t(">", 8), then=[{"do": "tag", "add": "z"}]),
+    ]
+    (one,) = said(when, others, then=[{"do": "tag", "add": "a"}])
+    assert one[2].endswith("this rule → “Second” → “Third” → this rule, by the tag “a”.")
+
+
+def test_findings_come_the_gravest_first_and_are_bounded() -> None:
+    many = {"any": [t("==", 8.25 + i) for i in range(49)]}
+    findings = found({"all": [many, t(">", 900)]}, held="1m")
+    assert findings[0].weight is worst(findings) is Weight.PROBLEM
+    assert len(findings) <= 50
+    assert worst([]) is None
+
+
+def test_any_random_rule_can_be_linted() -> None:
+    rng = random.Random(9)
+    for _ in range(500):
+        node = document(grown.random_condition(rng), clear={"when": grown.random_condition(rng, 1)})
+        for each in lint(parse(node), grown.VOCABULARY):
+            assert each.path.startswith("$.")
+            assert each.message.endswith((".", "”."))
