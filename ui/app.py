@@ -3,6 +3,8 @@
 import reflex as rx
 
 from ui.components.certificates import Certificates
+from ui.components.gate import Gate
+from ui.components.new_way import NewWay
 from ui.components.second_factor import SecondFactor
 from ui.components.trouble import fault, lost, no_such_page
 from ui.pages.account import Account, account
@@ -59,7 +61,7 @@ app.add_page(groups, route="/groups", title="Groups · Tidegate", on_load=Groups
 app.add_page(group, route="/groups/new", title="New group · Tidegate", on_load=Group.load)
 app.add_page(group, route="/groups/[group]", title="Group · Tidegate", on_load=Group.load)
 app.add_page(inbox, route="/inbox", title="Inbox · Tidegate", on_load=Inbox.load)
-app.add_page(ways_in, route="/ways-in", title="Ways in · Tidegate", on_load=WaysIn.load)
+app.add_page(ways_in, route="/ways-in", title="Ways in · Tidegate", on_load=[NewWay.load, Gate.load, WaysIn.load])
 app.add_page(fleet_audit, route="/fleet-audit", title="Fleet audit · Tidegate", on_load=FleetAudit.load)
 app.add_page(usage, route="/usage", title="Usage · Tidegate", on_load=Usage.load)
 app.add_page(account, route="/account", title="Your account · Tidegate", on_load=[Account.load, SecondFactor.load])

@@ -198,7 +198,7 @@ async def test_a_table_is_tried_then_taken_and_a_device_lets_itself_in_after_a_y
         assert re.fullmatch(r"valve-1,demo/d/valve-1,tgd_[\w-]+", line)
 
         await visitor.open("/ways-in")
-        await page.get_by_role("button", name="New key").first.click()
+        await page.get_by_role("button", name="New way in").first.click()
         await page.get_by_label("What is it for?").fill("Valves")
         await page.get_by_label("Somebody has to say yes").check()
         await page.get_by_role("button", name="Make the key").click()

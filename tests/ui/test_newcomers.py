@@ -5,11 +5,16 @@ from typing import Any
 
 import pytest
 
+from engine.provisioning.rule import facts, parse
 from tests.ui.support import Gateway, Visit
+from ui.components.gate import Gate
+from ui.components.new_way import NewWay
+from ui.gate_rules import ASKS, THENS, GateLine, document, lines_of
 from ui.pages.fleet_audit import FleetAudit
 from ui.pages.usage import Usage
-from ui.pages.ways_in import WaysIn, curl, key_of, way_line
+from ui.pages.ways_in import WaysIn
 from ui.quotas import QUOTAS, quota_line, wanted
+from ui.ways import provision_line, way_line, way_of
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 WAY: dict[str, Any] = {
@@ -25,6 +30,18 @@ WAY: dict[str, Any] = {
     "createdAt": "2026-01-01T00:00:00Z",
     "expiresAt": "2026-06-01T00:00:00Z",
     "revokedAt": None,
+    "rule": None,
+    "certificate": None,
+    "version": 3,
+}
+DECIDED: dict[str, Any] = {
+    "id": "e0",
+    "deviceKey": "fan-0",
+    "reason": "Not ours",
+    "deviceId": None,
+    "decidedBy": "ada@example.org",
+    "decidedAt": "2026-01-01T00:00:00Z",
+    "askedAt": "2026-01-01T00:00:00Z",
 }
 ASKED: dict[str, Any] = {
     "id": "e1",
@@ -60,38 +77,159 @@ async def run(handler: Any) -> None:
 
 @pytest.fixture
 async def ways(gateway: Gateway, visit: Visit) -> WaysIn:
-    profiles = [{"id": "p1", "name": "Fan"}]
+    profiles = [{"id": "p1", "key": "fan", "name": "Fan"}]
     gateway.answers["WaysIn"] = {
         "provisioners": {"items": [WAY]},
-        "enrolments": {"items": [ASKED]},
+        "waiting": {"items": [ASKED]},
+        "lately": {"items": [{**DECIDED, "status": status} for status in ("PENDING", "REFUSED")]},
         "profiles": {"items": profiles},
+        "deviceGroups": {"items": [{"id": "g1", "key": "site-7", "name": "Site 7", "filter": None}]},
+        "me": {"tenant": {"id": "t1"}},
     }
     state = visit(WaysIn, "/ways-in")
-    await run(state.load())
+    await state.load()
     return state
 
 
-async def test_a_key_is_made_and_shown_until_one_comes_back(ways: WaysIn, gateway: Gateway) -> None:
+async def test_a_key_is_made_and_shown_until_one_comes_back(ways: WaysIn, visit: Visit, gateway: Gateway) -> None:
+    new = visit(NewWay, "/ways-in")
+    await new.begin()
     gateway.answers["ProvisioningKeyCreate"] = {"provisioningKeyCreate": {"key": "tgp_once"}}
-    await ways.make({"name": " May ", "mode": "CREATE", "profile": "p1", "most": "50", "days": "30", "approval": True})
+    await new.make({"name": " May ", "profile": "p1", "group": "g1", "most": "50", "days": "30", "approval": True})
     sent = gateway.variables("ProvisioningKeyCreate")["input"]
     assert (sent["name"], sent["mode"], sent["profileId"], sent["maxUses"]) == ("May", "CREATE", "p1", 50)
     assert sent["needsApproval"] is True
     assert datetime.fromisoformat(sent["expiresAt"]) > datetime.now(UTC) + timedelta(days=29)
-    assert (ways.key, ways.command) == ("tgp_once", curl("tgp_once"))
-    await run(ways.load())
-    assert (ways.key, ways.command) == ("", "")
+    assert sent["groupIds"] == ["g1"]
+    assert (new.key, new.command) == ("tgp_once", provision_line("tgp_once"))
+    await new.load()
+    assert (new.key, new.command) == ("", "")
+
+
+async def test_a_claim_is_signed_from_a_request_and_a_private_key_is_never_sent(
+    ways: WaysIn, visit: Visit, gateway: Gateway
+) -> None:
+    new = visit(NewWay, "/ways-in")
+    await new.begin()
+    new.set_kind("CLAIM")
+    await new.make({"name": "Batch", "csr": "-----BEGIN EC PRIVATE KEY-----\nx\n-----END EC PRIVATE KEY-----"})
+    assert "private key" in new.form_problem
+    assert not any(name == "ClaimCertificateSign" for name, _ in gateway.asked)
+    made = {"provisioner": {"certificate": "PEM"}, "authority": "CA"}
+    gateway.answers["ClaimCertificateSign"] = {"claimCertificateSign": made}
+    request = "-----BEGIN CERTIFICATE REQUEST-----\nx\n-----END CERTIFICATE REQUEST-----"
+    await new.make({"name": "Batch", "csr": f"$ cat\n{request}\n"})
+    assert gateway.variables("ClaimCertificateSign")["input"]["csr"] == request + "\n"
+    assert (new.made_kind, new.certificate) == ("CLAIM", "PEM")
+
+
+async def test_an_authority_is_registered_with_the_proof_of_its_key(
+    ways: WaysIn, visit: Visit, gateway: Gateway
+) -> None:
+    new = visit(NewWay, "/ways-in")
+    await new.begin()
+    assert "/CN=tidegate-t1" in new.proof
+    new.set_kind("AUTHORITY")
+    new.set_mode("PREREGISTERED")
+    pem = "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----"
+    gateway.answers["AuthorityRegister"] = {"authorityRegister": {"id": "w2", "name": "Plant"}}
+    await new.make({"name": "Plant", "certificate": pem.format("a"), "verification": pem.format("b")})
+    sent = gateway.variables("AuthorityRegister")["input"]
+    assert (sent["mode"], sent["profileId"]) == ("PREREGISTERED", None)
+    assert (sent["certificate"], sent["verification"]) == (pem.format("a") + "\n", pem.format("b") + "\n")
+
+
+async def test_a_rule_is_tried_as_it_stands_on_the_screen_and_saved(
+    ways: WaysIn, visit: Visit, gateway: Gateway
+) -> None:
+    panel = visit(Gate, "/ways-in")
+    await panel.open("w1")
+    assert (panel.name, panel.most, panel.lines) == ("May", "50", [])
+    panel.add()
+    panel.put(1, "value", "pump-")
+    panel.put(1, "then", "profile")
+    assert panel.lines[0].extra == "fan"
+    panel.put(0, "then", "refuse")
+    panel.put(0, "extra", "Pumps only.")
+    said = {"admits": False, "refusal": "Pumps only.", "profile": None, "groups": [], "needsApproval": False}
+    gateway.answers["ProvisioningRuleCheck"] = {"provisioningRuleCheck": said}
+    panel.set_try_key("fan-1")
+    panel.set_try_label("site: 7")
+    await panel.try_it()
+    tried = gateway.variables("ProvisioningRuleCheck")
+    assert (tried["device"], tried["labels"]) == ("fan-1", {"site": "7"})
+    assert (panel.verdict.is_in, "Pumps only." in panel.verdict.words) == (False, True)
+    gateway.answers["ProvisionerUpdate"] = {"provisionerUpdate": {"id": "w1", "version": 4}}
+    await panel.save({"name": "May", "most": "", "approval": "on"})
+    sent = gateway.variables("ProvisionerUpdate")
+    assert (sent["version"], sent["input"]["rule"]) == (3, tried["rule"])
+    assert panel.uid == ""
+
+
+async def test_a_rule_that_lines_cannot_show_stays_as_it_is(ways: WaysIn, visit: Visit, gateway: Gateway) -> None:
+    panel = visit(Gate, "/ways-in")
+    clever = {"cases": [{"when": {"<": [{"length": {"var": "device"}}, 5]}, "then": {}}], "otherwise": {}}
+    gateway.answers["WaysIn"]["provisioners"]["items"][0] = {**WAY, "rule": clever}  # type: ignore[index]
+    await panel.open("w1")
+    assert panel.is_clever
+    gateway.answers["ProvisionerUpdate"] = {"provisionerUpdate": {"id": "w1", "version": 4}}
+    await panel.save({"name": "June", "most": "60"})
+    assert "rule" not in gateway.variables("ProvisionerUpdate")["input"]
+
+
+@pytest.mark.parametrize("ask", [ask for ask, _, _ in ASKS])
+@pytest.mark.parametrize("then", [then for then, _ in THENS])
+def test_a_rule_made_of_lines_is_one_that_the_engine_takes_and_comes_back_as_the_same_lines(
+    ask: str, then: str
+) -> None:
+    label = "site" if ask.startswith("label") else ""
+    value = "" if ask == "label_missing" else "pump-7"
+    line = GateLine(1, ask, label, value, then, "site-7" if then in ("refuse", "profile", "group") else "")
+    rule = document([line], GateLine(0, then="in"))
+    parse(rule)
+    assert lines_of(rule) == ([line], GateLine(0, then="in"))
+
+
+@pytest.mark.parametrize(
+    ("line", "device", "labels", "holds"),
+    [
+        (GateLine(1, "key_starts", "", "pump-"), "pump-7", {}, True),
+        (GateLine(1, "key_ends", "", "-7"), "pump-8", {}, False),
+        (GateLine(1, "key_is", "", "a, pump-7"), "pump-7", {}, True),
+        (GateLine(1, "label_is", "site.old", "7"), "x", {"site.old": "7"}, True),
+        (GateLine(1, "label_is", "site", "7"), "x", {}, False),
+        (GateLine(1, "label_missing", "site"), "x", {"floor": "1"}, True),
+    ],
+)
+def test_a_line_asks_what_it_says(line: GateLine, device: str, labels: dict[str, str], holds: bool) -> None:
+    rule = parse(document([line], GateLine(0, then="refuse", extra="no")))
+    verdict = rule.decide(facts(device, labels))
+    assert (verdict.approval, verdict.refusal) == ((True, None) if holds else (False, "no"))
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (GateLine(1, "key_starts"), "fill it in"),
+        (GateLine(1, "label_is", "", "7"), "which label"),
+        (GateLine(1, "key_starts", "", "x", "refuse"), "what the device is told"),
+        (GateLine(1, "key_starts", "", "x", "group"), "which group"),
+    ],
+)
+def test_a_line_that_is_not_filled_in_says_what_is_missing(line: GateLine, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        document([line], GateLine(0, then="in"))
 
 
 def test_a_key_for_registered_devices_names_no_profile() -> None:
-    wanted_key = key_of({"name": "x", "mode": "PREREGISTERED", "profile": "p1"})
+    wanted_key = way_of({"name": "x", "mode": "PREREGISTERED", "profile": "p1"})
     assert (wanted_key["profileId"], wanted_key["maxUses"], wanted_key["expiresAt"]) == (None, None, None)
 
 
 @pytest.mark.parametrize("form", [{}, {"name": "x", "most": "many"}, {"name": "x", "most": "0"}])
 def test_a_key_that_is_unclear_is_not_made(form: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"name|whole number"):
-        key_of(form)
+        way_of(form)
 
 
 async def test_a_waiting_device_is_let_in_or_turned_away_with_a_reason(ways: WaysIn, gateway: Gateway) -> None:

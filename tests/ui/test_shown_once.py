@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.ui.support import Gateway, Visit
+from ui.components.new_way import NewWay
 from ui.components.second_factor import SecondFactor
 from ui.console import Console
 from ui.pages.add_device import AddDevice
@@ -12,7 +13,7 @@ from ui.pages.device import Device
 from ui.pages.people import People
 from ui.pages.platform import Platform
 from ui.pages.tokens import Tokens
-from ui.pages.ways_in import WaysIn
+from ui.pages.transfers import Transfers
 
 SECRETS = [
     (AddDevice, "token"),
@@ -21,7 +22,8 @@ SECRETS = [
     (Platform, "link"),
     (SecondFactor, "secret"),
     (Tokens, "secret"),
-    (WaysIn, "key"),
+    (Transfers, "code"),
+    (NewWay, "key"),
 ]
 
 

@@ -79,7 +79,7 @@ def _ways() -> rx.Component:
     """Below the password: signing in with the account of one's company."""
 
     def button(way: rx.Var[SignInWay]) -> rx.Component:
-        return rx.el.a(rx.icon("fingerprint", size=16), way.words, href=way.path, class_name="btn btn-wide")
+        return rx.el.a(rx.icon("fingerprint", size=16), way.words, href=way.path, class_name="btn")
 
     ask = rx.el.details(
         rx.el.summary(rx.cond(SignIn.ways.length() > 0, "Another organisation", "Sign in by your company")),
