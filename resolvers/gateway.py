@@ -16,6 +16,7 @@ from engine.certificates.vault import LocalVault
 from engine.errors import EngineError
 from engine.identity_providers.discovery import Discovery
 from engine.journal.bus import Bus, MemoryBus, ValkeyBus
+from engine.notifications.mail import Mail
 from engine.outbound.fetch import Outbound
 from engine.provisioning import relay
 from engine.queue import LateCelery
@@ -60,7 +61,8 @@ class Gateway:
         self.budgets = Budgets(self.store, self.changes, Quotas.of(settings), shares)
         live = Live(self.store, self.bus)
         discovery = Discovery(Outbound(may_loop_back=settings.outbound_loopback))
-        self.services = Services(self.store, live, LocalVault.of(settings), self.budgets, discovery)
+        sends_mail = Mail.of(settings) is not None
+        self.services = Services(self.store, live, LocalVault.of(settings), self.budgets, discovery, sends_mail)
         self._vouched = VouchedEntrance(self.services, self.origins, settings.origin)
         relayed = relay.secret_of(settings)
         self.arrivals = Arrivals(self.store, self.services.vault, self.changes, settings.jwt_audience, relayed)

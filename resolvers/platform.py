@@ -6,7 +6,9 @@ from uuid import UUID
 
 import strawberry
 
+from engine.notifications import letters
 from engine.tenants import lost_factor, platform
+from engine.tenants.invitations import LIFE
 from engine.tenants.model import Hosted
 from resolvers.arguments import After, First, paged
 from resolvers.context import Info
@@ -80,7 +82,7 @@ class PlatformMutation:
 
     @strawberry.mutation(
         description="Makes a tenant and invites its first owner. The link works once, for 7 days, and is shown this "
-        "once. The platform sends no e-mail yet: hand the link over yourself.",
+        "once. Where the platform has a mail server, the owner gets it by e-mail too.",
         directives=[
             WRITE,
             Rest(method=Method.POST, path="/platform/tenants", status=201),
@@ -96,7 +98,8 @@ class PlatformMutation:
     ) -> PlatformTenantInvited:
         """A new tenant."""
         tx = await info.context.tx()
-        return _invited(*await platform.create(tx, key=input.key, name=input.name, email=input.email))
+        made, secret = await platform.create(tx, key=input.key, name=input.name, email=input.email)
+        return await _invited(info, made, secret, input.email)
 
     @strawberry.mutation(
         description="Gives a tenant another name. Its key never changes.",
@@ -151,7 +154,8 @@ class PlatformMutation:
         input: Annotated[PlatformTenantInvite, strawberry.argument(description="Whom to invite.")],
     ) -> PlatformTenantInvited:
         """A new link."""
-        return _invited(*await platform.invite(await info.context.tx(), id, email=input.email))
+        tenant, secret = await platform.invite(await info.context.tx(), id, email=input.email)
+        return await _invited(info, tenant, secret, input.email)
 
     @strawberry.mutation(
         description="Takes the lost second factor of any person away: for who belongs to several tenants, or has "
@@ -175,9 +179,16 @@ class PlatformMutation:
         """How many sessions ended."""
         tx = await info.context.tx()
         ended = await lost_factor.of_anybody(tx, input.email, password=input.password)
+        if info.context.services.sends_mail:
+            await letters.factor_taken(tx, info.context.services.vault, to=input.email)
         return SecondFactorTaken(ended_sessions=ended)
 
 
-def _invited(tenant: Hosted, secret: str) -> PlatformTenantInvited:
-    link = f"/auth/accept?{urlencode({'token': secret})}"
-    return PlatformTenantInvited(tenant=PlatformTenant.of(tenant), secret=secret, link=link)
+async def _invited(info: Info, tenant: Hosted, secret: str, email: str) -> PlatformTenantInvited:
+    """The link to show, and the letter that carries it where there is a mail server."""
+    tx, services, link = await info.context.tx(), info.context.services, f"/auth/accept?{urlencode({'token': secret})}"
+    if services.sends_mail:
+        await letters.invite(tx, services.vault, to=email, tenant=tenant.name, until=tx.now + LIFE, link=link)
+    return PlatformTenantInvited(
+        tenant=PlatformTenant.of(tenant), secret=secret, link=link, is_mailed=services.sends_mail
+    )

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import strawberry
 
+from engine.notifications import letters
 from engine.tenants import invitations, limits, lost_factor, members, passwords, roles, second_factor, sessions
 from engine.tenants import service as tenants
 from engine.tenants.person import acting
@@ -256,7 +257,7 @@ class TenantMutation:
 
     @strawberry.mutation(
         description="Invites somebody by e-mail address. The link works once, for 7 days, and is shown this once; an "
-        "open invitation for the same address ends. The platform sends no e-mail yet: hand the link over yourself.",
+        "open invitation for the same address ends. Where the platform has a mail server, they get it by e-mail too.",
         directives=[
             Needs(scope="users:write"),
             Rest(method=Method.POST, path="/invitations", status=201),
@@ -273,15 +274,22 @@ class TenantMutation:
         self, info: Info, input: Annotated[MemberInvite, strawberry.argument(description="Whom, and as what.")]
     ) -> MemberInvited:
         """A new invitation."""
+        tx, services = await info.context.tx(), info.context.services
         invitation, secret = await invitations.invite(
-            await info.context.tx(),
+            tx,
             email=input.email,
             role=input.role,
             role_id=input.role_id,
             groups=input.group_ids,
         )
+        link = f"/auth/accept?{urlencode({'token': secret})}"
+        if services.sends_mail:
+            name = (await tenants.current(tx)).name
+            await letters.invite(
+                tx, services.vault, to=invitation.email, tenant=name, until=invitation.expires_at, link=link
+            )
         return MemberInvited(
-            invitation=Invitation.of(invitation), secret=secret, link=f"/auth/accept?{urlencode({'token': secret})}"
+            invitation=Invitation.of(invitation), secret=secret, link=link, is_mailed=services.sends_mail
         )
 
     @strawberry.mutation(
@@ -528,5 +536,8 @@ class TenantMutation:
         input: Annotated[MemberSecondFactorReset, strawberry.argument(description="Your password, as proof.")],
     ) -> SecondFactorTaken:
         """How many sessions ended."""
-        ended = await lost_factor.of_member(await info.context.tx(), id, password=input.password)
+        tx, services = await info.context.tx(), info.context.services
+        ended = await lost_factor.of_member(tx, id, password=input.password)
+        if services.sends_mail:
+            await letters.factor_taken(tx, services.vault, to=(await members.get(tx, id)).user.email)
         return SecondFactorTaken(ended_sessions=ended)

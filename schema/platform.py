@@ -51,6 +51,9 @@ class PlatformTenantInvited:
         description="The path, below the address of the console, at which the owner accepts. Never shown again.",
         directives=[Secret()],
     )
+    is_mailed: bool = strawberry.field(
+        description="Whether it is on its way by e-mail too; false: the platform has no mail server, hand the link over."
+    )
 
 
 @strawberry.input(description="A new tenant and who will own it.")

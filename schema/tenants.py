@@ -246,6 +246,9 @@ class MemberInvited:
         description="The path, below the address of the console, at which the person accepts. Never shown again.",
         directives=[Secret()],
     )
+    is_mailed: bool = strawberry.field(
+        description="Whether it is on its way by e-mail too; false: the platform has no mail server, hand the link over."
+    )
 
 
 @strawberry.type(description="A place where a person is signed in to this tenant.")

@@ -10,6 +10,7 @@ NOUNS: dict[str, tuple[str, str, str]] = {
     "profiles": ("Profiles", "See profiles", "Make and change profiles"),
     "commands": ("Commands", "See what devices were asked to do", "Ask devices to do something"),
     "alerts": ("Alerts", "See alerts", "Acknowledge alerts"),
+    "notifications": ("Notifications", "See channels and what went out", "Change who is told, and how"),
     "rules": ("Rules", "See rules", "Make, change and delete rules"),
     "inbox": ("Inbox", "See messages that were not accepted", "Replay messages that were not accepted"),
     "users": ("People", "See who belongs to the organisation", "Invite, change and remove people"),

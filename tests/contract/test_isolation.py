@@ -28,6 +28,9 @@ from engine.fleet import audit as fleet
 from engine.fleet import retire
 from engine.fleet import transfer as transfers
 from engine.identity_providers import service as identity_providers
+from engine.notifications import channels, contacts, messages, policies
+from engine.notifications import service as notifications
+from engine.notifications.model import Step
 from engine.provisioning import gate, provisioners, queue
 from engine.provisioning.model import Introduction, Mode, Terms
 from engine.rules import service as rules
@@ -99,6 +102,13 @@ async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: 
             client_id=f"client-{mark}",
             client_secret="a secret",
         )
+    async with store.as_tenant(tenant.principal()) as tx:
+        channel = await channels.create(
+            tx, vault, name=f"channel-{mark}", contact=contacts.email([f"{mark}@told.example"])
+        )
+        policy = await policies.create(tx, name=f"policy-{mark}", steps=[Step(0, (channel.id,))])
+        test = messages.test(channel=channel.name, by="somebody")
+        delivery = (await notifications.tell_channel(tx, channel.id, test, key=uuid4(), about=raised.id(tenant.id)))[0]
     tenant.tell([(device.id, clock.now_ms(), {"temperature": 4.25, "mode": f"value-{mark}"})])
     _reject(postgres, tenant, device, mark)
     ids = {
@@ -120,6 +130,9 @@ async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: 
         "enrolment": str(enrolment.id),
         "retired": str(retired.id),
         "vouching": str(vouching.id),
+        "channel": str(channel.id),
+        "policy": str(policy.id),
+        "delivery": str(delivery.id),
     }
     return Owned(tenant, token, ids, [mark, tenant.key, tenant.email, *ids.values()])
 
@@ -266,6 +279,14 @@ def _kind_of(cell: Cell) -> str:
         return "enrolment"
     if word == "id" and ("identityProvider" in cell.name or "/identity-providers" in cell.name):
         return "vouching"
+    if word == "id" and ("otificationPolicy" in cell.name or "/notification-policies" in cell.name):
+        return "policy"
+    if word == "id" and (cell.name.startswith("delivery") or "/deliveries" in cell.name):
+        return "delivery"
+    if word in ("channelId", "channelIds") or (
+        word == "id" and (cell.name.startswith("channel") or "/channels" in cell.name)
+    ):
+        return "channel"
     nouns = ("device", "profile", "credential", "rule", "alert", "token", "member", "session", "role", "invitation")
     if found := next((noun for noun in nouns if word.lower().startswith(noun)), None):
         return found
@@ -312,6 +333,7 @@ async def _everything_of(postgres: Postgres, tenant: Tenant) -> bytes:
         *("provisioners", "provisioner_groups", "enrolments"),
         *("device_erasures", "device_transfers", "transfer_codes", "fleet_audits", "fleet_findings"),
         *("identity_providers", "identities", "spent_logins"),
+        *("channels", "notification_policies", "deliveries"),
     )
     found = {}
     with psycopg.connect(postgres.url("app")) as connection:
@@ -345,6 +367,8 @@ async def test_the_owner_does_see_what_the_neighbour_must_not(stranger: Stranger
     assert {cell.split("(")[0] for cell in blind} <= {
         "graphql query deviceCount",
         "graphql query fleetAudit",
+        "graphql query notificationSettings",
+        "rest query GET /notification-settings",
         "graphql query platformTenant",
         "graphql query platformTenants",
         "graphql query platformUsage",

@@ -57,6 +57,7 @@ SAMPLES: Mapping[str, Any] = {
     "clientSecret": "probe",
     "rule": {"cases": [], "otherwise": {}},
     "device": "probe",
+    "afterMin": 0,
     "command": "probe",
     "arguments": {},
 }
