@@ -408,7 +408,7 @@ class Connection(asyncio.Protocol):
         if now < deadline:
             return deadline
         if self.session is None:
-            self.close("keep_alive")
+            self.close("keep_alive", Reason.MAXIMUM_CONNECT_TIME)
         elif now >= self.endpoint.expiry(self.session.device):
             self.close("expired", Reason.MAXIMUM_CONNECT_TIME, "The credential has expired; connect with a new one.")
         else:

@@ -129,6 +129,8 @@ class Visit:
     def _grant(self, wanted: Subscription) -> int:
         """Filters of its own `down/` alone: `…/down/#` is as good as the response's name."""
         below = self._response.removesuffix("response")
+        if not topics.is_filter(wanted.filter):
+            return Reason.TOPIC_FILTER_INVALID
         if not wanted.filter.startswith(below) or not topics.matches(wanted.filter, self._response):
             return Reason.NOT_AUTHORISED
         self._qos = max(min(wanted.qos, 1), self._qos or 0)
