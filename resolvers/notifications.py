@@ -9,7 +9,7 @@ from engine import ids
 from engine.notifications import channels, contacts, messages, policies, service
 from engine.notifications.contacts import Contact
 from engine.notifications.errors import ChannelMalformed, PolicyMalformed
-from engine.notifications.model import SEVERITIES, DeliveryState
+from engine.notifications.model import SEVERITIES, DeliveryState, QuietHours
 from resolvers.arguments import After, First, Version, paged
 from resolvers.context import Info
 from schema.directives import Cost, Method, Needs, Problem, Rest
@@ -298,5 +298,5 @@ def _contact(info: Info, said: ChannelCreate | ChannelUpdate) -> Contact | None:
     return None
 
 
-def _quiet(said: NotificationQuietHoursInput | None) -> policies.QuietHours | None:
+def _quiet(said: NotificationQuietHoursInput | None) -> QuietHours | None:
     return None if said is None else policies.quiet_hours(said.start, said.end, said.time_zone)

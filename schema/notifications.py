@@ -184,6 +184,11 @@ class NotificationQuietHours:
     end: str = strawberry.field(description="When they end, like 07:00; before the start: the next day.")
     time_zone: str = strawberry.field(description="By whose clock, like Europe/Berlin.")
 
+    @classmethod
+    def of(cls, quiet: model.QuietHours) -> Self:
+        """The contract's view of ``quiet``."""
+        return cls(start=f"{quiet.start:%H:%M}", end=f"{quiet.end:%H:%M}", time_zone=quiet.time_zone)
+
 
 @strawberry.type(description="Whom to tell of what, in which order. Rules name a policy by its key.")
 class NotificationPolicy:
@@ -204,19 +209,13 @@ class NotificationPolicy:
     @classmethod
     def of(cls, policy: model.Policy) -> Self:
         """The contract's view of ``policy``."""
-        quiet = policy.quiet_hours
         return cls(
             id=policy.id,
             key=policy.key,
             name=policy.name,
             severities=[Severity(each) for each in policy.severities],
-            steps=[
-                NotificationStep(after_min=each.after_min, channel_ids=list(each.channels)) for each in policy.steps
-            ],
-            quiet_hours=quiet
-            and NotificationQuietHours(
-                start=f"{quiet.start:%H:%M}", end=f"{quiet.end:%H:%M}", time_zone=quiet.time_zone
-            ),
+            steps=[NotificationStep(after_min=each.after_min, channel_ids=[*each.channels]) for each in policy.steps],
+            quiet_hours=NotificationQuietHours.of(policy.quiet_hours) if policy.quiet_hours else None,
             version=policy.version,
             created_at=policy.created_at,
             updated_at=policy.updated_at,
