@@ -64,7 +64,7 @@ _HEARD = text("""
 # What is drained is known; if something is not yet, only the time before it can be judged.
 _MISS = text(f"""
     UPDATE presence s SET silent_since = missed.heard_at
-    FROM (SELECT s.device_id, p.reporting_interval_s, greatest(l.received_at, s.watched_from, :since) AS heard_at
+    FROM (SELECT s.device_id, p.reporting_interval_s, coalesce(l.received_at, s.watched_from) AS heard_at
           FROM profiles p
           JOIN devices d ON d.tenant_id = p.tenant_id AND d.profile_id = p.id
           JOIN presence s ON s.tenant_id = d.tenant_id AND s.device_id = d.id

@@ -11,6 +11,7 @@ from ui.components.pieces import empty, problem, skeleton_rows
 from ui.console import Console
 from ui.words import unit, words
 
+LENGTHS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 TYPE_WORDS = {"NUMBER": "number", "BOOLEAN": "yes or no", "STRING": "text", "OBJECT": "several values together"}
 
 
@@ -33,6 +34,7 @@ class ProfileCard:
     name: str
     is_strict: bool
     metrics: list[MetricRow]
+    words: str
 
 
 def limits(metric: dict[str, Any]) -> str:
@@ -61,7 +63,25 @@ def profile_card(profile: dict[str, Any]) -> ProfileCard:
         MetricRow(each["key"], each["label"] or words(each["key"]), TYPE_WORDS[each["type"]], limits(each))
         for each in profile["metrics"]
     ]
-    return ProfileCard(profile["id"], profile["key"], profile["name"], profile["isStrict"], rows)
+    return ProfileCard(profile["id"], profile["key"], profile["name"], profile["isStrict"], rows, more_words(profile))
+
+
+def more_words(profile: dict[str, Any]) -> str:
+    """What a profile says beside its values: `reports every 30 seconds · 2 commands · 1 setting`."""
+    said = []
+    if profile["reportingIntervalS"]:
+        said.append(f"reports {every(profile['reportingIntervalS'])}")
+    for count, name in ((len(profile["commands"]), "command"), (len(profile["shadow"]), "setting")):
+        if count:
+            said.append(f"{count} {name}{'' if count == 1 else 's'}")
+    return " · ".join(said)
+
+
+def every(seconds: int) -> str:
+    """An interval as people say it: `every 5 minutes`, `every hour`."""
+    length, name = next((length, name) for length, name in LENGTHS if seconds % length == 0)
+    count = seconds // length
+    return f"every {name}" if count == 1 else f"every {count} {name}s"
 
 
 class Profiles(Console):
@@ -101,7 +121,9 @@ def _card(profile: rx.Var[ProfileCard]) -> rx.Component:
         class_name="btn btn-small",
     )
     words = rx.el.p(
-        rx.el.code(profile.key), rx.cond(profile.is_strict, " · values that are not named here are turned away", "")
+        rx.el.code(profile.key),
+        rx.cond(profile.words != "", " · " + profile.words, ""),
+        rx.cond(profile.is_strict, " · values that are not named here are turned away", ""),
     )
     return rx.el.section(
         rx.el.div(rx.el.div(rx.el.h2(profile.name), words), edit, class_name="card-head"),

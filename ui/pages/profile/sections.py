@@ -117,7 +117,7 @@ def interval() -> rx.Component:
                     class_name="select interval-unit",
                     custom_attrs={"aria-label": "Seconds, minutes, hours or days"},
                 ),
-                class_name="row nowrap-row",
+                class_name="row nowrap-row interval-row",
             ),
             rx.el.p(Profile.silence_words, class_name="small muted", id="interval-words", aria_live="polite"),
             class_name="card-body stack",
@@ -205,8 +205,8 @@ def settings() -> rx.Component:
             rx.el.p("None: these devices have nothing to set.", class_name="card-body muted"),
         ),
         _add("Add a setting", "add-setting", Profile.add_setting),
-        words="What a device keeps and tells back, for example its target temperature. What may be set is sent to the "
-        "device as soon as it is there; the rest it only reports.",
+        words="What a device keeps, for example its target temperature. Tick what people and programs may set; "
+        "the rest it only tells.",
     )
 
 

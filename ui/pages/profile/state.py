@@ -72,7 +72,8 @@ class Profile(Named, Console):
         if not seconds:
             return "Empty: no reports are expected, and no device ever counts as silent."
         amount, unit = interval_words(max(3 * seconds, seconds + 10))
-        return f"A device counts as silent when three reports in a row are missing: after {amount} {unit}."
+        lasting = f"{amount} {unit.removesuffix('s') if amount == '1' else unit}"
+        return f"A device counts as silent when three reports in a row are missing: after {lasting}."
 
     def _may_follow(self) -> bool:
         return bool(self.is_new)
