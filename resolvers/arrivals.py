@@ -32,6 +32,7 @@ from resolvers.http import BodyTooLarge, problem_response, read_body
 from schema.errors import BadInput, Refusal, TooMany, Unauthenticated
 from schema.scalars import format_instant, parse_labels, refuse_unstorable
 from schema.wire import relay
+from schema.wire.provisioning import SECRETS, TEXTS
 from schema.wire.relay import MAX_BODY_BYTES
 
 log = logging.getLogger(__name__)
@@ -40,8 +41,6 @@ FAILURES, FAILURES_IN_ALL, FAILURES_WINDOW_S = 20, 600, 60.0
 _MOST_REMEMBERED = 2_000
 _MOST_KNOCKS = 10_000
 _AT_ONCE = 4
-_TEXTS = ("key", "ownershipToken", "ticket", "device", "name", "csr", "publicKey", "claim")
-_SECRETS = ("key", "ownershipToken", "ticket", "claim")
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -111,7 +110,7 @@ class Arrivals:
         """201 with the credential, 202 with a ticket for who waits for approval, or a problem that says what to do."""
 
         async def come_in(said: Mapping[str, object], visitor: Visitor) -> Response:
-            shown = [name for name in _SECRETS[:3] if said[name]]
+            shown = [name for name in SECRETS[:3] if said[name]]
             secret, about = "".join(str(said[name]) for name in shown), _introduction(said)
             match shown:
                 case ["ticket"]:
@@ -159,7 +158,7 @@ class Arrivals:
             address = visitor.address
             self._guesses.check(address)
             said = await _said(request)
-            shown = "".join(str(said[name]) for name in _SECRETS) or visitor.key or visitor.certificate.hex()
+            shown = "".join(str(said[name]) for name in SECRETS) or visitor.key or visitor.certificate.hex()
             self._guesses.check(address, shown)
             return await work(said, visitor)
         except BodyTooLarge:
@@ -222,9 +221,9 @@ async def _said(request: Request) -> dict[str, object]:
         said = orjson.loads(await read_body(request, MAX_BODY_BYTES))
     except orjson.JSONDecodeError:
         raise BadInput("The body is not valid JSON.") from None
-    if not isinstance(said, dict) or not set(said) <= {*_TEXTS, "labels"}:
-        raise BadInput(f"Send a JSON object with some of {', '.join(_TEXTS)} and labels.")
-    texts = {name: "" if said.get(name) is None else said[name] for name in _TEXTS}
+    if not isinstance(said, dict) or not set(said) <= {*TEXTS, "labels"}:
+        raise BadInput(f"Send a JSON object with some of {', '.join(TEXTS)} and labels.")
+    texts = {name: "" if said.get(name) is None else said[name] for name in TEXTS}
     if not isinstance(texts["publicKey"], str):  # a JWK may come as the object it is
         texts["publicKey"] = orjson.dumps(texts["publicKey"]).decode()
     for name, text in texts.items():

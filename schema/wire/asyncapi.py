@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from schema.wire import payloads, topics
+from schema.wire import payloads, provisioning, topics
 
 FILE = Path(__file__).with_name("asyncapi.yaml")
 
@@ -30,11 +30,23 @@ _SUMMARIES: Mapping[str, str] = {
     "acknowledgement": "The platform hears that a device will carry out a command, or will not.",
     "result": "The platform hears what became of a command.",
     "command": "The platform asks a device to do something. It may come twice: the same id is the same command.",
+    "introduction": "The platform hears what a newcomer says of itself.",
+    "admission": "The platform tells a newcomer what becomes of it.",
+}
+
+_SECURITY: Mapping[str, str] = {
+    "deviceToken": "Username {tenant}/d/{device}, password a device token.",
+    "provisioningKey": "Username {tenant}/provision, password a provisioning key; for newcomers.",
 }
 
 _DESCRIPTION = """\
 A device logs in with the username `{tenant}/d/{device}` and its token as the password. It may publish `up/#` and
 subscribe `down/#` below its own prefix `t/{tenant}/d/{device}/`, nothing else.
+
+A newcomer, which is no device yet, logs in with the username `{tenant}/provision` and a provisioning key as the
+password, or over TLS with a claim certificate and no password. It subscribes `t/{tenant}/provision/down/response`,
+publishes one request to `t/{tenant}/provision/up/request`, hears the answer, and is put out. The same request is taken
+over HTTP, at `POST /ingest/v1/provision`, with the key in it.
 
 A PUBACK with a reason below 0x80 means: committed. A PUBACK of 0x80 or above means: not stored, do not repeat
 (0x87 rights, 0x97 quota, 0x99 rejected into the tenant's inbox with its reason). No PUBACK means: repeat.
@@ -60,17 +72,17 @@ def document() -> dict[str, Any]:
                 "protocol": "mqtt",
                 "description": "MQTT 3.1.1 and 5.0, QoS 0 and 1.",
                 "variables": {"host": {"default": "127.0.0.1"}},
-                "security": [{"$ref": "#/components/securitySchemes/deviceToken"}],
+                "security": [{"$ref": f"#/components/securitySchemes/{name}"} for name in _SECURITY],
             }
         },
-        "channels": {name: _channel(_TAILS[name], message) for name, message in SERVED.items()},
-        "operations": dict(_operation(name, message) for name, message in SERVED.items()),
+        "channels": {
+            **{name: _channel(topics.PREFIX + _TAILS[name], message) for name, message in SERVED.items()},
+            **{name: _channel(topics.PROVISION[name], said) for name, said in provisioning.SAID_BY.items()},
+        },
+        "operations": dict(_operation(name, said) for name, said in {**SERVED, **provisioning.SAID_BY}.items()),
         "components": {
             "securitySchemes": {
-                "deviceToken": {
-                    "type": "userPassword",
-                    "description": "Username {tenant}/d/{device}, password a device token.",
-                }
+                name: {"type": "userPassword", "description": words} for name, words in _SECURITY.items()
             },
             "messages": {"telemetry": _telemetry(), **_others()},
             "schemas": {"Telemetry": payloads.telemetry_schema()},
@@ -119,7 +131,7 @@ _TAILS = {**topics.UP, **topics.DOWN}
 
 
 def _operation(name: str, message: str) -> tuple[str, dict[str, Any]]:
-    is_up = name in topics.UP
+    is_up = name in topics.UP or "/up/" in topics.PROVISION.get(name, "")
     return f"send_{name}" if is_up else f"receive_{name}", {
         "action": "receive" if is_up else "send",
         "summary": _SUMMARIES[message],
@@ -128,8 +140,7 @@ def _operation(name: str, message: str) -> tuple[str, dict[str, Any]]:
     }
 
 
-def _channel(tail: str, message: str) -> dict[str, Any]:
-    address = topics.PREFIX + tail
+def _channel(address: str, message: str) -> dict[str, Any]:
     return {
         "address": address,
         "parameters": {
@@ -149,7 +160,7 @@ def _telemetry() -> dict[str, Any]:
 
 
 def _others() -> dict[str, Any]:
-    """What is no telemetry: events, commands and what devices say of them."""
+    """What is no telemetry: events, commands and what devices say of them; what newcomers say and hear."""
     return {
         name: {
             "summary": summary,
@@ -157,7 +168,7 @@ def _others() -> dict[str, Any]:
             "payload": schema,
             "examples": [{"payload": example} for example in examples],
         }
-        for name, (summary, schema, examples) in payloads.NOTES.items()
+        for name, (summary, schema, examples) in {**payloads.NOTES, **provisioning.MESSAGES}.items()
     }
 
 

@@ -16,6 +16,7 @@ import httpx
 import paho.mqtt.client as paho
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from jsonschema_rs import Draft202012Validator
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from engine.certificates.vault import Vault
@@ -23,6 +24,7 @@ from engine.provisioning import provisioners
 from engine.provisioning.model import Mode, Terms
 from infra.local.postgres import Postgres
 from resolvers.gateway import Gateway
+from schema.wire import provisioning
 from tests.support import csr
 from tests.support.line import Line
 from tests.support.process import IngestProcess, ingest_process
@@ -35,6 +37,9 @@ CLAIMED = (
     "mosquitto_rr -h 127.0.0.1 -p {port} -V mqttv5 --cafile tls/server.pem --cert claim.pem --key claim.key -W 10 "
 )
 CLAIMED += "-u {tenant}/provision -e t/{tenant}/provision/down/response -t t/{tenant}/provision/up/request -m '{said}'"
+
+
+RESPONSE = Draft202012Validator(provisioning.RESPONSE)
 
 
 async def paste(line: str, folder: Path) -> tuple[int, str]:
@@ -73,6 +78,7 @@ class Site:
 
     async def sends(self, told: dict[str, Any]) -> None:
         """The device that was let in sends its first message with what it was given."""
+        RESPONSE.validate(told)
         line = SEND.format(port=self.process.mqtt_port, **told)
         code, said = await paste(line, self.folder)
         assert code == 0, said
@@ -123,6 +129,7 @@ async def test_a_claim_certificate_lets_in_over_mqtt_and_https_for_a_csr_of_the_
         await asyncio.sleep(0.2)
     told = json.loads(said)
     assert (told["credential"], told["status"]) == ("x509", "admitted")
+    RESPONSE.validate(told)
     assert told["certificate"].startswith("-----BEGIN CERTIFICATE")
 
     context = ssl.create_default_context(cafile=str(site.folder / "tls" / "server.pem"))
@@ -180,6 +187,7 @@ async def test_paho_waits_for_approval_and_comes_again_with_its_ticket(site: Sit
     await first.ask(site.process.mqtt_port, {"device": "pump-1"})
     [told] = first.answers
     assert told["status"] == "pending"
+    RESPONSE.validate(told)
     again = Newcomer(site, key, MQTTProtocolVersion.MQTTv311)
     await again.ask(site.process.mqtt_port, {"ticket": told["ticket"]})
     assert [each["ticket"] for each in again.answers] == [told["ticket"]]
@@ -190,6 +198,7 @@ async def test_a_refusal_over_mqtt_has_the_words_it_has_over_http(site: Site) ->
     newcomer = Newcomer(site, key, MQTTProtocolVersion.MQTTv5)
     await newcomer.ask(site.process.mqtt_port, {"device": "pump-1"})
     [told] = newcomer.answers
+    RESPONSE.validate(told)
     assert (told["status"], told["code"], told["detail"]) == (403, "PROVISIONING_REFUSED", "Closed for now.")
     assert newcomer.receipts == ["Not authorized"]
     stranger = Newcomer(site, "tgp_" + "A" * 64, MQTTProtocolVersion.MQTTv311)

@@ -1,6 +1,7 @@
 """The committed AsyncAPI document says what the code does."""
 
 import re
+from typing import Any
 
 import orjson
 import pytest
@@ -10,7 +11,7 @@ from jsonschema_rs import Draft202012Validator
 from engine.commands import answer
 from ingest import decode, normaliser
 from ingest.errors import Rejection
-from schema.wire import asyncapi, payloads, topics
+from schema.wire import asyncapi, payloads, provisioning, topics
 
 COMMITTED = yaml.safe_load(asyncapi.FILE.read_text())
 SCHEMA = Draft202012Validator(COMMITTED["components"]["schemas"]["Telemetry"])
@@ -36,6 +37,7 @@ def test_the_committed_document_is_the_generated_one() -> None:
 def test_every_channel_is_a_topic_of_the_grammar_and_every_other_topic_is_named_as_reserved() -> None:
     served = {channel["address"] for channel in COMMITTED["channels"].values()}
     known = {topics.PREFIX + tail for table in (topics.UP, topics.DOWN) for tail in table.values()}
+    known |= set(topics.PROVISION.values())
     assert served | set(COMMITTED["x-reserved-topics"]) == known
     for channel in COMMITTED["channels"].values():
         assert set(re.findall(r"\{(\w+)\}", channel["address"])) == set(channel["parameters"])
@@ -96,3 +98,28 @@ def test_every_published_answer_is_understood_and_no_word_is_missing(what: str, 
         answer.MEANT[what].values()
     )
     assert set(message["payload"]["properties"]["status"]["enum"]) == set(answer.MEANT[what])
+
+
+@pytest.mark.parametrize(
+    ("schema", "example"),
+    [(schema, example) for _, schema, examples in provisioning.MESSAGES.values() for example in examples],
+)
+def test_every_example_of_what_a_newcomer_says_and_hears_is_valid(schema: Any, example: object) -> None:
+    Draft202012Validator(schema).validate(example)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        [],
+        {"device": 7},
+        {"device": "a/b"},
+        {"device": "pump", "key": "tgp_…"},
+        {"device": "pump", "labels": {"a": 1}},
+        {"publicKey": 5},
+        {"csr": "x" * 16_385},
+    ],
+)
+def test_the_schema_refuses_what_a_newcomer_may_not_say(said: object) -> None:
+    assert not Draft202012Validator(provisioning.REQUEST).is_valid(said)

@@ -57,3 +57,17 @@ def test_a_username_fits_a_certificate_and_is_taken_apart_again(tenant: str, dev
 def test_a_bad_part_cannot_be_built_into_a_topic() -> None:
     with pytest.raises(ValueError, match="device 'a/b'"):
         topics.build("acme", "a/b", topics.UP["telemetry"])
+
+
+@given(tenant=st.from_regex(topics.TENANT_KEY, fullmatch=True))
+def test_a_newcomers_name_is_no_devices_and_its_topics_are_no_devices(tenant: str) -> None:
+    text = topics.newcomer(tenant)
+    assert topics.parse_newcomer(text) == tenant
+    assert topics.parse_username(text) is None
+    for template in topics.PROVISION.values():
+        assert topics.parse(template.format(tenant=tenant)) is None
+
+
+@pytest.mark.parametrize("text", ["", "acme", "acme/provision/", "acme/provision\n", "Acme/provision", "/provision"])
+def test_a_name_outside_the_grammar_is_no_newcomers(text: str) -> None:
+    assert topics.parse_newcomer(text) is None
