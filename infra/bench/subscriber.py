@@ -16,6 +16,9 @@ QUERY = """
 subscription ($ids: [ID!]!) { telemetry(deviceIds: $ids, metrics: ["count"]) { deviceId values skipped } }
 """
 
+QUIET_S = 1.0
+"""A live stream is hardly ever so far behind: what has not come within this is not waited for."""
+
 
 class Watch:
     """What has arrived so far."""
@@ -47,6 +50,7 @@ async def _follow(order: dict[str, Any], watch: Watch) -> None:
         await socket.recv()
         payload = {"query": QUERY, "variables": {"ids": order["devices"]}}
         await socket.send(json.dumps({"type": "subscribe", "id": "1", "payload": payload}))
+        await asyncio.sleep(QUIET_S)  # the protocol does not say when a subscription has begun
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         async for text in socket:
@@ -64,6 +68,10 @@ async def _main() -> None:
     await asyncio.wait([following, ended], return_when=asyncio.FIRST_COMPLETED)
     if following.done() and (error := following.exception()):
         watch.errors.append(repr(error))
+    before = -1
+    while not following.done() and len(watch.arrived) > before:  # what is still under way counts
+        before = len(watch.arrived)
+        await asyncio.sleep(QUIET_S)
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
     told = {"arrived": watch.arrived, "skipped": watch.skipped, "errors": watch.errors[:3]}
