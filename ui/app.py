@@ -3,8 +3,10 @@
 import reflex as rx
 
 from ui.components.certificates import Certificates
+from ui.components.erasure import Erasure
 from ui.components.gate import Gate
 from ui.components.new_way import NewWay
+from ui.components.public_keys import PublicKeys
 from ui.components.second_factor import SecondFactor
 from ui.components.trouble import fault, lost, no_such_page
 from ui.pages.account import Account, account
@@ -49,7 +51,12 @@ app.add_page(devices, route="/devices", title="Devices · Tidegate", on_load=Dev
 app.add_page(add_device, route="/devices/add", title="Add a device · Tidegate", on_load=AddDevice.load)
 app.add_page(import_devices, route="/devices/import", title="Import devices · Tidegate", on_load=ImportDevices.load)
 app.add_page(transfers, route="/devices/transfers", title="Transfers · Tidegate", on_load=Transfers.load)
-app.add_page(device, route="/devices/[device]", title="Device · Tidegate", on_load=[Device.load, Certificates.load])
+app.add_page(
+    device,
+    route="/devices/[device]",
+    title="Device · Tidegate",
+    on_load=[Device.load, Certificates.load, PublicKeys.load, Erasure.load],
+)
 app.add_page(rules, route="/rules", title="Rules · Tidegate", on_load=Rules.load)
 app.add_page(rule, route="/rules/new", title="New rule · Tidegate", on_load=Rules.open_editor)
 app.add_page(rule, route="/rules/[rule]", title="Rule · Tidegate", on_load=Rules.open_editor)

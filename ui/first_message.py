@@ -47,6 +47,14 @@ def openssl_request(device: str) -> str:
     )
 
 
+def openssl_public_key(device: str) -> str:
+    """Makes a pair of keys where it is pasted, and shows the public half."""
+    return (
+        f"openssl ecparam -name prime256v1 -genkey -noout -out '{device}.jwt.key' && "
+        f"openssl ec -in '{device}.jwt.key' -pubout 2>/dev/null"
+    )
+
+
 def openssl_server() -> str:
     """Fetches the certificate with which the platform shows who it is."""
     return f"openssl s_client -connect %HOST%:{_tls_port()} </dev/null 2>/dev/null | openssl x509 -out {SERVER}"

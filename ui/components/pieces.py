@@ -76,7 +76,9 @@ def skeleton_rows(count: int = 5) -> rx.Component:
     )
 
 
-def field(label: str, control: rx.Component, hint: str | rx.Component = "", for_: str = "") -> rx.Component:
+def field(
+    label: str | rx.Component, control: rx.Component, hint: str | rx.Component = "", for_: str = ""
+) -> rx.Component:
     """A labelled control."""
     return rx.el.div(
         rx.el.label(label, html_for=for_),

@@ -2,14 +2,17 @@
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import reflex as rx
 
 from ui.client import Refused
 from ui.components.certificates import certificates
+from ui.components.erasure import erasure
 from ui.components.frame import link, may, page
 from ui.components.pieces import body, card, done, empty, field, problem, severity_badge, skeleton
+from ui.components.public_keys import public_keys
 from ui.console import Console
 from ui.first_message import mosquitto_pub
 from ui.islands.cells import command, copy, live_cards, live_presence, live_when, when
@@ -26,7 +29,8 @@ class CredentialLine:
     id: str
     created_at: str
     expires_at: str
-    is_revoked: bool
+    ended_at: str
+    ended_how: str
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,14 @@ class MetricLine:
     label: str
     unit: str
     type: str
+
+
+def credential_line(credential: dict[str, Any], now: datetime) -> CredentialLine:
+    """A token of the contract as the page shows it."""
+    expires, revoked = credential["expiresAt"] or "", credential["revokedAt"] or ""
+    is_over = bool(expires) and datetime.fromisoformat(expires) <= now
+    ended = revoked or (expires if is_over else "")
+    return CredentialLine(credential["id"], credential["createdAt"], expires, ended, "revoked" if revoked else "ended")
 
 
 def labels_text(labels: dict[str, Any]) -> str:
@@ -107,6 +119,7 @@ class Device(Console):
     readings: list[Reading] = []
     metrics: list[MetricLine] = []
     credentials: list[CredentialLine] = []
+    old_credentials: list[CredentialLine] = []
     alerts: list[AlertLine] = []
     command: str = ""
     token: str = ""
@@ -168,11 +181,10 @@ class Device(Console):
         self.labels = {str(key): str(value) for key, value in device["labels"].items()}
         self.labels_text = labels_text(self.labels)
         self.readings, self.metrics = all_readings(device), drawable(device)
-        self.credentials = [
-            CredentialLine(each["id"], each["createdAt"], each["expiresAt"] or "", each["revokedAt"] is not None)
-            for each in device["credentials"]
-            if each["kind"] == "token"
-        ]
+        now = datetime.now(UTC)
+        lines = [credential_line(each, now) for each in device["credentials"] if each["kind"] == "token"]
+        self.credentials = [each for each in lines if not each.ended_at]
+        self.old_credentials = [each for each in lines if each.ended_at]
         self._version, self._metrics = device["version"], device["profile"]["metrics"]
         self.command = mosquitto_pub(self.tenant_key, self.key, self.token, self._metrics)
 
@@ -457,35 +469,48 @@ def _connect() -> rx.Component:
 
 def _credentials() -> rx.Component:
     def line(each: rx.Var[CredentialLine]) -> rx.Component:
+        revoke = rx.el.button(
+            "Revoke",
+            type="button",
+            class_name="btn btn-small btn-danger push",
+            on_click=Device.revoke(each.id),
+        )
         return rx.el.li(
             rx.el.div(
                 rx.el.span(
                     "Issued ",
                     when(at=each.created_at),
-                    rx.cond(each.expires_at != "", rx.el.span(", ends ", when(at=each.expires_at))),
+                    rx.cond(
+                        (each.expires_at != "") & (each.ended_at == ""),
+                        rx.el.span(", ends ", when(at=each.expires_at)),
+                    ),
                 ),
                 rx.cond(
-                    each.is_revoked,
-                    rx.el.span("revoked", class_name="badge push"),
-                    rx.el.button(
-                        "Revoke",
-                        type="button",
-                        class_name="btn btn-small btn-danger push",
-                        on_click=Device.revoke(each.id),
-                    ),
+                    each.ended_at != "",
+                    rx.el.span(each.ended_how, " ", when(at=each.ended_at), class_name="muted push"),
+                    rx.cond(may("devices:write"), revoke),
                 ),
                 class_name="row small",
             ),
             key=each.id,
         )
 
+    none_yet = empty(
+        "key-round", "No tokens", "The device needs a token, a certificate or a key to connect.", small=True
+    )
+    earlier = rx.el.details(
+        rx.el.summary(Device.old_credentials.length().to_string(), " that no longer count", class_name="small"),
+        rx.el.ul(rx.foreach(Device.old_credentials, line), class_name="list list-flush"),
+        class_name="fold card-body",
+    )
     return card(
         "Tokens",
         rx.cond(
             Device.credentials.length() > 0,
             rx.el.ul(rx.foreach(Device.credentials, line), class_name="list"),
-            empty("key-round", "No tokens", "The device needs a token or a certificate to connect.", small=True),
+            none_yet,
         ),
+        rx.cond(Device.old_credentials.length() > 0, earlier),
     )
 
 
@@ -587,7 +612,11 @@ def _ending() -> rx.Component:
     def ask(words: str, on_click: Any) -> rx.Component:
         return rx.el.button(words, type="button", class_name="btn btn-ghost btn-danger", on_click=on_click)
 
+    hand_over = link(
+        "Hand over to another organisation…", to="/devices/transfers?device=" + Device.uid, class_name="btn btn-ghost"
+    )
     buttons = rx.el.div(
+        rx.cond(Device.status != "QUARANTINED", hand_over),
         rx.cond(Device.status != "QUARANTINED", ask("Quarantine this device…", Device.shut(True))),
         ask("Decommission this device…", Device.end(True)),
         class_name="row",
@@ -637,7 +666,10 @@ def device() -> rx.Component:
         chart(Device.uid, Device.metrics),
         rx.el.div(
             rx.el.div(
-                rx.cond(Device.is_over | (Device.status == "QUARANTINED"), rx.fragment(), _connect()), certificates()
+                rx.cond(Device.is_over | (Device.status == "QUARANTINED"), rx.fragment(), _connect()),
+                certificates(),
+                public_keys(),
+                rx.cond(Device.is_over, erasure(Device.key)),
             ),
             rx.el.div(_about(), _credentials()),
             class_name="grid two",
