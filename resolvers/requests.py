@@ -39,7 +39,7 @@ async def variables(route: Restful, request: Request, body: bytes) -> dict[str, 
     _from_query(route, request, found)
     for parameter in route.parameters:
         if parameter.place == "path":
-            found[parameter.variable] = request.path_params[parameter.name]
+            found[parameter.variable] = _from_texts(parameter, [request.path_params[parameter.name]])
         elif parameter.place == "if-match" and (version := _version(request)) is not None:
             found[parameter.variable] = version
     if route.takes_body:

@@ -1,7 +1,8 @@
 """Which devices somebody limited to groups sees at this moment, for streams: the database answers, not a copy of it."""
 
+import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 from uuid import UUID
 
@@ -23,6 +24,7 @@ class Sight:
         self._principal = principal
         self._seen: dict[UUID, bool] = {}
         self._since = 0.0
+        self._looking: asyncio.Task[Mapping[UUID, bool]] | None = None
 
     async def only(self, events: Sequence[E], device_of: Callable[[E], UUID]) -> Sequence[E]:
         """Those of ``events`` whose device they see. Raises StoreUnavailable."""
@@ -31,7 +33,12 @@ class Sight:
             self._since = time.monotonic()
         unknown = {device_of(event) for event in events} - self._seen.keys()
         if unknown:
-            async with self._store.as_tenant(self._principal, read_only=True) as tx:
-                found = await devices.by_ids(tx, list(unknown))
-            self._seen.update({device_id: device_id in found for device_id in unknown})
+            # a reader who leaves in the middle must not take the transaction with them
+            self._looking = asyncio.create_task(self._look(unknown))
+            self._seen.update(await asyncio.shield(self._looking))
         return [event for event in events if self._seen[device_of(event)]]
+
+    async def _look(self, device_ids: Collection[UUID]) -> Mapping[UUID, bool]:
+        async with self._store.as_tenant(self._principal, read_only=True) as tx:
+            found = await devices.by_ids(tx, list(device_ids))
+        return {device_id: device_id in found for device_id in device_ids}

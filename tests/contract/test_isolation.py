@@ -191,7 +191,7 @@ class Stranger:
                 continue
             value = given[parameter.name]
             if parameter.place == "path":
-                path = path.replace(f"{{{parameter.name}}}", value)
+                path = path.replace(f"{{{parameter.name}}}", str(value))
             elif parameter.place == "query":
                 query += [(parameter.name, each) for each in (value if isinstance(value, list) else [value])]
             elif parameter is cell.route.body:
