@@ -1,0 +1,172 @@
+"""Rules to begin with: a document with holes, what may go into each hole, and the rule that comes of filling them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from engine.rules.errors import Problem, RuleInvalid
+from engine.rules.findings import clip, closest
+from engine.rules.model import MetricType
+from engine.rules.units import conversion
+from engine.rules.vocabulary import Metric, Vocabulary
+
+HOLE = "hole"
+"""In a template's document ``{"hole": "limit"}`` stands where the choice for ``limit`` goes."""
+
+_VAGUE = ("percent", "ppm")
+
+
+class HoleKind(StrEnum):
+    """What goes into a hole."""
+
+    METRIC = "metric"
+    NUMBER = "number"
+    DURATION = "duration"
+    CLOCK = "clock"
+    TEXT = "text"
+    CIRCLE = "circle"
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """One thing to choose. ``default`` is what is taken where nothing is chosen; None: something has to be.
+
+    For a metric ``type`` and ``unit`` say which fit (a unit that can be turned into it), and ``words`` how such a
+    metric is often called. For a number ``unit`` is the one it is given in.
+    """
+
+    key: str
+    kind: HoleKind
+    label: str
+    default: Any = None
+    unit: str | None = None
+    type: MetricType = MetricType.NUMBER
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A rule to begin with. ``icon`` is the name of a Lucide icon."""
+
+    key: str
+    title: str
+    description: str
+    icon: str
+    severity: str
+    holes: tuple[Hole, ...]
+    rule: Mapping[str, Any]
+
+    def hole(self, key: str) -> Hole | None:
+        """The hole of this name."""
+        return next((hole for hole in self.holes if hole.key == key), None)
+
+
+def fill(
+    template: Template,
+    choices: Mapping[str, Any],
+    vocabulary: Vocabulary,
+    *,
+    profile: str | None = None,
+    policy: str | None = None,
+) -> dict[str, Any]:
+    """The document that ``choices`` (by hole) make of ``template``, for devices of ``profile``.
+
+    What is not chosen is the hole's default, or the metric that fits best. With ``policy`` people are notified too.
+    Raises RuleInvalid where a choice is unknown or missing; whether its value is right is asked of the document.
+    """
+    chosen = _chosen(template, choices, vocabulary)
+    then = [{"do": "alert"}]
+    if policy is not None:
+        then.append({"do": "notify", "policy": policy, "message": "{device}: {rule} ({value})"})
+    filled = _filled(template.rule, chosen)
+    return {
+        "v": 1,
+        "name": template.title,
+        "description": template.description,
+        "severity": template.severity,
+        "scope": {"profile": profile},
+        **{key: _in_its_unit(part, vocabulary) for key, part in filled.items()},
+        "then": then,
+    }
+
+
+def fitting(hole: Hole, vocabulary: Vocabulary) -> tuple[str, ...]:
+    """The metrics that may go into ``hole``, the likeliest first."""
+    fit = [metric for metric in vocabulary.metrics.values() if _fits(hole, metric)]
+    return tuple(metric.key for metric in sorted(fit, key=lambda metric: -_likeness(hole, metric)))
+
+
+def is_fitting(template: Template, vocabulary: Vocabulary) -> bool:
+    """Whether a profile has what the template needs."""
+    wanted = [hole for hole in template.holes if hole.kind is HoleKind.METRIC]
+    return all(_likely(hole, vocabulary) for hole in wanted)
+
+
+def _chosen(template: Template, choices: Mapping[str, Any], vocabulary: Vocabulary) -> dict[str, Any]:
+    keys = [hole.key for hole in template.holes]
+    problems = [
+        Problem(f"$.choices.{clip(key)}", "There is no such choice here.", closest(key, keys))
+        for key in choices
+        if key not in keys
+    ]
+    chosen: dict[str, Any] = {}
+    for hole in template.holes:
+        value = choices.get(hole.key)
+        if value is None:
+            value = _taken(hole, vocabulary, chosen.values())
+        if value is None:
+            what = "Add such a metric to the device profile." if hole.kind is HoleKind.METRIC else None
+            problems.append(Problem(f"$.choices.{hole.key}", f"“{hole.label}” has to be chosen.", what))
+        chosen[hole.key] = value
+    if problems:
+        raise RuleInvalid(problems)
+    return chosen
+
+
+def _taken(hole: Hole, vocabulary: Vocabulary, taken: Iterable[Any]) -> Any:
+    if hole.kind is not HoleKind.METRIC:
+        return hole.default
+    others = {each for each in taken if isinstance(each, str)}
+    return next((key for key in _likely(hole, vocabulary) if key not in others), None)
+
+
+def _likely(hole: Hole, vocabulary: Vocabulary) -> list[str]:
+    """The fitting metrics that may be taken unasked: percent may be anything, so its name has to say what it is."""
+    found = [vocabulary.metrics[key] for key in fitting(hole, vocabulary)]
+    return [metric.key for metric in found if _likeness(hole, metric) > 0 or _says_enough(hole, metric)]
+
+
+def _says_enough(hole: Hole, metric: Metric) -> bool:
+    return not hole.words or (hole.unit not in (*_VAGUE, None) and metric.unit is not None)
+
+
+def _fits(hole: Hole, metric: Metric) -> bool:
+    if metric.type is not hole.type:
+        return False
+    return hole.unit is None or metric.unit is None or conversion(hole.unit, metric.unit) is not None
+
+
+def _likeness(hole: Hole, metric: Metric) -> int:
+    """How much a metric's name sounds like what goes into the hole: the number of words met, first words count more."""
+    said = f"{metric.key} {metric.label or ''}".lower()
+    return sum(len(hole.words) - at for at, word in enumerate(hole.words) if word in said)
+
+
+def _filled(node: Any, chosen: Mapping[str, Any]) -> Any:
+    if isinstance(node, Mapping):
+        if node.keys() == {HOLE}:
+            return chosen[node[HOLE]]
+        return {key: _filled(part, chosen) for key, part in node.items()}
+    return [_filled(part, chosen) for part in node] if isinstance(node, list) else node
+
+
+def _in_its_unit(node: Any, vocabulary: Vocabulary) -> Any:
+    """``node`` without the units that are the metric's own, or that a metric without a unit could not be given in."""
+    if isinstance(node, list):
+        return [_in_its_unit(part, vocabulary) for part in node]
+    if not isinstance(node, dict):
+        return node
+    metric = vocabulary.metrics.get(str(node.get("metric")))
+    needs_none = metric is not None and "unit" in node and metric.unit in (None, node["unit"])
+    return {key: _in_its_unit(part, vocabulary) for key, part in node.items() if not (key == "unit" and needs_none)}
