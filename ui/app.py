@@ -21,6 +21,7 @@ from ui.pages.groups import Groups, groups
 from ui.pages.identity_providers import IdentityProviders, identity_providers
 from ui.pages.import_devices import ImportDevices, import_devices
 from ui.pages.inbox import Inbox, inbox
+from ui.pages.notifications import Notifications, notifications
 from ui.pages.overview import Overview, overview
 from ui.pages.people import People, people
 from ui.pages.platform import Platform, platform
@@ -61,6 +62,7 @@ app.add_page(rules, route="/rules", title="Rules · Tidegate", on_load=Rules.loa
 app.add_page(rule, route="/rules/new", title="New rule · Tidegate", on_load=Rules.open_editor)
 app.add_page(rule, route="/rules/[rule]", title="Rule · Tidegate", on_load=Rules.open_editor)
 app.add_page(alerts, route="/alerts", title="Alerts · Tidegate", on_load=Alerts.load)
+app.add_page(notifications, route="/notifications", title="Notifications · Tidegate", on_load=Notifications.load)
 app.add_page(profiles, route="/profiles", title="Profiles · Tidegate", on_load=Profiles.load)
 app.add_page(profile, route="/profiles/new", title="New profile · Tidegate", on_load=Profile.load)
 app.add_page(profile, route="/profiles/[profile]", title="Profile · Tidegate", on_load=Profile.load)

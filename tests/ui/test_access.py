@@ -348,7 +348,7 @@ async def test_only_open_invitations_are_listed(people: People) -> None:
 
 
 async def test_an_invitations_link_is_shown_until_one_comes_back(people: People, gateway: Gateway) -> None:
-    made = {"invitation": {"id": "i2"}, "link": "/auth/accept?token=tgi_x"}
+    made = {"invitation": {"id": "i2"}, "link": "/auth/accept?token=tgi_x", "isMailed": False}
     gateway.answers["MemberInvite"] = {"memberInvite": made}
     people.write(True)
     people.set_role("ADMIN")

@@ -52,7 +52,9 @@ async def test_an_operator_asks_nothing_about_alerts_and_is_led_to_the_organisat
 async def test_an_organisation_is_made_and_its_owners_link_shown_until_one_comes_back(
     platform: Platform, gateway: Gateway
 ) -> None:
-    gateway.answers["PlatformTenantCreate"] = {"platformTenantCreate": {"link": "/auth/accept?token=tgi_x"}}
+    gateway.answers["PlatformTenantCreate"] = {
+        "platformTenantCreate": {"link": "/auth/accept?token=tgi_x", "isMailed": False}
+    }
     platform.begin("make", "")
     platform.set_name("Nordic_Cold Stores of the Harbour")
     assert platform.key == "nordic-cold-stores-o"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import reflex as rx
 
@@ -95,6 +95,8 @@ def member_line(member: dict[str, Any], my_email: str) -> MemberLine:
 class People(Console):
     """The members, and the one whose part is being changed."""
 
+    SHOWN_ONCE: ClassVar[tuple[str, ...]] = ("link",)
+
     ready: bool = False
     problem: str = ""
     said: str = ""
@@ -108,6 +110,7 @@ class People(Console):
     is_inviting: bool = False
     form_problem: str = ""
     link: str = ""
+    is_mailed: bool = False
     invited: str = ""
 
     @rx.event
@@ -150,6 +153,7 @@ class People(Console):
             self.form_problem = refusal.words
             return
         self.link, self.invited = "%ORIGIN%" + data["memberInvite"]["link"], email
+        self.is_mailed = data["memberInvite"]["isMailed"]
         self.is_inviting, self.form_problem = False, ""
         await self._show()
 
@@ -409,7 +413,11 @@ def _invited() -> rx.Component:
                 rx.icon("key-round", size=17),
                 rx.el.span(
                     rx.el.b("The link for ", People.invited, " is shown this once."),
-                    " Copy it now and hand it over yourself: no e-mail is sent.",
+                    rx.cond(
+                        People.is_mailed,
+                        " We have also mailed it to them, so you need not do anything.",
+                        " Copy it now and hand it over yourself: there is no mail server here, so no e-mail is sent.",
+                    ),
                 ),
                 class_name="note note-warn",
                 role="status",

@@ -61,6 +61,7 @@ class Platform(Paged, Console):
     form_problem: str = ""
     form_number: int = 0
     link: str = ""
+    is_mailed: bool = False
     invited: str = ""
     quotas: list[QuotaLine] = []
 
@@ -132,6 +133,7 @@ class Platform(Paged, Console):
         made = await self._try("platform_tenant_create", f"“{wanted['name']}” is made.", input=wanted)
         if made is not None:
             self.link, self.invited = "%ORIGIN%" + made["platformTenantCreate"]["link"], email
+            self.is_mailed = made["platformTenantCreate"]["isMailed"]
 
     @rx.event
     async def invite(self, form: dict[str, Any]) -> None:
@@ -140,6 +142,7 @@ class Platform(Paged, Console):
         made = await self._try("platform_tenant_invite", "", id=self.uid, input={"email": email})
         if made is not None:
             self.link, self.invited = "%ORIGIN%" + made["platformTenantInvite"]["link"], email
+            self.is_mailed = made["platformTenantInvite"]["isMailed"]
 
     @rx.event
     async def rename(self, form: dict[str, Any]) -> None:
@@ -297,7 +300,12 @@ def _link() -> rx.Component:
                 rx.icon("key-round", size=17),
                 rx.el.span(
                     rx.el.b("The link for ", Platform.invited, " is shown this once."),
-                    " Copy it now and hand it over yourself: no e-mail is sent. It works once, for 7 days.",
+                    rx.cond(
+                        Platform.is_mailed,
+                        " We have also mailed it to them. It works once, for 7 days.",
+                        " Copy it now and hand it over yourself: there is no mail server here. "
+                        "It works once, for 7 days.",
+                    ),
                 ),
                 class_name="note note-warn",
                 role="status",
