@@ -66,7 +66,8 @@ class Principal:
     ``kind`` is ``user``, ``token`` or ``system``; ``id`` is the user's, the API token's or nil; ``address`` the network
     address the request came from, for the audit log; ``session_id`` the session a person acts in. ``groups``: the only
     groups whose devices they see and act on, None for all devices; whoever is limited has no right that is about the
-    whole tenant, whatever they were given.
+    whole tenant, whatever they were given. ``lacks_factor``: an operator of the platform without a second factor, who
+    has no right until there is one.
     """
 
     tenant_id: UUID
@@ -77,8 +78,11 @@ class Principal:
     address: str = field(default="", compare=False)
     session_id: UUID | None = field(default=None, compare=False)
     groups: frozenset[UUID] | None = None
+    lacks_factor: bool = False
 
     def __post_init__(self) -> None:
+        if self.lacks_factor:
+            object.__setattr__(self, "scopes", frozenset())
         if self.groups is not None:
             object.__setattr__(self, "scopes", self.scopes & WITHIN_GROUPS)
 

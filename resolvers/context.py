@@ -12,7 +12,8 @@ from uuid import UUID
 import strawberry
 
 from engine.alerts import service as alerts
-from engine.alerts.model import Alert
+from engine.alerts import timeline
+from engine.alerts.model import Alert, AlertNote
 from engine.certificates.vault import Vault
 from engine.commands import service as commands
 from engine.commands.model import Command
@@ -28,7 +29,7 @@ from engine.store.tx import Tx
 from engine.telemetry import service as telemetry
 from engine.telemetry.model import Sample
 from engine.tenancy import WITHIN_GROUPS, Principal
-from engine.tenants.errors import LimitedToGroups
+from engine.tenants.errors import LimitedToGroups, SecondFactorRequired
 from engine.tenants.repeats import Claimed
 from resolvers.loaders import Batch
 from schema.errors import Unauthenticated
@@ -84,6 +85,8 @@ class RequestContext:
         """
         if self.principal.is_limited and (whole or (scope and scope not in WITHIN_GROUPS)):
             raise LimitedToGroups
+        if scope and self.principal.lacks_factor:
+            raise SecondFactorRequired
         if scope and not self.principal.may(scope):
             raise Forbidden(f"This needs the right {scope}.", scope=scope)
         assert self.principal
@@ -209,6 +212,15 @@ class RequestContext:
             return await alerts.by_ids(await self.tx(), keys)
 
         return Batch(fetch)
+
+    @cached_property
+    def alert_notes(self) -> Batch[UUID, Sequence[AlertNote]]:
+        """What was done and said about an alert, by alert id."""
+
+        async def fetch(keys: Sequence[UUID]) -> Mapping[UUID, Sequence[AlertNote]]:
+            return await timeline.of(await self.tx(), keys)
+
+        return Batch(fetch, lambda _key: ())
 
     @cached_property
     def commands(self) -> Batch[UUID, Command]:

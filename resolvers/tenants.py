@@ -84,6 +84,7 @@ class TenantQuery:
                 memberships=[],
                 has_second_factor=False,
                 recovery_codes_left=0,
+                needs_second_factor=False,
                 second_factor_reset=None,
             )
         person, all_ = await acting(tx)
@@ -101,6 +102,7 @@ class TenantQuery:
             memberships=[Membership.of(each) for each in all_ if not each.is_suspended],
             has_second_factor=person.has_second_factor,
             recovery_codes_left=person.recovery_left,
+            needs_second_factor=principal.lacks_factor,
             second_factor_reset=SecondFactorReset(at=reset.at, by=reset.by) if reset else None,
         )
 

@@ -28,7 +28,10 @@ class AuditEntry:
 
     seq: int = strawberry.field(description="Its number in the tenant's log, without gaps.")
     at: datetime = strawberry.field(description="When it was done.")
-    actor_kind: str = strawberry.field(description="Who did it: user, token, system, or platform (its operator).")
+    actor_kind: str = strawberry.field(
+        description="Who did it: user, token, system, platform (its operator), provisioner (a way in for devices), or "
+        "provider (of identities)."
+    )
     actor_id: UUID = strawberry.field(description="The user's or token's id.")
     actor_name: str = strawberry.field(description="The user's e-mail address or the token's name.")
     action: str = strawberry.field(description="What was done, for example device.change.")

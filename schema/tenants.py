@@ -133,6 +133,9 @@ class Me:
     memberships: list[Membership] = strawberry.field(description="All tenants of the person; empty for tokens.")
     has_second_factor: bool = strawberry.field(description="Whether signing in takes a code; false for tokens.")
     recovery_codes_left: int = strawberry.field(description="How many recovery codes are not used yet.")
+    needs_second_factor: bool = strawberry.field(
+        description="Whether you can do nothing before you set up a second factor, as the platform's operators must."
+    )
     second_factor_reset: "SecondFactorReset | None" = strawberry.field(
         description="That somebody else took your lost second factor away; told until you have a new one. "
         "Null for tokens."

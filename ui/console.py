@@ -19,6 +19,7 @@ class Console(rx.State):
     tenant_key: str = ""
     scopes: list[str] = []
     open_alerts: int = 0
+    must_set_up: bool = False  # whether nothing else can be done before there is a second factor
     factor_taken_by: str = ""  # who took this person's lost second factor away, until there is a new one
 
     # The vars of a page that hold a secret which is shown once; they are emptied before anybody can see them again.
@@ -72,7 +73,10 @@ class Console(rx.State):
         self.tenant_name = me["tenant"]["name"]
         self.tenant_key = me["tenant"]["key"]
         self.scopes = me["scopes"]
+        self.must_set_up = me["needsSecondFactor"]
         self.factor_taken_by = (me["secondFactorReset"] or {}).get("by", "")
+        if self.must_set_up and self.router.url.path.rstrip("/") != "/account":
+            return rx.redirect("/account")
         await self._count()
         return None
 

@@ -1,11 +1,12 @@
 """Coming in: from an e-mail and password, a cookie or a token to a principal, before any tenant is known."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from engine import ids
 from engine.store.audit import Deed
@@ -81,6 +82,8 @@ async def session(store: Store, secret: str) -> Principal | None:
     if row["is_suspended"]:
         raise errors.TenantSuspended
     principal = _holder(row)
+    if row["role"] == Role.PLATFORM:
+        principal = await _with_factor_or_without_rights(store, principal)
     seen = row["last_seen_at"]
     if seen is None or seen < datetime.now(UTC) - sessions.SEEN_NOTED_EVERY:
         async with store.as_tenant(principal) as tx:
@@ -142,6 +145,13 @@ def _holder(row: Mapping[str, Any]) -> Principal:
     scopes, groups = scopes_of(Role(row["role"]), row["scopes"]), limits.of(row["groups"])
     id_, name = row["user_id"], row["email"]
     return Principal(row["tenant_id"], "user", id_, scopes, name, session_id=row["session_id"], groups=groups)
+
+
+async def _with_factor_or_without_rights(store: Store, operator: Principal) -> Principal:
+    """An operator as they are, or without any right as long as they have no second factor (ADR 0021)."""
+    async with store.as_tenant(operator, read_only=True) as tx:
+        since = await tx.scalar(select(tables.users.c.totp_since).where(tables.users.c.id == operator.id))
+    return operator if since is not None else replace(operator, lacks_factor=True)
 
 
 async def _open(store: Store, chosen: Sequence[Mapping[str, Any]], address: str) -> Mapping[str, Any]:

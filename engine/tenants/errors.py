@@ -183,6 +183,12 @@ class SecondFactorNeeded(Forbidden):
     code = "SECOND_FACTOR_NEEDED"
 
 
+class SecondFactorRequired(Forbidden):
+    """Operators of the platform need a second factor. Set one up first; until then you can do nothing else."""
+
+    code = "SECOND_FACTOR_REQUIRED"
+
+
 class CodeWrong(Forbidden):
     """That code is not right, or was used before."""
 

@@ -103,6 +103,7 @@ async def confirm(tx: Tx, vault: Vault, *, code: str) -> tuple[list[str], int]:
         keep=str(tx.principal.session_id) if tx.principal.session_id else None,
     )
     tx.audit("second_factor.on", "user", person.id, after={"sessions_ended": ended})
+    await _tell_operator(tx)
     return codes, ended
 
 
@@ -115,6 +116,7 @@ async def remove(tx: Tx, vault: Vault, *, password: str, code: str) -> None:
     await prove(tx, vault, person, code)
     await _change(tx, person, totp=None, totp_since=None, recovery=[])
     tx.audit("second_factor.off", "user", person.id)
+    await _tell_operator(tx)
 
 
 async def renew_recovery(tx: Tx, vault: Vault, *, password: str, code: str) -> list[str]:
@@ -189,6 +191,12 @@ async def _change(tx: Tx, person: Person, **change: Any) -> int:
     if ended is None:  # the password was changed, or the code used, at this very moment
         raise errors.CodeWrong
     return ended
+
+
+async def _tell_operator(tx: Tx) -> None:
+    """What an operator may do hangs on their second factor: have their session looked up anew, at once."""
+    if tx.principal.session_id and (tx.principal.lacks_factor or tx.principal.may("platform:read")):
+        await tx.notify(f"session:{tx.principal.session_id}")
 
 
 def _recovery_code() -> str:

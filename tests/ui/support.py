@@ -28,6 +28,7 @@ ME = {
         "tenant": {"key": "demo", "name": "Demo"},
         "scopes": [],
         "secondFactorReset": None,
+        "needsSecondFactor": False,
     },
 }
 

@@ -21,6 +21,7 @@ PLACES = (
 )
 FURTHER = (
     ("Groups", "/groups", "boxes", "devices:read"),
+    ("Notifications", "/notifications", "bell-ring", "notifications:read"),
     ("Ways in", "/ways-in", "door-open", "devices:read"),
     ("Fleet audit", "/fleet-audit", "shield-check", "devices:read"),
     ("Inbox", "/inbox", "inbox", "inbox:read"),
@@ -115,7 +116,7 @@ def _if_allowed(name: str, path: str, icon: str, scope: str, here: str, size: in
 
 def _main(here: str, size: int) -> list[rx.Component]:
     """The main places; those that nearly everybody may enter stand there before it is known who has come."""
-    unknown = Console.scopes.length() == 0
+    unknown = (Console.scopes.length() == 0) & ~Console.must_set_up
     operator, *others = PLACES
     return [
         _if_allowed(*operator, here, size),
@@ -134,6 +135,22 @@ def _factor_taken() -> rx.Component:
                 " has taken your second factor away. If you did not ask for that, tell your administrator.",
             ),
             link("Set up a new one", to="/account", class_name="btn btn-small"),
+            class_name="note note-warn",
+            role="status",
+        ),
+    )
+
+
+def _factor_needed() -> rx.Component:
+    """Operators of the platform can do nothing before they have a second factor."""
+    return rx.cond(
+        Console.must_set_up,
+        rx.el.div(
+            rx.icon("shield-alert", size=17),
+            rx.el.span(
+                rx.el.b("Set up a second factor first. "),
+                "Whoever operates the platform needs one, and can do nothing else before. It is set up below.",
+            ),
             class_name="note note-warn",
             role="status",
         ),
@@ -220,7 +237,9 @@ def page(
             class_name="topbar",
         ),
         rx.el.main(
-            rx.el.div(_factor_taken(), *children, class_name="page page-narrow" if narrow else "page"),
+            rx.el.div(
+                _factor_needed(), _factor_taken(), *children, class_name="page page-narrow" if narrow else "page"
+            ),
             id="content",
             class_name="main",
             tab_index=-1,

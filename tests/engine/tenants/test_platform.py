@@ -280,3 +280,24 @@ async def test_a_principal_that_only_claims_to_be_an_operator_is_stopped_by_the_
     with pytest.raises(ProgrammingError, match="only the platform's operator"):
         async with tenant.store.as_tenant(sly) as tx:
             await platform.page(tx)
+
+
+async def test_an_operator_without_a_second_factor_has_no_right_but_to_set_one_up(
+    postgres: Postgres, store: Store
+) -> None:
+    operator = await found_operator(postgres, store)
+    entered = await operator.begin()
+    held = await doorway.session(store, entered.secret)
+    assert held is not None
+    assert (held.lacks_factor, held.scopes) == (True, frozenset())
+    again = await operator.sign_in()
+    free = await doorway.session(store, again.secret)
+    assert free is not None
+    assert (free.lacks_factor, free.scopes) == (False, SCOPES[Role.PLATFORM])
+
+
+async def test_who_is_no_operator_needs_no_second_factor(tenant: Tenant, store: Store) -> None:
+    entered = await sign_in(tenant)
+    held = await doorway.session(store, entered.secret)
+    assert held is not None
+    assert (held.lacks_factor, held.scopes) == (False, SCOPES[Role.OWNER])
