@@ -1,11 +1,15 @@
 """Ways in for new devices, in words: what a form asks for, what a line says, and the commands to paste."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ui.first_message import SERVER
 from ui.gate_rules import summary
+
+NEWCOMER = "my-new-device"  # what a device calls itself in the lines to paste
 
 KINDS = {"KEY": "provisioning key", "CLAIM": "claim certificate", "AUTHORITY": "authority of your own"}
 SPANS = (("7", "in 7 days"), ("30", "in 30 days"), ("90", "in 90 days"), ("365", "in a year"), ("", "never"))
@@ -125,8 +129,30 @@ def decided_line(asked: Mapping[str, Any]) -> DecidedLine:
 
 def provision_line(key: str) -> str:
     """The line with which a device asks to come in; keys hold no quote, so single quotes are safe in any shell."""
-    body = f'{{"key":"{key}","device":"my-new-device"}}'
-    return f"curl -H 'Content-Type: application/json' -d '{body}' %ORIGIN%/ingest/v1/provision"
+    port = os.environ.get("TIDEGATE_INGEST_HTTP_PORT", "8001")
+    body = f'{{"key":"{key}","device":"{NEWCOMER}"}}'
+    return f"curl -H 'Content-Type: application/json' -d '{body}' http://%HOST%:{port}/ingest/v1/provision"
+
+
+def provision_line_mqtt(tenant: str, key: str) -> str:
+    """The same over MQTT: it subscribes the answer, asks, and shows what it hears."""
+    port = os.environ.get("TIDEGATE_MQTT_PORT", "1883")
+    return f"mosquitto_rr -h %HOST% -p {port} -P '{key}' {_asks(tenant)} -m '{{\"device\":\"{NEWCOMER}\"}}'"
+
+
+def claim_line(tenant: str, batch: str) -> str:
+    """With a claim certificate instead of a key, over TLS, for a request that `openssl_request(NEWCOMER)` has made."""
+    port = os.environ.get("TIDEGATE_MQTTS_PORT", "8883")
+    request = f"$(awk '{{printf \"%s\\\\n\", $0}}' {NEWCOMER}.csr)"
+    return (
+        f"mosquitto_rr -h %HOST% -p {port} --cafile {SERVER} --cert {batch}.crt --key {batch}.key {_asks(tenant)} "
+        f'-m "{{\\"device\\":\\"{NEWCOMER}\\",\\"csr\\":\\"{request}\\"}}"'
+    )
+
+
+def _asks(tenant: str) -> str:
+    home = f"t/{tenant}/provision"
+    return f"-u '{tenant}/provision' -e '{home}/down/response' -t '{home}/up/request'"
 
 
 def proof_line(tenant_id: str) -> str:

@@ -29,16 +29,12 @@ from tests.support import csr
 from tests.support.line import Line
 from tests.support.process import IngestProcess, ingest_process
 from tests.support.tenant import Tenant
+from ui import ways
+from ui.first_message import SERVER, openssl_request
 
 SEND = "mosquitto_pub -h 127.0.0.1 -p {port} -q 1 -u {username} -P {token} -t {topic} -m '{{\"temperature\": 4.5}}'"
 RR = "mosquitto_rr -h 127.0.0.1 -p {port} -V {version} -q {qos} -u {tenant}/provision -P {key} -W 10 "
 RR += "-e t/{tenant}/provision/down/response -t t/{tenant}/provision/up/request -m '{said}'"
-CLAIMED = (
-    "mosquitto_rr -h 127.0.0.1 -p {port} -V mqttv5 --cafile tls/server.pem --cert claim.pem --key claim.key -W 10 "
-)
-CLAIMED += "-u {tenant}/provision -e t/{tenant}/provision/down/response -t t/{tenant}/provision/up/request -m '{said}'"
-
-
 RESPONSE = Draft202012Validator(provisioning.RESPONSE)
 
 
@@ -100,11 +96,25 @@ def site(process: IngestProcess, tenant: Tenant, gateway: Gateway, postgres: Pos
     return Site(process, tenant, gateway.services.vault, postgres)
 
 
-async def test_a_device_comes_in_by_http_on_the_ingest_port_and_sends(site: Site) -> None:
-    body = json.dumps({"key": await site.key(), "device": "pump-1"})
-    url = f"http://127.0.0.1:{site.process.http_port}/ingest/v1/provision"
-    code, said = await paste(f"curl -s -H 'Content-Type: application/json' -d '{body}' {url}", site.folder)
-    assert code == 0
+@pytest.fixture(autouse=True)
+def _ports(process: IngestProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The console's lines name the ports that the console was told."""
+    monkeypatch.setenv("TIDEGATE_INGEST_HTTP_PORT", str(process.http_port))
+    monkeypatch.setenv("TIDEGATE_MQTT_PORT", str(process.mqtt_port))
+    monkeypatch.setenv("TIDEGATE_MQTTS_PORT", str(process.mqtts_port))
+
+
+async def shell(line: str, folder: Path) -> tuple[int, str]:
+    """The same with all that a shell does, and the host filled in as the browser does."""
+    return await paste(shlex.join(["bash", "-c", line.replace("%HOST%", "127.0.0.1")]), folder)
+
+
+@pytest.mark.parametrize("line", ["http", "mqtt"])
+async def test_the_consoles_lines_bring_a_device_in_that_sends(site: Site, line: str) -> None:
+    key = await site.key()
+    asks = ways.provision_line(key) if line == "http" else ways.provision_line_mqtt(site.tenant.key, key)
+    code, said = await shell(asks.replace("curl ", "curl -s ", 1), site.folder)
+    assert code == 0, said
     await site.sends(json.loads(said))
 
 
@@ -120,10 +130,11 @@ async def test_a_device_comes_in_by_mqtt_with_one_pasted_line_and_sends(site: Si
 
 async def test_a_claim_certificate_lets_in_over_mqtt_and_https_for_a_csr_of_the_devices_own(site: Site) -> None:
     await site.claim()
-    asked = json.dumps({"device": "pump-1", "csr": csr.request()})
-    line = CLAIMED.format(port=site.process.mqtts_port, tenant=site.tenant.key, said=asked)
+    (site.folder / SERVER).write_bytes((site.folder / "tls" / SERVER).read_bytes())
+    assert (await shell(openssl_request(ways.NEWCOMER), site.folder))[0] == 0
+    line = ways.claim_line(site.tenant.key, "claim").replace("claim.crt", "claim.pem")
     for _ in range(30):  # until the process has heard of the tenant's authority
-        code, said = await paste(line, site.folder)
+        code, said = await shell(line, site.folder)
         if code == 0 and said.startswith("{"):
             break
         await asyncio.sleep(0.2)

@@ -14,7 +14,7 @@ from ui.pages.fleet_audit import FleetAudit
 from ui.pages.usage import Usage
 from ui.pages.ways_in import WaysIn
 from ui.quotas import QUOTAS, quota_line, wanted
-from ui.ways import provision_line, way_line, way_of
+from ui.ways import claim_line, provision_line, provision_line_mqtt, way_line, way_of
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 WAY: dict[str, Any] = {
@@ -102,8 +102,9 @@ async def test_a_key_is_made_and_shown_until_one_comes_back(ways: WaysIn, visit:
     assert datetime.fromisoformat(sent["expiresAt"]) > datetime.now(UTC) + timedelta(days=29)
     assert sent["groupIds"] == ["g1"]
     assert (new.key, new.command) == ("tgp_once", provision_line("tgp_once"))
+    assert new.command_mqtt == provision_line_mqtt(new.tenant_key, "tgp_once")
     await new.load()
-    assert (new.key, new.command) == ("", "")
+    assert (new.key, new.command, new.command_mqtt) == ("", "", "")
 
 
 async def test_a_claim_is_signed_from_a_request_and_a_private_key_is_never_sent(
@@ -121,6 +122,7 @@ async def test_a_claim_is_signed_from_a_request_and_a_private_key_is_never_sent(
     await new.make({"name": "Batch", "csr": f"$ cat\n{request}\n"})
     assert gateway.variables("ClaimCertificateSign")["input"]["csr"] == request + "\n"
     assert (new.made_kind, new.certificate) == ("CLAIM", "PEM")
+    assert new.command_mqtt == claim_line(new.tenant_key, "batch")
 
 
 async def test_an_authority_is_registered_with_the_proof_of_its_key(

@@ -7,9 +7,20 @@ import reflex as rx
 from ui.client import Refused
 from ui.components.pieces import card, field, problem
 from ui.console import Console
-from ui.first_message import openssl_request
+from ui.first_message import openssl_request, openssl_server
 from ui.islands.cells import command, copy
-from ui.ways import DEFAULT_SPAN, SPANS, Choice, pem_of, proof_line, provision_line, way_of
+from ui.ways import (
+    DEFAULT_SPAN,
+    NEWCOMER,
+    SPANS,
+    Choice,
+    claim_line,
+    pem_of,
+    proof_line,
+    provision_line,
+    provision_line_mqtt,
+    way_of,
+)
 
 BATCH = "batch"  # the name of the files of a claim
 # What each kind is called, and what speaks for it.
@@ -32,7 +43,7 @@ TERMINAL = "Paste it into a terminal where the secrets of your devices are made.
 class NewWay(Console):
     """The way in that is being made, and what came of it."""
 
-    SHOWN_ONCE: ClassVar[tuple[str, ...]] = ("key", "command")
+    SHOWN_ONCE: ClassVar[tuple[str, ...]] = ("key", "command", "command_mqtt")
 
     is_making: bool = False
     kind: str = "KEY"
@@ -43,6 +54,7 @@ class NewWay(Console):
     made_name: str = ""
     key: str = ""
     command: str = ""
+    command_mqtt: str = ""
     certificate: str = ""
     proof: str = ""
     profiles: list[Choice] = []
@@ -51,13 +63,13 @@ class NewWay(Console):
     @rx.event
     async def load(self) -> None:
         """Come to the page. A key is shown once: whoever comes back does not see it again."""
-        self.key = self.command = self.certificate = self.made_kind = self.form_problem = ""
+        self.key = self.command = self.command_mqtt = self.certificate = self.made_kind = self.form_problem = ""
         self.is_making = False
 
     @rx.event
     async def begin(self) -> None:
         """Open the form, with what there is to choose from."""
-        self.key = self.command = self.certificate = self.made_kind = self.form_problem = ""
+        self.key = self.command = self.command_mqtt = self.certificate = self.made_kind = self.form_problem = ""
         try:
             found = await self.ask("ways_in")
         except Refused as refusal:
@@ -102,10 +114,12 @@ class NewWay(Console):
         if self.kind == "KEY":
             self.key = (await self.ask("provisioning_key_create", input=wanted))["provisioningKeyCreate"]["key"]
             self.command = provision_line(self.key)
+            self.command_mqtt = provision_line_mqtt(self.tenant_key, self.key)
         elif self.kind == "CLAIM":
             csr = pem_of(str(form.get("csr", "")), "CERTIFICATE REQUEST")
             made = (await self.ask("claim_certificate_sign", input={**wanted, "csr": csr}))["claimCertificateSign"]
             self.certificate = made["provisioner"]["certificate"]
+            self.command_mqtt = claim_line(self.tenant_key, BATCH)
         else:
             shown = {name: pem_of(str(form.get(name, "")), "CERTIFICATE") for name in ("certificate", "verification")}
             await self.ask("authority_register", input={**wanted, **shown})
@@ -113,7 +127,7 @@ class NewWay(Console):
     @rx.event
     def put_away(self) -> None:
         """What was shown was copied; it is not needed here any more."""
-        self.key = self.command = self.certificate = self.made_kind = ""
+        self.key = self.command = self.command_mqtt = self.certificate = self.made_kind = ""
 
     @rx.event
     def save_certificate(self) -> Any:
@@ -313,6 +327,11 @@ def _key() -> rx.Component:
                 label="Command that brings a device in",
                 hint="It answers with the device's username and token, or with a ticket while it waits for a yes.",
             ),
+            command(
+                text=NewWay.command_mqtt,
+                label="Command that brings a device in over MQTT",
+                hint="The same for devices that speak MQTT only: one question, one answer, then it is put out.",
+            ),
         ),
     )
 
@@ -338,9 +357,19 @@ def _signed() -> rx.Component:
             ),
             class_name="row",
         ),
+        rx.el.div(
+            rx.el.h3("What a device does with it", style={"marginBottom": "6px"}),
+            command(text=openssl_server(), hint=TERMINAL, label="Command that fetches the certificate to trust"),
+            command(text=openssl_request(NEWCOMER), hint=TERMINAL, label="Command that makes its own key and request"),
+            command(
+                text=NewWay.command_mqtt,
+                label="Command that brings a device in by the claim",
+                hint="It shows the claim over TLS, and is answered with a certificate for the device's own key.",
+            ),
+        ),
         rx.el.p(
-            "A device signs a claim with that key and sends it with a request of its own to ",
-            rx.el.code("/ingest/v1/provision"),
+            "Behind a balancer that ends TLS, it signs a claim with that key instead and sends it with its request to ",
+            rx.el.code("/ingest/v1/provision/claim"),
             "; it gets back a ticket that is good once, and with that a certificate of its own.",
             class_name="small muted",
         ),
