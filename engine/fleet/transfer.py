@@ -23,8 +23,10 @@ from engine import ids, pages
 from engine.certificates.errors import VaultSealed
 from engine.certificates.vault import Vault
 from engine.devices import service as devices
+from engine.devices.checks import checked_commands, checked_metrics, checked_shadow
 from engine.devices.errors import DeviceNotFound, DeviceStuck
-from engine.devices.model import Device, DeviceStatus, Metric, MetricType, Profile
+from engine.devices.model import Device, DeviceStatus, Profile
+from engine.devices.rows import as_declaration
 from engine.fleet import errors, events, tables
 from engine.fleet.model import Arrival, Transfer, TransferStatus
 from engine.pages import Page
@@ -215,11 +217,17 @@ async def _profile(tx: Tx, said: dict[str, Any], chosen: UUID | None) -> tuple[U
         return known.id, False
     if said["metrics"] is None or not tx.principal.may("profiles:write"):
         raise errors.ProfileNeeded
-    metrics = [
-        Metric(m["key"], MetricType(m["type"]), m["label"], m["unit"], m["min"], m["max"]) for m in said["metrics"]
-    ]
+    # a code that was made before profiles declared more says nothing of it
+    told = as_declaration({"reporting_interval_s": None, "commands": [], "shadow": [], **said})
     made = await devices.profile_create(
-        tx, key=said["key"], name=said["name"], metrics=metrics, is_strict=said["is_strict"]
+        tx,
+        key=said["key"],
+        name=told.name,
+        metrics=told.metrics,
+        is_strict=told.is_strict,
+        reporting_interval_s=told.reporting_interval_s,
+        commands=told.commands,
+        shadow=told.shadow,
     )
     return made.id, True
 
@@ -228,9 +236,15 @@ def _said(
     tx: Tx, transfer_id: UUID, device: Device, profile: Profile, to_tenant: str | None, expires_at: datetime
 ) -> bytes:
     """What a code carries, compressed. A very long profile is left out: the receiver then has to choose one."""
-    parts = ("key", "type", "label", "unit", "min", "max")
-    kind: dict[str, Any] = {"key": profile.key, "name": profile.name, "is_strict": profile.is_strict}
-    kind["metrics"] = [{part: getattr(metric, part) for part in parts} for metric in profile.metrics]
+    kind: dict[str, Any] = {
+        "key": profile.key,
+        "name": profile.name,
+        "is_strict": profile.is_strict,
+        "reporting_interval_s": profile.reporting_interval_s,
+        "metrics": checked_metrics(profile.metrics),
+        "commands": checked_commands(profile.commands),
+        "shadow": checked_shadow(profile.shadow),
+    }
     said = {
         "id": str(transfer_id),
         "giver": str(tx.principal.tenant_id),
@@ -242,7 +256,7 @@ def _said(
     plain = orjson.dumps(said)
     packed = zlib.compress(plain, 9)
     if len(plain) > MAX_PLAIN or len(packed) > MAX_CODE // 2:
-        kind["metrics"] = None
+        kind |= {"metrics": None, "commands": [], "shadow": []}
         packed = zlib.compress(orjson.dumps(said), 9)
     return packed
 

@@ -9,6 +9,7 @@ import pytest
 from engine import clock
 from engine.certificates.vault import LocalVault, Vault
 from engine.devices import quarantine, service
+from engine.devices.declared import Command, ShadowLeaf, ValueType
 from engine.devices.errors import DeviceKeyTaken, DeviceStuck
 from engine.devices.model import Device, DeviceStatus, Metric, MetricType
 from engine.fleet import chores, errors, retire, transfer
@@ -48,6 +49,9 @@ async def test_the_receiver_gets_a_new_device_and_the_giver_keeps_the_history(
     tenant.tell([(pump.id, clock.now_ms(), {"temperature": 4.0})])
     async with store.as_tenant(tenant.principal()) as tx:
         await service.change(tx, pump.id, name="Pump 7", labels={"site": "7"})
+        stop, setpoint = Command("stop", "Stop"), ShadowLeaf("setpoint", ValueType.NUMBER, max=8, is_writable=True)
+        declared = {"reporting_interval_s": 60, "commands": [stop], "shadow": [setpoint]}
+        await service.profile_change(tx, pump.profile_id, **declared)  # type: ignore[arg-type]
     made, code = await offered(tenant, pump, vault)
     arrival = await accepted(neighbour, code, vault)
     assert arrival.device.id != pump.id
@@ -56,6 +60,7 @@ async def test_the_receiver_gets_a_new_device_and_the_giver_keeps_the_history(
     async with store.as_tenant(neighbour.principal(), read_only=True) as tx:
         copied = await service.profile(tx, arrival.device.profile_id)
     assert [metric.key for metric in copied.metrics] == ["temperature", "humidity", "door_open", "mode"]
+    assert (copied.reporting_interval_s, copied.commands, copied.shadow) == (60, (stop,), (setpoint,))
     await settle(worker_store, neighbour)
     async with store.as_tenant(tenant.principal(), read_only=True) as tx:
         assert (await service.get(tx, pump.id)).status is DeviceStatus.DECOMMISSIONED
