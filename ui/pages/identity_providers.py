@@ -151,7 +151,9 @@ def _at_the_provider() -> rx.Component:
             "and give it this redirect URI:",
             class_name="small muted",
         ),
-        command(text="%ORIGIN%" + CALLBACK, label="Redirect URI", button="Copy address"),
+        command(
+            text="%ORIGIN%" + CALLBACK, label="Redirect URI", hint="Exactly as it stands here.", button="Copy address"
+        ),
         class_name="stack-tight",
     )
 
@@ -160,7 +162,7 @@ def _where() -> rx.Component:
     check = rx.el.button(
         rx.cond(IdentityProviders.is_checking, "Asking…", "Check it"),
         type="button",
-        class_name="btn",
+        class_name="btn nowrap",
         disabled=(IdentityProviders.now["issuer"] == "") | IdentityProviders.is_checking,
         on_click=IdentityProviders.check(IdentityProviders.now["issuer"]),
     )
@@ -375,14 +377,17 @@ def identity_providers() -> rx.Component:
         rx.cond(IdentityProviders.writing != "", _form()),
         rx.cond(
             IdentityProviders.ready,
-            rx.el.section(
-                rx.cond(
-                    IdentityProviders.providers.length() > 0,
-                    rx.el.ul(rx.foreach(IdentityProviders.providers, _line), class_name="list"),
-                    rx.cond(IdentityProviders.writing == "", none_yet),
+            rx.cond(
+                (IdentityProviders.providers.length() > 0) | (IdentityProviders.writing == ""),
+                rx.el.section(
+                    rx.cond(
+                        IdentityProviders.providers.length() > 0,
+                        rx.el.ul(rx.foreach(IdentityProviders.providers, _line), class_name="list"),
+                        none_yet,
+                    ),
+                    class_name="card",
+                    aria_label="Registered providers",
                 ),
-                class_name="card",
-                aria_label="Registered providers",
             ),
             rx.el.div(skeleton_rows(), class_name="card"),
         ),

@@ -82,7 +82,7 @@ def _ways() -> rx.Component:
         return rx.el.a(rx.icon("fingerprint", size=16), way.words, href=way.path, class_name="btn")
 
     ask = rx.el.details(
-        rx.el.summary(rx.cond(SignIn.ways.length() > 0, "Another organisation", "Sign in by your company")),
+        rx.el.summary(rx.cond(SignIn.ways.length() > 0, "Another organisation", "Use your company's account")),
         rx.el.form(
             field(
                 "Short name of your organisation",
