@@ -75,8 +75,12 @@ lint: $(VENV)/.dev-installed
 # Many tests start processes: compiled modules are kept even where the environment says not to, or each compiles all anew.
 test test-fast: export PYTHONDONTWRITEBYTECODE =
 
+# Each core has a process with engines of its own (tests/conftest.py says what stays together); a console and a browser
+# want a core and a half and 1 GB, so four are enough. Leaves nothing behind that git does not ignore.
+CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+
 test: $(VENV)/.dev-installed tools console lint
-	@$(BIN)/pytest
+	@$(BIN)/pytest -p no:cacheprovider -n $(CORES) --maxprocesses=4 --no-loadscope-reorder
 
 test-fast: $(VENV)/.dev-installed
 	@$(BIN)/pytest -m 'not engines and not browser and not slow' --hypothesis-profile=fast

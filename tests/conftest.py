@@ -1,11 +1,13 @@
 """What every test may ask for: real engines, started once per run on free ports, and a fresh tenant."""
 
 import dataclasses
+import functools
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
@@ -24,28 +26,42 @@ ENGINE_FIXTURES = {"postgres", "database", "valkey", "store", "worker_store", "t
 SMALL = {"shared_buffers": "64MB", "max_wal_size": "256MB", "autovacuum_naptime": "5s", "fsync": "off"}
 
 
-LONGEST_FIRST = ("console", "tests/contract", "tests/infra", "tests/faults", "tests/ingest", "tests/load")
+LONGEST_FIRST = ("browser", "tests/contract", "tests/infra", "tests/faults", "tests/ingest", "tests/load")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whoever uses an engine says so without having to say it; on several cores a file stays on one, and so does the
-    one running console with its browser.
+    """Whoever uses an engine says so without having to say it; on several cores what takes long begins first, so that
+    at the end none is left with it alone.
     """
     for item in items:
-        fixtures = set(getattr(item, "fixturenames", ()))
-        if ENGINE_FIXTURES & fixtures:
+        if ENGINE_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.engines)
-        group = "console" if "console" in fixtures else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=_turn)
 
 
 def _turn(item: pytest.Item) -> int:
-    """What takes long begins first, so that at the end no core is left with it alone."""
-    (group,) = item.get_closest_marker("xdist_group").args
+    group = _group(item.nodeid)
     return next((turn for turn, name in enumerate(LONGEST_FIRST) if group.startswith(name)), len(LONGEST_FIRST))
+
+
+def _group(nodeid: str) -> str:
+    """What stays in one process: a file, and all that shares the one running console with its browser."""
+    file = nodeid.partition("::")[0]
+    return "browser" if "/test_browser" in file else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests on several cores: each process has engines of its own and takes group after group."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByGroup(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _group(nodeid)
+
+    return ByGroup(config, log)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -69,6 +85,22 @@ def _passwords_are_hashed_at_once() -> Iterator[None]:
         patch.setattr(passwords, "_hasher", cheap)
         patch.setattr(passwords, "_NOBODY", cheap.hash("nobody"))
         yield
+
+
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Takes a line about what the test has counted, shown when the run ends, also when it ran in another process."""
+    return functools.partial(record_property, "figure")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show the figures."""
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)]
+    told = [told for report in reports if report.when == "call" for told in report.user_properties]
+    figures = [line for name, line in told if name == "figure"]
+    if figures:
+        terminalreporter.section("figures")
+        terminalreporter.write("".join(f"{line}\n" for line in figures))
 
 
 @pytest.fixture(scope="session")

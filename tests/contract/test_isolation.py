@@ -345,13 +345,12 @@ async def _everything_of(postgres: Postgres, tenant: Tenant) -> bytes:
 
 
 async def test_nothing_of_ours_reaches_the_neighbour(
-    stranger: Stranger, owned: Owned, postgres: Postgres, capsys: pytest.CaptureFixture[str]
+    stranger: Stranger, owned: Owned, postgres: Postgres, figure: Callable[[str], None]
 ) -> None:
     cells = matrix.cells(schema()._schema)
     before = await _everything_of(postgres, owned.tenant)
     await _try_all(stranger, owned, cells)
-    with capsys.disabled():
-        print(f"\nisolation matrix: {len(stranger.asked)} of {len(cells)} cells asked, {len(stranger.leaks)} leaks")
+    figure(f"isolation matrix: {len(stranger.asked)} of {len(cells)} cells asked, {len(stranger.leaks)} leaks")
     assert stranger.leaks == []
     assert stranger.asked == {str(cell) for cell in cells}
     assert await _everything_of(postgres, owned.tenant) == before
@@ -419,7 +418,7 @@ OPERATORS_FROM_OUTSIDE = {
 
 
 async def test_the_platforms_operator_reads_and_changes_nothing_of_a_tenants(
-    stranger: Stranger, owned: Owned, postgres: Postgres, store: Store, capsys: pytest.CaptureFixture[str]
+    stranger: Stranger, owned: Owned, postgres: Postgres, store: Store, figure: Callable[[str], None]
 ) -> None:
     """The whole matrix once more: what is not the operators' own is refused by name, and of the rest nothing is ours.
 
@@ -439,8 +438,7 @@ async def test_the_platforms_operator_reads_and_changes_nothing_of_a_tenants(
     assert stranger.leaks == []
     await _only_from_outside(stranger, owned)
     assert await _everything_of(postgres, owned.tenant) == before
-    with capsys.disabled():
-        print(f"\nthe operator: refused {len(cells) - len(own)} cells by name, {len(own)} are their own, 0 leaks")
+    figure(f"the operator: refused {len(cells) - len(own)} cells by name, {len(own)} are their own, 0 leaks")
 
 
 def _field_of(cell: Cell) -> str:
