@@ -18,6 +18,7 @@ from uuid import UUID
 from celery.signals import setup_logging, worker_process_shutdown
 
 from engine import logs, metrics
+from engine.alerts import telling
 from engine.audit import service as audit
 from engine.audit.seal import Sealer
 from engine.certificates.vault import LocalVault
@@ -101,11 +102,18 @@ class Loop:
         rows = await self._store.door("due")
         due = [row["tenant_id"] for row in rows if row["what"] == "journal"]
         self._postman.wake([row["tenant_id"] for row in rows if row["what"] == "deliveries"])
+        await self._tell_of_alerts([row["tenant_id"] for row in rows if row["what"] == "alerts"])
         await self._end_commands([row["tenant_id"] for row in rows if row["what"] == "commands"])
         tell = [str(tenant_id) for tenant_id in due]
         await asyncio.to_thread(lambda: [app.send_task(DRAIN, args=[tenant], expires=STALE_S) for tenant in tell])
         metrics.TICKS.inc()
         await self._backlog.look(due)
+
+    async def _tell_of_alerts(self, tenants: Sequence[UUID]) -> None:
+        """Whom to tell of an alert now, and whom later: rows for the postman."""
+        for tenant_id in tenants:
+            async with self._store.as_tenant(system(tenant_id)) as tx:
+                await telling.run(tx)
 
     async def _end_commands(self, tenants: Sequence[UUID]) -> None:
         """Let the commands end that nobody fetched or answered in time."""

@@ -220,6 +220,7 @@ class NotificationMutation:
             steps=[each.step() for each in input.steps],
             severities=SEVERITIES if input.severities is None else [each.value for each in input.severities],
             quiet_hours=_quiet(input.quiet_hours),
+            repeat_min=input.repeat_min,
         )
         return NotificationPolicy.of(made)
 
@@ -252,6 +253,7 @@ class NotificationMutation:
             severities=None if input.severities is None else [each.value for each in input.severities],
             quiet_hours=_quiet(input.quiet_hours),
             always_loud=bool(input.always_loud),
+            repeat_min=input.repeat_min,
             expected_version=version,
         )
         return NotificationPolicy.of(changed)

@@ -9,7 +9,7 @@ from uuid import UUID
 import strawberry
 
 if TYPE_CHECKING:
-    from engine.alerts.model import Alert
+    from engine.alerts.model import Alert, AlertNote
     from engine.commands.model import Command
     from engine.devices.model import Credential, Device, Presence, Profile
     from engine.rules.errors import Problem
@@ -122,6 +122,11 @@ class Context(Protocol):
     @property
     def alerts(self) -> "Loader[UUID, Alert]":
         """Alerts by id."""
+        ...
+
+    @property
+    def alert_notes(self) -> "Loader[UUID, Sequence[AlertNote]]":
+        """What was done and said about an alert, by alert id."""
         ...
 
     @property

@@ -202,6 +202,9 @@ class NotificationPolicy:
         description="Who is told at once, and who later while nobody has acknowledged."
     )
     quiet_hours: NotificationQuietHours | None = strawberry.field(description="When not to disturb, if ever.")
+    repeat_min: int | None = strawberry.field(
+        description="The last step comes again every so many minutes until somebody acknowledges; null: it comes once."
+    )
     version: int = strawberry.field(description="Rises with every change; send it back to change safely.")
     created_at: datetime = strawberry.field(description="When it was made.")
     updated_at: datetime = strawberry.field(description="When it last changed.")
@@ -216,6 +219,7 @@ class NotificationPolicy:
             severities=[Severity(each) for each in policy.severities],
             steps=[NotificationStep(after_min=each.after_min, channel_ids=[*each.channels]) for each in policy.steps],
             quiet_hours=NotificationQuietHours.of(policy.quiet_hours) if policy.quiet_hours else None,
+            repeat_min=policy.repeat_min,
             version=policy.version,
             created_at=policy.created_at,
             updated_at=policy.updated_at,
@@ -264,6 +268,11 @@ class NotificationPolicyCreate:
     steps: list[NotificationStepInput] = strawberry.field(
         description="Who is told at once, and who later.", directives=[Constraint(max_length=policies.MOST_STEPS)]
     )
+    repeat_min: int | None = strawberry.field(
+        description="Repeat the last step every so many minutes until somebody acknowledges; 0 or left out: once.",
+        default=None,
+        directives=[Constraint(min=0, max=policies.LONGEST_MIN)],
+    )
     quiet_hours: NotificationQuietHoursInput | None = strawberry.field(
         description="When not to disturb; left out: never.", default=None
     )
@@ -281,6 +290,11 @@ class NotificationPolicyUpdate:
         description="Who is told at once, and who later.",
         default=None,
         directives=[Constraint(max_length=policies.MOST_STEPS)],
+    )
+    repeat_min: int | None = strawberry.field(
+        description="Repeat the last step every so many minutes until somebody acknowledges; 0: never.",
+        default=None,
+        directives=[Constraint(min=0, max=policies.LONGEST_MIN)],
     )
     quiet_hours: NotificationQuietHoursInput | None = strawberry.field(description="When not to disturb.", default=None)
     always_loud: bool | None = strawberry.field(description="True: there are no quiet hours any more.", default=None)

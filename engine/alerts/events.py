@@ -35,3 +35,13 @@ class AlertCleared(Event):
     alert: UUID
     rule: UUID
     device: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class AlertChanged(Event):
+    """Somebody was given an alert, said something about it, or has put it off."""
+
+    kind: ClassVar[str] = "alert.changed"
+    alert: UUID
+    rule: UUID
+    device: UUID

@@ -35,6 +35,66 @@ class Alert:
     cleared_at: datetime | None
     cleared_reason: str | None
     version: int
+    assigned_to: UUID | None = None
+    assigned_name: str | None = None
+    snoozed_until: datetime | None = None
+    silenced_until: datetime | None = None
+
+
+class Happening(StrEnum):
+    """What is written into an alert's history beside its being raised and cleared."""
+
+    ACKNOWLEDGED = "acknowledged"
+    ASSIGNED = "assigned"
+    COMMENTED = "commented"
+    SNOOZED = "snoozed"
+    WOKEN = "woken"
+    SILENCED = "silenced"
+    TOLD = "told"
+    NOT_TOLD = "not_told"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertNote:
+    """One entry of an alert's history: what happened, by whom (a person, a token, ``system``), with which words."""
+
+    id: UUID
+    alert_id: UUID
+    at: datetime
+    kind: Happening
+    by: str
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """A time in which alerts are raised but nobody is told: a maintenance window.
+
+    It is about a rule, a device or a group of devices, or any two of them; about everything if none is named.
+    """
+
+    id: UUID
+    reason: str
+    rule_id: UUID | None
+    device_id: UUID | None
+    group_id: UUID | None
+    from_at: datetime
+    until_at: datetime
+    created_by: str
+    created_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertGroup:
+    """Open alerts of one rule together: how many, the worst severity, since when, the newest."""
+
+    rule_id: UUID
+    open: int
+    unacknowledged: int
+    severity: str
+    oldest_at: datetime
+    newest_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, and_, func, select, text, tuple_, update
 from sqlalchemy.engine import RowMapping
 
 from engine import pages
-from engine.alerts import errors, events
-from engine.alerts.model import Alert, AlertStatus, Cleared, Raised
+from engine.alerts import errors, events, silences, telling, timeline
+from engine.alerts.model import Alert, AlertStatus, Cleared, Happening, Raised
 from engine.alerts.tables import alerts
 from engine.pages import Page
 from engine.store.tx import Tx
@@ -51,6 +51,8 @@ async def page(
     is_open: bool | None = None,
     device_id: UUID | None = None,
     rule_id: UUID | None = None,
+    severity: str | None = None,
+    assigned_to: UUID | None = None,
     first: int = 50,
     after: str | None = None,
 ) -> Page[Alert]:
@@ -66,6 +68,10 @@ async def page(
         query = query.where(alerts.c.device_id == device_id)
     if rule_id is not None:
         query = query.where(alerts.c.rule_id == rule_id)
+    if severity is not None:
+        query = query.where(alerts.c.severity == severity)
+    if assigned_to is not None:
+        query = query.where(alerts.c.assigned_to == assigned_to)
     if after is not None:
         query = query.where(tuple_(alerts.c.raised_at, alerts.c.id) < tuple_(*_place(after)))
     rows = await tx.rows(query.order_by(alerts.c.raised_at.desc(), alerts.c.id.desc()).limit(size + 1))
@@ -129,6 +135,8 @@ async def acknowledge(tx: Tx, alert_id: UUID, note: str | None = None) -> Alert:
     )
     assert changed is not None
     tx.emit(events.AlertAcknowledged(alert_id, row["rule_id"], row["device_id"]))
+    await timeline.write(tx, alert_id, Happening.ACKNOWLEDGED, note)
+    await telling.stop(tx, [alert_id])
     tx.audit("alert.acknowledge", "alert", alert_id, after={"note": note})
     return _alert(changed)
 
@@ -138,8 +146,11 @@ async def raise_all(tx: Tx, raised: Sequence[Raised]) -> None:
     if not raised:
         return
     told = [asdict(one) | {"id": one.id(tx.principal.tenant_id)} for one in raised]
+    new: list[RowMapping] = []
     for row in await tx.rows(_RAISE, {"tenant": tx.principal.tenant_id, "raised": orjson.dumps(told).decode()}):
         tx.emit(events.AlertRaised(row["id"], row["rule_id"], row["device_id"]))
+        new.append(row)
+    await silences.apply(tx, new)
 
 
 async def clear_all(tx: Tx, cleared: Sequence[Cleared]) -> None:
@@ -147,8 +158,11 @@ async def clear_all(tx: Tx, cleared: Sequence[Cleared]) -> None:
     if not cleared:
         return
     told = orjson.dumps([asdict(one) for one in cleared]).decode()
+    ended: list[UUID] = []
     for row in await tx.rows(_CLEAR, {"tenant": tx.principal.tenant_id, "cleared": told}):
         tx.emit(events.AlertCleared(row["id"], row["rule_id"], row["device_id"]))
+        ended.append(row["id"])
+    await telling.stop(tx, ended)
 
 
 def _this(tx: Tx, alert_id: UUID) -> ColumnElement[bool]:
@@ -181,4 +195,8 @@ def _alert(row: RowMapping) -> Alert:
         cleared_at=row["cleared_at"],
         cleared_reason=row["cleared_reason"],
         version=row["version"],
+        assigned_to=row["assigned_to"],
+        assigned_name=row["assigned_name"],
+        snoozed_until=row["snoozed_until"],
+        silenced_until=row["silenced_until"],
     )

@@ -25,4 +25,49 @@ alerts = Table(
     Column("cleared_at", DateTime(timezone=True)),
     Column("cleared_reason", Text),
     Column("version", Integer, nullable=False),
+    Column("assigned_to", Uuid),
+    Column("assigned_name", Text),
+    Column("snoozed_until", DateTime(timezone=True)),
+    Column("silenced_until", DateTime(timezone=True)),
+    Column("silence_id", Uuid),
+)
+
+alert_events = Table(
+    "alert_events",
+    metadata,
+    tenant_column(),
+    Column("id", Uuid, primary_key=True),
+    Column("alert_id", Uuid, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("text", Text),
+)
+
+alert_tellings = Table(
+    "alert_tellings",
+    metadata,
+    tenant_column(),
+    Column("alert_id", Uuid, primary_key=True),
+    Column("policy", Text, primary_key=True),
+    Column("step", Integer, nullable=False),
+    Column("since", DateTime(timezone=True), nullable=False),
+    Column("due_at", DateTime(timezone=True), nullable=False),
+    Column("message", Text),
+)
+
+silences = Table(
+    "silences",
+    metadata,
+    tenant_column(),
+    Column("id", Uuid, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("rule_id", Uuid),
+    Column("device_id", Uuid),
+    Column("group_id", Uuid),
+    Column("from_at", DateTime(timezone=True), nullable=False),
+    Column("until_at", DateTime(timezone=True), nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("ended_at", DateTime(timezone=True)),
 )

@@ -113,7 +113,10 @@ class QuietHours:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Whom to tell of what. ``key`` is how rules name it; ``severities``: of which alerts it tells."""
+    """Whom to tell of what. ``key`` is how rules name it; ``severities``: of which alerts it tells.
+
+    ``repeat_min``: the last step comes again and again, so many minutes apart; None: it comes once.
+    """
 
     id: UUID
     key: str
@@ -124,6 +127,7 @@ class Policy:
     version: int
     created_at: datetime
     updated_at: datetime
+    repeat_min: int | None = None
 
     def tells_of(self, severity: str) -> bool:
         """Whether it is for something this bad; what has no severity always goes."""

@@ -53,6 +53,7 @@ async def create(
     key: str | None = None,
     severities: Sequence[str] = SEVERITIES,
     quiet_hours: QuietHours | None = None,
+    repeat_min: int | None = None,
 ) -> Policy:
     """A new policy; without a key it gets one from its name. Raises PolicyMalformed, ChannelNotFound, PolicyKeyTaken,
     TooManyPolicies.
@@ -72,6 +73,7 @@ async def create(
         "severities": _severities(severities),
         "steps": await _steps(tx, steps),
         "quiet_hours": _quiet_json(quiet_hours),
+        "repeat_min": _repeat(repeat_min),
         "version": 1,
         "created_at": tx.now,
         "updated_at": tx.now,
@@ -92,9 +94,12 @@ async def change(
     severities: Sequence[str] | None = None,
     quiet_hours: QuietHours | None = None,
     always_loud: bool = False,
+    repeat_min: int | None = None,
     expected_version: int | None = None,
 ) -> Policy:
-    """Change what is given; ``always_loud`` takes the quiet hours away. The key stays, since rules name it.
+    """Change what is given; ``always_loud`` takes the quiet hours away, 0 minutes the repetition.
+
+    The key stays, since rules name it.
 
     Raises PolicyNotFound, Stale, PolicyMalformed, ChannelNotFound.
     """
@@ -113,6 +118,8 @@ async def change(
         values["severities"] = _severities(severities)
     if quiet_hours is not None or always_loud:
         values["quiet_hours"] = _quiet_json(None if always_loud else quiet_hours)
+    if repeat_min is not None:
+        values["repeat_min"] = _repeat(repeat_min)
     changed = await tx.one(update(policies).where(_the(tx, policy_id)).values(values).returning(policies))
     assert changed is not None
     after = _policy(changed)
@@ -164,6 +171,12 @@ def _severities(severities: Sequence[str]) -> list[str]:
     return [each for each in SEVERITIES if each in severities]
 
 
+def _repeat(minutes: int | None) -> int | None:
+    if minutes is not None and not 0 <= minutes <= LONGEST_MIN:
+        raise errors.PolicyMalformed(f"The last step is repeated every 1 to {LONGEST_MIN} minutes, or never.")
+    return minutes or None
+
+
 def _name(name: str) -> str:
     clean = name.strip()
     if not 1 <= len(clean) <= 60 or not clean.isprintable():
@@ -188,6 +201,7 @@ def _shown(policy: Policy) -> dict[str, object]:
         "severities": list(policy.severities),
         "steps": [{"after_min": each.after_min, "channels": list(map(str, each.channels))} for each in policy.steps],
         "quiet_hours": _quiet_json(policy.quiet_hours),
+        "repeat_min": policy.repeat_min,
     }
 
 
@@ -211,4 +225,5 @@ def _policy(row: RowMapping) -> Policy:
         version=row["version"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
+        repeat_min=row["repeat_min"],
     )

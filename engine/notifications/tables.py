@@ -36,6 +36,7 @@ policies = Table(
     Column("severities", ARRAY(Text), nullable=False),
     Column("steps", JSONB, nullable=False),
     Column("quiet_hours", JSONB),
+    Column("repeat_min", Integer),
     Column("version", Integer, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),

@@ -64,6 +64,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     UNION
     SELECT d.tenant_id, 'deliveries' FROM deliveries d WHERE d.next_at <= now()
     UNION
+    SELECT t.tenant_id, 'alerts' FROM alert_tellings t WHERE t.due_at <= now()
+    UNION
     SELECT c.tenant_id, 'commands' FROM commands c WHERE c.due_at <= now()
 $$
 """

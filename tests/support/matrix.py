@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -60,6 +61,9 @@ SAMPLES: Mapping[str, Any] = {
     "afterMin": 0,
     "command": "probe",
     "arguments": {},
+    "text": "probe",
+    "minutes": 5,
+    "untilAt": (datetime.now(UTC) + timedelta(days=1)).isoformat(),
 }
 """Values for required arguments that are no ids, by name. A new one needs a line here, or the test fails."""
 

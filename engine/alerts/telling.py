@@ -1,0 +1,168 @@
+"""Whom to tell of an alert next, step by step until somebody takes note of it.
+
+A rule's wish to tell is a row: alert, policy, the step that comes next and when. What is due at the same time with the
+same rule, policy and step is told in one message, so that a hundred devices with one trouble are one e-mail. An alert
+that is acknowledged or cleared is told no more; one that is snoozed or silenced waits until that is over.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+from uuid import UUID, uuid5
+
+from sqlalchemy import and_, delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import RowMapping
+
+from engine.alerts import timeline
+from engine.alerts.model import AlertStatus, Happening
+from engine.alerts.tables import alert_tellings as tellings
+from engine.alerts.tables import alerts
+from engine.notifications import policies
+from engine.notifications import service as notifications
+from engine.notifications.model import Message, Outcome, Policy
+from engine.store.tx import Tx
+
+AT_ONCE = 500
+NAMED = 15
+"""Devices named in one message; the others are a number."""
+
+_DUE = text(
+    """
+    SELECT t.alert_id, t.policy, t.step, t.since, t.message, a.rule_id, a.device_id, a.severity, a.reason, a.raised_at,
+           greatest(a.snoozed_until, a.silenced_until) AS quiet_until, r.name AS rule, d.name AS device
+    FROM alert_tellings t
+    JOIN alerts a ON a.tenant_id = t.tenant_id AND a.id = t.alert_id
+    JOIN rules r ON r.tenant_id = a.tenant_id AND r.id = a.rule_id
+    JOIN devices d ON d.tenant_id = a.tenant_id AND d.id = a.device_id
+    WHERE t.tenant_id = :tenant AND t.due_at <= :now AND a.status = 'active'
+    ORDER BY t.policy, t.step, a.rule_id, a.raised_at, a.id
+    LIMIT :most FOR UPDATE OF t SKIP LOCKED
+    """
+)
+
+
+async def plan(tx: Tx, alert_id: UUID, policy: str, message: str | None = None) -> None:
+    """An alert is to be told as ``policy`` says, from now on; ``message``: the rule's own words for it."""
+    quiet = select(func.greatest(tx.now, alerts.c.silenced_until)).where(
+        alerts.c.tenant_id == tx.principal.tenant_id, alerts.c.id == alert_id
+    )
+    values = {
+        "tenant_id": tx.principal.tenant_id,
+        "alert_id": alert_id,
+        "policy": policy,
+        "step": 0,
+        "since": tx.now,
+        "due_at": func.coalesce(quiet.scalar_subquery(), tx.now),
+        "message": message,
+    }
+    await tx.execute(insert(tellings).values(values).on_conflict_do_nothing())
+
+
+async def stop(tx: Tx, alert_ids: Sequence[UUID]) -> None:
+    """Tell nobody any more about these alerts."""
+    if alert_ids:
+        mine = and_(tellings.c.tenant_id == tx.principal.tenant_id, tellings.c.alert_id.in_(alert_ids))
+        await tx.execute(delete(tellings).where(mine))
+
+
+async def put_off(tx: Tx, alert_ids: Sequence[UUID], until: datetime) -> None:
+    """What comes next about these alerts comes at ``until``."""
+    if alert_ids:
+        mine = and_(tellings.c.tenant_id == tx.principal.tenant_id, tellings.c.alert_id.in_(alert_ids))
+        await tx.execute(update(tellings).where(mine).values(due_at=until))
+
+
+async def run(tx: Tx) -> bool:
+    """Tell what is due now; says whether there may be more."""
+    due = await tx.rows(_DUE, {"tenant": tx.principal.tenant_id, "now": tx.now, "most": AT_ONCE})
+    ready = []
+    for row in due:
+        if row["quiet_until"] is not None and row["quiet_until"] > tx.now:
+            await put_off(tx, [row["alert_id"]], row["quiet_until"])
+        else:
+            ready.append(row)
+    for _, together in groupby(ready, key=lambda row: (row["policy"], row["step"], row["rule_id"])):
+        await _tell(tx, list(together))
+    await _forget_the_ended(tx)
+    return len(due) == AT_ONCE
+
+
+async def _tell(tx: Tx, rows: Sequence[RowMapping]) -> None:
+    """One message about all of these alerts, which share rule, policy and step; then what comes next is planned."""
+    policy = await policies.by_key(tx, rows[0]["policy"])
+    step, worst = rows[0]["step"], max(rows, key=lambda row: _RANK.index(row["severity"]))["severity"]
+    ids = sorted(row["alert_id"] for row in rows)
+    key = uuid5(ids[0], "tell " + " ".join(map(str, ids[1:])) + f" {step}")
+    sent = step if policy is None else min(step, len(policy.steps) - 1)
+    about = ids[0] if len(ids) == 1 else None
+    outcome = await notifications.notify(tx, rows[0]["policy"], message(rows, worst), key=key, about=about, step=sent)
+    await _note(tx, rows, policy, step, outcome)
+    for row in rows:
+        await _next(tx, row, policy)
+
+
+async def _note(tx: Tx, rows: Sequence[RowMapping], policy: Policy | None, step: int, outcome: Outcome) -> None:
+    name = rows[0]["policy"] if policy is None else policy.name
+    again = "" if step == 0 else f", step {step + 1}"
+    words = f"“{name}”{again}." + (f" {outcome.why}" if outcome.why else "")
+    kind = Happening.TOLD if outcome.deliveries else Happening.NOT_TOLD
+    await timeline.write_all(tx, [(row["alert_id"], words) for row in rows], kind)
+
+
+async def _next(tx: Tx, row: RowMapping, policy: Policy | None) -> None:
+    """When the next step comes, or the last one again if the policy repeats it; else it is over."""
+    this = and_(
+        tellings.c.tenant_id == tx.principal.tenant_id,
+        tellings.c.alert_id == row["alert_id"],
+        tellings.c.policy == row["policy"],
+    )
+    due = None if policy is None else policy.step_due(row["since"], row["step"] + 1)
+    if due is None and policy is not None and policy.repeat_min is not None:
+        due = tx.now + timedelta(minutes=policy.repeat_min)
+    if due is None:
+        await tx.execute(delete(tellings).where(this))
+    else:  # a step that should have come while the alert was quiet comes a minute later, not at the same moment
+        due = max(due, tx.now + timedelta(minutes=1))
+        await tx.execute(update(tellings).where(this).values(step=row["step"] + 1, due_at=due))
+
+
+async def _forget_the_ended(tx: Tx) -> None:
+    """What was planned for alerts that somebody took note of meanwhile."""
+    ended = select(alerts.c.id).where(
+        alerts.c.tenant_id == tx.principal.tenant_id,
+        alerts.c.id == tellings.c.alert_id,
+        alerts.c.status != AlertStatus.ACTIVE,
+    )
+    mine = and_(tellings.c.tenant_id == tx.principal.tenant_id, tellings.c.due_at <= tx.now)
+    await tx.execute(delete(tellings).where(mine, ended.exists()))
+
+
+_RANK = ("info", "minor", "major", "critical")
+
+
+def message(rows: Sequence[RowMapping], severity: str) -> Message:
+    """What is said of these alerts of one rule (rule, device, device_id, alert_id, reason, message, raised_at, …)."""
+    first = rows[0]
+    reminder = "" if first["step"] == 0 else "Still open: "
+    data = {
+        "rule": str(first["rule_id"]),
+        "alerts": [{"id": str(row["alert_id"]), "device": str(row["device_id"])} for row in rows],
+    }
+    if len(rows) == 1:
+        words = [first["message"], _sentence(first["reason"])] if first["message"] else [_sentence(first["reason"])]
+        facts = (("Device", first["device"]), ("Rule", first["rule"]), ("Severity", severity))
+        title = f"{reminder}{first['device']}: {first['rule']}"
+        link = f"/alerts/{first['alert_id']}"
+        return Message("alert.raised", title, "\n\n".join(words), facts, link, "See the alert", severity, data)
+    named = tuple((str(row["device"]), str(row["reason"])) for row in rows[:NAMED])
+    more = len(rows) - len(named)
+    text_ = first["message"] or ""
+    if more > 0:
+        text_ = f"{text_}\n\n{more} more devices are not named here.".strip()
+    title = f"{reminder}{len(rows)} devices: {first['rule']}"
+    return Message("alert.raised", title, text_, named, "/alerts", "See the alerts", severity, data)
+
+
+def _sentence(reason: str) -> str:
+    return reason[:1].upper() + reason[1:] + ("" if reason.endswith(".") else ".")
