@@ -79,7 +79,8 @@ def _ready(process: "subprocess.Popen[bytes]", folder: Path, mqtt_port: int) -> 
         time.sleep(0.1)
     assert "ready after" in log.read_text(), log.read_text()[-4000:]
     demo: dict[str, Any] = json.loads((folder / "data" / "demo.json").read_text())
-    return Console(demo["url"], demo["email"], demo["password"], demo["api_token"], demo["device"], mqtt_port)
+    keys = (demo["email"], demo["password"], demo["api_token"], demo["device"])
+    return Console(demo["url"], *keys, mqtt_port, folder / "data")
 
 
 @pytest.fixture(scope="session")

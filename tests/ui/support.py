@@ -2,11 +2,15 @@
 
 import asyncio
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
@@ -27,6 +31,7 @@ ME = {
         "email": "ada@example.org",
         "tenant": {"key": "demo", "name": "Demo"},
         "scopes": [],
+        "groupIds": None,
         "secondFactorReset": None,
         "needsSecondFactor": False,
     },
@@ -95,6 +100,16 @@ class Console:
     api_token: str
     device: dict[str, str]
     mqtt_port: int
+    data_dir: Path
+
+    def invite_operator(self, email: str) -> str:
+        """What `tidegate operator` prints: the link by which the platform's operator joins."""
+        environ = {**os.environ, "TIDEGATE_DATA_DIR": str(self.data_dir), "TIDEGATE_PUBLIC_URL": self.url}
+        command = [sys.executable, "-m", "infra.cli", "operator", email]
+        said = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=True).stdout
+        found = re.search(r"https?://\S+/auth/accept\S+", said)
+        assert found, said
+        return found[0]
 
     def visitor(
         self, chromium: Browser, width: int = 1440, theme: str = "light"
