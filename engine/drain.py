@@ -20,6 +20,7 @@ from engine.journal import read
 from engine.journal.model import Entry
 from engine.quotas import usage
 from engine.rules.reaction import TICKS_AT_ONCE, Reaction
+from engine.rules.remember import remember
 from engine.rules.service import Compiled
 from engine.rules.state import Reading
 from engine.store.pool import Store
@@ -31,17 +32,16 @@ READER = "drain"
 ENTRIES_AT_ONCE = 128
 READINGS_AT_ONCE = 5_000
 DEVICES_REMEMBERED = 50_000
+POINTS_A_DEVICE = 20
 
 _LEASE = text("SELECT pos FROM readers WHERE tenant_id = :tenant AND reader = :reader FOR UPDATE SKIP LOCKED")
 _MOVE = text("UPDATE readers SET pos = :pos, at = :at WHERE tenant_id = :tenant AND reader = :reader")
+_ABOUT_DEVICES = presence.KINDS | {"device.changed", "device.provisioned", "device.arrived", "device.event"}
+"""Entries of which rules may make something, beside telemetry."""
 _PROFILES = text(
     "SELECT CAST(d.id AS text) AS id, p.key FROM devices d "
     "JOIN profiles p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id "
     "WHERE d.tenant_id = :tenant AND d.id = ANY (CAST(:ids AS uuid[]))"
-)
-_DUE_DEVICES = text(
-    "SELECT DISTINCT CAST(device_id AS text) AS id FROM rule_state "
-    "WHERE tenant_id = :tenant AND due_at <= :now LIMIT 2000"
 )
 
 
@@ -87,19 +87,19 @@ class Drain:
         """Remember what was just committed, within bounds: the tenant drained longest ago is forgotten first."""
         self._take(tenant_id)
         self._memories[tenant_id] = memory
-        self._remembered += len(memory.profiles)
+        self._remembered += memory.weight
         while self._remembered > DEVICES_REMEMBERED:
             self._take(next(iter(self._memories)))
 
     def _take(self, tenant_id: UUID) -> "Memory":
         memory = self._memories.pop(tenant_id, None) or Memory()
-        self._remembered -= len(memory.profiles)
+        self._remembered -= memory.weight
         return memory
 
     async def _once(self, tx: Tx, ahead: "Ahead", memory: "Memory", position: int) -> tuple[int, bool]:
         """One transaction's worth; says whether there is more to do."""
         entries = await ahead.take(tx, position)
-        ticked = await self._react(tx, entries, memory)
+        ticked = await self._react(tx, entries, memory, position)
         memory.position = position
         if entries:
             memory.position = entries[-1].pos
@@ -107,26 +107,34 @@ class Drain:
             await tx.execute(_MOVE, {"tenant": tx.principal.tenant_id, "reader": READER, **moved})
         return len(entries), ahead.has_more or ticked >= TICKS_AT_ONCE
 
-    async def _react(self, tx: Tx, entries: Sequence[Entry], memory: "Memory") -> int:
+    async def _react(self, tx: Tx, entries: Sequence[Entry], memory: "Memory", position: int) -> int:
         telemetry = [entry.body for entry in entries if entry.kind == "telemetry"]
         talking = {reading[0] for body in telemetry for reading in body["r"]}
-        due = {row["id"] for row in await tx.rows(_DUE_DEVICES, {"tenant": tx.principal.tenant_id, "now": tx.now})}
         newest, reaction = memory.newest, memory.reaction
-        reaction.use(await self._compiled.of(tx))
+        rules = await self._compiled.of(tx)
+        reaction.use(rules)
+        if rules.starting or rules.of_devices or rules.of_presence or rules.of_events:
+            talking |= {entry.body["device"] for entry in entries if entry.kind in _ABOUT_DEVICES}
+        due = await reaction.look_for_due(tx)
         await memory.meet(tx, talking | due, {e.body["device"] for e in entries if e.kind == "device.changed"})
+        if any(entry.kind == "group.changed" for entry in entries):
+            reaction.facts.forget()
+        await remember(tx, reaction.facts, rules, newest, talking | due, position)
         for entry in entries:
             await _follow(tx, entry, reaction, newest, memory.profiles)
-        ticked = await reaction.tick(tx) if due else 0
+        ticked = reaction.tick(tx.now)
+        reaction.facts.windows.evict(talking)
         await fold.save(tx, newest)
         if telemetry:
             await fold.count(tx, entries[-1].at, telemetry)
             await usage.came_in(tx, entries[-1].at, telemetry)
-        if said := [entry for entry in entries if entry.kind in commands.KINDS]:
-            await commands.follow(tx, said)
         sessions = [entry for entry in entries if entry.kind in presence.KINDS]
         if sessions:
             await presence.follow(tx, sessions)
             await devices.activate(tx, [UUID(entry.body["device"]) for entry in sessions])
+        told = [entry for entry in entries if entry.kind in commands.KINDS]
+        if told:
+            await commands.follow(tx, told)
         await reaction.save(tx)
         return ticked
 
@@ -143,9 +151,15 @@ class Memory:
         self.profiles: dict[str, str] = {}
         self.reaction = Reaction(self.newest, self.profiles)
 
+    @property
+    def weight(self) -> int:
+        """How much it takes, in devices; so many points of their histories count as one."""
+        return len(self.profiles) + self.reaction.facts.windows.points // POINTS_A_DEVICE
+
     async def meet(self, tx: Tx, devices: set[str], changed: set[str]) -> None:
         """Load what is not yet known of these devices; of ``changed`` ones the profile anew."""
         for device in changed:
+            self.reaction.facts.forget(device)
             if device in self.profiles:
                 self.profiles.update(await _profiles(tx, {device}))
         strangers = devices - self.profiles.keys()
@@ -186,6 +200,7 @@ async def _follow(tx: Tx, entry: Entry, reaction: Reaction, newest: fold.Newest,
     body: dict[str, Any] = entry.body
     match entry.kind:
         case "telemetry":
+            reaction.hops = body.get("h", 0)
             for device, at_ms, seq, received_ms, values in body["r"]:
                 reaction.read(profiles.get(device), device, Reading(at_ms, seq, values), received_ms)
                 newest.learn(device, at_ms, received_ms, values)
@@ -193,8 +208,17 @@ async def _follow(tx: Tx, entry: Entry, reaction: Reaction, newest: fold.Newest,
             await reaction.rule_changed(tx, body["rule"])
         case "device.changed":
             await reaction.device_changed(tx, body["device"])
+        case "device.provisioned" | "device.arrived":
+            await reaction.device_changed(tx, body["device"], is_new=True)
+        case "group.changed":
+            reaction.group_changed(body["group"])
+        case "device.connected" | "device.disconnected":
+            reaction.presence(body["device"], entry.kind == "device.connected", body["epoch"], entry.at)
+        case "device.event":
+            reaction.happen(body["device"], body["type"], entry.at)
         case "device.decommissioned":
             await reaction.device_gone(tx, body["device"])
+            await commands.device_gone(tx, UUID(body["device"]))
             await commands.device_gone(tx, UUID(body["device"]))
 
 

@@ -89,6 +89,16 @@ async def _found_by(tx: Tx, dynamic: Sequence[Group]) -> dict[UUID, int]:
     return {group.id: row[group.id.hex] for group in dynamic}
 
 
+async def members_among(tx: Tx, group_id: UUID, device_ids: Sequence[UUID]) -> list[UUID]:
+    """Those of ``device_ids`` that are in the group; none where there is no such group (any more)."""
+    row = await tx.one(_mine(tx).where(groups.c.id == group_id))
+    if row is None:
+        return []
+    mine = devices.c.tenant_id == tx.principal.tenant_id
+    inside = select(devices.c.id).where(mine, devices.c.id.in_(device_ids), holds(tx, _group(row)))
+    return [found["id"] for found in await tx.rows(inside)]
+
+
 def holds(tx: Tx, group: Group) -> ColumnElement[bool]:
     """What is true of the devices in ``group``."""
     if group.filter is None:

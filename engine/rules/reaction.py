@@ -1,8 +1,8 @@
-"""What rules make of a batch of events: states loaded once, stepped in order, stored with the alerts they caused."""
+"""What rules make of a batch of events: states loaded once, stepped in order, stored with all that they caused."""
 
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import orjson
 from sqlalchemy import TextClause, text
@@ -10,10 +10,14 @@ from sqlalchemy import TextClause, text
 from engine import clock
 from engine.alerts import service as alerts
 from engine.alerts.model import Cleared, Raised
-from engine.rules import words
+from engine.rules import acting, storms, words
+from engine.rules.acting import Effect
 from engine.rules.compile import CompiledRule
-from engine.rules.ruleset import RuleSet
-from engine.rules.state import Clear, Event, Raise, Reading, RuleState, Tick
+from engine.rules.effects import effects_of
+from engine.rules.facts import Facts
+from engine.rules.plan import is_light, plan_of, where_of
+from engine.rules.ruleset import MOST_MATCHING, RuleSet
+from engine.rules.state import Clear, Event, Noticed, Phase, Raise, Reading, RuleState, Tick
 from engine.rules.step import is_quiet, is_worth_storing, recall, step, stop
 from engine.store.tx import Tx
 from engine.telemetry.fold import Newest
@@ -24,6 +28,7 @@ Place = tuple[str, str]
 """(rule id, device id), both as texts, as the journal has them."""
 
 TICKS_AT_ONCE = 2_000
+NOTICE_HOLDS = timedelta(hours=1)
 
 _STATES = (
     "SELECT CAST(s.rule_id AS text) AS rule_id, CAST(s.device_id AS text) AS device_id, s.state, p.key AS profile "
@@ -32,13 +37,25 @@ _STATES = (
 )
 _OF_DEVICES = text(_STATES.format(which="s.device_id = ANY (CAST(:devices AS uuid[]))"))
 _OF_RULE = text(_STATES.format(which="s.rule_id = CAST(:rule AS uuid)"))
-_DUE = text(_STATES.format(which="s.due_at <= :now") + f" LIMIT {TICKS_AT_ONCE}")
+_DUE = text(_STATES.format(which="s.due_at <= :now") + f" ORDER BY s.due_at LIMIT {TICKS_AT_ONCE}")
 _SAVE = text(
     """
     INSERT INTO rule_state (tenant_id, rule_id, device_id, state, due_at)
     SELECT :tenant, s.rule, s.device, s.state, to_timestamp(s.due / 1000.0)
     FROM json_to_recordset(CAST(:states AS json)) AS s (rule uuid, device uuid, state jsonb, due bigint)
     ON CONFLICT (tenant_id, rule_id, device_id) DO UPDATE SET state = excluded.state, due_at = excluded.due_at
+    """
+)
+# Begun by the next ticks, a couple of thousand at a time, however many devices there are.
+_BEGIN = text(
+    """
+    INSERT INTO rule_state AS s (tenant_id, rule_id, device_id, state, due_at)
+    SELECT d.tenant_id, CAST(:rule AS uuid), d.id, '{}', :now
+    FROM devices d JOIN profiles p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id
+    WHERE d.tenant_id = :tenant AND d.status IN ('provisioned', 'active')
+      AND (CAST(:profile AS text) IS NULL OR p.key = :profile)
+      AND (CAST(:devices AS uuid[]) IS NULL OR d.id = ANY (CAST(:devices AS uuid[])))
+    ON CONFLICT (tenant_id, rule_id, device_id) DO UPDATE SET due_at = least(s.due_at, excluded.due_at)
     """
 )
 
@@ -50,6 +67,9 @@ class Reaction:
     """
 
     def __init__(self, newest: Newest, met: Mapping[str, str]) -> None:
+        self.facts = Facts()
+        self.hops = 0
+        """How many rules have followed from each other to make what is read now."""
         self._rules: dict[str, CompiledRule] = {}
         self._set = RuleSet(())
         self._newest = newest
@@ -57,26 +77,43 @@ class Reaction:
         self._stored: dict[Place, RuleState] = {}
         self._states: dict[Place, RuleState] = {}
         self._moved: set[Place] = set()
+        self._due: list[Place] = []
         self._profiles: dict[str, str] = {}
         self._raised: list[Raised] = []
         self._cleared: list[Cleared] = []
+        self._effects: list[Effect] = []
+        self._wanted: dict[str, set[str] | None] = {}
+        self._breaker = storms.Breaker()
 
     def use(self, rules: RuleSet) -> None:
         """From now on these are the rules."""
         if rules is not self._set:
             self._set = rules
             self._rules = {rule.key: rule for rule in rules}
+            self.facts.forget()
 
     async def load(self, tx: Tx, devices: Sequence[str]) -> None:
         """Load what the rules remember of these devices; ``read`` expects it of every device it is given."""
         if devices:
             await self._load(tx, _OF_DEVICES, {"devices": list(devices)})
 
+    async def look_for_due(self, tx: Tx) -> set[str]:
+        """Load what ``tick`` will let time pass for, at most TICKS_AT_ONCE; returns the devices."""
+        self._due = await self._load(tx, _DUE, {"now": tx.now})
+        return {device for _, device in self._due}
+
     def read(self, profile: str | None, device_id: str, reading: Reading, received_ms: int) -> None:
         """One reading of one device; must come before it is folded into the latest values."""
+        rules = self._set
+        before = self.facts.hear(device_id, received_ms) if rules.hears_silence else None
+        if rules.needs:
+            self.facts.add(device_id, reading.at, reading.seq, reading.sent)
+        light, others = rules.matched(profile, reading.values, device_id)
+        if not light and not others:
+            return
         is_newer = reading.is_newer(self._newest.of(device_id))
         states = self._states
-        for rule in self._set.matching(profile, reading.values, device_id):
+        for rule in light:
             place = rule.key, device_id
             try:
                 if is_newer and is_quiet(rule, states.get(place), reading):
@@ -84,25 +121,65 @@ class Reaction:
                 self._move(rule, place, reading, clock.from_ms(received_ms))
             except Exception:  # one rule that fails must not stop the tenant's others
                 log.exception("rule.failed", extra={"rule": place[0], "version": rule.version})
+        for rule in others:
+            self._read(rule, (rule.key, device_id), reading, received_ms, before, is_newer=is_newer)
 
-    async def tick(self, tx: Tx) -> int:
-        """Let time pass for every wait that is over by the server's clock; returns how many there were."""
-        places = await self._load(tx, _DUE, {"now": tx.now})
-        for place in places:
-            self._elapse(place, tx.now)
-        return len(places)
+    def happen(self, device_id: str, event_type: str, at: datetime) -> None:
+        """The device has told an event of this type."""
+        for rule in self._set.of_events:
+            self._notice(rule, device_id, Noticed(event_type), at)
+
+    def presence(self, device_id: str, is_online: bool, epoch: int, at: datetime) -> None:
+        """The device has connected or gone."""
+        self.facts.presence(device_id, is_online, epoch)
+        for rule in self._set.of_presence:
+            self._notice(rule, device_id, Noticed(), at)
+
+    def tick(self, now: datetime) -> int:
+        """Let time pass for what was due; returns how many there were."""
+        now_ms = clock.to_ms(now)
+        for place in self._due:
+            due_at = self._states[place].due_at
+            # One that did not ask for this time is wanted by somebody else: what it is about may have changed.
+            self._elapse(place, now, Tick() if due_at is not None and due_at <= now_ms else Noticed())
+            self._moved.add(place)
+            # Whatever comes of it, it is stored: what is due and stays so would be asked for again and again.
+            self._stored[place] = self._stored[place]._replace(condition="\t")
+        ticked, self._due = len(self._due), []
+        return ticked
 
     async def rule_changed(self, tx: Tx, rule_id: str) -> None:
         """A rule was edited or switched: states it no longer owns end, waits and open alerts follow the new rule."""
+        rule = self._rules.get(rule_id)
+        is_light_one = rule is not None and is_light(rule) and not plan_of(rule).is_narrow
         await self._load(tx, _OF_RULE, {"rule": rule_id})
         for place in [place for place in self._states if place[0] == rule_id]:
-            self._elapse(place, tx.now)
+            if rule is None or not _watches(rule, place[1], self._profile(place[1])):
+                self._stop(place, tx.now)
+            elif is_light_one:
+                self._elapse(place, tx.now)
+        if rule is not None and not is_light_one:
+            self._wanted[rule.key] = None
 
-    async def device_changed(self, tx: Tx, device_id: str) -> None:
-        """A device may have another profile now: what its rules of before left open ends."""
-        await self._load(tx, _OF_DEVICES, {"devices": [device_id]})
-        for place in [place for place in self._states if place[1] == device_id]:
-            self._elapse(place, tx.now)
+    async def device_changed(self, tx: Tx, device_id: str, *, is_new: bool = False) -> None:
+        """A device is new or may be another now: rules begin with it, look again, or end what they left open."""
+        if not is_new:
+            await self._load(tx, _OF_DEVICES, {"devices": [device_id]})
+            for place in [place for place in self._states if place[1] == device_id]:
+                rule = self._rules.get(place[0])
+                if rule is None or is_light(rule) or not self._is_watched(rule, device_id):
+                    self._elapse(place, tx.now)
+        for rule in self._set.starting:
+            if _watches(rule, device_id, self._profile(device_id)) and (rule.key, device_id) not in self._states:
+                self._want(rule, device_id)
+        for rule in self._set.of_devices:
+            self._notice(rule, device_id, Noticed(), tx.now)
+
+    def group_changed(self, group_id: str) -> None:
+        """Other devices are in a group now: rules that ask for it look again at all of theirs."""
+        for rule in self._set:
+            if group_id in plan_of(rule).groups:
+                self._wanted[rule.key] = None
 
     async def device_gone(self, tx: Tx, device_id: str) -> None:
         """A device was decommissioned: nothing is open for it any more."""
@@ -111,7 +188,7 @@ class Reaction:
             self._stop(place, tx.now)
 
     async def save(self, tx: Tx) -> None:
-        """Store every state that changed and the alerts that began and ended."""
+        """Store every state that changed, the alerts that began and ended, and do what rules do beside that."""
         changed = []
         for place in sorted(self._moved):
             state = self._states[place]
@@ -125,6 +202,39 @@ class Reaction:
         await alerts.clear_all(tx, self._cleared)
         self._raised.clear()
         self._cleared.clear()
+        await self._begin(tx)
+        if self._effects:
+            await self._act(tx)
+        if self._set.is_over_quota:
+            self._set.is_over_quota = False
+            said = f"More than {MOST_MATCHING} rules look at the same message; the newest of them are left out."
+            await storms.say(tx, storms.TENANT, "quota", said, tx.now + NOTICE_HOLDS)
+
+    async def _act(self, tx: Tx) -> None:
+        """Do what is to be done beside alerts, within bounds; what cannot be done is said once an hour."""
+        await self._breaker.load(tx)
+        wanted, self._effects = self._effects, []
+        done = [effect for effect in wanted if self._breaker.lets(effect.rule_id, tx.now)]
+        for effect, why in await acting.perform(tx, done):
+            kind = "loop" if effect.hops >= acting.MAX_HOPS else "refused"
+            await storms.say(tx, effect.rule_id, kind, f"{effect.rule_name}: {why}", tx.now + NOTICE_HOLDS)
+        await self._breaker.save(tx, {effect.rule_id: effect.rule_name for effect in wanted})
+
+    def _want(self, rule: CompiledRule, device_id: str) -> None:
+        """The rule is to be looked at for this device as soon as may be."""
+        devices = self._wanted.setdefault(rule.key, set())
+        if devices is not None:
+            devices.add(device_id)
+
+    async def _begin(self, tx: Tx) -> None:
+        """Let rules be looked at that are wanted so, each for some devices or (None) for all of theirs."""
+        for rule_id in sorted(self._wanted):
+            rule, some = self._rules.get(rule_id), self._wanted[rule_id]
+            if rule is not None:
+                devices = rule.devices if some is None else some
+                asked = {"tenant": tx.principal.tenant_id, "now": tx.now, "rule": rule_id, "profile": rule.profile}
+                await tx.execute(_BEGIN, {**asked, "devices": None if devices is None else sorted(devices)})
+        self._wanted.clear()
 
     async def _load(self, tx: Tx, query: TextClause, asked: Mapping[str, object]) -> list[Place]:
         """Load states that were not met in this batch before; returns the places the query names."""
@@ -137,29 +247,64 @@ class Reaction:
                 self._stored[place] = self._states[place] = RuleState.from_json(row["state"])
         return places
 
-    def _move(self, rule: CompiledRule, place: Place, event: Event, now: datetime) -> None:
+    def _read(
+        self,
+        rule: CompiledRule,
+        place: Place,
+        reading: Reading,
+        received_ms: int,
+        before: int | None,
+        *,
+        is_newer: bool,
+    ) -> None:
+        """One reading for a rule that needs more than newest values."""
+        state = self._states.get(place)
+        try:
+            if not self._is_in_scope(rule, place[1]):
+                return
+            if is_light(rule):
+                if is_newer and is_quiet(rule, state, reading):
+                    return
+            elif not rule.metrics and state is not None and state.phase is Phase.OK and state.due_at is not None:
+                return  # it waits for silence, and this is none: when its time comes it asks since when
+            self._move(rule, place, reading, clock.from_ms(received_ms), before)
+        except Exception:  # one rule that fails must not stop the tenant's others
+            log.exception("rule.failed", extra={"rule": place[0], "version": rule.version})
+
+    def _notice(self, rule: CompiledRule, device_id: str, noticed: Noticed, now: datetime) -> None:
+        """Something about a device has changed: the rule looks again, if it watches the device."""
+        if not _watches(rule, device_id, self._profile(device_id)) or not self._is_in_scope(rule, device_id):
+            return
+        try:
+            self._move(rule, (rule.key, device_id), noticed, now)
+        except Exception:  # one rule that fails must not stop the tenant's others
+            log.exception("rule.failed", extra={"rule": rule.key, "version": rule.version})
+
+    def _move(
+        self, rule: CompiledRule, place: Place, event: Event, now: datetime, heard_before: int | None = None
+    ) -> None:
         before = self._states.get(place)
         if before is None:
             before = self._stored[place] = RuleState(condition=rule.condition)
         before = recall(rule, before, self._newest.of(place[1]))
-        state, actions = step(rule, before, event, now)
+        view = None if is_light(rule) else self.facts.view(place[1], heard_before)
+        state, actions = step(rule, before, event, now, view)
         self._states[place] = state
         self._moved.add(place)
         for action in actions:
             if isinstance(action, Raise):
                 self._raise(rule, place, action)
             else:
-                self._clear(place, action, words.why_cleared(rule, action))
+                self._clear(rule, place, action, words.why_cleared(rule, action))
 
-    def _elapse(self, place: Place, now: datetime) -> None:
-        """Time has passed, or the rule has changed: move on what was going on, end what nobody watches any more."""
+    def _elapse(self, place: Place, now: datetime, event: Tick | Noticed = Tick()) -> None:
+        """Time has passed: move on what was going on, end what nobody watches any more."""
         rule = self._rules.get(place[0])
-        profile = self._met.get(place[1]) or self._profiles.get(place[1])
-        if rule is None or not _watches(rule, place[1], profile):
+        if rule is None or not self._is_watched(rule, place[1]):
             self._stop(place, now)
             return
         try:
-            self._move(rule, place, Tick(), now)
+            self._move(rule, place, event, now)
         except Exception:  # not again and again: the next reading tries anew
             log.exception("rule.failed", extra={"rule": place[0], "version": rule.version})
             self._states[place] = self._states[place]._replace(due_at=None)
@@ -170,16 +315,45 @@ class Reaction:
         self._moved.add(place)
         for action in actions:
             if isinstance(action, Clear):
-                self._clear(place, action, "the rule no longer watches this device")
+                self._cleared.append(_told(place, action, "the rule no longer watches this device"))
 
     def _raise(self, rule: CompiledRule, place: Place, action: Raise) -> None:
-        severity, reason, at = rule.document.severity.value, words.why_raised(rule, action), clock.from_ms(action.at)
-        self._raised.append(Raised(place[0], rule.version, place[1], action.episode, severity, reason, action.why, at))
+        plan = plan_of(rule)
+        reason, at = words.why_raised(rule, action), clock.from_ms(action.at)
+        if plan.has_alert:
+            severity = rule.document.severity.value
+            self._raised.append(
+                Raised(place[0], rule.version, place[1], action.episode, severity, reason, action.why, at)
+            )
+        if plan.then and not self._is_hushed(rule, place[1], action.at):
+            self._effects += effects_of(rule, place[1], action, plan.then, reason, self.facts, self.hops)
 
-    def _clear(self, place: Place, action: Clear, reason: str) -> None:
-        self._cleared.append(Cleared(*place, action.episode, clock.from_ms(action.at), reason))
+    def _clear(self, rule: CompiledRule, place: Place, action: Clear, reason: str) -> None:
+        plan = plan_of(rule)
+        if plan.has_alert:
+            self._cleared.append(_told(place, action, reason))
+        if plan.on_clear and not self._is_hushed(rule, place[1], action.at):
+            self._effects += effects_of(rule, place[1], action, plan.on_clear, reason, self.facts, self.hops)
+
+    def _is_hushed(self, rule: CompiledRule, device_id: str, at_ms: int) -> bool:
+        quiet = plan_of(rule).quiet
+        return quiet is not None and self.facts.holds(device_id, quiet, at_ms)
+
+    def _is_watched(self, rule: CompiledRule, device_id: str) -> bool:
+        return _watches(rule, device_id, self._profile(device_id)) and self._is_in_scope(rule, device_id)
+
+    def _is_in_scope(self, rule: CompiledRule, device_id: str) -> bool:
+        plan = plan_of(rule)
+        return not plan.is_narrow or self.facts.is_in_scope(device_id, plan, where_of(rule))
+
+    def _profile(self, device_id: str) -> str | None:
+        return self._met.get(device_id) or self._profiles.get(device_id)
 
 
 def _watches(rule: CompiledRule, device_id: str, profile: str | None) -> bool:
     own = rule.devices is None or device_id in rule.devices
     return own and rule.profile in (None, profile)
+
+
+def _told(place: Place, action: Clear, reason: str) -> Cleared:
+    return Cleared(*place, action.episode, clock.from_ms(action.at), reason)

@@ -12,7 +12,6 @@ from sqlalchemy.engine import RowMapping
 
 from engine import ids, pages
 from engine.devices import service as devices
-from engine.devices.model import MetricType as DeviceMetricType
 from engine.devices.model import Profile
 from engine.pages import Page
 from engine.rules import document as documents
@@ -226,9 +225,7 @@ async def _applies_to(tx: Tx, document: RuleDocument) -> int:
 
 def _spoken(profile: Profile) -> Vocabulary:
     return Vocabulary.of(
-        Metric(metric.key, MetricType(metric.type), metric.unit, metric.label or None)
-        for metric in profile.metrics
-        if metric.type is not DeviceMetricType.OBJECT
+        Metric(metric.key, MetricType(metric.type), metric.unit, metric.label or None) for metric in profile.metrics
     )
 
 

@@ -41,7 +41,8 @@ class RuleState(NamedTuple):
     ``since``: event time at which the phase began (None in OK). ``episode``: number of the last alert, 0 before the
     first; it only rises. ``quiet_from``: event time at which the last alert ended. ``lag``: server time minus event
     time when the wait was last looked at. ``due_at``: server time at which a Tick is wanted, None for never.
-    ``condition``: the condition_hash this state belongs to.
+    ``condition``: the condition_hash this state belongs to. ``looked``: event time of the last look that no message
+    caused (for a schedule: server time). ``raised``: when the last alerts were raised, where that is limited.
     """
 
     phase: Phase = Phase.OK
@@ -51,6 +52,8 @@ class RuleState(NamedTuple):
     lag: int = 0
     due_at: int | None = None
     condition: str = ""
+    looked: int | None = None
+    raised: tuple[int, ...] = ()
     known: Mapping[str, Known] = NOTHING_KNOWN
 
     def knowing(self, known: Mapping[str, Known]) -> "RuleState":
@@ -75,20 +78,23 @@ class RuleState(NamedTuple):
     def from_json(cls, stored: Mapping[str, Any]) -> "RuleState":
         """The state that ``to_json`` wrote."""
         known = {metric: Known(*entry) for metric, entry in stored.get("known", {}).items()}
-        return cls(**{**stored, "phase": Phase(stored.get("phase", Phase.OK)), "known": known})
+        told = {**stored, "phase": Phase(stored.get("phase", Phase.OK)), "raised": tuple(stored.get("raised", ()))}
+        return cls(**{**told, "known": known})
 
 
 class Reading:
     """One accepted message of one device: event time, sequence number, and its values by metric key, made plain.
 
-    ``news`` are the values as a rule remembers them; all rules share them, and the evaluator's ``handle``.
+    ``sent`` are the values as they came. ``news`` are the values as a rule remembers them; all rules share them, and
+    the evaluator's ``handle``.
     """
 
-    __slots__ = ("_handle", "_news", "at", "seq", "values")
+    __slots__ = ("_handle", "_news", "at", "sent", "seq", "values")
 
     def __init__(self, at: int, seq: int, values: Mapping[str, object]) -> None:
         self.at = at
         self.seq = seq
+        self.sent = values
         self.values = all_plain(values)
         self._handle: DataHandle | None = None
         self._news: dict[str, Known] | None = None
@@ -122,6 +128,12 @@ class Reading:
 
 class Tick(NamedTuple):
     """Time has passed. Wanted at ``due_at``, harmless at any other time."""
+
+
+class Noticed(NamedTuple):
+    """Something else about the device has changed (presence, attributes, groups), or it has told an event of a type."""
+
+    type: str | None = None
 
 
 class EndReason(StrEnum):
@@ -158,5 +170,5 @@ class Clear(NamedTuple):
     reason: EndReason
 
 
-Event: TypeAlias = Reading | Tick
+Event: TypeAlias = Reading | Tick | Noticed
 Action: TypeAlias = Raise | Clear

@@ -18,50 +18,42 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from enum import Enum, auto
 from typing import Any
 
 from datalogic_py import DataHandle
 
 from engine.clock import to_ms
 from engine.rules.compile import CompiledRule
-from engine.rules.explain import explain
-from engine.rules.state import Action, Clear, EndReason, Event, Known, Phase, Raise, Reading, RuleState, Tick
+from engine.rules.facts import View
+from engine.rules.look import learn, look
+from engine.rules.moves import MOVES, PATIENCE_MS, Signal, adopt, arm, elapse, end, move, signal
+from engine.rules.plan import is_light
+from engine.rules.state import Action, EndReason, Event, Known, Noticed, Phase, Reading, RuleState, Tick
 from engine.rules.values import plain
 
-PATIENCE_MS = 2_000
-"""How long a Tick lets a reading be later than its predecessor before it decides without it. Devices report at regular
-times and waits are round, so the reading that decides is often due in the very moment the wait is over."""
+__all__ = ["MOVES", "PATIENCE_MS", "Signal", "is_quiet", "is_worth_storing", "recall", "step", "stop"]
 
 
-class Signal(Enum):
-    """What the newest values say."""
-
-    WRONG = auto()
-    RIGHT = auto()
-    UNSURE = auto()
-
-
-MOVES: Mapping[Phase, Mapping[Signal, Phase]] = {
-    Phase.OK: {Signal.WRONG: Phase.PENDING, Signal.RIGHT: Phase.OK, Signal.UNSURE: Phase.OK},
-    Phase.PENDING: {Signal.WRONG: Phase.PENDING, Signal.RIGHT: Phase.OK, Signal.UNSURE: Phase.OK},
-    Phase.FIRING: {Signal.WRONG: Phase.FIRING, Signal.RIGHT: Phase.CLEARING, Signal.UNSURE: Phase.FIRING},
-    Phase.CLEARING: {Signal.WRONG: Phase.FIRING, Signal.RIGHT: Phase.CLEARING, Signal.UNSURE: Phase.FIRING},
-}
-
-
-def step(rule: CompiledRule, state: RuleState, event: Event, now: datetime) -> tuple[RuleState, list[Action]]:
+def step(
+    rule: CompiledRule, state: RuleState, event: Event, now: datetime, view: View | None = None
+) -> tuple[RuleState, list[Action]]:
     """The state after ``event`` and what is to be done. ``now``: when the reading was received, or the Tick's time.
 
-    A state of another condition (the rule was edited) is adopted first: its open alert ends, its episode number stays.
+    ``view`` is what can be known of the device beside newest values, this reading included; a rule that reads nothing
+    but newest values needs none. A state of another condition (the rule was edited) is adopted first: its open alert
+    ends, its episode number stays.
     """
     now_ms = to_ms(now)
     actions: list[Action] = []
     if state.condition != rule.condition:
-        state, actions = _adopt(rule, state, now_ms)
+        state, actions = adopt(rule, state, now_ms)
+    if not is_light(rule):
+        return look(rule, state, event, now_ms, actions, View.blind() if view is None else view)
     if isinstance(event, Tick):
         return _tick(rule, state, now_ms, actions)
-    known = _learn(rule, state.known, event)
+    if isinstance(event, Noticed):
+        return state, actions
+    known = learn(rule, state.known, event)
     if known is None:
         return state, actions
     if event.at < now_ms - rule.max_lateness_ms:
@@ -71,7 +63,7 @@ def step(rule: CompiledRule, state: RuleState, event: Event, now: datetime) -> t
 
 def stop(state: RuleState, now: datetime) -> tuple[RuleState, list[Action]]:
     """The state and the actions when the rule no longer watches the device: it was disabled, deleted or narrowed."""
-    return _end(state, to_ms(now), EndReason.RULE_STOPPED)
+    return end(state, to_ms(now), EndReason.RULE_STOPPED)
 
 
 def is_worth_storing(before: RuleState, after: RuleState) -> bool:
@@ -109,20 +101,6 @@ def is_quiet(rule: CompiledRule, state: RuleState | None, reading: Reading) -> b
     return rule.when.is_true.evaluate_data(reading.handle) is not True
 
 
-def _learn(rule: CompiledRule, known: Mapping[str, Known], reading: Reading) -> dict[str, Known] | None:
-    """``known`` with what the reading knows better, or None if it brings nothing new to this rule."""
-    fresh: dict[str, Known] | None = None
-    news = reading.news
-    for metric in rule.metrics:
-        new = news.get(metric)
-        if new is not None:
-            old = known.get(metric)
-            if old is None or new.at > old.at or (new.at == old.at and new.seq > old.seq):
-                fresh = dict(known) if fresh is None else fresh
-                fresh[metric] = new
-    return fresh
-
-
 def _read(
     rule: CompiledRule, state: RuleState, reading: Reading, known: dict[str, Known], now_ms: int, actions: list[Action]
 ) -> tuple[RuleState, list[Action]]:
@@ -130,10 +108,10 @@ def _read(
     if state.phase is Phase.OK and rule.when.is_true.evaluate_data(handle) is not True:
         return state.knowing(known), actions  # the common case, made short
     at = max(reading.at, state.since or 0, state.quiet_from or 0, *(entry.at for entry in known.values()))
-    state = _elapse(rule, state, at - 1, actions)  # at the very moment, the reading decides
-    state = _move(state.knowing(known), _signal(rule, handle, state), at)
-    state = _elapse(rule, state, at, actions)
-    return _arm(rule, state, now_ms - at), actions
+    state = elapse(rule, state, at - 1, actions)  # at the very moment, the reading decides
+    state = move(state.knowing(known), signal(rule, handle, state), at)
+    state = elapse(rule, state, at, actions)
+    return arm(rule, state, now_ms - at), actions
 
 
 def _call_off(rule: CompiledRule, state: RuleState, reading: Reading, known: dict[str, Known]) -> RuleState:
@@ -142,12 +120,12 @@ def _call_off(rule: CompiledRule, state: RuleState, reading: Reading, known: dic
     if state.phase not in (Phase.PENDING, Phase.CLEARING):
         return state
     at = max(reading.at, state.since or 0)
-    moved = _move(state, _signal(rule, _handle(rule, reading, known), state), at)
+    moved = move(state, signal(rule, _handle(rule, reading, known), state), at)
     return state if moved is state else moved._replace(lag=0, due_at=None)
 
 
 def _tick(rule: CompiledRule, state: RuleState, now_ms: int, actions: list[Action]) -> tuple[RuleState, list[Action]]:
-    return _arm(rule, _elapse(rule, state, now_ms - state.lag - PATIENCE_MS, actions), state.lag), actions
+    return arm(rule, elapse(rule, state, now_ms - state.lag - PATIENCE_MS, actions), state.lag), actions
 
 
 def _handle(rule: CompiledRule, reading: Reading, known: Mapping[str, Known]) -> DataHandle:
@@ -157,68 +135,3 @@ def _handle(rule: CompiledRule, reading: Reading, known: Mapping[str, Known]) ->
         if known.get(metric) is not news.get(metric):
             return DataHandle({metric: entry.value for metric, entry in known.items()})
     return reading.handle
-
-
-def _signal(rule: CompiledRule, values: DataHandle, state: RuleState) -> Signal:
-    if rule.when.is_true.evaluate_data(values) is True:
-        return Signal.WRONG
-    if not state.is_raised:
-        return Signal.UNSURE  # nothing is open, so nobody asks whether it is right
-    clears = rule.when.is_false if rule.clear is None else rule.clear.is_true
-    return Signal.RIGHT if clears.evaluate_data(values) is True else Signal.UNSURE
-
-
-def _move(state: RuleState, signal: Signal, at: int) -> RuleState:
-    phase = MOVES[state.phase][signal]
-    if phase is state.phase:
-        return state
-    return state._replace(phase=phase, since=None if phase is Phase.OK else at)
-
-
-def _deadline(rule: CompiledRule, state: RuleState) -> int | None:
-    """Event time at which the present wait is over, None if nothing is being waited for."""
-    since = state.since or 0
-    if state.phase is Phase.CLEARING:
-        return since + rule.clear_held_ms
-    if state.phase is not Phase.PENDING:
-        return None
-    held = since + rule.held_ms
-    return held if state.quiet_from is None else max(held, state.quiet_from + rule.cooldown_ms)
-
-
-def _elapse(rule: CompiledRule, state: RuleState, until: int, actions: list[Action]) -> RuleState:
-    """The state when event time ``until`` has come; a wait that is over raises or clears, at the time it was over."""
-    over = _deadline(rule, state)
-    if over is None or over > until:
-        return state
-    since = over if state.since is None else state.since
-    if state.phase is Phase.PENDING:
-        episode = state.episode + 1
-        why = explain(rule.document.when, rule.vocabulary, state.known)
-        actions.append(Raise(episode, over, since, state.known, why))
-        return state._replace(phase=Phase.FIRING, since=over, episode=episode)
-    actions.append(Clear(state.episode, over, since, state.known, EndReason.CLEARED))
-    return state._replace(phase=Phase.OK, since=None, quiet_from=over)
-
-
-def _arm(rule: CompiledRule, state: RuleState, lag: int) -> RuleState:
-    """The state with the server time at which its wait will be over."""
-    over = _deadline(rule, state)
-    if over is None:
-        return state if state.due_at is None else state._replace(lag=0, due_at=None)
-    return state._replace(lag=lag, due_at=over + lag + PATIENCE_MS)
-
-
-def _adopt(rule: CompiledRule, state: RuleState, now_ms: int) -> tuple[RuleState, list[Action]]:
-    """A state of an earlier condition made one of this rule's: open alerts end, episode numbers go on, no cooldown."""
-    state, actions = _end(state, now_ms, EndReason.RULE_CHANGED)
-    known = {metric: state.known[metric] for metric in rule.metrics if metric in state.known}
-    return state._replace(condition=rule.condition, quiet_from=None, known=known), actions
-
-
-def _end(state: RuleState, now_ms: int, reason: EndReason) -> tuple[RuleState, list[Action]]:
-    actions: list[Action] = []
-    if state.is_raised:
-        since = now_ms if state.since is None else state.since
-        actions.append(Clear(state.episode, now_ms, since, state.known, reason))
-    return state._replace(phase=Phase.OK, since=None, lag=0, due_at=None), actions

@@ -1,6 +1,6 @@
 """How rules, their versions and what they remember of each device lie in the database."""
 
-from sqlalchemy import Boolean, Column, DateTime, Integer, Table, Text, Uuid
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
 from engine.store.base import metadata, tenant_column
@@ -39,4 +39,16 @@ rule_state = Table(
     Column("device_id", Uuid, primary_key=True),
     Column("state", JSONB, nullable=False),
     Column("due_at", DateTime(timezone=True)),
+)
+
+rule_notices = Table(
+    "rule_notices",
+    metadata,
+    tenant_column(),
+    Column("subject", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("message", Text, nullable=False),
+    Column("since", DateTime(timezone=True), nullable=False),
+    Column("until", DateTime(timezone=True), nullable=False),
+    Column("times", BigInteger, nullable=False),
 )

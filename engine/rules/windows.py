@@ -12,7 +12,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import fsum
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 LOOKBACK_MS = 7 * 86_400_000
 """What is older than this, seen from the moment looked at, is no longer anybody's past."""
@@ -25,7 +25,6 @@ TENANT_POINTS = 600_000
 HUGE = 1e300
 """A window that holds a larger number has no sum and no average: they might be beyond what a double can say."""
 
-Aggregate: TypeAlias = Literal["avg", "min", "max", "sum", "count"]
 Value: TypeAlias = bool | int | float | str | tuple[float, float]
 """What a history holds: what rules can compare, or the (latitude, longitude) of a position."""
 
@@ -86,14 +85,14 @@ class History:
         start, end = self._bounds(moment, over_ms, last)
         return self._values[start:end]
 
-    def aggregate(self, kind: Aggregate, moment: int, over_ms: int, last: int | None = None) -> float | None:
-        """What ``kind`` makes of the window's numbers (of all its values: count); None where there is nothing."""
+    def aggregate(self, kind: str, moment: int, over_ms: int, last: int | None = None) -> float | None:
+        """What ``kind`` (avg, min, max, sum; count of all values) makes of the window's numbers; None without any."""
         if last is not None:
             return _aggregate(kind, self.within(moment, over_ms, last))
         if kind == "count":
             start, end = self._bounds(moment, over_ms, None)
             return end - start
-        name = kind if kind in ("min", "max") else "sums"
+        name = str(kind) if kind in ("min", "max") else "sums"
         window = self._sliding.get((name, over_ms))
         if window is None:
             window = self._sliding[name, over_ms] = _Sums() if name == "sums" else _Extremes(name == "max")
@@ -364,7 +363,7 @@ class Windows:
         return iter(self._devices)
 
 
-def _aggregate(kind: Aggregate, values: list[Value]) -> float | None:
+def _aggregate(kind: str, values: list[Value]) -> float | None:
     if kind == "count":
         return len(values)
     numbers: list[Any] = [value for value in values if _is_number(value)]

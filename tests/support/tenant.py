@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
+import psycopg
+
 from engine import ids
 from engine.devices import service as devices
 from engine.devices.model import Device, Metric, MetricType, Profile
@@ -13,7 +15,7 @@ from engine.tenancy import SCOPES, Principal, Role
 from engine.tenants import doorway
 from engine.tenants import service as tenants
 from infra.local.postgres import Postgres
-from tests.support.journal import Told, tell
+from tests.support.journal import Told, journal, tell
 
 _number = itertools.count(1)
 
@@ -41,6 +43,17 @@ class Tenant:
     def principal(self, role: Role = Role.OWNER) -> Principal:
         """The owner, or somebody with a lesser role."""
         return Principal(self.id, "user", self.user_id, SCOPES[role], self.email)
+
+    def happen(self, kind: str, **body: object) -> None:
+        """Append one row to the tenant's journal, as ingest does of what is no telemetry."""
+        with psycopg.connect(self.postgres.url("ingest")) as connection:
+            connection.execute("SELECT set_config('app.tenants', %s, true)", ("{" + str(self.id) + "}",))
+            journal(connection, self.id, kind, body)
+
+    def run(self, statement: str) -> None:
+        """Run one statement behind the platform's back; its only parameter is the tenant's id."""
+        with psycopg.connect(self.postgres.url("superuser")) as connection:
+            connection.execute(statement, [self.id])
 
     async def profile(self, key: str = "cold-room", *, is_strict: bool = False) -> Profile:
         """The profile with this key, made on first use."""

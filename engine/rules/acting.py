@@ -1,0 +1,209 @@
+"""What rules do beside raising alerts: each kind of action has one performer, which takes a batch's at once.
+
+Everything happens in the transaction that moves the rule's state, so once. What leaves the platform goes through rows
+with ids that follow from what they are about: (tenant, rule, version, device, episode, place in the document).
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from engine import clock
+from engine.commands import service as commands
+from engine.commands.model import Order
+from engine.devices import service as devices
+from engine.devices.checks import checked_labels
+from engine.devices.errors import DeviceStuck, LabelsMalformed
+from engine.notifications import channels
+from engine.notifications import service as notifications
+from engine.notifications.model import Message
+from engine.rules.model import (
+    AddTag,
+    CallWebhook,
+    DeriveMetric,
+    Notify,
+    RemoveTag,
+    Scalar,
+    SendCommand,
+    SetAttribute,
+    Then,
+)
+from engine.rules.placeholders import render
+from engine.store.tx import Tx
+from engine.telemetry import derived
+
+MAX_HOPS = 4
+"""So many rules may follow from each other's derived values: then it is a loop, and what comes next is not done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One action to be done. ``place`` is where it stands in the document; ``facts`` fill placeholders.
+
+    ``value`` is what a derived metric gets; ``at_ms`` is event time; ``hops`` how many rules led to the message that
+    caused this.
+    """
+
+    rule_id: str
+    version: int
+    rule_name: str
+    severity: str
+    device_id: str
+    episode: int
+    place: str
+    then: Then
+    at_ms: int
+    is_raise: bool
+    reason: str
+    facts: Mapping[str, str]
+    value: Scalar | None = None
+    hops: int = 0
+
+    def id(self, tenant_id: UUID) -> UUID:
+        """The same action always has the same id, however often it is told."""
+        told = f"{tenant_id}/{self.rule_id}/{self.version}/{self.device_id}/{self.episode}/{self.place}"
+        return uuid5(NAMESPACE_URL, f"tidegate:action:{told}")
+
+
+Refusal: TypeAlias = tuple[Effect, str]
+"""What could not be done, and why in words."""
+Performer: TypeAlias = Callable[[Tx, Sequence[Effect]], Awaitable[list[Refusal]]]
+
+
+async def perform(tx: Tx, effects: Sequence[Effect]) -> list[Refusal]:
+    """Do all of them, in order within each kind; returns what could not be done."""
+    refused: list[Refusal] = []
+    for performer, kinds in PERFORMERS.items():
+        mine = [effect for effect in effects if isinstance(effect.then, kinds)]
+        if mine:
+            refused += await performer(tx, mine)
+    return refused
+
+
+async def _label(tx: Tx, effects: Sequence[Effect]) -> list[Refusal]:
+    """Attributes and tags: a device's labels, changed as by anybody else."""
+    refused: list[Refusal] = []
+    by_device: dict[str, list[Effect]] = {}
+    for effect in effects:
+        by_device.setdefault(effect.device_id, []).append(effect)
+    found = await devices.by_ids(tx, [UUID(device) for device in sorted(by_device)])
+    for device_id in sorted(by_device):
+        device = found.get(UUID(device_id))
+        if device is None:
+            continue
+        labels = dict(device.labels)
+        for effect in by_device[device_id]:
+            labels = _labelled(labels, effect)
+        if labels == device.labels:
+            continue
+        try:
+            checked_labels(labels)
+            await devices.change(tx, device.id, labels=labels)
+        except (LabelsMalformed, DeviceStuck) as error:
+            refused += [(effect, error.message) for effect in by_device[device_id]]
+    return refused
+
+
+def _labelled(labels: dict[str, str], effect: Effect) -> dict[str, str]:
+    match effect.then:
+        case SetAttribute(attribute=key, value=value):
+            return labels | {key: _text(value, effect.facts)}
+        case AddTag(tag=tag):
+            return labels if tag in labels else labels | {tag: ""}
+        case RemoveTag(tag=tag):
+            return {key: value for key, value in labels.items() if key != tag}
+        case _:
+            return labels
+
+
+async def _derive(tx: Tx, effects: Sequence[Effect]) -> list[Refusal]:
+    """Derived metrics: readings of the same device, stored and told in this transaction."""
+    refused: list[Refusal] = []
+    readings: list[derived.Derived] = []
+    for effect in effects:
+        assert isinstance(effect.then, DeriveMetric)
+        if effect.value is None:
+            refused.append((effect, f'"{effect.then.metric}" has no value: what it is made of is not known.'))
+        elif effect.hops >= MAX_HOPS:
+            refused.append((effect, f"{MAX_HOPS} rules followed from each other's values: this looks like a loop."))
+        else:
+            seq = derived.seq_of(effect.id(tx.principal.tenant_id))
+            values = {effect.then.metric: effect.value}
+            readings.append(derived.Derived(effect.device_id, effect.at_ms, seq, values, effect.hops + 1))
+    await derived.store(tx, readings)
+    return refused
+
+
+async def _notify(tx: Tx, effects: Sequence[Effect]) -> list[Refusal]:
+    refused: list[Refusal] = []
+    for effect in effects:
+        assert isinstance(effect.then, Notify)
+        key = effect.id(tx.principal.tenant_id)
+        outcome = await notifications.notify(tx, effect.then.policy, _message(effect, effect.then.message), key=key)
+        if not outcome.deliveries:
+            refused.append((effect, outcome.why))
+    return refused
+
+
+async def _call(tx: Tx, effects: Sequence[Effect]) -> list[Refusal]:
+    refused: list[Refusal] = []
+    known = await channels.listed(tx)
+    for effect in effects:
+        assert isinstance(effect.then, CallWebhook)
+        wanted = effect.then.channel
+        channel = next((each for each in known if wanted in (str(each.id), each.name)), None)
+        if channel is None:
+            refused.append((effect, f'There is no channel "{wanted}".'))
+            continue
+        await notifications.tell_channel(tx, channel.id, _message(effect, None), key=effect.id(tx.principal.tenant_id))
+    return refused
+
+
+async def _command(tx: Tx, effects: Sequence[Effect]) -> list[Refusal]:
+    orders = []
+    for effect in effects:
+        assert isinstance(effect.then, SendCommand)
+        arguments: dict[str, object] = {
+            key: render(value, effect.facts) if isinstance(value, str) else value
+            for key, value in effect.then.arguments or ()
+        }
+        device = UUID(effect.then.device or effect.device_id)
+        order_id = effect.id(tx.principal.tenant_id)
+        who = f"rule {effect.rule_name}"
+        orders.append(Order(order_id, device, effect.then.command, arguments, who, UUID(effect.rule_id)))
+    return [(effects[0], reason) for reason in await commands.issue_all(tx, orders)]
+
+
+PERFORMERS: Mapping[Performer, tuple[type[Any], ...]] = {
+    _label: (SetAttribute, AddTag, RemoveTag),
+    _derive: (DeriveMetric,),
+    _notify: (Notify,),
+    _call: (CallWebhook,),
+    _command: (SendCommand,),
+}
+
+
+def _message(effect: Effect, own_words: str | None) -> Message:
+    happened = "raised" if effect.is_raise else "cleared"
+    text_ = effect.reason if own_words is None else render(own_words, effect.facts)
+    return Message(
+        kind=f"rule.{happened}",
+        title=f"{effect.rule_name}: {effect.facts.get('device', effect.device_id)}",
+        text=text_,
+        link=f"/devices/{effect.device_id}",
+        severity=effect.severity if effect.is_raise else "info",
+        data={
+            "rule": effect.rule_id,
+            "version": effect.version,
+            "device": effect.device_id,
+            "episode": effect.episode,
+            "at": clock.from_ms(effect.at_ms).isoformat(),
+        },
+    )
+
+
+def _text(value: Scalar, facts: Mapping[str, str]) -> str:
+    if isinstance(value, str):
+        return render(value, facts)
+    return str(value).lower() if isinstance(value, bool) else f"{value:.15g}"

@@ -1,0 +1,84 @@
+"""What a firing or a clearing leads to: each action of the document with the values it needs, as an `Effect`."""
+
+from collections.abc import Mapping, Sequence
+
+from engine.clock import from_ms
+from engine.rules.acting import Effect
+from engine.rules.compile import CompiledRule
+from engine.rules.facts import Facts, Moment
+from engine.rules.findings import is_number
+from engine.rules.inputs import windows_of
+from engine.rules.model import DeriveMetric, OtherMetric, RaiseAlert, Scalar, Then, WindowValue
+from engine.rules.state import Clear, Known, Raise
+
+
+def effects_of(
+    rule: CompiledRule,
+    device_id: str,
+    action: Raise | Clear,
+    thens: Sequence[Then],
+    reason: str,
+    facts: Facts,
+    hops: int,
+) -> list[Effect]:
+    """The effects of ``thens`` (those that raise an alert apart) when ``action`` happens."""
+    is_raise = isinstance(action, Raise)
+    told = placeholders(rule, device_id, action.seen, action.at, facts)
+    return [
+        Effect(
+            rule_id=rule.key,
+            version=rule.version,
+            rule_name=rule.document.name,
+            severity=rule.document.severity.value,
+            device_id=device_id,
+            episode=action.episode,
+            place=f"{'then' if is_raise else 'on_clear'}.{place}",
+            then=then,
+            at_ms=action.at,
+            is_raise=is_raise,
+            reason=reason,
+            facts=told,
+            value=_value(then, device_id, action, facts) if isinstance(then, DeriveMetric) else None,
+            hops=hops,
+        )
+        for place, then in enumerate(thens)
+        if not isinstance(then, RaiseAlert)
+    ]
+
+
+def placeholders(
+    rule: CompiledRule, device_id: str, seen: Mapping[str, Known], at_ms: int, facts: Facts
+) -> Mapping[str, str]:
+    """What the placeholders of a text stand for, by the name in their braces."""
+    about = facts.of(device_id)
+    values = {metric: _shown(seen[metric].value) for metric in rule.metrics if metric in seen}
+    first = next(iter(values.values()), None)
+    return {
+        "device": about.name or device_id,
+        "device.key": about.key or device_id,
+        "rule": rule.document.name,
+        "severity": rule.document.severity.value,
+        "time": f"{from_ms(at_ms).astimezone(facts.zone(device_id, None)):%Y-%m-%d %H:%M}",
+        **({} if first is None else {"value": first}),
+        **{f"metric:{metric}": value for metric, value in values.items()},
+        **{f"attribute:{key}": value for key, value in about.labels.items()},
+    }
+
+
+def _value(then: DeriveMetric, device_id: str, action: Raise | Clear, facts: Facts) -> Scalar | None:
+    match then.value:
+        case WindowValue() as window:
+            return facts.read(device_id, windows_of(window), Moment(action.at))
+        case OtherMetric(metric=metric, plus=plus, times=times):
+            entry = action.seen.get(metric)
+            if entry is None or not is_number(entry.value):
+                return None
+            return float(entry.value or 0) * (1.0 if times is None else times) + (plus or 0.0)
+        case number:
+            return number
+
+
+def _shown(value: Scalar | None) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, int | float) else str(value)

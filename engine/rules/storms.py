@@ -1,0 +1,127 @@
+"""Against too much: a rule or a tenant that fires too often in a minute is muted, and that is said once.
+
+What is muted still opens and ends its alerts, which are rows; it notifies, commands and sets nothing for a while.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+from sqlalchemy import text
+
+from engine.store.emit import Event
+from engine.store.tx import Tx
+
+OF_RULE = 300
+"""So many actions of one rule in a minute are too many."""
+OF_TENANT = 1_000
+"""So many actions of all rules of a tenant in a minute are too many."""
+MUTED = timedelta(minutes=10)
+TENANT = "tenant"
+"""The subject of a notice that concerns no single rule."""
+
+# A notice that still holds is only counted: it is said once.
+_SAY = text(
+    """
+    INSERT INTO rule_notices AS n (tenant_id, subject, kind, message, since, until, times)
+    VALUES (:tenant, :subject, :kind, :message, :now, :until, 1)
+    ON CONFLICT (tenant_id, subject, kind) DO UPDATE SET
+        times = CASE WHEN n.until > :now THEN n.times + 1 ELSE 1 END,
+        since = CASE WHEN n.until > :now THEN n.since ELSE :now END,
+        message = CASE WHEN n.until > :now THEN n.message ELSE excluded.message END,
+        until = CASE WHEN n.until > :now THEN n.until ELSE excluded.until END
+    RETURNING times
+    """
+)
+_HOLDING = text(
+    "SELECT subject, kind, message, since, until, times FROM rule_notices WHERE tenant_id = :tenant AND until > :now "
+    "ORDER BY since DESC, subject, kind"
+)
+_MUTED = text("SELECT subject, until FROM rule_notices WHERE tenant_id = :tenant AND kind = 'storm' AND until > :now")
+
+
+@dataclass(frozen=True, slots=True)
+class RuleNoticed(Event):
+    """Something about rules should be known: ``subject`` is a rule's id or "tenant", ``notice`` what kind it is."""
+
+    kind: ClassVar[str] = "rule.noticed"
+    subject: str
+    notice: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What should be known about a rule (``subject`` its id) or all of a tenant's ("tenant"), while ``until`` is ahead.
+
+    ``kind``: storm, quota, loop or refused. ``times``: how often it has come about ``since`` it was said.
+    """
+
+    subject: str
+    kind: str
+    message: str
+    since: datetime
+    until: datetime
+    times: int
+
+
+async def notices(tx: Tx) -> list[Notice]:
+    """The tenant's notices that hold, newest first."""
+    rows = await tx.rows(_HOLDING, {"tenant": tx.principal.tenant_id, "now": tx.now})
+    return [Notice(**row) for row in rows]
+
+
+class Breaker:
+    """One tenant's count of actions, minute by minute."""
+
+    def __init__(self) -> None:
+        self._minute = 0
+        self._counts: Counter[str] = Counter()
+        self._muted: dict[str, datetime] | None = None
+        self._tripped: set[str] = set()
+
+    async def load(self, tx: Tx) -> None:
+        """Recall who is muted; once."""
+        if self._muted is None:
+            rows = await tx.rows(_MUTED, {"tenant": tx.principal.tenant_id, "now": tx.now})
+            self._muted = {row["subject"]: row["until"] for row in rows}
+
+    def lets(self, rule_id: str, now: datetime) -> bool:
+        """Count one action of the rule; whether it may be done."""
+        minute = int(now.timestamp()) // 60
+        if minute != self._minute:
+            self._minute, self._counts = minute, Counter()
+        muted: Mapping[str, datetime] = self._muted or {}
+        if any(muted[subject] > now for subject in (rule_id, TENANT) if subject in muted):
+            return False
+        for subject, most in ((rule_id, OF_RULE), (TENANT, OF_TENANT)):
+            self._counts[subject] += 1
+            if self._counts[subject] > most:
+                self._tripped.add(subject)
+        return not self._tripped & {rule_id, TENANT}
+
+    async def save(self, tx: Tx, names: Mapping[str, str]) -> None:
+        """Mute who was too much, and say so; ``names`` of rules by id."""
+        for subject in sorted(self._tripped):
+            until = tx.now + MUTED
+            assert self._muted is not None
+            self._muted[subject] = until
+            who = "All rules together do" if subject == TENANT else f'The rule "{names.get(subject, "?")}" does'
+            most = OF_TENANT if subject == TENANT else OF_RULE
+            message = (
+                f"{who} more than {most} things a minute. Until {until:%H:%M} UTC alerts are still raised, "
+                "but nobody is notified and nothing else is done."
+            )
+            await say(tx, subject, "storm", message, until)
+        self._tripped.clear()
+
+
+async def say(tx: Tx, subject: str, kind: str, message: str, until: datetime) -> bool:
+    """Keep a notice of this ``kind`` (storm, quota, loop, refused); told once while it holds. Whether it is new."""
+    row = {"tenant": tx.principal.tenant_id, "subject": subject, "kind": kind, "message": message[:500]}
+    is_new = int(await tx.scalar(_SAY, {**row, "now": tx.now, "until": until}) or 0) == 1
+    if is_new:
+        tx.emit(RuleNoticed(subject, kind, message[:500]))
+    return is_new
