@@ -1,12 +1,11 @@
 """The typecheck of a rule: each misuse of a metric, a unit or a name is said with its leaf, and what would mend it."""
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, islice
 
 from engine.devices.declared import check_arguments
 from engine.rules.errors import Problem
-from engine.rules.findings import clip, closest, is_number, shown
-from engine.rules.inputs import read_by
+from engine.rules.findings import MAX_PROBLEMS, clip, closest, is_number, shown
 from engine.rules.logic import compared_as
 from engine.rules.model import (
     OPS_OF,
@@ -45,20 +44,25 @@ from engine.rules.vocabulary import SAID, UNKNOWN, Metric, Surroundings, Vocabul
 
 
 def check(document: RuleDocument, vocabulary: Vocabulary, surroundings: Surroundings = UNKNOWN) -> list[Problem]:
-    """What is wrong with the document's use of metrics, types, units and names; each problem names its place."""
-    found: list[Problem] = []
+    """What is wrong with the document's use of metrics, types, units and names; each problem names its place.
+
+    At most ``MAX_PROBLEMS`` are looked for: each comes with a suggestion, and these are dear.
+    """
+    return list(islice(_problems(document, vocabulary, surroundings), MAX_PROBLEMS))
+
+
+def _problems(document: RuleDocument, vocabulary: Vocabulary, surroundings: Surroundings) -> Iterator[Problem]:
     for path, condition in document.conditions:
         for place, leaf in leaves(condition, path):
-            found += _check_leaf(leaf, place, vocabulary)
-            found += _check_names(leaf, place, surroundings)
-    found += _check_scope(document, surroundings)
+            yield from _check_leaf(leaf, place, vocabulary)
+            yield from _check_names(leaf, place, surroundings)
+    yield from _check_scope(document, surroundings)
     for path, then in document.actions:
-        found += _check_action(then, path, vocabulary, surroundings)
+        yield from _check_action(then, path, vocabulary, surroundings)
     for at, example in enumerate(document.examples or ()):
         for message, given in enumerate(example.given):
             for key, _ in given.values:
-                found += _named(key, f"$.tests[{at}].given[{message}].{clip(key)}", vocabulary)
-    return found
+                yield from _named(key, f"$.tests[{at}].given[{message}].{clip(key)}", vocabulary)
 
 
 def _check_leaf(leaf: AnyLeaf, path: str, vocabulary: Vocabulary) -> Iterator[Problem]:
@@ -282,11 +286,6 @@ def _check_derived(then: DeriveMetric, path: str, vocabulary: Vocabulary) -> Ite
         elif source.type is not MetricType.NUMBER and not is_count:
             message = f'"{source.key}" is {SAID[source.type]}, and only numbers can be derived from.'
             yield Problem(f"{path}.value.metric", message, _alike(MetricType.NUMBER, vocabulary))
-
-
-def reads(leaf: AnyLeaf) -> tuple[str, ...]:
-    """The metrics a leaf reads."""
-    return tuple(each.metric for each in read_by(leaf) if each.metric is not None)
 
 
 def _is_a(value: Scalar, kind: MetricType) -> bool:

@@ -1,5 +1,6 @@
 """What has changed between two versions of a rule, in words: "The threshold went from 8 °C to 9 °C"."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -120,7 +121,12 @@ def _condition(before: Condition, after: Condition, what: str, vocabulary: Vocab
 
 
 def _means_the_same(one: Condition, other: Condition, vocabulary: Vocabulary) -> bool:
-    return one == other or canonical(resolved(one, vocabulary)) == canonical(resolved(other, vocabulary))
+    return _form(one, vocabulary) == _form(other, vocabulary)
+
+
+def _form(condition: Condition, vocabulary: Vocabulary) -> str:
+    """A text that is equal for conditions that mean the same by their form."""
+    return json.dumps(canonical(resolved(condition, vocabulary)))
 
 
 def _asks_the_same(one: Condition, other: Condition) -> bool:
@@ -144,8 +150,9 @@ def _value(leaf: Leaf, vocabulary: Vocabulary) -> str:
 
 def _parts(old: tuple[Condition, ...], new: tuple[Condition, ...], what: str, vocabulary: Vocabulary) -> Iterator[str]:
     """Parts that stayed are left out, those that ask the same or are of one form paired; the rest came or went."""
-    lost = [one for one in old if not any(_means_the_same(one, other, vocabulary) for other in new)]
-    came = [one for one in new if not any(_means_the_same(one, other, vocabulary) for other in old)]
+    forms = [{_form(part, vocabulary): part for part in parts} for parts in (old, new)]
+    lost = [part for form, part in forms[0].items() if form not in forms[1]]
+    came = [part for form, part in forms[1].items() if form not in forms[0]]
     pairings: tuple[Callable[[Condition, Condition], bool], ...] = (_asks_the_same, _is_alike)
     for is_pair in pairings:
         for one in list(lost):

@@ -1,7 +1,10 @@
 """Rules against each other: two that want different things of one device, and circles that set themselves off."""
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from typing import TypeAlias
 
 from engine.rules.inputs import inputs_of
@@ -23,16 +26,29 @@ from engine.rules.model import (
 from engine.rules.phrases import listed, value_text
 from engine.rules.possible import Possible
 
+MAX_TOLD = 10
+MAX_RIVALS = 200
+"""How many rules for one actuator are looked at closely; a tenant with more of them has been told before."""
 Thing: TypeAlias = tuple[str, str]
 """What rules read and write: ("metric" | "attribute" | "tag", its key)."""
 
 
-@dataclass(frozen=True, slots=True)
 class Neighbour:
-    """Another rule of the same tenant."""
+    """Another rule of the same tenant; what it reads and writes is found out once."""
 
-    name: str
-    document: RuleDocument
+    def __init__(self, name: str, document: RuleDocument) -> None:
+        self.name = name
+        self.document = document
+
+    @cached_property
+    def reads(self) -> frozenset[Thing]:
+        """What decides whether it does anything."""
+        return read(self.document)
+
+    @cached_property
+    def writes(self) -> dict[Thing, str]:
+        """What it changes."""
+        return written(self.document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +63,18 @@ class Feud:
 
 def feuds(document: RuleDocument, others: Sequence[Neighbour]) -> Iterator[Feud]:
     """The conflicts of ``document`` with itself and with ``others``."""
-    yield from _fights(document, others)
-    yield from _circles(document, others)
+    yield from islice(_fights(document, others), MAX_TOLD)
+    yield from islice(_circles(document, others), MAX_TOLD)
 
 
 def _fights(document: RuleDocument, others: Sequence[Neighbour]) -> Iterator[Feud]:
     mine = [(path, then) for path, then in document.actions if path.startswith("$.then") and _target(then) is not None]
     if not mine:
         return
+    looked_at = 0
     for other in others:
+        if looked_at == MAX_RIVALS:
+            return
         if not may_meet(document.scope, other.document.scope):
             continue
         theirs = [then for then in other.document.then if _target(then) is not None]
@@ -63,6 +82,7 @@ def _fights(document: RuleDocument, others: Sequence[Neighbour]) -> Iterator[Feu
             rival = next(
                 (each for each in theirs if _target(each) == _target(then) and _wants(each) != _wants(then)), None
             )
+            looked_at += rival is not None
             if rival is not None and not _exclude_each_other(document, other.document):
                 message = f"The rule “{other.name}” wants something else: it {_told(rival)}, this one {_told(then)}."
                 yield Feud("warning", path, message, "Let the conditions exclude each other, or keep one of the two.")
@@ -164,8 +184,11 @@ def _circles(document: RuleDocument, others: Sequence[Neighbour]) -> Iterator[Fe
         yield Feud(weight, mine[thing], message, f"Write to another {kind}, or do not read this one.")
     if not mine:
         return
-    known = [(each, written(each.document), read(each.document)) for each in others]
-    links = [link for link in known if may_meet(document.scope, link[0].document.scope)]
+    links: dict[Thing, list[tuple[str, dict[Thing, str]]]] = {}
+    for each in others:
+        if each.writes and may_meet(document.scope, each.document.scope):
+            for thing in each.reads:
+                links.setdefault(thing, []).append((each.name, each.writes))
     for start, path in mine.items():
         names = _way_back(start, wanted, links)
         if names:
@@ -175,20 +198,18 @@ def _circles(document: RuleDocument, others: Sequence[Neighbour]) -> Iterator[Fe
 
 
 def _way_back(
-    start: Thing, wanted: frozenset[Thing], links: list[tuple[Neighbour, dict[Thing, str], frozenset[Thing]]]
+    start: Thing, wanted: frozenset[Thing], links: Mapping[Thing, list[tuple[str, dict[Thing, str]]]]
 ) -> list[str] | None:
     """The names of the rules over which a change of ``start`` comes to something of ``wanted``, the shortest way."""
-    waiting: list[tuple[Thing, list[str]]] = [(start, [])]
+    waiting: deque[tuple[Thing, list[str]]] = deque([(start, [])])
     met = {start}
     while waiting:
-        thing, names = waiting.pop(0)
-        for other, writes, reads in links:
-            if thing not in reads:
-                continue
+        thing, names = waiting.popleft()
+        for name, writes in links.get(thing, ()):
             for next_thing in writes:
                 if next_thing in wanted:
-                    return [*names, other.name]
+                    return [*names, name]
                 if next_thing not in met:
                     met.add(next_thing)
-                    waiting.append((next_thing, [*names, other.name]))
+                    waiting.append((next_thing, [*names, name]))
     return None

@@ -3,7 +3,8 @@
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
+from functools import lru_cache
+from itertools import pairwise
 from typing import TypeGuard, TypeVar
 from uuid import UUID
 
@@ -17,6 +18,7 @@ MAX_EXACT = 2**53
 SECOND_MS = 1_000
 UNITS_MS = {"s": SECOND_MS, "m": 60 * SECOND_MS, "h": 3_600 * SECOND_MS, "d": 86_400 * SECOND_MS}
 _T = TypeVar("_T")
+_UNCLEAN = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
 _LINES = str.maketrans("\n\t", "  ")
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _DURATION = re.compile(r"([0-9]{1,6})([smhd])")
@@ -28,9 +30,14 @@ class Findings:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
 
+    @property
+    def is_full(self) -> bool:
+        """Whether no more problems are kept."""
+        return len(self.problems) >= MAX_PROBLEMS
+
     def add(self, path: str, message: str, suggestion: str | None = None) -> None:
         """Note one problem at ``path``."""
-        if len(self.problems) < MAX_PROBLEMS:
+        if not self.is_full:
             self.problems.append(Problem(path, message, suggestion))
 
     def fields(
@@ -42,6 +49,8 @@ class Findings:
             return None
         required, known = tuple(required), (*required, *optional)
         for key in node:
+            if self.is_full:
+                break  # what is not told needs no suggestion: these are dear, and a hostile object has many fields
             if key not in known:
                 self.add(f"{path}.{clip(str(key))}", "There is no such field here.", closest(str(key), known))
         for key in required:
@@ -182,13 +191,26 @@ def is_number(node: object) -> TypeGuard[int | float]:
 
 def is_clean(text: str) -> bool:
     """Whether ``text`` can be stored and shown: no control characters (Postgres takes no NUL), no lone surrogates."""
-    return not any(char < " " or "\x7f" <= char <= "\x9f" or "\ud800" <= char <= "\udfff" for char in text)
+    return _UNCLEAN.search(text) is None
 
 
 def closest(word: str, words: Iterable[str]) -> str | None:
     """A "Did you mean …?" for the nearest of ``words``, None if nothing is near."""
-    near = get_close_matches(word[:100], list(words), n=1, cutoff=0.6)
-    return f'Did you mean "{near[0]}"?' if near else None
+    asked = _pairs(word[:100])
+    near = max(words, key=lambda known: _likeness(asked, known), default=None)
+    return f'Did you mean "{near}"?' if near is not None and _likeness(asked, near) >= 0.5 else None
+
+
+def _likeness(asked: frozenset[str], known: str) -> float:
+    """How many pairs of letters two words share, from 0 to 1 (Dice's coefficient): cheap, so that many can be asked."""
+    pairs = _pairs(known[:100])
+    return 2 * len(asked & pairs) / (len(asked) + len(pairs))
+
+
+@lru_cache(maxsize=4_096)
+def _pairs(word: str) -> frozenset[str]:
+    padded = f" {word.lower()} "
+    return frozenset(map("".join, pairwise(padded)))
 
 
 def shown(node: object) -> str:

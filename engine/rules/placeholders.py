@@ -17,6 +17,7 @@ KNOWN: Mapping[str, str] = {
 PREFIXES = ("metric:", "attribute:")
 UNKNOWN = "—"
 """What stands for a value that is not known."""
+MAX_TOLD = 3
 _HOLE = re.compile(r"\{([^{}]*)\}")
 
 
@@ -27,9 +28,13 @@ def names_in(text: str) -> tuple[str, ...]:
 
 def problems_in(text: str, path: str) -> Iterator[Problem]:
     """What is wrong with the placeholders of ``text``; whether its metrics exist is asked of the vocabulary."""
+    told = 0
     for name in names_in(text):
+        if told == MAX_TOLD:
+            return
         if name in KNOWN or any(name.startswith(prefix) and len(name) > len(prefix) for prefix in PREFIXES):
             continue
+        told += 1
         known = [*KNOWN, "metric:…", "attribute:…"]
         suggestion = closest(name, known) or f"There are: {', '.join('{' + each + '}' for each in known)}."
         yield Problem(path, f'There is no placeholder "{{{clip(name)}}}".', suggestion)

@@ -22,6 +22,10 @@ class Span(NamedTuple):
         """Whether no number lies in it."""
         return self.low > self.high or (self.low == self.high and (self.is_low_open or self.is_high_open))
 
+    def ends_before(self, other: "Span") -> bool:
+        """Whether its upper end comes first."""
+        return (self.high, not self.is_high_open) < (other.high, not other.is_high_open)
+
     def cut(self, other: "Span") -> "Span":
         """What lies in both."""
         low = max((self.low, self.is_low_open), (other.low, other.is_low_open))
@@ -44,8 +48,16 @@ class Numbers:
         """What is in both; of different kinds nothing is."""
         if not isinstance(other, Numbers):
             return NOTHING
-        cuts = (one.cut(two) for one in self.spans for two in other.spans)
-        return Numbers(tuple(sorted(span for span in cuts if not span.is_empty)))
+        cuts, one, two = list[Span](), 0, 0
+        while one < len(self.spans) and two < len(other.spans):
+            cut = self.spans[one].cut(other.spans[two])
+            if not cut.is_empty:
+                cuts.append(cut)
+            if self.spans[one].ends_before(other.spans[two]):
+                one += 1
+            else:
+                two += 1
+        return Numbers(tuple(cuts))
 
 
 @dataclass(frozen=True, slots=True)

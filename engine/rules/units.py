@@ -45,7 +45,29 @@ _STRANGERS = frozenset({"pH", "dB", "dBm", "dBA"})
 """What pint would read as something else, or as a number on a logarithmic scale: only equal to itself."""
 _PURE = ("percent", "%", "ppm"), ("deg", "°", "rad")
 """Units without a dimension that mean the same kind of thing; any others without one are only equal to themselves."""
+_PREFIXES = (
+    "",
+    "k",
+    "M",
+    "G",
+    "m",
+    "u",
+    "µ",
+    "n",
+    "p",
+    "c",
+    "d",
+    "h",
+    "kilo",
+    "mega",
+    "giga",
+    "milli",
+    "micro",
+    "nano",
+    "centi",
+)
 _PART = re.compile(r"([A-Za-zµ°Ω%_]+)([23])?")
+_NAME = re.compile(r"[A-Za-zµ°Ω_]+")
 _UNIT = re.compile(r"[A-Za-zµ°Ω%_]+[23]?([*/·.][A-Za-zµ°Ω%_]+[23]?){0,3}")
 
 
@@ -94,6 +116,7 @@ def is_known(unit: str) -> bool:
     return _known(unit, False) is not None
 
 
+@lru_cache(maxsize=1_024)
 def siblings(unit: str | None) -> tuple[str, ...]:
     """Common units into which ``unit`` can be turned, itself first: what a form offers."""
     if unit is None or not is_known(unit):
@@ -122,10 +145,21 @@ def _known(unit: str, is_difference: bool) -> pint.Unit | None:
     spelled = _OURS[unit] if unit in _OURS else _spelled(unit)
     if is_difference:
         spelled = _DIFFERENCES.get(spelled, spelled)
+    if not all(_is_name(name) for name in _NAME.findall(spelled)):
+        return None  # pint itself takes long to find out that there is no such unit
     try:
         return _registry().Unit(spelled)
     except (pint.errors.PintError, ValueError, AttributeError, TypeError, KeyError, SyntaxError, AssertionError):
         return None
+
+
+def _is_name(name: str) -> bool:
+    return any(name.startswith(prefix) and name[len(prefix) :] in _names() for prefix in _PREFIXES)
+
+
+@cache
+def _names() -> frozenset[str]:
+    return frozenset(_registry())
 
 
 def _spelled(unit: str) -> str:

@@ -1,0 +1,224 @@
+"""Hostile rules: each is refused with a reason, or what it costs is bounded; counted in calls, not in seconds."""
+
+import json
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from engine.rules.check import check
+from engine.rules.compile import compile_rule
+from engine.rules.diff import difference
+from engine.rules.document import parse
+from engine.rules.errors import RuleInvalid
+from engine.rules.feuds import Neighbour
+from engine.rules.lint import lint
+from engine.rules.logic import guarded, normal
+from engine.rules.model import MetricType, RuleDocument
+from engine.rules.resolve import resolved
+from engine.rules.units import siblings
+from engine.rules.vocabulary import Metric, Vocabulary
+from engine.rules.words import sentence
+from tests.engine.rules.making import document, rule, temperature_above
+
+VOCABULARY = Vocabulary.of(
+    [
+        Metric("temperature", MetricType.NUMBER, "degC"),
+        Metric("mode", MetricType.STRING),
+        Metric("position", MetricType.OBJECT),
+        *(
+            Metric(f"metric_with_a_long_name_that_is_much_like_the_others_{at:03}", MetricType.NUMBER)
+            for at in range(197)
+        ),
+    ],
+    interval_s=60,
+)
+MAX_CALLS = 400_000
+"""Of Python functions, at most: some 50 ms of one core. Ordinary rules take a few hundred."""
+
+
+def doubled() -> Any:
+    bomb: Any = temperature_above(8)
+    for _ in range(400):
+        bomb = {"all": [bomb, bomb]}
+    return bomb
+
+
+def nested(levels: int, kind: str) -> Any:
+    bomb: Any = temperature_above(8)
+    for _ in range(levels):
+        bomb = {kind: bomb if kind == "not" else [bomb]}
+    return bomb
+
+
+def fields(count: int) -> dict[str, Any]:
+    return {f"metrc{at}": at for at in range(count)}
+
+
+def wide(leaf: Callable[[int], Any]) -> Any:
+    return {"all": [{"any": [leaf(at * 10 + of) for of in range(10)]} for at in range(5)]}
+
+
+def notify(message: str) -> list[dict[str, Any]]:
+    return [{"do": "notify", "policy": "a", "message": message}]
+
+
+def yotta(at: int) -> dict[str, Any]:
+    return temperature_above(8) | {"unit": f"k{'yotta' * 6}{chr(97 + at % 26)}"}
+
+
+def unlike(at: int) -> dict[str, Any]:
+    return {"metric": f"metric_with_a_long_name_that_is_like_no_other_{at}" + "x" * 30, "op": ">", "value": 1}
+
+
+REFUSED: dict[str, Any] = {
+    "a document that doubles at every level": document(doubled()),
+    "conditions nested a hundred thousand deep": document(nested(100_000, "not")),
+    "lists nested ten thousand deep": document(nested(10_000, "any")),
+    "a list of a million parts": document({"all": [temperature_above(8)] * 1_000_000}),
+    "ten thousand unknown fields at the top": document(**fields(10_000)),
+    "ten thousand unknown fields in every leaf": document(wide(lambda at: temperature_above(8) | fields(2_000))),
+    "a name of ten million letters": document(name="x" * 10_000_000),
+    "a text of ten million letters to compare with": document(
+        {"metric": "mode", "op": "==", "value": "x" * 10_000_000}
+    ),
+    "a metric of ten million letters": document({"metric": "x" * 10_000_000, "op": ">", "value": 1}),
+    "a whole number of a hundred thousand digits": document(temperature_above(10**100_000)),
+    "fifty choices of a million each": document(
+        wide(lambda at: {"metric": "temperature", "op": "in", "value": list(range(1_000_000))})
+    ),
+    "fifty unknown metrics much like many": document(wide(unlike)),
+    "fifty unknown units": document(
+        wide(lambda at: temperature_above(8) | {"unit": f"k{'yotta' * 6}{chr(97 + at % 26)}"})
+    ),
+    "a unit that is a program": document(temperature_above(8) | {"unit": "__import__('os').getcwd()"}),
+    "a unit that is a tower of powers": document(temperature_above(8) | {"unit": "m**9**9**9**9"}),
+    "a schedule that never comes": document(trigger={"schedule": {"cron": "0 0 30 2 *"}}),
+    "a schedule of a million fields": document(trigger={"schedule": {"cron": "* " * 1_000_000}}),
+    "a schedule with an endless step": document(trigger={"schedule": {"cron": "*/0 * * * *"}}),
+    "a schedule each second": document(trigger={"schedule": {"cron": "* * * * * *"}}),
+    "a time zone that is a file": document({"time": {"days": [1], "tz": "/../../../../etc/passwd"}}),
+    "a time zone of a million letters": document({"time": {"days": [1], "tz": "A" * 1_000_000}}),
+    "an area of a million corners": document(
+        {"place": {"metric": "position", "is": "inside", "of": {"polygon": [[0, 0]] * 1_000_000}}}
+    ),
+    "a window of ten years": document(temperature_above(8) | {"agg": {"fn": "avg", "over": "3650d"}}),
+    "the last billion values": document(temperature_above(8) | {"agg": {"fn": "avg", "last": 1_000_000_000}}),
+    "three hundred unknown placeholders": document(then=notify("{a}{b}" * 160)),
+    "a text of braces": document(then=notify("{" * 1_000_000)),
+    "a hundred thousand actions": document(then=[{"do": "webhook", "channel": "a"}] * 100_000),
+    "a command with a million arguments": document(
+        then=[{"do": "command", "command": "a", "arguments": fields(1_000_000)}]
+    ),
+    "a test of a million messages": document(tests=[{"name": "a", "given": [{"at": "0s"}] * 1_000_000, "expect": []}]),
+    "tests with four thousand unknown metrics": document(
+        tests=[{"name": "a", "given": [{"at": "0s", "x" * 90 + str(at): 1} for at in range(200)], "expect": []}] * 20
+    ),
+    "a million devices": document(scope={"profile": None, "devices": ["x"] * 1_000_000}),
+}
+
+TEXTS = [f"{at:02}" + "x" * 254 for at in range(50)]
+ACCEPTED: dict[str, Any] = {
+    "fifty lists of fifty long texts": document(wide(lambda at: {"metric": "mode", "op": "not in", "value": TEXTS})),
+    "fifty comparisons, all of them split": document(
+        {"not": wide(lambda at: {"metric": "temperature", "op": "outside", "value": [at, at + 1], "unit": "degF"})}
+    ),
+    "fifty windows, each another": document(
+        wide(lambda at: temperature_above(8) | {"agg": {"fn": "avg", "last": at + 1}})
+    ),
+    "fifty areas of a hundred corners": document(
+        wide(
+            lambda at: {
+                "place": {"metric": "position", "is": "inside", "of": {"polygon": [[at, x / 2] for x in range(100)]}}
+            }
+        )
+    ),
+    "fifty numbers that are excluded from each other": document(
+        {"all": [{"any": [{"metric": "temperature", "op": "not in", "value": list(range(50))}] * 10}] * 5}
+    ),
+    "the slowest schedule there is": document(trigger={"schedule": {"cron": "59 23 29 2 *"}}),
+    "a schedule of a hundred letters": document(trigger={"schedule": {"cron": ",".join("0" * 46) + " * * * *"}}),
+    "a text full of placeholders": document(
+        then=[{"do": "notify", "policy": "a", "message": "{metric:temperature}" * 50}]
+    ),
+}
+
+
+def calls(work: Callable[[], Any]) -> int:
+    """How many Python and built-in functions ``work`` calls."""
+    count = 0
+
+    def counted(_frame: FrameType, event: str, _arg: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(counted)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def save(node: Any) -> RuleDocument:
+    """All that is done with a document when somebody saves it; raises RuleInvalid."""
+    read = parse(node)
+    if problems := check(read, VOCABULARY):
+        raise RuleInvalid(problems)
+    compile_rule(rule().id, 1, read, VOCABULARY)
+    lint(read, VOCABULARY)
+    sentence(read, VOCABULARY)
+    return read
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_hostile_rule_is_refused_cheaply_with_a_reason(name: str) -> None:
+    siblings("degC")  # pint's knowledge is read once in a process's life
+
+    def refused() -> None:
+        with pytest.raises(RuleInvalid) as said:
+            save(REFUSED[name])
+        assert 0 < len(said.value.problems) <= 50
+        assert all(len(str(problem)) < 1_000 for problem in said.value.problems)
+
+    assert calls(refused) < MAX_CALLS
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_a_heavy_rule_costs_a_bounded_effort_to_save_and_to_run(name: str) -> None:
+    assert calls(lambda: save(ACCEPTED[name])) < MAX_CALLS
+    read = parse(ACCEPTED[name])
+    types = {key: metric.type for key, metric in VOCABULARY.metrics.items()}
+    for negated in (False, True):
+        logic = guarded(normal(resolved(read.when, VOCABULARY), negated), types)
+        assert steps(logic) < 5_000, "the evaluator's own budget is 10,000"
+
+
+def steps(logic: Any) -> int:
+    """How many operations and values a program has: it has no loops, so no run takes more."""
+    if isinstance(logic, dict):
+        return 1 + sum(map(steps, logic.values()))
+    return 1 + sum(map(steps, logic)) if isinstance(logic, list | tuple) else 1
+
+
+def test_two_thousand_neighbours_are_judged_with_a_bounded_effort() -> None:
+    def valve(position: int) -> list[Any]:
+        return [{"do": "command", "command": "valve", "arguments": {"position": position}}, {"do": "tag", "add": "a"}]
+
+    heavy = parse(document(ACCEPTED["fifty windows, each another"]["when"], then=valve(1)))
+    rival = parse(document({"all": [{"tag": f"t{at}"} for at in range(10)]}, then=valve(2)))
+    neighbours = [Neighbour(f"rule {at}", rival) for at in range(2_000)]
+    assert calls(lambda: lint(heavy, VOCABULARY, neighbours)) < 10 * MAX_CALLS
+    assert len(lint(heavy, VOCABULARY, neighbours)) <= 50
+
+
+def test_the_differences_of_two_heavy_rules_are_found_with_a_bounded_effort() -> None:
+    one = parse(ACCEPTED["fifty lists of fifty long texts"])
+    other = parse(ACCEPTED["fifty windows, each another"])
+    assert calls(lambda: difference(one, other, VOCABULARY)) < MAX_CALLS
+
+
+def test_what_is_stored_of_the_largest_rule_fits_a_row() -> None:
+    assert all(len(json.dumps(node)) < 1_000_000 for node in ACCEPTED.values())
