@@ -5,6 +5,7 @@ import reflex as rx
 from ui.components.certificates import Certificates
 from ui.components.erasure import Erasure
 from ui.components.gate import Gate
+from ui.components.memberships import Memberships
 from ui.components.new_way import NewWay
 from ui.components.public_keys import PublicKeys
 from ui.components.second_factor import SecondFactor
@@ -56,7 +57,7 @@ app.add_page(
     device,
     route="/devices/[device]",
     title="Device · Tidegate",
-    on_load=[Device.load, Certificates.load, PublicKeys.load, Erasure.load],
+    on_load=[Device.load, Certificates.load, Memberships.load, PublicKeys.load, Erasure.load],
 )
 app.add_page(rules, route="/rules", title="Rules · Tidegate", on_load=Rules.load)
 app.add_page(rule, route="/rules/new", title="New rule · Tidegate", on_load=Rules.open_editor)

@@ -7,6 +7,7 @@ import pytest
 
 from tests.ui.support import Gateway, Visit
 from ui.components.erasure import Erasure
+from ui.components.memberships import Memberships
 from ui.components.public_keys import PublicKeys, public_key_of
 from ui.pages.transfers import Transfers, offer_line
 
@@ -131,3 +132,15 @@ async def test_a_refused_code_says_why_and_leaves_the_form_open(transfers: Trans
 def test_an_offer_says_how_it_ended(change: dict[str, str], how: str) -> None:
     line = offer_line({**OFFER, **change}, {})
     assert (line.ended_how, bool(line.ended_at)) == (how, bool(how))
+
+
+async def test_a_device_is_looked_for_in_every_group(gateway: Gateway, visit: Visit) -> None:
+    names = [{"id": "g1", "name": "Site 7"}, {"id": "g2", "name": "Pumps"}]
+    gateway.answers["GroupNames"] = {"deviceGroups": {"items": names}}
+    held = {"g1": [{"id": "d1"}], "g2": [{"id": "d10"}]}
+    gateway.answers["DeviceInGroup"] = lambda variables: {"devices": {"items": held[variables["groupId"]]}}
+    state = visit(Memberships, "/devices/d1")
+    state.load()
+    async for _ in state.look("fan-1"):
+        pass
+    assert ([each.name for each in state.groups], state.is_asked, state.is_busy) == (["Site 7"], True, False)

@@ -11,6 +11,7 @@ from ui.client import Refused
 from ui.components.certificates import certificates
 from ui.components.erasure import erasure
 from ui.components.frame import link, may, page
+from ui.components.memberships import memberships
 from ui.components.pieces import body, card, done, empty, field, problem, severity_badge, skeleton
 from ui.components.public_keys import public_keys
 from ui.console import Console
@@ -521,6 +522,8 @@ def _about() -> rx.Component:
             rx.el.dl(
                 rx.el.dt("Profile"),
                 rx.el.dd(Device.profile_name),
+                rx.el.dt("Groups"),
+                rx.el.dd(memberships(Device.key)),
                 rx.el.dt("Last message"),
                 rx.el.dd(live_when(device_id=Device.uid, time=Device.last_seen, none="never")),
                 rx.el.dt("Added"),
