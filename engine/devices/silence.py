@@ -6,6 +6,7 @@ three reports in a row are missing, and no longer with the next one. Time in whi
 journal was not drained, counts against no device.
 """
 
+import time
 from datetime import timedelta
 
 from sqlalchemy import text
@@ -22,6 +23,8 @@ AWAY_S = 60.0
 """Whoever looks so late was away: from then on every device has its time anew."""
 LOOK_S = (5.0, 60.0)
 """The shortest and longest time between two looks."""
+SHARE = 0.02
+"""The part of its time that a worker may spend looking at one tenant: a huge fleet is looked at less often."""
 AT_ONCE = 2_000
 
 ALLOWED = f"greatest({MISSED} * p.reporting_interval_s, p.reporting_interval_s + {GRACE_S}) * interval '1 second'"
@@ -61,10 +64,11 @@ _HEARD = text("""
     WHERE s.tenant_id = :tenant AND s.device_id = heard.device_id
     RETURNING s.device_id, s.session_epoch, s.is_online, heard.received_at
 """)
-# What is drained is known; if something is not yet, only the time before it can be judged.
+# What is drained is known; if something is not yet, only the time before it can be judged. Materialised, because a
+# limit beside the joins makes PostgreSQL walk three indexes in step: 1.6 s for 100,000 devices instead of 0.45.
 _MISS = text(f"""
-    UPDATE presence s SET silent_since = missed.heard_at
-    FROM (SELECT s.device_id, p.reporting_interval_s, coalesce(l.received_at, s.watched_from) AS heard_at
+    WITH overdue AS MATERIALIZED (
+          SELECT s.device_id, p.reporting_interval_s, coalesce(l.received_at, s.watched_from) AS heard_at
           FROM profiles p
           JOIN devices d ON d.tenant_id = p.tenant_id AND d.profile_id = p.id
           JOIN presence s ON s.tenant_id = d.tenant_id AND s.device_id = d.id
@@ -74,8 +78,10 @@ _MISS = text(f"""
             AND greatest(l.received_at, s.watched_from, :since) + {ALLOWED}
                 < (SELECT CASE WHEN h.pos > r.pos THEN least(r.at, :now) ELSE :now END
                    FROM journal_head h JOIN readers r ON r.tenant_id = h.tenant_id AND r.reader = 'drain'
-                   WHERE h.tenant_id = :tenant)
-          ORDER BY s.device_id LIMIT :most FOR UPDATE OF s) missed
+                   WHERE h.tenant_id = :tenant))
+    UPDATE presence s SET silent_since = missed.heard_at
+    FROM (SELECT o.* FROM overdue o JOIN presence s ON s.tenant_id = :tenant AND s.device_id = o.device_id
+          ORDER BY o.device_id LIMIT :most FOR UPDATE OF s) missed
     WHERE s.tenant_id = :tenant AND s.device_id = missed.device_id
     RETURNING s.device_id, s.session_epoch, s.is_online, s.silent_since, missed.reporting_interval_s
 """)  # noqa: S608  # constants of this module
@@ -89,7 +95,7 @@ async def look(tx: Tx) -> bool:
 
     Each change is an event of the journal, in the transaction that stores it.
     """
-    tenant = {"tenant": tx.principal.tenant_id}
+    tenant, began = {"tenant": tx.principal.tenant_id}, time.monotonic()
     watch = await tx.one(_LEASE, {**tenant, "now": tx.now})
     if watch is None:
         return False
@@ -106,7 +112,8 @@ async def look(tx: Tx) -> bool:
         return False
     low, high = LOOK_S
     is_any = await tx.scalar(_ANY, tenant)
-    pause = 0.0 if has_more else low if is_any else min(high, max(low, (shortest or 0) / 2))
+    pause = low if is_any else min(high, max(low, (shortest or 0) / 2))
+    pause = 0.0 if has_more else max(pause, (time.monotonic() - began) / SHARE)
     await tx.execute(_NEXT, {**tenant, "since": since, "due": tx.now + timedelta(seconds=pause)})
     return has_more
 
