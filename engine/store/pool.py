@@ -29,6 +29,7 @@ _ENTER_READING = text(
 # the same for whoever is limited to groups of devices; the policies `limits` ask for it (ADR 30)
 _ENTER_WITHIN = text(
     "SELECT set_config('app.tenant_id', :tenant, true), set_config('app.groups', :groups, true), "
+    "set_config('app.filters', app.filters(CAST(:groups AS uuid[])), true), "
     "set_config('transaction_read_only', :read_only, true)"
 )
 _NAME = re.compile(r"^[a-z_]+$")

@@ -2,8 +2,8 @@
 
 ``app.groups`` says in a transaction which groups whoever acts is limited to; unset, they see all devices of the tenant.
 Restrictive policies of the role app narrow what the policies before let through. Whoever is unlimited pays for one look
-at that setting in a statement: what decides about a device is a function, so that it is not planned where it is not
-needed, and it is evaluated for the devices as they are at that moment.
+at that setting in a statement. What decides is asked of the devices as they are at that moment; about what belongs to a
+device a function decides, so that it is not planned where it is not needed.
 """
 
 from alembic import op
@@ -28,33 +28,35 @@ AS $$ SELECT nullif(current_setting('app.groups', true), '')::uuid[] $$;
 CREATE FUNCTION app.sees_all() RETURNS boolean LANGUAGE sql STABLE
 AS $$ SELECT coalesce(current_setting('app.groups', true), '') = '' $$;
 
--- What `engine.devices.groups` asks of a device, for one device and one filter (ADR 19).
-CREATE FUNCTION app.fits(p_filter jsonb, p_key text, p_labels jsonb, p_profile_id uuid, p_status text) RETURNS boolean
-LANGUAGE sql STABLE AS $$
-    SELECT (p_filter->'labels' IS NULL OR NOT EXISTS (
-               SELECT FROM jsonb_each(p_filter->'labels') w
-               WHERE NOT coalesce(jsonb_exists(w.value, p_labels->>w.key), false)))
-       AND (p_filter->'status' IS NULL OR jsonb_exists(p_filter->'status', p_status))
-       AND (p_filter->'keyPrefix' IS NULL OR EXISTS (
-               SELECT FROM jsonb_array_elements_text(p_filter->'keyPrefix') p WHERE starts_with(p_key, p)))
-       AND (p_filter->'profile' IS NULL OR EXISTS (
-               SELECT FROM public.profiles f WHERE f.tenant_id = (SELECT app.tenant()) AND f.id = p_profile_id
-               AND jsonb_exists(p_filter->'profile', f.key)))
+-- The filters of these groups (ADR 19) as one question to a device: a path of SQL/JSON, which the database evaluates
+-- without looking anywhere else. Made once a transaction, as the first thing in it, and kept in `app.filters`.
+CREATE FUNCTION app.filters(p_groups uuid[]) RETURNS text LANGUAGE sql STABLE AS $$
+    WITH asked AS (
+        SELECT g.id, 'label' AS about, '$.labels.' || to_json(w.key) || ' == ' || to_json(v.v) AS said, w.key AS part
+        FROM public.device_groups g, jsonb_each(g.filter->'labels') w, jsonb_array_elements_text(w.value) v (v)
+        WHERE g.tenant_id = app.tenant() AND g.id = ANY (p_groups)
+        UNION ALL
+        SELECT g.id, 'status', '$.status == ' || to_json(v.v), ''
+        FROM public.device_groups g, jsonb_array_elements_text(g.filter->'status') v (v)
+        WHERE g.tenant_id = app.tenant() AND g.id = ANY (p_groups)
+        UNION ALL
+        SELECT g.id, 'key', '$.key starts with ' || to_json(v.v), ''
+        FROM public.device_groups g, jsonb_array_elements_text(g.filter->'keyPrefix') v (v)
+        WHERE g.tenant_id = app.tenant() AND g.id = ANY (p_groups)
+        UNION ALL
+        SELECT g.id, 'profile', '$.profile == ' || to_json(coalesce(f.id::text, '')), ''
+        FROM public.device_groups g CROSS JOIN jsonb_array_elements_text(g.filter->'profile') v (v)
+        LEFT JOIN public.profiles f ON f.tenant_id = g.tenant_id AND f.key = v.v
+        WHERE g.tenant_id = app.tenant() AND g.id = ANY (p_groups)
+    ), every AS (
+        SELECT id, '(' || string_agg(said, ' || ') || ')' AS said FROM asked GROUP BY id, about, part
+    ), of_group AS (
+        SELECT '(' || string_agg(said, ' && ') || ')' AS said FROM every GROUP BY id
+    )
+    SELECT coalesce(string_agg(said, ' || '), '') FROM of_group
 $$;
-
--- Whether a device is in one of the groups whoever acts is limited to. It looks at groups and their members, never at
--- devices: the policy of devices asks it.
-CREATE FUNCTION app.is_mine(p_id uuid, p_key text, p_labels jsonb, p_profile_id uuid, p_status text, p_held timestamptz)
-RETURNS boolean LANGUAGE plpgsql STABLE AS $$
-BEGIN
-    RETURN EXISTS (SELECT FROM public.device_group_members m
-                   WHERE m.tenant_id = app.tenant() AND m.device_id = p_id AND m.group_id = ANY (app.groups()))
-        OR EXISTS (SELECT FROM public.device_groups g
-                   WHERE g.tenant_id = app.tenant() AND g.id = ANY (app.groups()) AND g.filter IS NOT NULL
-                     AND app.fits(g.filter, p_key, p_labels, p_profile_id,
-                                  CASE WHEN p_status = 'suspended' AND p_held IS NOT NULL THEN 'quarantined'
-                                       ELSE p_status END));
-END $$;
+CREATE FUNCTION app.filter() RETURNS jsonpath LANGUAGE sql STABLE
+AS $$ SELECT nullif(current_setting('app.filters', true), '')::jsonpath $$;
 
 -- Whether whoever acts sees this device; for what belongs to one.
 CREATE FUNCTION app.sees(p_device_id uuid) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
@@ -77,13 +79,18 @@ BEGIN
     PERFORM set_config('app.groups', coalesce(limited, ''), true);
     RETURN held;
 END $$;
-GRANT EXECUTE ON FUNCTION app.groups(), app.sees_all(), app.fits(jsonb, text, jsonb, uuid, text),
-    app.is_mine(uuid, text, jsonb, uuid, text, timestamptz), app.sees(uuid), app.sees_credential(uuid),
-    app.devices_held() TO {APP};
+GRANT EXECUTE ON FUNCTION app.groups(), app.sees_all(), app.filters(uuid[]), app.filter(), app.sees(uuid),
+    app.sees_credential(uuid), app.devices_held() TO {APP};
 """
 
 WITHIN = {
-    "devices": "app.is_mine(id, key, labels, profile_id, status, quarantined_at)",
+    "devices": """
+        EXISTS (SELECT FROM device_group_members m WHERE m.tenant_id = devices.tenant_id AND m.device_id = devices.id
+                AND m.group_id = ANY ((SELECT app.groups())::uuid[]))
+        OR jsonb_build_object(
+               'labels', labels, 'key', key, 'profile', profile_id, 'status',
+               CASE WHEN status = 'suspended' AND quarantined_at IS NOT NULL THEN 'quarantined' ELSE status END
+           ) @@ (SELECT app.filter())""",
     "certificates": "app.sees_credential(credential_id)",
     "device_groups": "id = ANY ((SELECT app.groups())::uuid[])",
     "device_group_members": "group_id = ANY ((SELECT app.groups())::uuid[])",

@@ -26,6 +26,7 @@ from engine.tenants import service as tenants
 from tests.support.people import colleague
 from tests.support.tenant import Tenant
 
+ODD = 'wh"ere \\ it (is)'
 FILTERS = (
     {"labels": {"site": "7"}},
     {"labels": {"site": ["7", "8"], "floor": "2"}},
@@ -36,6 +37,8 @@ FILTERS = (
     {"status": "quarantined"},
     {"keyPrefix": ["room", "pump-1"]},
     {"keyPrefix": "pump_"},
+    {"labels": {ODD: ['"', 'x" || 1 == 1 || "'], "site": "9"}},
+    {"labels": {ODD: 'ü\n"]', "site": "9"}},
 )
 
 
@@ -80,6 +83,7 @@ async def test_the_database_finds_in_a_group_what_the_registry_finds(tenant: Ten
             if key == "pump-2":
                 await service.suspend(tx, device.id)
             if key == "pump-3":
+                await service.change(tx, device.id, labels={"site": site, ODD: 'ü\n"]'})
                 await tx.execute(
                     text("UPDATE devices SET status = 'suspended', quarantined_at = now(), quarantine_reason = 'x' "
                          "WHERE id = :id"), {"id": device.id}
@@ -93,7 +97,7 @@ async def test_the_database_finds_in_a_group_what_the_registry_finds(tenant: Ten
             assert await keys(tx) == expected, wanted
             assert (await service.counts(tx)).total == len(expected)
         shown += len(expected)
-    assert shown >= 8
+    assert shown >= 9
 
 
 async def test_several_groups_add_up_and_none_at_all_shows_nothing(tenant: Tenant, store: Store) -> None:
@@ -221,7 +225,9 @@ async def test_a_member_is_limited_and_comes_back_so_until_the_limit_is_lifted(t
     assert not principal.scopes & {"users:write", "tokens:write", "audit:read", "rules:write", "profiles:write"}
     assert {"devices:write", "alerts:write", "rules:read", "inbox:read"} <= principal.scopes
     async with store.as_tenant(tenant.principal()) as tx:
-        assert (await members.change_role(tx, person.id, Role.OPERATOR)).groups == frozenset({group.id})  # left out: it stays
+        assert (await members.change_role(tx, person.id, Role.OPERATOR)).groups == frozenset(
+            {group.id}
+        )  # left out: it stays
         assert (await members.change_role(tx, person.id, Role.OPERATOR, all_devices=True)).groups is None
     principal = await doorway.session(store, secret)
     assert principal is not None
