@@ -18,6 +18,7 @@ class Console(rx.State):
     tenant_name: str = ""
     tenant_key: str = ""
     scopes: list[str] = []
+    is_limited_to_groups: bool = False  # whether they see some devices only, and nothing that is about all of them
     open_alerts: int = 0
     must_set_up: bool = False  # whether nothing else can be done before there is a second factor
     factor_taken_by: str = ""  # who took this person's lost second factor away, until there is a new one
@@ -73,6 +74,7 @@ class Console(rx.State):
         self.tenant_name = me["tenant"]["name"]
         self.tenant_key = me["tenant"]["key"]
         self.scopes = me["scopes"]
+        self.is_limited_to_groups = me["groupIds"] is not None
         self.must_set_up = me["needsSecondFactor"]
         self.factor_taken_by = (me["secondFactorReset"] or {}).get("by", "")
         if self.must_set_up and self.router.url.path.rstrip("/") != "/account":

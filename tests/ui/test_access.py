@@ -215,7 +215,13 @@ def test_ending_somebody_elses_session_is_not_signing_out() -> None:
     assert deed_line({**ended, "before": {"agent": "x"}, "targetId": ENTRY["actorId"]}, {}).said == "ended a session"
 
 
-MEMBER = {"role": "OWNER", "customRole": None, "since": "2026-01-01T00:00:00Z", "hasSecondFactor": False}
+MEMBER = {
+    "role": "OWNER",
+    "customRole": None,
+    "since": "2026-01-01T00:00:00Z",
+    "hasSecondFactor": False,
+    "groupIds": None,
+}
 MEMBERS = [
     {**MEMBER, "id": "u1", "email": "ada@example.org", "name": "Ada"},
     {**MEMBER, "id": "u2", "email": "bob@example.org", "name": "", "role": "VIEWER", "hasSecondFactor": True},
@@ -232,6 +238,7 @@ INVITED = {
     "roleId": None,
     "invitedBy": "Ada",
     "createdAt": "2026-01-01",
+    "groupIds": None,
 }
 INVITATIONS = [
     {**INVITED, "expiresAt": "2026-01-08", "status": "PENDING"},
@@ -274,6 +281,70 @@ async def test_a_member_gets_a_role_of_the_organisations_own(people: People, gat
     await people.save()
     assert gateway.variables("MemberChange")["input"] == {"role": "CUSTOM", "roleId": "r1"}
     assert people.said == "bob@example.org is Night shift now."
+
+
+@pytest.fixture
+async def grouped_people(gateway: Gateway, visit: Visit) -> People:
+    """As `people`, with two groups of devices; Bob is limited to one of them, and to one that is gone."""
+    bob = {**MEMBERS[1], "groupIds": ["g7", "g0"]}
+    gateway.answers["Me"] = {**ME, "me": {**ME["me"], "scopes": ["devices:read", "users:write"]}}  # type: ignore[dict-item]
+    gateway.answers["GroupNames"] = {"deviceGroups": {"items": [{"id": f"g{n}", "name": f"Site {n}"} for n in (7, 8)]}}
+    invited = [{**INVITATIONS[0], "groupIds": ["g8"]}]
+    gateway.answers["Members"] = {"members": [MEMBERS[0], bob], "invitations": invited, "roles": []}
+    gateway.answers["MemberChange"] = {"memberChange": {"id": "u2"}}
+    state = visit(People, "/access/people")
+    await run(state.load())
+    return state
+
+
+async def test_it_is_said_which_devices_somebody_sees_where_it_is_not_all(grouped_people: People) -> None:
+    assert [each.sees for each in grouped_people.members] == [
+        "",
+        "sees only the devices of Site 7, a group that is gone",
+    ]
+    assert grouped_people.invitations[0].sees == "sees only the devices of Site 8"
+
+
+async def test_a_member_is_limited_to_other_groups_and_the_limit_is_lifted(
+    grouped_people: People, gateway: Gateway
+) -> None:
+    people = grouped_people
+    people.change("u2")
+    assert (people.is_limited, people.picked) == (True, ["g7"])
+    people.pick("g7", False)
+    assert not people.can_save  # no group at all is no choice
+    people.pick("g8", True)
+    assert people.can_save
+    await people.save()
+    assert gateway.variables("MemberChange")["input"] == {"role": "VIEWER", "groupIds": ["g8"]}
+    assert people.said == "bob@example.org is Viewer now, and sees only the devices of Site 8."
+    people.change("u2")
+    people.limit(False)
+    await people.save()
+    assert gateway.variables("MemberChange")["input"] == {"role": "VIEWER", "allDevices": True}
+
+
+async def test_an_owner_is_limited_to_nothing(grouped_people: People, gateway: Gateway) -> None:
+    grouped_people.change("u2")
+    grouped_people.set_role("OWNER")
+    await grouped_people.save()
+    assert gateway.variables("MemberChange")["input"] == {"role": "OWNER", "allDevices": True}
+
+
+async def test_somebody_is_invited_to_some_groups_and_at_least_one_is_asked_for(
+    grouped_people: People, gateway: Gateway
+) -> None:
+    made = {"invitation": {"id": "i2"}, "link": "/auth/accept?token=tgi_x", "isMailed": False}
+    gateway.answers["MemberInvite"] = {"memberInvite": made}
+    people = grouped_people
+    people.write(True)
+    people.limit(True)
+    await people.invite({"email": "eve@example.org"})
+    assert people.form_problem == "Choose at least one group, or all devices."
+    people.pick("g7", True)
+    await people.invite({"email": "eve@example.org"})
+    wanted = {"email": "eve@example.org", "role": "VIEWER", "groupIds": ["g7"]}
+    assert gateway.variables("MemberInvite") == {"input": wanted}
 
 
 async def test_whoever_has_an_own_role_is_shown_with_its_name(gateway: Gateway, visit: Visit) -> None:

@@ -10,6 +10,8 @@ from ui.console import Console
 from ui.islands.cells import live_line
 from ui.islands.news import alert_news
 
+ALL_DEVICES = "devices:all"  # no right of the contract: to see devices, and not those of some groups only
+
 # Places, for those who hold the right: name, address, icon, the right. These have room in the bar of small screens.
 PLACES = (
     ("Organisations", "/platform", "building-2", "platform:read"),
@@ -22,8 +24,8 @@ PLACES = (
 FURTHER = (
     ("Groups", "/groups", "boxes", "devices:read"),
     ("Notifications", "/notifications", "bell-ring", "notifications:read"),
-    ("Ways in", "/ways-in", "door-open", "devices:read"),
-    ("Fleet audit", "/fleet-audit", "shield-check", "devices:read"),
+    ("Ways in", "/ways-in", "door-open", ALL_DEVICES),
+    ("Fleet audit", "/fleet-audit", "shield-check", ALL_DEVICES),
     ("Inbox", "/inbox", "inbox", "inbox:read"),
     ("Usage", "/usage", "chart-no-axes-column", "tenant:read"),
 )
@@ -107,6 +109,8 @@ def _place(name: str, path: str, icon: str, here: str, size: int) -> rx.Componen
 
 def may(scope: str) -> rx.Var[bool]:
     """Whether whoever is signed in holds this right; what they may not do is not offered."""
+    if scope == ALL_DEVICES:
+        return Console.scopes.contains("devices:read") & ~Console.is_limited_to_groups
     return Console.scopes.contains(scope)
 
 

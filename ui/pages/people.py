@@ -1,6 +1,6 @@
 """People: who belongs to the organisation, what each may do, who is invited, and the end of that."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -30,6 +30,8 @@ class MemberLine:
     since: str
     is_me: bool
     has_factor: bool
+    sees: str  # in words, where it is not all devices
+    group_ids: list[str]
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,16 @@ class InvitationLine:
     role_name: str
     invited_by: str
     expires_at: str
+    sees: str
+
+
+@dataclass(frozen=True)
+class GroupChoice:
+    """A group of devices that somebody may be limited to."""
+
+    id: str
+    name: str
+    is_chosen: bool
 
 
 @dataclass(frozen=True)
@@ -68,14 +80,30 @@ def given(role: str) -> dict[str, str]:
     return {"role": "CUSTOM", "roleId": role.removeprefix(OWN)} if role.startswith(OWN) else {"role": role}
 
 
-def invitation_line(invitation: dict[str, Any], own: Mapping[str, str]) -> InvitationLine:
+def sees(group_ids: Sequence[str] | None, groups: Mapping[str, str]) -> str:
+    """Which devices somebody sees, in words; nothing to say where it is all of them. `groups`: their names."""
+    if group_ids is None:
+        return ""
+    names = sorted(groups[each] for each in group_ids if each in groups)
+    gone = len(group_ids) - len(names)
+    if gone:
+        names.append("a group that is gone" if gone == 1 else f"{gone} groups that are gone")
+    return "sees only the devices of " + ", ".join(names)
+
+
+def invitation_line(
+    invitation: dict[str, Any], own: Mapping[str, str], groups: Mapping[str, str] | None = None
+) -> InvitationLine:
     """An invitation of the contract as the page shows it; `own`: the names of the organisation's own roles."""
     role = ROLES.get(invitation["role"], (words(invitation["role"]), ""))[0]
     role = own.get(invitation["roleId"] or "", role)
-    return InvitationLine(invitation["id"], invitation["email"], role, invitation["invitedBy"], invitation["expiresAt"])
+    limit = sees(invitation["groupIds"], groups or {})
+    return InvitationLine(
+        invitation["id"], invitation["email"], role, invitation["invitedBy"], invitation["expiresAt"], limit
+    )
 
 
-def member_line(member: dict[str, Any], my_email: str) -> MemberLine:
+def member_line(member: dict[str, Any], my_email: str, groups: Mapping[str, str] | None = None) -> MemberLine:
     """A member of the contract as the page shows it."""
     name, means = ROLES.get(member["role"], (words(member["role"]), ""))
     own = member["customRole"] or {}
@@ -89,6 +117,8 @@ def member_line(member: dict[str, Any], my_email: str) -> MemberLine:
         member["since"],
         member["email"] == my_email,
         member["hasSecondFactor"],
+        sees(member["groupIds"], groups or {}),
+        member["groupIds"] or [],
     )
 
 
@@ -104,6 +134,9 @@ class People(Console):
     own_roles: list[OwnRole] = []
     changing: str = ""
     role: str = ""  # what the member that is being changed may become
+    group_names: dict[str, str] = {}
+    is_limited: bool = False  # whether they shall see some groups only
+    picked: list[str] = []  # which ones
     removing: str = ""
     taking: str = ""  # whose second factor is about to be taken away
     invitations: list[InvitationLine] = []
@@ -112,6 +145,26 @@ class People(Console):
     link: str = ""
     is_mailed: bool = False
     invited: str = ""
+
+    @rx.var
+    def groups(self) -> list[GroupChoice]:
+        """The groups to choose from."""
+        return [GroupChoice(id_, name, id_ in self.picked) for id_, name in self.group_names.items()]
+
+    @rx.var
+    def can_save(self) -> bool:
+        """Whether something would change, and it is said what."""
+        member = next((each for each in self.members if each.id == self.changing), None)
+        if member is None or not self._is_clear():
+            return False
+        limit = sorted(self.picked) if self._limits() else []
+        return self.role != member.role or limit != sorted(member.group_ids)
+
+    def _limits(self) -> bool:
+        return self.is_limited and self.role != "OWNER"
+
+    def _is_clear(self) -> bool:
+        return not self._limits() or bool(self.picked)
 
     @rx.event
     async def load(self) -> Any:
@@ -130,25 +183,52 @@ class People(Console):
         except Refused as refusal:
             self.problem = refusal.words
             return
-        self.members = [member_line(each, self.user_email) for each in found["members"]]
+        await self._name_groups()
+        groups = self.group_names
+        self.members = [member_line(each, self.user_email, groups) for each in found["members"]]
         self.own_roles = [own_role(each) for each in found["roles"]]
         names = {each["id"]: each["name"] for each in found["roles"]}
         pending = (each for each in found["invitations"] if each["status"] == "PENDING")
-        self.invitations = [invitation_line(each, names) for each in pending]
+        self.invitations = [invitation_line(each, names, groups) for each in pending]
         self.problem, self.ready = "", True
+
+    async def _name_groups(self) -> None:
+        """Whoever may not see groups limits nobody to them."""
+        if "devices:read" not in self.scopes:
+            return
+        try:
+            found = await self.ask("group_names")
+        except Refused:
+            return
+        self.group_names = {each["id"]: each["name"] for each in found["deviceGroups"]["items"]}
+
+    @rx.event
+    def limit(self, is_limited: bool) -> None:
+        """All devices, or some groups only."""
+        self.is_limited = is_limited
+
+    @rx.event
+    def pick(self, group_id: str, is_chosen: bool) -> None:
+        """One group more or less."""
+        self.picked = [each for each in self.picked if each != group_id] + ([group_id] if is_chosen else [])
 
     @rx.event
     def write(self, is_inviting: bool) -> None:
         """Open or close the form that invites somebody."""
         self.is_inviting, self.changing, self.form_problem, self.said = is_inviting, "", "", ""
         self.link, self.role = "", "VIEWER"
+        self.is_limited, self.picked = False, []
 
     @rx.event
     async def invite(self, form: dict[str, Any]) -> None:
         """Invite somebody and show the link to hand over."""
         email = str(form.get("email", "")).strip()
+        if not self._is_clear():
+            self.form_problem = "Choose at least one group, or all devices."
+            return
+        limit = {"groupIds": self.picked} if self._limits() else {}
         try:
-            data = await self.ask("member_invite", input={"email": email, **given(self.role)})
+            data = await self.ask("member_invite", input={"email": email, **given(self.role), **limit})
         except Refused as refusal:
             self.form_problem = refusal.words
             return
@@ -175,7 +255,10 @@ class People(Console):
         """Open the form for one member; '' closes it."""
         self.is_inviting = False
         self.changing, self.removing, self.taking, self.said, self.problem = user_id, "", "", "", ""
-        self.role = next((each.role for each in self.members if each.id == user_id), "")
+        member = next((each for each in self.members if each.id == user_id), None)
+        self.role = member.role if member else ""
+        self.is_limited = bool(member and member.sees)
+        self.picked = [each for each in member.group_ids if each in self.group_names] if member else []
 
     @rx.event
     def set_role(self, role: str) -> None:
@@ -204,7 +287,12 @@ class People(Console):
         """Give the member the chosen role."""
         own = {each.value: each.name for each in self.own_roles}
         name = ROLES[self.role][0] if self.role in ROLES else own.get(self.role, self.role)
-        await self._do("member_change", f"{self._name()} is {name} now.", id=self.changing, input=given(self.role))
+        was_limited = any(each.sees for each in self.members if each.id == self.changing)
+        limit: dict[str, Any] = {"allDevices": True} if was_limited else {}
+        limit = {"groupIds": self.picked} if self._limits() else limit
+        said = f"{self._name()} is {name} now"
+        said += ", and " + sees(self.picked, self.group_names) + "." if self._limits() else "."
+        await self._do("member_change", said, id=self.changing, input={**given(self.role), **limit})
 
     @rx.event
     async def sign_out(self) -> None:
@@ -250,6 +338,54 @@ def _roles() -> rx.Component:
         *(choice(*each) for each in GIVEN),
         rx.foreach(People.own_roles, lambda own: choice(own.value, own.name, own.words)),
         link("Look at the roles, or make one", to="/access/roles", class_name="small"),
+        class_name="bare rights-group",
+    )
+
+
+def _reach() -> rx.Component:
+    def choice(is_limited: bool, name: str, means: str) -> rx.Component:
+        return rx.el.label(
+            rx.el.input(
+                type="radio",
+                name="reach",
+                value="some" if is_limited else "all",
+                default_checked=People.is_limited if is_limited else ~People.is_limited,
+                on_change=People.limit(is_limited),
+            ),
+            rx.el.span(rx.el.b(name), rx.el.span(" ", means, class_name="muted")),
+            class_name="tick",
+        )
+
+    def box(group: rx.Var[GroupChoice]) -> rx.Component:
+        return rx.el.label(
+            rx.el.input(
+                type="checkbox", checked=group.is_chosen, on_change=lambda chosen: People.pick(group.id, chosen)
+            ),
+            rx.el.span(group.name),
+            class_name="tick",
+            key=group.id,
+        )
+
+    return rx.el.fieldset(
+        rx.el.legend("Which devices may this person see?", class_name="label-text"),
+        choice(False, "All devices", "also those that come later"),
+        choice(True, "Only these groups", "and nothing that is about the whole organisation"),
+        rx.cond(
+            People.is_limited,
+            rx.el.div(
+                rx.cond(
+                    People.groups.length() > 0,
+                    rx.el.div(rx.foreach(People.groups, box), class_name="rights-group"),
+                    rx.el.p("There are no groups yet. ", link("Make one first", to="/groups")),
+                ),
+                rx.el.p(
+                    "They look after the devices of these groups. People, roles, tokens, the audit log, and changes to "
+                    "rules and profiles stay closed to them, whatever the role says.",
+                    class_name="small muted",
+                ),
+                class_name="stack",
+            ),
+        ),
         class_name="bare rights-group",
     )
 
@@ -306,13 +442,14 @@ def _take(member: rx.Var[MemberLine]) -> rx.Component:
 def _form(member: rx.Var[MemberLine]) -> rx.Component:
     return rx.el.div(
         _roles(),
+        rx.cond(People.role != "OWNER", _reach()),
         problem(People.problem),
         rx.el.div(
             rx.el.button(
                 "Save",
                 type="button",
                 class_name="btn btn-primary",
-                disabled=People.role == member.role,
+                disabled=~People.can_save,
                 on_click=People.save,
             ),
             rx.el.button("Cancel", type="button", class_name="btn", on_click=People.change("")),
@@ -353,6 +490,7 @@ def _line(member: rx.Var[MemberLine]) -> rx.Component:
             rx.el.b(member.name),
             rx.cond(member.is_me, rx.el.span("you", class_name="badge badge-accent")),
             rx.el.span(member.role_name, class_name="badge"),
+            rx.cond(member.sees != "", rx.el.span("some devices", class_name="badge")),
             rx.cond(member.has_factor, rx.el.span("second factor", class_name="badge badge-ok")),
             rx.el.span(
                 rx.cond(member.is_me, mine, rx.cond(may("users:write") & (People.changing != member.id), change)),
@@ -366,6 +504,7 @@ def _line(member: rx.Var[MemberLine]) -> rx.Component:
             member.role_words,
             " · here since ",
             when(at=member.since),
+            rx.cond(member.sees != "", rx.fragment(" · ", member.sees)),
             class_name="small muted",
         ),
         rx.cond(People.changing == member.id, _form(member)),
@@ -393,6 +532,7 @@ def _invite() -> rx.Component:
                 for_="invite-email",
             ),
             _roles(),
+            rx.cond(People.role != "OWNER", _reach()),
             problem(People.form_problem),
             rx.el.div(
                 rx.el.button("Make the invitation", type="submit", class_name="btn btn-primary"),
@@ -456,7 +596,12 @@ def _invitation(invitation: rx.Var[InvitationLine]) -> rx.Component:
             class_name="row",
         ),
         rx.el.p(
-            "invited by ", invitation.invited_by, " · ends ", when(at=invitation.expires_at), class_name="small muted"
+            "invited by ",
+            invitation.invited_by,
+            " · ends ",
+            when(at=invitation.expires_at),
+            rx.cond(invitation.sees != "", rx.fragment(" · ", invitation.sees)),
+            class_name="small muted",
         ),
         key=invitation.id,
     )
