@@ -7,6 +7,7 @@ with an id that nobody has. Both answers must be the same but for that id, and n
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,12 +18,15 @@ import pytest
 
 import resolvers.devices
 from engine import clock
+from engine.alerts import life, silences
 from engine.alerts import service as alerts
 from engine.alerts.model import Raised
 from engine.certificates import service as certificates
 from engine.certificates.vault import Vault
+from engine.commands import service as commands
 from engine.devices import groups
 from engine.devices import service as devices
+from engine.devices.declared import Command
 from engine.devices.model import Device
 from engine.fleet import audit as fleet
 from engine.fleet import retire
@@ -109,6 +113,13 @@ async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: 
         policy = await policies.create(tx, name=f"policy-{mark}", steps=[Step(0, (channel.id,))])
         test = messages.test(channel=channel.name, by="somebody")
         delivery = (await notifications.tell_channel(tx, channel.id, test, key=uuid4(), about=raised.id(tenant.id)))[0]
+    async with store.as_tenant(tenant.principal()) as tx:
+        await devices.profile_change(tx, profile.id, commands=[Command(f"command-{mark}")])
+        command = await commands.issue(tx, device.id, f"command-{mark}", {})
+        until = tx.now + timedelta(hours=1)
+        silence = await silences.create(tx, reason=f"silence-{mark}", until_at=until, device_id=device.id)
+        await life.assign(tx, raised.id(tenant.id), tenant.user_id)
+        await life.comment(tx, raised.id(tenant.id), f"comment-{mark}")
     tenant.tell([(device.id, clock.now_ms(), {"temperature": 4.25, "mode": f"value-{mark}"})])
     _reject(postgres, tenant, device, mark)
     ids = {
@@ -133,6 +144,8 @@ async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: 
         "channel": str(channel.id),
         "policy": str(policy.id),
         "delivery": str(delivery.id),
+        "command": str(command.id),
+        "silence": str(silence.id),
     }
     return Owned(tenant, token, ids, [mark, tenant.key, tenant.email, *ids.values()])
 
@@ -287,7 +300,12 @@ def _kind_of(cell: Cell) -> str:
         word == "id" and (cell.name.startswith("channel") or "/channels" in cell.name)
     ):
         return "channel"
-    nouns = ("device", "profile", "credential", "rule", "alert", "token", "member", "session", "role", "invitation")
+    if word in ("userId", "assignedTo"):
+        return "member"
+    nouns = (
+        *("device", "profile", "credential", "rule", "alert", "token", "member", "session", "role", "invitation"),
+        *("command", "silence"),
+    )
     if found := next((noun for noun in nouns if word.lower().startswith(noun)), None):
         return found
     name = cell.name.split("/")[1] if cell.face == "rest" else cell.name
