@@ -1,0 +1,154 @@
+"""In Chromium: every main page is fit for people who use other means than eyes and mouse; operators; quarantine."""
+
+import base64
+import re
+import time
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
+from playwright.async_api import Browser, Page, expect
+
+from tests.ui.support import Console
+
+pytestmark = pytest.mark.timeout(300)
+PASSWORD = "four plain words here"
+PAGES = (
+    "/",
+    "/devices",
+    "/devices/add",
+    "/devices/import",
+    "/devices/transfers",
+    "/rules",
+    "/alerts",
+    "/profiles",
+    "/groups",
+    "/ways-in",
+    "/fleet-audit",
+    "/inbox",
+    "/usage",
+    "/account",
+    "/access/people",
+    "/access/roles",
+    "/access/tokens",
+    "/access/identity-providers",
+    "/access/audit",
+)
+RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
+
+
+async def wrong_with(page: Page) -> list[str]:
+    """What axe finds that keeps people out: its serious and critical violations, each with the first place."""
+    await expect(page.locator("h1").first).to_be_visible()
+    await page.wait_for_function("!document.querySelector('.skeleton')")
+    found = await Axe().run(page, options=RULES)
+    bad = [each for each in found.response["violations"] if each["impact"] in ("serious", "critical")]
+    return [f"{page.url}: {each['id']}: {each['nodes'][0]['html'][:200]}" for each in bad]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_no_page_keeps_anybody_out(console: Console, chromium: Browser, theme: str) -> None:
+    wrong: list[str] = []
+    async with console.visitor(chromium, theme=theme) as visitor:
+        await visitor.open("/sign-in")
+        wrong += await wrong_with(visitor.page)
+        await visitor.sign_in()
+        await expect(visitor.page.get_by_role("button", name="Sign out").first).to_be_visible()
+        for path in PAGES if theme == "light" else ("/", "/ways-in"):
+            await visitor.open(path)
+            wrong += await wrong_with(visitor.page)
+        device = (await console.ask("{ devices(first: 1) { items { id } } }"))["devices"]["items"][0]["id"]
+        await visitor.open(f"/devices/{device}")
+        await expect(visitor.page.get_by_role("button", name="Register a key")).to_be_visible()
+        wrong += await wrong_with(visitor.page)
+    assert wrong == []
+
+
+async def test_no_form_for_newcomers_keeps_anybody_out(console: Console, chromium: Browser) -> None:
+    async with console.visitor(chromium) as visitor:
+        page = visitor.page
+        await visitor.enter("/access/identity-providers")
+        await page.get_by_role("button", name="Register a provider").first.click()
+        await expect(page.get_by_label("Issuer")).to_be_visible()
+        wrong = await wrong_with(page)
+        await visitor.open("/ways-in")
+        await page.get_by_role("button", name="New way in").first.click()
+        await page.get_by_label("What is it for?").fill("Doors that ask")
+        wrong += await wrong_with(page)
+        await page.get_by_role("button", name="Make the key").click()
+        key = await page.locator("#way-key").inner_text()
+        await page.reload()
+        await page.get_by_role("button", name="Change Doors that ask").click()
+        assert key not in await page.content()
+        await page.get_by_role("button", name="A question").click()
+        await page.get_by_label("What it has to be").fill("door-")
+        await page.get_by_label("Otherwise: what follows").select_option(label="it is turned away")
+        await page.get_by_label("Otherwise: what the device is told").fill("Doors only.")
+        await page.get_by_label("that asks for the key").fill("fan-1")
+        await page.get_by_role("button", name="Try it").click()
+        await expect(page.get_by_text("It would be turned away: “Doors only.”.")).to_be_visible()
+        wrong += await wrong_with(page)
+        await page.get_by_role("button", name="Save", exact=True).click()
+        await expect(page.get_by_text("“Doors that ask” is changed.")).to_be_visible()
+        await expect(page.get_by_text("asks 1 question at the door")).to_be_visible()
+    assert wrong == []
+
+
+async def test_an_operator_sets_up_a_second_factor_before_anything_else_and_makes_an_organisation(
+    console: Console, chromium: Browser
+) -> None:
+    link = console.invite_operator("operator@example.org")
+    async with console.visitor(chromium) as visitor:
+        page = visitor.page
+        await page.goto(link)
+        await page.get_by_label("Name").fill("Olga")
+        await page.get_by_label("Password").fill(PASSWORD)
+        await page.get_by_role("button", name="Join").click()
+        await expect(page).to_have_url(re.compile("/account"))
+        await visitor.open("/platform")
+        await expect(page).to_have_url(re.compile("/account"))
+        await expect(page.get_by_text("Set up a second factor first.")).to_be_visible()
+        await page.get_by_role("button", name="Set it up").click()
+        await page.get_by_label("Your password").fill(PASSWORD)
+        await page.get_by_role("button", name="Go on").click()
+        await page.get_by_text("It cannot be scanned?").click()
+        secret = (await page.locator("#factor-secret").inner_text()).replace(" ", "")
+        code = TOTP(base64.b32decode(secret), 6, SHA1(), 30).generate(int(time.time())).decode()
+        await page.get_by_label("The six digits that the app shows").fill(code)
+        await page.get_by_role("button", name="Turn it on").click()
+        await expect(page.locator("#recovery-codes")).to_be_visible()
+
+        await visitor.open("/platform")
+        await expect(page.get_by_role("heading", name="Organisations")).to_be_visible()
+        assert await wrong_with(page) == []
+        await page.get_by_role("button", name="New organisation").first.click()
+        await page.get_by_label("Name", exact=True).fill("Acme")
+        await page.get_by_label("Key", exact=True).fill("acme")
+        await page.get_by_label("Who will own it?").fill("owner@acme.example")
+        await page.get_by_role("button", name="Make it").click()
+        await expect(page.get_by_role("textbox", name="Link to hand over")).to_be_visible()
+        secret_link = await page.get_by_role("textbox", name="Link to hand over").inner_text()
+        await page.reload()
+        await expect(page.get_by_text("Acme").first).to_be_visible()
+        assert secret_link not in await page.content()
+
+
+async def test_a_device_is_quarantined_with_a_reason_and_released_with_a_new_token(
+    console: Console, chromium: Browser
+) -> None:
+    async with console.visitor(chromium) as visitor:
+        page = visitor.page
+        await visitor.enter("/devices")
+        await page.get_by_role("link", name="Fire pump").click()
+        await page.get_by_role("button", name="Quarantine this device").click()
+        await page.get_by_label("What is wrong with it?").fill("It sends nonsense")
+        await page.get_by_role("button", name="Quarantine Fire pump").click()
+        await expect(page.get_by_text("In quarantine:", exact=True)).to_be_visible()
+        await expect(page.get_by_text("It sends nonsense").first).to_be_visible()
+        assert await wrong_with(page) == []
+        await page.get_by_role("button", name="Release").click()
+        await expect(page.get_by_text("This token is shown once")).to_be_visible()
+        await page.reload()
+        await expect(page.get_by_role("button", name="Issue a token")).to_be_visible()
+        await expect(page.get_by_text("This token is shown once")).to_have_count(0)
