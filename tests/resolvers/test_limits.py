@@ -1,98 +1,124 @@
-"""Streams of whoever is limited to groups: what is theirs at the moment, and cut when their limit changes."""
+"""What one operation may ask for, refused before anything runs."""
 
-import asyncio
+import pytest
+from graphql import FragmentDefinitionNode, OperationDefinitionNode, parse
 
-import psycopg
-
-from engine import clock
-from engine.devices import groups
-from engine.devices.model import Device
-from engine.store.pool import Store
-from engine.tenancy import Role
-from engine.tenants import members
-from engine.tenants import service as tenants
-from infra.local.postgres import Postgres
-from resolvers.gateway import Gateway
-from resolvers.sight import GOOD_FOR_S
-from tests.resolvers.test_live import STATUS, TELEMETRY, _following
-from tests.support.journal import journal
-from tests.support.people import colleague
-from tests.support.sockets import line
+from resolvers.assembly import schema
+from resolvers.execution import Operations, Prepared, Refused
+from resolvers.limits import MAX_ALIASES, MAX_COST, MAX_DEPTH, measure_cost, measure_shape
+from schema.errors import TooCostly
+from tests.support.api import Api
 from tests.support.tenant import Tenant
 
-
-def happen(gateway: Gateway, postgres: Postgres, tenant: Tenant, device: Device, value: float) -> None:
-    """A device connects and sends a value."""
-    tenant.tell([(device.id, clock.now_ms(), {"temperature": value})])
-    with psycopg.connect(postgres.url("worker")) as connection:
-        connection.execute("SELECT set_config('app.tenant_id', %s, true)", [str(tenant.id)])
-        body = {"device": str(device.id), "at": clock.now_ms(), "reason": "connected"}
-        journal(connection, tenant.id, "device.connected", body)
-    gateway.bus.publish([tenant.id])
+OPERATIONS = Operations(schema())
 
 
-async def test_whoever_is_limited_hears_of_their_devices_as_long_as_these_are_in_their_groups(
-    served: str, gateway: Gateway, postgres: Postgres, tenant: Tenant, store: Store
-) -> None:
-    """Over WebSocket and SSE alike; what is not theirs is neither told nor counted, and following it is not begun."""
-    mine, other = await tenant.device("mine"), await tenant.device("other")
-    async with store.as_tenant(tenant.principal()) as tx:
-        group = await groups.create(tx, key="site-7", name="Site 7")
-        await groups.add_devices(tx, group.id, [mine.id])
-        scopes = ["telemetry:read", "devices:read"]
-        _, secret = await tenants.issue_token(tx, name="t", scopes=scopes, groups=[group.id])
-
-    async with line(served, secret) as live:
-        await live.subscribe(TELEMETRY, id_="0", d=[str(mine.id), str(other.id)])
-        refused = await live.hear()
-        assert refused["type"] == "error"
-        assert refused["payload"][0]["extensions"]["code"] == "DEVICE_NOT_FOUND"
-        await live.subscribe(STATUS)
-        await _following(gateway, tenant)
-        happen(gateway, postgres, tenant, other, 1.0)
-        happen(gateway, postgres, tenant, mine, 2.0)
-        assert (await live.next("deviceStatus"))["deviceId"] == str(mine.id)
-        async with store.as_tenant(tenant.principal()) as tx:
-            await groups.remove_devices(tx, group.id, [mine.id])
-            await groups.add_devices(tx, group.id, [other.id])
-        await asyncio.sleep(GOOD_FOR_S + 0.1)  # within two seconds it is so
-        happen(gateway, postgres, tenant, mine, 3.0)
-        happen(gateway, postgres, tenant, other, 4.0)
-        assert (await live.next("deviceStatus"))["deviceId"] == str(other.id)
+def _cost(query: str, **variables: object) -> int:
+    prepared: Prepared = OPERATIONS.prepare(query)
+    return measure_cost(OPERATIONS.graphql, prepared.operation(None), prepared.fragments, variables)
 
 
-async def test_a_changed_limit_cuts_a_members_streams(
-    served: str, gateway: Gateway, tenant: Tenant, store: Store
-) -> None:
-    person = await colleague(tenant, Role.OPERATOR)
-    async with store.as_tenant(tenant.principal()) as tx:
-        group = await groups.create(tx, key="site-7", name="Site 7")
-    async with line(served, (await person.sign_in()).secret) as live:
-        await live.subscribe(STATUS)
-        await _following(gateway, tenant)
-        async with store.as_tenant(tenant.principal()) as tx:
-            await members.change_role(tx, person.id, Role.OPERATOR, groups=[group.id])
-        assert await live.closed(timeout_s=2) == 4403
+def _refusal(query: str) -> str:
+    with pytest.raises(Refused) as refused:
+        OPERATIONS.prepare(query)
+    return str(refused.value)
 
 
-async def test_readings_stop_when_a_device_leaves_and_none_of_it_is_counted(
-    served: str, gateway: Gateway, postgres: Postgres, tenant: Tenant, store: Store
-) -> None:
-    leaving, staying = await tenant.device("leaving"), await tenant.device("staying")
-    async with store.as_tenant(tenant.principal()) as tx:
-        group = await groups.create(tx, key="site-7", name="Site 7")
-        await groups.add_devices(tx, group.id, [leaving.id, staying.id])
-        _, secret = await tenants.issue_token(tx, name="t", scopes=["telemetry:read"], groups=[group.id])
-    async with line(served, secret) as live:
-        await live.subscribe(TELEMETRY, d=[str(leaving.id), str(staying.id)])
-        await _following(gateway, tenant)
-        happen(gateway, postgres, tenant, leaving, 1.0)
-        assert (await live.next("telemetry"))["deviceId"] == str(leaving.id)
-        async with store.as_tenant(tenant.principal()) as tx:
-            await groups.remove_devices(tx, group.id, [leaving.id])
-        await asyncio.sleep(GOOD_FOR_S + 0.1)
-        for value in (2.0, 3.0):
-            happen(gateway, postgres, tenant, leaving, value)
-        happen(gateway, postgres, tenant, staying, 4.0)
-        event = await live.next("telemetry")
-        assert (event["deviceId"], event["values"], event["skipped"]) == (str(staying.id), {"temperature": 4.0}, 0)
+def test_a_document_of_too_many_tokens_is_not_even_parsed() -> None:
+    assert "1000 tokens" in _refusal("{ " + "me { kind } " * 400 + "}")
+
+
+@pytest.mark.parametrize("levels", [MAX_DEPTH, MAX_DEPTH + 1])
+@pytest.mark.parametrize("behind", ["", "fragments"])
+def test_an_operation_nested_too_deep_is_refused(levels: int, behind: str) -> None:
+    """Also where fragments hide it. No type of today goes so deep, so this asks the measure itself."""
+    text = "{ leaf }"
+    rest = ""
+    for level in range(levels - 1):
+        if behind:
+            rest += f" fragment f{level} on Any {text}"
+            text = f"{{ a {{ ...f{level} }} }}"
+        else:
+            text = f"{{ a {text} }}"
+    document = parse(text + rest)
+    operation, *others = document.definitions
+    assert isinstance(operation, OperationDefinitionNode)
+    fragments = {node.name.value: node for node in others if isinstance(node, FragmentDefinitionNode)}
+    if levels <= MAX_DEPTH:
+        measure_shape(operation, fragments)
+    else:
+        with pytest.raises(TooCostly, match=f"{levels} levels"):
+            measure_shape(operation, fragments)
+
+
+def test_an_operation_that_renames_too_many_fields_is_refused() -> None:
+    assert "renames" in _refusal("{ " + " ".join(f"a{n}: me {{ kind }}" for n in range(MAX_ALIASES + 1)) + " }")
+
+
+def test_fragments_do_not_hide_aliases() -> None:
+    spreads = " ".join(f"... on Query {{ a{n}: me {{ kind }} }}" for n in range(MAX_ALIASES + 1))
+    assert "renames" in _refusal(f"{{ {spreads} }}")
+
+
+def test_introspection_cannot_be_nested_to_explode() -> None:
+    assert OPERATIONS.prepare("{ __schema { types { name fields { name type { name } } } } }")
+    bomb = "{ __schema { types { fields { type { fields { type { fields { type { fields { name } } } } } } } } } }"
+    assert "introspection depth" in _refusal(bomb).lower()
+
+
+def test_a_list_costs_as_much_as_it_may_be_long() -> None:
+    few = _cost("{ devices(first: 5) { items { id profile { key } } } }")
+    many = _cost("{ devices(first: 200) { items { id profile { key } } } }")
+    assert many > 30 * few
+    assert _cost("query($n: Int!) { devices(first: $n) { items { id profile { key } } } }", n=200) == many
+    assert _cost("{ devices { items { id profile { key } } } }") == _cost(
+        "{ devices(first: 50) { items { id profile { key } } } }"
+    )
+
+
+def test_cost_is_found_behind_fragments() -> None:
+    plain = _cost("{ devices { items { latest { metric } } } }")
+    hidden = _cost(
+        "{ devices { ...p } } fragment p on DevicePage { items { ...d } } fragment d on Device { latest { metric } }"
+    )
+    assert hidden == plain
+
+
+def test_an_operation_that_costs_too_much_is_refused() -> None:
+    series = 'telemetry(metric: "t", from: "2026-01-01T00:00:00Z") { times }'
+    with pytest.raises(TooCostly, match=str(MAX_COST)):
+        _cost(f"{{ devices(first: 200) {{ items {{ a: {series} b: {series} c: {series} }} }} }}")
+
+
+async def test_a_body_that_is_too_long_is_refused(api: Api, tenant: Tenant) -> None:
+    token = await tenant.api_token()
+    answer = await api.client.post(
+        "/graphql",
+        content=b'{"query":"' + b" " * 70_000 + b'"}',
+        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+    )
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("accept", "status"), [("application/graphql-response+json", 400), ("application/json", 200), ("*/*", 200)]
+)
+async def test_a_refused_operation_has_the_status_of_its_media_type(api: Api, accept: str, status: int) -> None:
+    answer = await api.client.post("/graphql", json={"query": "{ nothing }"}, headers={"Accept": accept})
+    assert answer.status_code == status
+    assert "Cannot query field 'nothing'" in answer.json()["errors"][0]["message"]
+
+
+async def test_who_takes_neither_media_type_is_told_so(api: Api) -> None:
+    answer = await api.client.post("/graphql", json={"query": "{ __typename }"}, headers={"Accept": "image/png"})
+    assert answer.status_code == 406
+
+
+async def test_get_does_not_change_anything(api: Api, tenant: Tenant) -> None:
+    token = await tenant.api_token()
+    answer = await api.client.get(
+        "/graphql",
+        params={"query": 'mutation { ruleDelete(id: "0190e6f2-7d3c-7c7a-9f3b-2b7f0a1c5d11") { id } }'},
+        headers={"Authorization": f"Bearer {token}"},
+    )
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
