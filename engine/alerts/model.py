@@ -97,6 +97,11 @@ class AlertGroup:
     newest_at: datetime
 
 
+def episode_id(tenant_id: UUID, rule_id: object, version: int, device_id: object, episode: int) -> UUID:
+    """The id of the alert of an episode of a rule on a device."""
+    return uuid5(NAMESPACE_URL, f"tidegate:alert:{tenant_id}/{rule_id}/{version}/{device_id}/{episode}")
+
+
 @dataclass(frozen=True, slots=True)
 class Raised:
     """An alert about to be raised, or raised already: its id follows from what it is about. Ids are texts here."""
@@ -112,8 +117,7 @@ class Raised:
 
     def id(self, tenant_id: UUID) -> UUID:
         """The same episode always has the same id, however often it is told."""
-        told = f"{tenant_id}/{self.rule_id}/{self.rule_version}/{self.device_id}/{self.episode}"
-        return uuid5(NAMESPACE_URL, f"tidegate:alert:{told}")
+        return episode_id(tenant_id, self.rule_id, self.rule_version, self.device_id, self.episode)
 
 
 @dataclass(frozen=True, slots=True)

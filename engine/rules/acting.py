@@ -10,6 +10,9 @@ from typing import Any, TypeAlias
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from engine import clock
+from engine.alerts import service as alerts
+from engine.alerts import telling
+from engine.alerts.model import episode_id
 from engine.commands import service as commands
 from engine.commands.model import Order
 from engine.devices import service as devices
@@ -64,6 +67,10 @@ class Effect:
         """The same action always has the same id, however often it is told."""
         told = f"{tenant_id}/{self.rule_id}/{self.version}/{self.device_id}/{self.episode}/{self.place}"
         return uuid5(NAMESPACE_URL, f"tidegate:action:{told}")
+
+    def alert_id(self, tenant_id: UUID) -> UUID:
+        """The alert of this episode, if the rule raises one."""
+        return episode_id(tenant_id, self.rule_id, self.version, self.device_id, self.episode)
 
 
 Refusal: TypeAlias = tuple[Effect, str]
@@ -136,9 +143,16 @@ async def _derive(tx: Tx, effects: Sequence[Effect]) -> list[Refusal]:
 
 
 async def _notify(tx: Tx, effects: Sequence[Effect]) -> list[Refusal]:
+    """People are told: of an alert step by step, until somebody takes note of it; of anything else at once."""
     refused: list[Refusal] = []
-    for effect in effects:
+    alert_ids = [effect.alert_id(tx.principal.tenant_id) for effect in effects]
+    raised = await alerts.by_ids(tx, alert_ids)
+    for effect, alert_id in zip(effects, alert_ids, strict=True):
         assert isinstance(effect.then, Notify)
+        if effect.is_raise and alert_id in raised:
+            words = None if effect.then.message is None else render(effect.then.message, effect.facts)
+            await telling.plan(tx, alert_id, effect.then.policy, words)
+            continue
         key = effect.id(tx.principal.tenant_id)
         outcome = await notifications.notify(tx, effect.then.policy, _message(effect, effect.then.message), key=key)
         if not outcome.deliveries:

@@ -1,18 +1,25 @@
 """The drain: what follows from the journal follows once, in order, whatever happens in between."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine import clock
 from engine.alerts import service as alerts
+from engine.alerts import telling
 from engine.alerts.model import AlertStatus
+from engine.certificates.vault import LocalVault
 from engine.devices import service as devices
 from engine.drain import Drain
+from engine.notifications import channels, contacts, policies
+from engine.notifications import service as notifications
+from engine.notifications.model import Step
 from engine.rules import service as rules
 from engine.store.pool import Store
 from engine.telemetry import service as telemetry
+from engine.tenancy import system
 from tests.support.tenant import Tenant
 
 
@@ -225,3 +232,23 @@ async def test_what_a_drain_remembers_is_bounded_and_forgetting_changes_nothing(
             assert drain._remembered <= 1
     for each in (tenant, neighbour):
         assert await _open(each) == 2
+
+
+async def test_a_rule_that_tells_somebody_of_its_alert_does_so_step_by_step(
+    tenant: Tenant, store: Store, worker_store: Store, tmp_path: Path
+) -> None:
+    room = await tenant.device("freezer-1")
+    async with store.as_tenant(tenant.principal()) as tx:
+        vault = LocalVault(tmp_path / "key")
+        mail = await channels.create(tx, vault, name="mail", contact=contacts.email(["night@desk.example"]))
+        await policies.create(tx, name="On call", steps=[Step(0, (mail.id,)), Step(15, (mail.id,))])
+        notify = {"do": "notify", "policy": "on-call", "message": "{device} is at {metric:temperature}."}
+        await rules.create(tx, too_warm(then=[{"do": "alert"}, notify]))
+    tenant.tell([(room.id, clock.now_ms(), {"temperature": 9.5})])
+    await Drain(worker_store).run(tenant.id)
+    async with worker_store.as_tenant(system(tenant.id)) as tx:
+        await telling.run(tx)
+    async with store.as_tenant(tenant.principal()) as tx:
+        (alert,) = (await alerts.page(tx)).items
+        (told,) = (await notifications.page(tx)).items
+    assert (told.title, told.about) == ("freezer-1: Too warm", alert.id)
