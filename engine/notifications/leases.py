@@ -96,7 +96,8 @@ async def failed(tx: Tx, leased: Leased, trouble: Undelivered, dead_days: float)
     if leased.channel_id is not None and not leased.is_test:
         sick = await _ill(tx, leased.channel_id, trouble)
     age_s = (tx.now - leased.first_at).total_seconds()
-    wait = None if trouble.is_final or leased.is_test else retry.wait_s(leased.attempts, age_s)
+    is_off = leased.channel_id is not None and sick is None  # meanwhile, by hand or by another one's failure
+    wait = None if trouble.is_final or is_off or leased.is_test else retry.wait_s(leased.attempts, age_s)
     values: dict[str, Any] = {"last_error": trouble.words}
     if wait is None:
         values |= {"state": DeliveryState.GIVEN_UP, "next_at": None, "ended_at": tx.now, "secret": None}

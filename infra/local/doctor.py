@@ -16,7 +16,7 @@ import psycopg
 import redis
 
 import migrations
-from engine.settings import Settings, unknown_variables, variable
+from engine.settings import Settings, masked, unknown_variables, variable
 from infra.local import claims, console_build
 from infra.local.embedded import postgres_of, valkey_of
 from infra.local.ground import forsaken
@@ -105,6 +105,7 @@ def machine(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
     few = f"free some: {claims.NEEDED_MB} MB are needed" if free_mb < claims.NEEDED_MB else ""
     yield Finding("disk", f"{free_mb} MB free", few)
     yield _open_files()
+    yield _mail(settings)
     if left := forsaken():
         yield Finding("left behind", f"{len(left)} folders of removed projects in {left[0].parent}: {_names(left)}")
     if (console_build.UI / "rxconfig.py").exists():
@@ -116,6 +117,15 @@ def machine(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
 
 def _names(folders: list[Path]) -> str:
     return " ".join(folder.name for folder in folders[:5]) + (" …" if len(folders) > 5 else "")
+
+
+def _mail(settings: Settings) -> Finding:
+    if settings.smtp_url and settings.mail_from:
+        return Finding("mail", f"by {masked(settings.smtp_url)}, from {settings.mail_from}")
+    if settings.smtp_url or settings.mail_from:
+        missing = variable("mail_from" if settings.smtp_url else "smtp_url")
+        return Finding("mail", f"{missing} is missing, so none is sent", f"set {missing} as well")
+    return Finding("mail", "not set up: invitations are links to hand over, and e-mail channels reach nobody")
 
 
 def _open_files() -> Finding:

@@ -285,7 +285,7 @@ def _new_channel() -> rx.Component:
             rx.fragment(
                 rx.cond(
                     ~Notifications.sends_mail & (Notifications.kind == "EMAIL"),
-                    rx.el.p("There is no mail server here yet, so nothing will arrive.", class_name="hint"),
+                    rx.el.p("There is no mail server here yet, so nothing will arrive.", class_name="small muted"),
                 ),
                 *_fields(kind),
             ),
@@ -311,7 +311,7 @@ def _new_channel() -> rx.Component:
             ),
             key=Notifications.kind,
             on_submit=Notifications.make,
-            class_name="card-body stack",
+            class_name="card-body stack card-form",
         ),
         class_name="card",
         aria_label="New channel",
@@ -401,7 +401,16 @@ def _channel(line: rx.Var[ChannelLine]) -> rx.Component:
             ),
             rx.el.span(
                 rx.el.b(line.name),
-                rx.el.span(line.kind, " · ", line.target, class_name="sub"),
+                rx.el.span(
+                    line.kind,
+                    " · ",
+                    line.target,
+                    rx.cond(
+                        line.last_success_at != "",
+                        rx.fragment(" · last arrived ", when(at=line.last_success_at)),
+                    ),
+                    class_name="sub",
+                ),
             ),
             rx.cond(
                 line.is_enabled,
@@ -412,10 +421,6 @@ def _channel(line: rx.Var[ChannelLine]) -> rx.Component:
             class_name="row",
         ),
         rx.cond(line.trouble != "", rx.el.p(line.trouble, class_name="small muted")),
-        rx.cond(
-            line.last_success_at != "",
-            rx.el.p("Last arrived ", when(at=line.last_success_at), class_name="small muted"),
-        ),
         rx.cond(
             Notifications.removing == line.id,
             _sure("Nothing more is sent there. The log stays.", Notifications.remove_channel(line.id)),
@@ -449,7 +454,7 @@ def _channels() -> rx.Component:
         ),
         rx.cond(
             may("notifications:write"),
-            rx.el.div(rx.el.h3("Add a channel"), kinds, class_name="card-body stack"),
+            rx.el.div(rx.el.h3("Add a channel"), kinds, class_name="card-body stack list-below"),
         ),
         words="The ways to reach people and programs. A channel alone sends nothing: a policy says when.",
     )
@@ -507,12 +512,12 @@ def _plan() -> rx.Component:
                         id="p-wait",
                         name="wait",
                         default_value=rx.cond(mine, mine.wait, "15"),
-                        class_name="select select-auto",
+                        class_name="select",
                     ),
-                    class_name="row",
+                    class_name="inline-choice",
                 ),
                 _ticks("later:", mine.later),
-                rx.el.span("Tick nobody where one telling is enough.", class_name="hint"),
+                rx.el.span("Tick nobody where one telling is enough.", class_name="small muted"),
                 class_name="bare",
             ),
             rx.el.fieldset(
@@ -529,7 +534,7 @@ def _plan() -> rx.Component:
                 ),
                 rx.el.span(
                     "Only critical alerts come through then; the others come when it is over. Empty: never quiet.",
-                    class_name="hint",
+                    class_name="small muted",
                 ),
                 class_name="bare",
             ),
@@ -541,7 +546,7 @@ def _plan() -> rx.Component:
             ),
             key=rx.cond(mine, mine.id, "new"),
             on_submit=Notifications.save_plan,
-            class_name="card-body stack",
+            class_name="card-body stack card-form",
         ),
         class_name="card",
         aria_label="Notification policy",
@@ -631,7 +636,7 @@ def _log() -> rx.Component:
             rx.el.option("Given up", value="GIVEN_UP"),
             value=Notifications.only,
             on_change=Notifications.show_only,
-            class_name="select select-auto",
+            class_name="select",
             custom_attrs={"aria-label": "What to show of the log"},
         ),
         rx.el.button(
@@ -641,7 +646,7 @@ def _log() -> rx.Component:
             class_name="btn btn-icon",
             on_click=Notifications.look_again,
         ),
-        class_name="row",
+        class_name="inline-choice",
     )
     return card(
         "What went out",

@@ -50,6 +50,17 @@ def test_a_healthy_installation_that_does_not_run_has_no_problems(settings: Sett
         assert name in report
 
 
+def test_it_says_whether_mail_is_set_up_and_shows_no_password(settings: Settings) -> None:
+    assert "not set up: invitations are links to hand over" in told(settings)[1]
+    half = replace(settings, smtp_url="smtp://user:a-password@mail.example:587")
+    code, report = told(half)
+    assert (code, "set TIDEGATE_MAIL_FROM as well" in report) == (1, True)
+    assert "a-password" not in report
+    code, report = told(replace(half, mail_from="alerts@mail.example"))
+    assert "by smtp://user:********@mail.example:587, from alerts@mail.example" in report
+    assert "a-password" not in report
+
+
 def test_a_set_port_that_another_program_has_is_a_problem_with_a_remedy(settings: Settings) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
