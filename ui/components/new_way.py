@@ -329,7 +329,7 @@ def _key() -> rx.Component:
             ),
             command(
                 text=NewWay.command_mqtt,
-                label="Command that brings a device in over MQTT",
+                label="Command that does it over MQTT",
                 hint="The same for devices that speak MQTT only: one question, one answer, then it is put out.",
             ),
         ),
@@ -363,7 +363,7 @@ def _signed() -> rx.Component:
             command(text=openssl_request(NEWCOMER), hint=TERMINAL, label="Command that makes its own key and request"),
             command(
                 text=NewWay.command_mqtt,
-                label="Command that brings a device in by the claim",
+                label="Command that introduces it by the claim",
                 hint="It shows the claim over TLS, and is answered with a certificate for the device's own key.",
             ),
         ),
