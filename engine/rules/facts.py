@@ -84,7 +84,8 @@ class Facts:
 
     def begin(self, device: str, points: Iterable[Point] = ()) -> None:
         """From now on the device's messages are kept as far as rules look back; ``points`` are its past."""
-        kept = ((metric, at, seq, _kept(value)) for metric, at, seq, value in points)
+        needed = self.windows.needs.keys()
+        kept = ((metric, at, seq, _kept(value)) for metric, at, seq, value in points if metric in needed)
         self.windows.begin(device, ((m, at, seq, value) for m, at, seq, value in kept if value is not None))
         self._computed.clear()
 

@@ -147,11 +147,14 @@ class History:
 
         The last point leaves in time, not at the grid's line. None when the window is empty.
         """
-        start, end = self._bounds(moment, over_ms, None)
+        line = moment - moment % grid_ms  # what has left since then is still to be seen at the next one
+        end = bisect_right(self._times, moment)
+        start = bisect_right(self._times, line - over_ms, 0, end)
         if start >= end:
             return None
-        leaves = self._times[start] + over_ms
-        return min(-(-leaves // grid_ms) * grid_ms, self._times[end - 1] + over_ms)
+        seen = -(-(self._times[start] + over_ms) // grid_ms) * grid_ms
+        empty = self._times[end - 1] + over_ms
+        return min(seen, empty) if empty > moment else None
 
     def _bounds(self, moment: int, over_ms: int, last: int | None) -> tuple[int, int]:
         times = self._times

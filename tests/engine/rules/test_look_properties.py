@@ -1,0 +1,173 @@
+"""Rules that read more than newest values, against themselves: ticks at any time, and memory lost at any time, change
+nothing of what is raised and cleared, nor when."""
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.clock import from_ms
+from engine.rules.compile import CompiledRule
+from engine.rules.facts import About, Facts
+from engine.rules.plan import is_light, plan_of
+from engine.rules.state import Noticed, Reading, RuleState, Tick
+from engine.rules.step import is_worth_storing, recall, step
+from tests.engine.rules.making import document, rule
+
+SECOND = 1_000
+START = 1_763_700_000_000 - 1_763_700_000_000 % 86_400_000
+END = 1_200
+LAG = 700
+DEVICE = "d"
+seeds = st.integers(0, 2**32)
+thoroughly = settings(max_examples=2 * settings.default.max_examples, deadline=None)
+
+
+class Message(NamedTuple):
+    """One message: seconds from the start, seq, values."""
+
+    second: int
+    seq: int
+    values: Mapping[str, object]
+
+
+def a_leaf(rng: random.Random) -> dict[str, Any]:
+    metric = rng.choice(["temperature", "humidity"])
+    over = rng.choice(["20s", "60s", "5m"])
+    compared = {"op": rng.choice([">", "<", ">="]), "value": rng.randint(1, 6)}
+    rise = {"op": rng.choice([">", "<"]), "value": rng.choice([-1.5, 0, 0.5])}
+    kinds: list[dict[str, Any]] = [
+        {"metric": metric, **compared},
+        {"metric": metric, "agg": {"fn": rng.choice(["avg", "min", "max", "sum"]), "over": over}, **compared},
+        {"metric": metric, "agg": {"fn": "count", "over": over}, "op": "<", "value": rng.randint(1, 3)},
+        {"metric": metric, "agg": {"fn": "avg", "last": rng.randint(1, 4)}, **compared},
+        {"metric": metric, "rate": {"per": "1m", "over": over}, **rise},
+        {"metric": metric, "delta": {"over": over}, **rise},
+        {"metric": metric, "changed": {"over": over}},
+        {"metric": metric, "stuck": {"for": over, "within": 1}},
+        {"metric": metric, "op": compared["op"], "value": {"metric": metric, "ago": over}},
+        {"time": {"from": "00:05", "to": f"00:{rng.randint(6, 15):02}", "tz": "UTC"}},
+        {"silence": rng.choice(["30s", "2m"])},
+        {"tag": rng.choice(["outdoor", "indoor"])},
+    ]
+    return rng.choice(kinds)
+
+
+def a_rule(rng: random.Random) -> CompiledRule:
+    def condition() -> dict[str, Any]:
+        kind = rng.choice(["leaf", "leaf", "all", "any", "not"])
+        if kind == "leaf":
+            return a_leaf(rng)
+        return {"not": a_leaf(rng)} if kind == "not" else {kind: [a_leaf(rng), a_leaf(rng)]}
+
+    made = document(condition())
+    if rng.random() < 0.4:
+        made["for"] = f"{rng.randint(1, 90)}s"
+    if rng.random() < 0.3:
+        made["clear"] = {"when": condition()}
+    if rng.random() < 0.3:
+        made["missing"] = {"after": rng.choice(["30s", "3m"]), "do": rng.choice(["hold", "fire", "clear", "ignore"])}
+    limits: dict[str, Any] = {}
+    if rng.random() < 0.3:
+        limits["cooldown"] = "45s"
+    if rng.random() < 0.3:
+        limits["max_per_hour"] = rng.randint(1, 3)
+    if limits:
+        made["limits"] = limits
+    return rule(made.pop("when"), **{"held" if key == "for" else key: value for key, value in made.items()})
+
+
+def a_story(rng: random.Random) -> list[Message]:
+    second, story = 1, []
+    for seq in range(rng.randint(1, 40)):
+        second += rng.choice([1, 1, 5, 10, 10, 60, 200])
+        values: dict[str, object] = {}
+        if rng.random() < 0.8:
+            values["temperature"] = rng.choice([1, 2, 3, 4, 5.5, 7])
+        if rng.random() < 0.4:
+            values["humidity"] = rng.choice([1, 3, 6])
+        story.append(Message(second, seq, values or {"temperature": 2}))
+    return [message for message in story if message.second < END]
+
+
+class Life:
+    """One device's rule as the drain leads it; what is only remembered can be lost at any time."""
+
+    def __init__(self, made: CompiledRule) -> None:
+        self.rule = made
+        self.stored: RuleState | None = None
+        self.latest: dict[str, list[Any]] = {}
+        self.drained: list[Message] = []
+        self.told: list[tuple[str, int, int]] = []
+        self.forget()
+
+    def forget(self) -> None:
+        """The worker is another one now."""
+        self.state = None if self.stored is None else RuleState.from_json(json.loads(json.dumps(self.stored.to_json())))
+        self.facts = Facts()
+        self.facts.use(plan_of(self.rule).needs)
+        past = [(m, START + d.second * SECOND, d.seq, v) for d in self.drained for m, v in d.values.items()]
+        self.facts.begin(DEVICE, past)
+        received = START + self.drained[-1].second * SECOND + LAG if self.drained else None
+        self.facts.meet(DEVICE, About("p", {"outdoor": ""}, received=received))
+
+    def read(self, message: Message) -> None:
+        """A message is drained."""
+        at = START + message.second * SECOND
+        reading = Reading(at, message.seq, message.values)
+        before = self.facts.hear(DEVICE, at + LAG)
+        self.facts.add(DEVICE, at, message.seq, reading.sent)
+        self._move(reading, at + LAG, before)
+        self.latest |= {metric: [value, at] for metric, value in message.values.items()}
+        self.drained.append(message)
+
+    def tick(self, second: float) -> None:
+        """The worker looks what is due."""
+        now = START + int(second * SECOND)
+        if self.state is not None and self.state.due_at is not None and self.state.due_at <= now:
+            self._move(Tick(), now, None)
+
+    def _move(self, event: Any, now: int, before: int | None) -> None:
+        state = recall(self.rule, self.state or RuleState(condition=self.rule.condition), self.latest)
+        view = None if is_light(self.rule) else self.facts.view(DEVICE, before)
+        self.state, actions = step(self.rule, state, event, from_ms(now), view)
+        self.told += [(type(done).__name__, done.episode, done.at - START) for done in actions]
+        if is_worth_storing(self.stored or RuleState(), self.state):
+            self.stored = self.state
+
+
+def lived(made: CompiledRule, story: Sequence[Message], rng: random.Random | None) -> list[tuple[str, int, int]]:
+    """What is told; with ``rng``, time passes and memory is lost in between."""
+    life, now = Life(made), 0.0
+    for message in story:
+        while rng is not None and rng.random() < 0.6:
+            now = rng.uniform(now, message.second + LAG / SECOND)
+            life.tick(now)
+            if rng.random() < 0.5:
+                life.forget()
+        now = message.second + LAG / SECOND
+        life.read(message)
+    while rng is not None and now < 2 * END:
+        now += rng.uniform(0.5, 120)
+        life.tick(now)
+    for second in range(2 * END, 2 * END + 4_000, 50):
+        life.tick(second)
+    return life.told
+
+
+@thoroughly
+@given(seeds)
+def test_ticks_and_lost_memory_change_nothing_of_what_is_told_nor_when(seed: int) -> None:
+    rng = random.Random(seed)
+    made, story = a_rule(rng), a_story(rng)
+    assert lived(made, story, random.Random(seed + 1)) == lived(made, story, None)
+
+
+def test_a_notice_looks_at_once_and_an_unknown_event_does_nothing() -> None:
+    life = Life(rule({"event": "door-forced"}))
+    for kind, expected in (("door-opened", 0), ("door-forced", 2), (None, 2)):
+        life._move(Noticed(kind), START + 5_000, None)
+        assert len(life.told) == expected
