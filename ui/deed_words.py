@@ -3,6 +3,7 @@
 # What something was done to, as an action (`transfer.offer`) or a field (`deviceTransferOffer`) names it.
 NOUNS = {
     "alert": "alert",
+    "alerts": "alerts",
     "authority": "certificate authority",
     "certificate": "device certificate",
     "channel": "notification channel",
@@ -44,6 +45,7 @@ NOUNS = {
     "second_factor": "second factor",
     "session": "session",
     "shadow": "shadow",
+    "silence": "silence",
     "sessions_revoke": "sessions elsewhere",
     "tenant": "organisation",
     "token": "API token",
@@ -57,7 +59,9 @@ VERBS = {
     "add": ("added devices to", "add devices to"),
     "approve": ("let in", "let in"),
     "change": ("changed", "change"),
+    "assign": ("assigned", "assign"),
     "cancel": ("cancelled", "cancel"),
+    "comment": ("commented on", "comment on"),
     "confirm": ("turned on", "turn on"),
     "create": ("made", "make"),
     "decommission": ("decommissioned", "decommission"),
@@ -91,10 +95,12 @@ VERBS = {
     "run": ("ran", "run"),
     "send": ("sent", "send"),
     "sign": ("signed", "sign"),
+    "snooze": ("put to sleep", "put to sleep"),
     "suppress": ("put aside", "put aside"),
     "suspend": ("suspended", "suspend"),
     "test": ("tested", "test"),
     "update": ("changed", "change"),
+    "wake": ("woke", "wake"),
     "withdraw": ("withdrew", "withdraw"),
 }
 # Deeds whose words are not made of a verb and a noun.

@@ -126,7 +126,7 @@ def _the(noun: str) -> str:
 
 def _a(noun: str) -> str:
     plain = NOUNS.get(noun, words(noun).lower())
-    if plain.startswith("sessions"):
+    if plain.startswith(("sessions", "alerts")):
         return plain
     return f"{'an' if plain[:1].lower() in 'aeiou' else 'a'} {plain}" if plain else ""
 

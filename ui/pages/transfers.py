@@ -293,7 +293,7 @@ def _take() -> rx.Component:
                     placeholder="tgx_…",
                     class_name="textarea input mono",
                 ),
-                "The other organisation has got it when it offered the device.",
+                "It was shown to the other organisation when it offered the device.",
                 for_="transfer-accept",
             ),
             rx.el.div(
@@ -432,18 +432,24 @@ def _lists() -> rx.Component:
         link("Look for the device", to="/devices", class_name="btn"),
     )
     return rx.fragment(
-        rx.el.section(
-            rx.cond(
-                Transfers.open.length() > 0, rx.el.ul(rx.foreach(Transfers.open, _line), class_name="list"), none_yet
+        rx.cond(
+            (Transfers.open.length() > 0) | ((Transfers.device_id == "") & ~Transfers.is_taking),
+            rx.el.section(
+                rx.cond(
+                    Transfers.open.length() > 0,
+                    rx.el.ul(rx.foreach(Transfers.open, _line), class_name="list"),
+                    none_yet,
+                ),
+                class_name="card",
+                aria_label="Open offers",
             ),
-            class_name="card",
-            aria_label="Open offers",
         ),
         rx.cond(
             Transfers.ended.length() > 0,
             rx.el.details(
                 rx.el.summary(
-                    rx.el.h2("Over"), rx.el.span(Transfers.ended.length().to_string(), class_name="small muted")
+                    rx.el.h2("Earlier offers"),
+                    rx.el.span(Transfers.ended.length().to_string(), class_name="small muted"),
                 ),
                 rx.el.ul(rx.foreach(Transfers.ended, _line), class_name="list"),
                 class_name="card fold-card",
