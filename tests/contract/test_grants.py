@@ -6,6 +6,7 @@ as it was. What is told without an id must not change when something happens to 
 """
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
@@ -22,6 +23,7 @@ from engine.devices import groups
 from engine.devices import service as devices
 from engine.devices.model import Device
 from engine.fleet import audit as fleet
+from engine.rules import service as rules
 from engine.store.pool import Store
 from engine.tenancy import Role, system
 from engine.tenants import members
@@ -64,7 +66,20 @@ def _is_seen_by_all(cell: Cell) -> bool:
 def _hidden(owned: Owned) -> list[str]:
     """What marks the things that somebody limited must not hear of."""
     mark = owned.marks[0]
-    kinds = ("device", "retired", "reason", "message", "value", "group", "way", "asks", "role", "idp", "client")
+    kinds = (
+        "device",
+        "retired",
+        "reason",
+        "message",
+        "value",
+        "group",
+        "way",
+        "asks",
+        "role",
+        "idp",
+        "client",
+        "watches",
+    )
     ids = [id_ for kind, id_ in owned.ids.items() if kind not in {*SEEN_BY_ALL, "tenant"}]
     return [*(f"{kind}-{mark}" for kind in kinds), f"{mark}@invited.example", f"{mark}.example", *ids]
 
@@ -87,6 +102,8 @@ async def own(hidden: Owned, store: Store, worker_store: Store, postgres: Postgr
         for _ in range(3):
             await devices.issue_token(tx, device.id)
         await fleet.run(tx)
+        watching = {"name": f"watches-{hidden.marks[0]}", "scope": {"profile": None, "devices": [hidden.ids["device"]]}}
+        await rules.create(tx, {**matrix.RULE, **watching})
     await _happen(hidden, worker_store, postgres, device)
     person = await colleague(tenant, Role.ADMIN)
     async with store.as_tenant(tenant.principal()) as tx:
@@ -117,13 +134,12 @@ async def _try_all(limited: Limited, hidden: Owned, cells: list[Cell]) -> None:
 
 
 async def test_nothing_outside_ones_groups_is_told_or_changed(
-    limited: Limited, hidden: Owned, postgres: Postgres, capsys: pytest.CaptureFixture[str]
+    limited: Limited, hidden: Owned, postgres: Postgres, figure: Callable[[str], None]
 ) -> None:
     cells = matrix.cells(schema()._schema)
     before = await everything_of(postgres, hidden.tenant)
     await _try_all(limited, hidden, cells)
-    with capsys.disabled():
-        print(f"\nlimited to a group: {len(limited.asked)} of {len(cells)} cells asked, {len(limited.leaks)} leaks")
+    figure(f"limited to a group: {len(limited.asked)} of {len(cells)} cells asked, {len(limited.leaks)} leaks")
     assert limited.leaks == []
     assert limited.asked == {str(cell) for cell in cells}
     assert await everything_of(postgres, hidden.tenant) == before
