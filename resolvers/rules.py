@@ -8,12 +8,28 @@ import strawberry
 from engine.rules import service as rules
 from resolvers.arguments import After, First, Version, asks_for, paged
 from resolvers.context import Info
-from schema.directives import Constraint, Cost, Method, Needs, Problem, Rest
+from schema.directives import Constraint, Cost, Example, Method, Needs, Problem, Rest
 from schema.pages import Page
-from schema.rules import EXAMPLE, Rule, RuleCheck, RuleCreate, RuleUpdate
+from schema.rules import (
+    EXAMPLE,
+    Rule,
+    RuleCheck,
+    RuleCreate,
+    RuleDifference,
+    RuleDraft,
+    RuleTemplate,
+    RuleUpdate,
+)
 from schema.scalars import Json
 
 RuleId = Annotated[UUID, strawberry.argument(description="The rule's id.")]
+ProfileKey = Annotated[
+    str | None,
+    strawberry.argument(
+        description="A device profile's key; without it, what all profiles agree on.",
+        directives=[Constraint(max_length=64)],
+    ),
+]
 NOT_FOUND = Problem(status=404, slug="rule-not-found")
 INVALID = Problem(status=422, slug="rule-invalid")
 
@@ -64,9 +80,72 @@ class RuleQuery:
         self,
         info: Info,
         document: Annotated[Json, strawberry.argument(description="The document to check.", directives=[EXAMPLE])],
+        id: Annotated[UUID | None, strawberry.argument(description="The rule that it would replace.")] = None,
     ) -> RuleCheck:
         """A document, read and judged."""
-        return RuleCheck.of(await rules.inspect(await info.context.tx(), document))
+        return RuleCheck.of(await rules.inspect(await info.context.tx(), document, replacing=id))
+
+    @strawberry.field(
+        description="What changed from one document to another, in plain words.",
+        directives=[
+            Needs(scope="rules:read"),
+            Rest(method=Method.POST, path="/rules/compare"),
+            INVALID,
+            Cost(weight=5),
+        ],
+    )
+    async def rule_difference(
+        self,
+        info: Info,
+        previous: Annotated[Json, strawberry.argument(description="The document before.", directives=[EXAMPLE])],
+        document: Annotated[Json, strawberry.argument(description="The document after.", directives=[EXAMPLE])],
+    ) -> RuleDifference:
+        """The changes in words."""
+        return RuleDifference(changes=await rules.compare(await info.context.tx(), previous, document))
+
+    @strawberry.field(
+        description="Rules to begin with, and what of a device profile fits into them.",
+        directives=[Needs(scope="rules:read"), Rest(method=Method.GET, path="/rule-templates"), Cost(weight=20)],
+    )
+    async def rule_templates(self, info: Info, profile: ProfileKey = None) -> list[RuleTemplate]:
+        """The gallery."""
+        return [RuleTemplate.of(offer) for offer in await rules.offers(await info.context.tx(), profile)]
+
+    @strawberry.field(
+        description="The rule that choices make of a template, and its check. Nothing is stored.",
+        directives=[
+            Needs(scope="rules:read"),
+            Rest(method=Method.POST, path="/rule-templates/{template}/fill"),
+            Problem(status=404, slug="template-not-found"),
+            Cost(weight=5),
+        ],
+    )
+    async def rule_draft(
+        self,
+        info: Info,
+        template: Annotated[
+            str, strawberry.argument(description="The template's key.", directives=[Constraint(max_length=64)])
+        ],
+        profile: ProfileKey = None,
+        choices: Annotated[
+            Json | None,
+            strawberry.argument(
+                description="What is chosen, by the hole's key; the rest is as the template has it.",
+                directives=[Example(json='{"limit":-18}')],
+            ),
+        ] = None,
+        policy: Annotated[
+            str | None,
+            strawberry.argument(
+                description="The key of a notification policy, to tell people too.",
+                directives=[Constraint(max_length=64)],
+            ),
+        ] = None,
+    ) -> RuleDraft:
+        """A filled template."""
+        chosen: dict[str, object] = choices if isinstance(choices, dict) else {}
+        tx = await info.context.tx()
+        return RuleDraft.of(await rules.draft(tx, template, chosen, profile=profile, policy=policy))
 
 
 @strawberry.type

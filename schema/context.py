@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from engine.commands.model import Command
     from engine.devices.model import Credential, Device, Presence, Profile
     from engine.rules.errors import Problem
+    from engine.rules.lint import Finding
+    from engine.rules.templates import Template
     from engine.telemetry.model import Sample
     from schema.telemetry import Series
 
@@ -55,6 +57,28 @@ class Checked(Protocol):
     def sentence(self) -> str | None: ...
     @property
     def applies_to(self) -> int: ...
+    @property
+    def warnings(self) -> "Sequence[Finding]": ...
+
+
+class Draft(Protocol):
+    """A document made from a template."""
+
+    @property
+    def document(self) -> Mapping[str, object] | None: ...
+    @property
+    def checked(self) -> Checked: ...
+
+
+class RuleOffer(Protocol):
+    """A template of rules and what of a profile fits into it."""
+
+    @property
+    def template(self) -> "Template": ...
+    @property
+    def fitting(self) -> Mapping[str, Sequence[str]]: ...
+    @property
+    def is_fitting(self) -> bool: ...
 
 
 class Loader(Protocol[K_contra, V_co]):

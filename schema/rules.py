@@ -1,5 +1,6 @@
 """Rules as the contract shows them: a typed document, and the sentence it says."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Self
 from uuid import UUID
@@ -7,13 +8,17 @@ from uuid import UUID
 import strawberry
 
 from engine.rules.errors import Problem as ProblemModel
-from engine.rules.model import Severity
+from engine.rules.lint import Finding, Weight
+from engine.rules.model import MetricType, Severity
+from engine.rules.templates import HoleKind
 from schema.context import Info, loaded
 from schema.directives import Cost, Example
 from schema.scalars import Json
 
 if TYPE_CHECKING:
-    from schema.context import Checked
+    from engine.rules.templates import Hole
+    from schema.context import Checked, RuleOffer
+    from schema.context import Draft as DraftModel
     from schema.context import Rule as RuleModel
 
 EXAMPLE = Example(
@@ -22,6 +27,13 @@ EXAMPLE = Example(
 )
 
 strawberry.enum(Severity, description="How bad it is, from a note to an emergency.")
+strawberry.enum(
+    Weight,
+    name="RuleWarningWeight",
+    description="How much a warning matters: a rule with a problem cannot work, one with a warning may surprise.",
+)
+strawberry.enum(HoleKind, name="RuleHoleKind", description="What is to be chosen; a circle is lat, lon and radius_m.")
+strawberry.enum(MetricType, name="RuleMetricType", description="What kind of value a rule reads.")
 
 
 @strawberry.type(description="A rule: when something counts as wrong, for how long, and what follows.")
@@ -73,19 +85,115 @@ class RuleProblem:
         return cls(path=problem.path, message=problem.message, suggestion=problem.suggestion)
 
 
+@strawberry.type(description="Something about a rule that can be used which is probably not meant so.")
+class RuleWarning:
+    """One finding of the linter."""
+
+    weight: Weight = strawberry.field(description="How much it matters.")
+    path: str = strawberry.field(description="Where in the document, as a JSON path: $.when.all[1].value.")
+    message: str = strawberry.field(description="What is odd, in plain words.")
+    suggestion: str | None = strawberry.field(description="What would mend it, where that can be told.")
+
+    @classmethod
+    def of(cls, finding: Finding) -> Self:
+        """The contract's view of ``finding``."""
+        return cls(weight=finding.weight, path=finding.path, message=finding.message, suggestion=finding.suggestion)
+
+
 @strawberry.type(description="What a document would be as a rule. Nothing is stored.")
 class RuleCheck:
     """A document, read and judged."""
 
     problems: list[RuleProblem] = strawberry.field(description="Everything that is wrong; empty if it can be used.")
+    warnings: list[RuleWarning] = strawberry.field(description="What is odd about it, the gravest first.")
     sentence: str | None = strawberry.field(description="The document in plain words, if it can be used.")
     applies_to: int = strawberry.field(description="How many devices it would watch.")
 
     @classmethod
     def of(cls, checked: "Checked") -> Self:
         """The contract's view of ``checked``."""
-        problems = [RuleProblem.of(problem) for problem in checked.problems]
-        return cls(problems=problems, sentence=checked.sentence, applies_to=checked.applies_to)
+        return cls(
+            problems=[RuleProblem.of(problem) for problem in checked.problems],
+            warnings=[RuleWarning.of(finding) for finding in checked.warnings],
+            sentence=checked.sentence,
+            applies_to=checked.applies_to,
+        )
+
+
+@strawberry.type(description="What changed from one document to another.")
+class RuleDifference:
+    """Changes in words."""
+
+    changes: list[str] = strawberry.field(
+        description="A sentence for each change, in the document's order; none where both mean the same."
+    )
+
+
+@strawberry.type(description="One thing to choose in a template.")
+class RuleHole:
+    """A hole of a template, with what fits."""
+
+    key: str = strawberry.field(description="The name under which it is chosen.")
+    kind: HoleKind = strawberry.field(description="What is to be chosen.")
+    label: str = strawberry.field(description="What it is called.")
+    default: Json | None = strawberry.field(description="What is taken where nothing is chosen; null: it has to be.")
+    unit: str | None = strawberry.field(description="The unit a number is given in, or that a metric has to fit.")
+    type: MetricType | None = strawberry.field(description="Of which type a metric has to be.")
+    fitting: list[str] = strawberry.field(description="The profile's metrics that fit, the likeliest first.")
+
+    @classmethod
+    def of(cls, hole: "Hole", fitting: Sequence[str]) -> Self:
+        """The contract's view of ``hole``."""
+        return cls(
+            key=hole.key,
+            kind=hole.kind,
+            label=hole.label,
+            default=None if hole.default is None else Json(hole.default),
+            unit=hole.unit,
+            type=hole.type if hole.kind is HoleKind.METRIC else None,
+            fitting=list(fitting),
+        )
+
+
+@strawberry.type(description="A rule to begin with: a document with a few things to choose.")
+class RuleTemplate:
+    """A template of the gallery."""
+
+    key: str = strawberry.field(description="Its name in requests.")
+    title: str = strawberry.field(description="What it is called.")
+    description: str = strawberry.field(description="When it helps.")
+    icon: str = strawberry.field(description="The name of a Lucide icon.")
+    severity: Severity = strawberry.field(description="How bad it is when it fires.")
+    is_fitting: bool = strawberry.field(description="Whether the profile has the metrics it needs.")
+    holes: list[RuleHole] = strawberry.field(description="What is to be chosen.")
+
+    @classmethod
+    def of(cls, offer: "RuleOffer") -> Self:
+        """The contract's view of ``offer``."""
+        template = offer.template
+        return cls(
+            key=template.key,
+            title=template.title,
+            description=template.description,
+            icon=template.icon,
+            severity=Severity(template.severity),
+            is_fitting=offer.is_fitting,
+            holes=[RuleHole.of(hole, offer.fitting.get(hole.key, ())) for hole in template.holes],
+        )
+
+
+@strawberry.type(description="A rule made from a template, ready to be edited or created. Nothing is stored.")
+class RuleDraft:
+    """A filled template."""
+
+    document: Json | None = strawberry.field(description="The document; null where something has yet to be chosen.")
+    check: RuleCheck = strawberry.field(description="What it would be as a rule, or which choice is missing.")
+
+    @classmethod
+    def of(cls, draft: "DraftModel") -> Self:
+        """The contract's view of ``draft``."""
+        document = None if draft.document is None else Json(dict(draft.document))
+        return cls(document=document, check=RuleCheck.of(draft.checked))
 
 
 @strawberry.input(description="A new rule.")

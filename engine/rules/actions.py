@@ -72,7 +72,7 @@ class ActionReader(ConditionReader):
 
     def _webhook(self, node: dict[str, object], path: str) -> Then | None:
         found = self.fields(node, path, ("do", "channel")) or {}
-        channel = part(found, path, "channel", lambda each, at: self.key(each, at, "a channel"))
+        channel = part(found, path, "channel", lambda each, at: self.text(each, at, 120))
         return None if channel is None else CallWebhook(channel)
 
     def _command(self, node: dict[str, object], path: str) -> Then | None:

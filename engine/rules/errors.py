@@ -55,3 +55,9 @@ class TooManyRules(Conflict):
     """A tenant has at most 2,000 rules; delete some that are no longer needed."""
 
     code = "TOO_MANY_RULES"
+
+
+class TemplateNotFound(NotFound):
+    """There is no such template in the gallery."""
+
+    code = "TEMPLATE_NOT_FOUND"

@@ -67,6 +67,11 @@ def feuds(document: RuleDocument, others: Sequence[Neighbour]) -> Iterator[Feud]
     yield from islice(_circles(document, others), MAX_TOLD)
 
 
+def touches_others(document: RuleDocument) -> bool:
+    """Whether it moves anything that another rule may read or move too."""
+    return any(_target(then) is not None for _, then in document.actions)
+
+
 def _fights(document: RuleDocument, others: Sequence[Neighbour]) -> Iterator[Feud]:
     mine = [(path, then) for path, then in document.actions if path.startswith("$.then") and _target(then) is not None]
     if not mine:

@@ -385,7 +385,7 @@ class Notify:
 
 @dataclass(frozen=True, slots=True)
 class CallWebhook:
-    """A webhook ``channel`` is called."""
+    """A webhook ``channel`` (its name or id) is called."""
 
     channel: str
 

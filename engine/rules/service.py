@@ -1,7 +1,7 @@
 """A tenant's rules: write, check, switch on and off, delete, and compile for running."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,16 +12,20 @@ from sqlalchemy.engine import RowMapping
 
 from engine import ids, pages
 from engine.devices import service as devices
-from engine.devices.model import Profile
 from engine.pages import Page
+from engine.rules import around, errors, events, tables, words
 from engine.rules import document as documents
-from engine.rules import errors, events, tables, words
+from engine.rules.around import vocabularies
 from engine.rules.check import check
 from engine.rules.compile import compile_rule
+from engine.rules.diff import difference
 from engine.rules.errors import Problem, RuleInvalid
-from engine.rules.model import MetricType, RuleDocument
+from engine.rules.gallery import GALLERY, template
+from engine.rules.lint import Finding, lint
+from engine.rules.model import RuleDocument
 from engine.rules.ruleset import RuleSet
-from engine.rules.vocabulary import Metric, Vocabulary
+from engine.rules.templates import Template, fill, fitting, is_fitting
+from engine.rules.vocabulary import Vocabulary
 from engine.store.tx import Tx
 
 log = logging.getLogger(__name__)
@@ -53,11 +57,29 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a document would be as a rule: its problems, or its sentence and how many devices it watches."""
+    """What a document would be as a rule: its problems, or its sentence and what is odd; how many devices it watches."""
 
     problems: tuple[Problem, ...]
     sentence: str | None
     applies_to: int
+    warnings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A document made from a template, and what it would be as a rule; no document where a choice is missing."""
+
+    document: dict[str, Any] | None
+    checked: Checked
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A template, and the metrics of a profile that may go into its holes, the likeliest first, by the hole's key."""
+
+    template: Template
+    fitting: Mapping[str, tuple[str, ...]]
+    is_fitting: bool
 
 
 async def get(tx: Tx, rule_id: UUID) -> Rule:
@@ -85,16 +107,55 @@ async def page(tx: Tx, *, search: str | None = None, first: int = 50, after: str
     return pages.cut([_rule(row, words_of) for row in rows], size, lambda rule: str(rule.id))
 
 
-async def inspect(tx: Tx, node: object) -> Checked:
-    """What ``node`` would be as a rule; never raises for a bad document, its problems say what is wrong."""
+async def inspect(tx: Tx, node: object, *, replacing: UUID | None = None) -> Checked:
+    """What ``node`` would be as a rule; never raises for a bad document, its problems say what is wrong.
+
+    ``replacing`` is the rule whose next version it would be: it has no quarrel with that one.
+    """
     try:
         document = documents.parse(node)
     except RuleInvalid as invalid:
         return Checked(invalid.problems, None, 0)
     vocabulary = _vocabulary(document, await vocabularies(tx))
-    problems = tuple(check(document, vocabulary)) + await _scope_problems(tx, document)
-    sentence = None if problems else words.sentence(document, vocabulary)
-    return Checked(problems, sentence, await _applies_to(tx, document))
+    found = check(document, vocabulary, await around.surroundings(tx, document))
+    problems = tuple(found) + await _scope_problems(tx, document)
+    applies_to = await _applies_to(tx, document)
+    if problems:
+        return Checked(problems, None, applies_to)
+    warnings = tuple(lint(document, vocabulary, await around.neighbours(tx, document, replacing)))
+    return Checked((), words.sentence(document, vocabulary), applies_to, warnings)
+
+
+async def compare(tx: Tx, before: object, after: object) -> list[str]:
+    """What changed from one document to another, a sentence for each change. Raises RuleInvalid if either is broken."""
+    one, other = documents.parse(before), documents.parse(after)
+    return difference(one, other, _vocabulary(other, await vocabularies(tx)))
+
+
+async def offers(tx: Tx, profile: str | None = None) -> list[Offer]:
+    """The gallery's templates with what fits of a profile (of what all profiles agree on, without one)."""
+    known = await vocabularies(tx)
+    words_of = Vocabulary.union(known.values()) if profile is None else known.get(profile, Vocabulary())
+    return [
+        Offer(each, {hole.key: fitting(hole, words_of) for hole in each.metric_holes}, is_fitting(each, words_of))
+        for each in GALLERY
+    ]
+
+
+async def draft(
+    tx: Tx, key: str, choices: Mapping[str, Any], *, profile: str | None = None, policy: str | None = None
+) -> Draft:
+    """The document that ``choices`` make of a template, and its check. Raises TemplateNotFound."""
+    found = template(key)
+    if found is None:
+        raise errors.TemplateNotFound
+    known = await vocabularies(tx)
+    words_of = Vocabulary.union(known.values()) if profile is None else known.get(profile, Vocabulary())
+    try:
+        node = fill(found, choices, words_of, profile=profile, policy=policy)
+    except RuleInvalid as invalid:
+        return Draft(None, Checked(invalid.problems, None, 0))
+    return Draft(node, await inspect(tx, node))
 
 
 async def create(tx: Tx, node: object, *, is_enabled: bool = True) -> Rule:
@@ -149,18 +210,6 @@ async def delete(tx: Tx, rule_id: UUID) -> Rule:
     tx.audit("rule.delete", "rule", rule_id, before=_told(row))
     await _save(tx, rule_id, is_enabled=False, deleted_at=tx.now)
     return rule
-
-
-async def vocabularies(tx: Tx) -> dict[str, Vocabulary]:
-    """What rules may speak of, by the profile's key."""
-    found: dict[str, Vocabulary] = {}
-    after: str | None = None
-    while True:
-        page = await devices.profile_page(tx, first=pages.MAX_FIRST, after=after)
-        found |= {profile.key: _spoken(profile) for profile in page.items}
-        if not page.has_next_page:
-            return found
-        after = page.end_cursor
 
 
 class Compiled:
@@ -221,12 +270,6 @@ async def _applies_to(tx: Tx, document: RuleDocument) -> int:
         return (await devices.counts(tx)).total
     profile = await devices.profile_by_key(tx, document.scope.profile)
     return 0 if profile is None else (await devices.counts(tx, profile.id)).total
-
-
-def _spoken(profile: Profile) -> Vocabulary:
-    return Vocabulary.of(
-        Metric(metric.key, MetricType(metric.type), metric.unit, metric.label or None) for metric in profile.metrics
-    )
 
 
 def _vocabulary(document: RuleDocument, known: dict[str, Vocabulary]) -> Vocabulary:

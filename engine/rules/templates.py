@@ -57,9 +57,10 @@ class Template:
     holes: tuple[Hole, ...]
     rule: Mapping[str, Any]
 
-    def hole(self, key: str) -> Hole | None:
-        """The hole of this name."""
-        return next((hole for hole in self.holes if hole.key == key), None)
+    @property
+    def metric_holes(self) -> tuple[Hole, ...]:
+        """The holes that want a metric of the profile."""
+        return tuple(hole for hole in self.holes if hole.kind is HoleKind.METRIC)
 
 
 def fill(
@@ -99,8 +100,7 @@ def fitting(hole: Hole, vocabulary: Vocabulary) -> tuple[str, ...]:
 
 def is_fitting(template: Template, vocabulary: Vocabulary) -> bool:
     """Whether a profile has what the template needs."""
-    wanted = [hole for hole in template.holes if hole.kind is HoleKind.METRIC]
-    return all(_likely(hole, vocabulary) for hole in wanted)
+    return all(_likely(hole, vocabulary) for hole in template.metric_holes)
 
 
 def _chosen(template: Template, choices: Mapping[str, Any], vocabulary: Vocabulary) -> dict[str, Any]:

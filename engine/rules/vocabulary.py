@@ -51,13 +51,16 @@ class Vocabulary:
         """The vocabulary for a rule over all profiles: what they agree on; the rest is known to clash."""
         metrics: dict[str, Metric] = {}
         clashing: set[str] = set()
+        group_names: dict[str, str] = {}
         for vocabulary in vocabularies:
             clashing |= vocabulary.clashing
+            group_names.update(vocabulary.group_names)
             for key, metric in vocabulary.metrics.items():
                 known = metrics.setdefault(key, metric)
                 if (known.type, known.unit) != (metric.type, metric.unit):
                     clashing.add(key)
-        return cls({key: metric for key, metric in metrics.items() if key not in clashing}, frozenset(clashing))
+        agreed = {key: metric for key, metric in metrics.items() if key not in clashing}
+        return cls(agreed, frozenset(clashing), group_names=group_names)
 
 
 @dataclass(frozen=True, slots=True)

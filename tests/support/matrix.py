@@ -37,6 +37,8 @@ SAMPLES: Mapping[str, Any] = {
     "metric": "temperature",
     "from": "2026-01-01T00:00:00Z",
     "document": RULE,
+    "previous": RULE,
+    "template": "battery-low",
     "scopes": ["devices:read"],
     "name": "probe",
     "email": "probe@probe.example",
