@@ -14,7 +14,7 @@ from infra.local.errors import SetupProblem
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `tidegate bench ingest`, `tidegate bench kills` and `tidegate bench registry`."""
+    """The options of each `tidegate bench …`."""
     benches = parser.add_subparsers(dest="bench", required=True, metavar="BENCH")
     ingest = benches.add_parser("ingest", help="what a message costs and how long it takes")
     ingest.add_argument("--scenario", choices=("honest", "bursts", "both"), default="both")
@@ -41,6 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     neighbours.add_argument("--seconds", type=float, help="how long a phase lasts")
     neighbours.add_argument("--connections", type=int, help="MQTT connections of each tenant")
     neighbours.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    rules = benches.add_parser("rules", help="what the way from the journal to an action costs")
+    rules.add_argument("--events", type=int, default=60_000, help="events of a course")
+    rules.add_argument("--timers", type=int, default=10_000, help="waits that are over in the same second")
+    rules.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     registry = benches.add_parser("registry", help="what lists of devices cost in a large fleet")
     registry.add_argument("--devices", type=int, default=100_000, help="devices of the fleet")
     registry.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
@@ -48,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Measure, print, and return 1 when something was not as promised. The platform under `settings` is not touched."""
-    benches = {"ingest": _ingest, "kills": _kills, "registry": _registry, "neighbours": _neighbours}
+    benches = {"ingest": _ingest, "kills": _kills, "registry": _registry, "neighbours": _neighbours, "rules": _rules}
     return benches[arguments.bench](arguments)
 
 
@@ -60,6 +64,16 @@ def _registry(arguments: argparse.Namespace) -> int:
     if arguments.json:
         arguments.json.write_text(json.dumps(measured.as_json(), indent=1) + "\n")
     return 0 if all(answer.is_within for answer in measured.answers) else 1
+
+
+def _rules(arguments: argparse.Namespace) -> int:
+    from infra.bench import rules
+
+    measured = rules.measure(arguments.events, arguments.timers)
+    print(rules.shown(measured))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(measured.as_json(), indent=1) + "\n")
+    return 0 if measured.is_within else 1
 
 
 def _kills(arguments: argparse.Namespace) -> int:

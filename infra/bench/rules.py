@@ -1,0 +1,259 @@
+"""`tidegate bench rules`: what the way from the journal to an action costs, how it scales, and how late timers are.
+
+A database of its own, no devices and no broker: the journal is written as ingest writes it, and one worker's drain is
+run in this process, so that its CPU is this process's own and Postgres' is that of its backend.
+"""
+
+import asyncio
+import os
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import orjson
+import psycopg
+
+import migrations
+from engine import clock, ids
+from engine.drain import Drain
+from engine.rules.step import PATIENCE_MS
+from engine.store.pool import Store
+from infra.bench import processes
+from infra.bench.readings import WARM, Signal
+from infra.bench.report import table
+from infra.bench.tenant import BETWEEN, OTHER_PROFILES, BenchTenant, found, rule
+from infra.local.embedded import postgres_of
+from infra.local.postgres import Postgres
+
+SIGNAL = Signal(values=3, period=100, has_seq=True)
+GOAL_A_CORE = {300: 40_000, 10: 6_000}
+GOAL_MANY = 0.7
+GOAL_LATE_S = 2.0
+TIMERS_WITHIN_S = 60.0
+_WARM = {"metric": "temperature", "op": ">", "value": BETWEEN}
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What is measured. ``kind``: plain comparisons, or windows."""
+
+    events: int = 60_000
+    devices: int = 1_000
+    rules: int = 100
+    per_transaction: int = 300
+    kind: str = "plain"
+
+
+@dataclass(slots=True)
+class Run:
+    """CPU of an event in microseconds, by process; what fired in all."""
+
+    course: Course
+    worker_us: float
+    postgres_us: float
+    wall_us: float
+    fired: int
+
+    @property
+    def a_core(self) -> float:
+        """Events a second that one core could do, the worker's and Postgres' work together."""
+        return 1e6 / (self.worker_us + self.postgres_us)
+
+
+@dataclass(slots=True)
+class Measured:
+    """All of it."""
+
+    runs: list[Run] = field(default_factory=list)
+    many: list[Run] = field(default_factory=list)
+    timers: int = 0
+    late_s: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def ratio(self) -> float:
+        """The speed with ten times the rules, at as many matches, over the speed without them."""
+        return self.many[1].a_core / self.many[0].a_core
+
+    @property
+    def is_within(self) -> bool:
+        """Whether every goal is met."""
+        plain = [run for run in self.runs if run.course.kind == "plain"]
+        is_fast = all(run.a_core >= GOAL_A_CORE[run.course.per_transaction] for run in plain)
+        return is_fast and self.ratio >= GOAL_MANY and self.late_s.get("p99", GOAL_LATE_S + 1) <= GOAL_LATE_S
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, for a file."""
+        return asdict(self) | {"ratio": self.ratio}
+
+
+def measure(events: int, timers: int) -> Measured:
+    """Run all courses on a server of its own, and throw it away."""
+    measured = Measured()
+    folder = Path(tempfile.mkdtemp(prefix="tidegate-bench-"))
+    postgres = postgres_of(folder)
+    try:
+        postgres.prepare()
+        postgres.start()
+        postgres.bootstrap()
+        migrations.upgrade(postgres.url("owner"))
+        for size in GOAL_A_CORE:
+            for kind in ("plain", "windows"):
+                some = events if size > 100 else events // 5
+                measured.runs.append(asyncio.run(_run(postgres, Course(some, per_transaction=size, kind=kind))))
+        for rules in (1_000, 10_000):
+            measured.many.append(asyncio.run(_run(postgres, Course(events, rules=rules))))
+        measured.timers = timers
+        measured.late_s = asyncio.run(_timers(postgres, timers))
+    finally:
+        postgres.stop()
+        postgres.remove()
+        shutil.rmtree(folder, ignore_errors=True)
+    return measured
+
+
+def shown(measured: Measured) -> str:
+    """The figures for people."""
+    rows = [
+        [
+            f"{run.course.kind}, {run.course.rules} rules, {run.course.per_transaction} a transaction",
+            run.worker_us,
+            run.postgres_us,
+            round(run.a_core),
+            GOAL_A_CORE.get(run.course.per_transaction, "") if run.course.kind == "plain" else "",
+            run.fired,
+        ]
+        for run in (*measured.runs, *measured.many)
+    ]
+    head = ["three rules match an event", "worker us", "postgres us", "events/s/core", "goal", "alerts"]
+    late = "  ".join(f"{name} {seconds:.2f} s" for name, seconds in measured.late_s.items())
+    said = [
+        table(head, rows),
+        "",
+        f"  10,000 rules go at {measured.ratio:.2f} of the speed of 1,000 (goal {GOAL_MANY})",
+        f"  {measured.timers} timers due in one second are late by {late} (goal p99 {GOAL_LATE_S:g} s)",
+    ]
+    return "\n".join(said)
+
+
+async def _run(postgres: Postgres, course: Course) -> Run:
+    tenant = await found(postgres, SIGNAL, course.devices, _matching(course.kind))
+    _add_others(postgres, tenant.id, course.rules - 3)
+    store = Store(postgres.url("worker"), size=1)
+    try:
+        drain = Drain(store)
+        await _drained(drain, tenant.id)  # rules are compiled, nothing of a device is known yet
+        _write(postgres, tenant, course)
+        worker, server, began = time.process_time(), _server_cpu_s(), time.monotonic()
+        await _drained(drain, tenant.id)
+        spent, wall, served = time.process_time() - worker, time.monotonic() - began, _server_cpu_s() - server
+    finally:
+        await store.close()
+    scale = 1e6 / course.events
+    return Run(course, spent * scale, served * scale, wall * scale, _count(postgres, tenant.id))
+
+
+def _matching(kind: str) -> list[dict[str, Any]]:
+    """Three rules that match every event; each device's temperature changes sides twice in a hundred messages."""
+    if kind == "windows":
+        average = {"metric": "temperature", "agg": {"fn": "avg", "over": "5m"}, "op": ">", "value": BETWEEN}
+        rising = {"metric": "temperature", "rate": {"per": "1m", "over": "10m"}, "op": ">", "value": 1e9}
+        most = {"metric": "humidity", "agg": {"fn": "max", "over": "10m"}, "op": ">", "value": 90}
+        return [rule("On average too warm", average), rule("Rises", rising), rule("Was too humid", most)]
+    return [
+        rule("Too warm", {"metric": "temperature", "op": ">", "value": BETWEEN}),
+        rule("Too humid", {"metric": "humidity", "op": ">", "value": 90}),
+        rule("Both", {"all": [{"metric": m, "op": "<", "value": -20} for m in ("temperature", "humidity")]}),
+    ]
+
+
+def _add_others(postgres: Postgres, tenant_id: UUID, count: int) -> None:
+    """Rules of other profiles, behind the service's back: a tenant may not have so many."""
+    with psycopg.connect(postgres.url("superuser")) as connection, connection.cursor() as cursor:
+        for number in range(count):
+            when = {"metric": "temperature", "op": ">", "value": number}
+            document = rule(f"Other {number}", when, profile=f"other-{number % OTHER_PROFILES}")
+            cursor.execute(
+                "INSERT INTO rules (tenant_id, id, name, severity, document, is_enabled) "
+                "VALUES (%s, %s, %s, 'major', %s, true)",
+                (tenant_id, ids.uuid7(), document["name"], orjson.dumps(document).decode()),
+            )
+
+
+def _write(postgres: Postgres, tenant: BenchTenant, course: Course) -> None:
+    """The journal of these events, a second apart for each device, as many a row as ingest took at once."""
+    devices, now = [str(device) for device in tenant.device_ids], clock.now_ms()
+    began = now - 1_000 * (course.events // len(devices) + 1)
+    rows = []
+    for event in range(course.events):
+        device, n = event % len(devices), event // len(devices)
+        at = began + n * 1_000
+        values = orjson.loads(SIGNAL.payload(device, n, at))["values"]
+        rows.append([devices[device], at, n, at, values])
+    parts = (rows[start : start + course.per_transaction] for start in range(0, len(rows), course.per_transaction))
+    tell(postgres, tenant.id, parts)
+
+
+def tell(postgres: Postgres, tenant_id: UUID, parts: Iterable[list[list[Any]]]) -> None:
+    """Append these readings to the journal, a transaction for each part."""
+    with psycopg.connect(postgres.url("ingest")) as connection:
+        for part in parts:
+            body = orjson.dumps({"r": part, "n": {}}).decode()
+            connection.execute("SELECT set_config('app.tenants', %s, true)", ("{" + str(tenant_id) + "}",))
+            connection.execute("SELECT app.append(%s::uuid[], ARRAY['telemetry'], %s::json[])", ([tenant_id], [body]))
+            connection.commit()
+
+
+async def _timers(postgres: Postgres, count: int) -> dict[str, float]:
+    """How late so many waits end that are over in the same second, with a tick a second as beat gives it."""
+    tenant = await found(postgres, SIGNAL, count, [rule("Warm for a while", _WARM, **{"for": "8s"})])
+    store = Store(postgres.url("worker"), size=1)
+    try:
+        drain, rng = Drain(store), random.Random(1)  # noqa: S311  # when within the second, nothing secret
+        await _drained(drain, tenant.id)
+        now = clock.now_ms()
+        rows = [[str(d), now + rng.randrange(1_000), 1, now, {"temperature": WARM}] for d in tenant.device_ids]
+        tell(postgres, tenant.id, [rows])
+        await _drained(drain, tenant.id)
+        deadline = time.monotonic() + TIMERS_WITHIN_S
+        while _count(postgres, tenant.id) < count and time.monotonic() < deadline:
+            await asyncio.sleep(1 - time.time() % 1)
+            await _drained(drain, tenant.id)
+    finally:
+        await store.close()
+    return _lateness(postgres, tenant.id)
+
+
+def _lateness(postgres: Postgres, tenant_id: UUID) -> dict[str, float]:
+    """From the moment a wait was over (and the patience after it) to the COMMIT that raised its alert, in seconds."""
+    with psycopg.connect(postgres.url("superuser")) as connection:
+        rows = connection.execute(
+            "SELECT extract(epoch FROM j.at - a.raised_at) FROM alerts a JOIN journal j ON j.tenant_id = a.tenant_id "
+            "AND j.kind = 'alert.raised' AND j.body ->> 'alert' = a.id::text WHERE a.tenant_id = %s",
+            [tenant_id],
+        ).fetchall()
+    late = sorted(float(row[0]) - PATIENCE_MS / 1_000 for row in rows)
+    if not late:
+        return {}
+    return {"p50": late[len(late) // 2], "p99": late[len(late) * 99 // 100], "max": late[-1]}
+
+
+async def _drained(drain: Drain, tenant_id: UUID) -> None:
+    while await drain.run(tenant_id):
+        continue
+
+
+def _server_cpu_s() -> float:
+    """What the server has used, its backends too."""
+    return processes.usage(processes.named(os.getpid())["postgres"]).cpu_s
+
+
+def _count(postgres: Postgres, tenant_id: UUID) -> int:
+    with psycopg.connect(postgres.url("superuser")) as connection:
+        row = connection.execute("SELECT count(*) FROM alerts WHERE tenant_id = %s", [tenant_id]).fetchone()
+    return int(row[0]) if row else 0
