@@ -1,0 +1,78 @@
+"""Rules over the contract: what is odd is told beside what is wrong, templates are offered and filled, changes said."""
+
+from typing import Any
+
+from engine.devices import service as devices
+from engine.devices.model import Metric, MetricType
+from tests.support.api import Api
+from tests.support.tenant import Tenant
+
+METRICS = [Metric("temperature", MetricType.NUMBER, unit="degF"), Metric("battery", MetricType.NUMBER, unit="percent")]
+
+
+async def cold_room(tenant: Tenant) -> None:
+    """A profile that measures in °F."""
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        await devices.profile_create(tx, key="cold-room", name="Cold room", metrics=METRICS)
+
+
+def document(when: dict[str, Any], **more: Any) -> dict[str, Any]:
+    found = {"v": 1, "name": "Rule", "severity": "major", "scope": {"profile": "cold-room"}, "when": when}
+    return {**found, "then": [{"do": "alert"}], **more}
+
+
+def above(limit: float, **more: Any) -> dict[str, Any]:
+    return {"metric": "temperature", "op": ">", "value": limit, "unit": "degC", **more}
+
+
+async def test_a_check_tells_what_is_wrong_or_what_is_odd(api: Api, tenant: Tenant) -> None:
+    secret = await tenant.api_token()
+    await cold_room(tenant)
+    broken = document({"group": "00000000-0000-0000-0000-00000000000a"}, then=[{"do": "notify", "policy": "nobody"}])
+    wrong = (await api.rest(secret, "POST", "/rules/check", json={"document": broken})).json()
+    assert [each["path"] for each in wrong["problems"]] == ["$.when.group", "$.then[0].policy"]
+    odd = (await api.rest(secret, "POST", "/rules/check", json={"document": document(above(8))})).json()
+    assert (odd["problems"], odd["sentence"].split(",")[0]) == ([], "When temperature is above 8 °C")
+    assert [(each["weight"], each["path"]) for each in odd["warnings"]] == [("WARNING", "$.when")]
+
+
+async def test_a_rule_that_fights_with_another_hears_of_it_but_not_of_itself(api: Api, tenant: Tenant) -> None:
+    secret = await tenant.api_token()
+    await cold_room(tenant)
+    first = document(above(8), **{"for": "5m"}, name="First", then=[{"do": "set", "attribute": "fan", "value": True}])
+    made = (await api.rest(secret, "POST", "/rules", json={"document": first})).json()
+    other = {**first, "name": "Second", "then": [{"do": "set", "attribute": "fan", "value": False}]}
+    heard = (await api.rest(secret, "POST", "/rules/check", json={"document": other})).json()["warnings"]
+    assert [each["message"] for each in heard] == [
+        "The rule “First” wants something else: it sets fan to yes, this one sets fan to no."
+    ]
+    again = await api.rest(secret, "POST", "/rules/check", json={"document": other, "id": made["id"]})
+    assert again.json()["warnings"] == []
+
+
+async def test_a_template_that_fits_is_filled_and_becomes_a_rule(api: Api, tenant: Tenant) -> None:
+    secret = await tenant.api_token()
+    await cold_room(tenant)
+    offered = (await api.rest(secret, "GET", "/rule-templates", params={"profile": "cold-room"})).json()
+    offers = {each["key"]: each for each in offered if each["isFitting"]}
+    assert {"freezer-too-warm", "battery-low", "device-silent"} <= offers.keys()
+    assert "pump-runs-dry" not in offers
+    asked = {"profile": "cold-room", "choices": {"limit": -10}}
+    draft = (await api.rest(secret, "POST", "/rule-templates/freezer-too-warm/fill", json=asked)).json()
+    assert draft["check"]["problems"] == draft["check"]["warnings"] == []
+    made = await api.rest(secret, "POST", "/rules", json={"document": draft["document"]})
+    assert (made.status_code, made.json()["sentence"].split(" for ")[0]) == (201, "When temperature is above -10 °C")
+    missing = await api.rest(secret, "POST", "/rule-templates/pump-runs-dry/fill", json=asked)
+    assert missing.json()["document"] is None
+    none = await api.rest(secret, "POST", "/rule-templates/unheard-of/fill", json=asked)
+    assert none.status_code == 404
+
+
+async def test_what_changed_between_two_documents_is_said_in_words(api: Api, tenant: Tenant) -> None:
+    secret = await tenant.api_token()
+    await cold_room(tenant)
+    asked = {"previous": document(above(8)), "document": document(above(9), **{"for": "10m"})}
+    said = (await api.rest(secret, "POST", "/rules/compare", json=asked)).json()
+    assert said == {"changes": ["The threshold of temperature went from 8 °C to 9 °C.", "It now waits 10 minutes."]}
+    broken = await api.rest(secret, "POST", "/rules/compare", json={**asked, "previous": {"v": 1}})
+    assert broken.status_code == 422
