@@ -24,6 +24,7 @@ SECRETS = [
     (Tokens, "secret"),
     (Transfers, "code"),
     (NewWay, "key"),
+    (NewWay, "command_mqtt"),
 ]
 
 

@@ -332,6 +332,7 @@ def _key() -> rx.Component:
                 label="Command that does it over MQTT",
                 hint="The same for devices that speak MQTT only: one question, one answer, then it is put out.",
             ),
+            class_name="stack",
         ),
     )
 
@@ -366,6 +367,7 @@ def _signed() -> rx.Component:
                 label="Command that introduces it by the claim",
                 hint="It shows the claim over TLS, and is answered with a certificate for the device's own key.",
             ),
+            class_name="stack",
         ),
         rx.el.p(
             "Behind a balancer that ends TLS, it signs a claim with that key instead and sends it with its request to ",
