@@ -6,6 +6,7 @@ a replay decides as the first run did.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from datalogic_py import DataHandle
 
@@ -48,6 +49,46 @@ def learn(rule: CompiledRule, known: Mapping[str, Known], reading: Reading) -> d
                 fresh = dict(known) if fresh is None else fresh
                 fresh[metric] = new
     return fresh
+
+
+def is_calm(
+    rule: CompiledRule, state: RuleState | None, reading: Reading, now_ms: int, view: View, latest: Mapping[str, Any]
+) -> bool:
+    """Whether ``reading`` certainly leaves the rule at rest and its timer as it is, so that ``step`` need not be asked.
+
+    As ``is_quiet``: only of a reading that ``is_newer`` than all of ``latest`` (by metric: value, event time in ms).
+    """
+    if state is None or state.phase is not Phase.OK or state.condition != rule.condition:
+        return False
+    if state.due_at is None or state.due_at <= now_ms or state.looked is None or state.looked > reading.at:
+        return False
+    plan, at, sent = plan_of(rule), reading.at, reading.values
+    if plan.has_pulses or plan.missing_ms is not None or at < now_ms - rule.max_lateness_ms:
+        return False
+    looked = state.looked
+    for metric in rule.metrics:
+        if metric not in sent:
+            return False
+        known = latest.get(metric)
+        if known is not None and known[1] > looked:
+            looked = known[1]
+    if state.quiet_from is not None and state.quiet_from > at:
+        return False
+    before, now = Moment(looked, state.lag, view.before), Moment(at, now_ms - at, view.received, at)
+    values: dict[str, object] = {metric: sent[metric] for metric in rule.metrics}
+    for each in plan.computed:
+        due = view.due(each, before)
+        if due is not None and due < at:
+            return False
+        values[each.name] = view.read(each, now)
+        if values[each.name] is None:
+            del values[each.name]
+    return rule.when.is_true.evaluate_data(DataHandle(values)) is not True
+
+
+def values_at(rule: CompiledRule, state: RuleState, view: View, moment: Moment) -> dict[str, Known]:
+    """Everything the rule reads at that moment, by the input's name; what is not known is left out."""
+    return _Looker(rule, view, [], moment.at + moment.lag)._values(state, moment)
 
 
 class _Looker:

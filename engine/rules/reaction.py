@@ -15,6 +15,7 @@ from engine.rules.acting import Effect
 from engine.rules.compile import CompiledRule
 from engine.rules.effects import effects_of
 from engine.rules.facts import Facts
+from engine.rules.look import is_calm
 from engine.rules.plan import is_light, plan_of, where_of
 from engine.rules.ruleset import MOST_MATCHING, RuleSet
 from engine.rules.state import Clear, Event, Noticed, Phase, Raise, Reading, RuleState, Tick
@@ -267,6 +268,10 @@ class Reaction:
                     return
             elif not rule.metrics and state is not None and state.phase is Phase.OK and state.due_at is not None:
                 return  # it waits for silence, and this is none: when its time comes it asks since when
+            elif is_newer and state is not None and state.phase is Phase.OK:
+                view, latest = self.facts.view(place[1], before), self._newest.of(place[1])
+                if is_calm(rule, state, reading, received_ms, view, latest):
+                    return
             self._move(rule, place, reading, clock.from_ms(received_ms), before)
         except Exception:  # one rule that fails must not stop the tenant's others
             log.exception("rule.failed", extra={"rule": place[0], "version": rule.version})
