@@ -396,21 +396,26 @@ def _channel(line: rx.Var[ChannelLine]) -> rx.Component:
     )
     return rx.el.li(
         rx.el.div(
-            rx.match(
-                line.icon, *((icon, rx.icon(icon, size=17)) for _, icon, _ in KINDS.values()), rx.icon("bell", size=17)
-            ),
-            rx.el.span(
-                rx.el.b(line.name),
-                rx.el.span(
-                    line.kind,
-                    " · ",
-                    line.target,
-                    rx.cond(
-                        line.last_success_at != "",
-                        rx.fragment(" · last arrived ", when(at=line.last_success_at)),
-                    ),
-                    class_name="sub",
+            rx.el.div(
+                rx.match(
+                    line.icon,
+                    *((icon, rx.icon(icon, size=17)) for _, icon, _ in KINDS.values()),
+                    rx.icon("bell", size=17),
                 ),
+                rx.el.span(
+                    rx.el.b(line.name),
+                    rx.el.span(
+                        line.kind,
+                        " · ",
+                        line.target,
+                        rx.cond(
+                            line.last_success_at != "",
+                            rx.fragment(" · last arrived ", when(at=line.last_success_at)),
+                        ),
+                        class_name="sub",
+                    ),
+                ),
+                class_name="inline-choice",
             ),
             rx.cond(
                 line.is_enabled,
@@ -610,10 +615,18 @@ def _delivery(line: rx.Var[DeliveryLine]) -> rx.Component:
         rx.el.td(when(at=line.created_at), class_name="muted"),
         rx.el.td(rx.el.b(line.title), rx.el.span(line.where, class_name="sub")),
         rx.el.td(
-            rx.el.span(line.state, class_name=line.badge),
-            rx.cond(line.trouble != "", rx.el.span(line.trouble, class_name="sub")),
-            rx.cond(
-                line.next_at != "", rx.el.span("Next try ", when(at=line.next_at), " · ", line.tries, class_name="sub")
+            rx.el.div(
+                rx.el.span(line.state, class_name=line.badge),
+                rx.cond(line.trouble != "", rx.el.span(line.trouble, class_name="sub")),
+                rx.cond(
+                    line.next_at != "",
+                    rx.el.span(
+                        "Next try ",
+                        when(at=line.next_at),
+                        rx.cond(line.tries != "", " · " + line.tries, ""),
+                        class_name="sub",
+                    ),
+                ),
             ),
             custom_attrs={"data-label": "State"},
         ),

@@ -1,0 +1,183 @@
+"""The page of notifications: what it says of channels, policies and deliveries, and what its forms send."""
+
+from typing import Any
+
+import pytest
+
+from tests.ui.support import Gateway, Visit
+from ui.channels import channel_line, contact_of, delivery_line, policy_line, policy_of
+from ui.pages.notifications import Notifications
+
+CHANNEL: dict[str, Any] = {
+    "id": "c1",
+    "kind": "EMAIL",
+    "name": "Night shift",
+    "target": "anna@example.org and 1 more",
+    "isEnabled": True,
+    "disabledReason": None,
+    "failures": 0,
+    "failingSince": None,
+    "lastError": None,
+    "lastSuccessAt": None,
+    "version": 1,
+}
+POLICY: dict[str, Any] = {
+    "id": "p1",
+    "key": "on-call",
+    "name": "On call",
+    "severities": ["MAJOR", "CRITICAL"],
+    "steps": [{"afterMin": 0, "channelIds": ["c1"]}, {"afterMin": 60, "channelIds": ["c2", "c1"]}],
+    "quietHours": {"start": "22:00", "end": "07:00", "timeZone": "Europe/Berlin"},
+    "version": 3,
+}
+DELIVERY: dict[str, Any] = {
+    "id": "d1",
+    "kind": "WEBHOOK",
+    "channelName": "Ticket system",
+    "target": "hooks.example",
+    "what": "alert.raised",
+    "title": "Hot",
+    "state": "RETRYING",
+    "attempts": 4,
+    "nextAt": "2026-01-01T00:00:00Z",
+    "lastError": "The endpoint answered 503.",
+    "createdAt": "2026-01-01T00:00:00Z",
+    "endedAt": None,
+    "canRetry": False,
+}
+PLAN = {"name": "On call", "severity:MAJOR": "on", "now:c1": "on", "wait": "60"}
+
+
+@pytest.fixture
+async def told(gateway: Gateway, visit: Visit) -> Notifications:
+    """The page as its visitor first sees it."""
+    gateway.answers["Notifications"] = {
+        "notificationSettings": {"sendsMail": False},
+        "channels": [CHANNEL],
+        "notificationPolicies": [POLICY],
+        "deliveries": {"items": [DELIVERY]},
+    }
+    state = visit(Notifications, "/notifications")
+    await state.load()
+    return state
+
+
+def test_a_channel_says_what_is_wrong_with_it() -> None:
+    assert channel_line(CHANNEL).trouble == ""
+    failing = {**CHANNEL, "failures": 4, "lastError": "The endpoint answered 503."}
+    assert channel_line(failing).trouble == "The last 4 tries were in vain. The endpoint answered 503."
+    off = {**failing, "isEnabled": False, "disabledReason": "Switched off by hand."}
+    assert channel_line(off).trouble == "Switched off by hand."
+
+
+def test_a_policy_reads_as_who_is_told_when() -> None:
+    line = policy_line(POLICY, {"c1": "Night shift", "c2": "Boss"})
+    assert line.steps == ["At once: Night shift", "After 1 h without an answer: Boss and Night shift"]
+    assert line.severities == "Critical and major alerts"
+    assert line.quiet == "Quiet from 22:00 to 07:00, Europe/Berlin"
+    assert (line.is_simple, line.wait, line.first, line.later) == (True, "60", ["c1"], ["c2", "c1"])
+    odd = {**POLICY, "steps": [*POLICY["steps"], {"afterMin": 90, "channelIds": ["c1"]}]}
+    assert not policy_line(odd, {}).is_simple  # its form would lose the third step
+
+
+def test_a_delivery_says_how_far_it_has_come() -> None:
+    line = delivery_line(DELIVERY)
+    assert (line.state, line.where, line.tries) == ("will be tried again", "Ticket system · hooks.example", "4 tries")
+    assert line.next_at == DELIVERY["nextAt"]
+    assert delivery_line({**DELIVERY, "state": "DELIVERED", "nextAt": None}).next_at == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "form", "sent"),
+    [
+        ("EMAIL", {"addresses": "a@b.c, d@e.f"}, {"email": {"addresses": ["a@b.c", "d@e.f"]}}),
+        ("WEBHOOK", {"url": " https://x.example "}, {"webhook": {"url": "https://x.example"}}),
+        ("SLACK", {"url": "https://s"}, {"slack": {"webhookUrl": "https://s"}}),
+        ("TEAMS", {"url": "https://t"}, {"teams": {"webhookUrl": "https://t"}}),
+        ("TELEGRAM", {"token": "1:x", "chat": "-1"}, {"telegram": {"botToken": "1:x", "chat": "-1"}}),
+        (
+            "SMS",
+            {"provider": "TWILIO", "account": "AC", "token": "k", "sender": "Us", "numbers": "+49 1, +49 2"},
+            {
+                "sms": {
+                    "provider": "TWILIO",
+                    "account": "AC",
+                    "secret": "k",
+                    "sender": "Us",
+                    "numbers": ["+49 1", "+49 2"],
+                }
+            },
+        ),
+    ],
+)
+def test_each_kind_sends_its_own_settings(kind: str, form: dict[str, Any], sent: dict[str, Any]) -> None:
+    assert contact_of(kind, form) == sent
+    with pytest.raises(ValueError, match="Please"):
+        contact_of(kind, {})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"name": " "}, "a name"),
+        ({"severity:MAJOR": False}, "one kind of alert"),
+        ({"now:c1": None}, "at once"),
+        ({"quiet_start": "22:00"}, "Quiet hours need"),
+        ({"quiet_start": "22:00", "quiet_end": "07:00"}, "time zone"),
+    ],
+)
+def test_a_policy_that_cannot_be_is_not_sent(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        policy_of({**PLAN, **change})
+
+
+async def test_without_a_mail_server_the_page_knows(told: Notifications) -> None:
+    assert told.ready
+    assert not told.sends_mail
+
+
+async def test_a_webhooks_key_is_shown_until_one_comes_back(told: Notifications, gateway: Gateway) -> None:
+    gateway.answers["ChannelCreate"] = {"channelCreate": {"channel": {"id": "c2"}, "secret": "whsec_x"}}
+    told.choose("WEBHOOK")
+    await told.make({"name": " Tickets ", "url": "https://x.example"})
+    assert gateway.variables("ChannelCreate") == {"input": {"name": "Tickets", "webhook": {"url": "https://x.example"}}}
+    assert (told.secret, told.kind) == ("whsec_x", "")
+    await told.load()
+    assert told.secret == ""
+
+
+async def test_what_is_refused_leaves_the_form_open_and_says_why(told: Notifications, gateway: Gateway) -> None:
+    gateway.refuses("ChannelCreate", "The platform connects to https:// addresses only.", "ADDRESS_REFUSED")
+    told.choose("WEBHOOK")
+    await told.make({"name": "Tickets", "url": "http://x.example"})
+    assert (told.kind, told.form_problem) == ("WEBHOOK", "The platform connects to https:// addresses only.")
+
+
+async def test_a_changed_policy_is_sent_with_the_version_that_was_read(told: Notifications, gateway: Gateway) -> None:
+    gateway.answers["NotificationPolicyUpdate"] = {"notificationPolicyUpdate": {"id": "p1"}}
+    told.plan("p1")
+    await told.save_plan({**PLAN, "later:c2": "on"})
+    sent = gateway.variables("NotificationPolicyUpdate")
+    assert (sent["id"], sent["version"], sent["input"]["alwaysLoud"]) == ("p1", 3, True)
+    assert sent["input"]["steps"] == [{"afterMin": 0, "channelIds": ["c1"]}, {"afterMin": 60, "channelIds": ["c2"]}]
+    assert not told.is_planning
+
+
+async def test_what_became_of_a_test_is_said_in_words(
+    told: Notifications, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def at_once(_seconds: float) -> None:
+        return None
+
+    monkeypatch.setattr("ui.pages.notifications.asyncio.sleep", at_once)
+    gateway.answers["ChannelTest"] = {"channelTest": [{"id": "d1"}, {"id": "d2"}]}
+    async for _ in told.test("c1"):
+        pass
+    assert told.testing == "c1"
+    gateway.answers["Delivery"] = {"delivery": {"state": "SENDING", "lastError": None, "target": "x"}}
+    assert await told.follow() is not None  # it looks again
+    gateway.answers["Delivery"] = lambda asked: {
+        "delivery": {"state": "DELIVERED" if asked["id"] == "d1" else "GIVEN_UP", "lastError": "No.", "target": "x"}
+    }
+    assert await told.follow() is None
+    assert (told.test_went, told.tested) == (False, "The test of “Night shift” did not arrive. No.")
