@@ -32,8 +32,8 @@ REFUSALS: Final[dict[RefusalReason, Refusal]] = {
     "bad_credentials": Refusal(
         Reason.BAD_USERNAME_OR_PASSWORD,
         ConnectReturn.NOT_AUTHORISED,
-        "The username is {tenant}/d/{device} and the password a token or JWT of that device, or {tenant}/provision and "
-        "a provisioning key of that tenant; these do not fit together.",
+        "The username is {tenant}/d/{device} and the password a token or JWT of that device; these do not fit "
+        "together.",
     ),
     "revoked": Refusal(Reason.NOT_AUTHORISED, ConnectReturn.NOT_AUTHORISED, "This credential was revoked."),
     "suspended": Refusal(Reason.NOT_AUTHORISED, ConnectReturn.NOT_AUTHORISED, "This device or tenant is suspended."),
@@ -76,6 +76,11 @@ WRONG_WILL: Final = Refusal(
     Reason.NOT_AUTHORISED,
     ConnectReturn.NOT_AUTHORISED,
     "The will's topic is not below t/{tenant}/d/{device}/up/ of this device.",
+)
+NO_WAY_IN: Final = Refusal(
+    Reason.BAD_USERNAME_OR_PASSWORD,
+    ConnectReturn.NOT_AUTHORISED,
+    "The username {tenant}/provision takes a provisioning key of that tenant, or its claim certificate by TLS.",
 )
 NO_WILL: Final = Refusal(
     Reason.NOT_AUTHORISED, ConnectReturn.NOT_AUTHORISED, "Who introduces itself leaves no will; connect without one."

@@ -82,7 +82,8 @@ class Visit:
         try:
             await self._check(packet)
         except Refused as refused:
-            connection.refuse(login.REFUSALS[refused.reason], refused.reason)
+            words = login.NO_WAY_IN if refused.reason == "bad_credentials" else login.REFUSALS[refused.reason]
+            connection.refuse(words, refused.reason)
         except Exception:
             log.exception("mqtt.visit_failed")
             connection.refuse(login.REFUSALS["unavailable"], "unavailable")
