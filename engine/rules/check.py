@@ -105,8 +105,9 @@ def _check_comparison(leaf: Leaf, path: str, vocabulary: Vocabulary) -> Iterator
         return
     is_count = isinstance(leaf.how, Aggregate) and leaf.how.fn is Fn.COUNT
     if leaf.how is not None and not is_count and metric.type is not MetricType.NUMBER:
-        word = "an average or such" if isinstance(leaf.how, Aggregate) else "a rate or difference"
-        yield Problem(f"{path}.metric", f'"{metric.key}" is {SAID[metric.type]}, which has no {word}.', "Count it.")
+        names = {Fn.AVG: "average", Fn.MIN: "lowest value", Fn.MAX: "highest value", Fn.SUM: "sum"}
+        word = names[leaf.how.fn] if isinstance(leaf.how, Aggregate) else "rate or difference"
+        yield Problem(f"{path}.metric", f'"{metric.key}" is {SAID[metric.type]}, so it has no {word}.', "Count it.")
         return
     kind = metric.type if leaf.how is None else MetricType.NUMBER
     yield from _check_op(f'"{metric.key}"', leaf.op, kind, path)

@@ -13,10 +13,11 @@ from engine.rules.inputs import Input, InputKind
 from engine.rules.model import Circle, MetricType
 from engine.rules.vocabulary import Metric, Vocabulary
 from tests.engine.rules import making
-from tests.engine.rules.kleene import _COMPARE as COMPARE
+from tests.engine.rules.kleene import _COMPARE
 from tests.engine.rules.kleene import _seen as seen_as
 
 Fact: TypeAlias = tuple[Any, ...]
+COMPARE: Mapping[str, Callable[[Any, Any], Any]] = _COMPARE
 VOCABULARY = Vocabulary.of(
     [
         *making.VOCABULARY.metrics.values(),
@@ -202,7 +203,8 @@ def random_fact(read: Input, rng: random.Random) -> object:
         kind = TYPES[read.metric or ""]
         if read.metric in ("temperature", "setpoint"):
             return rng.choice([*SMALL, *making.NUMBERS])
-        return rng.choice({"number": making.NUMBERS, "boolean": [True, False]}.get(kind, making.TEXTS))
+        pools: dict[str, list[Any]] = {"number": making.NUMBERS, "boolean": [True, False]}
+        return rng.choice(pools.get(kind, making.TEXTS))
     if read.kind in (InputKind.AGGREGATE, InputKind.RATE, InputKind.DELTA):
         return rng.choice([*making.NUMBERS, -5, 10])
     if read.kind is InputKind.ATTRIBUTE:

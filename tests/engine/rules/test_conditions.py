@@ -180,7 +180,7 @@ def test_an_unknown_placeholder_is_said_with_what_was_meant() -> None:
 
 def test_a_document_with_everything_broken_anywhere_is_read_or_refused() -> None:
     rng = random.Random(4)
-    junk = [None, True, -1, 1e999, "x", "\x00", [], {}, {"metric": 1}, [[]], "9" * 500, {"a": {"b": {}}}]
+    junk: list[Any] = [None, True, -1, 1e999, "x", "\x00", [], {}, {"metric": 1}, [[]], "9" * 500, {"a": {"b": {}}}]
     for _ in range(800):
         node = json.loads(json.dumps(EVERYTHING))
         at = node
