@@ -70,7 +70,7 @@ class VouchedEntrance:
             return _failed(request, error)
         if len(found) == 1:
             return RedirectResponse(next(iter(ways.values())), 303, _UNKEPT)
-        return page("Sign in", "Choose how.", links={f"Sign in with {name}": to for name, to in ways.items()})
+        return page("Sign in", "Choose how.", links={_button(name): to for name, to in ways.items()})
 
     async def start(self, request: Request) -> Response:
         """303 to the provider, with a ticket in a cookie; ``next`` is where to go in the end."""
@@ -125,6 +125,11 @@ class VouchedEntrance:
 
 
 _UNKEPT = {"Cache-Control": "no-store"}
+
+
+def _button(name: str) -> str:
+    """What the link says; a name that already begins so is not doubled."""
+    return name if name.lower().startswith("sign in") else f"Sign in with {name}"
 
 
 def _after(request: Request) -> str:

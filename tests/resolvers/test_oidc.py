@@ -476,12 +476,14 @@ async def test_the_ways_into_a_tenant_are_found_by_its_key_and_strangers_learn_n
     one = await browser.client.get(f"/auth/oidc/start?tenant={tenant.key.upper()}&next=/rules")
     assert (one.status_code, one.headers["location"]) == (303, f"{made['signInPath']}?next=%2Frules")
     await registered(browser, tenant, provider, clientId="another-client", name="<b>Other</b>")
+    await registered(browser, tenant, provider, clientId="a-third-client", name="Sign in by card")
     several = await browser.client.get(f"/auth/oidc/start/{tenant.key}")
     assert several.status_code == 200
     assert "Sign in with &lt;b&gt;Other&lt;/b&gt;" in several.text
+    assert ">Sign in by card<" in several.text
     json = {"Accept": "application/json"}
     listed = (await browser.client.get(f"/auth/oidc/start/{tenant.key}", headers=json)).json()
-    assert [each["name"] for each in listed["providers"]] == ["<b>Other</b>", "Customer's accounts"]
+    assert [each["name"] for each in listed["providers"]] == ["<b>Other</b>", "Customer's accounts", "Sign in by card"]
     unknown = [await browser.client.get(f"/auth/oidc/start/{key}") for key in (neighbour.key, "nobody", "' OR 1=1")]
     assert {(answer.status_code, answer.text) for answer in unknown} == {(404, unknown[0].text)}
     wrong = await browser.client.get(f"/auth/oidc/start/{neighbour.key}/{made['id']}")
