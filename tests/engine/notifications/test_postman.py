@@ -357,3 +357,39 @@ async def _rows(desk: Desk) -> str:
     async with desk.store.as_tenant(desk.tenant.principal(), read_only=True) as tx:
         rows = [await tx.rows(text(f"SELECT * FROM {name}")) for name in ("channels", "deliveries", "audit")]
     return repr([dict(row) for each in rows for row in each])
+
+
+async def test_the_door_names_who_has_something_to_send_and_only_when_it_is_due(
+    desk: Desk, round_: Round, worker_store: Store, hook: Endpoint
+) -> None:
+    async def is_due() -> bool:
+        rows = await worker_store.door("due")
+        return (desk.tenant.id, "deliveries") in {(row["tenant_id"], row["what"]) for row in rows}
+
+    await _hook(desk, hook)
+    assert not await is_due()
+    await desk.notify("program")
+    assert await is_due()
+    hook.answer = lambda _call: 503
+    await round_.go()
+    assert not await is_due()  # it waits for its next try
+    await round_.hurry(timedelta(minutes=1))
+    assert await is_due()
+
+
+async def test_the_log_is_kept_for_thirty_days_and_what_still_waits_for_as_long_as_it_does(
+    desk: Desk, round_: Round, hook: Endpoint
+) -> None:
+    await _hook(desk, hook)
+    await desk.notify("program")
+    await round_.go()
+    await desk.notify("program")
+    for age, kept in ((29, 2), (31, 1)):
+        async with round_.store.as_tenant(system(desk.tenant.id)) as tx:
+            old = (
+                "UPDATE deliveries SET created_at = now() - CAST(:age AS interval), "
+                "ended_at = ended_at - CAST(:age AS interval)"
+            )
+            await tx.execute(text(old), {"age": timedelta(days=age)})
+            await leases.prune(tx)
+        assert len(await desk.log()) == kept
