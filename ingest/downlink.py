@@ -14,7 +14,7 @@ from uuid import UUID
 
 import orjson
 
-from engine.commands.events import SENT
+from engine.commands.told import SENT
 from ingest import arrays, statements
 from ingest.adapters.base import Decision
 from ingest.changes import Conflated

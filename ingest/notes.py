@@ -7,7 +7,7 @@ from uuid import UUID
 import orjson
 
 from engine.commands import answer
-from engine.commands.events import ANSWERED
+from engine.commands.told import ANSWERED
 from ingest import decode
 from ingest.adapters.base import Message
 from ingest.errors import Rejection, shown

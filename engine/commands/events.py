@@ -6,10 +6,6 @@ from uuid import UUID
 
 from engine.store.emit import Event
 
-SENT = "command.sent"
-ANSWERED = "command.answered"
-"""What ingest writes of a device: that it has a command, and what it says of one. The drain makes sense of them."""
-
 
 @dataclass(frozen=True, slots=True)
 class CommandChanged(Event):

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.engine import RowMapping
 
 from engine import clock, ids, pages
-from engine.commands import errors, events
+from engine.commands import errors, events, told
 from engine.commands.answer import Answer
 from engine.commands.model import (
     DEFAULT_QUEUE_S,
@@ -31,7 +31,7 @@ from engine.journal.model import Entry
 from engine.pages import Page
 from engine.store.tx import Tx
 
-KINDS = frozenset({events.SENT, events.ANSWERED})
+KINDS = frozenset({told.SENT, told.ANSWERED})
 """The journal's kinds that ``follow`` understands."""
 
 _OUT_OF_SERVICE = frozenset({DeviceStatus.SUSPENDED, DeviceStatus.QUARANTINED, DeviceStatus.DECOMMISSIONED})
@@ -153,7 +153,7 @@ async def follow(tx: Tx, entries: Iterable[Entry]) -> None:
     """Move the commands that these entries (of ``KINDS``, in order) speak of, as far as their lives allow."""
     for entry in entries:
         command_id, at = UUID(entry.body["command"]), clock.from_ms(entry.body["at"])
-        if entry.kind == events.SENT:
+        if entry.kind == told.SENT:
             await _sent(tx, command_id, at)
         else:
             await _answered(tx, command_id, UUID(entry.body["device"]), _answer(entry.body), at)

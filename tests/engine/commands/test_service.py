@@ -8,8 +8,8 @@ import pytest
 
 from engine.commands import errors
 from engine.commands import service as commands
-from engine.commands.events import ANSWERED, SENT
 from engine.commands.model import Command, CommandStatus, Order
+from engine.commands.told import ANSWERED, SENT
 from engine.devices import service as devices
 from engine.devices.declared import Argument, ValueType
 from engine.devices.declared import Command as Declared
