@@ -73,7 +73,8 @@ async def test_a_late_answer_after_a_timeout_is_kept_beside_it_and_changes_nothi
     await elapse(tenant, timedelta(seconds=0))
     late = await hear(tenant, command, ANSWERED, status="succeeded", result=1)
     assert late.status is CommandStatus.TIMED_OUT
-    assert late.late is not None and late.late["status"] == "succeeded"
+    assert late.late is not None
+    assert late.late["status"] == "succeeded"
 
 
 async def test_what_is_over_stays_as_it_is_when_it_is_told_again(tenant: Tenant) -> None:
@@ -140,7 +141,8 @@ async def test_a_rules_order_is_issued_once_however_often_it_is_told(tenant: Ten
     for _ in range(2):
         async with tenant.store.as_tenant(tenant.principal()) as tx:
             refused = await commands.issue_all(tx, [order, wrong])
-        assert len(refused) == 1 and "set-speed" in refused[0]
+        assert len(refused) == 1
+        assert "set-speed" in refused[0]
     async with tenant.store.as_tenant(tenant.principal()) as tx:
         page = await commands.page(tx, device_id=device.id)
     assert [(command.id, command.requested_by) for command in page.items] == [(order.id, "Too dry")]
