@@ -80,14 +80,14 @@ def fill(
     then = [{"do": "alert"}]
     if policy is not None:
         then.append({"do": "notify", "policy": policy, "message": "{device}: {rule} ({value})"})
-    filled = _filled(template.rule, chosen)
+    filled = _filled(template.rule, chosen, vocabulary)
     return {
         "v": 1,
         "name": template.title,
         "description": template.description,
         "severity": template.severity,
         "scope": {"profile": profile},
-        **{key: _in_its_unit(part, vocabulary) for key, part in filled.items()},
+        **filled,
         "then": then,
     }
 
@@ -153,20 +153,17 @@ def _likeness(hole: Hole, metric: Metric) -> int:
     return sum(len(hole.words) - at for at, word in enumerate(hole.words) if word in said)
 
 
-def _filled(node: Any, chosen: Mapping[str, Any]) -> Any:
-    if isinstance(node, Mapping):
-        if node.keys() == {HOLE}:
-            return chosen[node[HOLE]]
-        return {key: _filled(part, chosen) for key, part in node.items()}
-    return [_filled(part, chosen) for part in node] if isinstance(node, list) else node
-
-
-def _in_its_unit(node: Any, vocabulary: Vocabulary) -> Any:
-    """``node`` without the units that are the metric's own, or that a metric without a unit could not be given in."""
+def _filled(node: Any, chosen: Mapping[str, Any], vocabulary: Vocabulary) -> Any:
+    """``node`` with its holes filled; what is chosen is taken as it is and not looked into."""
     if isinstance(node, list):
-        return [_in_its_unit(part, vocabulary) for part in node]
-    if not isinstance(node, dict):
+        return [_filled(part, chosen, vocabulary) for part in node]
+    if not isinstance(node, Mapping):
         return node
-    metric = vocabulary.metrics.get(str(node.get("metric")))
-    needs_none = metric is not None and "unit" in node and metric.unit in (None, node["unit"])
-    return {key: _in_its_unit(part, vocabulary) for key, part in node.items() if not (key == "unit" and needs_none)}
+    if node.keys() == {HOLE}:
+        return chosen[node[HOLE]]
+    filled = {key: _filled(part, chosen, vocabulary) for key, part in node.items()}
+    key = filled.get("metric")
+    metric = vocabulary.metrics.get(key) if "unit" in filled and isinstance(key, str) else None
+    if metric is not None and metric.unit in (None, filled["unit"]):
+        del filled["unit"]  # it is the metric's own, or the metric could not be given in any
+    return filled

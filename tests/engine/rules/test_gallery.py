@@ -126,3 +126,13 @@ def test_a_choice_that_does_not_exist_is_refused_and_a_bad_one_is_found_in_the_d
     with pytest.raises(RuleInvalid) as refused:
         parse(fill(battery, {"limit": "much"}, METRIC))
     assert refused.value.problems[0].path == "$.when.value"
+
+
+def test_a_choice_nested_without_end_is_refused_as_any_other() -> None:
+    deep: Any = 1
+    for _ in range(100_000):
+        deep = [deep]
+    battery = template("battery-low")
+    assert battery is not None
+    with pytest.raises(RuleInvalid):
+        parse(fill(battery, {"limit": deep, "metric": deep}, METRIC))

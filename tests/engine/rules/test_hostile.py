@@ -2,23 +2,28 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 import pytest
+from datalogic_py import DataHandle
 
 from engine.rules.check import check
 from engine.rules.compile import compile_rule
 from engine.rules.diff import difference
 from engine.rules.document import parse
 from engine.rules.errors import RuleInvalid
+from engine.rules.explain import explain
 from engine.rules.feuds import Neighbour
 from engine.rules.lint import lint
 from engine.rules.logic import guarded, normal
 from engine.rules.model import MetricType, RuleDocument
 from engine.rules.resolve import resolved
+from engine.rules.state import Known
 from engine.rules.units import siblings
+from engine.rules.values import plain
 from engine.rules.vocabulary import Metric, Vocabulary
 from engine.rules.words import sentence
 from tests.engine.rules.making import document, rule, temperature_above
@@ -201,6 +206,21 @@ def steps(logic: Any) -> int:
     if isinstance(logic, dict):
         return 1 + sum(map(steps, logic.values()))
     return 1 + sum(map(steps, logic)) if isinstance(logic, list | tuple) else 1
+
+
+def test_every_heavy_rule_gives_its_verdict_within_the_evaluators_budget(figure: Callable[[str], None]) -> None:
+    texts = {"mode": "x" * 256, "temperature": 4.5}
+    slowest = (0.0, "")
+    for name, node in ACCEPTED.items():
+        ready = compile_rule(rule().id, 1, parse(node), VOCABULARY)
+        facts = {each.name: texts.get(each.metric or "", True) for each in ready.inputs}
+        began = time.process_time()
+        verdict = ready.when.verdict(DataHandle(facts))
+        slowest = max(slowest, (time.process_time() - began, name))
+        known = {each.name: Known(plain(facts[each.name]), 1, 1) for each in ready.inputs}
+        assert verdict is explain(ready.document.when, VOCABULARY, known)["is"]
+        assert verdict is not None
+    figure(f"slowest of {len(ACCEPTED)} heavy rules: {slowest[0] * 1000:.2f} ms CPU to judge once ({slowest[1]})")
 
 
 def test_two_thousand_neighbours_are_judged_with_a_bounded_effort() -> None:
