@@ -1,0 +1,107 @@
+"""Workers that die between and within transactions: what fires is what one process would have fired undisturbed."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from engine import clock
+from engine.alerts import service as alerts
+from engine.drain import Drain
+from engine.rules import service as rules
+from engine.rules.compile import CompiledRule
+from engine.rules.facts import About, Facts
+from engine.rules.ruleset import RuleSet
+from engine.rules.service import Compiled
+from engine.rules.state import Raise, Reading, RuleState
+from engine.rules.step import step
+from engine.store.pool import Store
+from engine.tenancy import system
+from tests.support.tenant import Tenant
+
+WHENS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"metric": "temperature", "op": ">", "value": 8}, {}),
+    ({"metric": "temperature", "op": ">", "value": 8}, {"for": "4s"}),
+    ({"metric": "temperature", "agg": {"fn": "avg", "over": "20s"}, "op": ">", "value": 7}, {}),
+    ({"metric": "temperature", "delta": {"over": "10s"}, "op": ">", "value": 3}, {"for": "2s"}),
+    ({"all": [{"metric": "temperature", "changed": {"over": "5s"}}, {"tag": "outdoor"}]}, {}),
+    ({"metric": "temperature", "stuck": {"for": "10s", "within": 0.5}}, {"limits": {"cooldown": "15s"}}),
+]
+Fired = set[tuple[str, str, int, int]]
+"""Rule, device, episode, when it was raised (ms)."""
+
+
+class Killed(Exception):
+    """The worker dies here."""
+
+
+async def test_what_fires_is_what_one_process_without_accidents_would_have_fired(
+    tenant: Tenant, worker_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = random.Random(11)
+    rooms = [(await tenant.device()).id for _ in range(3)]
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        for n, (when, more) in enumerate(WHENS):
+            told = {"v": 1, "name": f"Rule {n}", "severity": "minor", "scope": {"profile": "cold-room"}, "when": when}
+            await rules.create(tx, {**told, "then": [{"do": "alert"}], **more})
+    drain, began, story = Drain(worker_store), clock.now_ms() + 60_000, []  # ahead, so that no Tick comes
+    kept = alerts.clear_all
+
+    async def dies(*told: Any) -> None:
+        if rng.random() < 0.3:
+            raise Killed
+        await kept(*told)
+
+    monkeypatch.setattr("engine.alerts.service.clear_all", dies)
+    for second in range(0, 180, 3):
+        rows = [(room, began + second * 1_000 + n, rng.choice([5, 5, 6.5, 9, 12])) for n, room in enumerate(rooms)]
+        story += rows
+        tenant.tell([(room, at, {"temperature": value}) for room, at, value in rows], received_ms=rows[-1][1])
+        if rng.random() < 0.5:
+            continue
+        drain = drain if rng.random() < 0.6 else Drain(worker_store)
+        drain = await _survived(drain, worker_store, tenant.id)
+    monkeypatch.setattr("engine.alerts.service.clear_all", kept)
+    for _ in range(3):
+        await Drain(worker_store).run(tenant.id)
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        found = (await alerts.page(tx, first=200)).items
+    async with worker_store.as_tenant(system(tenant.id)) as tx:
+        compiled = await Compiled().of(tx)
+    happened = {(str(a.rule_id), str(a.device_id), a.episode, clock.to_ms(a.raised_at)) for a in found}
+    expected = _reference(compiled, story)
+    assert len(happened) == len(found) < 200
+    assert happened == expected
+    assert len({rule for rule, *_ in expected}) >= 4
+
+
+async def _survived(drain: Drain, worker_store: Store, tenant_id: UUID) -> Drain:
+    """Drain until one worker gets through."""
+    while True:
+        try:
+            await drain.run(tenant_id)
+            return drain
+        except Killed:
+            drain = Drain(worker_store)
+
+
+def _reference(compiled: RuleSet, story: Sequence[tuple[UUID, int, float]]) -> Fired:
+    """Each rule stepped through by itself, in one go."""
+    return {fired for rule in compiled for device in {row[0] for row in story} for fired in _alone(rule, device, story)}
+
+
+def _alone(rule: CompiledRule, device: UUID, story: Sequence[tuple[UUID, int, float]]) -> Fired:
+    facts, state, fired = Facts(), RuleState(condition=rule.condition), set()
+    facts.use(RuleSet([rule]).needs)
+    facts.begin(str(device))
+    facts.meet(str(device), About("cold-room"))
+    for room, at, value in story:
+        if room != device:
+            continue
+        reading = Reading(at, 0, {"temperature": value})
+        facts.add(str(device), at, 0, reading.sent)
+        state, actions = step(rule, state, reading, clock.from_ms(at), facts.view(str(device)))
+        fired |= {(rule.key, str(device), a.episode, a.at) for a in actions if isinstance(a, Raise)}
+    return fired
