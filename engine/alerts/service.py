@@ -1,7 +1,7 @@
 """Alerts: raise, acknowledge, clear, and find them."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import datetime
 from uuid import UUID
 
@@ -145,7 +145,9 @@ async def raise_all(tx: Tx, raised: Sequence[Raised]) -> None:
     """Raise these alerts; one that was raised before stays as it is and is not told again."""
     if not raised:
         return
-    told = [asdict(one) | {"id": one.id(tx.principal.tenant_id)} for one in raised]
+    # as it is: asdict() copies the whole of ``why``, a third of what a thousand alerts at once take
+    names = [field.name for field in fields(Raised)]
+    told = [{name: getattr(one, name) for name in names} | {"id": one.id(tx.principal.tenant_id)} for one in raised]
     new: list[RowMapping] = []
     for row in await tx.rows(_RAISE, {"tenant": tx.principal.tenant_id, "raised": orjson.dumps(told).decode()}):
         tx.emit(events.AlertRaised(row["id"], row["rule_id"], row["device_id"]))
@@ -157,7 +159,7 @@ async def clear_all(tx: Tx, cleared: Sequence[Cleared]) -> None:
     """End these episodes; one that has ended stays as it is."""
     if not cleared:
         return
-    told = orjson.dumps([asdict(one) for one in cleared]).decode()
+    told = orjson.dumps(list(cleared)).decode()
     ended: list[UUID] = []
     for row in await tx.rows(_CLEAR, {"tenant": tx.principal.tenant_id, "cleared": told}):
         tx.emit(events.AlertCleared(row["id"], row["rule_id"], row["device_id"]))
