@@ -21,6 +21,7 @@ from resolvers.notifications import NotificationMutation, NotificationQuery
 from resolvers.platform import PlatformMutation, PlatformQuery
 from resolvers.profiles import ProfileMutation, ProfileQuery
 from resolvers.provisioning import ProvisioningMutation, ProvisioningQuery
+from resolvers.rule_trials import RuleTrialMutation, RuleTrialQuery
 from resolvers.rules import RuleMutation, RuleQuery
 from resolvers.streams import TelemetryStreams
 from resolvers.telemetry import TelemetryQuery
@@ -44,6 +45,7 @@ class Query(
     TelemetryQuery,
     UsageQuery,
     RuleQuery,
+    RuleTrialQuery,
     AlertQuery,
     CommandQuery,
     NotificationQuery,
@@ -64,6 +66,7 @@ class Mutation(
     CertificateMutation,
     ProvisioningMutation,
     RuleMutation,
+    RuleTrialMutation,
     AlertMutation,
     CommandMutation,
     NotificationMutation,

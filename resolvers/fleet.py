@@ -245,8 +245,8 @@ class FleetMutation:
 
     @strawberry.mutation(
         description="Erases what a decommissioned device has sent: readings, newest values, counts, rejected messages, "
-        "alerts, commands and findings; its name and labels at once. It cannot be undone. The id and the key stay, and so does "
-        "the audit log.",
+        "alerts, commands and findings; its name and labels at once. It cannot be undone. The id and the key stay, and "
+        "so does the audit log.",
         directives=[
             Needs(scope="devices:erase"),
             Rest(method=Method.POST, path="/devices/{id}/erase"),

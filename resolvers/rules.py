@@ -16,7 +16,7 @@ from schema.rules import (
     RuleCheck,
     RuleCreate,
     RuleDifference,
-    RuleDraft,
+    RuleFilled,
     RuleTemplate,
     RuleUpdate,
 )
@@ -120,7 +120,7 @@ class RuleQuery:
             Cost(weight=5),
         ],
     )
-    async def rule_draft(
+    async def rule_from_template(
         self,
         info: Info,
         template: Annotated[
@@ -141,11 +141,11 @@ class RuleQuery:
                 directives=[Constraint(max_length=64)],
             ),
         ] = None,
-    ) -> RuleDraft:
+    ) -> RuleFilled:
         """A filled template."""
         chosen: dict[str, object] = choices if isinstance(choices, dict) else {}
         tx = await info.context.tx()
-        return RuleDraft.of(await rules.draft(tx, template, chosen, profile=profile, policy=policy))
+        return RuleFilled.of(await rules.filled(tx, template, chosen, profile=profile, policy=policy))
 
 
 @strawberry.type

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from engine.devices.model import Credential, Device, Presence, Profile
     from engine.rules.errors import Problem
     from engine.rules.lint import Finding
+    from engine.rules.model import Mode
     from engine.rules.templates import Template
     from engine.telemetry.model import Sample
     from schema.telemetry import Series
@@ -41,6 +42,8 @@ class Rule(Protocol):
     @property
     def is_enabled(self) -> bool: ...
     @property
+    def mode(self) -> "Mode": ...
+    @property
     def version(self) -> int: ...
     @property
     def created_at(self) -> datetime: ...
@@ -61,7 +64,7 @@ class Checked(Protocol):
     def warnings(self) -> "Sequence[Finding]": ...
 
 
-class Draft(Protocol):
+class Filled(Protocol):
     """A document made from a template."""
 
     @property

@@ -52,7 +52,7 @@ class PlatformTenantInvited:
         directives=[Secret()],
     )
     is_mailed: bool = strawberry.field(
-        description="Whether it is on its way by e-mail too; false: the platform has no mail server, hand the link over."
+        description="Whether it goes by e-mail too; false: the platform has no mail server, hand the link over."
     )
 
 

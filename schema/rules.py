@@ -9,7 +9,7 @@ import strawberry
 
 from engine.rules.errors import Problem as ProblemModel
 from engine.rules.lint import Finding, Weight
-from engine.rules.model import MetricType, Severity
+from engine.rules.model import MetricType, Mode, Severity
 from engine.rules.templates import HoleKind
 from schema.context import Info, loaded
 from schema.directives import Cost, Example
@@ -18,7 +18,7 @@ from schema.scalars import Json
 if TYPE_CHECKING:
     from engine.rules.templates import Hole
     from schema.context import Checked, RuleOffer
-    from schema.context import Draft as DraftModel
+    from schema.context import Filled as FilledModel
     from schema.context import Rule as RuleModel
 
 EXAMPLE = Example(
@@ -26,6 +26,11 @@ EXAMPLE = Example(
     '"when":{"metric":"temperature","op":">","value":8},"for":"10m","then":[{"do":"alert"}]}'
 )
 
+strawberry.enum(
+    Mode,
+    name="RuleMode",
+    description="What a rule does: nothing; note what it would do and do nothing (shadow); act.",
+)
 strawberry.enum(Severity, description="How bad it is, from a note to an emergency.")
 strawberry.enum(
     Weight,
@@ -43,6 +48,7 @@ class Rule:
     id: UUID = strawberry.field(description="The rule's id.")
     name: str = strawberry.field(description="The name shown to people.")
     is_enabled: bool = strawberry.field(description="Whether the rule is evaluated.")
+    mode: Mode = strawberry.field(description="Whether the rule acts, only watches, or is off.")
     severity: Severity = strawberry.field(description="How bad it is when the rule fires.")
     document: Json = strawberry.field(description="The rule itself, a typed JSON document of version 1.")
     sentence: str = strawberry.field(description="The document in plain words.")
@@ -57,6 +63,7 @@ class Rule:
             id=rule.id,
             name=rule.name,
             is_enabled=rule.is_enabled,
+            mode=rule.mode,
             severity=Severity(rule.severity),
             document=Json(rule.document),
             sentence=rule.sentence,
@@ -183,14 +190,14 @@ class RuleTemplate:
 
 
 @strawberry.type(description="A rule made from a template, ready to be edited or created. Nothing is stored.")
-class RuleDraft:
+class RuleFilled:
     """A filled template."""
 
     document: Json | None = strawberry.field(description="The document; null where something has yet to be chosen.")
     check: RuleCheck = strawberry.field(description="What it would be as a rule, or which choice is missing.")
 
     @classmethod
-    def of(cls, draft: "DraftModel") -> Self:
+    def of(cls, draft: "FilledModel") -> Self:
         """The contract's view of ``draft``."""
         document = None if draft.document is None else Json(dict(draft.document))
         return cls(document=document, check=RuleCheck.of(draft.checked))

@@ -61,3 +61,45 @@ class TemplateNotFound(NotFound):
     """There is no such template in the gallery."""
 
     code = "TEMPLATE_NOT_FOUND"
+
+
+class TrialMalformed(Invalid):
+    """That cannot be tried as it was asked."""
+
+    code = "TRIAL_MALFORMED"
+
+
+class DraftNotFound(NotFound):
+    """There is no such draft, or none that you may see."""
+
+    code = "DRAFT_NOT_FOUND"
+
+
+class DraftChanged(Conflict):
+    """Somebody has saved this draft meanwhile; load it again."""
+
+    code = "DRAFT_CHANGED"
+
+
+class DraftTooLarge(Invalid):
+    """A draft is a JSON object of at most 64 KiB."""
+
+    code = "DRAFT_TOO_LARGE"
+
+
+class TooManyDrafts(Conflict):
+    """There are 500 drafts already; publish or delete some first."""
+
+    code = "TOO_MANY_DRAFTS"
+
+
+class TestsFail(Conflict):
+    """A test that is kept with the rule fails; mend the rule or the test."""
+
+    code = "TESTS_FAIL"
+
+
+class VersionNotFound(NotFound):
+    """The rule has no such version."""
+
+    code = "RULE_VERSION_NOT_FOUND"

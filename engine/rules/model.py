@@ -72,6 +72,14 @@ class Severity(StrEnum):
     CRITICAL = "critical"
 
 
+class Mode(StrEnum):
+    """What a rule does: nothing, note what it would do (SHADOW), or act."""
+
+    OFF = "off"
+    SHADOW = "shadow"
+    ON = "on"
+
+
 class Fn(StrEnum):
     """What is made of the values of a window. A window without values has a count of 0 and nothing else."""
 

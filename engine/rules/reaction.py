@@ -10,7 +10,7 @@ from sqlalchemy import TextClause, text
 from engine import clock
 from engine.alerts import service as alerts
 from engine.alerts.model import Cleared, Raised
-from engine.rules import acting, storms, words
+from engine.rules import acting, firings, storms, words
 from engine.rules.acting import Effect
 from engine.rules.compile import CompiledRule
 from engine.rules.effects import effects_of
@@ -18,7 +18,7 @@ from engine.rules.facts import Facts
 from engine.rules.look import is_calm
 from engine.rules.plan import is_light, plan_of, where_of
 from engine.rules.ruleset import MOST_MATCHING, RuleSet
-from engine.rules.state import Clear, Event, Noticed, Phase, Raise, Reading, RuleState, Tick
+from engine.rules.state import Clear, EndReason, Event, Noticed, Phase, Raise, Reading, RuleState, Tick
 from engine.rules.step import is_quiet, is_worth_storing, recall, step, stop
 from engine.store.tx import Tx
 from engine.telemetry.fold import Newest
@@ -83,6 +83,8 @@ class Reaction:
         self._raised: list[Raised] = []
         self._cleared: list[Cleared] = []
         self._effects: list[Effect] = []
+        self._noted: list[tuple[Raised, Sequence[str]]] = []
+        self._noted_ends: list[Cleared] = []
         self._wanted: dict[str, set[str] | None] = {}
         self._breaker = storms.Breaker()
 
@@ -201,8 +203,10 @@ class Reaction:
             await tx.execute(_SAVE, {"tenant": tx.principal.tenant_id, "states": orjson.dumps(changed).decode()})
         await alerts.raise_all(tx, self._raised)
         await alerts.clear_all(tx, self._cleared)
-        self._raised.clear()
-        self._cleared.clear()
+        await firings.note(tx, self._noted)
+        await firings.end(tx, self._noted_ends)
+        for done in (self._raised, self._cleared, self._noted, self._noted_ends):
+            done.clear()
         await self._begin(tx)
         if self._effects:
             await self._act(tx)
@@ -320,23 +324,33 @@ class Reaction:
         self._moved.add(place)
         for action in actions:
             if isinstance(action, Clear):
-                self._cleared.append(_told(place, action, "the rule no longer watches this device"))
+                told = _told(place, action, "the rule no longer watches this device")
+                self._cleared.append(told)
+                self._noted_ends.append(told)
 
     def _raise(self, rule: CompiledRule, place: Place, action: Raise) -> None:
         plan = plan_of(rule)
         reason, at = words.why_raised(rule, action), clock.from_ms(action.at)
+        severity = rule.document.severity.value
+        raised = Raised(place[0], rule.version, place[1], action.episode, severity, reason, action.why, at)
+        if rule.key in self._set.shadows:
+            self._noted.append((raised, words.intentions(rule)))
+            return
         if plan.has_alert:
-            severity = rule.document.severity.value
-            self._raised.append(
-                Raised(place[0], rule.version, place[1], action.episode, severity, reason, action.why, at)
-            )
+            self._raised.append(raised)
         if plan.then and not self._is_hushed(rule, place[1], action.at):
             self._effects += effects_of(rule, place[1], action, plan.then, reason, self.facts, self.hops)
 
     def _clear(self, rule: CompiledRule, place: Place, action: Clear, reason: str) -> None:
         plan = plan_of(rule)
-        if plan.has_alert:
+        # An edit may have ended what another mode of the rule left open, an alert or a note of one.
+        is_shadow, is_edit = rule.key in self._set.shadows, action.reason is EndReason.RULE_CHANGED
+        if is_shadow or is_edit:
+            self._noted_ends.append(_told(place, action, reason))
+        if plan.has_alert and (not is_shadow or is_edit):
             self._cleared.append(_told(place, action, reason))
+        if is_shadow:
+            return
         if plan.on_clear and not self._is_hushed(rule, place[1], action.at):
             self._effects += effects_of(rule, place[1], action, plan.on_clear, reason, self.facts, self.hops)
 

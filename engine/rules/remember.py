@@ -72,11 +72,12 @@ async def remember(tx: Tx, facts: Facts, rules: RuleSet, newest: Newest, devices
             facts.begin(device, points)
     if rules.asks_of_device or rules.hears_silence or rules.of_presence:
         strangers = sorted(device for device in known if not facts.knows(device))
-        for device, about in (await _about(tx, rules, strangers)).items():
-            facts.meet(device, about)
+        for device, each in (await about(tx, rules, strangers)).items():
+            facts.meet(device, each)
 
 
-async def _about(tx: Tx, rules: RuleSet, devices: Sequence[str]) -> dict[str, About]:
+async def about(tx: Tx, rules: RuleSet, devices: Sequence[str]) -> dict[str, About]:
+    """What is known of these devices themselves, as far as ``rules`` ask."""
     if not devices:
         return {}
     inside: dict[str, set[str]] = {}

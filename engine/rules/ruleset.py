@@ -1,6 +1,6 @@
 """A tenant's rules, indexed so that an event meets only those that read one of its metrics."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -25,7 +25,9 @@ class Matched(NamedTuple):
 class RuleSet:
     """The published rules of one tenant. Immutable; make a new one when a rule changes."""
 
-    def __init__(self, rules: Iterable[CompiledRule]) -> None:
+    def __init__(self, rules: Iterable[CompiledRule], shadows: Collection[str] = ()) -> None:
+        """``shadows``: keys of those that note what they would do, and do nothing."""
+        self.shadows = frozenset(shadows)
         self.by_id = {rule.id: rule for rule in rules}
         plans = {rule.id: plan_of(rule) for rule in self.by_id.values()}
         read = [rule for rule in self.by_id.values() if plans[rule.id].cron is None]

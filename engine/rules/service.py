@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -22,7 +22,7 @@ from engine.rules.diff import difference
 from engine.rules.errors import Problem, RuleInvalid
 from engine.rules.gallery import GALLERY, template
 from engine.rules.lint import Finding, lint
-from engine.rules.model import RuleDocument
+from engine.rules.model import Mode, RuleDocument
 from engine.rules.ruleset import RuleSet
 from engine.rules.templates import Template, fill, fitting, is_fitting
 from engine.rules.vocabulary import Vocabulary
@@ -31,7 +31,14 @@ from engine.store.tx import Tx
 log = logging.getLogger(__name__)
 rules, rule_versions = tables.rules, tables.rule_versions
 
+
 MAX_RULES = 2_000
+_MODE_WORDS = {
+    Mode.ON: "It was switched on.",
+    Mode.SHADOW: "It was told to watch only.",
+    Mode.OFF: "It was switched off.",
+}
+_MODE_DEEDS = {Mode.ON: "rule.enable", Mode.SHADOW: "rule.shadow", Mode.OFF: "rule.disable"}
 
 # changes with every edit of a rule or a profile; the compiled set is kept until it does
 _STAMP = text(
@@ -53,11 +60,17 @@ class Rule:
     version: int
     created_at: datetime
     updated_at: datetime
+    is_shadow: bool = False
+
+    @property
+    def mode(self) -> Mode:
+        """Whether it acts, only watches, or is off."""
+        return Mode.OFF if not self.is_enabled else Mode.SHADOW if self.is_shadow else Mode.ON
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a document would be as a rule: its problems, or its sentence and what is odd; how many devices it watches."""
+    """What a document would be as a rule: its problems, or its sentence and what is odd, and its devices' number."""
 
     problems: tuple[Problem, ...]
     sentence: str | None
@@ -66,7 +79,7 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class Filled:
     """A document made from a template, and what it would be as a rule; no document where a choice is missing."""
 
     document: dict[str, Any] | None
@@ -142,9 +155,9 @@ async def offers(tx: Tx, profile: str | None = None) -> list[Offer]:
     ]
 
 
-async def draft(
+async def filled(
     tx: Tx, key: str, choices: Mapping[str, Any], *, profile: str | None = None, policy: str | None = None
-) -> Draft:
+) -> Filled:
     """The document that ``choices`` make of a template, and its check. Raises TemplateNotFound."""
     found = template(key)
     if found is None:
@@ -154,12 +167,15 @@ async def draft(
     try:
         node = fill(found, choices, words_of, profile=profile, policy=policy)
     except RuleInvalid as invalid:
-        return Draft(None, Checked(invalid.problems, None, 0))
-    return Draft(node, await inspect(tx, node))
+        return Filled(None, Checked(invalid.problems, None, 0))
+    return Filled(node, await inspect(tx, node))
 
 
-async def create(tx: Tx, node: object, *, is_enabled: bool = True) -> Rule:
-    """Publish a new rule; it is evaluated from the next drain on. Raises RuleInvalid, TooManyRules."""
+async def create(tx: Tx, node: object, *, is_enabled: bool = True, is_shadow: bool = False) -> Rule:
+    """Publish a new rule; it is evaluated from the next drain on. Raises RuleInvalid, TooManyRules.
+
+    ``is_shadow``: it notes what it would do and does nothing.
+    """
     document, sentence = await _valid(tx, node)
     count = await tx.scalar(text("SELECT count(*) FROM rules WHERE deleted_at IS NULL"))
     if count >= MAX_RULES:
@@ -173,6 +189,7 @@ async def create(tx: Tx, node: object, *, is_enabled: bool = True) -> Rule:
             severity=document.severity,
             document=node,
             is_enabled=is_enabled,
+            is_shadow=is_shadow,
             version=1,
             created_at=tx.now,
             updated_at=tx.now,
@@ -180,7 +197,7 @@ async def create(tx: Tx, node: object, *, is_enabled: bool = True) -> Rule:
         .returning(rules)
     )
     assert row is not None
-    await _remember(tx, row)
+    await _remember(tx, row, ["It was made."])
     tx.audit("rule.create", "rule", row["id"], after=_told(row))
     return _from(row, sentence)
 
@@ -189,17 +206,24 @@ async def change(tx: Tx, rule_id: UUID, node: object, *, expected_version: int |
     """Replace a rule's document. Raises RuleNotFound, RuleChanged (a stale version), RuleInvalid."""
     before = await _locked(tx, rule_id, expected_version)
     document, sentence = await _valid(tx, node)
-    row = await _save(tx, rule_id, name=document.name, severity=document.severity, document=node)
+    changes = await compare(tx, before["document"], node)
+    row = await _save(tx, rule_id, changes, name=document.name, severity=document.severity, document=node)
     tx.audit("rule.change", "rule", rule_id, before=_told(before), after=_told(row))
     return _from(row, sentence)
 
 
 async def switch(tx: Tx, rule_id: UUID, *, is_enabled: bool) -> Rule:
     """Switch a rule on or off; switching it off ends its open alerts. Raises RuleNotFound."""
+    return await set_mode(tx, rule_id, Mode.ON if is_enabled else Mode.OFF)
+
+
+async def set_mode(tx: Tx, rule_id: UUID, mode: Mode) -> Rule:
+    """Let a rule act, only watch, or rest; whatever it left open in its mode of before ends. Raises RuleNotFound."""
     row = await _locked(tx, rule_id)
-    if row["is_enabled"] != is_enabled:
-        row = await _save(tx, rule_id, is_enabled=is_enabled)
-        tx.audit("rule.enable" if is_enabled else "rule.disable", "rule", rule_id, after=_told(row))
+    wanted = {"is_enabled": mode is not Mode.OFF, "is_shadow": mode is Mode.SHADOW}
+    if any(row[name] != value for name, value in wanted.items()):
+        row = await _save(tx, rule_id, [_MODE_WORDS[mode]], **wanted)
+        tx.audit(_MODE_DEEDS[mode], "rule", rule_id, after=_told(row))
     return _rule(row, await vocabularies(tx))
 
 
@@ -208,7 +232,7 @@ async def delete(tx: Tx, rule_id: UUID) -> Rule:
     row = await _locked(tx, rule_id)
     rule = _rule(row, await vocabularies(tx))
     tx.audit("rule.delete", "rule", rule_id, before=_told(row))
-    await _save(tx, rule_id, is_enabled=False, deleted_at=tx.now)
+    await _save(tx, rule_id, ["It was deleted."], is_enabled=False, deleted_at=tx.now)
     return rule
 
 
@@ -234,14 +258,19 @@ class Compiled:
 
 async def _compile(tx: Tx) -> RuleSet:
     known = await vocabularies(tx)
-    compiled = []
+    compiled, shadows = [], set()
     for row in await tx.rows(_mine(tx).where(rules.c.is_enabled).order_by(rules.c.id)):
         try:
             document = documents.parse(row["document"])
-            compiled.append(compile_rule(row["id"], row["version"], document, _vocabulary(document, known)))
+            rule = compile_rule(row["id"], row["version"], document, _vocabulary(document, known))
+            if row["is_shadow"]:
+                # another mode is another condition: what was left open in the mode of before ends
+                rule = replace(rule, condition=f"{rule.condition} shadow")
+                shadows.add(rule.key)
+            compiled.append(rule)
         except RuleInvalid:
             log.warning("rule.unusable", extra={"rule": str(row["id"]), "version": row["version"]})
-    return RuleSet(compiled)
+    return RuleSet(compiled, shadows)
 
 
 async def _valid(tx: Tx, node: object) -> tuple[RuleDocument, str]:
@@ -272,6 +301,11 @@ async def _applies_to(tx: Tx, document: RuleDocument) -> int:
     return 0 if profile is None else (await devices.counts(tx, profile.id)).total
 
 
+async def vocabulary_of(tx: Tx, document: RuleDocument) -> Vocabulary:
+    """What the document may speak of."""
+    return _vocabulary(document, await vocabularies(tx))
+
+
 def _vocabulary(document: RuleDocument, known: dict[str, Vocabulary]) -> Vocabulary:
     if document.scope.profile is None:
         return Vocabulary.union(known.values())
@@ -299,7 +333,7 @@ async def _locked(tx: Tx, rule_id: UUID, expected_version: int | None = None) ->
     return row
 
 
-async def _save(tx: Tx, rule_id: UUID, **values: object) -> RowMapping:
+async def _save(tx: Tx, rule_id: UUID, changes: Sequence[str], **values: object) -> RowMapping:
     row = await tx.one(
         update(rules)
         .where(rules.c.tenant_id == tx.principal.tenant_id, rules.c.id == rule_id)
@@ -307,17 +341,18 @@ async def _save(tx: Tx, rule_id: UUID, **values: object) -> RowMapping:
         .returning(rules)
     )
     assert row is not None
-    await _remember(tx, row)
+    await _remember(tx, row, changes)
     return row
 
 
-async def _remember(tx: Tx, row: RowMapping) -> None:
+async def _remember(tx: Tx, row: RowMapping, changes: Sequence[str]) -> None:
     await tx.execute(
         insert(rule_versions).values(
             tenant_id=tx.principal.tenant_id,
             rule_id=row["id"],
             version=row["version"],
             document=row["document"],
+            changes=list(changes),
             created_by=tx.principal.name or tx.principal.kind,
             created_at=tx.now,
         )
@@ -358,4 +393,5 @@ def _from(row: RowMapping, sentence: str) -> Rule:
         row["version"],
         row["created_at"],
         row["updated_at"],
+        row["is_shadow"],
     )

@@ -14,6 +14,7 @@ rules = Table(
     Column("severity", Text, nullable=False),
     Column("document", JSONB, nullable=False),
     Column("is_enabled", Boolean, nullable=False),
+    Column("is_shadow", Boolean, nullable=False),
     Column("version", Integer, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
@@ -27,6 +28,7 @@ rule_versions = Table(
     Column("rule_id", Uuid, primary_key=True),
     Column("version", Integer, primary_key=True),
     Column("document", JSONB, nullable=False),
+    Column("changes", JSONB, nullable=False),
     Column("created_by", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
 )
@@ -51,4 +53,33 @@ rule_notices = Table(
     Column("since", DateTime(timezone=True), nullable=False),
     Column("until", DateTime(timezone=True), nullable=False),
     Column("times", BigInteger, nullable=False),
+)
+
+rule_drafts = Table(
+    "rule_drafts",
+    metadata,
+    tenant_column(),
+    Column("id", Uuid, primary_key=True),
+    Column("rule_id", Uuid),
+    Column("document", JSONB, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("saved_by", Text, nullable=False),
+    Column("saved_at", DateTime(timezone=True), nullable=False),
+)
+
+rule_firings = Table(
+    "rule_firings",
+    metadata,
+    tenant_column(),
+    Column("id", Uuid, primary_key=True),
+    Column("rule_id", Uuid, nullable=False),
+    Column("rule_version", Integer, nullable=False),
+    Column("device_id", Uuid, nullable=False),
+    Column("episode", BigInteger, nullable=False),
+    Column("fired_at", DateTime(timezone=True), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("why", JSONB, nullable=False),
+    Column("would", JSONB, nullable=False),
+    Column("cleared_at", DateTime(timezone=True)),
+    Column("cleared_reason", Text),
 )

@@ -91,6 +91,12 @@ def _around(document: RuleDocument) -> str:
     return text
 
 
+def intentions(rule: CompiledRule) -> list[str]:
+    """What the rule does when it fires, an action each: "raise a major alert"."""
+    document = rule.document
+    return [action_phrase(then, document.severity, rule.vocabulary) for then in document.then]
+
+
 def why_raised(rule: CompiledRule, action: Raise) -> str:
     """Why it was raised, and the values seen: "temperature was 9.2 °C, above 8 °C, for 10 minutes since 14:02 UTC"."""
     return _evidence(rule.document.when, rule, action.seen) + _when(action.since, action.at, rule.document.held_for)

@@ -1,0 +1,106 @@
+"""What a rule that only watches would have done: one row for each time it fired, with its end."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+import orjson
+from sqlalchemy import select, text, tuple_
+from sqlalchemy.engine import RowMapping
+
+from engine import pages
+from engine.alerts.model import Cleared, Raised
+from engine.pages import Page
+from engine.rules.tables import rule_firings
+from engine.rules.tried import Firing
+from engine.store.tx import Tx
+
+_NOTE = text(
+    """
+    INSERT INTO rule_firings (tenant_id, id, rule_id, rule_version, device_id, episode, fired_at, reason, why, would)
+    SELECT :tenant, f.id, f.rule_id, f.rule_version, f.device_id, f.episode, f.fired_at, f.reason, f.why, f.would
+    FROM json_to_recordset(CAST(:fired AS json)) AS f (
+        id uuid, rule_id uuid, rule_version int, device_id uuid, episode bigint, fired_at timestamptz, reason text,
+        why jsonb, would jsonb
+    )
+    ON CONFLICT DO NOTHING
+    """
+)
+_END = text(
+    """
+    UPDATE rule_firings f SET cleared_at = c.cleared_at, cleared_reason = c.reason
+    FROM json_to_recordset(CAST(:cleared AS json)) AS c (
+        rule_id uuid, device_id uuid, episode bigint, cleared_at timestamptz, reason text
+    )
+    WHERE f.tenant_id = :tenant AND f.rule_id = c.rule_id AND f.device_id = c.device_id AND f.episode = c.episode
+      AND f.cleared_at IS NULL
+    """
+)
+_PRUNE = text("DELETE FROM rule_firings WHERE tenant_id = :tenant AND fired_at < :now - interval '30 days'")
+
+
+async def note(tx: Tx, fired: Sequence[tuple[Raised, Sequence[str]]]) -> None:
+    """Note these firings, each with what it would have done; one that was noted before stays as it is."""
+    if not fired:
+        return
+    tenant_id = tx.principal.tenant_id
+    rows = [
+        {
+            "id": uuid5(NAMESPACE_URL, f"tidegate:firing:{one.id(tenant_id)}"),
+            "rule_id": one.rule_id,
+            "rule_version": one.rule_version,
+            "device_id": one.device_id,
+            "episode": one.episode,
+            "fired_at": one.raised_at,
+            "reason": one.reason,
+            "why": one.why,
+            "would": list(would),
+        }
+        for one, would in fired
+    ]
+    await tx.execute(_NOTE, {"tenant": tenant_id, "fired": orjson.dumps(rows).decode()})
+
+
+async def end(tx: Tx, cleared: Sequence[Cleared]) -> None:
+    """These episodes are over; what is no firing is left alone."""
+    if not cleared:
+        return
+    rows = [
+        {
+            "rule_id": one.rule_id,
+            "device_id": one.device_id,
+            "episode": one.episode,
+            "cleared_at": one.cleared_at,
+            "reason": one.reason,
+        }
+        for one in cleared
+    ]
+    await tx.execute(_END, {"tenant": tx.principal.tenant_id, "cleared": orjson.dumps(rows).decode()})
+
+
+async def prune(tx: Tx) -> None:
+    """Forget what is older than 30 days."""
+    await tx.execute(_PRUNE, {"tenant": tx.principal.tenant_id, "now": tx.now})
+
+
+async def page(tx: Tx, rule_id: UUID, *, first: int = 50, after: str | None = None) -> Page[Firing]:
+    """What a rule noted while it only watched, newest first."""
+    size, f = pages.page_size(first), rule_firings.c
+    query = select(rule_firings).where(f.tenant_id == tx.principal.tenant_id, f.rule_id == rule_id)
+    if after is not None:
+        query = query.where(tuple_(f.fired_at, f.id) < tuple_(*_place(after)))
+    rows = await tx.rows(query.order_by(f.fired_at.desc(), f.id.desc()).limit(size + 1))
+    return pages.cut([_firing(row) for row in rows], size, lambda each: f"{each.fired_at.isoformat()}|{each.id}")
+
+
+def _place(cursor: str) -> tuple[datetime, UUID]:
+    try:
+        fired_at, firing_id = pages.decode(cursor).split("|")
+        return datetime.fromisoformat(fired_at), UUID(firing_id)
+    except ValueError as error:
+        raise pages.BadCursor from error
+
+
+def _firing(row: RowMapping) -> Firing:
+    fields = {name: row[name] for name in Firing.__dataclass_fields__}
+    return Firing(**{**fields, "would": tuple(row["would"])})

@@ -1,0 +1,214 @@
+"""Trying rules before they act, as the contract shows it: backtests, looks, tests, drafts, versions, notes."""
+
+from datetime import datetime
+from typing import Self
+from uuid import UUID
+
+import strawberry
+
+from engine import clock
+from engine.rules import tried
+from engine.rules.state import Phase
+from schema.context import Info, loaded
+from schema.devices import Device
+from schema.directives import Constraint, Cost, Example
+from schema.scalars import Json
+
+strawberry.enum(Phase, name="RulePhase", description="Where a rule stands for a device.")
+
+
+@strawberry.type(description="One time that a rule would have fired for a device.")
+class RuleEpisode:
+    """A firing and its end."""
+
+    raised_at: datetime = strawberry.field(description="When it would have fired, by the device's clock.")
+    cleared_at: datetime | None = strawberry.field(description="When it would have cleared; null: still on at the end.")
+    reason: str = strawberry.field(description="Why, in a sentence with the values seen.")
+    cleared_reason: str | None = strawberry.field(description="Why it would have cleared, in a sentence.")
+    why: Json = strawberry.field(description="The condition with the values seen and each part's verdict.")
+    device_id: strawberry.Private[UUID]
+
+    @classmethod
+    def of(cls, episode: tried.Episode) -> Self:
+        """The contract's view of ``episode``."""
+        return cls(
+            raised_at=clock.from_ms(episode.raised_at),
+            cleared_at=None if episode.cleared_at is None else clock.from_ms(episode.cleared_at),
+            reason=episode.reason,
+            cleared_reason=episode.cleared_reason,
+            why=Json(episode.why),
+            device_id=UUID(episode.device_id),
+        )
+
+    @strawberry.field(description="The device that it is about.", directives=[Cost(weight=1)])
+    def device(self, info: Info) -> Device:
+        """The device that it is about."""
+        return loaded(info.context.devices, self.device_id, Device.of)
+
+
+@strawberry.type(
+    description="What a rule would have done over stored history. Attributes, tags and groups are those of now; who "
+    "was connected is not kept, so what asks for it is unknown."
+)
+class RuleBacktest:
+    """A backtest."""
+
+    start: datetime = strawberry.field(name="from", description="Where it begins.")
+    end: datetime = strawberry.field(name="to", description="Where it ends.")
+    messages: int = strawberry.field(description="How many messages were played.")
+    devices: int = strawberry.field(description="Of how many devices.")
+    devices_in_scope: int = strawberry.field(description="How many devices the rule would watch.")
+    is_complete: bool = strawberry.field(
+        description="Whether that was everything; a long history of many devices is played in part."
+    )
+    fired_devices: int = strawberry.field(description="On how many devices it would have fired.")
+    per_day: float = strawberry.field(description="How often a day it would fire, over all devices in scope.")
+    episodes: list[RuleEpisode] = strawberry.field(description="Each time that it would have fired, oldest first.")
+    total: int = strawberry.field(description="How often it would have fired; at most 500 times are listed.")
+
+    @classmethod
+    def of(cls, backtest: tried.Backtest) -> Self:
+        """The contract's view of ``backtest``."""
+        return cls(
+            start=backtest.start,
+            end=backtest.end,
+            messages=backtest.messages,
+            devices=backtest.devices,
+            devices_in_scope=backtest.devices_in_scope,
+            is_complete=backtest.is_complete,
+            fired_devices=backtest.fired_devices,
+            per_day=backtest.per_day,
+            episodes=[RuleEpisode.of(episode) for episode in backtest.episodes[:500]],
+            total=len(backtest.episodes),
+        )
+
+
+@strawberry.type(description="How a rule stands for a device at a moment, and why.")
+class RuleExplanation:
+    """A look at a rule."""
+
+    at: datetime = strawberry.field(description="The moment.")
+    phase: Phase = strawberry.field(description="Where the rule stands.")
+    verdict: bool | None = strawberry.field(description="Whether its condition is true; null: not known.")
+    sentence: str = strawberry.field(description="Why it does not fire, or that its condition is met, in words.")
+    why: Json = strawberry.field(description="The condition with the values seen and each part's verdict.")
+    did: list[str] = strawberry.field(description="What the rule would have done at this step, in words.")
+
+    @classmethod
+    def of(cls, look: tried.Look) -> Self:
+        """The contract's view of ``look``."""
+        return cls(
+            at=look.at,
+            phase=look.phase,
+            verdict=look.verdict,
+            sentence=look.sentence,
+            why=Json(look.why),
+            did=list(look.did),
+        )
+
+
+@strawberry.input(description="An invented message for a rule.")
+class RuleGiven:
+    """So long after the first, these values."""
+
+    after_seconds: int = strawberry.field(
+        description="How long after the first message it comes.", directives=[Constraint(min=0, max=30 * 86_400)]
+    )
+    values: Json = strawberry.field(description="Values by metric.", directives=[Example(json='{"temperature":9.5}')])
+
+
+@strawberry.type(description="Whether a test that is kept with a rule holds.")
+class RuleTestResult:
+    """A test, run."""
+
+    name: str = strawberry.field(description="What the test is called.")
+    passed: bool = strawberry.field(description="Whether the rule did what the test expects.")
+    said: str = strawberry.field(description="What the rule did instead, in words.")
+
+    @classmethod
+    def of(cls, result: tried.TestResult) -> Self:
+        """The contract's view of ``result``."""
+        return cls(name=result.name, passed=result.passed, said=result.said)
+
+
+@strawberry.type(description="A rule being written: a new one, or the next version of one.")
+class RuleDraft:
+    """A saved draft."""
+
+    id: UUID = strawberry.field(description="The draft's id.")
+    rule_id: UUID | None = strawberry.field(description="The rule whose next version it is; null: a new rule.")
+    name: str = strawberry.field(description="What it is called so far.")
+    document: Json = strawberry.field(description="The document as it was saved, finished or not.")
+    version: int = strawberry.field(description="Rises with every save; send it back to save safely.")
+    saved_by: str = strawberry.field(description="Who saved it last.")
+    saved_at: datetime = strawberry.field(description="When it was saved last.")
+
+    @classmethod
+    def of(cls, draft: tried.Draft) -> Self:
+        """The contract's view of ``draft``."""
+        return cls(
+            id=draft.id,
+            rule_id=draft.rule_id,
+            name=draft.name,
+            document=Json(draft.document),
+            version=draft.version,
+            saved_by=draft.saved_by,
+            saved_at=draft.saved_at,
+        )
+
+
+@strawberry.type(description="A rule as it was from one change to the next.")
+class RuleVersion:
+    """One version of a rule."""
+
+    version: int = strawberry.field(description="Its number.")
+    document: Json = strawberry.field(description="The rule as it was then.")
+    changes: list[str] = strawberry.field(description="What was changed, a sentence for each change.")
+    created_by: str = strawberry.field(description="Who made the change.")
+    created_at: datetime = strawberry.field(description="When.")
+
+    @classmethod
+    def of(cls, version: tried.Version) -> Self:
+        """The contract's view of ``version``."""
+        return cls(
+            version=version.version,
+            document=Json(version.document),
+            changes=list(version.changes),
+            created_by=version.created_by,
+            created_at=version.created_at,
+        )
+
+
+@strawberry.type(description="One time that a rule fired while it only watched.")
+class RuleFiring:
+    """A note of what a watching rule would have done."""
+
+    id: UUID = strawberry.field(description="The note's id.")
+    rule_version: int = strawberry.field(description="The version of the rule that fired.")
+    fired_at: datetime = strawberry.field(description="When it fired.")
+    reason: str = strawberry.field(description="Why, in a sentence with the values seen.")
+    why: Json = strawberry.field(description="The condition with the values seen and each part's verdict.")
+    would: list[str] = strawberry.field(description="What it would have done, in words.")
+    cleared_at: datetime | None = strawberry.field(description="When it cleared; null: it is still on.")
+    cleared_reason: str | None = strawberry.field(description="Why it cleared, in a sentence.")
+    device_id: strawberry.Private[UUID]
+
+    @classmethod
+    def of(cls, firing: tried.Firing) -> Self:
+        """The contract's view of ``firing``."""
+        return cls(
+            id=firing.id,
+            rule_version=firing.rule_version,
+            fired_at=firing.fired_at,
+            reason=firing.reason,
+            why=Json(firing.why),
+            would=list(firing.would),
+            cleared_at=firing.cleared_at,
+            cleared_reason=firing.cleared_reason,
+            device_id=firing.device_id,
+        )
+
+    @strawberry.field(description="The device that it is about.", directives=[Cost(weight=1)])
+    def device(self, info: Info) -> Device:
+        """The device that it is about."""
+        return loaded(info.context.devices, self.device_id, Device.of)

@@ -1,0 +1,232 @@
+"""Trying rules: a backtest finds what the live engine does, tests keep rules honest, drafts are no rules."""
+
+import random
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from engine import clock
+from engine.alerts import service as alerts
+from engine.drain import Drain
+from engine.rules import drafts, errors, firings, trial
+from engine.rules import service as rules
+from engine.rules.model import Mode
+from engine.store import pool
+from engine.store.pool import Store
+from tests.support.journal import Told
+from tests.support.tenant import Tenant
+
+
+def rule(**over: Any) -> dict[str, Any]:
+    """A rule that says so when a room is too warm."""
+    return {
+        "v": 1,
+        "name": "Too warm",
+        "severity": "major",
+        "scope": {"profile": "cold-room"},
+        "when": {"metric": "temperature", "op": ">", "value": 8},
+        "then": [{"do": "alert"}],
+        **over,
+    }
+
+
+RULES = {
+    "at once": rule(),
+    "after a while": rule(
+        **{"for": "2m"}, clear={"when": {"metric": "temperature", "op": "<", "value": 6}, "for": "1m"}
+    ),
+    "with a cooldown": rule(limits={"cooldown": "5m"}),
+    "by an average": rule(when={"metric": "temperature", "agg": {"fn": "avg", "over": "5m"}, "op": ">", "value": 7.5}),
+    "by two metrics": rule(
+        when={
+            "any": [
+                {"metric": "temperature", "op": ">", "value": 10},
+                {"metric": "door_open", "op": "==", "value": True},
+            ]
+        }
+    ),
+}
+
+
+def story(device: Any, seed: int, until_ms: int) -> list[tuple[int, Told]]:
+    """An hour of readings at uneven times, some late, some of one metric only, each with when it was received."""
+    rnd = random.Random(seed)
+    at, told = until_ms - 3_600_000, []
+    warmth = 5.0
+    while at < until_ms - 400_000:
+        at += rnd.choice([10_000, 30_000, 60_000, 300_000])
+        warmth = min(14, max(1, warmth + rnd.gauss(0, 2)))
+        values: dict[str, Any] = {"temperature": round(warmth, 1)}
+        if rnd.random() < 0.3:
+            values = {"door_open": rnd.random() < 0.5} if rnd.random() < 0.5 else values | {"door_open": False}
+        told.append((at + 700, (device.id, at - rnd.choice([0, 0, 0, 45_000]), values)))
+    return told
+
+
+class Watch:
+    """A clock that is set by hand, where the store looks for the time."""
+
+    at_ms = 0
+
+    @classmethod
+    def now(cls, _zone: object) -> datetime:
+        return clock.from_ms(cls.at_ms)
+
+
+@pytest.mark.parametrize("kind", sorted(RULES))
+async def test_a_backtest_finds_what_the_live_engine_did(
+    kind: str, tenant: Tenant, store: Store, worker_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room, now = await tenant.device(), clock.now_ms()
+    async with store.as_tenant(tenant.principal()) as tx:
+        await rules.create(tx, RULES[kind])
+    drain = Drain(worker_store)
+    with monkeypatch.context() as patched:
+        patched.setattr(pool, "datetime", Watch)
+        for received, told in story(room, len(kind), now):
+            Watch.at_ms = received - 1  # what is due by then is looked at first, as the tick would have done
+            await drain.run(tenant.id)
+            tenant.tell([told], received_ms=received)
+            Watch.at_ms = received
+            await drain.run(tenant.id)
+        Watch.at_ms = now
+        await drain.run(tenant.id)
+    async with store.as_tenant(tenant.principal()) as tx:
+        live = (await alerts.page(tx, first=200)).items
+        tried = await trial.backtest(tx, RULES[kind], clock.from_ms(now) - timedelta(hours=3), clock.from_ms(now))
+    assert tried.episodes
+    assert sorted((clock.to_ms(one.raised_at), one.reason) for one in live) == [
+        (each.raised_at, each.reason) for each in tried.episodes
+    ]
+    ended = sorted((clock.to_ms(one.cleared_at), one.cleared_reason) for one in live if one.cleared_at is not None)
+    assert ended == sorted((each.cleared_at, each.cleared_reason) for each in tried.episodes if each.cleared_at)
+    assert (tried.devices, tried.devices_in_scope, tried.is_complete) == (1, 1, True)
+
+
+async def test_a_backtest_counts_and_says_when_it_is_only_a_part(
+    tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warm, cold, now = await tenant.device(), await tenant.device(), clock.now_ms()
+    for place in range(40):
+        at = now - 4_000_000 + place * 60_000
+        warmth = 9.0 if place % 10 == 5 else 5.0
+        readings: list[Told] = [(warm.id, at, {"temperature": warmth}), (cold.id, at, {"temperature": 2.0})]
+        tenant.tell(readings, received_ms=at)
+    start = clock.from_ms(now) - timedelta(days=1)
+    async with store.as_tenant(tenant.principal()) as tx:
+        whole = await trial.backtest(tx, rule(), start)
+        monkeypatch.setattr(trial, "MOST_MESSAGES", 50)
+        part = await trial.backtest(tx, rule(), start)
+        with pytest.raises(errors.TrialMalformed):
+            await trial.backtest(tx, rule(), start - timedelta(days=200))
+    assert (len(whole.episodes), whole.fired_devices, whole.messages, whole.is_complete) == (4, 1, 80, True)
+    assert whole.per_day == pytest.approx(4, rel=0.01)
+    assert (part.messages, part.is_complete) == (50, False)
+
+
+async def test_a_look_says_why_and_why_not(tenant: Tenant, store: Store) -> None:
+    room, now = await tenant.device(), clock.now_ms()
+    tenant.tell([(room.id, now - 600_000, {"temperature": 9.5}), (room.id, now - 60_000, {"temperature": 7.2})])
+    async with store.as_tenant(tenant.principal()) as tx:
+        before = await trial.look(tx, rule(), room.id, clock.from_ms(now - 300_000))
+        after = await trial.look(tx, rule(), room.id)
+        unheard = await trial.look(tx, rule(), (await tenant.device()).id)
+    assert (before.verdict, after.verdict, unheard.verdict) == (True, False, None)
+    assert "7.2" in after.sentence
+
+
+async def test_invented_messages_move_a_rule_step_by_step(tenant: Tenant, store: Store) -> None:
+    await tenant.profile()
+    given = [(0, {"temperature": 9}), (60_000, {"temperature": 9.5}), (180_000, {"temperature": 5})]
+    async with store.as_tenant(tenant.principal()) as tx:
+        steps = await trial.rehearse(tx, rule(**{"for": "2m"}), given)
+    assert [str(step.phase) for step in steps] == ["pending", "pending", "ok"]
+    assert [step.did for step in steps[:2]] == [(), ()]
+    assert steps[2].did[0] == "raise a major alert"
+
+
+KEPT = [
+    {
+        "name": "this spike must alert",
+        "given": [{"at": "0s", "temperature": 9}, {"at": "3m", "temperature": 9}],
+        "expect": [{"at": "2m", "do": "raise"}],
+    }
+]
+
+
+async def test_a_rule_whose_tests_fail_is_not_published(tenant: Tenant, store: Store) -> None:
+    await tenant.profile()
+    good, bad = rule(**{"for": "2m"}, tests=KEPT), rule(**{"for": "5m"}, tests=KEPT)
+    async with store.as_tenant(tenant.principal()) as tx:
+        assert [result.passed for result in await trial.tests(tx, good)] == [True]
+        (failed,) = await trial.tests(tx, bad)
+        assert not failed.passed
+        assert "did nothing" in failed.said
+        draft = await drafts.save(tx, bad)
+        with pytest.raises(errors.TestsFail, match="this spike must alert"):
+            await drafts.publish(tx, draft.id)
+        again = await drafts.save(tx, good, draft_id=draft.id, expected_version=1)
+        published = await drafts.publish(tx, again.id)
+        assert (published.mode, published.version) == (Mode.ON, 1)
+        with pytest.raises(errors.DraftNotFound):
+            await drafts.get(tx, draft.id)
+
+
+async def test_a_draft_may_be_unfinished_and_is_saved_by_one_at_a_time(tenant: Tenant, store: Store) -> None:
+    async with store.as_tenant(tenant.principal()) as tx:
+        draft = await drafts.save(tx, {"name": "Not yet"})
+        assert draft.name == "Not yet"
+        await drafts.save(tx, {"name": "Still not"}, draft_id=draft.id, expected_version=1)
+        with pytest.raises(errors.DraftChanged):
+            await drafts.save(tx, {}, draft_id=draft.id, expected_version=1)
+        with pytest.raises(errors.DraftTooLarge):
+            await drafts.save(tx, {"name": "x" * 70_000})
+        with pytest.raises(errors.RuleNotFound):
+            await drafts.save(tx, {}, rule_id=uuid4())
+        assert (await rules.page(tx)).items == ()
+
+
+async def test_versions_say_what_was_changed_and_can_be_brought_back(tenant: Tenant, store: Store) -> None:
+    await tenant.profile()
+    async with store.as_tenant(tenant.principal()) as tx:
+        first = await rules.create(tx, rule())
+        warmer = rule(when={"metric": "temperature", "op": ">", "value": 9})
+        draft = await drafts.save(tx, warmer, rule_id=first.id)
+        assert (await drafts.save(tx, warmer, rule_id=first.id)).id == draft.id
+        await drafts.publish(tx, draft.id)
+        back = await drafts.revert(tx, first.id, 1)
+        told = (await drafts.versions(tx, first.id)).items
+        with pytest.raises(errors.VersionNotFound):
+            await drafts.revert(tx, first.id, 99)
+    assert [version.version for version in told] == [3, 2, 1]
+    assert any("8" in change and "9" in change for change in told[1].changes)
+    assert back.document == rule()
+
+
+async def test_a_rule_that_only_watches_notes_and_does_nothing(
+    tenant: Tenant, store: Store, worker_store: Store
+) -> None:
+    room, now, drain = await tenant.device(), clock.now_ms(), Drain(worker_store)
+    async with store.as_tenant(tenant.principal()) as tx:
+        made = await rules.create(tx, rule(), is_shadow=True)
+    tenant.tell([(room.id, now - 2_000, {"temperature": 9.5})])
+    await drain.run(tenant.id)
+    async with store.as_tenant(tenant.principal()) as tx:
+        (noted,) = (await firings.page(tx, made.id)).items
+        assert (await alerts.page(tx)).items == ()
+        await rules.set_mode(tx, made.id, Mode.ON)
+    assert noted.would == ("raise a major alert",)
+    assert noted.cleared_at is None
+    tenant.tell([(room.id, now - 1_000, {"temperature": 9.6})])
+    await drain.run(tenant.id)
+    async with store.as_tenant(tenant.principal()) as tx:
+        (ended,) = (await firings.page(tx, made.id)).items
+        assert len((await alerts.page(tx, is_open=True)).items) == 1
+        await rules.set_mode(tx, made.id, Mode.SHADOW)
+    assert ended.cleared_at is not None
+    tenant.tell([(room.id, now, {"temperature": 9.7})])
+    await drain.run(tenant.id)
+    async with store.as_tenant(tenant.principal()) as tx:
+        assert (await alerts.page(tx, is_open=True)).items == ()
