@@ -37,7 +37,7 @@ from ui.pages.usage import Usage, usage
 from ui.pages.ways_in import WaysIn, ways_in
 
 app = rx.App(
-    stylesheets=["/tidegate.css"],
+    stylesheets=["/tidegate.css", "/rules.css"],
     html_lang="en",
     extra_app_wraps={(5, "Overlay"): lost},
     backend_exception_handler=fault,

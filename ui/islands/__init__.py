@@ -23,9 +23,21 @@ NAMES = (
     "rule_editor.jsx",
     "importer.jsx",
 )
+# The parts of the rule designer, which only its own files import.
+RULE_PARTS = (
+    "rule_words.js",
+    "rule_desk.js",
+    "rule_hooks.js",
+    "rule_pieces.jsx",
+    "rule_condition.jsx",
+    "rule_actions.jsx",
+    "rule_sentence.jsx",
+    "rule_gallery.jsx",
+)
 # To learn who asks, Reflex reads the source of every function on the stack: of thirty here, deep inside an import. That
 # took half a second of each start; on a thread of its own there are few.
 with ThreadPoolExecutor(1) as one:
     LIVE, CELLS, PULSE, NEWS, CHART, RULE_MODEL, RULE_EDITOR, IMPORTER = one.map(_shared, NAMES)
+    list(one.map(_shared, RULE_PARTS))
 
 LINE_PACKAGES = ["graphql-ws@6.4.2", "graphql@16.11.0"]

@@ -1,4 +1,4 @@
-"""The rule editor: a sentence to fill in; it loads, checks and saves the rule itself through /graphql."""
+"""The rule designer: a gallery, a sentence to fill in, a test bench; it asks and tells /graphql itself."""
 
 import reflex as rx
 from reflex.event import passthrough_event_spec
@@ -7,7 +7,14 @@ from ui.client import OPERATIONS
 from ui.islands import LINE_PACKAGES, RULE_EDITOR
 
 QUERIES = {
-    "profiles": "profiles",
+    "profiles": "rule_profiles",
+    "groups": "group_names",
+    "policies": "rule_policies",
+    "channels": "rule_channels",
+    "devices": "rule_devices",
+    "device": "device_name",
+    "templates": "rule_templates",
+    "fill": "rule_fill",
     "rule": "rule",
     "check": "rule_check",
     "create": "rule_create",

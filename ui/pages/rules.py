@@ -184,7 +184,7 @@ def rule() -> rx.Component:
         rx.el.div(
             link(rx.icon("arrow-left", size=15), "Rules", to="/rules", class_name="crumb"),
             rx.el.h1(rx.cond(is_new, "New rule", "Edit rule")),
-            rx.el.p("Fill in the sentence. Nothing changes until you save.", class_name="muted"),
+            rx.el.p("Fill in the sentence. Nothing changes until you publish.", class_name="muted"),
         ),
         rx.cond(
             Rules.is_open,

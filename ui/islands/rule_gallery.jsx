@@ -1,0 +1,233 @@
+// Where a new rule begins: a gallery of what people most often want to be told of, each with a few things to choose.
+import { useEffect, useMemo, useRef, useState } from "react";
+import {
+  BatteryLow,
+  Container,
+  DoorOpen,
+  DropletOff,
+  Droplets,
+  Filter,
+  Footprints,
+  MapPinOff,
+  Pause,
+  PenLine,
+  RadioTower,
+  Snowflake,
+  Target,
+  ThermometerSnowflake,
+  ThermometerSun,
+  TrendingUp,
+  Unplug,
+  Waves,
+  WifiOff,
+  Wind,
+  Workflow,
+  Zap,
+} from "lucide-react";
+import { ask } from "./live.js";
+import { Clock, Pick, Span, Write } from "./rule_pieces.jsx";
+import { sign } from "./rule_words.js";
+
+const ICONS = {
+  "battery-low": BatteryLow,
+  container: Container,
+  "door-open": DoorOpen,
+  "droplet-off": DropletOff,
+  droplets: Droplets,
+  filter: Filter,
+  footprints: Footprints,
+  "map-pin-off": MapPinOff,
+  pause: Pause,
+  "radio-tower": RadioTower,
+  snowflake: Snowflake,
+  target: Target,
+  "thermometer-snowflake": ThermometerSnowflake,
+  "thermometer-sun": ThermometerSun,
+  "trending-up": TrendingUp,
+  unplug: Unplug,
+  waves: Waves,
+  "wifi-off": WifiOff,
+  wind: Wind,
+  zap: Zap,
+};
+const FILL_AFTER_MS = 300;
+
+function Icon({ name }) {
+  const Found = ICONS[name] ?? Workflow;
+  return (
+    <span className="template-icon" aria-hidden="true">
+      <Found size={20} strokeWidth={1.8} />
+    </span>
+  );
+}
+
+/** `onStart(document)`: a rule to edit; null for an empty one. */
+export function Gallery({ profiles, policies, queries, onStart }) {
+  const [profile, setProfile] = useState(profiles[0]?.key ?? null);
+  const [templates, setTemplates] = useState(null);
+  const [problem, setProblem] = useState("");
+  const [chosen, setChosen] = useState(null);
+  useEffect(() => {
+    const controller = new AbortController();
+    ask(queries.templates, { profile }, controller.signal)
+      .then(({ ruleTemplates }) => setTemplates(ruleTemplates))
+      .catch((failure) => failure.name !== "AbortError" && setProblem(failure.message));
+    return () => controller.abort();
+  }, [profile]);
+  const sorted = useMemo(() => [...(templates ?? [])].sort((a, b) => b.isFitting - a.isFitting), [templates]);
+  if (chosen) {
+    const template = templates.find((each) => each.key === chosen) ?? sorted[0];
+    return <Filling key={chosen} template={template} profiles={profiles} profile={profile} setProfile={setProfile} policies={policies} queries={queries} onStart={onStart} onBack={() => setChosen(null)} />;
+  }
+  return (
+    <section className="stack" aria-label="Templates">
+      <div className="row gallery-head">
+        <span>Rules for devices of</span>
+        <Pick label="Rules for devices of" value={profile ?? ""} options={[...profiles.map((each) => [each.key, each.name]), ["", "any profile"]]} onChange={(key) => setProfile(key || null)} />
+        <button type="button" className="btn push" onClick={() => onStart(null, profile)}>
+          <PenLine size={16} aria-hidden="true" /> Start from nothing
+        </button>
+      </div>
+      {problem ? (
+        <div className="note note-bad" role="alert">
+          {problem}
+        </div>
+      ) : null}
+      {templates === null && !problem ? (
+        <div className="templates" role="status" aria-label="Loading">
+          {Array.from({ length: 6 }, (_, i) => (
+            <span key={i} className="skeleton template-blank" />
+          ))}
+        </div>
+      ) : (
+        <ul className="templates">
+          {sorted.map((each) => (
+            <li key={each.key}>
+              <button type="button" className={`template${each.isFitting ? "" : " template-unfit"}`} data-template={each.key} onClick={() => setChosen(each.key)}>
+                <Icon name={each.icon} />
+                <span className="template-words">
+                  <b>{each.title}</b>
+                  <span>{each.description}</span>
+                  {each.isFitting ? null : <span className="template-lacks">These devices do not seem to send what it needs.</span>}
+                </span>
+              </button>
+            </li>
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+/** The few things to choose, with what the rule then says. */
+function Filling({ template, profiles, profile, setProfile, policies, queries, onStart, onBack }) {
+  const [choices, setChoices] = useState({});
+  const [policy, setPolicy] = useState(null);
+  const [draft, setDraft] = useState(null);
+  const [problem, setProblem] = useState("");
+  const heading = useRef(null);
+  useEffect(() => heading.current?.focus(), []);
+  const given = Object.fromEntries(Object.entries(choices).filter(([, value]) => value !== null && value !== ""));
+  const asked = JSON.stringify([template.key, profile, given, policy]);
+  useEffect(() => {
+    const controller = new AbortController();
+    const timer = setTimeout(() => {
+      ask(queries.fill, { template: template.key, profile, choices: given, policy }, controller.signal)
+        .then(({ ruleFromTemplate }) => (setDraft({ ...ruleFromTemplate, asked }), setProblem("")))
+        .catch((failure) => failure.name !== "AbortError" && setProblem(failure.message));
+    }, FILL_AFTER_MS);
+    return () => (clearTimeout(timer), controller.abort());
+  }, [asked]);
+  const metrics = new Map(profiles.filter((each) => profile === null || each.key === profile).flatMap((each) => each.metrics.map((metric) => [metric.key, metric])));
+  const set = (key) => (value) => setChoices((old) => ({ ...old, [key]: value }));
+  const check = draft?.check;
+  const isReady = draft?.asked === asked && Boolean(draft?.document);
+  return (
+    <form
+      className="card card-body stack filling"
+      aria-label={template.title}
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (isReady) onStart(draft.document, profile);
+      }}
+    >
+      <div className="filling-head">
+        <Icon name={template.icon} />
+        <div>
+          <h2 ref={heading} tabIndex={-1}>
+            {template.title}
+          </h2>
+          <p className="muted">{template.description}</p>
+        </div>
+      </div>
+      <div className="holes">
+        <div className="hole">
+          <span className="hole-label">For devices of</span>
+          <Pick label="For devices of" value={profile ?? ""} options={[...profiles.map((each) => [each.key, each.name]), ["", "any profile"]]} onChange={(key) => setProfile(key || null)} />
+        </div>
+        {template.holes.map((hole) => (
+          <div className="hole" key={hole.key}>
+            <span className="hole-label">{hole.label}</span>
+            <Hole hole={hole} value={choices[hole.key] ?? hole.default} onChange={set(hole.key)} metrics={metrics} />
+          </div>
+        ))}
+        {policies.length ? (
+          <div className="hole">
+            <span className="hole-label">Tell people</span>
+            <Pick label="Tell people" value={policy ?? ""} options={[["", "only an alert in the console"], ...policies.map((each) => [each.key, each.name])]} onChange={(key) => setPolicy(key || null)} />
+          </div>
+        ) : null}
+      </div>
+      <p className={draft?.asked === asked ? "preview" : "preview preview-old"} aria-live="polite" data-rule="sentence">
+        {check?.sentence || check?.problems[0]?.message || "…"}
+      </p>
+      {problem ? (
+        <div className="note note-bad" role="alert">
+          {problem}
+        </div>
+      ) : null}
+      <div className="row">
+        <button type="submit" className="btn btn-primary" disabled={!isReady}>
+          Use it
+        </button>
+        <button type="button" className="btn btn-ghost" onClick={onBack}>
+          Back to the templates
+        </button>
+        {check?.sentence ? (
+          <span className="badge badge-accent push" role="status">
+            applies to {check.appliesTo === 1 ? "1 device" : `${check.appliesTo.toLocaleString()} devices`}
+          </span>
+        ) : null}
+      </div>
+    </form>
+  );
+}
+
+function Hole({ hole, value, onChange, metrics }) {
+  switch (hole.kind) {
+    case "METRIC":
+      return <Pick label={hole.label} value={value ?? hole.fitting[0] ?? ""} options={hole.fitting.map((key) => [key, metrics.get(key)?.label || key])} onChange={onChange} />;
+    case "NUMBER":
+      return (
+        <span className="token-pair">
+          <Write label={hole.label} numeric value={value ?? null} onChange={onChange} />
+          {hole.unit ? <span>{sign(hole.unit)}</span> : null}
+        </span>
+      );
+    case "DURATION":
+      return <Span label={hole.label} value={value} onChange={onChange} />;
+    case "CLOCK":
+      return <Clock label={hole.label} value={value} onChange={onChange} />;
+    case "CIRCLE": {
+      const circle = value ?? { lat: null, lon: null, radius_m: 500 };
+      const part = (key, label, size) => <Write label={label} numeric size={size} value={circle[key]} onChange={(next) => onChange({ ...circle, [key]: next })} />;
+      return (
+        <span className="token-pair token-wrap">
+          {part("radius_m", "Radius in metres", 6)} <span>m around</span> {part("lat", "Latitude", 9)} {part("lon", "Longitude", 9)}
+        </span>
+      );
+    }
+    default:
+      return <Write label={hole.label} value={value ?? ""} onChange={onChange} />;
+  }
+}

@@ -1,0 +1,89 @@
+// What the designer asks the platform while somebody edits.
+import { useEffect, useRef, useState } from "react";
+import { ask } from "./live.js";
+
+const CHECK_AFTER_MS = 350;
+const NOTHING = { problems: [], warnings: [], sentence: "", appliesTo: null, at: "" };
+
+/** What the platform thinks of a document, a moment after the last change. An unfinished one is only counted. */
+export function useCheck(document, complete, ruleId, query) {
+  const [check, setCheck] = useState(NOTHING);
+  const asked = complete ? document : { v: 1, name: "x", severity: "info", scope: document.scope, when: { silence: "1h" }, then: [{ do: "alert" }] };
+  const text = JSON.stringify(asked);
+  useEffect(() => {
+    const controller = new AbortController();
+    const timer = setTimeout(async () => {
+      try {
+        const { ruleCheck } = await ask(query, { document: JSON.parse(text), id: ruleId || null }, controller.signal);
+        const { sentence, appliesTo } = ruleCheck;
+        setCheck(complete ? { ...ruleCheck, appliesTo: sentence ? appliesTo : null, at: text } : { ...NOTHING, appliesTo: sentence ? appliesTo : null, at: text });
+      } catch (problem) {
+        if (problem.name !== "AbortError") setCheck({ ...NOTHING, problems: [{ path: "$", message: problem.message }], at: text });
+      }
+    }, CHECK_AFTER_MS);
+    return () => {
+      clearTimeout(timer);
+      controller.abort();
+    };
+  }, [text, complete, query]);
+  return { ...check, isCurrent: check.at === text };
+}
+
+const LISTS = { groups: ["deviceGroups", "items"], policies: ["notificationPolicies"], channels: ["channels"] };
+
+/** What a rule may name: profiles, and as far as this person may see them groups, policies and channels. */
+export function useGround(ruleId, queries) {
+  const [found, setFound] = useState(null);
+  const [problem, setProblem] = useState("");
+  useEffect(() => {
+    const controller = new AbortController();
+    const list = (name) =>
+      ask(queries[name], {}, controller.signal)
+        .then((data) => LISTS[name].reduce((part, key) => part[key], data))
+        .catch(() => []);
+    const load = async () => {
+      try {
+        const rule = ruleId ? ask(queries.rule, { id: ruleId }, controller.signal) : { rule: null };
+        const [profiles, groups, policies, channels, seen] = await Promise.all([ask(queries.profiles, {}, controller.signal), list("groups"), list("policies"), list("channels"), rule]);
+        setFound({ profiles: profiles.profiles.items, groups, policies, channels, rule: seen.rule });
+      } catch (failure) {
+        if (failure.name === "AbortError") return;
+        setProblem(failure.code === "RULE_NOT_FOUND" || failure.code === "BAD_REQUEST" ? "There is no such rule." : failure.message);
+      }
+    };
+    setFound(null);
+    setProblem("");
+    load();
+    return () => controller.abort();
+  }, [ruleId]);
+  return { found, problem };
+}
+
+/** Asks before a reload or a closed tab throws edits away. */
+export function useLeaveGuard(isDirty) {
+  const dirty = useRef(isDirty);
+  dirty.current = isDirty;
+  useEffect(() => {
+    const guard = (event) => {
+      if (dirty.current) event.preventDefault();
+    };
+    window.addEventListener("beforeunload", guard);
+    return () => window.removeEventListener("beforeunload", guard);
+  }, []);
+}
+
+/** Ctrl+Z and Ctrl+Shift+Z (or Ctrl+Y) for the whole rule: each step is a step of the document. */
+export function useUndoKeys(undo, redo) {
+  useEffect(() => {
+    const keys = (event) => {
+      if (!(event.ctrlKey || event.metaKey) || event.altKey) return;
+      const key = event.key.toLowerCase();
+      if (key !== "z" && key !== "y") return;
+      event.preventDefault();
+      if (key === "y" || event.shiftKey) redo();
+      else undo();
+    };
+    window.addEventListener("keydown", keys);
+    return () => window.removeEventListener("keydown", keys);
+  }, [undo, redo]);
+}

@@ -1,0 +1,175 @@
+// The words of the rule designer: how each part of a rule is called where people choose it. No React in here.
+
+export const OPS = {
+  NUMBER: [
+    [">", "is above"],
+    [">=", "is at least"],
+    ["<", "is below"],
+    ["<=", "is at most"],
+    ["between", "is between"],
+    ["outside", "is outside"],
+    ["==", "is exactly"],
+    ["!=", "is not"],
+    ["in", "is one of"],
+    ["not in", "is none of"],
+  ],
+  BOOLEAN: [
+    ["==", "is"],
+    ["!=", "is not"],
+  ],
+  STRING: [
+    ["==", "is"],
+    ["!=", "is not"],
+    ["in", "is one of"],
+    ["not in", "is none of"],
+  ],
+};
+export const opsOf = (type) => OPS[type] ?? OPS.STRING;
+export const wantsTwo = (op) => op === "between" || op === "outside";
+export const wantsMany = (op) => op === "in" || op === "not in";
+
+/** What may be looked at in a metric: [kind, function, words]. */
+export const LOOKS = [
+  ["value", null, "now"],
+  ["agg", "avg", "on average"],
+  ["agg", "min", "at its lowest"],
+  ["agg", "max", "at its highest"],
+  ["agg", "sum", "in sum"],
+  ["agg", "count", "number of values"],
+  ["rate", null, "how fast it moves"],
+  ["delta", null, "how far it has moved"],
+  ["changed", null, "has changed"],
+  ["stuck", null, "stands still"],
+];
+/** Looks that a metric of a type allows; only numbers move and have averages. */
+export const looksOf = (type) => LOOKS.filter(([kind, fn]) => type === "NUMBER" || kind === "value" || kind === "changed" || fn === "count" || kind === "stuck");
+
+/** What is not about a metric: [kind, words, group]. */
+export const FACTS = [
+  ["silence", "nothing is heard", "The connection"],
+  ["presence", "connected or not", "The connection"],
+  ["event", "an event comes", "The connection"],
+  ["time", "the time of day", "When and where"],
+  ["place", "its place", "When and where"],
+  ["attribute", "an attribute", "The device"],
+  ["tag", "a tag", "The device"],
+  ["group", "its group", "The device"],
+  ["profile", "its profile", "The device"],
+];
+
+export const JOINS = [
+  ["all", "all of these are so"],
+  ["any", "at least one of these is so"],
+  ["not any", "none of these is so"],
+  ["not all", "these are not all so"],
+];
+
+export const UNITS = [
+  ["s", "seconds"],
+  ["m", "minutes"],
+  ["h", "hours"],
+  ["d", "days"],
+];
+
+export const SEVERITIES = [
+  ["info", "an info"],
+  ["minor", "a minor"],
+  ["major", "a major"],
+  ["critical", "a critical"],
+];
+
+export const DAYS = [
+  [1, "Mon", "Monday"],
+  [2, "Tue", "Tuesday"],
+  [3, "Wed", "Wednesday"],
+  [4, "Thu", "Thursday"],
+  [5, "Fri", "Friday"],
+  [6, "Sat", "Saturday"],
+  [7, "Sun", "Sunday"],
+];
+
+export const WHEREABOUTS = [
+  ["inside", "is inside"],
+  ["outside", "is outside"],
+  ["entered", "has just entered"],
+  ["left", "has just left"],
+];
+
+export const MISSING = [
+  ["hold", "keep things as they are"],
+  ["fire", "fire"],
+  ["clear", "count it as over"],
+  ["ignore", "go on with what is there"],
+];
+
+export const ACTIONS = [
+  ["alert", "raise an alert"],
+  ["notify", "notify people"],
+  ["webhook", "call a channel"],
+  ["command", "send a command to a device"],
+  ["set", "set an attribute"],
+  ["tag", "put on or take off a tag"],
+  ["derive", "write a value of its own"],
+];
+
+export const PLACEHOLDERS = [
+  ["{device}", "the device's name"],
+  ["{device.key}", "the device's key"],
+  ["{rule}", "the rule's name"],
+  ["{severity}", "how bad it is"],
+  ["{value}", "the value, with its unit"],
+  ["{time}", "when it fired"],
+];
+
+/** Schedules that need no cron: [cron with H for the hour and M for the minute, words]. */
+export const SCHEDULES = [
+  ["M H * * *", "every day"],
+  ["M H * * 1-5", "Monday to Friday"],
+  ["M H * * 6,0", "on weekends"],
+  ["M H * * 1", "every Monday"],
+  ["M H 1 * *", "on the first of the month"],
+  ["0 * * * *", "every hour"],
+  ["*/15 * * * *", "every 15 minutes"],
+];
+
+/** A cron as {choice, at}: one of SCHEDULES and its time of day, or {choice: "custom"}. */
+export function scheduleOf(cron) {
+  for (const [choice] of SCHEDULES) {
+    if (choice === cron) return { choice, at: null };
+    if (!choice.startsWith("M H")) continue;
+    const match = new RegExp(`^(\\d|[1-5]\\d) (\\d|1\\d|2[0-3])${choice.slice(3).replace(/[*]/g, "\\*")}$`).exec(cron ?? "");
+    if (match) return { choice, at: `${match[2].padStart(2, "0")}:${match[1].padStart(2, "0")}` };
+  }
+  return { choice: "custom", at: null };
+}
+
+export function cronOf(choice, at) {
+  const [hour, minute] = (at || "06:00").split(":").map(Number);
+  return choice.replace("M H", `${minute} ${hour}`);
+}
+
+const SIGNS = { degC: "°C", degF: "°F", percent: "%", deg: "°", m3: "m³", m2: "m²", "m3/h": "m³/h", "ug/m3": "µg/m³", "m/s2": "m/s²", ohm: "Ω" };
+export const sign = (unit) => SIGNS[unit] ?? unit ?? "";
+
+const KIN = [["degC", "degF", "K"], ["mbar", "bar", "hPa", "kPa", "Pa", "psi"], ["mm", "cm", "m", "km"], ["W", "kW", "MW"], ["Wh", "kWh", "MWh"], ["mV", "V", "kV"], ["mA", "A"], ["L", "m3"], ["L/min", "L/s", "m3/h"], ["m/s", "km/h"], ["g", "kg", "t"], ["s", "min", "h", "d"]];
+/** Units in which a metric's limit may be given, its own among them; [] where there is nothing to choose. */
+export const kinOf = (unit) => KIN.find((kin) => kin.includes(unit)) ?? [];
+
+/** A name for a rule nobody named: the sentence's first words. */
+export function proposedName(node, metrics) {
+  const name = (key) => metrics.get(key)?.label || key;
+  if (node.silence) return `Nothing heard for ${node.silence}`;
+  if (node.presence) return node.presence === "offline" ? "Offline" : "Online";
+  if (node.event) return `Event ${node.event}`;
+  if (node.place) return `${name(node.place.metric)} ${WHEREABOUTS.find(([key]) => key === node.place.is)?.[1] ?? ""} an area`;
+  if (!node.metric) return "";
+  if (node.changed) return `${name(node.metric)} has changed`;
+  if (node.stuck) return `${name(node.metric)} stands still`;
+  const metric = metrics.get(node.metric);
+  const op = opsOf(metric?.type ?? "NUMBER").find(([key]) => key === node.op)?.[1] ?? node.op;
+  const one = (value) => (value === true ? "yes" : value === false ? "no" : typeof value === "object" && value ? name(value.metric ?? value.attribute) : String(value ?? ""));
+  const value = Array.isArray(node.value) ? node.value.map(one).join(wantsTwo(node.op) ? " and " : ", ") : one(node.value);
+  const unit = typeof node.value === "object" && !Array.isArray(node.value) ? "" : sign(node.unit ?? metric?.unit);
+  const look = node.agg ? ` ${LOOKS.find(([, fn]) => fn === node.agg.fn)?.[2] ?? ""}` : node.rate ? " per " + node.rate.per : node.delta ? " moved" : "";
+  return `${name(node.metric)}${look} ${op} ${value}${metric?.type === "NUMBER" && unit ? ` ${unit}` : ""}`.slice(0, 120);
+}
