@@ -20,6 +20,13 @@ NOUNS: dict[str, tuple[str, str, str]] = {
     "tenant": ("Organisation", "See the organisation", "Change the organisation"),
 }
 OTHERS = {"devices:erase": "Erase what a decommissioned device has sent"}
+# Those that mean something for some devices only; whoever is limited to groups has no others.
+ABOUT_DEVICES = frozenset(
+    {
+        *("devices:read", "devices:write", "telemetry:read", "telemetry:write"),
+        *("commands:read", "commands:write", "alerts:read", "alerts:write", "rules:read", "inbox:read"),
+    }
+)
 ROLES: dict[str, tuple[str, str]] = {
     "OWNER": ("Owner", "may do everything, the organisation itself included"),
     "ADMIN": ("Administrator", "may do everything but change the organisation"),

@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, async_playwright
 
+from engine.settings import variable
+from infra.local import claims
 from infra.local.ground import uproot
 from infra.local.ports import free_port
 from tests.ui.support import Console, Gateway, Visit
@@ -55,8 +57,8 @@ def console() -> Iterator[Console]:
     folder = Path(tempfile.mkdtemp(prefix="tidegate-console-"))
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("TIDEGATE_", "REFLEX_"))}
     environ["TIDEGATE_DATA_DIR"] = str(folder / "data")
-    for name in ("HTTP", "MQTT", "MQTTS", "METRICS"):
-        environ[f"TIDEGATE_{name}_PORT"] = str(free_port())
+    for name in claims.PORTS:  # every server's: a default one may be another test's, or move aside too late
+        environ[variable(name)] = str(free_port())
     log = (folder / "up.log").open("w+")
     process = subprocess.Popen(
         [sys.executable, "-m", "infra.cli", "up", "--demo"], env=environ, stdout=log, stderr=subprocess.STDOUT
@@ -67,7 +69,8 @@ def console() -> Iterator[Console]:
         process.terminate()
         process.wait(60)
         for name in ("postgres", "valkey"):  # for root these are links to folders outside
-            uproot(folder / "data" / name)
+            if (folder / "data" / name).exists():  # a start that failed may have made only one
+                uproot(folder / "data" / name)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from engine.tenancy import ALL_SCOPES
+from engine.tenancy import ALL_SCOPES, WITHIN_GROUPS
 from engine.tenancy import Role as EngineRole
 from tests.ui.support import ME, Gateway, Visit
 from ui.deeds import changes, deed_line, nameless_devices, summary
@@ -14,7 +14,7 @@ from ui.pages.audit import Audit
 from ui.pages.people import People
 from ui.pages.roles import Roles
 from ui.pages.tokens import FIRST_QUESTIONS, Tokens, chosen, curl, token_line
-from ui.rights import ROLES, grouped, right_words
+from ui.rights import ABOUT_DEVICES, ROLES, grouped, right_words
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 TOKEN: dict[str, Any] = {
@@ -26,6 +26,7 @@ TOKEN: dict[str, Any] = {
     "expiresAt": None,
     "lastUsedAt": None,
     "revokedAt": None,
+    "groupIds": None,
 }
 ENTRY: dict[str, Any] = {
     "seq": 7,
@@ -134,6 +135,29 @@ async def test_a_token_without_a_right_is_not_sent(tokens: Tokens, gateway: Gate
     await tokens.issue({"name": "x", "days": "30"})
     assert "tick at least one right" in tokens.form_problem
     assert "TokenIssue" not in [name for name, _ in gateway.asked]
+
+
+async def test_a_token_is_limited_to_groups_and_then_has_rights_about_devices_only(
+    tokens: Tokens, gateway: Gateway
+) -> None:
+    gateway.answers["GroupNames"] = {"deviceGroups": {"items": [{"id": "g7", "name": "Site 7"}]}}
+    gateway.answers["Tokens"] = {"tokens": [{**TOKEN, "groupIds": ["g7"]}]}
+    await run(tokens.load())
+    assert tokens.working[0].sees == "sees only the devices of Site 7"
+    tokens.write(True)
+    tokens.limit(True)
+    assert [right.scope for group in tokens.groups for right in group.rights] == ["devices:read"]
+    await tokens.issue({"name": "x", "days": "", "right devices:read": "on"})
+    assert tokens.form_problem == "Choose at least one group, or all devices."
+    tokens.pick("g7", True)
+    await tokens.issue({"name": "x", "days": "", "right devices:read": "on"})
+    assert gateway.variables("TokenIssue")["input"]["groupIds"] == ["g7"]
+    tokens.write(True)
+    assert (tokens.is_limited, tokens.picked) == (False, [])
+
+
+def test_the_rights_about_devices_are_those_the_platform_gives_within_groups() -> None:
+    assert ABOUT_DEVICES == WITHIN_GROUPS
 
 
 async def test_revoking_names_the_token_and_asks_anew(tokens: Tokens, gateway: Gateway) -> None:

@@ -34,10 +34,12 @@ def _group(group: rx.Var[RightGroup]) -> rx.Component:
             rx.el.input(type="checkbox", name="right " + right.scope, default_checked=right.is_chosen),
             rx.el.span(right.words),
             class_name="tick",
+            key=right.scope,
         )
 
     return rx.el.fieldset(
         rx.el.legend(group.title, class_name="label-text"),
         rx.foreach(group.rights, tick),
         class_name="bare rights-group",
+        key=group.title,
     )

@@ -1,6 +1,6 @@
 """People: who belongs to the organisation, what each may do, who is invited, and the end of that."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,6 +9,7 @@ import reflex as rx
 from ui.client import Refused
 from ui.components.frame import heading, link, may, page
 from ui.components.pieces import card, done, empty, field, problem, skeleton_rows
+from ui.components.reach import CHOOSE, Reach, reach, sees
 from ui.console import Console
 from ui.islands.cells import command, when
 from ui.rights import GIVEN, ROLES, grouped
@@ -47,15 +48,6 @@ class InvitationLine:
 
 
 @dataclass(frozen=True)
-class GroupChoice:
-    """A group of devices that somebody may be limited to."""
-
-    id: str
-    name: str
-    is_chosen: bool
-
-
-@dataclass(frozen=True)
 class OwnRole:
     """A role of the organisation's own, to choose; its value is `CUSTOM:` and the role's id."""
 
@@ -78,17 +70,6 @@ def _small(text: str) -> str:
 def given(role: str) -> dict[str, str]:
     """A choice as the contract's words for it."""
     return {"role": "CUSTOM", "roleId": role.removeprefix(OWN)} if role.startswith(OWN) else {"role": role}
-
-
-def sees(group_ids: Sequence[str] | None, groups: Mapping[str, str]) -> str:
-    """Which devices somebody sees, in words; nothing to say where it is all of them. `groups`: their names."""
-    if group_ids is None:
-        return ""
-    names = sorted(groups[each] for each in group_ids if each in groups)
-    gone = len(group_ids) - len(names)
-    if gone:
-        names.append("a group that is gone" if gone == 1 else f"{gone} groups that are gone")
-    return "sees only the devices of " + ", ".join(names)
 
 
 def invitation_line(
@@ -122,7 +103,7 @@ def member_line(member: dict[str, Any], my_email: str, groups: Mapping[str, str]
     )
 
 
-class People(Console):
+class People(Reach, Console):
     """The members, and the one whose part is being changed."""
 
     SHOWN_ONCE: ClassVar[tuple[str, ...]] = ("link",)
@@ -134,9 +115,6 @@ class People(Console):
     own_roles: list[OwnRole] = []
     changing: str = ""
     role: str = ""  # what the member that is being changed may become
-    group_names: dict[str, str] = {}
-    is_limited: bool = False  # whether they shall see some groups only
-    picked: list[str] = []  # which ones
     removing: str = ""
     taking: str = ""  # whose second factor is about to be taken away
     invitations: list[InvitationLine] = []
@@ -145,11 +123,6 @@ class People(Console):
     link: str = ""
     is_mailed: bool = False
     invited: str = ""
-
-    @rx.var
-    def groups(self) -> list[GroupChoice]:
-        """The groups to choose from."""
-        return [GroupChoice(id_, name, id_ in self.picked) for id_, name in self.group_names.items()]
 
     @rx.var
     def can_save(self) -> bool:
@@ -192,26 +165,6 @@ class People(Console):
         self.invitations = [invitation_line(each, names, groups) for each in pending]
         self.problem, self.ready = "", True
 
-    async def _name_groups(self) -> None:
-        """Whoever may not see groups limits nobody to them."""
-        if "devices:read" not in self.scopes:
-            return
-        try:
-            found = await self.ask("group_names")
-        except Refused:
-            return
-        self.group_names = {each["id"]: each["name"] for each in found["deviceGroups"]["items"]}
-
-    @rx.event
-    def limit(self, is_limited: bool) -> None:
-        """All devices, or some groups only."""
-        self.is_limited = is_limited
-
-    @rx.event
-    def pick(self, group_id: str, is_chosen: bool) -> None:
-        """One group more or less."""
-        self.picked = [each for each in self.picked if each != group_id] + ([group_id] if is_chosen else [])
-
     @rx.event
     def write(self, is_inviting: bool) -> None:
         """Open or close the form that invites somebody."""
@@ -224,7 +177,7 @@ class People(Console):
         """Invite somebody and show the link to hand over."""
         email = str(form.get("email", "")).strip()
         if not self._is_clear():
-            self.form_problem = "Choose at least one group, or all devices."
+            self.form_problem = CHOOSE
             return
         limit = {"groupIds": self.picked} if self._limits() else {}
         try:
@@ -343,50 +296,11 @@ def _roles() -> rx.Component:
 
 
 def _reach() -> rx.Component:
-    def choice(is_limited: bool, name: str, means: str) -> rx.Component:
-        return rx.el.label(
-            rx.el.input(
-                type="radio",
-                name="reach",
-                value="some" if is_limited else "all",
-                default_checked=People.is_limited if is_limited else ~People.is_limited,
-                on_change=People.limit(is_limited),
-            ),
-            rx.el.span(rx.el.b(name), rx.el.span(" ", means, class_name="muted")),
-            class_name="tick",
-        )
-
-    def box(group: rx.Var[GroupChoice]) -> rx.Component:
-        return rx.el.label(
-            rx.el.input(
-                type="checkbox", checked=group.is_chosen, on_change=lambda chosen: People.pick(group.id, chosen)
-            ),
-            rx.el.span(group.name),
-            class_name="tick",
-            key=group.id,
-        )
-
-    return rx.el.fieldset(
-        rx.el.legend("Which devices may this person see?", class_name="label-text"),
-        choice(False, "All devices", "also those that come later"),
-        choice(True, "Only these groups", "and nothing that is about the whole organisation"),
-        rx.cond(
-            People.is_limited,
-            rx.el.div(
-                rx.cond(
-                    People.groups.length() > 0,
-                    rx.el.div(rx.foreach(People.groups, box), class_name="rights-group"),
-                    rx.el.p("There are no groups yet. ", link("Make one first", to="/groups")),
-                ),
-                rx.el.p(
-                    "They look after the devices of these groups. People, roles, tokens, the audit log, and changes to "
-                    "rules and profiles stay closed to them, whatever the role says.",
-                    class_name="small muted",
-                ),
-                class_name="stack",
-            ),
-        ),
-        class_name="bare rights-group",
+    return reach(
+        People,
+        "Which devices may this person see?",
+        "They look after the devices of these groups. People, roles, tokens, the audit log, and changes to "
+        "rules and profiles stay closed to them, whatever the role says.",
     )
 
 

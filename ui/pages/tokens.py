@@ -1,5 +1,6 @@
 """API tokens: which programs may act for the organisation, and with what rights."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -9,10 +10,11 @@ import reflex as rx
 from ui.client import Refused
 from ui.components.frame import heading, page
 from ui.components.pieces import card, done, empty, field, problem, skeleton_rows
+from ui.components.reach import CHOOSE, Reach, reach, sees
 from ui.components.rights import chosen, rights_boxes, rights_fold
 from ui.console import Console
 from ui.islands.cells import command, copy, when
-from ui.rights import Right, RightGroup, grouped, right_words
+from ui.rights import ABOUT_DEVICES, Right, RightGroup, grouped, right_words
 
 SPANS = (("7", "in 7 days"), ("30", "in 30 days"), ("90", "in 90 days"), ("365", "in a year"), ("", "never"))
 DEFAULT_SPAN = "90"
@@ -41,9 +43,10 @@ class TokenLine:
     last_used_at: str
     ended_at: str
     ended_how: str
+    sees: str  # in words, where it is not all devices
 
 
-def token_line(token: dict[str, Any], now: datetime) -> TokenLine:
+def token_line(token: dict[str, Any], now: datetime, groups: Mapping[str, str] | None = None) -> TokenLine:
     """A token of the contract as the page shows it."""
     expires, revoked = token["expiresAt"] or "", token["revokedAt"] or ""
     is_over = bool(expires) and datetime.fromisoformat(expires) <= now
@@ -57,6 +60,7 @@ def token_line(token: dict[str, Any], now: datetime) -> TokenLine:
         token["lastUsedAt"] or "",
         revoked or (expires if is_over else ""),
         "revoked" if revoked else "expired",
+        sees(token["groupIds"], groups or {}),
     )
 
 
@@ -69,7 +73,7 @@ def curl(secret: str, scopes: list[str]) -> str:
     return f"curl -H 'Authorization: Bearer {secret}' %ORIGIN%/api/v1{path}"
 
 
-class Tokens(Console):
+class Tokens(Reach, Console):
     """The organisation's tokens, and the one that was just issued."""
 
     SHOWN_ONCE: ClassVar[tuple[str, ...]] = ("secret", "command")
@@ -88,8 +92,8 @@ class Tokens(Console):
 
     @rx.var
     def groups(self) -> list[RightGroup]:
-        """The rights that may be given: nobody gives more than they hold."""
-        return grouped(self.scopes)
+        """The rights that may be given: nobody gives more than they hold, and some are about all devices."""
+        return grouped(each for each in self.scopes if not self.is_limited or each in ABOUT_DEVICES)
 
     @rx.event
     async def load(self) -> Any:
@@ -108,8 +112,9 @@ class Tokens(Console):
         except Refused as refusal:
             self.problem = refusal.words
             return
+        await self._name_groups()
         now = datetime.now(UTC)
-        lines = [token_line(each, now) for each in found]
+        lines = [token_line(each, now, self.group_names) for each in found]
         self.working = [each for each in lines if not each.ended_at]
         self.ended = [each for each in lines if each.ended_at]
         self.problem, self.ready = "", True
@@ -118,6 +123,7 @@ class Tokens(Console):
     def write(self, is_issuing: bool) -> None:
         """Open or close the form for a new token."""
         self.is_issuing, self.form_problem = is_issuing, ""
+        self.is_limited, self.picked = False, []
         if is_issuing:
             self.secret = self.command = self.said = ""
 
@@ -128,9 +134,13 @@ class Tokens(Console):
         if not name or not scopes:
             self.form_problem = "Please say what the token is for, and tick at least one right."
             return
+        if self.is_limited and not self.picked:
+            self.form_problem = CHOOSE
+            return
+        limit = {"groupIds": self.picked} if self.is_limited else {}
         ends = (datetime.now(UTC) + timedelta(days=int(days))).isoformat() if days else None
         try:
-            data = await self.ask("token_issue", input={"name": name, "scopes": scopes, "expiresAt": ends})
+            data = await self.ask("token_issue", input={"name": name, "scopes": scopes, "expiresAt": ends, **limit})
         except Refused as refusal:
             self.form_problem = refusal.words
             return
@@ -177,6 +187,11 @@ def _form() -> rx.Component:
                     class_name="input",
                 ),
                 for_="token-name",
+            ),
+            reach(
+                Tokens,
+                "Which devices may it see?",
+                "It has rights that are about devices only, and is refused what is about the whole organisation.",
             ),
             rx.el.div(
                 rx.el.p("What may it do?", class_name="label-text"),
@@ -263,6 +278,7 @@ def _line(token: rx.Var[TokenLine]) -> rx.Component:
         rx.el.div(
             rx.el.b(token.name),
             rx.el.code(token.prefix, "…"),
+            rx.cond(token.sees != "", rx.el.span("some devices", class_name="badge")),
             rx.cond(
                 token.ended_at != "",
                 rx.el.span(token.ended_how, " ", when(at=token.ended_at), class_name="small muted push"),
@@ -284,6 +300,7 @@ def _line(token: rx.Var[TokenLine]) -> rx.Component:
             ),
             " · ",
             rx.cond(token.ended_at != "", rx.el.span("issued ", when(at=token.created_at)), ends),
+            rx.cond(token.sees != "", rx.fragment(" · ", token.sees)),
             class_name="small muted cap",
         ),
         rights_fold(token.rights),
