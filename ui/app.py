@@ -2,7 +2,9 @@
 
 import reflex as rx
 
+from ui.components.alert_silences import Silences
 from ui.components.certificates import Certificates
+from ui.components.commands import Commands
 from ui.components.erasure import Erasure
 from ui.components.gate import Gate
 from ui.components.memberships import Memberships
@@ -12,6 +14,7 @@ from ui.components.second_factor import SecondFactor
 from ui.components.trouble import fault, lost, no_such_page
 from ui.pages.account import Account, account
 from ui.pages.add_device import AddDevice, add_device
+from ui.pages.alert import AlertDetail, alert
 from ui.pages.alerts import Alerts, alerts
 from ui.pages.audit import Audit, audit
 from ui.pages.device import Device, device
@@ -57,12 +60,13 @@ app.add_page(
     device,
     route="/devices/[device]",
     title="Device · Tidegate",
-    on_load=[Device.load, Certificates.load, Memberships.load, PublicKeys.load, Erasure.load],
+    on_load=[Device.load, Certificates.load, Memberships.load, PublicKeys.load, Erasure.load, Commands.load],
 )
 app.add_page(rules, route="/rules", title="Rules · Tidegate", on_load=Rules.load)
 app.add_page(rule, route="/rules/new", title="New rule · Tidegate", on_load=Rules.open_editor)
 app.add_page(rule, route="/rules/[rule]", title="Rule · Tidegate", on_load=Rules.open_editor)
-app.add_page(alerts, route="/alerts", title="Alerts · Tidegate", on_load=Alerts.load)
+app.add_page(alerts, route="/alerts", title="Alerts · Tidegate", on_load=[Alerts.load, Silences.load])
+app.add_page(alert, route="/alerts/[alert]", title="Alert · Tidegate", on_load=AlertDetail.load)
 app.add_page(notifications, route="/notifications", title="Notifications · Tidegate", on_load=Notifications.load)
 app.add_page(profiles, route="/profiles", title="Profiles · Tidegate", on_load=Profiles.load)
 app.add_page(profile, route="/profiles/new", title="New profile · Tidegate", on_load=Profile.load)

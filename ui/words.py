@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 # What the contract accepts as a metric's name.
@@ -63,6 +64,10 @@ class AlertLine:
     rule: str
     device_id: str
     device: str
+    assigned_to: str = ""
+    assigned_name: str = ""
+    snoozed_until: str = ""
+    silenced_until: str = ""
 
 
 def readings(device: dict[str, Any], limit: int | None = None) -> list[Reading]:
@@ -115,7 +120,16 @@ def alert_line(alert: dict[str, Any]) -> AlertLine:
         rule=rule.get("name", "a deleted rule"),
         device_id=device.get("id", ""),
         device=device.get("name") or device.get("key", "a removed device"),
+        assigned_to=alert.get("assignedTo") or "",
+        assigned_name=alert.get("assignedName") or "",
+        snoozed_until=ahead(alert.get("snoozedUntil")),
+        silenced_until=ahead(alert.get("silencedUntil")),
     )
+
+
+def ahead(moment: str | None) -> str:
+    """A moment that is still to come, else ''."""
+    return moment if moment and datetime.fromisoformat(moment) > datetime.now(UTC) else ""
 
 
 def words(key: str) -> str:

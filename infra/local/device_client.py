@@ -1,18 +1,31 @@
-"""A device's side of MQTT 3.1.1 in a few lines, on the platform's own codec: log in, publish, hear the PUBACK."""
+"""A device's side of MQTT 3.1.1 in a few lines, on the platform's own codec: log in, publish, subscribe, listen."""
 
 import asyncio
 import contextlib
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 from ingest.adapters.mqtt.codec import Decoder
 from ingest.adapters.mqtt.encode import encode
-from ingest.adapters.mqtt.packets import V311, Connack, Connect, Disconnect, Pingreq, Puback, Publish
+from ingest.adapters.mqtt.packets import (
+    V311,
+    Connack,
+    Connect,
+    Disconnect,
+    Pingreq,
+    Puback,
+    Publish,
+    Suback,
+    Subscribe,
+    Subscription,
+)
 from ingest.adapters.mqtt.reasons import ProtocolError
 
 _MAX_PACKET_BYTES = 256 * 1024
 _ANSWER_S = 15.0
 _UNAVAILABLE = 3
+_NOT_GRANTED = 0x80
 
 
 class Refused(Exception):
@@ -33,6 +46,7 @@ class DeviceClient:
         self._keep_alive_s = keep_alive_s
         self._packet_ids = itertools.cycle(range(1, 65_536))
         self._awaited: dict[int, asyncio.Future[None]] = {}
+        self._heard: Callable[[str, bytes], None] = lambda topic, payload: None
         self._tasks: list[asyncio.Task[Any]] = []
         self._writer: asyncio.StreamWriter | None = None
 
@@ -64,9 +78,19 @@ class DeviceClient:
     async def publish(self, topic: str, payload: bytes) -> None:
         """Send with QoS 1 and wait for the PUBACK: the platform has committed it."""
         packet_id = next(self._packet_ids)
+        await self._until_answered(packet_id, encode(Publish(topic, payload, qos=1, packet_id=packet_id), V311))
+
+    async def subscribe(self, topic_filter: str, heard: Callable[[str, bytes], None]) -> None:
+        """Listen with QoS 1: `heard(topic, payload)` for each message, which is confirmed once it has returned."""
+        self._heard = heard
+        packet_id = next(self._packet_ids)
+        asked = Subscribe(packet_id, (Subscription(topic_filter, qos=1),))
+        await self._until_answered(packet_id, encode(asked, V311))
+
+    async def _until_answered(self, packet_id: int, packet: bytes) -> None:
         acknowledged = self._awaited[packet_id] = asyncio.get_running_loop().create_future()
         try:
-            self._write(encode(Publish(topic, payload, qos=1, packet_id=packet_id), V311))
+            self._write(packet)
             async with asyncio.timeout(_ANSWER_S):  # wait_for may swallow a cancellation (Python 3.11)
                 await acknowledged
         finally:
@@ -91,16 +115,27 @@ class DeviceClient:
     async def _hear(self, reader: asyncio.StreamReader, decoder: Decoder) -> None:
         try:
             while True:
-                packet = await _next(reader, decoder)
-                awaited = self._awaited.get(packet.packet_id) if isinstance(packet, Puback) else None
-                if awaited is not None and not awaited.done():
-                    awaited.set_result(None)
+                self._take(await _next(reader, decoder))
         except OSError as error:
             for awaited in self._awaited.values():
                 if not awaited.done():
                     awaited.set_exception(ConnectionResetError(str(error)))
             if self._writer is not None:
                 self._writer.close()
+
+    def _take(self, packet: object) -> None:
+        """What the server sent: a receipt, or a message, for which it gets one."""
+        if isinstance(packet, Publish):
+            self._heard(packet.topic, bytes(packet.payload))
+            if packet.packet_id is not None:
+                self._write(encode(Puback(packet.packet_id), V311))
+        elif isinstance(packet, Puback | Suback):
+            awaited = self._awaited.get(packet.packet_id)
+            if awaited is not None and not awaited.done():
+                if isinstance(packet, Suback) and packet.codes[0] >= _NOT_GRANTED:
+                    awaited.set_exception(ConnectionRefusedError("the server does not let it listen"))
+                else:
+                    awaited.set_result(None)
 
     async def _ping(self) -> None:
         while self.is_connected:

@@ -7,9 +7,15 @@ left open, a failing bearing, a sagging grid.
 import math
 from collections.abc import Callable, Mapping
 from random import Random
-from typing import Protocol
+from typing import Any, Protocol
 
 Values = dict[str, float | bool]
+OBEYS_S = 600.0
+"""How long a pump runs as it was told before it goes its own way again."""
+
+
+class Unwilling(Exception):
+    """A device will not do what it is asked; the words are for the one who asked."""
 
 
 class Signal(Protocol):
@@ -17,6 +23,10 @@ class Signal(Protocol):
 
     def step(self, seconds: float) -> Values:
         """Let time pass and measure."""
+        ...
+
+    def obey(self, command: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Begin to do what is asked; what there is to report of it. Raises Unwilling."""
         ...
 
 
@@ -30,6 +40,7 @@ class ColdRoom:
         self._temperature = chance.uniform(2.5, 4.5)
         self._is_cooling = chance.random() < 0.5
         self._door_s = 0.0
+        self._defrost_s = 0.0
 
     def step(self, seconds: float) -> Values:
         chance = self._chance
@@ -42,8 +53,13 @@ class ColdRoom:
             self._is_cooling = True
         elif self._temperature < 2.0:
             self._is_cooling = False
+        is_defrosting = self._defrost_s > 0
+        if is_defrosting:
+            self._is_cooling = False
+        self._defrost_s = max(0.0, self._defrost_s - seconds)
         leak = (self.OUTSIDE_C - self._temperature) / (400 if is_open else 4_000)
-        self._temperature += seconds * (leak - (0.03 if self._is_cooling else 0.0))
+        warmth = 0.012 if is_defrosting and self._temperature < 7.0 else 0.0
+        self._temperature += seconds * (leak + warmth - (0.03 if self._is_cooling else 0.0))
         humidity = 78 + (9 if is_open else 0) - (6 if self._is_cooling else 0) + chance.gauss(0, 0.8)
         return {
             "temperature": round(self._temperature + chance.gauss(0, 0.05), 2),
@@ -51,6 +67,16 @@ class ColdRoom:
             "door_open": is_open,
             "compressor_on": self._is_cooling,
         }
+
+    def obey(self, command: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        if command == "defrost":
+            if self._door_s > 0:
+                raise Unwilling("The door is open.")
+            self._defrost_s = 60.0 * float(arguments["minutes"])
+            return {"temperature": round(self._temperature, 1)}
+        if command == "silence-buzzer":
+            return {"was_sounding": self._door_s > 30}
+        raise Unwilling(f"A cold room does not know “{command}”.")
 
 
 class Pump:
@@ -62,12 +88,16 @@ class Pump:
         self._speed = 1.0
         self._wear = chance.uniform(0.0, 0.5)
         self._rated_flow = chance.uniform(60, 120)
+        self._wanted = 1.0
+        self._told_s = 0.0
 
     def step(self, seconds: float) -> Values:
         chance = self._chance
-        if chance.random() < 1 - math.exp(-seconds / (1_800 if self._is_running else 60)):
-            self._is_running = not self._is_running
-        wanted = 1.0 if self._is_running else 0.0
+        is_moody = chance.random() < 1 - math.exp(-seconds / (1_800 if self._is_running else 60))
+        self._told_s = max(0.0, self._told_s - seconds)
+        if self._told_s == 0.0 and is_moody:
+            self._is_running, self._wanted = not self._is_running, 1.0
+        wanted = self._wanted if self._is_running else 0.0
         self._speed += (wanted - self._speed) * min(1.0, seconds / 8)
         if self._is_running:
             self._wear += seconds / 1_500
@@ -80,6 +110,14 @@ class Pump:
             "vibration": round(max(0.0, shaking * self._speed + chance.gauss(0, 0.12)), 2),
             "running": self._is_running,
         }
+
+    def obey(self, command: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        if command not in ("run", "stop"):
+            raise Unwilling(f"A pump does not know “{command}”.")
+        self._is_running, self._told_s = command == "run", OBEYS_S
+        if self._is_running:
+            self._wanted = float(arguments["speed"]) / 100 * (0.9 if arguments.get("mode") == "eco" else 1.0)
+        return {"speed": round(100 * self._wanted) if self._is_running else 0}
 
 
 class EnergyMeter:
@@ -107,6 +145,9 @@ class EnergyMeter:
             "voltage": round(voltage, 1),
             "energy": round(self._energy_kwh, 3),
         }
+
+    def obey(self, command: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        raise Unwilling("An energy meter only measures.")
 
 
 MODELS: Mapping[str, Callable[[Random], Signal]] = {"cold-room": ColdRoom, "pump": Pump, "energy-meter": EnergyMeter}

@@ -1,4 +1,7 @@
-"""Simulated devices over real MQTT sockets: they measure, publish, lose their connection, come back and catch up."""
+"""Simulated devices over real MQTT sockets: they measure, publish, lose their connection, come back and catch up.
+
+They also do what they are asked: the commands that the demo's profiles declare change what they measure.
+"""
 
 import argparse
 import asyncio
@@ -21,6 +24,7 @@ from engine.settings import Settings, variable
 from infra.local.claims import running_ports
 from infra.local.device_client import DeviceClient, Refused
 from infra.local.errors import SetupProblem
+from infra.local.obedience import Obedience
 from infra.local.seed import SIMULATOR_FILE
 from infra.local.signals import Signal, signal
 from schema.wire import topics
@@ -56,6 +60,7 @@ class SimulatedDevice:
         self._topic = topics.build(device.tenant, device.key, topics.UP["telemetry"])
         self._kept: deque[bytes] = deque(maxlen=KEPT)
         self._has_some = asyncio.Event()
+        self._obedience = Obedience(device.tenant, device.key, self._model)
         self.acknowledged = 0
         self.reconnects = 0
 
@@ -84,7 +89,7 @@ class SimulatedDevice:
             try:
                 await client.connect()
                 failures = 0
-                await self._deliver(client)
+                await self._serve(client)
             except OSError as error:
                 wait = _BACK_OFF_S[min(failures, len(_BACK_OFF_S) - 1)] * self._chance.uniform(0.5, 1.0)
                 failures += 1
@@ -95,6 +100,16 @@ class SimulatedDevice:
                 await asyncio.sleep(wait)
             finally:
                 await client.close()
+
+    async def _serve(self, client: DeviceClient) -> None:
+        """Measurements up, commands down, on one connection."""
+        await client.subscribe(self._obedience.topic_filter, self._obedience.hear)
+        answering = asyncio.create_task(self._obedience.answer(client.publish))
+        try:
+            await self._deliver(client)  # which ends with the connection
+        finally:
+            answering.cancel()
+            await asyncio.gather(answering, return_exceptions=True)
 
     async def _deliver(self, client: DeviceClient) -> None:
         while True:

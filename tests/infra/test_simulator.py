@@ -6,14 +6,16 @@ import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.settings import Settings
 from infra.local import demo, simulator
 from infra.local.errors import SetupProblem
+from infra.local.obedience import Obedience
 from infra.local.postgres import Postgres
-from infra.local.signals import MODELS
+from infra.local.signals import MODELS, Unwilling
 from infra.local.signals import signal as model
 from ingest.normaliser import compile_shape, normalise
 from tests.support.line import Line
@@ -55,6 +57,79 @@ def test_every_demo_rule_sees_its_condition_and_its_end_within_hours() -> None:
         assert any(any(each) for each in seen)
         for each in seen:
             assert sum(each) < len(each) / 2
+
+
+def test_a_cold_room_that_is_told_to_defrost_warms_up_and_cools_again() -> None:
+    told, left = model("cold-room", "one", 1), model("cold-room", "one", 1)
+    told.step(1), left.step(1)
+    assert set(told.obey("defrost", {"minutes": 10})) == {"temperature"}
+    warmer = [(told.step(10)["temperature"], left.step(10)["temperature"]) for _ in range(50)]
+    assert warmer[-1][0] > warmer[-1][1]
+    later = [told.step(10)["temperature"] for _ in range(360)]
+    assert min(later) < 3
+
+
+def test_a_pump_runs_as_it_is_told_and_says_what_it_cannot_do() -> None:
+    pump = model("pump", "one", 1)
+    assert pump.obey("run", {"speed": 50}) == {"speed": 50}
+    half = [pump.step(10) for _ in range(20)][-1]
+    assert pump.obey("run", {"speed": 100, "mode": "full"}) == {"speed": 100}
+    full = [pump.step(10) for _ in range(20)][-1]
+    assert 0.4 < half["flow"] / full["flow"] < 0.6
+    assert pump.obey("stop", {}) == {"speed": 0}
+    assert [pump.step(10) for _ in range(20)][-1]["running"] is False
+    with pytest.raises(Unwilling, match="does not know"):
+        pump.obey("dance", {})
+
+
+def test_every_command_of_the_demo_is_known_to_its_simulated_devices() -> None:
+    for profile, declaration in demo.PROFILES.items():
+        for command in declaration.commands:
+            arguments = {each.key: each.max if each.max is not None else each.choices[0] for each in command.arguments}
+            assert isinstance(model(profile, "one", 1).obey(command.key, arguments), dict)
+
+
+async def test_a_command_is_taken_done_once_and_reported_also_when_it_comes_again() -> None:
+    said: list[tuple[str, dict[str, Any]]] = []
+
+    async def publish(topic: str, payload: bytes) -> None:
+        said.append((topic.removeprefix("t/demo/d/pump-1/up/cmd/"), json.loads(payload)))
+
+    obedience = Obedience("demo", "pump-1", model("pump", "pump-1", 1), pause_s=0)
+    assert obedience.topic_filter == "t/demo/d/pump-1/down/cmd/#"
+    run = {"id": "c1", "command": "run", "arguments": {"speed": 40}, "expiresAt": ""}
+    for body in (run, run, {**run, "id": "c2", "command": "dance"}):
+        obedience.hear("", json.dumps(body).encode())
+    obedience.hear("", b"no command")
+    answering = asyncio.create_task(obedience.answer(publish))
+    async with asyncio.timeout(10):
+        while len(said) < 5:
+            await asyncio.sleep(0)
+    answering.cancel()
+    done = ("c1/result", {"status": "succeeded", "result": {"speed": 40}})
+    assert said[:4] == [("c1/ack", {"status": "accepted"}), done, ("c1/ack", {"status": "accepted"}), done]
+    assert said[4] == ("c2/ack", {"status": "rejected", "reason": "A pump does not know “dance”."})
+
+
+async def test_a_command_whose_answer_is_cut_off_is_answered_on_the_next_connection() -> None:
+    obedience = Obedience("demo", "pump-1", model("pump", "pump-1", 1), pause_s=0)
+    obedience.hear("", json.dumps({"id": "c1", "command": "stop", "arguments": {}}).encode())
+    said: list[str] = []
+
+    async def broken(topic: str, payload: bytes) -> None:
+        raise ConnectionResetError("gone")
+
+    async def whole(topic: str, payload: bytes) -> None:
+        said.append(topic.rpartition("/")[2])
+
+    with pytest.raises(ConnectionResetError):
+        await obedience.answer(broken)
+    answering = asyncio.create_task(obedience.answer(whole))
+    async with asyncio.timeout(10):
+        while len(said) < 2:
+            await asyncio.sleep(0)
+    answering.cancel()
+    assert said == ["ack", "result"]
 
 
 def fleet_file(folder: Path, tenant: Tenant, tokens: dict[str, str]) -> Settings:

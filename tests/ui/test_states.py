@@ -7,7 +7,6 @@ import pytest
 
 from tests.ui.support import Gateway, Visit
 from ui.pages.add_device import AddDevice
-from ui.pages.alerts import Alerts
 from ui.pages.device import Device
 from ui.pages.devices import Devices
 from ui.pages.overview import Overview
@@ -316,31 +315,6 @@ async def test_the_editor_opens_the_rule_of_the_address(
     assert not state.is_open
     await run(state.open_editor())
     assert (state.rule_id, state.is_open) == (rule_id, True)
-
-
-async def test_acknowledging_sends_the_note_and_asks_again(gateway: Gateway, visit: Visit) -> None:
-    gateway.answers["Alerts"] = {"active": page([ALERT]), "acknowledged": page([]), "cleared": page([])}
-    gateway.answers["AlertAcknowledge"] = {"alertAcknowledge": {"id": "a1"}}
-    state = visit(Alerts, "/alerts")
-    await state.load()
-    state.answer("a1")
-    gateway.answers["Alerts"] = {"active": page([]), "acknowledged": page([ALERT]), "cleared": page([])}
-    await state.acknowledge({"note": "  on my way "})
-    assert gateway.variables("AlertAcknowledge") == {"id": "a1", "note": "on my way"}
-    assert (state.answering, len(state.active), len(state.acknowledged), state.open_alerts) == ("", 0, 1, 0)
-
-
-async def test_older_cleared_alerts_are_added_below(gateway: Gateway, visit: Visit) -> None:
-    def answer(variables: dict[str, Any]) -> dict[str, Any]:
-        cleared = page([ALERT], None if variables["after"] else "c1")
-        return {"active": page([]), "acknowledged": page([]), "cleared": cleared}
-
-    gateway.answers["Alerts"] = answer
-    state = visit(Alerts, "/alerts")
-    await state.load()
-    assert (len(state.cleared), state.has_more) == (1, True)
-    await state.more()
-    assert (len(state.cleared), state.has_more) == (2, False)
 
 
 async def test_the_address_says_what_went_wrong_and_where_to_go(visit: Visit) -> None:

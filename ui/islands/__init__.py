@@ -22,6 +22,7 @@ NAMES = (
     "rule_model.js",
     "rule_editor.jsx",
     "importer.jsx",
+    "spans.jsx",
 )
 # The parts of the rule designer, which only its own files import.
 RULE_PARTS = (
@@ -37,7 +38,7 @@ RULE_PARTS = (
 # To learn who asks, Reflex reads the source of every function on the stack: of thirty here, deep inside an import. That
 # took half a second of each start; on a thread of its own there are few.
 with ThreadPoolExecutor(1) as one:
-    LIVE, CELLS, PULSE, NEWS, CHART, RULE_MODEL, RULE_EDITOR, IMPORTER = one.map(_shared, NAMES)
+    LIVE, CELLS, PULSE, NEWS, CHART, RULE_MODEL, RULE_EDITOR, IMPORTER, SPANS = one.map(_shared, NAMES)
     list(one.map(_shared, RULE_PARTS))
 
 LINE_PACKAGES = ["graphql-ws@6.4.2", "graphql@16.11.0"]

@@ -88,6 +88,7 @@ function useTheme() {
 
 /** The span to draw. The shortest range begins with the first reading, so that a new device's line is worth looking at. */
 function spanOf(range, rows) {
+  if (range.span) return range.span;
   const now = Date.now();
   const whole = now - range.ms;
   if (range !== RANGES[0] || !rows.length) return [whole, now];
@@ -309,5 +310,102 @@ function Plot({ deviceId, metric, range, query }) {
         {state.words && state.phase === "ready" ? <span className="state">{state.words}</span> : null}
       </div>
     </>
+  );
+}
+
+const AROUND_MS = 30 * MINUTE;
+const LONGEST_MS = 6 * 60 * MINUTE;
+
+/** What is to be seen around a moment: half an hour before it, and what followed until it was over, at most six hours. */
+export function around(at, until, now = Date.now()) {
+  const end = Math.min(now, (until ?? now) + AROUND_MS / 3, at + LONGEST_MS);
+  return [at - AROUND_MS, Math.max(end, at + MINUTE)];
+}
+
+/** A line with a word at each moment, drawn over the curve. */
+function marked(options, moments) {
+  const css = getComputedStyle(document.documentElement);
+  const draw = ({ ctx, bbox, valToPos }) => {
+    const dpr = window.devicePixelRatio || 1;
+    moments.forEach(({ at, words, colour }) => {
+      const x = Math.round(valToPos(at / 1000, "x", true));
+      const ink = css.getPropertyValue(colour).trim();
+      ctx.save();
+      ctx.strokeStyle = ctx.fillStyle = ink;
+      ctx.lineWidth = 2 * dpr;
+      ctx.setLineDash([5 * dpr, 4 * dpr]);
+      ctx.beginPath();
+      ctx.moveTo(x, bbox.top);
+      ctx.lineTo(x, bbox.top + bbox.height);
+      ctx.stroke();
+      ctx.font = `600 ${12 * dpr}px ${css.getPropertyValue("--sans")}`;
+      const isLeft = x > bbox.left + bbox.width * 0.75;
+      ctx.textAlign = isLeft ? "right" : "left";
+      ctx.fillText(words, x + (isLeft ? -6 : 6) * dpr, bbox.top + 12 * dpr);
+      ctx.restore();
+    });
+  };
+  return { ...options, hooks: { ...options.hooks, draw: [draw] } };
+}
+
+/** One metric around the moment an alert was raised, with the moments marked; `until`: when it was over, '' if it is not. */
+export function Moment({ deviceId, metric, at, until, query }) {
+  const dark = useTheme();
+  const box = useRef(null);
+  const [state, setState] = useState({ phase: "loading", words: "", rows: [] });
+  const raised = Date.parse(at);
+  const over = until ? Date.parse(until) : null;
+  const [from, to] = useMemo(() => around(raised, over), [at, until]);
+  const long = to - from > 2 * 60 * MINUTE;
+  const range = useMemo(() => ({ ms: to - from, bucket: long ? "1m" : null, bucketMs: long ? MINUTE : undefined }), [from, to]);
+
+  useEffect(() => {
+    const controller = new AbortController();
+    const variables = { id: deviceId, metric: metric.key, from: new Date(from).toISOString(), to: new Date(to).toISOString(), bucket: range.bucket, limit: LIMIT };
+    ask(query, variables, controller.signal)
+      .then(({ device }) => {
+        const columns = new Columns(range);
+        columns.load(device.telemetry);
+        setState({ phase: "ready", words: "", rows: columns.sorted(to) });
+      })
+      .catch((problem) => problem.name !== "AbortError" && setState({ phase: "failed", words: problem.message, rows: [] }));
+    return () => controller.abort();
+  }, [deviceId, metric.key, range, query]);
+
+  const { rows } = state;
+  useEffect(() => {
+    if (!rows.length) return undefined;
+    const moments = [{ at: raised, words: "alert", colour: "--bad" }];
+    if (over && over <= to) moments.push({ at: over, words: "over", colour: "--ok" });
+    const size = () => ({ width: box.current.clientWidth, height: 220 });
+    const { width, height } = size();
+    // Of a new device there is little before it: then the line begins with the first reading.
+    const span = [Math.min(Math.max(from, rows[0][0]), raised - MINUTE), to];
+    const plain = { ...options(width, height, metric, { ...range, span }, () => rows, () => {}), cursor: { show: false } };
+    const plot = new uPlot(marked(plain, moments), withGaps(rows, range), box.current);
+    const watcher = new ResizeObserver(() => box.current && plot.setSize(size()));
+    watcher.observe(box.current);
+    return () => {
+      watcher.disconnect();
+      plot.destroy();
+    };
+  }, [rows, dark]);
+
+  const unit = metric.unit ? ` ${metric.unit}` : "";
+  const say = (value) => (metric.type === "BOOLEAN" ? plainValue(value >= 0.5) : plainNumber(value) + unit);
+  const low = Math.min(...rows.map(([, row]) => row.low));
+  const high = Math.max(...rows.map(([, row]) => row.high));
+  const summary = rows.length
+    ? `${metric.label} around the alert: between ${say(low)} and ${say(high)}.`
+    : `${metric.label} around the alert: no readings.`;
+  return (
+    <div className="chart" role="img" aria-label={summary} data-points={rows.length}>
+      <div ref={box} style={{ minHeight: 220 }} />
+      {rows.length ? null : (
+        <div className="chart-note">
+          {state.phase === "loading" ? "Loading…" : state.phase === "failed" ? state.words : "There are no readings of that time any more."}
+        </div>
+      )}
+    </div>
   );
 }

@@ -1,4 +1,4 @@
-"""The live chart of one device: uPlot over /graphql."""
+"""The live chart of one device, and a moment of its past: uPlot over /graphql."""
 
 from typing import Any
 
@@ -19,6 +19,24 @@ class Chart(rx.NoSSRComponent):
     query: rx.Var[str]
 
 
+class Moment(rx.NoSSRComponent):
+    """One metric around the moment an alert was raised, with the moment marked."""
+
+    library = CHART.importable_path
+    tag = "Moment"
+    lib_dependencies: list[str] = ["uplot@1.6.32", *LINE_PACKAGES]
+    device_id: rx.Var[str]
+    metric: rx.Var[Any]
+    at: rx.Var[str]
+    until: rx.Var[str]
+    query: rx.Var[str]
+
+
 def chart(device_id: rx.Var[str], metrics: rx.Var[list[Any]]) -> rx.Component:
     """`metrics`: records with key, label, unit and type."""
     return Chart.create(device_id=device_id, metrics=metrics, query=OPERATIONS["series"])
+
+
+def moment(device_id: rx.Var[str], metric: rx.Var[Any], at: rx.Var[str], until: rx.Var[str]) -> rx.Component:
+    """`metric`: a record with key, label, unit and type; `until`: when the alert was over, '' while it is not."""
+    return Moment.create(device_id=device_id, metric=metric, at=at, until=until, query=OPERATIONS["series_around"])

@@ -1,17 +1,20 @@
-// Hears of alerts and of devices coming and going, and tells the page, at most once a second: a storm stays readable.
+// Hears of alerts, commands and devices coming and going, and tells the page, at most once a second: a storm stays readable.
 import { useEffect, useRef } from "react";
 import { follow } from "./live.js";
 
 const REST_MS = 1000;
+// What happens between a page's own question and the beginning of its subscription is in neither: it is asked once more.
+const CATCH_UP_MS = 1200;
 
-/** `field`: the subscription's root field; `onNews()` when anything happens on it. */
-export function News({ query, field, onNews }) {
+/** `field`: the subscription's root field; `onNews()` when anything happens on it, or to commands of `deviceId` only. */
+export function News({ query, field, deviceId, onNews }) {
   const tell = useRef(onNews);
   tell.current = onNews;
   useEffect(() => {
     let timer;
     let last = 0;
-    const news = () => {
+    const news = (event) => {
+      if (deviceId && event?.command && event.command.device.id !== deviceId) return;
       clearTimeout(timer);
       const wait = Math.max(50, last + REST_MS - Date.now());
       timer = setTimeout(() => {
@@ -20,10 +23,12 @@ export function News({ query, field, onNews }) {
       }, wait);
     };
     const stop = follow(query, field, {}, news, news);
+    const catchUp = setTimeout(news, CATCH_UP_MS);
     return () => {
       clearTimeout(timer);
+      clearTimeout(catchUp);
       stop();
     };
-  }, [query, field]);
+  }, [query, field, deviceId]);
   return null;
 }

@@ -1,4 +1,4 @@
-"""Hears of alerts and of devices coming and going, so that a page can ask again."""
+"""Hears of alerts, commands and devices coming and going, so that a page can ask again."""
 
 from typing import Any
 
@@ -17,6 +17,7 @@ class News(rx.NoSSRComponent):
     lib_dependencies: list[str] = LINE_PACKAGES
     query: rx.Var[str]
     field: rx.Var[str]
+    device_id: rx.Var[str]
     on_news: rx.EventHandler[no_args_event_spec]
 
 
@@ -28,3 +29,8 @@ def alert_news(on_news: Any) -> rx.Component:
 def status_news(on_news: Any) -> rx.Component:
     """Calls `on_news` when any device of the tenant comes or goes."""
     return News.create(query=OPERATIONS["status_events"], field="deviceStatus", on_news=on_news)
+
+
+def command_news(device_id: rx.Var[str], on_news: Any) -> rx.Component:
+    """Calls `on_news` when a command to this device is issued, moves or is answered."""
+    return News.create(query=OPERATIONS["command_events"], field="commands", device_id=device_id, on_news=on_news)

@@ -9,6 +9,7 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.certificates import certificates
+from ui.components.commands import commands
 from ui.components.erasure import erasure
 from ui.components.frame import link, may, page
 from ui.components.memberships import memberships
@@ -667,6 +668,7 @@ def device() -> rx.Component:
             ),
         ),
         chart(Device.uid, Device.metrics),
+        rx.cond(Device.is_over, rx.fragment(), commands()),
         rx.el.div(
             rx.el.div(
                 rx.cond(Device.is_over | (Device.status == "QUARANTINED"), rx.fragment(), _connect()),

@@ -1,0 +1,306 @@
+"""Alerts in the console: filters ask for the right thing, several are answered together, an alert explains itself."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.ui.support import ME, Gateway, Visit
+from ui.alert_words import HAPPENED, happened, metrics_of, minutes_until, span, watched, why_lines
+from ui.components.alert_silences import Silences, about, silence_line
+from ui.pages.alert import AlertDetail
+from ui.pages.alerts import Alerts, rule_line
+
+ALERT: dict[str, Any] = {
+    "id": "a1",
+    "severity": "MAJOR",
+    "status": "ACTIVE",
+    "reason": "temperature was 9 °C",
+    "raisedAt": "2026-01-01T00:00:00Z",
+    "assignedTo": None,
+    "rule": {"id": "r1", "name": "Too warm"},
+    "device": {"id": "d1", "name": "", "key": "cold-1"},
+}
+TEMPERATURE = {"key": "temperature", "label": "", "unit": "degC", "type": "NUMBER"}
+METRICS = metrics_of({"metrics": [TEMPERATURE, {"key": "door", "label": "Door open", "unit": None, "type": "BOOLEAN"}]})
+LEAF = {"metric": "temperature", "op": ">", "value": 8, "unit": "degC", "is": True, "seen": 9.25, "at": 1}
+DOOR = {"metric": "door", "op": "==", "value": True, "unit": None, "is": None, "seen": None, "at": None}
+SILENCE: dict[str, Any] = {
+    "id": "s1",
+    "reason": "Cleaning",
+    "ruleId": None,
+    "deviceId": None,
+    "groupId": None,
+    "fromAt": "2026-01-01T00:00:00Z",
+    "untilAt": "2026-01-02T00:00:00Z",
+    "endedAt": None,
+    "createdBy": "Ada",
+}
+
+
+def page(items: list[Any], end: str | None = None) -> dict[str, Any]:
+    return {"items": items, "pageInfo": {"hasNextPage": end is not None, "endCursor": end}}
+
+
+@pytest.fixture
+async def alerts(gateway: Gateway, visit: Visit) -> Alerts:
+    two = [ALERT, {**ALERT, "id": "a2", "severity": "CRITICAL", "assignedTo": "u1", "assignedName": "Ada"}]
+    noted = {**ALERT, "id": "a3", "status": "ACKNOWLEDGED"}
+    gateway.answers["Me"] = {"me": {**ME["me"], "scopes": ["users:read"]}}  # type: ignore[dict-item]
+    gateway.answers["Alerts"] = {"alerts": page([*two, noted])}
+    gateway.answers["OwnMembership"] = {"members": [{"id": "u1", "name": "Ada", "email": "ada@example.org"}]}
+    gateway.answers["AlertsAcknowledge"] = {"alertsAcknowledge": []}
+    state = visit(Alerts, "/alerts")
+    await state.load()
+    return state
+
+
+async def test_the_worst_are_first_and_those_somebody_took_note_of_stand_apart(alerts: Alerts) -> None:
+    assert [each.id for each in alerts.active] == ["a2", "a1"]
+    assert [each.id for each in alerts.acknowledged] == ["a3"]
+
+
+async def test_several_are_acknowledged_together_with_a_note(alerts: Alerts, gateway: Gateway) -> None:
+    alerts.tick("a1")
+    alerts.tick_all(True)
+    alerts.tick("a2")
+    assert alerts.chosen == ["a1"]
+    alerts.tick("a2")
+    await alerts.acknowledge_chosen({"note": "  on my way "})
+    assert gateway.variables("AlertsAcknowledge") == {"ids": ["a1", "a2"], "note": "on my way"}
+    assert alerts.chosen == []
+
+
+async def test_one_is_acknowledged_and_a_refusal_keeps_what_was_written(alerts: Alerts, gateway: Gateway) -> None:
+    alerts.answer("a1")
+    gateway.refuses("AlertsAcknowledge", "You may not do that.", "FORBIDDEN")
+    await alerts.acknowledge({"note": ""})
+    assert (alerts.problem, alerts.answering) == ("You may not do that.", "a1")
+    gateway.answers["AlertsAcknowledge"] = {"alertsAcknowledge": []}
+    await alerts.acknowledge({"note": ""})
+    assert gateway.variables("AlertsAcknowledge") == {"ids": ["a1"], "note": None}
+    assert alerts.answering == ""
+
+
+async def test_what_is_ticked_and_then_gone_is_not_acknowledged_unseen(alerts: Alerts, gateway: Gateway) -> None:
+    alerts.tick_all(True)
+    gateway.answers["Alerts"] = {"alerts": page([ALERT])}
+    await alerts.refresh()
+    assert alerts.chosen == ["a1"]
+
+
+async def test_the_filters_ask_for_the_right_thing(alerts: Alerts, gateway: Gateway) -> None:
+    await alerts.set_severity("MAJOR")
+    await alerts.set_whose("mine")
+    asked = gateway.variables("Alerts")
+    assert (asked["isOpen"], asked["severity"], asked["assignedTo"]) == (True, "MAJOR", "u1")
+    await alerts.set_whose("nobody")
+    assert gateway.variables("Alerts")["assignedTo"] is None
+    assert [each.id for each in alerts.active] == ["a1"]
+
+
+async def test_by_rule_each_rule_leads_to_its_alerts(alerts: Alerts, gateway: Gateway) -> None:
+    group = {"open": 3, "unacknowledged": 2, "severity": "MAJOR", "oldestAt": "", "newestAt": "", "rule": ALERT["rule"]}
+    gateway.answers["AlertGroups"] = {"alertGroups": [group]}
+    await alerts.group(True)
+    assert (alerts.groups[0].counted, alerts.groups[0].unseen) == ("3 alerts", "nobody has taken note of 2")
+    await alerts.only_rule("r1")
+    assert (alerts.by_rule, gateway.variables("Alerts")["ruleId"]) == (False, "r1")
+
+
+@pytest.mark.parametrize(
+    ("count", "unseen", "said"), [(1, 1, "nobody has taken note"), (2, 0, "somebody has taken note of all")]
+)
+def test_how_many_are_new_is_said(count: int, unseen: int, said: str) -> None:
+    group = {"open": count, "unacknowledged": unseen, "severity": "INFO", "oldestAt": "", "newestAt": ""}
+    assert rule_line({**group, "rule": ALERT["rule"]}).unseen == said
+
+
+async def test_older_ones_that_are_over_are_added_below(alerts: Alerts, gateway: Gateway) -> None:
+    gateway.answers["Alerts"] = lambda asked: {"alerts": page([ALERT], None if asked["after"] else "c1")}
+    await alerts.show_tab("cleared")
+    assert (len(alerts.cleared), alerts.has_more, gateway.variables("Alerts")["isOpen"]) == (1, True, False)
+    await alerts.more()
+    assert (len(alerts.cleared), alerts.has_more) == (2, False)
+
+
+def test_each_part_of_a_condition_says_what_was_seen() -> None:
+    lines = why_lines({"all": [LEAF, {"not": DOOR, "is": None}], "is": None}, METRICS)
+    assert [(each.depth, each.words, each.seen, each.verdict) for each in lines] == [
+        (0, "All of these", "", "unknown"),
+        (1, "Temperature is above 8 °C", "9.25 °C", "yes"),
+        (1, "Not so:", "", "unknown"),
+        (2, "Door open is yes", "no value was known", "unknown"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("leaf", "said"),
+    [
+        ({"agg": {"fn": "avg", "over": "5m"}}, "The average temperature over 5 minutes is above 8 °C"),
+        ({"agg": {"fn": "max", "last": 3}}, "The highest temperature, of the last 3 values is above 8 °C"),
+        ({"agg": {"fn": "count", "over": "1h"}}, "The number of values of temperature over 1 hour is above 8 °C"),
+        ({"rate": {"per": "1m", "over": "10m"}}, "The change of temperature per minute over 10 minutes is above 8 °C"),
+        ({"delta": {"over": "1d"}}, "The change of temperature over 1 day is above 8 °C"),
+        ({"op": "outside", "value": [2, 8]}, "Temperature is outside 2 to 8 °C"),
+        ({"op": "==", "value": 8}, "Temperature is 8 °C"),
+        ({"value": {"attribute": "set_point"}, "against": 7.5}, "Temperature is above its set point (7.5 °C)"),
+        ({"value": {"metric": "temperature", "ago": "1h"}}, "Temperature is above its value 1 hour ago"),
+        ({"changed": {"over": "90s"}}, "Temperature has changed within 90 seconds"),
+        ({"stuck": {"for": "2h"}}, "Temperature stays the same for 2 hours"),
+    ],
+)
+def test_a_comparison_reads_as_its_rule_does(leaf: dict[str, Any], said: str) -> None:
+    assert why_lines({**LEAF, **leaf}, METRICS)[0].words == said
+
+
+@pytest.mark.parametrize(
+    ("leaf", "said"),
+    [
+        ({"attribute": "site", "op": "in", "value": ["Basel", "Kiel"]}, "Its site is one of “Basel”, “Kiel”"),
+        ({"tag": "spare"}, "It is tagged “spare”"),
+        ({"silence": "30m"}, "Nothing was heard of it for 30 minutes"),
+        ({"presence": "offline"}, "It is offline"),
+        ({"event": "door"}, "An event “door” comes"),
+        ({"place": {"metric": "at", "is": "left", "of": {}}}, "It leaves the area"),
+        ({"time": {"days": ["mon"], "from": "08:00", "to": "17:00", "tz": "Europe/Berlin"}},
+         "It is between 08:00 and 17:00 on Mon (Berlin)"),
+        ({"something": "new"}, "A condition that this page does not know"),
+    ],
+)  # fmt: skip
+def test_what_is_no_metric_is_said_too(leaf: dict[str, Any], said: str) -> None:
+    assert why_lines({**leaf, "is": True, "seen": True, "at": None}, METRICS)[0].words == said
+
+
+def test_the_metric_to_draw_is_the_first_that_is_compared() -> None:
+    assert watched({"any": [{"tag": "x"}, {"not": {"all": [DOOR, LEAF]}}]}) == "door"
+    assert watched({"tag": "x"}) == watched(None) == ""
+
+
+def test_a_span_of_time_is_spelled() -> None:
+    assert (span("1h"), span("90s"), span("?")) == ("1 hour", "90 seconds", "?")
+
+
+@pytest.mark.parametrize("kind", sorted(HAPPENED))
+def test_all_that_can_happen_to_an_alert_has_words(kind: str) -> None:
+    said = happened({"at": "", "kind": kind, "by": "Ada", "text": "Bob"})
+    assert "{" not in said.words
+    assert said.words[:1].isupper()
+
+
+def test_an_assignment_names_both_and_the_platform_has_a_name() -> None:
+    assert happened({"at": "", "kind": "ASSIGNED", "by": "Ada", "text": "Bob"}).words == "Ada gave it to Bob"
+    assert happened({"at": "", "kind": "ASSIGNED", "by": "Ada", "text": None}).words.startswith("Ada took it from")
+    assert happened({"at": "", "kind": "WOKEN", "by": "system", "text": None}).words.startswith("The platform")
+
+
+def test_until_a_moment_there_are_whole_minutes_and_at_least_one() -> None:
+    now = datetime.now(UTC)
+    assert minutes_until((now + timedelta(hours=1)).isoformat()) == 60
+    assert minutes_until((now - timedelta(hours=1)).isoformat()) == 1
+    with pytest.raises(ValueError, match="isoformat"):
+        minutes_until("tomorrow")
+
+
+@pytest.fixture
+async def detail(gateway: Gateway, visit: Visit) -> AlertDetail:
+    whole = {
+        **ALERT,
+        "why": LEAF,
+        "device": {**ALERT["device"], "profile": {"metrics": [TEMPERATURE]}},
+        "history": [
+            {"at": "1", "kind": "NOT_TOLD", "by": "system", "text": "“Night”. No such policy."},
+            {"at": "2", "kind": "COMMENTED", "by": "Ada", "text": "A fuse."},
+        ],
+    }
+    gateway.answers["Alert"] = {"alert": whole}
+    state = visit(AlertDetail, "/alerts/a1")
+    await state.load()
+    return state
+
+
+async def test_an_alert_tells_why_what_to_draw_who_was_told_and_what_happened(detail: AlertDetail) -> None:
+    assert [each.words for each in detail.why] == ["Temperature is above 8 °C"]
+    assert detail.drawn == {"key": "temperature", "label": "Temperature", "unit": "°C", "type": "NUMBER"}
+    assert [each.words for each in detail.told] == ["Nobody could be told"]
+    assert [each.text for each in detail.history] == ["A fuse.", "“Night”. No such policy."]
+
+
+async def test_what_is_done_to_an_alert_is_asked_for(detail: AlertDetail, gateway: Gateway) -> None:
+    for name in ("AlertComment", "AlertAssign", "AlertSnooze", "AlertWake", "AlertsAcknowledge"):
+        gateway.answers[name] = {name[0].lower() + name[1:]: {"id": "a1"}}
+    await detail.comment({"text": " A fuse. "})
+    assert gateway.variables("AlertComment") == {"id": "a1", "text": "A fuse."}
+    await detail.assign("")
+    assert gateway.variables("AlertAssign") == {"id": "a1", "userId": None}
+    await detail.snooze({"until_at": (datetime.now(UTC) + timedelta(minutes=30)).isoformat()})
+    assert gateway.variables("AlertSnooze") == {"id": "a1", "minutes": 30}
+    await detail.wake()
+    await detail.acknowledge({"note": "mine"})
+    assert gateway.variables("AlertsAcknowledge") == {"ids": ["a1"], "note": "mine"}
+    await detail.snooze({"until_at": ""})
+    assert detail.problem == "Say until when."
+
+
+async def test_an_alert_that_is_not_there_is_said_to_be_missing(gateway: Gateway, visit: Visit) -> None:
+    gateway.refuses("Alert", "No alert has this id.", "ALERT_NOT_FOUND")
+    state = visit(AlertDetail, "/alerts/a9")
+    await state.load()
+    assert state.problem == "There is no such alert."
+
+
+def test_a_silence_says_what_it_is_about() -> None:
+    names = {"r1": "Too warm", "d1": "Cold room 1", "g1": "Basel"}
+    assert about(SILENCE, names) == "any alert"
+    assert about({**SILENCE, "ruleId": "r1", "deviceId": "d1"}, names) == "“Too warm” on Cold room 1"
+    assert about({**SILENCE, "groupId": "g1"}, names) == "the devices of “Basel”"
+    assert about({**SILENCE, "deviceId": "d9"}, names) == "a removed device"
+
+
+def test_a_silence_is_to_come_or_on_or_over() -> None:
+    def stands(day: int, **more: Any) -> tuple[bool, bool]:
+        line = silence_line({**SILENCE, **more}, {}, datetime(2026, 1, day, 12, tzinfo=UTC))
+        return line.is_coming, line.is_over
+
+    assert stands(1) == (False, False)
+    assert stands(2) == (False, True)
+    assert stands(1, endedAt="2026-01-01T01:00:00Z") == (False, True)
+    assert stands(1, fromAt="2026-01-01T20:00:00Z") == (True, False)
+
+
+@pytest.fixture
+async def silences(gateway: Gateway, visit: Visit) -> Silences:
+    gateway.answers["Silences"] = lambda asked: {"silences": page([SILENCE] if asked["isOpen"] else [])}
+    gateway.answers["RuleNames"] = {"rules": {"items": [{"id": "r1", "name": "Too warm"}]}}
+    gateway.answers["DeviceName"] = {"device": {"id": "d7", "key": "cold-7", "name": "Cold room 7"}}
+    gateway.answers["Devices"] = {"devices": {"items": [{"id": "d1", "key": "cold-1", "name": ""}]}}
+    gateway.answers["SilenceCreate"] = {"silenceCreate": {"id": "s2"}}
+    state = visit(Silences, "/alerts?silence_device=d7")
+    await state.load()
+    return state
+
+
+async def test_a_silence_begun_elsewhere_knows_its_device(silences: Silences) -> None:
+    assert (silences.is_making, silences.what, silences.chosen) == (True, "device", "d7")
+    assert [each.name for each in silences.choices] == ["Cold room 7", "cold-1"]
+
+
+async def test_a_silence_is_made_for_one_rule_or_for_everything(silences: Silences, gateway: Gateway) -> None:
+    await silences.set_what("rule")
+    form = {"reason": " Cleaning ", "from_at": "", "until_at": "2026-01-02T00:00:00Z", "silence-span": "night"}
+    await silences.create(form)
+    asked = {"reason": "Cleaning", "fromAt": None, "untilAt": "2026-01-02T00:00:00Z"}
+    assert gateway.variables("SilenceCreate") == {"input": {**asked, "ruleId": "r1"}}
+    assert not silences.is_making
+    await silences.set_what("all")
+    await silences.create(form)
+    assert gateway.variables("SilenceCreate") == {"input": asked}
+    await silences.create({**form, "until_at": ""})
+    assert silences.problem == "Say until when."
+
+
+async def test_a_silence_is_ended(silences: Silences, gateway: Gateway) -> None:
+    gateway.answers["SilenceEnd"] = {"silenceEnd": {"id": "s1"}}
+    await silences.end("s1")
+    assert gateway.variables("SilenceEnd") == {"id": "s1"}
+    assert silences.said.startswith("It is over.")

@@ -1,0 +1,246 @@
+"""An alert in words: why its rule fired, part by part, what happened to it since, and until when it is quiet."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ui.command_words import plain
+from ui.words import unit, words
+
+COMPARED: Mapping[str, str] = {
+    "==": "",
+    "!=": "not ",
+    "<": "below ",
+    "<=": "at most ",
+    ">": "above ",
+    ">=": "at least ",
+    "between": "between ",
+    "outside": "outside ",
+    "in": "one of ",
+    "not in": "none of ",
+}
+VERDICTS: Mapping[Any, str] = {True: "yes", False: "no", None: "unknown"}
+_SPANS = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
+_WINDOWS = {"avg": "the average {}", "min": "the lowest {}", "max": "the highest {}", "sum": "the sum of {}"}
+_AREAS = {"inside": "it is inside", "outside": "it is outside", "entered": "it enters", "left": "it leaves"}
+_DAYS = {"mon": "Mon", "tue": "Tue", "wed": "Wed", "thu": "Thu", "fri": "Fri", "sat": "Sat", "sun": "Sun"}
+
+# Kind of happening → what is said of it, `{by}` being who did it.
+HAPPENED: Mapping[str, tuple[str, str]] = {
+    "ACKNOWLEDGED": ("{by} took note of it", "check"),
+    "ASSIGNED": ("{by} gave it to", "user-round"),
+    "COMMENTED": ("{by} wrote", "message-square"),
+    "SNOOZED": ("{by} put it off", "alarm-clock"),
+    "WOKEN": ("{by} ended the putting-off", "bell"),
+    "SILENCED": ("Nobody was told, because of a silence", "bell-off"),
+    "TOLD": ("People were told, as the policy says", "send"),
+    "NOT_TOLD": ("Nobody could be told", "circle-alert"),
+}
+
+
+@dataclass(frozen=True)
+class WhyLine:
+    """One part of a rule's condition: what was asked, what was seen, and whether it was so. `depth` from 0."""
+
+    depth: int
+    words: str
+    seen: str
+    verdict: str
+    is_group: bool
+
+
+@dataclass(frozen=True)
+class Happened:
+    """One entry of an alert's history."""
+
+    at: str
+    kind: str
+    icon: str
+    words: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric as people call it."""
+
+    label: str
+    unit: str
+    type: str
+
+
+def metrics_of(profile: Mapping[str, Any]) -> dict[str, Metric]:
+    """A profile's metrics by key."""
+    return {
+        each["key"]: Metric(each["label"] or words(each["key"]), unit(each["unit"]), each["type"])
+        for each in profile["metrics"]
+    }
+
+
+def why_lines(tree: Any, metrics: Mapping[str, Metric]) -> list[WhyLine]:
+    """The explained condition (`Alert.why`) from top to bottom; nothing for a form that is not known here."""
+    return list(_lines(tree, metrics, 0)) if isinstance(tree, Mapping) else []
+
+
+def _lines(node: Mapping[str, Any], metrics: Mapping[str, Metric], depth: int) -> Iterator[WhyLine]:
+    verdict = VERDICTS.get(node.get("is"), "unknown")
+    for name, said in (("all", "All of these"), ("any", "At least one of these")):
+        if isinstance(parts := node.get(name), list):
+            if len(parts) > 1:
+                yield WhyLine(depth, said, "", verdict, True)
+            for part in parts:
+                yield from _lines(part, metrics, depth + (len(parts) > 1))
+            return
+    if isinstance(inner := node.get("not"), Mapping):
+        yield WhyLine(depth, "Not so:", "", verdict, True)
+        yield from _lines(inner, metrics, depth + 1)
+        return
+    yield WhyLine(depth, _capital(_leaf(node, metrics)), _seen(node, metrics), verdict, False)
+
+
+def _leaf(leaf: Mapping[str, Any], metrics: Mapping[str, Metric]) -> str:
+    """What one comparison asks, as the rule's own sentence has it."""
+    called = _called(str(leaf.get("metric", "")), metrics)
+    match leaf:
+        case {"metric": _, "changed": {"over": over}}:
+            return f"{called} has changed within {span(over)}"
+        case {"metric": _, "stuck": {"for": held}}:
+            return f"{called} stays the same for {span(held)}"
+        case {"metric": _}:
+            return f"{_subject(leaf, called)} is {_compared(leaf, metrics)}"
+        case {"attribute": key}:
+            return f"its {words(str(key)).lower()} is {_compared(leaf, metrics)}"
+        case {"tag": tag}:
+            return f"it is tagged “{tag}”"
+        case {"group": _}:
+            return "it is in the rule's group"
+        case {"profile": profile}:
+            return f"it is of the profile “{profile}”"
+        case {"time": time}:
+            return _time(time)
+        case {"place": {"is": is_}}:
+            return f"{_AREAS.get(is_, 'it is in')} the area"
+        case {"silence": held}:
+            return f"nothing was heard of it for {span(held)}"
+        case {"presence": presence}:
+            return f"it is {presence}"
+        case {"event": kind}:
+            return f"an event “{kind}” comes"
+    return "a condition that this page does not know"
+
+
+def _subject(leaf: Mapping[str, Any], called: str) -> str:
+    if isinstance(window := leaf.get("agg"), Mapping):
+        fn, last = window.get("fn"), window.get("last")
+        over = f" over {span(window['over'])}" if window.get("over") else ""
+        if fn == "count":
+            return f"the number of values of {called}{over or f' among the last {last}'}"
+        what = _WINDOWS.get(str(fn), "{}")
+        return what.format(called) + (over or f", of the last {last} values")
+    if isinstance(rate := leaf.get("rate"), Mapping):
+        return f"the change of {called} per {span(rate['per']).removeprefix('1 ')} over {span(rate['over'])}"
+    if isinstance(delta := leaf.get("delta"), Mapping):
+        return f"the change of {called} over {span(delta['over'])}"
+    return called
+
+
+def _compared(leaf: Mapping[str, Any], metrics: Mapping[str, Metric]) -> str:
+    op, value = str(leaf.get("op")), leaf.get("value")
+    sign = unit(leaf.get("unit"))
+    behind = f" {sign}" if sign else ""
+    if isinstance(value, bool):
+        return "yes" if value is (op == "==") else "no"
+    if isinstance(value, Mapping):
+        against = leaf.get("against")
+        seen = "" if against is None else f" ({_value(against)}{behind})"
+        return COMPARED.get(op, "") + _other(value, leaf, metrics) + seen
+    if isinstance(value, list):
+        together = {"between": " and ", "outside": " to "}.get(op, ", ")
+        return COMPARED.get(op, "") + together.join(_value(each) for each in value) + behind
+    return f"{COMPARED.get(op, '')}{_value(value)}{behind}"
+
+
+def _other(value: Mapping[str, Any], leaf: Mapping[str, Any], metrics: Mapping[str, Metric]) -> str:
+    if "attribute" in value:
+        return f"its {words(str(value['attribute'])).lower()}"
+    called = _called(str(value.get("metric", "")), metrics)
+    if "ago" in value:
+        return f"{'its value' if value.get('metric') == leaf.get('metric') else called} {span(value['ago'])} ago"
+    times = f"{_value(value['times'])} times " if value.get("times") not in (None, 1) else ""
+    plus = value.get("plus") or 0
+    return times + called + (f" {'+' if plus > 0 else '-'} {_value(abs(plus))}" if plus else "")
+
+
+def _time(time: Mapping[str, Any]) -> str:
+    days = ", ".join(_DAYS.get(str(each).lower()[:3], str(each)) for each in time.get("days") or [])
+    hours = f"between {time['from']} and {time['to']}" if time.get("from") and time.get("to") else ""
+    zone = str(time.get("tz") or "").replace("_", " ").rpartition("/")[2]
+    said = " on ".join(filter(None, (hours, days))) or "any time"
+    return f"it is {said}" + (f" ({zone})" if zone and hours else "")
+
+
+def _seen(leaf: Mapping[str, Any], metrics: Mapping[str, Metric]) -> str:
+    """What was seen where the rule looked; of a question with no value (an event, a place) its answer says all."""
+    if not {"metric", "attribute"} & leaf.keys():
+        return ""
+    if leaf.get("seen") is None:
+        return "no value was known"
+    if "changed" in leaf or "stuck" in leaf:
+        return ""
+    sign = unit(leaf.get("unit"))
+    return _value(leaf["seen"]) + (f" {sign}" if sign and not isinstance(leaf["seen"], bool | str) else "")
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{round(value, 2):g}" if abs(value) < 100_000 else f"{value:,.0f}"
+    return f"“{value}”" if isinstance(value, str) else plain(value)
+
+
+def _called(key: str, metrics: Mapping[str, Metric]) -> str:
+    label = metrics[key].label if key in metrics else words(key)
+    is_name = label[1:2].isupper()  # CO2, pH stay as they are
+    return label if is_name else label[:1].lower() + label[1:]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def span(text: Any) -> str:
+    """A rule's span of time in words: `90s` is "90 seconds", `1h` is "1 hour"."""
+    match = re.fullmatch(r"(\d+)([smhd])", str(text))
+    if not match:
+        return str(text)
+    count, name = int(match[1]), _SPANS[match[2]]
+    return f"{count} {name}" + ("" if count == 1 else "s")
+
+
+def watched(tree: Any) -> str:
+    """The key of the first metric that a condition compares, to be drawn; '' if there is none."""
+    if not isinstance(tree, Mapping):
+        return ""
+    for parts in (tree.get("all"), tree.get("any"), [tree["not"]] if "not" in tree else None):
+        for part in parts or []:
+            if found := watched(part):
+                return found
+    return str(tree["metric"]) if isinstance(tree.get("metric"), str) else ""
+
+
+def happened(entry: Mapping[str, Any]) -> Happened:
+    """An entry of the history in words."""
+    kind, text = entry["kind"], entry["text"] or ""
+    said, icon = HAPPENED.get(kind, (f"{words(kind.lower())} by {{by}}", "circle"))
+    who = "The platform" if entry["by"] == "system" else entry["by"]
+    line = said.format(by=who)
+    if kind == "ASSIGNED":
+        line, text = (f"{line} {text}" if text else f"{who} took it from whoever had it"), ""
+    return Happened(entry["at"], kind, icon, line, text)
+
+
+def minutes_until(moment: str) -> int:
+    """Whole minutes from now until a moment given as ISO 8601, at least one; ValueError for anything else."""
+    left = (datetime.fromisoformat(moment) - datetime.now(UTC)).total_seconds() / 60
+    return max(1, round(left))

@@ -1,0 +1,429 @@
+"""One alert: what happened, why, who was told, what was said about it, and what can be done."""
+
+import re
+from typing import Any
+
+import reflex as rx
+
+from ui.alert_words import Happened, Metric, WhyLine, happened, metrics_of, minutes_until, watched, why_lines
+from ui.client import Refused
+from ui.components.alert_pieces import quiet
+from ui.components.frame import ALL_DEVICES, link, may, page
+from ui.components.pieces import body, card, done, field, problem, severity_badge, skeleton, skeleton_rows
+from ui.console import Console
+from ui.islands.cells import when
+from ui.islands.chart import moment
+from ui.islands.spans import spans
+from ui.words import AlertLine, alert_line
+
+UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+EMPTY = AlertLine("", "", "", "", "", "", "", "", "", "", "", "", "", "")
+TOLD_KINDS = ("TOLD", "NOT_TOLD", "SILENCED")
+
+
+class AlertDetail(Console):
+    """The alert of the address, and what is being done with it."""
+
+    ready: bool = False
+    problem: str = ""
+    said: str = ""
+    uid: str = ""
+    alert: AlertLine = EMPTY
+    why: list[WhyLine] = []
+    drawn: dict[str, str] = {}
+    told: list[Happened] = []
+    history: list[Happened] = []
+    members: list[dict[str, str]] = []
+    doing: str = ""  # "snooze" while its form is open
+
+    @rx.var
+    def is_open(self) -> bool:
+        """Whether what it is about goes on."""
+        return self.alert.status != "CLEARED"
+
+    @rx.event
+    async def load(self) -> Any:
+        """Come to the page."""
+        uid = self.segment()
+        if uid != self.uid:
+            self.ready, self.uid, self.alert = False, uid, EMPTY
+        self.problem = self.said = self.doing = ""
+        if (away := await self.enter()) is not None:
+            return away
+        self.uid = uid
+        await self._show()
+        await self._know_members()
+        return None
+
+    @rx.event
+    async def refresh(self) -> None:
+        """Something happened to an alert: ask again."""
+        await self._show()
+        await self._count()
+
+    async def _know_members(self) -> None:
+        if "users:read" not in self.scopes:
+            return
+        try:
+            members = (await self.ask("own_membership"))["members"]
+        except Refused:
+            return  # then nobody is offered
+        self.members = [{"id": each["id"], "name": each["name"] or each["email"]} for each in members]
+
+    async def _show(self) -> None:
+        try:
+            alert = (await self.ask("alert", id=self.uid))["alert"]
+        except Refused as refusal:
+            no_such = refusal.code == "ALERT_NOT_FOUND" or not UUID.fullmatch(self.uid)
+            self.problem = "There is no such alert." if no_such else refusal.words
+            return
+        metrics = metrics_of(alert["device"]["profile"])
+        self.alert, self.why = alert_line(alert), why_lines(alert["why"], metrics)
+        self.drawn = _drawn(watched(alert["why"]), metrics)
+        entries = [happened(each) for each in alert["history"]]
+        self.told = [each for each in entries if each.kind in TOLD_KINDS]
+        self.history = entries[::-1]
+        self.problem, self.ready = "", True
+
+    async def _do(self, operation: str, said: str, **variables: Any) -> None:
+        self.problem = self.said = ""
+        try:
+            await self.ask(operation, **variables)
+        except Refused as refusal:
+            self.problem = refusal.words
+            return
+        self.doing = ""
+        await self._show()
+        self.said = said
+
+    @rx.event
+    async def acknowledge(self, form: dict[str, Any]) -> None:
+        """Say that somebody cares, with a note for the others."""
+        note = str(form.get("note", "")).strip() or None
+        said = "The others see that you care. Nobody is reminded of it any more."
+        await self._do("alerts_acknowledge", said, ids=[self.uid], note=note)
+        await self._count()
+
+    @rx.event
+    async def comment(self, form: dict[str, Any]) -> None:
+        """Say something about it."""
+        if text := str(form.get("text", "")).strip():
+            await self._do("alert_comment", "", id=self.uid, text=text)
+
+    @rx.event
+    async def assign(self, user_id: str) -> None:
+        """Give it to a member; '' for nobody."""
+        await self._do("alert_assign", "", id=self.uid, userId=user_id or None)
+
+    @rx.event
+    def open_snooze(self, is_open: bool) -> None:
+        """Open or close the form that puts it off."""
+        self.doing = "snooze" if is_open else ""
+
+    @rx.event
+    async def snooze(self, form: dict[str, Any]) -> None:
+        """Put it off."""
+        try:
+            minutes = minutes_until(str(form.get("until_at", "")))
+        except ValueError:
+            self.problem = "Say until when."
+            return
+        said = "Nobody is told of it until then. If it is still open, telling goes on."
+        await self._do("alert_snooze", said, id=self.uid, minutes=minutes)
+
+    @rx.event
+    async def wake(self) -> None:
+        """End the putting-off."""
+        await self._do("alert_wake", "Telling goes on.", id=self.uid)
+
+
+def _drawn(key: str, metrics: dict[str, Metric]) -> dict[str, str]:
+    """The metric that can be drawn, as the chart takes it; nothing if it is a text or gone from the profile."""
+    metric = metrics.get(key)
+    if metric is None or metric.type not in ("NUMBER", "BOOLEAN"):
+        return {}
+    return {"key": key, "label": metric.label, "unit": metric.unit, "type": metric.type}
+
+
+def _heading() -> rx.Component:
+    alert = AlertDetail.alert
+    status = rx.match(
+        alert.status,
+        ("ACTIVE", rx.el.span("open, nobody has taken note", class_name="badge badge-bad")),
+        ("ACKNOWLEDGED", rx.el.span("open, acknowledged by ", alert.acknowledged_by, class_name="badge badge-warn")),
+        rx.el.span("over", class_name="badge badge-ok"),
+    )
+    return rx.el.div(
+        rx.el.div(
+            link(rx.icon("arrow-left", size=15), "Alerts", to="/alerts", class_name="crumb"),
+            rx.el.h1(
+                rx.cond(AlertDetail.ready, rx.fragment(alert.device, ": ", alert.rule), skeleton(28, "320px")),
+            ),
+            rx.cond(
+                AlertDetail.ready,
+                rx.el.div(severity_badge(alert.severity), status, quiet(alert), class_name="row alert-state"),
+            ),
+        ),
+        class_name="head",
+    )
+
+
+def _what() -> rx.Component:
+    alert = AlertDetail.alert
+    return card(
+        "What happened",
+        body(
+            rx.el.p(alert.reason, class_name="reason alert-reason"),
+            rx.el.p(
+                "Raised ",
+                when(at=alert.raised_at, both=True),
+                rx.cond(
+                    alert.cleared_at != "",
+                    rx.el.span(". Over ", when(at=alert.cleared_at, both=True)),
+                    ". It is not over yet",
+                ),
+                rx.cond(alert.cleared_reason != "", rx.el.span(": ", alert.cleared_reason)),
+                ".",
+                class_name="small muted",
+            ),
+            rx.el.p(
+                link("See the device", to="/devices/" + alert.device_id),
+                rx.el.span(" · ", class_name="muted"),
+                link("See the rule", to="/rules/" + alert.rule_id),
+                class_name="small",
+            ),
+        ),
+        rx.cond(
+            AlertDetail.drawn.length() > 0,
+            rx.el.div(
+                rx.el.p(
+                    AlertDetail.drawn["label"],
+                    rx.cond(AlertDetail.drawn["unit"] != "", rx.el.span(" in ", AlertDetail.drawn["unit"])),
+                    " around that time",
+                    class_name="small muted chart-title",
+                ),
+                moment(alert.device_id, AlertDetail.drawn, alert.raised_at, alert.cleared_at),
+            ),
+        ),
+    )
+
+
+def _why() -> rx.Component:
+    def line(each: rx.Var[WhyLine]) -> rx.Component:
+        verdict = rx.el.span(
+            each.verdict,
+            class_name=rx.match(each.verdict, ("yes", "badge badge-ok"), ("no", "badge"), "badge badge-warn"),
+        )
+        return rx.el.li(
+            rx.el.span(each.words, class_name=rx.cond(each.is_group, "why-words why-group", "why-words")),
+            rx.cond(each.seen != "", rx.el.span("seen: ", rx.el.b(each.seen), class_name="small why-seen")),
+            verdict,
+            class_name="why-line",
+            style={"paddingLeft": f"calc({each.depth} * 22px)"},
+        )
+
+    return rx.cond(
+        AlertDetail.why.length() > 0,
+        card(
+            "Why",
+            rx.el.ul(rx.foreach(AlertDetail.why, line), class_name="card-body why"),
+            words="What the rule asks, and what was seen when it fired. “Unknown” means that no value was there.",
+        ),
+    )
+
+
+def _entry(each: rx.Var[Happened]) -> rx.Component:
+    icon = rx.match(
+        each.icon,
+        *(
+            (name, rx.icon(name, size=16))
+            for name in (
+                "check",
+                "user-round",
+                "message-square",
+                "alarm-clock",
+                "bell",
+                "bell-off",
+                "send",
+                "circle-alert",
+            )
+        ),
+        rx.icon("circle", size=16),
+    )
+    return rx.el.li(
+        icon,
+        rx.el.div(
+            rx.el.p(each.words, rx.el.span(" · ", when(at=each.at), class_name="muted small")),
+            rx.cond(each.text != "", rx.el.p(each.text, class_name="happened-text")),
+        ),
+        class_name="happened",
+    )
+
+
+def _told() -> rx.Component:
+    alert = AlertDetail.alert
+    nobody = rx.el.p(
+        rx.cond(
+            alert.silenced_until != "",
+            "Nobody: there is a silence.",
+            "Nobody so far. The rule says whom to tell; without a policy the alert stands here only.",
+        ),
+        class_name="card-body muted small",
+    )
+    return card(
+        "Who was told",
+        rx.cond(
+            AlertDetail.told.length() > 0,
+            rx.el.ul(rx.foreach(AlertDetail.told, _entry), class_name="card-body happenings"),
+            nobody,
+        ),
+        rx.cond(
+            may("notifications:read"),
+            rx.el.p(link("Policies and what went out", to="/notifications"), class_name="card-body small"),
+        ),
+    )
+
+
+def _history() -> rx.Component:
+    say = rx.el.form(
+        rx.el.textarea(
+            name="text",
+            required=True,
+            max_length=2000,
+            rows=2,
+            placeholder="What did you find? What was done?",
+            class_name="textarea input comment-box",
+            custom_attrs={"aria-label": "Comment"},
+        ),
+        rx.el.button("Comment", type="submit", class_name="btn"),
+        on_submit=AlertDetail.comment,
+        reset_on_submit=True,
+        class_name="stack-tight comment-form",
+    )
+    return card(
+        "History",
+        rx.el.div(
+            rx.cond(may("alerts:write"), say),
+            rx.cond(
+                AlertDetail.history.length() > 0,
+                rx.el.ul(rx.foreach(AlertDetail.history, _entry), class_name="happenings", aria_live="polite"),
+                rx.el.p("Nothing has been done or said yet.", class_name="muted small"),
+            ),
+            class_name="card-body stack",
+        ),
+    )
+
+
+def _acknowledge() -> rx.Component:
+    return rx.cond(
+        AlertDetail.alert.status == "ACTIVE",
+        rx.el.form(
+            rx.el.p(
+                "Acknowledge it, and the others know that somebody cares; nobody is reminded any more.",
+                class_name="small muted",
+            ),
+            rx.el.input(
+                name="note",
+                placeholder="A note for the others (optional)",
+                max_length=1000,
+                class_name="input",
+                custom_attrs={"aria-label": "Note"},
+            ),
+            rx.el.button(rx.icon("check", size=15), "Acknowledge", type="submit", class_name="btn btn-primary"),
+            on_submit=AlertDetail.acknowledge,
+            class_name="stack-tight",
+        ),
+        rx.el.p(
+            "Acknowledged by ",
+            AlertDetail.alert.acknowledged_by,
+            " ",
+            when(at=AlertDetail.alert.acknowledged_at),
+            rx.cond(AlertDetail.alert.note != "", rx.el.span(": “", AlertDetail.alert.note, "”")),
+            class_name="small",
+        ),
+    )
+
+
+def _assign() -> rx.Component:
+    return rx.cond(
+        AlertDetail.members.length() > 0,
+        field(
+            "Who looks after it",
+            rx.el.select(
+                rx.el.option("nobody yet", value=""),
+                rx.foreach(AlertDetail.members, lambda each: rx.el.option(each["name"], value=each["id"])),
+                id="assign",
+                value=AlertDetail.alert.assigned_to,
+                on_change=AlertDetail.assign,
+                class_name="select",
+            ),
+            for_="assign",
+        ),
+    )
+
+
+def _snooze() -> rx.Component:
+    form = rx.el.form(
+        spans(name="snooze", legend="Tell nobody for", offers=["hour", "morning"], has_start=False),
+        rx.el.div(
+            rx.el.button("Put it off", type="submit", class_name="btn btn-primary"),
+            rx.el.button("Cancel", type="button", class_name="btn", on_click=AlertDetail.open_snooze(False)),
+            class_name="row",
+        ),
+        on_submit=AlertDetail.snooze,
+        class_name="stack-tight",
+    )
+    ask = rx.el.button(
+        rx.icon("alarm-clock", size=15),
+        "Put it off…",
+        type="button",
+        class_name="btn",
+        on_click=AlertDetail.open_snooze(True),
+    )
+    asleep = rx.el.div(
+        rx.el.p("Put off until ", when(at=AlertDetail.alert.snoozed_until, both=True), ".", class_name="small"),
+        rx.el.button("Tell people again", type="button", class_name="btn", on_click=AlertDetail.wake),
+        class_name="stack-tight",
+    )
+    return rx.cond(AlertDetail.alert.snoozed_until != "", asleep, rx.cond(AlertDetail.doing == "snooze", form, ask))
+
+
+def _quiet_all() -> rx.Component:
+    """The way to a silence, for whoever wants to hear nothing of its like for a while."""
+    alert = AlertDetail.alert
+    return rx.cond(
+        may(ALL_DEVICES),
+        rx.el.p(
+            "Hear nothing for a while of ",
+            link("this rule", to="/alerts?silence_rule=" + alert.rule_id),
+            " or ",
+            link("this device", to="/alerts?silence_device=" + alert.device_id),
+            "?",
+            class_name="small muted",
+        ),
+    )
+
+
+def _can_be_done() -> rx.Component:
+    return rx.cond(
+        AlertDetail.is_open & may("alerts:write"),
+        card("What to do", body(_acknowledge(), _assign(), _snooze(), _quiet_all())),
+    )
+
+
+def alert() -> rx.Component:
+    """The page."""
+    sheet = rx.el.div(
+        rx.el.div(_what(), _why(), _history()),
+        rx.el.div(_can_be_done(), _told()),
+        class_name="grid two alert-page",
+    )
+    waiting = rx.el.div(skeleton_rows(), class_name="card")
+    return page(
+        "Alerts",
+        _heading(),
+        problem(AlertDetail.problem, AlertDetail.load),
+        done(AlertDetail.said),
+        rx.cond(AlertDetail.ready, sheet, rx.cond(AlertDetail.problem == "", waiting)),
+        on_alert=AlertDetail.refresh,
+    )
