@@ -170,7 +170,7 @@ def _route(kind: str, chain: _Chain) -> Restful:
     rest = _directive(chain.last, Rest)
     assert rest is not None
     parameters = tuple(_parameters(chain, rest))
-    body = next((p for p in parameters if isinstance(get_named_type(p.argument.type), GraphQLInputObjectType)), None)
+    body = next((p for p in parameters if isinstance(get_nullable_type(p.argument.type), GraphQLInputObjectType)), None)
     needs = [_directive(step, Needs) for _, step in chain.steps]
     return Restful(
         method=rest.method,

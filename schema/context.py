@@ -11,6 +11,7 @@ import strawberry
 if TYPE_CHECKING:
     from engine.alerts.model import Alert, AlertNote
     from engine.commands.model import Command
+    from engine.devices.filter import Group
     from engine.devices.model import Credential, Device, Presence, Profile
     from engine.rules.errors import Problem
     from engine.rules.lint import Finding
@@ -129,6 +130,11 @@ class Context(Protocol):
     @property
     def presences(self) -> "Loader[UUID, Presence]":
         """Whether each device is connected, by device id."""
+        ...
+
+    @property
+    def groups(self) -> "Loader[UUID, Sequence[Group]]":
+        """The groups that hold a device, by device id."""
         ...
 
     @property

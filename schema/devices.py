@@ -8,6 +8,7 @@ from uuid import UUID
 import strawberry
 
 from engine.devices import model
+from engine.devices.filter import Group
 from engine.devices.model import DeviceStatus
 from schema.context import Info, loaded
 from schema.directives import Constraint, Cost, Method, Needs, Problem, Rest, Secret
@@ -77,6 +78,20 @@ class Credential:
         )
 
 
+@strawberry.type(description="A group that holds a device, by its names.")
+class GroupOfDevice:
+    """A group as a device names it."""
+
+    id: UUID = strawberry.field(description="The group's id.")
+    key: str = strawberry.field(description="The group's short name.")
+    name: str = strawberry.field(description="The name shown to people.")
+
+    @classmethod
+    def of(cls, group: Group) -> Self:
+        """The contract's view of ``group``."""
+        return cls(id=group.id, key=group.key, name=group.name)
+
+
 @strawberry.type(description="A device: anything that sends telemetry.")
 class Device:
     """A device and what is known of it."""
@@ -118,6 +133,14 @@ class Device:
     def profile(self, info: Info) -> Profile:
         """The device's profile."""
         return loaded(info.context.profiles, self.profile_id, Profile.of)
+
+    @strawberry.field(
+        description="The groups that hold the device at this moment, by key; of those, the ones that you see.",
+        directives=[Cost(weight=2, expected=3)],
+    )
+    def groups(self, info: Info) -> list[GroupOfDevice]:
+        """The device's groups."""
+        return loaded(info.context.groups, self.id, lambda found: [GroupOfDevice.of(group) for group in found])
 
     @strawberry.field(description="Whether the device is connected now.")
     def is_online(self, info: Info) -> bool:
@@ -219,6 +242,10 @@ class DeviceCounts:
     total: int = strawberry.field(description="Devices that are not decommissioned.")
     online: int = strawberry.field(description="Those connected now.")
     offline: int = strawberry.field(description="Those not connected now.")
+    silent: int = strawberry.field(
+        description="Those of which three of the readings in a row are missing that their profile expects, connected "
+        "or not."
+    )
 
 
 @strawberry.type(description="A new device with the secret it signs in with.")

@@ -165,7 +165,7 @@ class RuleVersion:
     document: Json = strawberry.field(description="The rule as it was then.")
     changes: list[str] = strawberry.field(description="What was changed, a sentence for each change.")
     created_by: str = strawberry.field(description="Who made the change.")
-    created_at: datetime = strawberry.field(description="When.")
+    created_at: datetime = strawberry.field(description="When the change was made.")
 
     @classmethod
     def of(cls, version: tried.Version) -> Self:

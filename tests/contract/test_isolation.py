@@ -37,6 +37,7 @@ from engine.notifications import service as notifications
 from engine.notifications.model import Step
 from engine.provisioning import gate, provisioners, queue
 from engine.provisioning.model import Introduction, Mode, Terms
+from engine.rules import drafts, firings
 from engine.rules import service as rules
 from engine.store.pool import Store
 from engine.store.tx import Tx
@@ -90,6 +91,7 @@ async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: 
     raised = Raised(rule.id, 1, device.id, 1, "minor", f"reason-{mark}", {}, clock.now())
     async with worker_store.as_tenant(system(tenant.id)) as tx:
         await alerts.raise_all(tx, [raised])
+        await firings.note(tx, [(raised, [f"would-{mark}"])])
     retired = await tenant.device(f"retired-{mark}", profile.key)
     async with store.as_tenant(tenant.principal()) as tx:
         transfer, _ = await transfers.offer(tx, vault, device.id)
@@ -118,6 +120,7 @@ async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: 
         command = await commands.issue(tx, device.id, f"command-{mark}", {})
         until = tx.now + timedelta(hours=1)
         silence = await silences.create(tx, reason=f"silence-{mark}", until_at=until, device_id=device.id)
+        draft = await drafts.save(tx, {"name": f"draft-{mark}"})
         await life.assign(tx, raised.id(tenant.id), tenant.user_id)
         await life.comment(tx, raised.id(tenant.id), f"comment-{mark}")
     tenant.tell([(device.id, clock.now_ms(), {"temperature": 4.25, "mode": f"value-{mark}"})])
@@ -146,6 +149,7 @@ async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: 
         "delivery": str(delivery.id),
         "command": str(command.id),
         "silence": str(silence.id),
+        "draft": str(draft.id),
     }
     return Owned(tenant, token, ids, [mark, tenant.key, tenant.email, *ids.values()])
 
@@ -256,8 +260,9 @@ class Stranger:
         return {"Authorization": f"Bearer {self.secret}", **({"Accept": "text/event-stream"} if stream else {})}
 
     def _look(self, cell: Cell, said: str, asked_for: str | None) -> None:
-        # an echo of what was asked tells nothing, and one's own audit log says what one has tried
-        echoes = self.asked_with if cell.name in ("audit", "GET /audit") else {asked_for or ""}
+        # an echo of what was asked tells nothing, and one's own audit log and drafts say what one has tried
+        is_memory = cell.name in ("audit", "GET /audit") or "raft" in cell.name
+        echoes = self.asked_with if is_memory else {asked_for or ""}
         for mark in self.marks:
             if not any(mark in echo for echo in echoes) and mark in said:
                 self.leaks.append(f"{cell}: shows {mark}: {said[:300]}")
@@ -268,6 +273,9 @@ def _alike(said: str, id_: str) -> str:
     said = said.replace(id_, "<id>")
     said = _TIMES.sub("<time>", said)
     return re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|probe-[0-9a-f]{12}|tg[diopw]?_[\w-]+|\"[\w-]{8}\"", "<new>", said)
+
+
+DRAFTS = ("ruleDraft", "ruleDraftSave", "ruleDraftDelete", "rulePublish")
 
 
 def _kind_of(cell: Cell) -> str:
@@ -300,6 +308,8 @@ def _kind_of(cell: Cell) -> str:
         word == "id" and (cell.name.startswith("channel") or "/channels" in cell.name)
     ):
         return "channel"
+    if word == "id" and (cell.name in DRAFTS or "/rule-drafts" in cell.name):
+        return "draft"
     if word in ("userId", "assignedTo"):
         return "member"
     nouns = (
@@ -398,8 +408,10 @@ async def test_the_owner_does_see_what_the_neighbour_must_not(stranger: Stranger
         "graphql query identityProviderCheck",
         "rest query POST /identity-providers/check",
         "graphql query ruleCheck",
+        *(f"graphql query rule{what}" for what in ("Backtest", "Explain", "Rehearse", "Tests")),
+        *(f"rest query POST /rules/{what}" for what in ("backtest", "explain", "rehearse", "tests")),
         "graphql query ruleDifference",
-        "graphql query ruleDraft",
+        "graphql query ruleFromTemplate",
         "graphql query ruleTemplates",
         "rest query GET /rule-templates",
         "rest query POST /rule-templates/{template}/fill",

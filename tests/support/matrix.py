@@ -65,6 +65,8 @@ SAMPLES: Mapping[str, Any] = {
     "arguments": {},
     "text": "probe",
     "minutes": 5,
+    "afterSeconds": 0,
+    "values": {"temperature": 9},
     "untilAt": (datetime.now(UTC) + timedelta(days=1)).isoformat(),
 }
 """Values for required arguments that are no ids, by name. A new one needs a line here, or the test fails."""
