@@ -17,7 +17,9 @@ from engine.alerts.model import Alert, AlertNote
 from engine.certificates.vault import Vault
 from engine.commands import service as commands
 from engine.commands.model import Command
+from engine.devices import groups
 from engine.devices import service as devices
+from engine.devices.filter import Group
 from engine.devices.model import Credential, Device, Presence, Profile
 from engine.errors import EngineError, Forbidden
 from engine.identity_providers.discovery import Discovery
@@ -176,6 +178,15 @@ class RequestContext:
             return await devices.presence_of(await self.tx(), keys)
 
         return Batch(fetch, lambda _key: Presence())
+
+    @cached_property
+    def groups(self) -> Batch[UUID, Sequence[Group]]:
+        """The groups that hold a device, by device id."""
+
+        async def fetch(keys: Sequence[UUID]) -> Mapping[UUID, Sequence[Group]]:
+            return await groups.of_devices(await self.tx(), keys)
+
+        return Batch(fetch, lambda _key: ())
 
     @cached_property
     def latest(self) -> Batch[UUID, Sequence[Sample]]:

@@ -33,12 +33,14 @@ _PRESENCE_FIELDS = ("isOnline", "presence", "lastSeenAt")
 
 async def prefetch(context: RequestContext, info: Info, found: Sequence[model.Device]) -> None:
     """Fetch what the operation asks of these devices, before it asks."""
-    wanted = asks_for(info, "profile", "latest", *_PRESENCE_FIELDS)
+    wanted = asks_for(info, "profile", "latest", "groups", *_PRESENCE_FIELDS)
     ids = [device.id for device in found]
     if wanted & {"profile", "latest"}:
         await context.profiles.prime(device.profile_id for device in found)
     if "latest" in wanted:
         await context.latest.prime(ids)
+    if "groups" in wanted:
+        await context.groups.prime(ids)
     if wanted.intersection(_PRESENCE_FIELDS):
         await context.presences.prime(ids)
 
@@ -73,6 +75,12 @@ class DeviceQuery:
         is_online: Annotated[
             bool | None, strawberry.argument(description="Only devices that are connected, or only those that are not.")
         ] = None,
+        is_silent: Annotated[
+            bool | None,
+            strawberry.argument(
+                description="Only devices whose readings have not come as their profile expects, or only the others."
+            ),
+        ] = None,
         group_id: Annotated[UUID | None, strawberry.argument(description="Only devices in this group.")] = None,
         first: First = 50,
         after: After = None,
@@ -84,6 +92,7 @@ class DeviceQuery:
             profile_id=profile_id,
             status=status,
             is_online=is_online,
+            is_silent=is_silent,
             group_id=group_id,
             first=first,
             after=after,
@@ -102,13 +111,13 @@ class DeviceQuery:
         return Device.of(found)
 
     @strawberry.field(
-        description="How many devices the tenant has, and how many are connected.",
+        description="How many devices the tenant has, how many are connected, and how many silent.",
         directives=[Needs(scope="devices:read"), Rest(method=Method.GET, path="/devices/counts")],
     )
     async def device_count(self, info: Info) -> DeviceCounts:
         """Counts of devices that are not decommissioned."""
         counts = await devices.counts(await info.context.tx())
-        return DeviceCounts(total=counts.total, online=counts.online, offline=counts.offline)
+        return DeviceCounts(total=counts.total, online=counts.online, offline=counts.offline, silent=counts.silent)
 
 
 @strawberry.type

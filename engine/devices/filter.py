@@ -37,6 +37,15 @@ class Filter:
         }
         return {word: part for word, part in parts.items() if part}
 
+    def fits(self, key: str, profile: str, status: str, labels: Mapping[str, str]) -> bool:
+        """Whether it finds a device of this key, profile (its key), status and labels, as the database would."""
+        return (
+            all(labels.get(name) in values for name, values in self.labels)
+            and (not self.profiles or profile in self.profiles)
+            and (not self.statuses or status in self.statuses)
+            and (not self.key_prefixes or key.startswith(self.key_prefixes))
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Group:

@@ -164,6 +164,7 @@ class Counts:
 
     total: int
     online: int
+    silent: int
 
     @property
     def offline(self) -> int:

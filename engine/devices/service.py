@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Select, and_, column, func, insert, select, table, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from engine import ids, pages
@@ -41,6 +41,9 @@ _LAST_SEEN = text(
 )
 
 
+_latest = table("latest", column("tenant_id"), column("device_id"), column("received_at"))
+
+
 async def get(tx: Tx, device_id: UUID) -> Device:
     """The device with this id; raises DeviceNotFound."""
     row = await tx.one(_mine(tx).where(devices.c.id == device_id))
@@ -68,6 +71,7 @@ async def page(
     profile_id: UUID | None = None,
     status: DeviceStatus | None = None,
     is_online: bool | None = None,
+    is_silent: bool | None = None,
     group_id: UUID | None = None,
     first: int = 50,
     after: str | None = None,
@@ -82,6 +86,8 @@ async def page(
         query = query.where(groups.holds(tx, await groups.get(tx, group_id)))
     if is_online is not None:
         query = query.where(devices.c.id.in_(_online(tx)) if is_online else devices.c.id.not_in(_online(tx)))
+    if is_silent is not None:
+        query = query.where(devices.c.id.in_(_silent(tx)) if is_silent else devices.c.id.not_in(_silent(tx)))
     if after is not None:
         query = query.where(devices.c.key > pages.decode(after))
     rows = await tx.rows(query.order_by(devices.c.key).limit(size + 1))
@@ -89,21 +95,25 @@ async def page(
 
 
 async def counts(tx: Tx, profile_id: UUID | None = None) -> Counts:
-    """How many devices there are and how many of them are connected."""
+    """How many devices there are, how many of them are connected, and how many silent."""
     where = and_(devices.c.tenant_id == tx.principal.tenant_id, _chosen(None, profile_id, None))
     if tx.principal.is_limited:  # whether a device is seen is asked of each: once is enough
-        is_online = select(presence.c.device_id).where(
-            presence.c.tenant_id == devices.c.tenant_id, presence.c.device_id == devices.c.id, presence.c.is_online
+        its_own = and_(presence.c.tenant_id == devices.c.tenant_id, presence.c.device_id == devices.c.id)
+        is_online = select(presence.c.device_id).where(its_own, presence.c.is_online).exists()
+        is_silent = select(presence.c.device_id).where(its_own, _unheard()).exists()
+        columns = (
+            func.count().label("total"),
+            func.count().filter(is_online).label("online"),
+            func.count().filter(is_silent).label("silent"),
         )
-        connected = func.count().filter(is_online.exists()).label("online")
-        row = await tx.one(select(func.count().label("total"), connected).select_from(devices).where(where))
-        assert row is not None
-        return Counts(row["total"], row["online"])
-    total = select(func.count()).select_from(devices).where(where).scalar_subquery()
-    online = select(func.count()).select_from(devices).where(where, devices.c.id.in_(_online(tx))).scalar_subquery()
-    row = await tx.one(select(total.label("total"), online.label("online")))
+        row = await tx.one(select(*columns).select_from(devices).where(where))
+    else:
+        total = select(func.count()).select_from(devices).where(where)
+        online = total.where(devices.c.id.in_(_online(tx))).scalar_subquery().label("online")
+        silent = total.where(devices.c.id.in_(_silent(tx))).scalar_subquery().label("silent")
+        row = await tx.one(select(total.scalar_subquery().label("total"), online, silent))
     assert row is not None
-    return Counts(row["total"], row["online"])
+    return Counts(row["total"], row["online"], row["silent"])
 
 
 async def provision(
@@ -348,6 +358,20 @@ def _mine(tx: Tx) -> Select[tuple[object, ...]]:
 
 def _online(tx: Tx) -> Select[tuple[UUID]]:
     return select(presence.c.device_id).where(presence.c.tenant_id == tx.principal.tenant_id, presence.c.is_online)
+
+
+def _silent(tx: Tx) -> Select[tuple[UUID]]:
+    return select(presence.c.device_id).where(presence.c.tenant_id == tx.principal.tenant_id, _unheard())
+
+
+def _unheard() -> ColumnElement[bool]:
+    """Found silent, and not heard since: of a reading that came later the next look will say the same."""
+    heard = select(_latest.c.device_id).where(
+        _latest.c.tenant_id == presence.c.tenant_id,
+        _latest.c.device_id == presence.c.device_id,
+        _latest.c.received_at > presence.c.silent_since,
+    )
+    return and_(presence.c.silent_since.is_not(None), ~heard.exists())
 
 
 def _chosen(search: str | None, profile_id: UUID | None, status: DeviceStatus | None) -> ColumnElement[bool]:

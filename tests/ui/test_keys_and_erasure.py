@@ -134,13 +134,12 @@ def test_an_offer_says_how_it_ended(change: dict[str, str], how: str) -> None:
     assert (line.ended_how, bool(line.ended_at)) == (how, bool(how))
 
 
-async def test_a_device_is_looked_for_in_every_group(gateway: Gateway, visit: Visit) -> None:
-    names = [{"id": "g1", "name": "Site 7"}, {"id": "g2", "name": "Pumps"}]
-    gateway.answers["GroupNames"] = {"deviceGroups": {"items": names}}
-    held = {"g1": [{"id": "d1"}], "g2": [{"id": "d10"}]}
-    gateway.answers["DeviceInGroup"] = lambda variables: {"devices": {"items": held[variables["groupId"]]}}
+async def test_a_device_names_the_groups_that_hold_it(gateway: Gateway, visit: Visit) -> None:
+    gateway.answers["DeviceMemberships"] = {"device": {"groups": [{"id": "g1", "name": "Site 7"}]}}
     state = visit(Memberships, "/devices/d1")
-    state.load()
-    async for _ in state.look("fan-1"):
-        pass
-    assert ([each.name for each in state.groups], state.is_asked, state.is_busy) == (["Site 7"], True, False)
+    await state.load()
+    assert gateway.variables("DeviceMemberships") == {"id": "d1"}
+    assert ([each.name for each in state.groups], state.is_asked) == (["Site 7"], True)
+    gateway.refuses("DeviceMemberships", "No such device.", "DEVICE_NOT_FOUND")
+    await state.load()
+    assert (state.groups, state.is_asked, state.problem != "") == ([], False, True)

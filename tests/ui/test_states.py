@@ -119,10 +119,12 @@ async def test_devices_that_are_offline_are_asked_for_by_connection_not_by_phase
     await devices.set_status("ONLINE")
     assert (gateway.variables("Devices")["isOnline"], gateway.variables("Devices")["status"]) == (True, None)
     await devices.set_status("SUSPENDED")
-    assert (gateway.variables("Devices")["isOnline"], gateway.variables("Devices")["status"]) == (None, "SUSPENDED")
+    assert (gateway.variables("Devices").get("isOnline"), gateway.variables("Devices")["status"]) == (None, "SUSPENDED")
     missing = visit(Devices, "/devices?show=offline")
     await missing.load()
     assert (missing.status, gateway.variables("Devices")["isOnline"]) == ("OFFLINE", False)
+    await missing.set_status("SILENT")
+    assert (gateway.variables("Devices")["isSilent"], gateway.variables("Devices")["status"]) == (True, None)
 
 
 async def test_a_page_that_cannot_be_fetched_leaves_the_list_and_says_why(devices: Devices, gateway: Gateway) -> None:
@@ -135,13 +137,13 @@ async def test_a_page_that_cannot_be_fetched_leaves_the_list_and_says_why(device
 
 async def test_the_overview_counts_what_it_was_told(gateway: Gateway, visit: Visit) -> None:
     gateway.answers["Overview"] = {
-        "deviceCount": {"total": 8, "online": 6},
+        "deviceCount": {"total": 8, "online": 6, "silent": 1},
         "devices": page([DEVICE]),
         "alerts": page([ALERT] * 7),
     }
     state = visit(Overview)
     await state.load()
-    assert (state.total, state.online, state.online_percent) == (8, 6, 75)
+    assert (state.total, state.online, state.silent, state.online_percent) == (8, 6, 1, 75)
     assert (state.open_alerts, len(state.alerts)) == (7, 5)
     assert state.alerts[0].device == "cold-1"
 

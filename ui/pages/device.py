@@ -417,7 +417,7 @@ def _alerts() -> rx.Component:
     def line(alert: rx.Var[AlertLine]) -> rx.Component:
         return rx.el.div(
             severity_badge(alert.severity),
-            rx.el.p(alert.reason, class_name="cap"),
+            link(alert.reason, to="/alerts/" + alert.id, class_name="cap reason-link"),
             rx.el.span(
                 link(alert.rule, to="/rules/" + alert.rule_id),
                 " · ",
@@ -524,7 +524,7 @@ def _about() -> rx.Component:
                 rx.el.dt("Profile"),
                 rx.el.dd(Device.profile_name),
                 rx.el.dt("Groups"),
-                rx.el.dd(memberships(Device.key)),
+                rx.el.dd(memberships()),
                 rx.el.dt("Last message"),
                 rx.el.dd(live_when(device_id=Device.uid, time=Device.last_seen, none="never")),
                 rx.el.dt("Added"),

@@ -13,8 +13,12 @@ from ui.console import Console
 from ui.paging import PAGE_SIZE, Paged
 from ui.words import STATUS_WORDS, DeviceLine, device_line
 
-# Two more choices beside the phases of a device's life: whether it is connected now.
-CONNECTED = {"ONLINE": True, "OFFLINE": False}
+# More choices beside the phases of a device's life: whether it is connected now, and whether its readings are missing.
+FOUND_BY: dict[str, dict[str, bool]] = {
+    "ONLINE": {"isOnline": True},
+    "OFFLINE": {"isOnline": False},
+    "SILENT": {"isSilent": True},
+}
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,12 @@ class Devices(Paged, Console):
 
     @rx.event
     async def load(self) -> Any:
-        """Come to the page: everything from the beginning, or /devices?show=offline, or /devices?group={id}."""
+        """Come to the page: everything, or what /devices?show=offline, ?show=silent or ?group={id} asks."""
         if (away := await self.enter()) is not None:
             return away
         asked = self.router.url.query_parameters
         show = asked.get("show", "").upper()
-        self.search, self.status = "", show if show in CONNECTED else ""
+        self.search, self.status = "", show if show in FOUND_BY else ""
         await self._name_groups()
         self.group_id = next((each.id for each in self.groups if each.id == asked.get("group", "")), "")
         return await self.first_page()
@@ -76,8 +80,8 @@ class Devices(Paged, Console):
             data = await self.ask(
                 "devices",
                 search=self.search or None,
-                status=None if self.status in CONNECTED else self.status or None,
-                isOnline=CONNECTED.get(self.status),
+                status=None if self.status in FOUND_BY else self.status or None,
+                **FOUND_BY.get(self.status, {}),
                 groupId=self.group_id or None,
                 first=PAGE_SIZE,
                 after=after,
@@ -97,6 +101,7 @@ def _toolbar() -> rx.Component:
             rx.el.option("All devices", value=""),
             rx.el.option("Online now", value="ONLINE"),
             rx.el.option("Offline now", value="OFFLINE"),
+            rx.el.option("Silent: readings missing", value="SILENT"),
             *(rx.el.option(words, value=status) for status, words in STATUS_WORDS.items()),
             value=Devices.status,
             on_change=Devices.set_status,
@@ -155,7 +160,10 @@ def devices() -> rx.Component:
                     link(rx.icon("upload", size=16), "Import…", to="/devices/import", class_name="btn"),
                 ),
             ),
-            link(rx.icon("plus", size=16), "Add a device", to="/devices/add", class_name="btn btn-primary"),
+            rx.cond(
+                may("devices:write"),
+                link(rx.icon("plus", size=16), "Add a device", to="/devices/add", class_name="btn btn-primary"),
+            ),
         ),
         problem(Devices.problem, Devices.load),
         _toolbar(),

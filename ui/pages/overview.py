@@ -22,6 +22,7 @@ class Overview(Console):
     problem: str = ""
     total: int = 0
     online: int = 0
+    silent: int = 0
     alerts: list[AlertLine] = []
     devices: list[DeviceLine] = []
 
@@ -47,7 +48,8 @@ class Overview(Console):
         except Refused as refusal:
             self.problem = refusal.words
             return
-        self.total, self.online = data["deviceCount"]["total"], data["deviceCount"]["online"]
+        count = data["deviceCount"]
+        self.total, self.online, self.silent = count["total"], count["online"], count["silent"]
         self.devices = [device_line(each, values=2) for each in data["devices"]["items"]]
         self.alerts = [alert_line(each) for each in data["alerts"]["items"][:5]]
         self.open_alerts = len(data["alerts"]["items"])
@@ -78,6 +80,16 @@ def _stats() -> rx.Component:
             to="/devices?show=offline",
             class_name="card stat",
         ),
+        rx.cond(
+            Overview.silent > 0,
+            link(
+                rx.el.span("Devices silent", class_name="label"),
+                rx.el.span(_figure(Overview.silent.to_string()), class_name="figure"),
+                rx.el.span("Their readings are missing", class_name="note-line"),
+                to="/devices?show=silent",
+                class_name="card stat",
+            ),
+        ),
         link(
             rx.el.span("Open alerts", class_name="label"),
             rx.el.span(
@@ -90,7 +102,7 @@ def _stats() -> rx.Component:
             to="/alerts",
             class_name=rx.cond(Overview.open_alerts > 0, "card stat is-bad", "card stat"),
         ),
-        class_name="grid stats stats-three",
+        class_name=rx.cond(Overview.silent > 0, "grid stats", "grid stats stats-three"),
     )
 
 

@@ -4,13 +4,14 @@ ThingsBoard #13710: a device falls silent, its connection breaks, and the *disco
 not here, and a connection that only stays open or comes back does not either.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import psycopg
 
 from engine import clock
-from engine.devices import profiles, silence
+from engine.devices import groups, profiles, silence
 from engine.devices import service as devices
 from engine.devices.model import Device, Presence
 from engine.drain import Drain
@@ -71,6 +72,20 @@ async def _presence(tenant: Tenant, device: Device) -> Presence:
         return (await devices.presence_of(tx, [device.id]))[device.id]
 
 
+async def _found_silent(tenant: Tenant, meter: Device) -> tuple[list[str], list[str], int]:
+    """Those the list finds silent, the others, and how many are counted; who is limited to the meter finds the same."""
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        pages = [await devices.page(tx, is_silent=is_silent) for is_silent in (True, False)]
+        group = await groups.create(tx, key=f"it-{clock.now_ms()}", name="it", filter_={"keyPrefix": meter.key})
+        count = (await devices.counts(tx)).silent
+    limited = replace(tenant.principal(), groups=frozenset({group.id}))
+    async with tenant.store.as_tenant(limited, read_only=True) as tx:
+        assert (await devices.counts(tx)).silent == count
+        assert await devices.page(tx, is_silent=True) == pages[0]
+    silent, others = [[each.key for each in page.items] for page in pages]
+    return silent, others, count
+
+
 async def _told(tenant: Tenant) -> list[tuple[str, dict[str, Any]]]:
     """What the journal says about silence, in its order."""
     async with tenant.store.as_tenant(tenant.principal()) as tx:
@@ -82,6 +97,7 @@ async def test_a_device_that_never_holds_a_connection_falls_silent_and_is_heard_
     tenant: Tenant, store: Store, worker_store: Store
 ) -> None:
     meter = await _expect(tenant, store, 60)
+    await tenant.device("other")
     tenant.tell([(meter.id, clock.now_ms(), {"temperature": 5.0})])
     await _look(tenant, worker_store)
     await _pass(tenant, worker_store, 170)
@@ -89,11 +105,13 @@ async def test_a_device_that_never_holds_a_connection_falls_silent_and_is_heard_
     await _pass(tenant, worker_store, 20)
     since = (await _presence(tenant, meter)).silent_since
     assert since is not None
+    assert await _found_silent(tenant, meter) == ([meter.key], ["other"], 1)
     await _pass(tenant, worker_store, 60)
     assert [kind for kind, _ in await _told(tenant)] == ["device.silent"]
     tenant.tell([(meter.id, clock.now_ms(), {"temperature": 5.1})])
     await Drain(worker_store).run(tenant.id)
     assert (await _presence(tenant, meter)).silent_since is None
+    assert await _found_silent(tenant, meter) == ([], sorted([meter.key, "other"]), 0)
     await _look(tenant, worker_store)
     (silent, body), (heard, after) = await _told(tenant)
     assert (silent, body["reason"], body["interval_s"], body["is_online"]) == ("device.silent", "silent", 60, False)

@@ -92,7 +92,10 @@ async def test_the_database_finds_in_a_group_what_the_registry_finds(tenant: Ten
     for number, wanted in enumerate(FILTERS):
         group = await group_of(tenant, f"g{number}", filter_=wanted)
         async with store.as_tenant(tenant.principal(), read_only=True) as tx:
+            every = (await service.page(tx)).items
             expected = [device.key for device in (await service.page(tx, group_id=group.id)).items]
+            of_each = await groups.of_devices(tx, [device.id for device in every])
+            assert [each.key for each in every if group in of_each[each.id]] == expected, wanted
         async with store.as_tenant(limited(tenant, group.id), read_only=True) as tx:
             assert await keys(tx) == expected, wanted
             assert (await service.counts(tx)).total == len(expected)
@@ -107,6 +110,9 @@ async def test_several_groups_add_up_and_none_at_all_shows_nothing(tenant: Tenan
         async with store.as_tenant(limited(tenant, *limits_), read_only=True) as tx:
             assert await keys(tx) == expected
             assert [each.key for each in (await groups.page(tx)).items] == (["one", "two"] if expected else [])
+            of_each = await groups.of_devices(tx, [a.id, b.id])
+            named = {device: [each.key for each in found] for device, found in of_each.items() if found}
+            assert named == ({a.id: ["one"], b.id: ["two"]} if expected else {})
     assert b.key == "b"
 
 
