@@ -279,7 +279,7 @@ class RuleTrialMutation:
         "open in its mode of before ends.",
         directives=[Needs(scope="rules:write"), Rest(method=Method.POST, path="/rules/{id}/mode"), NOT_FOUND],
     )
-    async def rule_set_mode(
+    async def rule_mode_set(
         self, info: Info, id: RuleId, mode: Annotated[Mode, strawberry.argument(description="What it is to do.")]
     ) -> Rule:
         """The rule in its mode."""

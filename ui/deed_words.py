@@ -41,6 +41,8 @@ NOUNS = {
     "role": "role",
     "rollout": "rollout",
     "rule": "rule",
+    "rule_draft": "draft of a rule",
+    "rule_mode": "mode of a rule",
     "schedule": "schedule",
     "second_factor": "second factor",
     "session": "session",
@@ -54,6 +56,11 @@ NOUNS = {
 }
 # A verb when it is done, and when it was only tried: "changed the rule", "tried to change a rule".
 VERBS = {
+    "set": ("set", "set"),
+    "shadow": ("told to watch only", "tell to watch only"),
+    "save": ("saved", "save"),
+    "publish": ("published", "publish"),
+    "revert": ("brought back an earlier version of", "bring back an earlier version of"),
     "accept": ("accepted", "accept"),
     "acknowledge": ("acknowledged", "acknowledge"),
     "add": ("added devices to", "add devices to"),

@@ -82,7 +82,7 @@ async def discard(tx: Tx, draft_id: UUID) -> Draft:
     """Throw a draft away. Raises DraftNotFound."""
     draft = await get(tx, draft_id)
     await tx.execute(delete(drafts).where(_this(tx, draft_id)))
-    tx.audit("rule.draft_discard", "rule_draft", draft_id, before={"name": draft.name})
+    tx.audit("rule_draft.delete", "rule_draft", draft_id, before={"name": draft.name})
     return draft
 
 
