@@ -34,6 +34,12 @@ RULE_PARTS = (
     "rule_actions.jsx",
     "rule_sentence.jsx",
     "rule_gallery.jsx",
+    "rule_canvas_words.js",
+    "rule_canvas_layout.js",
+    "rule_canvas_panel.jsx",
+    "rule_canvas.css",
+    "rule_canvas.jsx",
+    "rule_canvas_view.jsx",
 )
 # To learn who asks, Reflex reads the source of every function on the stack: of thirty here, deep inside an import. That
 # took half a second of each start; on a thread of its own there are few.

@@ -62,7 +62,8 @@ function Severity() {
   return <Pick label="How bad it is" value={document.severity} options={SEVERITIES} onChange={(severity) => change((old) => setAt(old, ["severity"], severity))} />;
 }
 
-function Action({ path, action, canGo, joined }) {
+/** One action as a sentence; `canGo` offers to take it away. */
+export function Action({ path, action, canGo, joined }) {
   const { change } = useDesk();
   const said = useSaid(path);
   const put = (keys, value) => change((old) => (value === undefined ? dropAt(old, [...path, ...keys]) : setAt(old, [...path, ...keys], value)), [...path, ...keys].join("."));

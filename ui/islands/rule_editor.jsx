@@ -1,5 +1,5 @@
 // The rule designer: one document, shown as a sentence one fills in, beside what the platform says about it.
-import { useCallback, useMemo, useState } from "react";
+import { Suspense, lazy, useCallback, useMemo, useState } from "react";
 import { Redo2, Undo2 } from "lucide-react";
 import { ask } from "./live.js";
 import { Desk, isShown, useDesk } from "./rule_desk.js";
@@ -10,8 +10,14 @@ import { Said } from "./rule_pieces.jsx";
 import { Sentence } from "./rule_sentence.jsx";
 import { proposedName } from "./rule_words.js";
 
+// React Flow comes with the picture, only when somebody looks at it.
+const Picture = lazy(() => import("./rule_canvas_view.jsx"));
+
 /** The views of one document: [key, words, component]. */
-const VIEWS = [["sentence", "Sentence", Sentence]];
+const VIEWS = [
+  ["sentence", "Sentence", Sentence],
+  ["picture", "Picture", Picture],
+];
 
 /** The page's island. `ruleId` empty: a new rule. `onDone(words)` when it is published or deleted. */
 export function RuleEditor({ ruleId, queries, onDone }) {
@@ -73,7 +79,9 @@ function Designer({ ground, rule, start, queries, onDone }) {
       <div className="designer">
         <div className="designer-main">
           <Head name={document.name ?? ""} proposal={proposal} change={change} history={history} back={back} forth={forth} view={view} setView={setView} />
-          <View />
+          <Suspense fallback={<div className="skeleton" style={{ height: 420 }} role="status" aria-label="Loading" />}>
+            <View onSentence={() => setView("sentence")} />
+          </Suspense>
           <InWords complete={complete} />
           <Publish complete={complete} isDirty={isDirty} isBusy={isBusy} setBusy={setBusy} onDone={onDone} />
         </div>

@@ -30,7 +30,7 @@ class RuleEditor(rx.NoSSRComponent):
 
     library = RULE_EDITOR.importable_path
     tag = "RuleEditor"
-    lib_dependencies: list[str] = LINE_PACKAGES
+    lib_dependencies: list[str] = ["@xyflow/react@12.12.1", *LINE_PACKAGES]
     rule_id: rx.Var[str]
     queries: rx.Var[dict[str, str]]
     on_done: rx.EventHandler[passthrough_event_spec(str)]
