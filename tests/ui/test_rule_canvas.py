@@ -30,8 +30,8 @@ def test_changes_in_the_picture_touch_nothing_but_the_conditions_they_are_about(
     assert _check("changes", 1500) == {"passed": 1500}
 
 
-@pytest.mark.parametrize("isolated", ["layout", "walking", "problems", "dropping"])
-def test_every_part_stands_apart_is_reached_by_keys_bears_its_problems_and_takes_what_falls_on_it(
-    isolated: str,
+@pytest.mark.parametrize("law", ["layout", "walking", "problems", "dropping"])
+def test_every_part_stands_apart_is_reached_by_keys_and_bears_its_problems(
+    law: str,
 ) -> None:
-    assert _check(isolated, 1500) == {"passed": 1500}
+    assert _check(law, 1500) == {"passed": 1500}

@@ -78,13 +78,13 @@ function Tool({ label, onClick, children }) {
 }
 
 function Tools({ part }) {
-  const { selected, readOnly, act } = useContext(Canvas);
-  if (readOnly || selected !== part.key || !(isCondition(part) || part.type === "deed")) return null;
+  const { chosen, readOnly, act } = useContext(Canvas);
+  if (readOnly || chosen !== part.key || !(isCondition(part) || part.type === "deed")) return null;
   return (
     <div className="canvas-tools nodrag nopan" role="toolbar" aria-label="Change this part">
       {isCondition(part) ? (
         <>
-          <Tool label="Add a condition beside" onClick={() => act.beside(part)}>
+          <Tool label={part.list ? "Add a condition to this group" : "Add a condition beside"} onClick={() => act.add(part)}>
             <Icon name="add" />
           </Tool>
           <Tool label="Put into a group: all of these" onClick={() => act.wrap(part, "a")}>
@@ -105,23 +105,24 @@ function Tools({ part }) {
   );
 }
 
-const Ends = ({ isNarrow }) => (
+/** Where arrows come in and go out, where there are any. */
+const Ends = ({ ends: [isIn, isOut], isNarrow }) => (
   <>
-    <Handle type="target" position={isNarrow ? Position.Top : Position.Left} isConnectable={false} />
-    <Handle type="source" position={isNarrow ? Position.Bottom : Position.Right} isConnectable={false} />
+    {isIn ? <Handle type="target" position={isNarrow ? Position.Top : Position.Left} isConnectable={false} /> : null}
+    {isOut ? <Handle type="source" position={isNarrow ? Position.Bottom : Position.Right} isConnectable={false} /> : null}
   </>
 );
 
-function stateOf({ problems, verdicts, selected, target }, part) {
+function stateOf({ problems, verdicts, chosen, target }, part) {
   const trouble = problems.has(part.key) ? " has-problem" : "";
-  return `${selected === part.key ? " is-selected" : ""}${trouble}${target?.key === part.key ? " is-target" : ""}${verdicts.get(part.key) ? ` is-${verdicts.get(part.key).verdict}` : ""}`;
+  return `${chosen === part.key ? " is-selected" : ""}${trouble}${target?.key === part.key ? " is-target" : ""}${verdicts.get(part.key) ? ` is-${verdicts.get(part.key).verdict}` : ""}`;
 }
 
-function CardNode({ data: { part, isInner, isNarrow } }) {
+function CardNode({ data: { part, ends, isNarrow } }) {
   const canvas = useContext(Canvas);
   return (
     <div className={`canvas-card canvas-${part.type}${stateOf(canvas, part)}`}>
-      {isInner ? null : <Ends isNarrow={isNarrow} />}
+      <Ends ends={ends} isNarrow={isNarrow} />
       <Face part={part} className="canvas-face">
         <span className="canvas-icon">
           <Icon name={part.kind} />
@@ -142,12 +143,12 @@ function CardNode({ data: { part, isInner, isNarrow } }) {
   );
 }
 
-function FrameNode({ data: { part, isInner, isNarrow, gaps } }) {
+function FrameNode({ data: { part, ends, isNarrow, gaps } }) {
   const canvas = useContext(Canvas);
   const word = part.join.endsWith("all") ? "and" : "or";
   return (
     <div className={`canvas-frame canvas-frame-${part.join.replace(" ", "-")}${stateOf(canvas, part)}`}>
-      {isInner ? null : <Ends isNarrow={isNarrow} />}
+      <Ends ends={ends} isNarrow={isNarrow} />
       <Face part={part} className="canvas-head">
         <span className="canvas-join">{JOIN_WORDS[part.join]}</span>
         <Marks part={part} />
@@ -159,7 +160,7 @@ function FrameNode({ data: { part, isInner, isNarrow, gaps } }) {
         </span>
       ))}
       {part.list && !canvas.readOnly ? (
-        <button type="button" className="canvas-add nodrag nopan" tabIndex={canvas.selected === part.key ? 0 : -1} onClick={() => canvas.act.into(part)}>
+        <button type="button" className="canvas-add nodrag nopan" tabIndex={canvas.selected === part.key ? 0 : -1} onClick={() => canvas.act.add(part)}>
           <Icon name="add" /> condition
         </button>
       ) : null}
@@ -180,6 +181,8 @@ const NODE_TYPES = { card: CardNode, frame: FrameNode, add: AddNode };
 
 // ── the whole ──────────────────────────────────────────────────────────────────────────────────────────────
 function nodesOf(layout, { readOnly, isNarrow, then }) {
+  const comes = new Set(layout.arrows.map(({ to }) => to));
+  const goes = new Set(layout.arrows.map(({ from }) => from));
   const nodes = layout.boxes.map(({ key, part, parent, x, y, width, height, gaps }) => ({
     id: key,
     type: part.type === "frame" ? "frame" : "card",
@@ -188,7 +191,7 @@ function nodesOf(layout, { readOnly, isNarrow, then }) {
     width,
     height,
     draggable: !readOnly && isCondition(part) && parent !== null,
-    data: { part, isInner: parent !== null, isNarrow, gaps },
+    data: { part, ends: [comes.has(key), goes.has(key)], isNarrow, gaps },
     ariaRole: "presentation",
     domAttributes: { "aria-roledescription": undefined },
   }));
@@ -201,12 +204,15 @@ function nodesOf(layout, { readOnly, isNarrow, then }) {
 }
 
 const edgesOf = (layout) =>
-  layout.arrows.map(({ from, to, isQuiet }) => ({
+  layout.arrows.map(({ from, to, isQuiet, words }) => ({
     id: `${from}>${to}`,
     source: from,
     target: to,
     className: isQuiet ? "canvas-quiet" : "",
     markerEnd: "canvas-arrow",
+    label: words || undefined,
+    labelBgPadding: [7, 3],
+    labelBgBorderRadius: 9,
     domAttributes: { "aria-hidden": true, role: undefined, "aria-roledescription": undefined, "aria-label": undefined },
   }));
 
@@ -254,13 +260,10 @@ function deedsOf({ document, picture, vocabulary, change, select, say, readOnly 
   };
   const guard = (act) => (...given) => (readOnly ? say("This rule can only be looked at here.") : act(...given));
   return {
-    beside: guard((part) => {
-      const leaf = blank(part.tree.node);
-      done(addBeside(document, part.path, leaf), "A condition is added beside it.", keyOf(leaf), true);
-    }),
-    into: guard((part) => {
-      const leaf = blank(part.parts.findLast((each) => each.type === "leaf")?.tree.node);
-      done(insertAt(document, part.list, part.parts.length, leaf), `A condition is added to ${JOIN_WORDS[part.join]}.`, keyOf(leaf), true);
+    add: guard((part) => {
+      const leaf = blank(part.list ? part.parts.findLast((each) => each.type === "leaf")?.tree.node : part.tree.node);
+      const next = part.list ? insertAt(document, part.list, part.parts.length, leaf) : addBeside(document, part.path, leaf);
+      done(next, part.list ? `A condition is added to ${JOIN_WORDS[part.join]}.` : "A condition is added beside it.", keyOf(leaf), true);
     }),
     wrap: guard((part, letter) => {
       if (!isCondition(part)) return say("Only conditions can be put into a group.");
@@ -310,7 +313,7 @@ function useView({ layout, width, height, isNarrow, selected, isOpen }) {
   const flow = useReactFlow();
   const at = useRef(null);
   useEffect(() => {
-    if (!width) return;
+    if (!width || (isOpen && at.current)) return;
     const room = isNarrow ? 12 : 28;
     const zoom = Math.min(1, (width - 2 * room) / layout.width, isNarrow ? 1 : (height - 2 * room - 30) / layout.height);
     const isReadable = isNarrow || zoom >= 0.55;
@@ -361,7 +364,7 @@ function keysOf({ picture, selected, places, select, act, close }) {
     const letter = event.key.toLowerCase();
     if (event.key.startsWith("Arrow")) select(nextTo(picture, selected, event.key), false);
     else if (event.key === "Delete" || event.key === "Backspace") act.remove(part);
-    else if (event.key === "+" && isCondition(part)) act.beside(part);
+    else if (event.key === "+" && isCondition(part)) act.add(part);
     else if (letter in WRAPS) act.wrap(part, letter);
     else return;
     event.preventDefault();
@@ -426,7 +429,7 @@ function Picture(props) {
   const hand = useNodes(laid, layout, act, setTarget);
   const close = () => select(selected, false);
   const rest = byPart.get("");
-  const context = { selected, select, places, problems: byPart, verdicts: answers, readOnly, act, target };
+  const context = { selected, chosen: isNarrow ? "" : chosen.key, select, places, problems: byPart, verdicts: answers, readOnly, act, target };
   return (
     <Canvas.Provider value={context}>
       {isNarrow ? <p className="canvas-hint">To change the rule on a small screen, edit it in the sentence.</p> : null}

@@ -133,7 +133,7 @@ function sizeOf(part, marks) {
 /** A part with its size; the parts of a frame stand in it, below each other, with a word between them. */
 function measured(part, options) {
   if (part.type !== "frame") return { part, ...sizeOf(part, options), inner: [] };
-  const head = HEAD + (options.problems?.get(part.key) ? 24 : 0) + (options.verdicts?.has(part.key) ? 24 : 0);
+  const head = HEAD + (options.problems?.get(part.key) ? 24 : 0);
   let y = head;
   const inner = part.parts.map((each, i) => {
     const box = { ...measured(each, options), x: PAD, y: y + (i ? GAP_PARTS : 0) };
@@ -208,7 +208,7 @@ export function layoutOf(picture, options = {}) {
   return { boxes, width: edge("x", "width"), height: edge("y", "height"), arrows: arrowsOf(picture, options.isNarrow) };
 }
 
-/** What leads to what: [{from, to, isQuiet}], `isQuiet` for the way to the end. */
+/** What leads to what: [{from, to, isQuiet, words}], `isQuiet` for the way to the end. */
 export function arrowsOf({ rows }, isNarrow = false) {
   const [fire, ending] = rows;
   const found = [];
@@ -223,7 +223,7 @@ export function arrowsOf({ rows }, isNarrow = false) {
     }, columns[0]);
   const last = chain(fire.filter((parts) => parts.length), false);
   const quiet = ending.slice(1).filter((parts) => parts.length);
-  found.push({ from: isNarrow ? last.at(-1).key : fire[0][0].key, to: quiet[0][0].key, isQuiet: true });
+  found.push({ from: isNarrow ? last.at(-1).key : fire[0][0].key, to: quiet[0][0].key, isQuiet: true, words: quiet[0][0].type === "auto" ? "" : "over when" });
   chain(quiet, true);
   return found;
 }
