@@ -1,6 +1,7 @@
 """Channels, policies and deliveries of the contract as the page of notifications shows them, and its forms as input."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,24 @@ STATES: dict[str, tuple[str, str]] = {
 SEVERITIES = (("CRITICAL", "Critical"), ("MAJOR", "Major"), ("MINOR", "Minor"), ("INFO", "Info"))
 CARRIERS = (("TWILIO", "Twilio"), ("CLICKSEND", "ClickSend"), ("MESSAGEBIRD", "MessageBird"))
 WAITS = (("5", "5 minutes"), ("15", "15 minutes"), ("30", "half an hour"), ("60", "an hour"), ("240", "4 hours"))
+REPEATS = (
+    ("0", "it is not said again"),
+    ("15", "again every 15 minutes"),
+    ("60", "again every hour"),
+    ("240", "again every 4 hours"),
+    ("1440", "again every day"),
+)
+MAX_STEPS = 5
+
+
+@dataclass(frozen=True)
+class LaterStep:
+    """A step of a policy's form after the first."""
+
+    number: str
+    wait: str  # minutes since the alert
+    odd: str  # the wait in words, where it is none of those to choose
+    chosen: list[str]
 
 
 @dataclass(frozen=True)
@@ -50,11 +69,12 @@ class PolicyLine:
     steps: list[str]
     severities: str
     quiet: str
-    is_simple: bool
+    repeats: str  # in words; empty where it does not
     chosen: list[str]
     first: list[str]
-    later: list[str]
-    wait: str
+    later: list[LaterStep]
+    repeat: str  # minutes
+    odd_repeat: str  # the choice in words, where it is none of those to choose
     quiet_start: str
     quiet_end: str
     zone: str
@@ -106,7 +126,7 @@ def policy_line(policy: dict[str, Any], channels: dict[str, str]) -> PolicyLine:
     said = [f"{_after(each['afterMin'])} {_and([channels.get(i, '…') for i in each['channelIds']])}" for each in steps]
     every = len(policy["severities"]) == len(SEVERITIES)
     names = [name.lower() for key, name in SEVERITIES if key in policy["severities"]]
-    waits = [str(each["afterMin"]) for each in steps[1:]]
+    repeat = policy["repeatMin"] or 0
     return PolicyLine(
         policy["id"],
         policy["key"],
@@ -114,16 +134,29 @@ def policy_line(policy: dict[str, Any], channels: dict[str, str]) -> PolicyLine:
         said,
         "Every alert" if every else f"{_and(names)} alerts".capitalize(),
         f"Quiet from {quiet['start']} to {quiet['end']}, {quiet['timeZone']}" if quiet else "",
-        len(steps) <= 2 and set(waits) <= {wait for wait, _ in WAITS},
+        f"The last comes again every {_span(repeat)} until somebody acknowledges" if repeat else "",
         list(policy["severities"]),
         list(steps[0]["channelIds"]),
-        list(steps[1]["channelIds"]) if len(steps) > 1 else [],
-        waits[0] if waits else "15",
+        [later_step(n, each["afterMin"], each["channelIds"]) for n, each in enumerate(steps[1:], start=2)],
+        str(repeat),
+        "" if str(repeat) in dict(REPEATS) else f"again every {_span(repeat)}",
         quiet.get("start", ""),
         quiet.get("end", ""),
         quiet.get("timeZone", ""),
         policy["version"],
     )
+
+
+def later_step(number: int, wait: int, chosen: Sequence[str] = ()) -> LaterStep:
+    """A step of the form; `wait` in minutes since the alert."""
+    odd = "" if str(wait) in dict(WAITS) else _span(wait)
+    return LaterStep(str(number), str(wait), odd, list(chosen))
+
+
+def next_step(steps: Sequence[LaterStep]) -> LaterStep:
+    """One more step behind these, some time later than the last."""
+    last = int(steps[-1].wait) if steps else 0
+    return later_step(len(steps) + 2, next((int(wait) for wait, _ in WAITS[1:] if int(wait) > last), last + 240))
 
 
 def delivery_line(delivery: dict[str, Any]) -> DeliveryLine:
@@ -188,17 +221,19 @@ def policy_of(form: dict[str, Any]) -> dict[str, Any]:
     severities = _ticked(form, "severity:")
     if not severities:
         raise ValueError("Please tick at least one kind of alert.")
-    first, later = _ticked(form, "now:"), _ticked(form, "later:")
+    first = _ticked(form, "now:")
     if not first:
         raise ValueError("Please tick who is told at once.")
     steps = [{"afterMin": 0, "channelIds": first}]
-    if later:
-        steps.append({"afterMin": int(str(form.get("wait") or "15")), "channelIds": later})
+    for number in range(2, MAX_STEPS + 1):
+        if later := _ticked(form, f"later{number}:"):
+            steps.append({"afterMin": int(str(form[f"wait{number}"])), "channelIds": later})
     start, end, zone = (str(form.get(each, "")).strip() for each in ("quiet_start", "quiet_end", "zone"))
     if bool(start) != bool(end) or (start and not zone):
         raise ValueError("Quiet hours need a beginning, an end and a time zone; or leave all empty.")
     quiet = {"start": start[:5], "end": end[:5], "timeZone": zone} if start else None
-    return {"name": name, "severities": severities, "steps": steps, "quietHours": quiet}
+    repeat = int(str(form.get("repeat") or "0"))
+    return {"name": name, "severities": severities, "steps": steps, "repeatMin": repeat, "quietHours": quiet}
 
 
 def _ticked(form: dict[str, Any], prefix: str) -> list[str]:
@@ -208,9 +243,12 @@ def _ticked(form: dict[str, Any], prefix: str) -> list[str]:
 def _after(minutes: int) -> str:
     if not minutes:
         return "At once:"
+    return f"After {_span(minutes)} without an answer:"
+
+
+def _span(minutes: int) -> str:
     hours, rest = divmod(minutes, 60)
-    span = f"{minutes} min" if rest or not hours else f"{hours} h"
-    return f"After {span} without an answer:"
+    return f"{minutes} min" if rest or not hours else f"{hours} h"
 
 
 def _and(names: list[str]) -> str:

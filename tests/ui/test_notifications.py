@@ -5,7 +5,16 @@ from typing import Any
 import pytest
 
 from tests.ui.support import Gateway, Visit
-from ui.channels import channel_line, contact_of, delivery_line, policy_line, policy_of
+from ui.channels import (
+    MAX_STEPS,
+    LaterStep,
+    channel_line,
+    contact_of,
+    delivery_line,
+    next_step,
+    policy_line,
+    policy_of,
+)
 from ui.pages.notifications import Notifications
 
 CHANNEL: dict[str, Any] = {
@@ -27,6 +36,7 @@ POLICY: dict[str, Any] = {
     "name": "On call",
     "severities": ["MAJOR", "CRITICAL"],
     "steps": [{"afterMin": 0, "channelIds": ["c1"]}, {"afterMin": 60, "channelIds": ["c2", "c1"]}],
+    "repeatMin": None,
     "quietHours": {"start": "22:00", "end": "07:00", "timeZone": "Europe/Berlin"},
     "version": 3,
 }
@@ -45,7 +55,7 @@ DELIVERY: dict[str, Any] = {
     "endedAt": None,
     "canRetry": False,
 }
-PLAN = {"name": "On call", "severity:MAJOR": "on", "now:c1": "on", "wait": "60"}
+PLAN = {"name": "On call", "severity:MAJOR": "on", "now:c1": "on", "wait2": "60"}
 
 
 @pytest.fixture
@@ -55,7 +65,7 @@ async def told(gateway: Gateway, visit: Visit) -> Notifications:
         "notificationSettings": {"sendsMail": False},
         "channels": [CHANNEL],
         "notificationPolicies": [POLICY],
-        "deliveries": {"items": [DELIVERY]},
+        "deliveries": {"items": [DELIVERY], "pageInfo": {"hasNextPage": True, "endCursor": "e1"}},
     }
     state = visit(Notifications, "/notifications")
     await state.load()
@@ -75,9 +85,20 @@ def test_a_policy_reads_as_who_is_told_when() -> None:
     assert line.steps == ["At once: Night shift", "After 1 h without an answer: Boss and Night shift"]
     assert line.severities == "Critical and major alerts"
     assert line.quiet == "Quiet from 22:00 to 07:00, Europe/Berlin"
-    assert (line.is_simple, line.wait, line.first, line.later) == (True, "60", ["c1"], ["c2", "c1"])
-    odd = {**POLICY, "steps": [*POLICY["steps"], {"afterMin": 90, "channelIds": ["c1"]}]}
-    assert not policy_line(odd, {}).is_simple  # its form would lose the third step
+    assert (line.first, line.later, line.repeats) == (["c1"], [LaterStep("2", "60", "", ["c2", "c1"])], "")
+    assert (line.repeat, line.odd_repeat) == ("0", "")
+    odd = {**POLICY, "steps": [*POLICY["steps"], {"afterMin": 90, "channelIds": ["c1"]}], "repeatMin": 120}
+    assert policy_line(odd, {}).later[1] == LaterStep("3", "90", "90 min", ["c1"])
+    assert (policy_line(odd, {}).repeat, policy_line(odd, {}).odd_repeat) == ("120", "again every 2 h")
+    assert policy_line(odd, {}).repeats == "The last comes again every 2 h until somebody acknowledges"
+
+
+def test_one_more_step_comes_later_than_the_last_one() -> None:
+    steps: list[LaterStep] = []
+    for _ in range(MAX_STEPS - 1):
+        steps.append(next_step(steps))
+    assert [(each.number, each.wait) for each in steps] == [("2", "15"), ("3", "30"), ("4", "60"), ("5", "240")]
+    assert next_step([LaterStep("2", "600", "10 h", [])]) == LaterStep("3", "840", "14 h", [])
 
 
 def test_a_delivery_says_how_far_it_has_come() -> None:
@@ -156,11 +177,27 @@ async def test_what_is_refused_leaves_the_form_open_and_says_why(told: Notificat
 async def test_a_changed_policy_is_sent_with_the_version_that_was_read(told: Notifications, gateway: Gateway) -> None:
     gateway.answers["NotificationPolicyUpdate"] = {"notificationPolicyUpdate": {"id": "p1"}}
     told.plan("p1")
-    await told.save_plan({**PLAN, "later:c2": "on"})
+    await told.save_plan({**PLAN, "later2:c2": "on", "wait3": "90", "later3:c1": "on", "wait4": "240"})
     sent = gateway.variables("NotificationPolicyUpdate")
     assert (sent["id"], sent["version"], sent["input"]["alwaysLoud"]) == ("p1", 3, True)
-    assert sent["input"]["steps"] == [{"afterMin": 0, "channelIds": ["c1"]}, {"afterMin": 60, "channelIds": ["c2"]}]
+    assert sent["input"]["steps"] == [
+        {"afterMin": 0, "channelIds": ["c1"]},
+        {"afterMin": 60, "channelIds": ["c2"]},
+        {"afterMin": 90, "channelIds": ["c1"]},
+    ]
+    assert sent["input"]["repeatMin"] == 0  # said, since what is left out stays
     assert not told.is_planning
+
+
+async def test_the_log_is_read_page_by_page_and_another_choice_begins_anew(
+    told: Notifications, gateway: Gateway
+) -> None:
+    await told.next_page()
+    assert (gateway.variables("Notifications")["after"], told.number) == ("e1", 2)
+    await told.look_again()
+    assert (gateway.variables("Notifications")["after"], told.number) == ("e1", 2)
+    await told.show_only("GIVEN_UP")
+    assert (gateway.variables("Notifications")["after"], told.number) == (None, 1)
 
 
 async def test_what_became_of_a_test_is_said_in_words(

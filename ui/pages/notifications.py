@@ -8,33 +8,36 @@ import reflex as rx
 from ui.channels import (
     CARRIERS,
     KINDS,
+    MAX_STEPS,
+    REPEATS,
     SEVERITIES,
     WAITS,
     ChannelLine,
     DeliveryLine,
+    LaterStep,
     PolicyLine,
     channel_line,
     contact_of,
     delivery_line,
+    next_step,
     policy_line,
     policy_of,
 )
 from ui.client import Refused
 from ui.components.frame import heading, may, page
-from ui.components.pieces import card, done, empty, field, problem, skeleton_rows
+from ui.components.pieces import card, done, empty, field, pager, problem, skeleton_rows
 from ui.console import Console
 from ui.islands.cells import copy, when
+from ui.paging import PAGE_SIZE, Paged
 
 LOOKS = 25  # a second apart: as long as a slow mail server may take
 
 
-class Notifications(Console):
+class Notifications(Paged, Console):
     """The channels, the policies and the log; and the form that is open."""
 
     SHOWN_ONCE: ClassVar[tuple[str, ...]] = ("secret",)
 
-    ready: bool = False
-    problem: str = ""
     said: str = ""
     form_problem: str = ""
     sends_mail: bool = True
@@ -48,6 +51,7 @@ class Notifications(Console):
     tested: str = ""
     test_went: bool = True
     policy: PolicyLine | None = None  # the one that is being changed
+    laters: list[LaterStep] = []  # the steps of the open form after the first
     is_planning: bool = False
     secret: str = ""
     secret_of: str = ""
@@ -61,21 +65,26 @@ class Notifications(Console):
         self.is_planning, self.policy = False, None
         if (away := await self.enter()) is not None:
             return away
-        await self._show()
+        await self.first_page()
         return None
 
     async def _show(self) -> None:
+        """Ask for everything anew, and stay on this page of the log."""
+        await self._turn(self._starts)
+
+    async def _fetch(self, after: str | None) -> dict[str, Any] | None:
         try:
-            found = await self.ask("notifications", state=self.only or None)
+            found = await self.ask("notifications", state=self.only or None, first=PAGE_SIZE, after=after)
         except Refused as refusal:
             self.problem = refusal.words
-            return
+            return None
         self.sends_mail = found["notificationSettings"]["sendsMail"]
         self.channels = [channel_line(each) for each in found["channels"]]
         names = {each.id: each.name for each in self.channels}
         self.policies = [policy_line(each, names) for each in found["notificationPolicies"]]
         self.log = [delivery_line(each) for each in found["deliveries"]["items"]]
-        self.problem, self.ready = "", True
+        info: dict[str, Any] = found["deliveries"]["pageInfo"]
+        return info
 
     @rx.event
     async def look_again(self) -> None:
@@ -86,7 +95,7 @@ class Notifications(Console):
     async def show_only(self, state: str) -> None:
         """See the whole log, or what has come so far."""
         self.only = state
-        await self._show()
+        await self.first_page()
 
     @rx.event
     def choose(self, kind: str) -> None:
@@ -183,7 +192,13 @@ class Notifications(Console):
     def plan(self, policy_id: str) -> None:
         """Open the form for a policy, a new one where no id is given."""
         self.policy = next((each for each in self.policies if each.id == policy_id), None)
+        self.laters = list(self.policy.later) if self.policy and self.policy.later else [next_step([])]
         self.is_planning, self.form_problem, self.said, self.kind = True, "", "", ""
+
+    @rx.event
+    def add_step(self) -> None:
+        """One more step in the open form."""
+        self.laters = [*self.laters, next_step(self.laters)]
 
     @rx.event
     def leave_plan(self) -> None:
@@ -200,7 +215,9 @@ class Notifications(Console):
                 await self.ask("notification_policy_create", input=wanted)
             else:
                 loud = {"alwaysLoud": wanted["quietHours"] is None}
-                changes = {name: value for name, value in (wanted | loud).items() if value not in (None, False)}
+                changes = {
+                    name: value for name, value in (wanted | loud).items() if value is not None and value is not False
+                }
                 await self.ask(
                     "notification_policy_update", id=self.policy.id, input=changes, version=self.policy.version
                 )
@@ -465,13 +482,13 @@ def _channels() -> rx.Component:
     )
 
 
-def _tick(prefix: str, value: Any, words: Any, is_on: Any) -> rx.Component:
+def _tick(prefix: Any, value: Any, words: Any, is_on: Any) -> rx.Component:
     return rx.el.label(
         rx.el.input(type="checkbox", name=prefix + value, default_checked=is_on), rx.el.span(words), class_name="tick"
     )
 
 
-def _ticks(prefix: str, chosen: rx.Var[list[str]]) -> rx.Component:
+def _ticks(prefix: Any, chosen: rx.Var[list[str]]) -> rx.Component:
     return rx.el.div(
         rx.foreach(Notifications.channels, lambda each: _tick(prefix, each.id, each.name, chosen.contains(each.id))),
         class_name="ticks",
@@ -480,6 +497,31 @@ def _ticks(prefix: str, chosen: rx.Var[list[str]]) -> rx.Component:
 
 def _clock(id_: str, name: str, value: rx.Var[str]) -> rx.Component:
     return rx.el.input(id=id_, name=name, type="time", default_value=value, class_name="input")
+
+
+def _later(step: rx.Var[LaterStep]) -> rx.Component:
+    return rx.el.fieldset(
+        rx.el.legend(
+            rx.cond(step.number == "2", "And who, if nobody has acknowledged the alert?", "And then?"),
+            class_name="label-text",
+        ),
+        rx.el.div(
+            rx.el.label("After ", html_for="p-wait" + step.number),
+            rx.el.select(
+                *(rx.el.option(words, value=value) for value, words in WAITS),
+                rx.cond(step.odd != "", rx.el.option(step.odd, value=step.wait)),
+                id="p-wait" + step.number,
+                name="wait" + step.number,
+                default_value=step.wait,
+                class_name="select",
+            ),
+            class_name="inline-choice",
+        ),
+        _ticks("later" + step.number + ":", step.chosen),
+        rx.el.span("Counted from the alert. Tick nobody where it ends before.", class_name="small muted"),
+        class_name="bare",
+        key=step.number,
+    )
 
 
 def _plan() -> rx.Component:
@@ -508,22 +550,28 @@ def _plan() -> rx.Component:
                 _ticks("now:", mine.first),
                 class_name="bare",
             ),
-            rx.el.fieldset(
-                rx.el.legend("And who, if nobody has acknowledged the alert?", class_name="label-text"),
-                rx.el.div(
-                    rx.el.label("After ", html_for="p-wait"),
-                    rx.el.select(
-                        *(rx.el.option(words, value=value) for value, words in WAITS),
-                        id="p-wait",
-                        name="wait",
-                        default_value=rx.cond(mine, mine.wait, "15"),
-                        class_name="select",
+            rx.foreach(Notifications.laters, _later),
+            rx.cond(
+                Notifications.laters.length() < MAX_STEPS - 1,
+                rx.el.div(_small("And after that…", Notifications.add_step, "Add another step")),
+            ),
+            field(
+                "And if still nobody has acknowledged it",
+                rx.el.select(
+                    *(rx.el.option(words, value=value) for value, words in REPEATS),
+                    rx.cond(
+                        mine
+                        & (mine.repeats != "")
+                        & ~rx.Var.create([value for value, _ in REPEATS]).contains(mine.repeat),
+                        rx.el.option("again every " + mine.repeat + " minutes", value=mine.repeat),
                     ),
-                    class_name="inline-choice",
+                    id="p-repeat",
+                    name="repeat",
+                    default_value=rx.cond(mine, mine.repeat, "0"),
+                    class_name="select",
                 ),
-                _ticks("later:", mine.later),
-                rx.el.span("Tick nobody where one telling is enough.", class_name="small muted"),
-                class_name="bare",
+                "Only the last step comes again.",
+                for_="p-repeat",
             ),
             rx.el.fieldset(
                 rx.el.legend("Quiet hours", class_name="label-text"),
@@ -565,7 +613,7 @@ def _policy(line: rx.Var[PolicyLine]) -> rx.Component:
             rx.cond(
                 may("notifications:write"),
                 rx.el.span(
-                    rx.cond(line.is_simple, _small("Change", Notifications.plan(line.id), "Change " + line.name)),
+                    _small("Change", Notifications.plan(line.id), "Change " + line.name),
                     _small("Remove…", Notifications.doubt(line.id), "Remove " + line.name, "btn-danger"),
                     class_name="row push",
                 ),
@@ -573,7 +621,11 @@ def _policy(line: rx.Var[PolicyLine]) -> rx.Component:
             class_name="row",
         ),
         rx.el.p(line.severities, rx.cond(line.quiet != "", " · " + line.quiet, ""), class_name="small muted"),
-        rx.el.ul(rx.foreach(line.steps, lambda step: rx.el.li(step)), class_name="told small"),
+        rx.el.ul(
+            rx.foreach(line.steps, lambda step: rx.el.li(step)),
+            rx.cond(line.repeats != "", rx.el.li(line.repeats)),
+            class_name="told small",
+        ),
         rx.cond(
             Notifications.removing == line.id,
             _sure("Rules that name it tell nobody from then on.", Notifications.remove_policy(line.id)),
@@ -665,17 +717,26 @@ def _log() -> rx.Component:
         "What went out",
         rx.cond(
             Notifications.log.length() > 0,
-            rx.el.table(
-                rx.el.thead(
-                    rx.el.tr(*(rx.el.th(name, scope="col") for name in ("When", "What and where", "State", ""))),
+            rx.fragment(
+                rx.el.table(
+                    rx.el.thead(
+                        rx.el.tr(*(rx.el.th(name, scope="col") for name in ("When", "What and where", "State", ""))),
+                    ),
+                    rx.el.tbody(rx.foreach(Notifications.log, _delivery)),
+                    class_name="table table-log",
                 ),
-                rx.el.tbody(rx.foreach(Notifications.log, _delivery)),
-                class_name="table table-log",
+                pager(
+                    Notifications.number,
+                    Notifications.has_next,
+                    Notifications.previous_page,
+                    Notifications.next_page,
+                    "Pages of what went out",
+                ),
             ),
             empty("inbox", "Nothing here", "Whatever is sent is listed here for 30 days.", small=True),
         ),
         aside=filters,
-        words="The newest 50. What does not arrive is tried again for three days, ever more rarely.",
+        words="What does not arrive is tried again for three days, ever more rarely.",
     )
 
 
