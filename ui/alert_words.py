@@ -93,7 +93,11 @@ def _lines(node: Mapping[str, Any], metrics: Mapping[str, Metric], depth: int) -
             for part in parts:
                 yield from _lines(part, metrics, depth + (len(parts) > 1))
             return
-    if isinstance(inner := node.get("not"), Mapping):
+    inner = node.get("not")
+    if isinstance(inner, Mapping) and not {"all", "any", "not"} & inner.keys():
+        yield WhyLine(depth, _capital(_opposite(inner, metrics)), _seen(inner, metrics), verdict, False)
+        return
+    if isinstance(inner, Mapping):
         yield WhyLine(depth, "Not so:", "", verdict, True)
         yield from _lines(inner, metrics, depth + 1)
         return
@@ -129,6 +133,14 @@ def _leaf(leaf: Mapping[str, Any], metrics: Mapping[str, Metric]) -> str:
         case {"event": kind}:
             return f"an event “{kind}” comes"
     return "a condition that this page does not know"
+
+
+def _opposite(leaf: Mapping[str, Any], metrics: Mapping[str, Metric]) -> str:
+    """What a comparison asks that must not be so: "door open is no", "it is not offline"."""
+    if isinstance(leaf.get("value"), bool):
+        return _leaf({**leaf, "value": not leaf["value"]}, metrics)
+    said = _leaf(leaf, metrics)
+    return said.replace(" is ", " is not ", 1) if " is " in said else f"not so: {said}"
 
 
 def _subject(leaf: Mapping[str, Any], called: str) -> str:

@@ -125,12 +125,25 @@ async def test_older_ones_that_are_over_are_added_below(alerts: Alerts, gateway:
 
 
 def test_each_part_of_a_condition_says_what_was_seen() -> None:
-    lines = why_lines({"all": [LEAF, {"not": DOOR, "is": None}], "is": None}, METRICS)
+    nested = {"not": {"any": [DOOR, LEAF], "is": True}, "is": False}
+    lines = why_lines({"all": [LEAF, {"not": DOOR, "is": None}, nested], "is": None}, METRICS)
     assert [(each.depth, each.words, each.seen, each.verdict) for each in lines] == [
         (0, "All of these", "", "unknown"),
         (1, "Temperature is above 8 °C", "9.25 °C", "yes"),
-        (1, "Not so:", "", "unknown"),
-        (2, "Door open is yes", "no value was known", "unknown"),
+        (1, "Door open is no", "no value was known", "unknown"),
+        (1, "Not so:", "", "no"),
+        (2, "At least one of these", "", "yes"),
+        (3, "Door open is yes", "no value was known", "unknown"),
+        (3, "Temperature is above 8 °C", "9.25 °C", "yes"),
+    ]
+
+
+def test_what_must_not_be_so_is_said_the_other_way_round() -> None:
+    lines = [why_lines({"not": {"presence": "offline", "is": False}, "is": True}, METRICS)[0]]
+    lines += why_lines({"not": {"event": "door", "is": False}, "is": True}, METRICS)
+    assert [(each.words, each.verdict) for each in lines] == [
+        ("It is not offline", "yes"),
+        ("Not so: an event “door” comes", "yes"),
     ]
 
 

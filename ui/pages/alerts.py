@@ -558,7 +558,7 @@ def alerts() -> rx.Component:
         rx.cond(
             Alerts.ready,
             rx.cond(Alerts.tab == "silences", silences(), listed),
-            rx.el.div(skeleton_rows(), class_name="card"),
+            rx.cond(Alerts.problem == "", rx.el.div(skeleton_rows(), class_name="card")),
         ),
         on_alert=Alerts.refresh,
     )

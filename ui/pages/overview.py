@@ -145,7 +145,7 @@ def _alert(alert: rx.Var[AlertLine]) -> rx.Component:
             rx.el.span(when(at=alert.raised_at), class_name="small muted push"),
             class_name="row",
         ),
-        rx.el.p(alert.reason, class_name="cap", style={"marginTop": "5px"}),
+        rx.el.p(link(alert.reason, to="/alerts/" + alert.id, class_name="cap reason-link"), style={"marginTop": "5px"}),
         rx.el.p(
             link(alert.device, to="/devices/" + alert.device_id),
             rx.el.span(" · ", alert.rule, class_name="muted"),
