@@ -50,6 +50,7 @@ RULE = {
     "id": "r1",
     "name": "Too warm",
     "isEnabled": True,
+    "mode": "ON",
     "severity": "MAJOR",
     "sentence": "When …",
     "openAlerts": 0,

@@ -172,7 +172,7 @@ function LeafMenu({ path, whole, node, kind, isNot, swap }) {
     whole.length > 1 && list ? ["Remove", () => change((old) => removeAt(old, whole))] : null,
   ];
   return (
-    <>
+    <span className="leaf-tools">
       <Menu label="More about this condition" className="clause-more" items={items}>
         ⋯
       </Menu>
@@ -181,7 +181,7 @@ function LeafMenu({ path, whole, node, kind, isNot, swap }) {
           ×
         </button>
       ) : null}
-    </>
+    </span>
   );
 }
 

@@ -1,13 +1,15 @@
 // The rule designer: one document, shown as a sentence one fills in, beside what the platform says about it.
 import { Suspense, lazy, useCallback, useMemo, useState } from "react";
 import { Redo2, Undo2 } from "lucide-react";
-import { ask } from "./live.js";
+import { Backtest } from "./rule_backtest.jsx";
 import { Desk, isShown, useDesk } from "./rule_desk.js";
 import { Gallery } from "./rule_gallery.jsx";
 import { useCheck, useGround, useLeaveGuard, useUndoKeys } from "./rule_hooks.js";
 import { begin, changeTo, isComplete, leavesOf, newDocument, redo, setAt, undo } from "./rule_model.js";
 import { Said } from "./rule_pieces.jsx";
+import { Publish, Versions, useDraft } from "./rule_publish.jsx";
 import { Sentence } from "./rule_sentence.jsx";
+import { Tests, Trial } from "./rule_trial.jsx";
 import { proposedName } from "./rule_words.js";
 
 // React Flow comes with the picture, only when somebody looks at it.
@@ -39,12 +41,15 @@ export function RuleEditor({ ruleId, queries, onDone }) {
       </div>
     );
   }
-  const { rule, ...ground } = found;
+  const { rule, drafts, ...ground } = found;
   if (!rule && !start) {
-    const begun = (document, profile) => setStart(document ?? newDocument(ground.profiles.find((each) => each.key === profile) ?? { metrics: ground.profiles.flatMap((each) => each.metrics), key: null }));
-    return <Gallery profiles={ground.profiles} policies={ground.policies} queries={queries} onStart={begun} />;
+    const empty = (profile) => newDocument(ground.profiles.find((each) => each.key === profile) ?? { metrics: ground.profiles.flatMap((each) => each.metrics), key: null });
+    const begun = (document, profile) => setStart({ document: document ?? empty(profile), draft: null });
+    const goOn = (draft) => setStart({ document: draft.document, draft });
+    return <Gallery profiles={ground.profiles} policies={ground.policies} drafts={drafts.filter((each) => each.ruleId === null)} queries={queries} onStart={begun} onGoOn={goOn} />;
   }
-  return <Designer key={rule?.id ?? "new"} ground={ground} rule={rule} start={rule?.document ?? start} queries={queries} onDone={onDone} />;
+  const draft = rule ? (drafts.find((each) => each.ruleId === rule.id) ?? null) : start.draft;
+  return <Designer key={rule?.id ?? "new"} ground={ground} rule={rule} start={draft?.document ?? rule?.document ?? start.document} first={draft} queries={queries} onDone={onDone} />;
 }
 
 function metricsOf(profiles, key) {
@@ -52,10 +57,12 @@ function metricsOf(profiles, key) {
   return new Map(chosen.flatMap((each) => each.metrics).map((each) => [each.key, each]));
 }
 
-function Designer({ ground, rule, start, queries, onDone }) {
+function Designer({ ground, rule, start, first, queries, onDone }) {
   const [history, setHistory] = useState(() => begin(start));
   const [view, setView] = useState(VIEWS[0][0]);
-  const [isBusy, setBusy] = useState(false);
+  const [moment, setMoment] = useState({ deviceId: null, at: "" });
+  const [side, setSide] = useState("back");
+  const [isGone, setGone] = useState(false);
   const document = history.now;
   const { profiles } = ground;
   const profile = document.scope?.profile ?? null;
@@ -69,24 +76,57 @@ function Designer({ ground, rule, start, queries, onDone }) {
   const change = useCallback((make, tag = "") => setHistory((old) => changeTo(old, make(old.now), tag)), []);
   const back = useCallback(() => setHistory(undo), []);
   const forth = useCallback(() => setHistory(redo), []);
-  const isDirty = document !== start || !rule;
+  const isChanged = document !== start;
+  const draft = useDraft(whole, isChanged && !isGone, rule, first, queries);
   useUndoKeys(back, forth);
-  useLeaveGuard(document !== start && !isBusy);
-  const desk = { document, whole, name, change, metrics, commands, profiles, ground, check, queries, rule };
+  useLeaveGuard(isChanged && !isGone && draft.words === "");
+  const desk = { document, whole, name, change, metrics, commands, profiles, ground, check, complete, queries, rule };
   const View = VIEWS.find(([key]) => key === view)[2];
+  const gone = () => setGone(true);
+  const look = (next) => {
+    setMoment(next);
+    setSide("try");
+  };
+  const sides = [["back", "Look back"], ["try", "Try it"], ["tests", document.tests?.length ? `Tests (${document.tests.length})` : "Tests"], ...(rule ? [["versions", "Versions"]] : [])];
   return (
     <Desk.Provider value={desk}>
-      <div className="designer">
+      <div className={view === "sentence" ? "designer designer-two" : "designer"}>
         <div className="designer-main">
           <Head name={document.name ?? ""} proposal={proposal} change={change} history={history} back={back} forth={forth} view={view} setView={setView} />
+          {first ? <Found draft={first} rule={rule} /> : null}
           <Suspense fallback={<div className="skeleton" style={{ height: 420 }} role="status" aria-label="Loading" />}>
             <View onSentence={() => setView("sentence")} />
           </Suspense>
-          <InWords complete={complete} />
-          <Publish complete={complete} isDirty={isDirty} isBusy={isBusy} setBusy={setBusy} onDone={onDone} />
+          <InWords />
+          <Publish draft={draft} isChanged={isChanged} onDone={onDone} onGone={gone} />
         </div>
+        <aside className="card designer-side" aria-label="Test bench">
+          <div className="bench-tabs" role="group" aria-label="Test bench">
+            {sides.map(([key, words]) => (
+              <button key={key} type="button" aria-pressed={key === side} onClick={() => setSide(key)}>
+                {words}
+              </button>
+            ))}
+          </div>
+          <div className="bench-body">
+            {side === "back" ? <Backtest onLook={look} /> : null}
+            {side === "try" ? <Trial moment={moment} setMoment={setMoment} /> : null}
+            {side === "tests" ? <Tests /> : null}
+            {side === "versions" ? <Versions onDone={onDone} onGone={gone} /> : null}
+          </div>
+        </aside>
       </div>
     </Desk.Provider>
+  );
+}
+
+/** Says that this is not what is in force, but what somebody was writing. */
+function Found({ draft, rule }) {
+  const when = new Date(draft.savedAt).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  return (
+    <p className="note">
+      This is the draft that {draft.savedBy} saved on {when}. {rule ? "What is in force is as it was before." : ""}
+    </p>
   );
 }
 
@@ -124,8 +164,8 @@ function Head({ name, proposal, change, history, back, forth, view, setView }) {
 }
 
 /** What the rule means, always in view, and what is wrong or odd that no field shows. */
-function InWords({ complete }) {
-  const { check } = useDesk();
+function InWords() {
+  const { check, complete } = useDesk();
   const waiting = complete ? (check.isCurrent ? "Mend what is marked; what the rule means appears here." : "…") : "Fill in what is still open; what the rule means appears here.";
   return (
     <section className="card card-body in-words" aria-label="In plain words">
@@ -134,71 +174,6 @@ function InWords({ complete }) {
         {check.sentence || waiting}
       </p>
       <Said problems={check.problems.filter((each) => !isShown(each))} warnings={check.warnings.filter((each) => !isShown(each))} />
-    </section>
-  );
-}
-
-function Publish({ complete, isDirty, isBusy, setBusy, onDone }) {
-  const { rule, whole, check, queries } = useDesk();
-  const [isEnabled, setEnabled] = useState(rule?.isEnabled ?? true);
-  const [isDeleting, setDeleting] = useState(false);
-  const [failure, setFailure] = useState("");
-  const isSwitched = rule && isEnabled !== rule.isEnabled;
-  const act = async (deed, words) => {
-    setBusy(true);
-    setFailure("");
-    try {
-      await deed();
-      onDone?.(words);
-    } catch (problem) {
-      setBusy(false);
-      setFailure(problem.code === "RULE_CHANGED" ? "Somebody else changed this rule meanwhile. Reload the page to see their change, then make yours again." : problem.message);
-    }
-  };
-  const publish = () =>
-    act(
-      async () => {
-        if (!rule) return ask(queries.create, { document: whole, isEnabled });
-        if (isDirty) await ask(queries.update, { id: rule.id, document: whole, version: rule.version });
-        if (isSwitched) await ask(isEnabled ? queries.enable : queries.disable, { id: rule.id });
-      },
-      `“${whole.name}” is published${isEnabled ? " and watches from now on" : "; it is switched off"}.`,
-    );
-  const canPublish = complete && check.isCurrent && !check.problems.length && !isBusy && (isDirty || isSwitched);
-  return (
-    <section className="card card-body stack" aria-label="Publish">
-      {failure ? (
-        <div className="note note-bad" role="alert">
-          {failure}
-        </div>
-      ) : null}
-      <div className="row">
-        <button type="button" className="btn btn-primary" disabled={!canPublish} onClick={publish}>
-          Publish
-        </button>
-        <label className="row" style={{ gap: 8 }}>
-          <button type="button" role="switch" className="switch" aria-checked={isEnabled} aria-label="The rule is on" onClick={() => setEnabled(!isEnabled)} />
-          <span>{isEnabled ? "On" : "Off"}</span>
-        </label>
-        {rule && !isDeleting ? (
-          <button type="button" className="btn btn-ghost btn-danger push" onClick={() => setDeleting(true)}>
-            Delete…
-          </button>
-        ) : null}
-      </div>
-      {isDeleting ? (
-        <div className="note note-warn" role="group" aria-label="Delete this rule?">
-          <span>Delete “{rule.name}”? Its open alerts end with it; past alerts stay in the history.</span>
-          <span className="row push">
-            <button type="button" className="btn btn-small btn-danger-solid" onClick={() => act(() => ask(queries.delete, { id: rule.id }), `“${rule.name}” is deleted.`)} disabled={isBusy}>
-              Delete the rule
-            </button>
-            <button type="button" className="btn btn-small" onClick={() => setDeleting(false)} autoFocus>
-              Keep it
-            </button>
-          </span>
-        </div>
-      ) : null}
     </section>
   );
 }

@@ -61,8 +61,8 @@ function Icon({ name }) {
   );
 }
 
-/** `onStart(document)`: a rule to edit; null for an empty one. */
-export function Gallery({ profiles, policies, queries, onStart }) {
+/** `onStart(document)`: a rule to edit; null for an empty one. `onGoOn(draft)`: one that was begun before. */
+export function Gallery({ profiles, policies, drafts, queries, onStart, onGoOn }) {
   const [profile, setProfile] = useState(profiles[0]?.key ?? null);
   const [templates, setTemplates] = useState(null);
   const [problem, setProblem] = useState("");
@@ -88,6 +88,16 @@ export function Gallery({ profiles, policies, queries, onStart }) {
           <PenLine size={16} aria-hidden="true" /> Start from nothing
         </button>
       </div>
+      {drafts.length ? (
+        <div className="row gallery-head">
+          <span className="muted">Begun before:</span>
+          {drafts.slice(0, 6).map((each) => (
+            <button key={each.id} type="button" className="btn btn-small" onClick={() => onGoOn(each)}>
+              {each.name || "A rule without a name"}
+            </button>
+          ))}
+        </div>
+      ) : null}
       {problem ? (
         <div className="note note-bad" role="alert">
           {problem}

@@ -29,9 +29,9 @@ export function useCheck(document, complete, ruleId, query) {
   return { ...check, isCurrent: check.at === text };
 }
 
-const LISTS = { groups: ["deviceGroups", "items"], policies: ["notificationPolicies"], channels: ["channels"] };
+const LISTS = { drafts: ["ruleDrafts", "items"], groups: ["deviceGroups", "items"], policies: ["notificationPolicies"], channels: ["channels"] };
 
-/** What a rule may name: profiles, and as far as this person may see them groups, policies and channels. */
+/** What a rule may name: profiles, and as far as this person may see them groups, policies, channels and drafts. */
 export function useGround(ruleId, queries) {
   const [found, setFound] = useState(null);
   const [problem, setProblem] = useState("");
@@ -44,8 +44,8 @@ export function useGround(ruleId, queries) {
     const load = async () => {
       try {
         const rule = ruleId ? ask(queries.rule, { id: ruleId }, controller.signal) : { rule: null };
-        const [profiles, groups, policies, channels, seen] = await Promise.all([ask(queries.profiles, {}, controller.signal), list("groups"), list("policies"), list("channels"), rule]);
-        setFound({ profiles: profiles.profiles.items, groups, policies, channels, rule: seen.rule });
+        const [profiles, groups, policies, channels, drafts, seen] = await Promise.all([ask(queries.profiles, {}, controller.signal), list("groups"), list("policies"), list("channels"), list("drafts"), rule]);
+        setFound({ profiles: profiles.profiles.items, groups, policies, channels, drafts, rule: seen.rule });
       } catch (failure) {
         if (failure.name === "AbortError") return;
         setProblem(failure.code === "RULE_NOT_FOUND" || failure.code === "BAD_REQUEST" ? "There is no such rule." : failure.message);

@@ -173,3 +173,16 @@ export function proposedName(node, metrics) {
   const look = node.agg ? ` ${LOOKS.find(([, fn]) => fn === node.agg.fn)?.[2] ?? ""}` : node.rate ? " per " + node.rate.per : node.delta ? " moved" : "";
   return `${name(node.metric)}${look} ${op} ${value}${metric?.type === "NUMBER" && unit ? ` ${unit}` : ""}`.slice(0, 120);
 }
+
+/** One leaf in a few words, as the test bench shows it. */
+export function leafWords(node, metrics) {
+  if ("attribute" in node) return `its ${node.attribute} ${opsOf("NUMBER").find(([key]) => key === node.op)?.[1] ?? node.op} ${[node.value].flat().map(String).join(", ")}`;
+  if ("tag" in node) return `it has the tag ${node.tag}`;
+  if ("group" in node) return "it is in the group";
+  if ("profile" in node) return `its profile is ${node.profile}`;
+  if ("time" in node) return "it is that time";
+  if ("presence" in node) return `it is ${node.presence}`;
+  if ("silence" in node) return `nothing heard for ${node.silence}`;
+  if ("event" in node) return `the event ${node.event} has come`;
+  return proposedName(node, metrics) || "a condition";
+}

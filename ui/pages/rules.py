@@ -21,13 +21,20 @@ class RuleLine:
     sentence: str
     severity: str
     is_enabled: bool
+    is_shadow: bool
     open_alerts: int
 
 
 def rule_line(rule: dict[str, Any]) -> RuleLine:
     """A rule of the contract as the list shows it."""
     return RuleLine(
-        rule["id"], rule["name"], rule["sentence"], str(rule["severity"]).lower(), rule["isEnabled"], rule["openAlerts"]
+        rule["id"],
+        rule["name"],
+        rule["sentence"],
+        str(rule["severity"]).lower(),
+        rule["isEnabled"],
+        rule["mode"] == "SHADOW",
+        rule["openAlerts"],
     )
 
 
@@ -104,6 +111,12 @@ def _line(rule: rx.Var[RuleLine]) -> rx.Component:
             rx.el.div(
                 link(rule.name, to="/rules/" + rule.id, class_name="row-link"),
                 severity_badge(rule.severity),
+                rx.cond(
+                    rule.is_shadow,
+                    rx.el.span(
+                        "Only watches", class_name="badge", title="It notes what it would do, and does nothing."
+                    ),
+                ),
                 rx.cond(
                     rule.open_alerts > 0,
                     link(

@@ -1,0 +1,194 @@
+// From being written to being in force: drafts saved by themselves, publishing, what the rule is to do, its versions.
+import { useCallback, useEffect, useRef, useState } from "react";
+import { ask } from "./live.js";
+import { useDesk } from "./rule_desk.js";
+
+const SAVE_AFTER_MS = 1200;
+const MODES = [
+  ["ON", "Act", "It does what the sentence says."],
+  ["SHADOW", "Only watch", "It notes what it would do, and does nothing."],
+  ["OFF", "Rest", "It does nothing and notes nothing."],
+];
+const day = (text) => new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+/** Saves what is being written, a moment after each change. `first` is the draft there was, if any. */
+export function useDraft(document, isChanged, rule, first, queries) {
+  const draft = useRef(first);
+  const line = useRef(Promise.resolve());
+  const saved = useRef(first ? document : null);
+  const [state, setState] = useState({ words: "", problem: "" });
+  const save = useCallback(
+    (next) => {
+      // One after the other: each save names the version that the one before it made.
+      line.current = line.current.then(async () => {
+        if (saved.current === next && draft.current) return;
+        try {
+          const { id, version } = draft.current ?? {};
+          const { ruleDraftSave } = await ask(queries.draftSave, { document: next, id: id ?? null, ruleId: rule?.id ?? null, version: version ?? null });
+          draft.current = ruleDraftSave;
+          saved.current = next;
+          setState({ words: "Draft saved", problem: "" });
+        } catch (failure) {
+          setState({ words: "", problem: failure.code === "DRAFT_CHANGED" ? "Somebody else is writing on this draft too. Reload the page to see it." : failure.message });
+          throw failure;
+        }
+      });
+      const done = line.current;
+      line.current = done.catch(() => {});
+      return done;
+    },
+    [queries, rule],
+  );
+  useEffect(() => {
+    if (!isChanged || saved.current === document) return undefined;
+    setState((old) => ({ ...old, words: "" }));
+    const timer = setTimeout(() => save(document).catch(() => {}), SAVE_AFTER_MS);
+    return () => clearTimeout(timer);
+  }, [document, isChanged, save]);
+  return { draft, save, ...state };
+}
+
+/** Publish, the mode, and the draft's fate. */
+export function Publish({ draft, isChanged, onDone, onGone }) {
+  const { rule, whole, check, complete, queries } = useDesk();
+  const [mode, setMode] = useState(rule?.mode ?? "ON");
+  const [isBusy, setBusy] = useState(false);
+  const [isDeleting, setDeleting] = useState(false);
+  const [failure, setFailure] = useState("");
+  const act = async (deed, words) => {
+    setBusy(true);
+    setFailure("");
+    try {
+      await deed();
+      onGone();
+      onDone?.(words);
+    } catch (problem) {
+      setBusy(false);
+      setDeleting(false);
+      setFailure(problem.message);
+    }
+  };
+  const hasWords = !rule || isChanged || draft.draft.current;
+  const publish = () => {
+    const how = mode === "ON" ? "and watches from now on" : mode === "SHADOW" ? "and only watches: it notes what it would do" : "; it rests";
+    return act(async () => {
+      if (!hasWords) return ask(queries.setMode, { id: rule.id, mode });
+      await draft.save(whole);
+      return ask(queries.publish, { id: draft.draft.current.id, mode });
+    }, `“${whole.name}” is published${mode === "OFF" ? "" : " "}${how}.`);
+  };
+  const throwAway = () => act(() => (draft.draft.current ? ask(queries.draftDelete, { id: draft.draft.current.id }) : Promise.resolve()), "The draft is thrown away.");
+  const canPublish = complete && check.isCurrent && !check.problems.length && !isBusy && (hasWords || mode !== rule?.mode);
+  return (
+    <section className="card card-body stack publish" aria-label="Publish">
+      {failure ? (
+        <div className="note note-bad" role="alert">
+          {failure}
+        </div>
+      ) : null}
+      <div className="row">
+        <span className="segmented" role="group" aria-label="What it is to do">
+          {MODES.map(([key, words]) => (
+            <button key={key} type="button" aria-pressed={mode === key} onClick={() => setMode(key)}>
+              {words}
+            </button>
+          ))}
+        </span>
+        <span className="muted small mode-words">{MODES.find(([key]) => key === mode)[2]}</span>
+      </div>
+      <div className="row">
+        <button type="button" className="btn btn-primary" disabled={!canPublish} onClick={publish}>
+          Publish
+        </button>
+        {isChanged || draft.draft.current ? (
+          <button type="button" className="btn btn-ghost" disabled={isBusy} onClick={throwAway}>
+            Throw the draft away
+          </button>
+        ) : null}
+        <span className="small muted" role="status">
+          {draft.words}
+        </span>
+        {draft.problem ? (
+          <span className="clause-problem" role="alert">
+            {draft.problem}
+          </span>
+        ) : null}
+        {rule && !isDeleting ? (
+          <button type="button" className="btn btn-ghost btn-danger push" onClick={() => setDeleting(true)}>
+            Delete…
+          </button>
+        ) : null}
+      </div>
+      {isDeleting ? (
+        <div className="note note-warn" role="group" aria-label="Delete this rule?">
+          <span>Delete “{rule.name}”? Its open alerts end with it; past alerts stay in the history.</span>
+          <span className="row push">
+            <button type="button" className="btn btn-small btn-danger-solid" onClick={() => act(() => ask(queries.delete, { id: rule.id }), `“${rule.name}” is deleted.`)} disabled={isBusy}>
+              Delete the rule
+            </button>
+            <button type="button" className="btn btn-small" onClick={() => setDeleting(false)} autoFocus>
+              Keep it
+            </button>
+          </span>
+        </div>
+      ) : null}
+    </section>
+  );
+}
+
+/** What was published before, what changed each time in words, and the way back. */
+export function Versions({ onDone, onGone }) {
+  const { rule, queries, change } = useDesk();
+  const [versions, setVersions] = useState(null);
+  const [problem, setProblem] = useState("");
+  useEffect(() => {
+    const controller = new AbortController();
+    ask(queries.versions, { id: rule.id }, controller.signal)
+      .then(({ ruleVersions }) => setVersions(ruleVersions.items))
+      .catch((failure) => failure.name !== "AbortError" && setProblem(failure.message));
+    return () => controller.abort();
+  }, [rule.id]);
+  const revert = (version) =>
+    ask(queries.revert, { id: rule.id, version })
+      .then(() => {
+        onGone();
+        onDone?.(`“${rule.name}” is as it was in version ${version} again.`);
+      })
+      .catch((failure) => setProblem(failure.message));
+  return (
+    <div className="stack-tight">
+      {problem ? <p className="clause-problem">{problem}</p> : null}
+      <ol className="versions" reversed>
+        {(versions ?? []).map((each, i) => (
+          <li key={each.version}>
+            <div className="row bench-row">
+              <b>Version {each.version}</b>
+              <span className="small muted">
+                {each.createdBy}, {day(each.createdAt)}
+              </span>
+            </div>
+            {each.changes.length ? (
+              <ul className="changes small">
+                {each.changes.map((words) => (
+                  <li key={words}>{words}</li>
+                ))}
+              </ul>
+            ) : null}
+            {i > 0 ? (
+              <div className="row bench-row">
+                <button type="button" className="offer" onClick={() => change(() => each.document)}>
+                  Take it as the draft
+                </button>
+                <button type="button" className="offer" onClick={() => revert(each.version)}>
+                  Publish it again
+                </button>
+              </div>
+            ) : (
+              <span className="badge badge-ok">in force</span>
+            )}
+          </li>
+        ))}
+      </ol>
+    </div>
+  );
+}

@@ -1,0 +1,216 @@
+// The test bench: a device and a moment, what each part of the rule says then; invented messages, step by step; tests.
+import { useEffect, useState } from "react";
+import { ask } from "./live.js";
+import { DevicePick } from "./rule_actions.jsx";
+import { useDesk } from "./rule_desk.js";
+import { triedTest } from "./rule_keep.js";
+import { dropAt, metricsRead, setAt, spanMs } from "./rule_model.js";
+import { Pick, Remove, Span, Write } from "./rule_pieces.jsx";
+import { Why } from "./rule_why.jsx";
+import { sign } from "./rule_words.js";
+
+const ASK_AFTER_MS = 500;
+const PHASES = { OK: ["ok", "All is well"], PENDING: ["open", "Waiting"], FIRING: ["yes", "It fires"], CLEARING: ["open", "Nearly over"] };
+
+/** Asks again a moment after what is asked has changed; null asks nothing. */
+function useAsked(query, variables, field) {
+  const [answer, setAnswer] = useState({ found: null, problem: "" });
+  const text = variables ? JSON.stringify(variables) : "";
+  useEffect(() => {
+    if (!text) return undefined;
+    const controller = new AbortController();
+    const timer = setTimeout(() => {
+      ask(query, JSON.parse(text), controller.signal)
+        .then((data) => setAnswer({ found: data[field], problem: "" }))
+        .catch((failure) => failure.name !== "AbortError" && setAnswer({ found: null, problem: failure.message }));
+    }, ASK_AFTER_MS);
+    return () => (clearTimeout(timer), controller.abort());
+  }, [text, query]);
+  return text ? answer : { found: null, problem: "" };
+}
+
+function useReady() {
+  const { whole, check, complete } = useDesk();
+  return complete && check.isCurrent && !check.problems.length ? whole : null;
+}
+
+function Phase({ phase }) {
+  const [key, words] = PHASES[phase] ?? ["open", phase];
+  return <span className={`sign sign-${key}`}>{words}</span>;
+}
+
+const local = (iso) => {
+  const at = new Date(iso);
+  return new Date(at.getTime() - at.getTimezoneOffset() * 6e4).toISOString().slice(0, 16);
+};
+
+/** `moment`: {deviceId, at} to look at; `at` empty means now. */
+export function Trial({ moment, setMoment }) {
+  return (
+    <div className="stack">
+      <Look moment={moment} setMoment={setMoment} />
+      <hr className="bench-line" />
+      <Play />
+    </div>
+  );
+}
+
+function Look({ moment, setMoment }) {
+  const { queries, metrics, profiles, document } = useDesk();
+  const ready = useReady();
+  const profileId = profiles.find((each) => each.key === document.scope?.profile)?.id;
+  useEffect(() => {
+    if (moment.deviceId) return undefined;
+    const controller = new AbortController();
+    ask(queries.devices, { search: null, profileId: profileId ?? null }, controller.signal)
+      .then(({ devices }) => devices.items[0] && setMoment((old) => (old.deviceId ? old : { deviceId: devices.items[0].id, at: "" })))
+      .catch(() => {});
+    return () => controller.abort();
+  }, [profileId]);
+  const { found, problem } = useAsked(queries.explain, ready && moment.deviceId ? { document: ready, deviceId: moment.deviceId, at: moment.at || null } : null, "ruleExplain");
+  return (
+    <section aria-label="A device at a moment" className="stack-tight">
+      <div className="row bench-row">
+        <span>For</span>
+        <DevicePick value={moment.deviceId} profileId={profileId} label="Device to look at" onChange={(deviceId) => setMoment({ ...moment, deviceId })} />
+        {moment.at ? (
+          <>
+            <input type="datetime-local" className="token token-input" aria-label="Moment to look at" value={local(moment.at)} onChange={(event) => setMoment({ ...moment, at: event.target.value ? new Date(event.target.value).toISOString() : "" })} />
+            <button type="button" className="offer" onClick={() => setMoment({ ...moment, at: "" })}>
+              now
+            </button>
+          </>
+        ) : (
+          <button type="button" className="token" onClick={() => setMoment({ ...moment, at: new Date(Date.now() - 36e5).toISOString() })} title="Choose a moment of the past">
+            now
+          </button>
+        )}
+      </div>
+      {problem ? <p className="clause-problem">{problem}</p> : null}
+      {found ? (
+        <div className="looked" aria-live="polite" data-rule="explained">
+          <p>
+            <Phase phase={found.phase} /> {found.sentence}
+          </p>
+          <Why tree={found.why} metrics={metrics} />
+        </div>
+      ) : problem ? null : (
+        <p className="muted">{ready ? "…" : "Complete the sentence, then each part says yes or no here."}</p>
+      )}
+    </section>
+  );
+}
+
+/** Messages that are made up, one after the other. */
+function Play() {
+  const { queries, metrics, document, change } = useDesk();
+  const ready = useReady();
+  const read = metricsRead(document).filter((key) => metrics.get(key)?.type !== "OBJECT");
+  const blank = () => Object.fromEntries(read.map((key) => [key, firstOf(metrics.get(key))]));
+  const [steps, setSteps] = useState([]);
+  const given = steps.map(({ after, values }) => ({ afterSeconds: Math.round(spanMs(after) / 1000), values }));
+  const isWhole = given.every(({ values }) => Object.values(values).every((value) => value !== null));
+  const { found, problem } = useAsked(queries.rehearse, ready && steps.length && isWhole ? { document: ready, given } : null, "ruleRehearse");
+  const set = (i, part) => setSteps(steps.map((each, at) => (at === i ? { ...each, ...part } : each)));
+  const add = () => setSteps([...steps, steps.length ? { values: { ...steps.at(-1).values }, after: later(steps.at(-1).after) } : { values: blank(), after: "0s" }]);
+  const keep = () => change((old) => setAt(old, ["tests"], [...(old.tests ?? []), triedTest(given, found, `Test ${(old.tests?.length ?? 0) + 1}`)]));
+  return (
+    <section aria-label="Made-up messages" className="stack-tight">
+      <p>{steps.length ? "If a device sent this:" : <span className="muted">Or make up what a device sends, step by step, and see what the rule would do.</span>}</p>
+      <ol className="steps">
+        {steps.map((step, i) => {
+          const said = found?.length === steps.length ? found[i] : null;
+          return (
+            <li key={i}>
+              <div className="clause">
+                <span className="muted">after</span>
+                <Span label={`Step ${i + 1}, after`} value={step.after} onChange={(after) => set(i, { after: after ?? "0s" })} />
+                {Object.keys(step.values).map((key) => (
+                  <Sent key={key} metric={metrics.get(key) ?? { key }} value={step.values[key]} label={`Step ${i + 1}, ${metrics.get(key)?.label || key}`} onChange={(value) => set(i, { values: { ...step.values, [key]: value } })} />
+                ))}
+                <Remove label={`Remove step ${i + 1}`} onClick={() => setSteps(steps.filter((_, at) => at !== i))} />
+              </div>
+              {said ? (
+                <p className="small">
+                  <Phase phase={said.phase} /> {said.did.join(" ")}
+                </p>
+              ) : null}
+            </li>
+          );
+        })}
+      </ol>
+      {problem ? <p className="clause-problem">{problem}</p> : null}
+      <div className="row bench-row">
+        <button type="button" className="offer" onClick={add} disabled={!read.length}>
+          + {steps.length ? "step" : "make up a message"}
+        </button>
+        {found && steps.length && found.length === steps.length ? (
+          <button type="button" className="offer" onClick={keep}>
+            Keep as a test
+          </button>
+        ) : null}
+      </div>
+    </section>
+  );
+}
+
+const firstOf = (metric) => (metric?.type === "BOOLEAN" ? true : metric?.type === "STRING" ? "" : 0);
+
+function later(after) {
+  const minutes = Math.round(spanMs(after) / 6e4) + 5;
+  return `${minutes}m`;
+}
+
+function Sent({ metric, value, label, onChange }) {
+  return (
+    <span className="token-pair">
+      <span className="muted">{metric.label || metric.key}</span>
+      {typeof value === "boolean" ? (
+        <Pick
+          label={label}
+          value={String(value)}
+          options={[
+            ["true", "yes"],
+            ["false", "no"],
+          ]}
+          onChange={(text) => onChange(text === "true")}
+        />
+      ) : (
+        <Write label={label} numeric={metric.type !== "STRING"} value={value} onChange={onChange} />
+      )}
+      {metric.unit ? <span className="muted">{sign(metric.unit)}</span> : null}
+    </span>
+  );
+}
+
+/** The tests that are kept with the rule: each is run with every change, and a rule that fails one is not published. */
+export function Tests() {
+  const { document, change, queries } = useDesk();
+  const ready = useReady();
+  const tests = document.tests ?? [];
+  const { found, problem } = useAsked(queries.tests, ready && tests.length ? { document: ready } : null, "ruleTests");
+  if (!tests.length) {
+    return <p className="muted">A test says what must happen: “this spike must alert”. Make one of a time it would have fired (under “Look back”), or of messages you made up (under “Try it”). It is kept with the rule and run with every change; a rule that fails one cannot be published.</p>;
+  }
+  return (
+    <ul className="tests" aria-live="polite">
+      {tests.map((test, i) => {
+        const result = found?.[i];
+        return (
+          <li key={i}>
+            <div className="clause">
+              {result ? <span className={`sign sign-${result.passed ? "ok" : "no"}`}>{result.passed ? "Holds" : "Fails"}</span> : <span className="sign sign-open">…</span>}
+              <Write label="Name of the test" size={24} value={test.name} onChange={(name) => change((old) => setAt(old, ["tests", i, "name"], name), `tests.${i}.name`)} />
+              <Remove label="Remove this test" onClick={() => change((old) => dropAt(old, ["tests", i]))} />
+            </div>
+            <p className="small muted">
+              {test.given.length === 1 ? "1 message" : `${test.given.length} messages`}, then {test.expect.length ? test.expect.map((each) => (each.do === "raise" ? "it must fire" : "it must be over")).join(", ") : "nothing may happen"}.
+            </p>
+            {result && !result.passed ? <p className="clause-problem">{result.said}</p> : null}
+          </li>
+        );
+      })}
+      {problem ? <li className="clause-problem">{problem}</li> : null}
+    </ul>
+  );
+}
