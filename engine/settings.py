@@ -225,7 +225,7 @@ def _parsed(row: "Field[Any]", text: str) -> Any:
 
 
 def _shown(row: "Field[Any]", value: Any) -> str:
-    if value in ("", ()):
+    if value is None or value in ("", ()):
         return "(not set)" if row.default is not MISSING else ""
     if row.metadata["secret"]:
         return masked(str(value))

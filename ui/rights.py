@@ -72,8 +72,13 @@ def grouped(scopes: Iterable[str], chosen: Iterable[str] = ()) -> list[RightGrou
     scopes, picked = list(scopes), set(chosen)
     groups = []
     for noun in [*NOUNS, *sorted({scope.partition(":")[0] for scope in scopes} - NOUNS.keys())]:
-        mine = sorted(scope for scope in scopes if scope.partition(":")[0] == noun)
+        mine = sorted((scope for scope in scopes if scope.partition(":")[0] == noun), key=_weight)
         if mine:
             title = NOUNS[noun][0] if noun in NOUNS else noun.capitalize()
             groups.append(RightGroup(title, [Right(scope, right_words(scope), scope in picked) for scope in mine]))
     return groups
+
+
+def _weight(scope: str) -> tuple[int, str]:
+    verb = scope.partition(":")[2]
+    return {"read": 0, "write": 1}.get(verb, 2), scope

@@ -42,8 +42,10 @@ class Finding:
 def report(settings: Settings, environ: Mapping[str, str] = os.environ, tell: Callable[[str], None] = print) -> int:
     """Tell everything; 1 when there is a problem, else 0."""
     tell("Settings")
-    for name, value, source, meaning in settings.rows(environ):
-        tell(f"  {name:<26} {value:<28} {source:<12} {meaning}")
+    rows = list(settings.rows(environ))
+    names, values = (min(40, max(len(row[column]) for row in rows)) for column in (0, 1))
+    for name, value, source, meaning in rows:
+        tell(f"  {name:<{names}} {value:<{values}} {source:<12} {meaning}")
     tell("Versions")
     for name, version in versions():
         tell(f"  {name:<26} {version}")

@@ -60,9 +60,9 @@ def test_every_right_and_role_of_the_platform_has_words() -> None:
 
 
 def test_rights_are_grouped_by_what_they_are_about() -> None:
-    groups = grouped(["devices:write", "alerts:read", "devices:read", "moon:land"])
+    groups = grouped(["devices:erase", "devices:write", "alerts:read", "devices:read", "moon:land"])
     assert [(group.title, [right.scope for right in group.rights]) for group in groups] == [
-        ("Devices", ["devices:read", "devices:write"]),
+        ("Devices", ["devices:read", "devices:write", "devices:erase"]),
         ("Alerts", ["alerts:read"]),
         ("Moon", ["moon:land"]),
     ]

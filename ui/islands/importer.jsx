@@ -27,7 +27,7 @@ function Figures({ result }) {
     [result.new, "NEW", result.isDryRun ? "would be added" : "added"],
     [result.changed, "CHANGED", result.isDryRun ? "would be changed" : "changed"],
     [result.same, "SAME", "there already"],
-    [result.different, "DIFFERENT", "there otherwise, left as they are"],
+    [result.different, "DIFFERENT", "known and different, left unchanged"],
     [result.wrong, "WRONG", "left out, see why below"],
   ].filter(([n]) => n > 0);
   return (

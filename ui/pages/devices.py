@@ -124,7 +124,11 @@ def _toolbar() -> rx.Component:
 
 
 def _list() -> rx.Component:
-    nothing_found = empty("search-x", "No device fits", "Try another word, or show all devices.")
+    nothing_found = rx.cond(
+        (Devices.status == "SILENT") & (Devices.search == "") & (Devices.group_id == ""),
+        empty("circle-check", "Nobody is silent", "All readings come as often as the devices' profiles expect."),
+        empty("search-x", "No device fits", "Try another word, or show all devices."),
+    )
     none_yet = empty(
         "cpu",
         "No devices yet",

