@@ -19,6 +19,12 @@ const SHOWN = 20;
 const times = (count) => (count === 1 ? "once" : count === 2 ? "twice" : `${count.toLocaleString()} times`);
 const moment = (text) => new Date(text).toLocaleString(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 
+/** How often that is, as people say it: "About 4 a day." or "About one every 2 days." */
+function often(perDay) {
+  if (perDay >= 0.75) return `About ${plainNumber(Math.round(perDay))} a day.`;
+  return `About one every ${plainNumber(Math.round(1 / perDay))} days.`;
+}
+
 /** The history played through the document, a moment after its last change. */
 function usePlayed(document, days, isReady, query) {
   const [played, setPlayed] = useState({ result: null, problem: "", at: "" });
@@ -80,7 +86,7 @@ function Played({ result, days, isOld, onLook }) {
         in the last {RANGES.find(([key]) => key === days)[1]}.
       </p>
       <p className="small muted">
-        {total ? `About ${perDay < 0.1 ? "less than one in ten days" : `${plainNumber(perDay)} a day`}. ` : ""}
+        {total ? `${often(perDay)} ` : ""}
         {result.messages.toLocaleString()} messages of {devices === 1 ? "1 device" : `${devices.toLocaleString()} devices`} were played
         {isComplete ? "." : `; only part of the history of ${devicesInScope.toLocaleString()} devices.`}
       </p>
@@ -202,6 +208,10 @@ function Marked({ device, devices, setDevice, episodes, result, days }) {
           {plainNumber(low)} {unit}
         </span>
       </div>
+      <div className="marked-foot small muted">
+        <span>{moment(scale.first)}</span>
+        <span>{moment(result.to)}</span>
+      </div>
       {limit ? <Limit limit={limit} low={low} high={high} unit={unit} onChange={(value) => change((old) => setAt(old, limit.path, value), limit.path.join("."))} /> : null}
     </figure>
   );
@@ -235,5 +245,5 @@ function scaleOf(points, limit, result) {
   const first = points.length ? Math.max(from, Math.min(points[0][0], Date.parse(result.to) - HOUR)) : from;
   const wide = Math.max(Date.parse(result.to) - first, 1);
   const tall = high - low || 1;
-  return { low, high, x: (at) => ((at - first) / wide) * W, y: (value) => H - 12 - ((value - low) / tall) * (H - 24) };
+  return { low, high, first, x: (at) => ((at - first) / wide) * W, y: (value) => H - 12 - ((value - low) / tall) * (H - 24) };
 }

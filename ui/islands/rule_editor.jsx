@@ -7,7 +7,7 @@ import { Gallery } from "./rule_gallery.jsx";
 import { useCheck, useGround, useLeaveGuard, useUndoKeys } from "./rule_hooks.js";
 import { begin, changeTo, isComplete, leavesOf, newDocument, redo, setAt, undo } from "./rule_model.js";
 import { Said } from "./rule_pieces.jsx";
-import { Publish, Versions, useDraft } from "./rule_publish.jsx";
+import { Noted, Publish, Versions, useDraft } from "./rule_publish.jsx";
 import { Sentence } from "./rule_sentence.jsx";
 import { Tests, Trial } from "./rule_trial.jsx";
 import { proposedName } from "./rule_words.js";
@@ -62,6 +62,7 @@ function Designer({ ground, rule, start, first, queries, onDone }) {
   const [view, setView] = useState(VIEWS[0][0]);
   const [moment, setMoment] = useState({ deviceId: null, at: "" });
   const [side, setSide] = useState("back");
+  const [why, setWhy] = useState(null);
   const [isGone, setGone] = useState(false);
   const document = history.now;
   const { profiles } = ground;
@@ -80,14 +81,14 @@ function Designer({ ground, rule, start, first, queries, onDone }) {
   const draft = useDraft(whole, isChanged && !isGone, rule, first, queries);
   useUndoKeys(back, forth);
   useLeaveGuard(isChanged && !isGone && draft.words === "");
-  const desk = { document, whole, name, change, metrics, commands, profiles, ground, check, complete, queries, rule };
+  const desk = { document, whole, name, change, metrics, commands, profiles, ground, check, complete, queries, rule, why, setWhy };
   const View = VIEWS.find(([key]) => key === view)[2];
   const gone = () => setGone(true);
   const look = (next) => {
     setMoment(next);
     setSide("try");
   };
-  const sides = [["back", "Look back"], ["try", "Try it"], ["tests", document.tests?.length ? `Tests (${document.tests.length})` : "Tests"], ...(rule ? [["versions", "Versions"]] : [])];
+  const sides = [["back", "Look back"], ["try", "Try it"], ["tests", document.tests?.length ? `Tests (${document.tests.length})` : "Tests"], ...(rule?.mode === "SHADOW" ? [["noted", "Noted"]] : []), ...(rule ? [["versions", "Versions"]] : [])];
   return (
     <Desk.Provider value={desk}>
       <div className={view === "sentence" ? "designer designer-two" : "designer"}>
@@ -112,6 +113,7 @@ function Designer({ ground, rule, start, first, queries, onDone }) {
             {side === "back" ? <Backtest onLook={look} /> : null}
             {side === "try" ? <Trial moment={moment} setMoment={setMoment} /> : null}
             {side === "tests" ? <Tests /> : null}
+            {side === "noted" ? <Noted /> : null}
             {side === "versions" ? <Versions onDone={onDone} onGone={gone} /> : null}
           </div>
         </aside>

@@ -28,6 +28,7 @@ QUERIES = {
     "publish": "rule_publish",
     "setMode": "rule_set_mode",
     "versions": "rule_versions",
+    "firings": "rule_firings",
     "revert": "rule_revert",
     "delete": "rule_delete",
 }

@@ -2,6 +2,7 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 import { ask } from "./live.js";
 import { useDesk } from "./rule_desk.js";
+import { Why } from "./rule_why.jsx";
 
 const SAVE_AFTER_MS = 1200;
 const MODES = [
@@ -190,5 +191,41 @@ export function Versions({ onDone, onGone }) {
         ))}
       </ol>
     </div>
+  );
+}
+
+/** What a rule noted that only watches: what it would have done, had it been let. */
+export function Noted() {
+  const { rule, queries, metrics } = useDesk();
+  const [firings, setFirings] = useState(null);
+  const [problem, setProblem] = useState("");
+  useEffect(() => {
+    const controller = new AbortController();
+    ask(queries.firings, { id: rule.id }, controller.signal)
+      .then(({ ruleFirings }) => setFirings(ruleFirings.items))
+      .catch((failure) => failure.name !== "AbortError" && setProblem(failure.message));
+    return () => controller.abort();
+  }, [rule.id]);
+  if (problem) return <p className="clause-problem">{problem}</p>;
+  if (!firings) return <p className="muted">…</p>;
+  if (!firings.length) return <p className="muted">This rule only watches, and has noted nothing so far. What it would do appears here.</p>;
+  return (
+    <ul className="episodes" aria-label="What it noted">
+      {firings.map((each) => (
+        <li key={each.id}>
+          <details className="episode">
+            <summary>
+              <span className="episode-when num">{day(each.firedAt)}</span>
+              <span>
+                <b>{each.device.name}</b>
+                <span className="sub">{each.reason}</span>
+              </span>
+            </summary>
+            <p className="small">It would have: {each.would.join(" ")}</p>
+            <Why tree={each.why} metrics={metrics} />
+          </details>
+        </li>
+      ))}
+    </ul>
   );
 }

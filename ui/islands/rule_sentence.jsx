@@ -10,9 +10,24 @@ import { MISSING, SCHEDULES, cronOf, opsOf, scheduleOf } from "./rule_words.js";
 
 const OPPOSITE = { ">": "<", ">=": "<", "<": ">", "<=": ">", between: "outside", outside: "between", "==": "!=", "!=": "==", in: "not in", "not in": "in" };
 
+const FIELDS = "input, select, textarea, .token";
+
+/** Keyboards go on where something was added, and do not fall out of the page where something was taken away. */
+function follow(event) {
+  const line = event.target.closest?.(".line");
+  if (!line || !event.target.closest(".offer, [role=menuitem], .clause-remove")) return;
+  const before = new Set(line.querySelectorAll(FIELDS));
+  setTimeout(() => {
+    const fresh = [...line.querySelectorAll(FIELDS)].find((each) => !before.has(each));
+    const isLost = window.document.activeElement === window.document.body;
+    if (fresh) fresh.focus();
+    else if (isLost) line.querySelector(".offer")?.focus();
+  });
+}
+
 export function Sentence() {
   return (
-    <section className="card sentence" aria-label="The rule">
+    <section className="card sentence" aria-label="The rule" onClickCapture={follow}>
       <Watch />
       <When />
       <Then />
