@@ -1,7 +1,7 @@
 // Run by test_rule_canvas.py under bun: one property over documents by chance; the first document that breaks it is told.
 import { deepStrictEqual, ok } from "node:assert";
-import { corners, documentOf, dropAt, layoutOf, nextTo, partsOf, pictureOf, problemsByPart } from "../../ui/islands/rule_canvas_layout.js";
-import { addBeside, comparison, getAt, insertAt, jsonPath, moveAt, negateAt, removeAt, setAt, wrapAt } from "../../ui/islands/rule_model.js";
+import { corners, documentOf, dropAt, layoutOf, nextTo, partsOf, pictureOf, problemsByPart, verdictsOf } from "../../ui/islands/rule_canvas_layout.js";
+import { addBeside, comparison, getAt, insertAt, jsonPath, leavesOf, moveAt, negateAt, removeAt, setAt, treeOf, wrapAt } from "../../ui/islands/rule_model.js";
 import { chance, maker } from "./rule_documents.js";
 
 const [property, count, seed] = [process.argv[2], Number(process.argv[3]), Number(process.argv[4])];
@@ -91,6 +91,20 @@ const PROPERTIES = {
     const found = problemsByPart(picture, [problem, nowhere]);
     deepStrictEqual(found.get(part.key), [problem]);
     deepStrictEqual(found.get(""), [nowhere]);
+  },
+  verdicts(document) {
+    const answers = {};
+    const answered = (tree) => {
+      const is = one([true, false, null]);
+      answers[jsonPath(tree.path)] = { true: "yes", false: "no", null: "unknown" }[is];
+      if (tree.kind === "not") return { is, not: answered(tree.parts[0]) };
+      return ["all", "any"].includes(tree.kind) ? { is, [tree.kind]: tree.parts.map(answered) } : { is, metric: "temperature", seen: 9.1 };
+    };
+    const found = verdictsOf(answered(treeOf(document.when, ["when"])), document, vocabulary);
+    deepStrictEqual(Object.fromEntries(Object.entries(found).map(([path, each]) => [path, each.verdict])), answers);
+    for (const { path, kind } of leavesOf(document.when, ["when"])) ok(kind in { all: 1, any: 1, not: 1 } || found[jsonPath(path)].seen === "9.1 °C");
+    deepStrictEqual(verdictsOf(null, document), {});
+    verdictsOf({ is: true, any: [1], all: "odd", not: null }, document);
   },
   dropping(document) {
     const picture = pictureOf(document, vocabulary);

@@ -23,15 +23,15 @@ def _check(name: str, count: int) -> dict[str, Any]:
 
 
 def test_a_document_comes_back_from_its_picture_as_it_was() -> None:
-    assert _check("identity", 5000) == {"passed": 5000}
+    assert _check("identity", 3000) == {"passed": 3000}
 
 
 def test_changes_in_the_picture_touch_nothing_but_the_conditions_they_are_about() -> None:
-    assert _check("changes", 1500) == {"passed": 1500}
+    assert _check("changes", 800) == {"passed": 800}
 
 
-@pytest.mark.parametrize("law", ["layout", "walking", "problems", "dropping"])
+@pytest.mark.parametrize("law", ["layout", "walking", "problems", "verdicts", "dropping"])
 def test_every_part_stands_apart_is_reached_by_keys_and_bears_its_problems(
     law: str,
 ) -> None:
-    assert _check(law, 1500) == {"passed": 1500}
+    assert _check(law, 500) == {"passed": 500}

@@ -18,7 +18,8 @@ const isCondition = (part) => part.type === "leaf" || part.type === "frame";
 
 /** What a screen reader says of a part. */
 function spoken(part, place, problems, verdict) {
-  const what = { leaf: "Condition", frame: "Group", deed: "Action", wait: "Wait", guards: "Limits", watch: "Watched", auto: "The end", end: "The end" }[part.type];
+  const kind = { leaf: "Condition", frame: "Group", deed: "Action", wait: "Wait", guards: "Limits", watch: "Watched", auto: "The end", end: "The end" }[part.type];
+  const what = part.over === "Over when" ? `${kind} of the end` : kind;
   const words = part.type === "frame" ? `${JOIN_WORDS[part.join]}, ${part.parts.length} ${part.parts.length === 1 ? "condition" : "conditions"}` : [part.title, part.text, ...(part.lines ?? [])].filter(Boolean).join(" ");
   const where = place?.parent ? `, ${place.at + 1} of ${place.siblings.length} in ${JOIN_WORDS[place.parent.join]}` : place?.siblings.length > 1 ? `, ${place.at + 1} of ${place.siblings.length}` : "";
   const trouble = problems?.length ? `. Problem: ${problems.map((each) => each.message).join(" ")}` : "";
@@ -123,6 +124,11 @@ function CardNode({ data: { part, ends, isNarrow } }) {
   return (
     <div className={`canvas-card canvas-${part.type}${stateOf(canvas, part)}`}>
       <Ends ends={ends} isNarrow={isNarrow} />
+      {part.over ? (
+        <span className="canvas-over" aria-hidden="true">
+          {part.over}
+        </span>
+      ) : null}
       <Face part={part} className="canvas-face">
         <span className="canvas-icon">
           <Icon name={part.kind} />
@@ -149,6 +155,11 @@ function FrameNode({ data: { part, ends, isNarrow, gaps } }) {
   return (
     <div className={`canvas-frame canvas-frame-${part.join.replace(" ", "-")}${stateOf(canvas, part)}`}>
       <Ends ends={ends} isNarrow={isNarrow} />
+      {part.over ? (
+        <span className="canvas-over" aria-hidden="true">
+          {part.over}
+        </span>
+      ) : null}
       <Face part={part} className="canvas-head">
         <span className="canvas-join">{JOIN_WORDS[part.join]}</span>
         <Marks part={part} />
@@ -204,15 +215,12 @@ function nodesOf(layout, { readOnly, isNarrow, then }) {
 }
 
 const edgesOf = (layout) =>
-  layout.arrows.map(({ from, to, isQuiet, words }) => ({
+  layout.arrows.map(({ from, to, isQuiet }) => ({
     id: `${from}>${to}`,
     source: from,
     target: to,
     className: isQuiet ? "canvas-quiet" : "",
     markerEnd: "canvas-arrow",
-    label: words || undefined,
-    labelBgPadding: [7, 3],
-    labelBgBorderRadius: 9,
     domAttributes: { "aria-hidden": true, role: undefined, "aria-roledescription": undefined, "aria-label": undefined },
   }));
 

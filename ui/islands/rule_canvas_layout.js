@@ -2,7 +2,7 @@
 //
 // The picture is made from the document and holds its parts as they are; `documentOf` puts them together again.
 import { conditionOf, idOf, isGroup, jsonPath, treeOf } from "./rule_model.js";
-import { actionWords, guardWords, leafWords, spanWords, watchWords } from "./rule_canvas_words.js";
+import { actionWords, guardWords, leafWords, seenWords, spanWords, watchWords } from "./rule_canvas_words.js";
 
 export const CARD = 252;
 export const SMALL = 172;
@@ -12,7 +12,7 @@ const GAP_PARTS = 30;
 const PAD = 14;
 const HEAD = 40;
 const FOOT = 44;
-const ROWS_APART = 56;
+const ROWS_APART = 60;
 const CAPTION = 20;
 const LINE = 21;
 const SIGNS_IN_A_LINE = 22;
@@ -60,6 +60,8 @@ export function pictureOf(document, vocabulary = {}) {
   const alerts = then.some((each) => each.kind === "alert");
   const end = { key: "end", path: ["on_clear"], type: "end", kind: "end", title: "Over", text: alerts ? "the alert ends" : "it may fire again" };
   const guards = guardWords(document);
+  when.over = "When";
+  if (clear) clear.over = "Over when";
   const left = guards.length ? [{ key: "guards", path: ["limits"], type: "guards", kind: "guards", title: "Limits", text: "", lines: guards }] : [];
   const ending = [left, [clear ?? auto], clear ? [waiting("clear-wait", ["clear", "for"], document.clear.for)] : [], [...over, end]];
   return { document, rows: [fire, ending], when, clear, then, over };
@@ -101,6 +103,22 @@ export function problemsByPart(picture, problems) {
     const key = holders[0]?.[1] ?? "";
     found.set(key, [...(found.get(key) ?? []), each]);
   }
+  return found;
+}
+
+const ANSWERS = { true: "yes", false: "no" };
+
+/** An explanation's tree ({is, all|any|not} or {is, seen, …}) as verdicts by path, as far as it has the document's shape. */
+export function verdictsOf(why, document, vocabulary = {}) {
+  const found = {};
+  const walk = (part, tree) => {
+    if (typeof part !== "object" || part === null || !("is" in part)) return;
+    const seen = tree.parts.length || isGroup(tree.kind) ? "" : seenWords(part, vocabulary);
+    found[jsonPath(tree.path)] = { verdict: ANSWERS[part.is] ?? "unknown", ...(seen ? { seen } : {}) };
+    const parts = tree.kind === "not" ? [part.not] : part[tree.kind];
+    if (isGroup(tree.kind) && Array.isArray(parts) && parts.length === tree.parts.length) tree.parts.forEach((each, i) => walk(parts[i], each));
+  };
+  walk(why, treeOf(document.when, ["when"]));
   return found;
 }
 
@@ -208,7 +226,7 @@ export function layoutOf(picture, options = {}) {
   return { boxes, width: edge("x", "width"), height: edge("y", "height"), arrows: arrowsOf(picture, options.isNarrow) };
 }
 
-/** What leads to what: [{from, to, isQuiet, words}], `isQuiet` for the way to the end. */
+/** What leads to what: [{from, to, isQuiet}], `isQuiet` for the way to the end. */
 export function arrowsOf({ rows }, isNarrow = false) {
   const [fire, ending] = rows;
   const found = [];
@@ -223,7 +241,7 @@ export function arrowsOf({ rows }, isNarrow = false) {
     }, columns[0]);
   const last = chain(fire.filter((parts) => parts.length), false);
   const quiet = ending.slice(1).filter((parts) => parts.length);
-  found.push({ from: isNarrow ? last.at(-1).key : fire[0][0].key, to: quiet[0][0].key, isQuiet: true, words: quiet[0][0].type === "auto" ? "" : "over when" });
+  found.push({ from: isNarrow ? last.at(-1).key : fire[0][0].key, to: quiet[0][0].key, isQuiet: true });
   chain(quiet, true);
   return found;
 }

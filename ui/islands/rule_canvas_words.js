@@ -18,7 +18,7 @@ const named = (list, key) => list?.find((each) => each.id === key || each.key ==
 function scalarWords(value, type) {
   if (value === null || value === undefined || value === "") return OPEN;
   if (typeof value === "boolean") return value ? "yes" : "no";
-  if (typeof value === "number" && type !== "STRING") return value.toLocaleString("en", { maximumFractionDigits: 6 });
+  if (typeof value === "number" && type !== "STRING") return value.toLocaleString("en", { maximumFractionDigits: 4 });
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
@@ -62,6 +62,14 @@ function metricWords(node, kind, vocabulary) {
     default:
       return { title: name, text: comparedWords(node, vocabulary, unit, type) };
   }
+}
+
+/** What a part of an explanation saw, with its unit: "9.1 °C"; "" where that says nothing. */
+export function seenWords(part, vocabulary) {
+  const { seen } = part;
+  if (seen === null || seen === undefined || typeof seen === "object" || (typeof seen === "boolean" && !part.metric)) return "";
+  const unit = typeof seen === "number" && part.agg?.fn !== "count" ? sign(part.unit ?? metricOf(vocabulary, part.metric)?.unit) : "";
+  return `${scalarWords(seen)}${unit ? ` ${unit}` : ""}`;
 }
 
 /** Days as people list them: "Monday to Friday", "Sat, Sun". */

@@ -56,7 +56,7 @@ export function Trial({ moment, setMoment }) {
 }
 
 function Look({ moment, setMoment }) {
-  const { queries, metrics, profiles, document } = useDesk();
+  const { queries, metrics, profiles, document, setWhy } = useDesk();
   const ready = useReady();
   const profileId = profiles.find((each) => each.key === document.scope?.profile)?.id;
   useEffect(() => {
@@ -68,6 +68,10 @@ function Look({ moment, setMoment }) {
     return () => controller.abort();
   }, [profileId]);
   const { found, problem } = useAsked(queries.explain, ready && moment.deviceId ? { document: ready, deviceId: moment.deviceId, at: moment.at || null } : null, "ruleExplain");
+  useEffect(() => {
+    setWhy(found?.why ?? null);
+    return () => setWhy(null);
+  }, [found]);
   return (
     <section aria-label="A device at a moment" className="stack-tight">
       <div className="row bench-row">
