@@ -202,7 +202,7 @@ def _seen(leaf: Mapping[str, Any], metrics: Mapping[str, Metric]) -> str:
     if "changed" in leaf or "stuck" in leaf:
         return ""
     sign = unit(leaf.get("unit"))
-    return _value(leaf["seen"]) + (f" {sign}" if sign and not isinstance(leaf["seen"], bool | str) else "")
+    return f"seen: {_value(leaf['seen'])}" + (f" {sign}" if sign and not isinstance(leaf["seen"], bool | str) else "")
 
 
 def _value(value: Any) -> str:

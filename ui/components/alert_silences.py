@@ -148,9 +148,10 @@ class Silences(Console):
         self.chosen = chosen or (self.choices[0].id if self.choices else "")
 
     @rx.event
-    async def set_what(self, what: str) -> None:
+    async def set_what(self, what: str) -> Any:
         """A rule, a device, a group, or everything."""
-        self.what = what
+        self.what, self.choices, self.chosen = what, [], ""
+        yield
         await self._offer("")
         self.chosen = self.choices[0].id if self.choices else ""
 

@@ -216,10 +216,10 @@ def _why() -> rx.Component:
         )
         return rx.el.li(
             rx.el.span(each.words, class_name=rx.cond(each.is_group, "why-words why-group", "why-words")),
-            rx.cond(each.seen != "", rx.el.span("seen: ", rx.el.b(each.seen), class_name="small why-seen")),
             verdict,
+            rx.cond(each.seen != "", rx.el.span(each.seen, class_name="small why-seen")),
             class_name="why-line",
-            style={"paddingLeft": f"calc({each.depth} * 22px)"},
+            style={"paddingLeft": f"calc({each.depth} * var(--step))"},
         )
 
     return rx.cond(
