@@ -99,7 +99,11 @@ def intentions(rule: CompiledRule) -> list[str]:
 
 def why_raised(rule: CompiledRule, action: Raise) -> str:
     """Why it was raised, and the values seen: "temperature was 9.2 °C, above 8 °C, for 10 minutes since 14:02 UTC"."""
-    return _evidence(rule.document.when, rule, action.seen) + _when(action.since, action.at, rule.document.held_for)
+    when = rule.document.when
+    plain = normal(when)
+    # Most conditions are in normal form as they are written: then what explains them is at hand.
+    tree = action.why if action.why and plain == when else explain(plain, rule.vocabulary, action.seen)
+    return _evidence(plain, tree, rule, action.seen) + _when(action.since, action.at, rule.document.held_for)
 
 
 def why_cleared(rule: CompiledRule, action: Clear) -> str:
@@ -111,7 +115,9 @@ def why_cleared(rule: CompiledRule, action: Clear) -> str:
     clear = rule.document.clear
     condition = normal(rule.document.when, negated=True) if clear is None else clear.when
     held_for = None if clear is None else clear.held_for
-    return _evidence(condition, rule, action.seen) + _when(action.since, action.at, held_for)
+    plain = normal(condition)
+    tree = explain(plain, rule.vocabulary, action.seen)
+    return _evidence(plain, tree, rule, action.seen) + _when(action.since, action.at, held_for)
 
 
 def why_not(rule: CompiledRule, known: Mapping[str, Known]) -> str:
@@ -136,10 +142,8 @@ def _held(condition: Condition, held_for: Duration | None, vocabulary: Vocabular
     return f"{text}{comma} for {spelled(held_for)}"
 
 
-def _evidence(condition: Condition, rule: CompiledRule, seen: Mapping[str, Known]) -> str:
-    """The leaves that made ``condition`` true, with what was seen."""
-    plain = normal(condition)
-    tree = explain(plain, rule.vocabulary, seen)
+def _evidence(plain: Condition, tree: Mapping[str, Any], rule: CompiledRule, seen: Mapping[str, Known]) -> str:
+    """The leaves that made a condition in normal form true, as ``tree`` explains it, with what was seen."""
     facts = [_fact(leaf, is_so, rule.vocabulary, seen) for leaf, is_so in _true_leaves(plain, tree)]
     if not facts:  # only if somebody else changed what was seen; an alert must be raised all the same
         return "its condition was met,"

@@ -9,8 +9,15 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+# One JSON document: arrays of as many texts cost the client ten times as much.
 _APPEND = text(
-    "SELECT max(pos) FROM app.append(CAST(:tenants AS uuid[]), CAST(:kinds AS text[]), CAST(:bodies AS json[]))"
+    """
+    SELECT max(pos) FROM (SELECT CAST(:told AS json) AS t) AS told, app.append(
+        array_fill(CAST(:tenant AS uuid), ARRAY[json_array_length(t)]),
+        ARRAY(SELECT e ->> 0 FROM json_array_elements(t) WITH ORDINALITY AS x (e, n) ORDER BY n),
+        ARRAY(SELECT e -> 1 FROM json_array_elements(t) WITH ORDINALITY AS x (e, n) ORDER BY n)
+    )
+    """
 )
 
 
@@ -30,14 +37,8 @@ async def append(connection: AsyncConnection, tenant_id: UUID, events: Sequence[
 
     Holds the tenant's head row until COMMIT: nothing slow may follow it in the transaction.
     """
-    result = await connection.execute(
-        _APPEND,
-        {
-            "tenants": [tenant_id] * len(events),
-            "kinds": [event.kind for event in events],
-            "bodies": [orjson.dumps(event.body()).decode() for event in events],
-        },
-    )
+    told = orjson.dumps([(event.kind, event.body()) for event in events]).decode()
+    result = await connection.execute(_APPEND, {"tenant": tenant_id, "told": told})
     return int(result.scalar_one())
 
 
