@@ -63,7 +63,6 @@ function Designer({ ground, rule, start, first, queries, onDone }) {
   const [moment, setMoment] = useState({ deviceId: null, at: "" });
   const [side, setSide] = useState("back");
   const [why, setWhy] = useState(null);
-  const [why, setWhy] = useState(null);
   const [isGone, setGone] = useState(false);
   const document = history.now;
   const { profiles } = ground;
