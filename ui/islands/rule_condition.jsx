@@ -512,7 +512,7 @@ const Silence = ({ node, put }) => (
 
 const Presence = ({ node, put }) => (
   <>
-    <span>: it is</span>
+    <span>is</span>
     <Pick
       label="Connection"
       value={node.presence}
@@ -528,7 +528,7 @@ const Presence = ({ node, put }) => (
 const Named = ({ node, kind, put }) => (
   <>
     <span>{kind === "tag" ? "which is" : "of type"}</span>
-    <Write label={kind === "tag" ? "Tag" : "Type of event"} value={node[kind]} placeholder={kind === "tag" ? "outdoor" : "door-forced"} onChange={(text) => put(kind, text || null)} />
+    <Write label={kind === "tag" ? "Tag" : "Type of event"} size={kind === "tag" ? 9 : 14} value={node[kind]} placeholder={kind === "tag" ? "outdoor" : "door-forced"} onChange={(text) => put(kind, text || null)} />
   </>
 );
 

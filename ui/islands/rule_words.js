@@ -47,7 +47,7 @@ export const looksOf = (type) => LOOKS.filter(([kind, fn]) => type === "NUMBER" 
 /** What is not about a metric: [kind, words, group]. */
 export const FACTS = [
   ["silence", "nothing is heard", "The connection"],
-  ["presence", "connected or not", "The connection"],
+  ["presence", "the connection", "The connection"],
   ["event", "an event comes", "The connection"],
   ["time", "the time of day", "When and where"],
   ["place", "its place", "When and where"],
