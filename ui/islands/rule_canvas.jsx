@@ -9,6 +9,7 @@ import { addBeside, comparison, getAt, idOf, insertAt, jsonPath, moveAt, negateA
 
 const NARROW = "(max-width: 760px)";
 const PANEL_WIDTH = 340;
+const TOOLS_WIDTH = 48;
 const Canvas = createContext(null);
 const VERDICTS = { yes: "Yes", no: "No", unknown: "Unknown" };
 const WRAPS = { a: ["all", "AND"], o: ["any", "OR"], n: ["not", "NOT"] };
@@ -82,7 +83,7 @@ function Tools({ part }) {
   const { chosen, readOnly, act } = useContext(Canvas);
   if (readOnly || chosen !== part.key || !(isCondition(part) || part.type === "deed")) return null;
   return (
-    <div className="canvas-tools nodrag nopan" role="toolbar" aria-label="Change this part">
+    <div className="canvas-tools nodrag nopan" role="group" aria-label="Change this part">
       {isCondition(part) ? (
         <>
           <Tool label={part.list ? "Add a condition to this group" : "Add a condition beside"} onClick={() => act.add(part)}>
@@ -336,7 +337,7 @@ function useView({ layout, width, height, isNarrow, selected, isOpen }) {
     if (!box || !width || isNarrow) return;
     const { x, y, zoom } = flow.getViewport();
     const right = width - (isOpen ? PANEL_WIDTH : 0) - 20;
-    const left = Math.max(Math.min(x, right - (box.x + box.width) * zoom), 20 - box.x * zoom);
+    const left = Math.max(Math.min(x, right - (box.x + box.width + TOOLS_WIDTH) * zoom), 20 - box.x * zoom);
     const top = Math.max(Math.min(y, height - 20 - (box.y + Math.min(box.height, 120)) * zoom), 56 - box.y * zoom);
     if (left !== x || top !== y) flow.setViewport({ x: left, y: top, zoom }, { duration: calm() });
   }, [selected, isOpen]);
