@@ -371,9 +371,7 @@ def _rule(each: rx.Var[RuleLine]) -> rx.Component:
             class_name="row",
         ),
         rx.el.div(
-            rx.el.p(
-                rx.el.span(each.unseen, class_name="cap"), " · first ", when(at=each.oldest_at), class_name="small"
-            ),
+            rx.el.p(each.unseen, " · first ", when(at=each.oldest_at), class_name="small cap"),
             rx.el.button(
                 "Show them",
                 type="button",
