@@ -121,7 +121,7 @@ function Play() {
   return (
     <section aria-label="Made-up messages" className="stack-tight">
       <p>{steps.length ? "If a device sent this:" : <span className="muted">Or make up what a device sends, step by step, and see what the rule would do.</span>}</p>
-      <ol className="steps">
+      <ol className="trial-steps">
         {steps.map((step, i) => {
           const said = found?.length === steps.length ? found[i] : null;
           return (
@@ -136,7 +136,7 @@ function Play() {
               </div>
               {said ? (
                 <p className="small">
-                  <Phase phase={said.phase} /> {said.did.join(" ")}
+                  <Phase phase={said.phase} /> {said.did.length ? `It would ${said.did.join(", ")}.` : ""}
                 </p>
               ) : null}
             </li>
