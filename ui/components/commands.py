@@ -228,7 +228,7 @@ def _nothing() -> rx.Component:
         "” have not been given anything they can be asked to do. ",
         link("Say in the profile what they understand", to="/profiles/" + Commands.profile_id),
         ", and it can be asked here.",
-        class_name="card-body muted small",
+        class_name="card-body muted small text-links",
     )
 
 

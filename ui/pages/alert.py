@@ -399,7 +399,7 @@ def _quiet_all() -> rx.Component:
             " or ",
             link("this device", to="/alerts?silence_device=" + alert.device_id),
             "?",
-            class_name="small muted",
+            class_name="small muted text-links",
         ),
     )
 
