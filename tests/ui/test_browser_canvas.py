@@ -63,11 +63,15 @@ async def test_a_rule_is_changed_in_its_picture_taken_back_and_published(console
         await expect(page.get_by_role("button", name="Condition: Temperature is above 12 °C")).to_have_count(0)
         await page.keyboard.press("Control+z")
         await expect(page.get_by_role("button", name="Condition: Temperature is above 12 °C")).to_be_visible()
+        await page.get_by_role("button", name="Wait: stays so for 10 min").click()
+        await page.get_by_role("region", name="Edit: stays so for").get_by_label("For at least, number").fill("20")
+        await page.get_by_role("button", name="Action: Tag put on “warm”").click()
+        await expect(page.get_by_role("region", name="Edit: Tag")).to_be_visible()
         await page.get_by_role("button", name="Publish", exact=True).click()
         await expect(page.get_by_text("“Drawn” is published")).to_be_visible()
     saved: dict[str, Any] = await console.ask("query ($id: ID!) { rule(id: $id) { document } }", id=rule_id)
     either = {"any": [{**WARM, "value": 9.5}, {**WARM, "value": 12}]}
-    assert saved["rule"]["document"] == {**DOCUMENT, "when": {"all": [either, NIGHT]}}
+    assert saved["rule"]["document"] == {**DOCUMENT, "when": {"all": [either, NIGHT]}, "for": "20m"}
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -4,8 +4,8 @@ import "./rule_canvas.css";
 import { Handle, Position, ReactFlow, ReactFlowProvider, applyNodeChanges, useReactFlow } from "@xyflow/react";
 import { createContext, useCallback, useContext, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { Icon, JOIN_WORDS, Panel } from "./rule_canvas_panel.jsx";
-import { corners, dropAt, layoutOf, nextTo, partsOf, pictureOf, problemsByPart } from "./rule_canvas_layout.js";
-import { addBeside, comparison, getAt, idOf, insertAt, jsonPath, moveAt, negateAt, removeAt, unwrapAt, wrapAt } from "./rule_model.js";
+import { corners, dropAt, keyAt, layoutOf, nextTo, partsOf, pictureOf, problemsByPart } from "./rule_canvas_layout.js";
+import { addBeside, comparison, dropAt as takeAway, getAt, idOf, insertAt, jsonPath, moveAt, negateAt, removeAt, unwrapAt, wrapAt } from "./rule_model.js";
 
 const NARROW = "(max-width: 760px)";
 const PANEL_WIDTH = 340;
@@ -21,7 +21,7 @@ const isCondition = (part) => part.type === "leaf" || part.type === "frame";
 function spoken(part, place, problems, verdict) {
   const kind = { leaf: "Condition", frame: "Group", deed: "Action", wait: "Wait", guards: "Limits", watch: "Watched", auto: "The end", end: "The end" }[part.type];
   const what = part.over === "Over when" ? `${kind} of the end` : kind;
-  const words = part.type === "frame" ? `${JOIN_WORDS[part.join]}, ${part.parts.length} ${part.parts.length === 1 ? "condition" : "conditions"}` : [part.title, part.text, ...(part.lines ?? [])].filter(Boolean).join(" ");
+  const words = part.type === "frame" ? `${JOIN_WORDS[part.join]}, ${part.parts.length} ${part.parts.length === 1 ? "condition" : "conditions"}` : [part.type === "watch" || part.type === "guards" ? "" : part.title, part.text, ...(part.lines ?? [])].filter(Boolean).join(" ");
   const where = place?.parent ? `, ${place.at + 1} of ${place.siblings.length} in ${JOIN_WORDS[place.parent.join]}` : place?.siblings.length > 1 ? `, ${place.at + 1} of ${place.siblings.length}` : "";
   const trouble = problems?.length ? `. Problem: ${problems.map((each) => each.message).join(" ")}` : "";
   const answer = verdict ? `. ${VERDICTS[verdict.verdict] ?? verdict.verdict}${verdict.seen ? `, saw ${verdict.seen}` : ""}` : "";
@@ -278,19 +278,18 @@ function deedsOf({ document, picture, vocabulary, change, select, say, readOnly 
       if (!isCondition(part)) return say("Only conditions can be put into a group.");
       const [kind, word] = WRAPS[letter];
       const next = kind === "not" ? negateAt(document, part.path) : wrapAt(document, part.path, kind);
-      const made = getAt(next, part.path);
-      done(next, kind === "not" ? "It now asks for the opposite." : `Put into a group, ${word}: ${JOIN_WORDS[kind]}.`, keyOf(made));
+      done(next, kind === "not" ? "It now asks for the opposite." : `Put into a group, ${word}: ${JOIN_WORDS[kind]}.`, keyAt(next, part.path));
     }),
     unwrap: guard((part) => {
       const next = unwrapAt(document, part.path);
-      done(next, "The group is gone, what it held stays.", keyOf(getAt(next, part.path)));
+      done(next, "The group is gone, what it held stays.", keyAt(next, part.path));
     }),
     remove: guard((part) => {
       if (part.type === "deed") {
         const list = getAt(document, [part.path[0]]);
         if (part.path[0] === "then" && list.length === 1) return say("A rule needs at least one action.");
         const left = list.filter((_, i) => i !== part.path[1]);
-        return done({ ...document, [part.path[0]]: left }, `${part.title} is removed.`, left.length && part.path[0] === "then" ? keyOf(left[Math.max(0, part.path[1] - 1)]) : "end");
+        return done(takeAway(document, part.path), `${part.title} is removed.`, left.length && part.path[0] === "then" ? keyOf(left[Math.max(0, part.path[1] - 1)]) : "end");
       }
       if (!isCondition(part)) return say("This part cannot be removed here.");
       const instead = blank(part.tree.node);
@@ -430,6 +429,11 @@ function Picture(props) {
     if (face) wanted.current = "";
     if (face && globalThis.document.activeElement !== face) face.focus({ preventScroll: true });
   });
+  useEffect(() => {
+    const { activeElement, body } = globalThis.document;
+    const isLost = activeElement === body || box.current.contains(activeElement);
+    if (chosen.key && !places.has(chosen.key) && isLost) select(picture.when.key, false);
+  }, [places]);
   const act = deedsOf({ document, picture, vocabulary, change: onChange, select, say: setSaid, readOnly });
   const room = isNarrow ? layout.height * Math.min(1, (width - 24) / layout.width) + 24 : Math.min(Math.max(layout.height + 90, 420), 740);
   const flow = useView({ layout, width, height: room, isNarrow, selected, isOpen });

@@ -27,8 +27,9 @@ function keyed(taken, node, path) {
 
 /** A condition as cards and frames. "not" around a group is one frame with it; `list` is where its parts are. */
 function partOf(tree, about) {
-  const base = { key: keyed(about.taken, tree.node, tree.path), path: tree.path, tree };
   const inner = tree.kind === "not" && (tree.parts[0].kind === "all" || tree.parts[0].kind === "any") ? tree.parts[0] : tree;
+  // The group's own key, so that it stays the same part when it becomes its opposite.
+  const base = { key: keyed(about.taken, inner.node, inner.path), path: tree.path, tree };
   if (!isGroup(inner.kind)) return { ...base, type: "leaf", kind: tree.kind, ...leafWords(tree.node, tree.kind, about.vocabulary) };
   const join = inner === tree ? tree.kind : `not ${inner.kind}`;
   const list = join === "not" ? null : [...inner.path, inner.kind];
@@ -89,6 +90,9 @@ export function partsOf(picture) {
   picture.rows.forEach((columns, row) => columns.forEach((parts, column) => walk(parts, null, row, column)));
   return found;
 }
+
+/** The key of the condition at a path of a document. */
+export const keyAt = (document, path) => partsOf(pictureOf(document)).find(({ part }) => part.tree && jsonPath(part.path) === jsonPath(path))?.part.key ?? "";
 
 // ── whose problem it is ────────────────────────────────────────────────────────────────────────────────────
 const isUnder = (path, start) => path === start || (path.startsWith(start) && (path[start.length] === "." || path[start.length] === "["));
