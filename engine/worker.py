@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import wait
 from typing import Any, TypeVar
 from uuid import UUID
@@ -37,6 +37,7 @@ from engine.quotas.model import Quotas
 from engine.rules import firings
 from engine.settings import Settings
 from engine.store.pool import Store
+from engine.store.tx import Tx
 from engine.tenancy import system
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,8 @@ MAINTAIN_EVERY_S = 60.0
 UPKEEP_EVERY_S = 600.0
 CHECKPOINT_EVERY_S = 3_600.0
 CHORES_EVERY_S = 5.0
+ERRANDS: Mapping[str, Callable[[Tx], Awaitable[object]]] = {"alerts": telling.run, "commands": commands.elapse}
+"""What the door ``due`` names beside the journal and deliveries, and who sees to it, a transaction a tenant."""
 
 
 settings = Settings.from_env()
@@ -67,6 +70,7 @@ class Loop:
         self._upkeep: asyncio.Task[None] | None = None
         self._upkeep_at = 0.0
         self._chores: asyncio.Task[None] | None = None
+        self._errands: asyncio.Task[None] | None = None
         self._chores_at = 0.0
         self.run(self._open())
 
@@ -103,24 +107,26 @@ class Loop:
         rows = await self._store.door("due")
         due = [row["tenant_id"] for row in rows if row["what"] == "journal"]
         self._postman.wake([row["tenant_id"] for row in rows if row["what"] == "deliveries"])
-        await self._tell_of_alerts([row["tenant_id"] for row in rows if row["what"] == "alerts"])
-        await self._end_commands([row["tenant_id"] for row in rows if row["what"] == "commands"])
         tell = [str(tenant_id) for tenant_id in due]
         await asyncio.to_thread(lambda: [app.send_task(DRAIN, args=[tenant], expires=STALE_S) for tenant in tell])
+        if self._errands is None or self._errands.done():
+            self._errands = asyncio.create_task(self._run_errands(rows))
         metrics.TICKS.inc()
         await self._backlog.look(due)
 
-    async def _tell_of_alerts(self, tenants: Sequence[UUID]) -> None:
-        """Whom to tell of an alert now, and whom later: rows for the postman."""
-        for tenant_id in tenants:
-            async with self._store.as_tenant(system(tenant_id)) as tx:
-                await telling.run(tx)
-
-    async def _end_commands(self, tenants: Sequence[UUID]) -> None:
-        """Let the commands end that nobody fetched or answered in time."""
-        for tenant_id in tenants:
-            async with self._store.as_tenant(system(tenant_id)) as tx:
-                await commands.elapse(tx)
+    async def _run_errands(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Whom to tell of an alert now, and which commands nobody fetched or answered in time. Drains go on."""
+        for row in rows:
+            errand = ERRANDS.get(row["what"])
+            if errand is None:
+                continue
+            try:
+                async with self._store.as_tenant(system(row["tenant_id"])) as tx:
+                    await errand(tx)
+            except Unavailable:
+                log.warning("worker.errands_unavailable")
+            except Exception:  # one tenant's trouble does not keep the others waiting
+                log.exception("worker.errand_failed", extra={"tenant": str(row["tenant_id"]), "what": row["what"]})
 
     async def _do_chores(self) -> None:
         """One turn of what fleets have to be done: erasures, transfers, audits. Drains go on meanwhile."""

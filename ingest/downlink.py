@@ -7,7 +7,7 @@ crash between the two sends it again: delivery is at least once, the command's i
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 from uuid import UUID
@@ -93,12 +93,14 @@ class Downlink:
             await statements.enter(connection, {session.tenant_id for session in sessions})
             rows = await (await connection.execute(WAITING, wanted, binary=True)).fetchall()
             await connection.execute("COMMIT")
-        found: dict[UUID, int] = {}
+        found = Counter(row[1] for row in rows)
         for row in rows:
-            found[row[1]] = found.get(row[1], 0) + 1
-            self._send(row, found[row[1]] == AT_ONCE)
+            self._send(row)
+        for device_id, count in found.items():
+            if count == AT_ONCE:  # more may wait behind these
+                asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self.tell, device_id)
 
-    def _send(self, row: Row, is_last_of_many: bool) -> None:
+    def _send(self, row: Row) -> None:
         tenant_id, device_id, command_id, command, arguments, expires_at = row
         if command_id in self._on_its_way or command_id in self._arrived:
             return
@@ -119,7 +121,5 @@ class Downlink:
                 "at": int(time.time() * 1000),
             }
             self._record(tenant_id, SENT, orjson.dumps(body))
-            if is_last_of_many:
-                asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self.tell, device_id)
 
         answer.add_done_callback(heard)

@@ -270,6 +270,8 @@ class TenantMutation:
             Problem(status=422, slug="role-unclear"),
             GROUPS_UNCLEAR,
             GROUPS_UNKNOWN,
+            Problem(status=409, slug="too-many-waiting"),
+            Cost(weight=4_000),  # a few a second at most: it may send mail to any address
         ],
     )
     async def member_invite(

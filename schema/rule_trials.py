@@ -79,7 +79,7 @@ class RuleBacktest:
             fired_devices=backtest.fired_devices,
             per_day=backtest.per_day,
             episodes=[RuleEpisode.of(episode) for episode in backtest.episodes[:500]],
-            total=len(backtest.episodes),
+            total=backtest.total,
         )
 
 

@@ -127,7 +127,7 @@ async def _open(tx: Tx, alert_id: UUID) -> RowMapping:
 
 
 async def _locked(tx: Tx, alert_id: UUID) -> RowMapping:
-    row = await tx.one(select(alerts).where(_this(tx, alert_id)).with_for_update())
+    row = await tx.one(select(alerts).where(_this(tx, alert_id)).with_for_update(key_share=True))
     if row is None:
         raise errors.AlertNotFound
     return row

@@ -114,7 +114,8 @@ async def acknowledge(tx: Tx, alert_id: UUID, note: str | None = None) -> Alert:
     """Say that somebody has seen it; repeating it changes nothing. Raises AlertNotFound, AlertCleared, NoteTooLong."""
     if note is not None and (len(note) > 1000 or "\0" in note):
         raise errors.NoteTooLong
-    row = await tx.one(select(alerts).where(_this(tx, alert_id)).with_for_update())
+    # No key is changed: a lock that whoever writes its history need not wait for.
+    row = await tx.one(select(alerts).where(_this(tx, alert_id)).with_for_update(key_share=True))
     if row is None:
         raise errors.AlertNotFound
     if row["status"] == AlertStatus.CLEARED:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from uuid import UUID, uuid5
 
-from sqlalchemy import and_, delete, func, select, text, update
+from sqlalchemy import ColumnElement, and_, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import RowMapping
 
@@ -79,7 +79,7 @@ async def run(tx: Tx) -> bool:
     ready = []
     for row in due:
         if row["quiet_until"] is not None and row["quiet_until"] > tx.now:
-            await put_off(tx, [row["alert_id"]], row["quiet_until"])
+            await tx.execute(update(tellings).where(_this(tx, row)).values(due_at=row["quiet_until"]))
         else:
             ready.append(row)
     for _, together in groupby(ready, key=lambda row: (row["policy"], row["step"], row["rule_id"])):
@@ -112,11 +112,7 @@ async def _note(tx: Tx, rows: Sequence[RowMapping], policy: Policy | None, step:
 
 async def _next(tx: Tx, row: RowMapping, policy: Policy | None) -> None:
     """When the next step comes, or the last one again if the policy repeats it; else it is over."""
-    this = and_(
-        tellings.c.tenant_id == tx.principal.tenant_id,
-        tellings.c.alert_id == row["alert_id"],
-        tellings.c.policy == row["policy"],
-    )
+    this = _this(tx, row)
     due = None if policy is None else policy.step_due(row["since"], row["step"] + 1)
     if due is None and policy is not None and policy.repeat_min is not None:
         due = tx.now + timedelta(minutes=policy.repeat_min)
@@ -124,7 +120,17 @@ async def _next(tx: Tx, row: RowMapping, policy: Policy | None) -> None:
         await tx.execute(delete(tellings).where(this))
     else:  # a step that should have come while the alert was quiet comes a minute later, not at the same moment
         due = max(due, tx.now + timedelta(minutes=1))
+        if policy is not None:  # what would come in quiet hours comes once after them, not heaped up
+            due = policy.held_until(row["severity"], due) or due
         await tx.execute(update(tellings).where(this).values(step=row["step"] + 1, due_at=due))
+
+
+def _this(tx: Tx, row: RowMapping) -> ColumnElement[bool]:
+    return and_(
+        tellings.c.tenant_id == tx.principal.tenant_id,
+        tellings.c.alert_id == row["alert_id"],
+        tellings.c.policy == row["policy"],
+    )
 
 
 async def _forget_the_ended(tx: Tx) -> None:

@@ -58,7 +58,17 @@ def _put(path: Path, key: bytes, settle: Callable[[Path, Path], None]) -> None:
             os.fsync(file.fileno())
         with contextlib.suppress(FileExistsError):
             settle(unfinished, path)
+        _make_lasting(path.parent)
     except OSError as error:
         raise KeyUnreadable(f"The key file {path.name} cannot be made: {error.strerror}.") from error
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _make_lasting(folder: Path) -> None:
+    """The name of a file is its folder's to keep: without this a power cut may take it away."""
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(held)
+    finally:
+        os.close(held)

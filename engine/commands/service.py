@@ -89,11 +89,16 @@ async def issue_all(tx: Tx, orders: Sequence[Order]) -> list[str]:
     found = await devices.by_ids(tx, [order.device_id for order in orders])
     profiles = await devices.profiles_by_ids(tx, list({device.profile_id for device in found.values()}))
     rows, refused = [], []
+    waiting = {device_id: await _queued(tx, device_id) for device_id in found}
     for order in orders:
         device = found.get(order.device_id)
         if device is None or device.status in _OUT_OF_SERVICE:
             refused.append(f"{order.command}: the device is not in service.")
             continue
+        if waiting[device.id] >= MAX_QUEUED:
+            refused.append(f"{order.command}: {errors.TooManyCommands().message}")
+            continue
+        waiting[device.id] += 1
         try:
             rows.append(_declared(tx, order, profiles[device.profile_id]))
         except (errors.CommandUnknown, errors.CommandArgumentsInvalid) as error:

@@ -31,6 +31,7 @@ ERASED = {
     "alerts": "id",
     "commands": "id",
     "rule_state": "rule_id",
+    "rule_firings": "id",
     "latest": "device_id",
     "counts": "hour",
     "fleet_findings": "id",
@@ -45,6 +46,7 @@ BEFORE_DRAINED = ("telemetry", "rejected")
 """What the drain never writes, so that it can go at once."""
 
 KEPT = {
+    "silences": "who silenced what, and why; it says nothing of what the device has sent",
     "credentials": "revoked; a certificate's entry in the revocation list depends on it",
     "enrolments": "how it asked to come in, before it was a device; the provisioning queue is kept like the audit log",
     "presence": "one row, when it was last connected; the session epoch must never go back",

@@ -108,7 +108,11 @@ async def change(
 
 async def remove(tx: Tx, channel_id: UUID) -> Channel:
     """Remove a channel that no policy names; the log keeps what it sent. Raises ChannelNotFound, ChannelInUse."""
-    channel = await get(tx, channel_id)
+    # The channel first, then its deliveries: in this order everybody locks them.
+    row = await tx.one(select(channels).where(_the(tx, channel_id)).with_for_update())
+    if row is None:
+        raise errors.ChannelNotFound
+    channel = _channel(row)
     if any(channel_id in reachable(policy.steps) for policy in await all_policies(tx)):
         raise errors.ChannelInUse
     await give_up(tx, channel_id, GONE)

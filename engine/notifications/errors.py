@@ -86,3 +86,9 @@ class Undelivered(Exception):
         self.is_final = is_final or is_gone
         self.is_gone = is_gone
         super().__init__(words)
+
+
+class TooManyWaiting(Conflict):
+    """20,000 messages are waiting to be sent already; see in the delivery log what holds them up."""
+
+    code = "TOO_MANY_WAITING"

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -80,7 +81,7 @@ class Mail:
         try:
             letter["From"] = Address(name, addr_spec=address)
             letter["To"] = Address(addr_spec=to)
-        except (ValueError, IndexError) as error:
+        except (ValueError, IndexError, MessageError) as error:
             raise Undelivered("That is no e-mail address that mail can be sent to.", is_final=True) from error
         if not to.isascii():
             raise Undelivered("Mail goes to addresses of plain letters only.", is_final=True)

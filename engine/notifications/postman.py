@@ -82,13 +82,17 @@ class Postman:
             if room <= 0:
                 self._has_more.add(tenant_id)
                 return
-            async with self._store.as_tenant(system(tenant_id)) as tx:
-                taken = await leases.take(tx, room)
+            self._under_way[tenant_id] += room  # kept free while the rows are taken: others look at the same time
+            taken: list[Leased] = []
+            try:
+                async with self._store.as_tenant(system(tenant_id)) as tx:
+                    taken = await leases.take(tx, room)
+            finally:
+                self._give_back(tenant_id, room - len(taken))
             self._has_more.discard(tenant_id)
             if len(taken) == room:
                 self._has_more.add(tenant_id)
             for leased in taken:
-                self._under_way[tenant_id] += 1
                 self._start(self._deliver(tenant_id, leased))
         except Unavailable:
             log.warning("postman.unavailable")
@@ -111,10 +115,13 @@ class Postman:
         except Exception:  # a mistake of ours: this delivery waits for its lease to end, the others go on
             log.exception("postman.failed", extra={"tenant": str(tenant_id), "delivery": str(leased.id)})
         finally:
-            self._under_way[tenant_id] -= 1
-            if not self._under_way[tenant_id]:
-                del self._under_way[tenant_id]
+            self._give_back(tenant_id, 1)
             self.wake(self._has_more)
+
+    def _give_back(self, tenant_id: UUID, places: int) -> None:
+        self._under_way[tenant_id] -= places
+        if not self._under_way[tenant_id]:
+            del self._under_way[tenant_id]
 
     async def _try(self, tenant_id: UUID, leased: Leased) -> Undelivered | None:
         try:
@@ -126,6 +133,9 @@ class Postman:
             return Undelivered(channels.GONE, is_final=True)
         except EngineError as trouble:  # the vault is sealed, say
             return Undelivered(trouble.message)
+        except Exception:  # a mistake of ours, or something nobody has thought of: it is tried again, and given up
+            log.exception("postman.failed", extra={"tenant": str(tenant_id), "delivery": str(leased.id)})
+            return Undelivered("Something went wrong on our side.")
         return None
 
     async def _channel(self, tenant_id: UUID, leased: Leased) -> Channel | None:

@@ -39,6 +39,8 @@ MOST_WAITING = 20_000
 _WAITING = text(
     "SELECT count(*) FROM (SELECT FROM deliveries WHERE tenant_id = :tenant AND next_at IS NOT NULL LIMIT :most) w"
 )
+PERSONAL = ("invitation", "second_factor.reset")
+"""Kinds of messages that are about a person."""
 OFF = "The channel is switched off."
 
 
@@ -66,19 +68,28 @@ async def notify(
 async def tell_channel(
     tx: Tx, channel_id: UUID, message: Message, *, key: UUID, about: UUID | None = None
 ) -> list[Delivery]:
-    """Tell one channel, whatever its policies; a test is made so. Raises ChannelNotFound."""
+    """Tell one channel, whatever its policies; a test is made so. Raises ChannelNotFound, TooManyWaiting."""
     channel = await channels.get(tx, channel_id)
-    await _tell(tx, [channel], message, key, about, None, None, even_off=message.kind == "test")
+    if await reach(tx, channel, message, key=key, about=about) is None:
+        raise errors.TooManyWaiting
     ids = [uuid5(key, f"{channel.id}|{place}") for place in places(channel.kind, channel.target, channel.settings)]
     return [await get(tx, each) for each in ids]
+
+
+async def reach(tx: Tx, channel: Channel, message: Message, *, key: UUID, about: UUID | None = None) -> int | None:
+    """Tell by one channel; how many deliveries are on their way, None: too many wait and none was made."""
+    return await _tell(tx, [channel], message, key, about, None, None, even_off=message.kind == "test")
 
 
 async def mail(tx: Tx, vault: Vault, to: str, message: Message, *, key: UUID, secret_link: str | None = None) -> UUID:
     """One e-mail to ``to``, a checked address, whoever that is; the delivery's id.
 
     ``secret_link``: a path that holds a secret, like an invitation's. It is sealed, takes the place of ``message.link``
-    when it is sent, and is wiped as soon as the delivery has ended. Only call it where mail is set up.
+    when it is sent, and is wiped as soon as the delivery has ended. Only call it where mail is set up. Raises
+    TooManyWaiting.
     """
+    if await _is_full(tx):
+        raise errors.TooManyWaiting
     delivery_id = uuid5(key, f"mail|{to}")
     secret = None
     if secret_link is not None:
@@ -99,7 +110,7 @@ async def page(
     after: str | None = None,
 ) -> Page[Delivery]:
     """The delivery log, newest first; it is kept for 30 days. Raises BadCursor, BadPageSize."""
-    wanted = [_of(tx)]
+    wanted = [_seen(tx)]
     wanted += [deliveries.c.state == state] if state else []
     wanted += [deliveries.c.channel_id == channel_id] if channel_id else []
     wanted += [deliveries.c.about == about] if about else []
@@ -112,7 +123,7 @@ async def page(
 
 async def get(tx: Tx, delivery_id: UUID) -> Delivery:
     """One delivery; raises DeliveryNotFound."""
-    row = await tx.one(_select().where(_of(tx), deliveries.c.id == delivery_id))
+    row = await tx.one(_select().where(_seen(tx), deliveries.c.id == delivery_id))
     if row is None:
         raise errors.DeliveryNotFound
     return _delivery(row)
@@ -147,7 +158,7 @@ async def _tell(
     even_off: bool = False,
 ) -> int | None:
     """How many deliveries are on their way; None: too many wait."""
-    if int(await tx.scalar(_WAITING, {"tenant": tx.principal.tenant_id, "most": MOST_WAITING})) >= MOST_WAITING:
+    if await _is_full(tx):
         return None
     rows, made = [], 0
     for channel in named:
@@ -162,6 +173,10 @@ async def _tell(
     if rows:
         await tx.execute(insert(deliveries).values(rows).on_conflict_do_nothing())
     return made
+
+
+async def _is_full(tx: Tx) -> bool:
+    return int(await tx.scalar(_WAITING, {"tenant": tx.principal.tenant_id, "most": MOST_WAITING})) >= MOST_WAITING
 
 
 def _row(
@@ -199,6 +214,12 @@ def _select() -> Select[Any]:
         (channels_table.c.tenant_id == deliveries.c.tenant_id) & (channels_table.c.id == deliveries.c.channel_id),
         isouter=True,
     )
+
+
+def _seen(tx: Tx) -> ColumnElement[bool]:
+    """What whoever asks may know of: who was invited or lost a second factor only those who may see people."""
+    mine = _of(tx)
+    return mine if tx.principal.may("users:read") else mine & deliveries.c.message["kind"].astext.not_in(PERSONAL)
 
 
 def _of(tx: Tx) -> ColumnElement[bool]:

@@ -25,7 +25,15 @@ MOST_BYTES = 256 * 1024
 AT_ONCE = 16
 """So many requests of this process are under way; the others wait, so that slow answers do not pile up."""
 
-_FAILURES = (TimeoutError, OSError, httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException)
+# UnicodeError: what no name on the net can be, such as an empty label.
+_FAILURES = (
+    TimeoutError,
+    OSError,
+    UnicodeError,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.TimeoutException,
+)
 # Threads of their own: a name server that never answers must not keep passwords from being hashed.
 _names = ThreadPoolExecutor(4, "names")
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -90,7 +98,7 @@ class Outbound:
         said: dict[bytes | str, bytes | str] = {"Host": parts.netloc, "Accept-Encoding": "identity"}
         said.update(headers or {})
         try:
-            async with asyncio.timeout(TIMEOUT_S), self._at_once:
+            async with self._at_once, asyncio.timeout(TIMEOUT_S):  # waiting for others is not the address's fault
                 return await self._ask(method, url, parts, said, body, most_bytes)
         except _FAILURES as error:
             raise NoAnswer(f"{parts.hostname} gave no usable answer.") from error

@@ -170,7 +170,9 @@ async def _call(tx: Tx, effects: Sequence[Effect]) -> list[Refusal]:
         if channel is None:
             refused.append((effect, f'There is no channel "{wanted}".'))
             continue
-        await notifications.tell_channel(tx, channel.id, _message(effect, None), key=effect.id(tx.principal.tenant_id))
+        key = effect.id(tx.principal.tenant_id)
+        if await notifications.reach(tx, channel, _message(effect, None), key=key) is None:
+            refused.append((effect, f"{notifications.MOST_WAITING} deliveries are waiting already."))
     return refused
 
 

@@ -91,7 +91,10 @@ async def publish(tx: Tx, draft_id: UUID, mode: Mode | None = None) -> Rule:
 
     Raises DraftNotFound, RuleInvalid, TestsFail, TooManyRules.
     """
-    draft = await get(tx, draft_id)
+    row = await tx.one(select(drafts).where(_this(tx, draft_id)).with_for_update())
+    if row is None:  # of two who publish it at once only the first does
+        raise errors.DraftNotFound
+    draft = _draft(row)
     await prove(tx, draft.document)
     if draft.rule_id is None:
         wanted = mode or Mode.ON

@@ -245,8 +245,9 @@ class Connection(asyncio.Protocol):
         self._task = self.endpoint.loop.create_task(what)
 
     def worked(self) -> None:
-        """It is done."""
-        self._task = None
+        """It is done, unless what it has led to is at work already."""
+        if self._task is asyncio.current_task():
+            self._task = None
 
     def _certificate(self) -> bytes | None:
         """The client's certificate (DER), if it showed one: TLS has verified its chain, its time and its key."""

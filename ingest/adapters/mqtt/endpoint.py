@@ -64,7 +64,7 @@ class MqttEndpoint:
         self._servers: list[asyncio.Server] = []
         self._sessions: dict[UUID, Session] = {}
         self._unauthenticated: set[Connection] = set()
-        self._visits: set[Connection] = set()  # those of them that introduce themselves
+        self._visits: dict[Connection, str] = {}  # those of them that introduce themselves, and their tenants
         self._silent: dict[Connection, None] = {}  # those of them without a CONNECT, in the order they came
         self._open: set[Connection] = set()
         self._news: list[Session] = []
@@ -202,9 +202,17 @@ class MqttEndpoint:
 
     def visited(self, connection: Connection) -> bool:
         """A newcomer wants to introduce itself; False when there are too many at the moment."""
-        if len(self._visits) >= self.limits.max_visits:
+        from_there = sum(visit.address == connection.address for visit in self._visits)
+        if len(self._visits) >= self.limits.max_visits or from_there >= self.limits.max_visits_each:
             return False
-        self._visits.add(connection)
+        self._visits[connection] = ""
+        return True
+
+    def greeted(self, connection: Connection, tenant: str) -> bool:
+        """It has shown a way in of this tenant; False when the tenant has its share of visits already."""
+        if sum(each == tenant for each in self._visits.values()) >= self.limits.max_visits_each:
+            return False
+        self._visits[connection] = tenant
         return True
 
     def entered(self, connection: Connection, session: Session) -> None:
@@ -225,7 +233,7 @@ class MqttEndpoint:
         self._held.pop(connection, None)
         session = connection.session
         if session is None:
-            self._visits.discard(connection)
+            self._visits.pop(connection, None)
             self.counters.closed["unauthenticated"] += 1
             return
         self.counters.closed[reason] += 1

@@ -18,6 +18,8 @@ class MqttLimits:
     """Connections that have not logged in: as many as a whole fleet that comes back at once, of 3-20 kB each."""
     max_visits: int = 500
     """Newcomers that introduce themselves at the same time; the next are told to come again."""
+    max_visits_each: int = 100
+    """Of these, so many from one address, and so many for one tenant: nobody's newcomers keep the others' out."""
     visit_s: float = 60.0
     """How long a newcomer may stay: it subscribes, introduces itself, and hears the answer."""
     visit_bytes: int = 64 * 1024

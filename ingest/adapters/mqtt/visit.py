@@ -105,6 +105,8 @@ class Visit:
             raise Refused("unavailable")
         if await self._doorway.greet(shown) != self._tenant:
             raise Refused("bad_credentials")
+        if not self._connection.endpoint.greeted(self._connection, self._tenant):
+            raise Refused("unavailable")
 
     def take(self, packet: Packet) -> None:
         """A packet of its, which is neither a PINGREQ nor a DISCONNECT."""

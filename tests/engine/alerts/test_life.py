@@ -212,3 +212,18 @@ async def test_open_alerts_are_grouped_by_rule_and_acknowledged_together(desk: D
         all_ = await life.acknowledge_all(tx, [alert.id for alert in raised])
         assert {alert.status for alert in all_} == {AlertStatus.ACKNOWLEDGED}
         assert (await life.grouped(tx))[0].unacknowledged == 0
+
+
+async def test_reminders_do_not_heap_up_in_quiet_hours(desk: Desk, tenant: Tenant) -> None:
+    await desk.open(0, repeat_min=1)
+    begins = datetime.now(UTC) + timedelta(minutes=1)
+    async with desk.store.as_tenant(tenant.principal()) as tx:
+        (policy,) = await policies.listed(tx)
+        ends = begins + timedelta(hours=6)
+        quiet = policies.quiet_hours(f"{begins:%H:%M}", f"{ends:%H:%M}", "UTC")
+        await policies.change(tx, policy.id, quiet_hours=quiet)
+    await desk.raise_(await tenant.device())
+    await desk.after(0)
+    for minutes in range(2, 60, 5):
+        told = await desk.after(minutes)
+    assert len(told) <= 2

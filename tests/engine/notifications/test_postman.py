@@ -393,3 +393,28 @@ async def test_the_log_is_kept_for_thirty_days_and_what_still_waits_for_as_long_
             await tx.execute(text(old), {"age": timedelta(days=age)})
             await leases.prune(tx)
         assert len(await desk.log()) == kept
+
+
+@pytest.mark.parametrize("address", ["ops@example..com", "ops@" + "x" * 80 + ".example"])
+async def test_an_address_that_no_letter_can_bear_ends_in_words(
+    address: str, desk: Desk, round_: Round, worker_store: Store
+) -> None:
+    async with worker_store.as_tenant(system(desk.tenant.id)) as tx:
+        await service.mail(tx, desk.vault, address, HOT, key=uuid4())
+    (told,) = await round_.go()
+    assert told.state in (DeliveryState.GIVEN_UP, DeliveryState.RETRYING, DeliveryState.DELIVERED)
+    assert told.state is DeliveryState.DELIVERED or told.last_error
+
+
+async def test_a_surprise_while_sending_is_a_failed_try_like_any_other(
+    desk: Desk, round_: Round, hook: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _hook(desk, hook)
+    await desk.notify("program")
+
+    async def explode(*_: object, **__: object) -> None:
+        raise RuntimeError("nobody has thought of this")
+
+    monkeypatch.setattr("engine.notifications.webhook.send", explode)
+    (told,) = await round_.go()
+    assert (told.state, told.last_error) == (DeliveryState.RETRYING, "Something went wrong on our side.")

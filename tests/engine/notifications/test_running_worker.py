@@ -24,4 +24,4 @@ async def test_a_running_worker_mails_without_being_asked(desk: Desk, processes:
         async with asyncio.timeout(WAIT_S):
             while (await desk.log())[0].state is not DeliveryState.DELIVERED:
                 await asyncio.sleep(0.2)
-    assert post.recipients == [["team@desk.example"]]
+    assert ["team@desk.example"] in post.recipients  # the worker serves whoever else has something to say, too

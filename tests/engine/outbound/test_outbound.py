@@ -3,10 +3,11 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
+from engine.outbound import fetch
 from engine.outbound import fetch as way_out
 from engine.outbound.addresses import is_loopback, is_public
 from engine.outbound.errors import AddressRefused, NoAnswer
@@ -190,3 +191,29 @@ async def listening(
     finally:
         over.set()
         server.close()
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".example"])
+async def test_what_no_name_on_the_net_can_be_gives_no_answer(host: str) -> None:
+    with pytest.raises(NoAnswer):
+        await Outbound().fetch("GET", f"https://{host}/")
+
+
+async def test_waiting_for_others_is_not_held_against_an_address() -> None:
+    asked = asyncio.Event()
+
+    async def resolve(_host: str, _port: int) -> Sequence[str]:
+        asked.set()
+        raise OSError
+
+    outbound = Outbound(resolve=resolve)
+    async with AsyncExitStack() as others:
+        for _ in range(fetch.AT_ONCE):
+            await others.enter_async_context(outbound._at_once)
+        waiting = asyncio.create_task(outbound.fetch("GET", "https://slow.example/"))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        assert not asked.is_set()
+    with pytest.raises(NoAnswer):
+        await waiting
+    assert asked.is_set()
