@@ -5,6 +5,7 @@ folds readings into the latest values and counts, moves presence, runs the rules
 new position. Whatever is killed in between, the next drain begins at the old position with nothing half done.
 """
 
+import logging
 import time
 from collections import OrderedDict, deque
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from engine.devices import presence
 from engine.devices import service as devices
 from engine.journal import read
 from engine.journal.model import Entry
+from engine.journal.sound import is_sound
 from engine.quotas import usage
 from engine.rules.reaction import TICKS_AT_ONCE, Reaction
 from engine.rules.remember import remember
@@ -28,18 +30,27 @@ from engine.store.tx import Tx
 from engine.telemetry import fold
 from engine.tenancy import system
 
+log = logging.getLogger(__name__)
+
 READER = "drain"
 ENTRIES_AT_ONCE = 128
 READINGS_AT_ONCE = 5_000
 DEVICES_REMEMBERED = 50_000
 POINTS_A_DEVICE = 20
 
-_LEASE = text("SELECT pos FROM readers WHERE tenant_id = :tenant AND reader = :reader FOR UPDATE SKIP LOCKED")
-_MOVE = text("UPDATE readers SET pos = :pos, at = :at WHERE tenant_id = :tenant AND reader = :reader")
-_ABOUT_DEVICES = presence.KINDS | {"device.changed", "device.provisioned", "device.arrived", "device.event"}
+_LEASE = text("SELECT pos, turn FROM readers WHERE tenant_id = :tenant AND reader = :reader FOR UPDATE SKIP LOCKED")
+# Time that passed leaves the position where it is, and when the reader last came on; the turn is another all the same.
+_MOVE = text(
+    "UPDATE readers SET pos = :pos, turn = turn + 1, at = coalesce(CAST(:at AS timestamptz), at) "
+    "WHERE tenant_id = :tenant AND reader = :reader"
+)
+_ABOUT_DEVICES = presence.KINDS | {
+    *("device.changed", "device.provisioned", "device.arrived", "device.event"),
+    *("device.resumed", "device.released"),
+}
 """Entries of which rules may make something, beside telemetry."""
 _PROFILES = text(
-    "SELECT CAST(d.id AS text) AS id, p.key FROM devices d "
+    "SELECT CAST(d.id AS text) AS id, p.key, d.status FROM devices d "
     "JOIN profiles p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id "
     "WHERE d.tenant_id = :tenant AND d.id = ANY (CAST(:ids AS uuid[]))"
 )
@@ -72,12 +83,12 @@ class Drain:
             # Taken out while it is worked on: whatever goes wrong before COMMIT, it is not put back.
             memory = self._take(tenant_id)
             async with self._store.as_tenant(system(tenant_id)) as tx:
-                position = await tx.scalar(_LEASE, {"tenant": tenant_id, "reader": READER})
-                if position is None:
+                lease = await tx.one(_LEASE, {"tenant": tenant_id, "reader": READER})
+                if lease is None:
                     return taken, False
-                if memory.position != position:
-                    memory = Memory()  # another worker has drained meanwhile
-                entries, is_more = await self._once(tx, ahead, memory, position)
+                if memory.stood != (lease["pos"], lease["turn"]):
+                    memory = Memory()  # another worker has drained meanwhile, or let time pass
+                entries, is_more = await self._once(tx, ahead, memory, (lease["pos"], lease["turn"]))
             self._keep(tenant_id, memory)
             taken += entries
             if not is_more or time.monotonic() > until:
@@ -96,15 +107,16 @@ class Drain:
         self._remembered -= memory.weight
         return memory
 
-    async def _once(self, tx: Tx, ahead: "Ahead", memory: "Memory", position: int) -> tuple[int, bool]:
-        """One transaction's worth; says whether there is more to do."""
+    async def _once(self, tx: Tx, ahead: "Ahead", memory: "Memory", stood: tuple[int, int]) -> tuple[int, bool]:
+        """One transaction's worth, from where the reader ``stood``; says whether there is more to do."""
+        position, turn = stood
         entries = await ahead.take(tx, position)
-        ticked = await self._react(tx, entries, memory, position)
-        memory.position = position
-        if entries:
-            memory.position = entries[-1].pos
-            moved = {"pos": entries[-1].pos, "at": entries[-1].at}
-            await tx.execute(_MOVE, {"tenant": tx.principal.tenant_id, "reader": READER, **moved})
+        ticked = await self._react(tx, [entry for entry in entries if _is_readable(entry)], memory, position)
+        memory.stood = stood
+        if entries or ticked:
+            pos, at = (entries[-1].pos, entries[-1].at) if entries else (position, None)
+            await tx.execute(_MOVE, {"tenant": tx.principal.tenant_id, "reader": READER, "pos": pos, "at": at})
+            memory.stood = pos, turn + 1
         return len(entries), ahead.has_more or ticked >= TICKS_AT_ONCE
 
     async def _react(self, tx: Tx, entries: Sequence[Entry], memory: "Memory", position: int) -> int:
@@ -133,20 +145,24 @@ class Drain:
             await presence.follow(tx, sessions)
             await devices.activate(tx, [UUID(entry.body["device"]) for entry in sessions])
         told = [entry for entry in entries if entry.kind in commands.KINDS]
-        if told:
-            await commands.follow(tx, told)
+        for entry in told:
+            try:
+                await commands.follow(tx, [entry])
+            except ValueError:  # it says what commands do not know
+                _skip(entry)
         await reaction.save(tx)
         return ticked
 
 
 class Memory:
-    """What one tenant's last drain here ended with: true as long as nobody else has moved the reader since.
+    """What one tenant's last drain here ended with: true as long as nobody else has had the reader since.
 
-    It spares the next drain from loading, for every device that talks, what it has just stored.
+    Whoever takes entries or lets time pass counts the reader's turn up; ``stood`` is position and turn. It spares the
+    next drain from loading, for every device that talks, what it has just stored.
     """
 
     def __init__(self) -> None:
-        self.position: int | None = None
+        self.stood: tuple[int, int] | None = None
         self.newest = fold.Newest({})
         self.profiles: dict[str, str] = {}
         self.reaction = Reaction(self.newest, self.profiles)
@@ -161,12 +177,19 @@ class Memory:
         for device in changed:
             self.reaction.facts.forget(device)
             if device in self.profiles:
-                self.profiles.update(await _profiles(tx, {device}))
+                await self._learn(tx, {device})
         strangers = devices - self.profiles.keys()
         if strangers:
             await fold.load(tx, self.newest, strangers)
-            self.profiles.update(await _profiles(tx, strangers))
+            await self._learn(tx, strangers)
             await self.reaction.load(tx, sorted(strangers))
+
+    async def _learn(self, tx: Tx, devices: set[str]) -> None:
+        """The profile's key of each device, and whether it is in service."""
+        rows = await tx.rows(_PROFILES, {"tenant": tx.principal.tenant_id, "ids": list(devices)})
+        for row in rows:
+            self.profiles[row["id"]] = row["key"]
+            self.reaction.stands(row["id"], row["status"])
 
 
 class Ahead:
@@ -195,6 +218,18 @@ class Ahead:
         return taken
 
 
+def _is_readable(entry: Entry) -> bool:
+    """Whether the entry can be followed. One that cannot must not hold up the tenant's others for ever."""
+    if entry.kind == "telemetry" or is_sound(entry):
+        return True
+    _skip(entry)
+    return False
+
+
+def _skip(entry: Entry) -> None:
+    log.error("drain.entry_unreadable", extra={"pos": entry.pos, "kind": entry.kind})
+
+
 async def _follow(tx: Tx, entry: Entry, reaction: Reaction, newest: fold.Newest, profiles: dict[str, str]) -> None:
     """What one entry leads to, in the journal's order."""
     body: dict[str, Any] = entry.body
@@ -219,10 +254,7 @@ async def _follow(tx: Tx, entry: Entry, reaction: Reaction, newest: fold.Newest,
         case "device.decommissioned":
             await reaction.device_gone(tx, body["device"])
             await commands.device_gone(tx, UUID(body["device"]))
-            await commands.device_gone(tx, UUID(body["device"]))
-
-
-async def _profiles(tx: Tx, device_ids: set[str]) -> dict[str, str]:
-    """The profile's key of each device."""
-    rows = await tx.rows(_PROFILES, {"tenant": tx.principal.tenant_id, "ids": list(device_ids)})
-    return {row["id"]: row["key"] for row in rows}
+        case "device.suspended" | "device.quarantined":
+            reaction.device_out(body["device"])
+        case "device.resumed" | "device.released":
+            reaction.device_back(body["device"], tx.now)

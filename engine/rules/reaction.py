@@ -85,6 +85,8 @@ class Reaction:
         self._effects: list[Effect] = []
         self._noted: list[tuple[Raised, Sequence[str]]] = []
         self._noted_ends: list[Cleared] = []
+        self._gone: set[str] = set()
+        self._out: set[str] = set()
         self._wanted: dict[str, set[str] | None] = {}
         self._breaker = storms.Breaker()
 
@@ -100,6 +102,16 @@ class Reaction:
         if devices:
             await self._load(tx, _OF_DEVICES, {"devices": list(devices)})
 
+    def stands(self, device_id: str, status: str) -> None:
+        """Where a device that was not met before stands in its life; from then on the journal tells it.
+
+        Of a decommissioned one rules ask nothing. A suspended one, in quarantine or not, we have cut off ourselves:
+        that it is gone and silent is no news, so nothing begins for it but by readings that it had sent, and waits are
+        called off. What is open stays, and ends as it would; whether it is connected goes on being known.
+        """
+        for marked, is_so in ((self._gone, status == "decommissioned"), (self._out, status == "suspended")):
+            (marked.add if is_so else marked.discard)(device_id)
+
     async def look_for_due(self, tx: Tx) -> set[str]:
         """Load what ``tick`` will let time pass for, at most TICKS_AT_ONCE; returns the devices."""
         self._due = await self._load(tx, _DUE, {"now": tx.now})
@@ -112,7 +124,7 @@ class Reaction:
         if rules.needs:
             self.facts.add(device_id, reading.at, reading.seq, reading.sent)
         light, others = rules.matched(profile, reading.values, device_id)
-        if not light and not others:
+        if (not light and not others) or device_id in self._gone:
             return
         is_newer = reading.is_newer(self._newest.of(device_id))
         states = self._states
@@ -184,8 +196,22 @@ class Reaction:
             if group_id in plan_of(rule).groups:
                 self._wanted[rule.key] = None
 
+    def device_out(self, device_id: str) -> None:
+        """A device was suspended or put into quarantine: nothing new begins for it (see ``stands``)."""
+        self._out.add(device_id)
+
+    def device_back(self, device_id: str, now: datetime) -> None:
+        """A device is in service again: rules look whether it is there, and begin anew to wait for it."""
+        self._out.discard(device_id)
+        for rule in self._set.starting:
+            if _watches(rule, device_id, self._profile(device_id)):
+                self._want(rule, device_id)
+        for rule in self._set.of_presence:
+            self._notice(rule, device_id, Noticed(), now)
+
     async def device_gone(self, tx: Tx, device_id: str) -> None:
-        """A device was decommissioned: nothing is open for it any more."""
+        """A device was decommissioned: nothing is open for it any more, and nothing begins, whatever is told of it."""
+        self._gone.add(device_id)
         await self._load(tx, _OF_DEVICES, {"devices": [device_id]})
         for place in [place for place in self._states if place[1] == device_id]:
             self._stop(place, tx.now)
@@ -282,7 +308,7 @@ class Reaction:
 
     def _notice(self, rule: CompiledRule, device_id: str, noticed: Noticed, now: datetime) -> None:
         """Something about a device has changed: the rule looks again, if it watches the device."""
-        if not _watches(rule, device_id, self._profile(device_id)) or not self._is_in_scope(rule, device_id):
+        if not self._is_watched(rule, device_id) or not self._may_move((rule.key, device_id)):
             return
         try:
             self._move(rule, (rule.key, device_id), noticed, now)
@@ -303,13 +329,16 @@ class Reaction:
         for action in actions:
             if isinstance(action, Raise):
                 self._raise(rule, place, action)
+            elif before.is_shadow and action.reason is EndReason.RULE_CHANGED:
+                # It only watched when this began: nothing was raised or done, so nothing of that is to be ended.
+                self._noted_ends.append(_told(place, action, words.why_cleared(rule, action)))
             else:
                 self._clear(rule, place, action, words.why_cleared(rule, action))
 
     def _elapse(self, place: Place, now: datetime, event: Tick | Noticed = Tick()) -> None:
         """Time has passed: move on what was going on, end what nobody watches any more."""
         rule = self._rules.get(place[0])
-        if rule is None or not self._is_watched(rule, place[1]):
+        if rule is None or not self._is_watched(rule, place[1]) or not self._may_move(place):
             self._stop(place, now)
             return
         try:
@@ -342,15 +371,17 @@ class Reaction:
             self._effects += effects_of(rule, place[1], action, plan.then, reason, self.facts, self.hops)
 
     def _clear(self, rule: CompiledRule, place: Place, action: Clear, reason: str) -> None:
-        plan = plan_of(rule)
-        # An edit may have ended what another mode of the rule left open, an alert or a note of one.
-        is_shadow, is_edit = rule.key in self._set.shadows, action.reason is EndReason.RULE_CHANGED
-        if is_shadow or is_edit:
+        """End what the rule raised and do what it does then.
+
+        A firing that acted is ended so too when an edit ends it, even one that only lets the rule watch from now on:
+        what it switched on is switched off. One that was only noted never gets here by an edit (see ``_move``).
+        """
+        plan, is_edit = plan_of(rule), action.reason is EndReason.RULE_CHANGED
+        if rule.key in self._set.shadows and not is_edit:
             self._noted_ends.append(_told(place, action, reason))
-        if plan.has_alert and (not is_shadow or is_edit):
-            self._cleared.append(_told(place, action, reason))
-        if is_shadow:
             return
+        if plan.has_alert or is_edit:  # the edit may have taken the alert from what the rule does
+            self._cleared.append(_told(place, action, reason))
         if plan.on_clear and not self._is_hushed(rule, place[1], action.at):
             self._effects += effects_of(rule, place[1], action, plan.on_clear, reason, self.facts, self.hops)
 
@@ -359,7 +390,18 @@ class Reaction:
         return quiet is not None and self.facts.holds(device_id, quiet, at_ms)
 
     def _is_watched(self, rule: CompiledRule, device_id: str) -> bool:
-        return _watches(rule, device_id, self._profile(device_id)) and self._is_in_scope(rule, device_id)
+        return (
+            device_id not in self._gone
+            and _watches(rule, device_id, self._profile(device_id))
+            and self._is_in_scope(rule, device_id)
+        )
+
+    def _may_move(self, place: Place) -> bool:
+        """Whether anything but a reading may move the rule for that device: see ``stands``."""
+        if place[1] in self._out:
+            state = self._states.get(place)
+            return state is not None and state.is_raised
+        return True
 
     def _is_in_scope(self, rule: CompiledRule, device_id: str) -> bool:
         plan = plan_of(rule)

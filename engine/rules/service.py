@@ -24,6 +24,7 @@ from engine.rules.gallery import GALLERY, template
 from engine.rules.lint import Finding, lint
 from engine.rules.model import Mode, RuleDocument
 from engine.rules.ruleset import RuleSet
+from engine.rules.state import SHADOW
 from engine.rules.templates import Template, fill, fitting, is_fitting
 from engine.rules.vocabulary import Vocabulary
 from engine.store.tx import Tx
@@ -265,7 +266,7 @@ async def _compile(tx: Tx) -> RuleSet:
             rule = compile_rule(row["id"], row["version"], document, _vocabulary(document, known))
             if row["is_shadow"]:
                 # another mode is another condition: what was left open in the mode of before ends
-                rule = replace(rule, condition=f"{rule.condition} shadow")
+                rule = replace(rule, condition=rule.condition + SHADOW)
                 shadows.add(rule.key)
             compiled.append(rule)
         except RuleInvalid:

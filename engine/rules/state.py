@@ -32,6 +32,9 @@ class Known(NamedTuple):
     seq: int
 
 
+SHADOW = " shadow"
+"""How the ``condition`` ends of a state that a rule came to while it only watched."""
+
 NOTHING_KNOWN: Mapping[str, Known] = MappingProxyType({})
 
 
@@ -64,6 +67,11 @@ class RuleState(NamedTuple):
     def is_raised(self) -> bool:
         """Whether an alert of this rule is open for this device."""
         return self.phase in (Phase.FIRING, Phase.CLEARING)
+
+    @property
+    def is_shadow(self) -> bool:
+        """Whether the rule only watched when it came to this: what is open then was noted, and nothing was done."""
+        return self.condition.endswith(SHADOW)
 
     def to_json(self) -> dict[str, Any]:
         """The state as small JSON; what is as in the beginning is left out."""

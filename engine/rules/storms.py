@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar
 
+import orjson
 from sqlalchemy import text
 
 from engine.store.emit import Event
@@ -38,6 +39,11 @@ _SAY = text(
 _HOLDING = text(
     "SELECT subject, kind, message, since, until, times FROM rule_notices WHERE tenant_id = :tenant AND until > :now "
     "ORDER BY since DESC, subject, kind"
+)
+_PACE = text("SELECT minute, counts FROM rule_pace WHERE tenant_id = :tenant")
+_KEEP_PACE = text(
+    "INSERT INTO rule_pace (tenant_id, minute, counts) VALUES (:tenant, :minute, CAST(:counts AS jsonb)) "
+    "ON CONFLICT (tenant_id) DO UPDATE SET minute = excluded.minute, counts = excluded.counts"
 )
 _MUTED = text("SELECT subject, until FROM rule_notices WHERE tenant_id = :tenant AND kind = 'storm' AND until > :now")
 
@@ -74,7 +80,10 @@ async def notices(tx: Tx) -> list[Notice]:
 
 
 class Breaker:
-    """One tenant's count of actions, minute by minute."""
+    """One tenant's count of actions, minute by minute.
+
+    It is stored with what was done, so that workers that take turns, and one that was killed, go on counting.
+    """
 
     def __init__(self) -> None:
         self._minute = 0
@@ -83,10 +92,13 @@ class Breaker:
         self._tripped: set[str] = set()
 
     async def load(self, tx: Tx) -> None:
-        """Recall who is muted; once."""
+        """Recall who is muted, and how much was done in the minute that was counted last; once."""
         if self._muted is None:
             rows = await tx.rows(_MUTED, {"tenant": tx.principal.tenant_id, "now": tx.now})
             self._muted = {row["subject"]: row["until"] for row in rows}
+            pace = await tx.one(_PACE, {"tenant": tx.principal.tenant_id})
+            if pace is not None:
+                self._minute, self._counts = pace["minute"], Counter(pace["counts"])
 
     def lets(self, rule_id: str, now: datetime) -> bool:
         """Count one action of the rule; whether it may be done."""
@@ -103,7 +115,9 @@ class Breaker:
         return not self._tripped & {rule_id, TENANT}
 
     async def save(self, tx: Tx, names: Mapping[str, str]) -> None:
-        """Mute who was too much, and say so; ``names`` of rules by id."""
+        """Store the counts, mute who was too much, and say so; ``names`` of rules by id."""
+        counted = {"minute": self._minute, "counts": orjson.dumps(self._counts).decode()}
+        await tx.execute(_KEEP_PACE, {"tenant": tx.principal.tenant_id, **counted})
         for subject in sorted(self._tripped):
             until = tx.now + MUTED
             assert self._muted is not None

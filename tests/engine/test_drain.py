@@ -1,6 +1,7 @@
 """The drain: what follows from the journal follows once, in order, whatever happens in between."""
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -252,3 +253,57 @@ async def test_a_rule_that_tells_somebody_of_its_alert_does_so_step_by_step(
         (alert,) = (await alerts.page(tx)).items
         (told,) = (await notifications.page(tx)).items
     assert (told.title, told.about) == ("freezer-1: Too warm", alert.id)
+
+
+async def test_a_worker_forgets_what_it_knew_when_another_has_only_let_time_pass(
+    tenant: Tenant, store: Store, worker_store: Store
+) -> None:
+    room, began = await tenant.device(), clock.now_ms() - 60_000
+    async with store.as_tenant(tenant.principal()) as tx:
+        await rules.create(tx, too_warm(**{"for": "10s"}))
+    first, second = Drain(worker_store), Drain(worker_store)
+    await first.run(tenant.id)
+    tenant.tell([(room.id, began, {"temperature": 9.0})], received_ms=began)
+    await first.run(tenant.id)
+    assert await _open(tenant) == 0  # it waits, and the wait is over
+    assert await second.run(tenant.id) == 0
+    assert await _open(tenant) == 1
+    tenant.tell([(room.id, began + 1_000, {"temperature": 5.0})])
+    await first.run(tenant.id)
+    assert await _open(tenant) == 0
+    tenant.tell([(room.id, began + 20_000, {"temperature": 9.0})], received_ms=began + 20_000)
+    await first.run(tenant.id)
+    await second.run(tenant.id)
+    async with store.as_tenant(tenant.principal()) as tx:
+        episodes = [(a.episode, a.status) for a in (await alerts.page(tx)).items]
+    assert episodes == [(2, AlertStatus.ACTIVE), (1, AlertStatus.CLEARED)]
+
+
+async def test_an_entry_that_nobody_can_read_is_said_and_holds_nobody_up(
+    tenant: Tenant, store: Store, worker_store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    room, nobody = await tenant.device(), "00000000-0000-0000-0000-000000000001"
+    async with store.as_tenant(tenant.principal()) as tx:
+        await rules.create(tx, too_warm())
+        await rules.create(tx, too_warm(name="There", scope={"profile": None}, when={"presence": "online"}))
+    await Drain(worker_store).run(tenant.id)
+    bad: list[tuple[str, dict[str, object]]] = [
+        ("device.connected", {"device": str(room.id), "at": 1}),
+        ("device.disconnected", {"device": "no id", "at": 1, "epoch": 1, "reason": None}),
+        ("device.event", {"type": "door"}),
+        ("device.changed", {}),
+        ("device.decommissioned", {"device": None}),
+        ("rule.changed", {"rule": 7}),
+        ("group.changed", {}),
+        ("command.sent", {"command": nobody}),
+        ("command.answered", {"command": nobody, "device": nobody, "at": 1, "status": "dreaming"}),
+    ]
+    for kind, body in bad:
+        tenant.happen(kind, **body)
+    tenant.tell([(room.id, clock.now_ms(), {"temperature": 9.0})])
+    with caplog.at_level(logging.ERROR, "engine.drain"):
+        assert await Drain(worker_store).run(tenant.id) == len(bad) + 1
+    said = [record.__dict__ for record in caplog.records if record.message == "drain.entry_unreadable"]
+    assert {each["kind"] for each in said} == {kind for kind, _ in bad}
+    assert len({each["pos"] for each in said}) == len(bad)
+    assert await _open(tenant) == 1

@@ -24,7 +24,7 @@ LIMITED = r"\(?\( SELECT app\.sees_all\(\) AS sees_all\)( OR .*\))?"
 ABOUT_THE_TENANT = {
     # what somebody limited to groups may read: words that their devices are described with, and who they are
     *("tenants", "users", "memberships", "roles", "sessions", "api_tokens", "idempotency"),
-    *("profiles", "profile_versions", "rules", "rule_versions", "rule_notices", "authorities", "quotas"),
+    *("profiles", "profile_versions", "rules", "rule_versions", "rule_notices", "rule_pace", "authorities", "quotas"),
     # what is told to others is written by whoever's deed it tells of
     *("channels", "notification_policies", "deliveries", "silence_watches"),
     # numbers about the tenant, and what only processes read; no right that they have leads there

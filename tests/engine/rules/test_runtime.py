@@ -2,13 +2,16 @@
 
 from typing import Any
 
+import pytest
+
 from engine import clock
 from engine.alerts import service as alerts
 from engine.devices import service as devices
 from engine.devices.model import Metric, MetricType
 from engine.drain import Drain
+from engine.rules import firings, storms
 from engine.rules import service as rules
-from engine.rules import storms
+from engine.rules.model import Mode
 from engine.store.pool import Store
 from engine.telemetry import service as telemetry
 from tests.support.tenant import Tenant
@@ -246,3 +249,84 @@ async def test_entering_a_place_is_seen_by_the_reading_that_crosses(tenant: Tena
         tenant.tell([(truck.id, now + n * 1_000, {"position": {"lat": lat, "lon": 13.4}})])
         await drained(worker_store, tenant, drain if n % 2 else None)
     assert await fired(tenant) == [(1, "cleared"), (2, "cleared")]
+
+
+OFFLINE = document({"presence": "offline"}, scope={"profile": None})
+
+
+@pytest.mark.parametrize("is_another", [False, True], ids=["one worker", "two workers"])
+async def test_a_device_that_was_decommissioned_is_never_missed(
+    tenant: Tenant, worker_store: Store, is_another: bool
+) -> None:
+    room, drain = await tenant.device(), Drain(worker_store)
+    await make(tenant, OFFLINE, document({"metric": "temperature", "op": ">", "value": 8}))
+    tenant.happen("device.connected", device=str(room.id), at=1, epoch=5, reason=None)
+    await drained(worker_store, tenant, drain)
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        await devices.decommission(tx, room.id)
+    await drained(worker_store, tenant, drain)
+    tenant.happen("device.disconnected", device=str(room.id), at=2, epoch=5, reason="cut")
+    tenant.tell([(room.id, clock.now_ms(), {"temperature": 9.0})])  # was on its way
+    await drained(worker_store, tenant, None if is_another else drain)
+    assert await fired(tenant) == []
+
+
+async def test_a_suspended_device_is_not_missed_before_it_is_let_in_again(tenant: Tenant, worker_store: Store) -> None:
+    room, drain = await tenant.device(), Drain(worker_store)
+    await make(tenant, OFFLINE)
+    tenant.happen("device.connected", device=str(room.id), at=1, epoch=5, reason=None)
+    await drained(worker_store, tenant, drain)
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        await devices.suspend(tx, room.id)
+    tenant.happen("device.disconnected", device=str(room.id), at=2, epoch=5, reason="cut")
+    await drained(worker_store, tenant, drain)
+    tenant.happen("device.disconnected", device=str(room.id), at=3, epoch=5, reason="cut")
+    await drained(worker_store, tenant)
+    assert await fired(tenant) == []
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        await devices.resume(tx, room.id)
+    await drained(worker_store, tenant, drain)
+    assert await fired(tenant) == [(1, "active")]
+
+
+async def test_silence_of_a_suspended_device_counts_once_it_is_let_in_again(
+    tenant: Tenant, worker_store: Store
+) -> None:
+    room, drain, long_ago = await tenant.device(), Drain(worker_store), clock.now_ms() - 60 * MINUTE
+    await make(tenant, document({"silence": "30m"}))
+    await drained(worker_store, tenant, drain)
+    tenant.tell([(room.id, long_ago, {"temperature": 5.0})], received_ms=long_ago)
+    await drain.run(tenant.id)
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        await devices.suspend(tx, room.id)
+    await drained(worker_store, tenant, drain)
+    await drained(worker_store, tenant)
+    assert await fired(tenant) == []
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        await devices.resume(tx, room.id)
+    await drained(worker_store, tenant, drain)
+    await drained(worker_store, tenant, drain)
+    assert await fired(tenant) == [(1, "active")]
+
+
+@pytest.mark.parametrize("before", [Mode.SHADOW, Mode.ON])
+async def test_a_change_of_mode_undoes_what_was_done_and_only_that(
+    tenant: Tenant, worker_store: Store, before: Mode
+) -> None:
+    room, drain = await tenant.device(), Drain(worker_store)
+    hot = {"metric": "temperature", "op": ">", "value": 8}
+    doing = {"then": [{"do": "alert"}], "on_clear": [{"do": "tag", "add": "over"}]}
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        rule = await rules.create(tx, document(hot, **doing), is_shadow=before is Mode.SHADOW)
+    tenant.tell([(room.id, clock.now_ms(), {"temperature": 9.0})])
+    await drained(worker_store, tenant, drain)
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        await rules.set_mode(tx, rule.id, Mode.ON if before is Mode.SHADOW else Mode.SHADOW)
+    await drained(worker_store, tenant)
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        noted = [each.cleared_at is not None for each in (await firings.page(tx, rule.id)).items]
+        labels = (await devices.get(tx, room.id)).labels
+    acted = [(1, "cleared")]
+    assert (await fired(tenant), noted, labels) == (
+        ([], [True], {}) if before is Mode.SHADOW else (acted, [], {"over": ""})
+    )

@@ -87,3 +87,27 @@ async def test_a_storm_is_said_once_and_alerts_are_raised_all_the_same(
         (notice,) = await storms.notices(tx)
     assert (notice.kind, notice.times) == ("storm", 1)
     assert "Flutters" in notice.message
+
+
+async def test_workers_that_take_turns_count_together(
+    tenant: Tenant, worker_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storms, "OF_RULE", 3)
+    room = await tenant.device()
+    document = {
+        "v": 1,
+        "name": "Flutters",
+        "severity": "minor",
+        "scope": {"profile": "cold-room"},
+        "when": {"metric": "temperature", "op": ">", "value": 8},
+        "then": [{"do": "set", "attribute": "warm", "value": "{value}"}],
+    }
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        await rules.create(tx, document)
+    drains = Drain(worker_store), Drain(worker_store)
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    for turn in range(8):  # of these, four at least are of one minute
+        tenant.tell([(room.id, now + 2 * turn + n, {"temperature": value}) for n, value in enumerate([9.0, 5.0])])
+        await drains[turn % 2].run(tenant.id)
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        assert [notice.kind for notice in await storms.notices(tx)] == ["storm"]

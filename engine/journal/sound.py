@@ -1,0 +1,64 @@
+"""Whether a journal entry says what its kind must say: one that does not is passed over, and stops nobody."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import UUID
+
+from engine.journal.model import Entry
+
+_LAST_MS = 253_402_300_799_999
+"""The end of the year 9999."""
+_LARGEST = 2**63 - 1
+
+
+def _is_id(value: object) -> bool:
+    try:
+        return isinstance(value, str) and str(UUID(value)) == value.lower()
+    except ValueError:
+        return False
+
+
+def _is_whole(value: object, largest: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= largest
+
+
+def _is_time(value: object) -> bool:
+    return _is_whole(value, _LAST_MS)
+
+
+def _is_count(value: object) -> bool:
+    return _is_whole(value, _LARGEST)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and "\0" not in value
+
+
+def _is_text_or_nothing(value: object) -> bool:
+    return value is None or _is_text(value)
+
+
+_DEVICE = {"device": _is_id}
+_SESSION = {**_DEVICE, "at": _is_time, "epoch": _is_count, "reason": _is_text_or_nothing}
+_NEEDED: Mapping[str, Mapping[str, Callable[[object], bool]]] = {
+    **dict.fromkeys(("device.provisioned", "device.arrived", "device.changed", "device.decommissioned"), _DEVICE),
+    **dict.fromkeys(("device.suspended", "device.resumed", "device.quarantined", "device.released"), _DEVICE),
+    **dict.fromkeys(("device.connected", "device.disconnected"), _SESSION),
+    "device.event": {**_DEVICE, "type": _is_text},
+    "rule.changed": {"rule": _is_id},
+    "group.changed": {"group": _is_id},
+    "command.sent": {"command": _is_id, "at": _is_time},
+    "command.answered": {"command": _is_id, "at": _is_time, **_DEVICE, "status": _is_text},
+}
+
+
+def is_sound(entry: Entry) -> bool:
+    """Whether whoever reacts to the entry finds in it what its kind promises; of other kinds nobody expects anything.
+
+    Telemetry is not looked at: ingest writes it, as one document for many readings.
+    """
+    needed = _NEEDED.get(entry.kind)
+    if needed is None:
+        return True
+    body: Any = entry.body
+    return isinstance(body, dict) and all(is_right(body.get(name)) for name, is_right in needed.items())
