@@ -33,6 +33,7 @@ DraftId = Annotated[UUID, strawberry.argument(description="The draft's id.")]
 MALFORMED = Problem(status=422, slug="trial-malformed")
 NO_DRAFT = Problem(status=404, slug="draft-not-found")
 TESTS_FAIL = Problem(status=409, slug="tests-fail")
+TOO_LARGE = Problem(status=422, slug="trial-too-large")
 MOST_GIVEN = 200
 
 
@@ -42,12 +43,14 @@ class RuleTrialQuery:
 
     @strawberry.field(
         description="What a rule would have done over stored history: the live engine, played over it. Nothing is "
-        "stored and nobody is told. A long history of many devices is played in part, and says so.",
+        "stored and nobody is told. A long history of many devices, or a rule that takes long to compute, is "
+        "played in part, and says so. Each tenant has one backtest at a time.",
         directives=[
             Needs(scope="rules:read"),
             Rest(method=Method.POST, path="/rules/backtest"),
             INVALID,
             MALFORMED,
+            Problem(status=503, slug="backtest-busy"),
             Cost(weight=500, expected=1),
         ],
     )
@@ -68,8 +71,9 @@ class RuleTrialQuery:
         ] = None,
     ) -> RuleBacktest:
         """A backtest."""
-        tx = await info.context.tx()
-        found = await trial.backtest(tx, document, from_, to, device_ids)
+        # In a transaction of its own: while it plays, it holds no connection.
+        store, principal = info.context.services.store, info.context.principal
+        found = await trial.backtest(store, principal, document, from_, to, device_ids)
         await info.context.devices.prime(UUID(episode.device_id) for episode in found.episodes[:500])
         return RuleBacktest.of(found)
 
@@ -80,6 +84,7 @@ class RuleTrialQuery:
             Rest(method=Method.POST, path="/rules/explain"),
             INVALID,
             Problem(status=404, slug="device-not-found"),
+            TOO_LARGE,
             Cost(weight=50, expected=1),
         ],
     )
@@ -100,6 +105,7 @@ class RuleTrialQuery:
             Rest(method=Method.POST, path="/rules/rehearse"),
             INVALID,
             MALFORMED,
+            TOO_LARGE,
             Cost(weight=20, expected=1),
         ],
     )
@@ -124,6 +130,7 @@ class RuleTrialQuery:
             Needs(scope="rules:read"),
             Rest(method=Method.POST, path="/rules/tests"),
             INVALID,
+            TOO_LARGE,
             Cost(weight=20, expected=1),
         ],
     )
@@ -238,6 +245,7 @@ class RuleTrialMutation:
             NO_DRAFT,
             Problem(status=409, slug="too-many-rules"),
             TESTS_FAIL,
+            TOO_LARGE,
             INVALID,
         ],
     )
@@ -260,6 +268,7 @@ class RuleTrialMutation:
             NOT_FOUND,
             Problem(status=404, slug="rule-version-not-found"),
             TESTS_FAIL,
+            TOO_LARGE,
             INVALID,
         ],
     )

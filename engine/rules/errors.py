@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from engine.errors import Conflict, Invalid, NotFound
+from engine.errors import Conflict, Invalid, NotFound, Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,18 @@ class TrialMalformed(Invalid):
     """That cannot be tried as it was asked."""
 
     code = "TRIAL_MALFORMED"
+
+
+class TrialTooLarge(Invalid):
+    """Trying this takes more computing than one request may; give it fewer or shorter windows, or less to play."""
+
+    code = "TRIAL_TOO_LARGE"
+
+
+class BacktestBusy(Unavailable):
+    """Other backtests are running (of each tenant, one at a time); try again in a few seconds."""
+
+    code = "BACKTEST_BUSY"
 
 
 class DraftNotFound(NotFound):

@@ -1,25 +1,50 @@
 """A rule played over what a device has sent, or might send: what it would have done, and when.
 
 It is the live engine itself (``Reaction``) that is fed: each message with the time at which it was received, and
-between two messages the ticks that the rule asked for. Nothing is stored and nobody is told.
+between two messages the ticks that the rule asked for. Nothing is stored and nobody is told. What it may cost is
+counted in processor time, and what it keeps in firings.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from engine import clock
 from engine.rules import words
-from engine.rules.acting import Effect
 from engine.rules.compile import CompiledRule
-from engine.rules.facts import About, Moment, Point
+from engine.rules.facts import About, Moment
 from engine.rules.look import values_at
 from engine.rules.plan import is_light, plan_of
 from engine.rules.reaction import Place, Reaction
 from engine.rules.ruleset import RuleSet
-from engine.rules.state import Clear, Known, Raise, Reading, RuleState
+from engine.rules.state import Clear, Known, Noticed, Raise, Reading, RuleState
 from engine.rules.step import is_quiet, recall
 from engine.rules.tried import Episode
 from engine.telemetry.fold import Newest
+
+MOST_EPISODES = 500
+"""So many firings are kept, each with all that was seen (18 KB at worst); of more, only how many there were."""
+LOOK_EVERY = 16
+"""After so many messages of a rule of newest values the processor's clock is read; of another rule after each."""
+
+
+class Budget:
+    """Seconds of processor time that playing may take, of the thread that asks first."""
+
+    def __init__(self, cpu_s: float) -> None:
+        self._cpu_s = cpu_s
+        self._end: float | None = None
+
+    def stop(self) -> None:
+        """Whoever asked has gone: nothing is left."""
+        self._cpu_s, self._end = 0, 0
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether nothing is left."""
+        if self._end is None:
+            self._end = time.thread_time() + self._cpu_s
+        return time.thread_time() >= self._end
 
 
 class Sent(NamedTuple):
@@ -34,40 +59,45 @@ class Sent(NamedTuple):
 class Stage(Reaction):
     """The live reaction for one rule and one device, without a database: its ticks come by themselves."""
 
-    def __init__(self, rules: RuleSet, device: str, about: About, past: Iterable[Point] = ()) -> None:
-        """``rules`` holds one rule; ``past``: what the device has sent before, as far as the rule looks back."""
+    def __init__(self, rules: RuleSet, device: str, about: About, budget: Budget, from_ms: int = 0) -> None:
+        """``rules`` holds one rule. Firings before ``from_ms`` (event time) are not told."""
         self._latest = Newest({})
         super().__init__(self._latest, {device: about.profile or ""})
         self.use(rules)
         self.facts.use(rules.needs)
-        self.facts.begin(device, past)
+        self.facts.begin(device)
         self.facts.meet(device, about)
+        self.fired = 0
+        """How often it has fired; of many, only the first are kept as ``episodes``."""
+        self._budget = budget
+        self._from_ms = from_ms
         self._rule: CompiledRule = next(iter(rules))
         self._place: Place = self._rule.key, device
-        self._fired: list[Raise] = []
+        self._fired: dict[int, Raise] = {}
         self._ended: dict[int, tuple[int, str]] = {}
-        if rules.starting:  # it may fire for a device that says nothing: the drain lets it begin, so do we
+
+    def begin(self, now_ms: int) -> None:
+        """The rule is there from this server time on: one that may fire for a device that says nothing looks now."""
+        if self._set.starting:
             self._states[self._place] = self._stored[self._place] = RuleState(condition=self._rule.condition)
+            self._elapse(self._place, clock.from_ms(now_ms), Noticed())
 
     @property
     def state(self) -> RuleState:
         """What the rule remembers now."""
         return self._states.get(self._place, RuleState(condition=self._rule.condition))
 
-    @property
-    def effects(self) -> list[Effect]:
-        """What would have been done beside alerts, in order."""
-        return self._effects
-
     def play(self, sent: Iterable[Sent], until_ms: int) -> int:
         """Play messages in the order in which they were received, then let time pass; returns how many there were.
 
-        ``until_ms`` is server time.
+        ``until_ms`` is server time. It ends early when the budget is spent.
         """
         profile, device, rows = self._met[self._place[1]], self._place[1], 0
-        rule, states, place, latest = self._rule, self._states, self._place, self._latest
+        rule, states, place, latest, budget = self._rule, self._states, self._place, self._latest, self._budget
         is_simple = is_light(rule) and not plan_of(rule).is_narrow and not self._set.starting
         for at, seq, received, values in sent:
+            if not (is_simple and rows % LOOK_EVERY) and budget.is_spent:
+                return rows
             rows += 1
             state = states.get(place)
             if state is not None and state.due_at is not None:
@@ -81,9 +111,11 @@ class Stage(Reaction):
         self._elapse_until(until_ms)
         return rows
 
-    def episodes(self) -> Iterator[Episode]:
-        """The times that it would have fired, each with its end."""
-        for fired in self._fired:
+    def episodes(self, before_ms: int | None = None) -> Iterator[Episode]:
+        """The times that it would have fired (before a time), each with its end: the first MOST_EPISODES."""
+        for fired in self._fired.values():
+            if before_ms is not None and fired.at >= before_ms:
+                continue
             end = self._ended.get(fired.episode, (None, None))
             reason = words.why_raised(self._rule, fired)
             yield Episode(self._place[1], fired.episode, fired.at, reason, fired.why, *end)
@@ -92,10 +124,10 @@ class Stage(Reaction):
         """What it would have done by now, in words and in order."""
         done = words.intentions(self._rule)
         said: list[str] = []
-        for fired in self._fired:
+        for episode in self._fired:
             said += done
-            if fired.episode in self._ended:
-                said.append(f"clear: {self._ended[fired.episode][1]}")
+            if episode in self._ended:
+                said.append(f"clear: {self._ended[episode][1]}")
         return said
 
     def seen(self, at_ms: int) -> dict[str, Known]:
@@ -106,16 +138,20 @@ class Stage(Reaction):
 
     def _elapse_until(self, until_ms: int) -> None:
         """Let every wait end that is over by this server time, each at its own time."""
-        while (due := self.state.due_at) is not None and due <= until_ms:
+        while (due := self.state.due_at) is not None and due <= until_ms and not self._budget.is_spent:
             self._due = [self._place]
             self.tick(clock.from_ms(due))
             if (again := self.state.due_at) is not None and again <= due:
                 break  # it asks for the same moment again: the next message decides
 
+    # What the live reaction would tell and do is noted here instead, and nothing of it piles up.
+
     def _raise(self, rule: CompiledRule, place: Place, action: Raise) -> None:
-        self._fired.append(action)
-        super()._raise(rule, place, action)
+        if action.at >= self._from_ms:
+            self.fired += 1
+            if self.fired <= MOST_EPISODES:
+                self._fired[action.episode] = action
 
     def _clear(self, rule: CompiledRule, place: Place, action: Clear, reason: str) -> None:
-        self._ended[action.episode] = action.at, reason
-        super()._clear(rule, place, action, reason)
+        if action.episode in self._fired:
+            self._ended[action.episode] = action.at, reason

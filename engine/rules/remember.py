@@ -1,11 +1,11 @@
 """Reading back what rules know of devices: about the devices themselves, and the past that telemetry holds of them.
 
 A window is memory that telemetry can rebuild (ADR 35): what was drained is read, and what is stored but still to be
-drained is left out, in one statement and so of one moment.
+drained is left out, in the same statement and so of one moment. What is read at once is counted before it is read.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import orjson
@@ -14,9 +14,14 @@ from sqlalchemy import text
 from engine.devices import groups
 from engine.rules.facts import About, Facts, Point
 from engine.rules.ruleset import RuleSet
-from engine.rules.windows import LOOKBACK_MS, MOST_POINTS
+from engine.rules.windows import LOOKBACK_MS, MOST_POINTS, TENANT_POINTS
 from engine.store.tx import Tx
 from engine.telemetry.fold import Newest
+
+ROWS_AT_ONCE = 50_000
+"""How many points one statement may bring back: some 25 MB while they are read."""
+Pair: TypeAlias = tuple[str, str]
+"""(device id, metric)."""
 
 _ABOUT = text(
     """
@@ -46,13 +51,15 @@ _PAST = text(
         (SELECT CAST(round(extract(epoch FROM n.time) * 1000) AS bigint) AS at, n.seq, n.values -> w.metric AS value
          FROM telemetry n
          WHERE n.tenant_id = :tenant AND n.device_id = w.device AND n.time > w.since AND n.values ? w.metric
-         ORDER BY n.time DESC, n.seq DESC LIMIT :most)
+         ORDER BY n.time DESC, n.seq DESC
+         LIMIT :most + (SELECT least(count(*), :most) FROM pending p WHERE p.device = w.device))
         UNION ALL
         (SELECT CAST(round(extract(epoch FROM o.time) * 1000) AS bigint), o.seq, o.values -> w.metric
          FROM telemetry o
          WHERE o.tenant_id = :tenant AND o.device_id = w.device AND o.time <= w.since AND o.time > w.floor
            AND o.values ? w.metric
-         ORDER BY o.time DESC, o.seq DESC LIMIT w.last + (SELECT count(*) FROM pending p WHERE p.device = w.device))
+         ORDER BY o.time DESC, o.seq DESC
+         LIMIT least(w.last, :most) + (SELECT least(count(*), :most) FROM pending p WHERE p.device = w.device))
     ) t
     WHERE NOT EXISTS (SELECT FROM pending p WHERE p.device = w.device AND p.at = t.at AND p.seq = t.seq)
     """
@@ -101,18 +108,49 @@ async def about(tx: Tx, rules: RuleSet, devices: Sequence[str]) -> dict[str, Abo
 
 
 async def _past(tx: Tx, facts: Facts, newest: Newest, devices: Sequence[str], position: int) -> dict[str, list[Point]]:
+    """What these devices have sent as far as rules look back: at most TENANT_POINTS points, the newest of each metric.
+
+    All are asked for a fair share of one statement first, which is enough for short windows. Those that have more are
+    read again, a few at a time, each for its share of what the others left.
+    """
+    needs = facts.windows.needs
     found: dict[str, list[Point]] = {device: [] for device in devices}
-    wanted: list[dict[str, Any]] = []
-    for device in devices:
-        latest = newest.of(device)
-        for metric in facts.windows.needs.keys() & latest.keys():
-            need = facts.windows.needs[metric]
-            since = latest[metric][1] - need.over_ms
-            wanted.append({"device": device, "metric": metric, "since": since, "last": need.last})
-    if wanted:
-        asked = {"tenant": tx.principal.tenant_id, "position": position, "ids": sorted({w["device"] for w in wanted})}
-        bounds = {"lookback": LOOKBACK_MS, "most": MOST_POINTS}
-        rows = await tx.rows(_PAST, {**asked, **bounds, "wanted": orjson.dumps(wanted).decode()})
-        for row in rows:
-            found[row["device"]].append((row["metric"], row["at"], row["seq"], row["value"]))
+    since = {
+        (device, metric): newest.of(device)[metric][1] - needs[metric].over_ms
+        for device in devices
+        for metric in needs.keys() & newest.of(device).keys()
+    }
+    read: dict[Pair, list[Point]] = {}
+    wanted, share = sorted(since), min(MOST_POINTS, ROWS_AT_ONCE // max(1, len(since)))
+    while wanted:
+        share = max(1, share)
+        at_once = max(1, ROWS_AT_ONCE // share)
+        for begin in range(0, len(wanted), at_once):
+            asked = [
+                {"device": device, "metric": metric, "since": since[device, metric], "last": needs[metric].last}
+                for device, metric in wanted[begin : begin + at_once]
+            ]
+            read |= await _read(tx, asked, share, position)
+        cut = [pair for pair in wanted if len(read.get(pair, ())) >= share]
+        left = TENANT_POINTS - sum(len(points) for pair, points in read.items()) + share * len(cut)
+        more = min(MOST_POINTS, left // max(1, len(cut)))
+        # Half as much again is not worth another look; so there are few rounds.
+        wanted, share = (cut, more) if more >= share * 2 else ([], share)
+    for (device, _), points in read.items():
+        found[device] += points
     return found
+
+
+async def _read(tx: Tx, wanted: Sequence[Mapping[str, Any]], most: int, position: int) -> dict[Pair, list[Point]]:
+    """The ``most`` newest points of each that is wanted, in one statement."""
+    asked = {"tenant": tx.principal.tenant_id, "position": position, "ids": sorted({w["device"] for w in wanted})}
+    bounds = {"lookback": LOOKBACK_MS, "most": most}
+    rows = await tx.rows(_PAST, {**asked, **bounds, "wanted": orjson.dumps(wanted).decode()})
+    read: dict[Pair, list[Point]] = {(w["device"], w["metric"]): [] for w in wanted}
+    for row in rows:
+        read[row["device"], row["metric"]].append((row["metric"], row["at"], row["seq"], row["value"]))
+    for points in read.values():
+        if len(points) > most:
+            points.sort(key=lambda point: point[1:3])
+            del points[:-most]
+    return read

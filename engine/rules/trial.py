@@ -3,34 +3,45 @@
 All three play the live engine (``rehearsal``). History is read as it was received, so that what would have fired is
 what would have fired then. Two things are not as they were: attributes, tags and groups are those of now, and who was
 connected is not kept, so that what asks for it is unknown.
+
+Playing costs processor time, which is bounded; a backtest holds no connection while it plays.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from engine import clock
 from engine.rules import document as documents
 from engine.rules import remember, service, words
 from engine.rules.compile import CompiledRule, compile_rule
-from engine.rules.errors import RuleInvalid, TrialMalformed
+from engine.rules.errors import BacktestBusy, RuleInvalid, TrialMalformed, TrialTooLarge
 from engine.rules.explain import explain
 from engine.rules.facts import NOTHING, About, Facts
 from engine.rules.model import Example, Expected, RuleDocument, Silence, leaves
 from engine.rules.phrases import listed, spelled_ms
 from engine.rules.plan import plan_of, where_of
-from engine.rules.rehearsal import Sent, Stage
+from engine.rules.rehearsal import MOST_EPISODES, Budget, Sent, Stage
 from engine.rules.ruleset import RuleSet
 from engine.rules.tried import Backtest, Episode, Look, TestResult
+from engine.store.pool import Store
 from engine.store.tx import Tx
+from engine.tenancy import Principal
 
 MOST_MESSAGES = 200_000
-"""Messages played in one backtest: about a second of CPU."""
+"""Messages read for one backtest, with no more than what the rule reads of them: some 100 MB while it runs."""
+BACKTEST_CPU_S = 5.0
+BACKTESTS_AT_ONCE = 2
+"""In one process; of one tenant, one."""
+LOOK_MESSAGES = 20_000
+LOOK_CPU_S = 1.0
+"""What a look, invented messages or a rule's tests may cost in all."""
 MOST_DEVICES = 500
 LONGEST = timedelta(days=90)
 BEFORE = timedelta(days=1)
@@ -46,84 +57,175 @@ _DEVICES = text(
     ORDER BY d.id LIMIT :most
     """
 )
-_SENT = text(
-    """
-    SELECT CAST(round(extract(epoch FROM time) * 1000) AS bigint) AS at, seq,
-           CAST(round(extract(epoch FROM received_at) * 1000) AS bigint) AS received, values
+# Of a history that is too long, a look wants the end and a backtest the beginning.
+_SENT = """
+    SELECT CAST(round(extract(epoch FROM time) * 1000) AS bigint), seq,
+           CAST(round(extract(epoch FROM received_at) * 1000) AS bigint){columns}
     FROM telemetry
     WHERE tenant_id = :tenant AND device_id = :device AND time >= :start AND time < :end
       AND (CAST(:metrics AS text[]) IS NULL OR values ?| CAST(:metrics AS text[]))
-    ORDER BY time, seq LIMIT :most
+    ORDER BY time {way}, seq {way} LIMIT :most
+    """
+_HEARD = text(
+    """
+    SELECT CAST(w.id AS text) AS device, CAST(round(extract(epoch FROM t.received_at) * 1000) AS bigint) AS received
+    FROM unnest(CAST(:devices AS uuid[])) AS w (id) CROSS JOIN LATERAL (
+        SELECT received_at FROM telemetry
+        WHERE tenant_id = :tenant AND device_id = w.id AND time < :start ORDER BY time DESC, seq DESC LIMIT 1
+    ) t
+    WHERE t.received_at < :start
     """
 )
+_T = TypeVar("_T")
+_playing: set[UUID] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class _Story:
+    """What a backtest plays: of each device in scope that was read, what is known of it and what it has sent."""
+
+    rule: CompiledRule
+    begin: datetime
+    start: datetime
+    end: datetime
+    devices: Sequence[tuple[str, About, Sequence[Sent]]]
+    in_scope: int
+    is_whole: bool
 
 
 async def backtest(
-    tx: Tx, node: object, start: datetime, end: datetime | None = None, device_ids: Sequence[UUID] | None = None
+    store: Store,
+    principal: Principal,
+    node: object,
+    start: datetime,
+    end: datetime | None = None,
+    device_ids: Sequence[UUID] | None = None,
 ) -> Backtest:
     """What the document would have done between ``start`` and ``end`` (now).
 
-    Raises RuleInvalid, TrialMalformed. It plays at most MOST_MESSAGES of MOST_DEVICES; then it is not complete.
+    It plays at most MOST_MESSAGES of MOST_DEVICES, for BACKTEST_CPU_S; then it is not complete. Raises RuleInvalid,
+    TrialMalformed, and BacktestBusy while others play.
     """
+    with _turn(principal.tenant_id):
+        async with store.as_tenant(principal, read_only=True) as tx:
+            story = await _story(tx, node, start, end, device_ids)
+        return await _apart(lambda budget: _play(story, budget), BACKTEST_CPU_S)
+
+
+@contextmanager
+def _turn(tenant_id: UUID) -> Iterator[None]:
+    """One of the places for those who play history; raises BacktestBusy."""
+    if tenant_id in _playing or len(_playing) >= BACKTESTS_AT_ONCE:
+        raise BacktestBusy
+    _playing.add(tenant_id)
+    try:
+        yield
+    finally:
+        _playing.discard(tenant_id)
+
+
+async def _apart(work: Callable[[Budget], _T], cpu_s: float) -> _T:
+    """Do the work in a thread, so that the loop stays with its other callers; when nobody waits any more, it ends."""
+    budget = Budget(cpu_s)
+    try:
+        return await asyncio.to_thread(work, budget)
+    except asyncio.CancelledError:
+        budget.stop()
+        raise
+
+
+async def _story(
+    tx: Tx, node: object, start: datetime, end: datetime | None, device_ids: Sequence[UUID] | None
+) -> _Story:
     until = tx.now if end is None else min(end, tx.now)
     if not until - LONGEST <= start < until:
         raise TrialMalformed("A backtest begins before it ends, and spans at most 90 days.")
     rule = await _compiled(tx, node)
-    rules, about = RuleSet((rule,)), {}
-    scope = await _in_scope(tx, rule, rules, device_ids)
-    chosen, about = list(scope)[:MOST_DEVICES], scope
-    episodes: list[Episode] = []
-    played, left = 0, MOST_MESSAGES
+    scope = await _in_scope(tx, rule, RuleSet((rule,)), device_ids)
+    begin, chosen = start - _reach(rule), list(scope)[:MOST_DEVICES]
+    heard = await _heard(tx, rule, chosen, begin)
+    devices: list[tuple[str, About, Sequence[Sent]]] = []
+    left = MOST_MESSAGES
     for device in chosen:
-        sent = await _sent(tx, rule, UUID(device), start - BEFORE, until, left)
-        stage = Stage(rules, device, about[device])
-        # In a thread: a second of counting must not keep the loop from its other callers.
-        await asyncio.to_thread(stage.play, sent, clock.to_ms(until))
-        begin = clock.to_ms(start)
-        episodes += [each for each in stage.episodes() if each.raised_at >= begin]
-        played, left = played + 1, left - len(sent)
+        sent = await _sent(tx, rule, UUID(device), begin, until, left)
+        devices.append((device, replace(scope[device], received=heard.get(device)), sent))
+        left -= len(sent)
         if left <= 0:
             break
-    episodes.sort(key=lambda each: (each.raised_at, each.device_id))
-    is_complete = played == len(scope) and left > 0
-    return Backtest(start, until, MOST_MESSAGES - left, played, len(scope), is_complete, tuple(episodes))
+    is_whole = left > 0 and len(devices) == len(scope)
+    return _Story(rule, begin, start, until, devices, len(scope), is_whole)
+
+
+def _play(story: _Story, budget: Budget) -> Backtest:
+    rules, begin, until = RuleSet((story.rule,)), clock.to_ms(story.begin), clock.to_ms(story.end)
+    kept: list[Episode] = []
+    total, fired, messages, devices = 0, 0, 0, 0
+    for device, about, sent in story.devices:
+        if budget.is_spent:
+            break
+        stage = Stage(rules, device, about, budget, clock.to_ms(story.start))
+        stage.begin(begin)
+        messages += stage.play(sent, until)
+        total, fired, devices = total + stage.fired, fired + bool(stage.fired), devices + 1
+        kept += stage.episodes(kept[-1].raised_at if len(kept) >= MOST_EPISODES else None)
+        kept.sort(key=lambda each: (each.raised_at, each.device_id))
+        del kept[MOST_EPISODES:]
+    is_complete = story.is_whole and not budget.is_spent
+    return Backtest(story.start, story.end, messages, devices, story.in_scope, is_complete, tuple(kept), total, fired)
 
 
 async def look(tx: Tx, node: object, device_id: UUID, at: datetime | None = None) -> Look:
-    """How the document stands for a device now or at a time in the past, and why. Raises RuleInvalid."""
+    """How the document stands for a device now or at a time in the past, and why. Raises RuleInvalid, TrialTooLarge."""
     moment = tx.now if at is None else min(at, tx.now)
     rule = await _compiled(tx, node)
     rules = RuleSet((rule,))
     about = (await _in_scope(tx, rule, rules, [device_id], even_outside=True)).get(str(device_id), NOTHING)
-    past = max((need.over_ms for need in rules.needs.values()), default=0)
-    start = moment - BEFORE - timedelta(milliseconds=past)
-    sent = await _sent(tx, rule, device_id, start, moment + timedelta(milliseconds=1), MOST_MESSAGES)
-    stage = Stage(rules, str(device_id), about)
-    await asyncio.to_thread(stage.play, sent, clock.to_ms(moment))
-    return _look(rule, stage, clock.to_ms(moment))
+    start, end = moment - _reach(rule), moment + timedelta(milliseconds=1)
+    sent = await _sent(tx, rule, device_id, start, end, LOOK_MESSAGES, newest_first=True)
+    heard = await _heard(tx, rule, [str(device_id)], start)
+
+    def play(budget: Budget) -> Look:
+        stage = Stage(rules, str(device_id), replace(about, received=heard.get(str(device_id))), budget)
+        stage.begin(clock.to_ms(start))
+        stage.play(sent, clock.to_ms(moment))
+        return _within(budget, _look(rule, stage, clock.to_ms(moment)))
+
+    return await _apart(play, LOOK_CPU_S)
 
 
 async def rehearse(tx: Tx, node: object, given: Sequence[tuple[int, Mapping[str, object]]]) -> list[Look]:
-    """How the document stands after each invented message, each so many ms after the first. Raises RuleInvalid."""
+    """How the document stands after each invented message, each so many ms after the first.
+
+    Raises RuleInvalid, TrialTooLarge.
+    """
     rule = await _compiled(tx, node)
-    stage, steps, did = _stage(rule), [], 0
+    return await _apart(lambda budget: _rehearsed(rule, given, budget), LOOK_CPU_S)
+
+
+def _rehearsed(rule: CompiledRule, given: Sequence[tuple[int, Mapping[str, object]]], budget: Budget) -> list[Look]:
+    stage, steps, did = _stage(rule, budget), [], 0
     for place, (after_ms, values) in enumerate(given):
         at = _BEGIN_MS + after_ms
         stage.play([Sent(at, place, at, values)], at)
         effects = stage.told()
         steps.append(replace(_look(rule, stage, at), did=tuple(effects[did:])))
         did = len(effects)
+        _within(budget, None)
     return steps
 
 
-def test(rule: CompiledRule) -> list[TestResult]:
-    """Each test of the rule's document, run."""
-    return [_tested(rule, example) for example in rule.document.examples or ()]
+def _within(budget: Budget, found: _T) -> _T:
+    """What was found, unless it is only a part of it: raises TrialTooLarge."""
+    if budget.is_spent:
+        raise TrialTooLarge
+    return found
 
 
 async def tests(tx: Tx, node: object) -> list[TestResult]:
-    """Each test kept in the document, run. Raises RuleInvalid."""
-    return test(await _compiled(tx, node))
+    """Each test kept in the document, run. Raises RuleInvalid, TrialTooLarge."""
+    rule = await _compiled(tx, node)
+    examples = rule.document.examples or ()
+    return await _apart(lambda budget: [_tested(rule, each, budget) for each in examples], LOOK_CPU_S)
 
 
 _BEGIN_MS = 1_767_600_000_000
@@ -132,15 +234,15 @@ _AFTER_MS = 60_000
 """How much time passes after a test's last message."""
 
 
-def _tested(rule: CompiledRule, example: Example) -> TestResult:
-    stage = _stage(rule)
+def _tested(rule: CompiledRule, example: Example, budget: Budget) -> TestResult:
+    stage = _stage(rule, budget)
     sent = [
         Sent(_BEGIN_MS + given.at.ms, place, _BEGIN_MS + given.at.ms, _values(given.values))
         for place, given in enumerate(example.given)
     ]
     last = max([each.at for each in sent] + [_BEGIN_MS + each.at.ms for each in example.expect if each.at is not None])
     stage.play(sent, last + _AFTER_MS)
-    happened = _happened(stage)
+    happened = _within(budget, _happened(stage))
     wanted = [(each.is_raise, None if each.at is None else each.at.ms) for each in example.expect]
     passed = len(happened) == len(wanted) and all(
         kind == is_raise and (at is None or at == when)
@@ -176,9 +278,12 @@ def _values(given: Sequence[tuple[str, Any]]) -> dict[str, object]:
     }
 
 
-def _stage(rule: CompiledRule) -> Stage:
+def _stage(rule: CompiledRule, budget: Budget) -> Stage:
     """A stage for invented messages: nothing is known of the device but that it is of the rule's profile."""
-    return Stage(RuleSet((rule,)), str(_NOBODY), About(rule.profile))
+    device = str(_NOBODY) if rule.devices is None else min(rule.devices)
+    stage = Stage(RuleSet((rule,)), device, About(rule.profile), budget)
+    stage.begin(_BEGIN_MS)
+    return stage
 
 
 def _look(rule: CompiledRule, stage: Stage, at_ms: int) -> Look:
@@ -213,7 +318,7 @@ async def _in_scope(
     facts, plan = Facts(), plan_of(rule)
     known = await remember.about(tx, rules, [str(row["id"]) for row in rows])
     for device, each in known.items():
-        facts.meet(device, replace(each, is_online=None))
+        facts.meet(device, replace(each, is_online=None, received=None))
     return {
         device: facts.of(device)
         for device in known
@@ -221,17 +326,48 @@ async def _in_scope(
     }
 
 
-async def _sent(tx: Tx, rule: CompiledRule, device: UUID, start: datetime, end: datetime, most: int) -> list[Sent]:
+async def _sent(
+    tx: Tx,
+    rule: CompiledRule,
+    device: UUID,
+    start: datetime,
+    end: datetime,
+    most: int,
+    *,
+    newest_first: bool = False,
+) -> list[Sent]:
     """What the device has sent of what the rule reads, in the order in which it was received."""
     hears_all = not rule.metrics or _hears_silence(rule.document)
     named = {"tenant": tx.principal.tenant_id, "device": device, "start": start, "end": end, "most": most}
-    rows = await tx.rows(_SENT, {**named, "metrics": None if hears_all else list(rule.metrics)})
-    found = [
-        Sent(row["at"], row["seq"], row["received"], {m: row["values"][m] for m in rule.metrics if m in row["values"]})
-        for row in rows
-    ]
+    named |= {"metrics": None if hears_all else list(rule.metrics)}
+    named |= {f"m{place}": metric for place, metric in enumerate(rule.metrics)}
+    query = _query(len(rule.metrics), newest_first=newest_first)
+    rows: Sequence[Sequence[Any]] = (await tx.execute(query, named)).all()
+    found = []
+    for at, seq, received, *values in rows:
+        told = {metric: value for metric, value in zip(rule.metrics, values, strict=True) if value is not None}
+        found.append(Sent(at, seq, received, told))
     found.sort(key=lambda each: (each.received, each.at, each.seq))
     return found
+
+
+def _query(metrics: int, *, newest_first: bool) -> TextClause:
+    """What was sent, with a column for each metric: the rest of a message is not even brought here."""
+    columns = "".join(f", values -> CAST(:m{place} AS text)" for place in range(metrics))
+    return text(_SENT.format(columns=columns, way="DESC" if newest_first else "ASC"))
+
+
+async def _heard(tx: Tx, rule: CompiledRule, devices: Sequence[str], start: datetime) -> dict[str, int]:
+    """When (ms) the devices were heard of last before ``start``, if the rule asks for silence."""
+    if not devices or not _hears_silence(rule.document):
+        return {}
+    rows = await tx.rows(_HEARD, {"tenant": tx.principal.tenant_id, "devices": list(devices), "start": start})
+    return {row["device"]: row["received"] for row in rows}
+
+
+def _reach(rule: CompiledRule) -> timedelta:
+    """How long before the moment asked about the rule begins."""
+    return BEFORE + timedelta(milliseconds=max((need.over_ms for need in plan_of(rule).needs.values()), default=0))
 
 
 def _hears_silence(document: RuleDocument) -> bool:

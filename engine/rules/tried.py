@@ -27,7 +27,10 @@ class Episode:
 
 @dataclass(frozen=True, slots=True)
 class Backtest:
-    """What a rule would have done. ``messages`` and ``devices`` were played; ``is_complete``: there were no more."""
+    """What a rule would have done. ``messages`` and ``devices`` were played; ``is_complete``: there were no more.
+
+    It would have fired ``total`` times on ``fired_devices``; the first of them are kept as ``episodes``.
+    """
 
     start: datetime
     end: datetime
@@ -36,18 +39,15 @@ class Backtest:
     devices_in_scope: int
     is_complete: bool
     episodes: tuple[Episode, ...]
-
-    @property
-    def fired_devices(self) -> int:
-        """On how many devices it would have fired."""
-        return len({episode.device_id for episode in self.episodes})
+    total: int
+    fired_devices: int
 
     @property
     def per_day(self) -> float:
         """How often a day it would have fired, over all of its devices as far as they were played."""
         share = self.devices / self.devices_in_scope if self.devices_in_scope else 1
         days = (self.end - self.start) / timedelta(days=1)
-        return round(len(self.episodes) / days / (share or 1), 2)
+        return round(self.total / days / (share or 1), 2)
 
 
 @dataclass(frozen=True, slots=True)

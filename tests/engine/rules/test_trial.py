@@ -47,6 +47,8 @@ RULES = {
             ]
         }
     ),
+    "by silence": rule(when={"silence": "2m"}),
+    "by a schedule": rule(trigger={"schedule": {"cron": "*/10 * * * *"}}),
 }
 
 
@@ -95,7 +97,9 @@ async def test_a_backtest_finds_what_the_live_engine_did(
         await drain.run(tenant.id)
     async with store.as_tenant(tenant.principal()) as tx:
         live = (await alerts.page(tx, first=200)).items
-        tried = await trial.backtest(tx, RULES[kind], clock.from_ms(now) - timedelta(hours=3), clock.from_ms(now))
+    tried = await trial.backtest(
+        store, tenant.principal(), RULES[kind], clock.from_ms(now) - timedelta(hours=3), clock.from_ms(now)
+    )
     assert tried.episodes
     assert sorted((clock.to_ms(one.raised_at), one.reason) for one in live) == [
         (each.raised_at, each.reason) for each in tried.episodes
@@ -115,12 +119,14 @@ async def test_a_backtest_counts_and_says_when_it_is_only_a_part(
         readings: list[Told] = [(warm.id, at, {"temperature": warmth}), (cold.id, at, {"temperature": 2.0})]
         tenant.tell(readings, received_ms=at)
     start = clock.from_ms(now) - timedelta(days=1)
-    async with store.as_tenant(tenant.principal()) as tx:
-        whole = await trial.backtest(tx, rule(), start)
-        monkeypatch.setattr(trial, "MOST_MESSAGES", 50)
-        part = await trial.backtest(tx, rule(), start)
-        with pytest.raises(errors.TrialMalformed):
-            await trial.backtest(tx, rule(), start - timedelta(days=200))
+    whole = await trial.backtest(store, tenant.principal(), rule(), start)
+    monkeypatch.setattr(trial, "MOST_EPISODES", 3)
+    few = await trial.backtest(store, tenant.principal(), rule(), start)
+    monkeypatch.setattr(trial, "MOST_MESSAGES", 50)
+    part = await trial.backtest(store, tenant.principal(), rule(), start)
+    with pytest.raises(errors.TrialMalformed):
+        await trial.backtest(store, tenant.principal(), rule(), start - timedelta(days=200))
+    assert (few.episodes, few.total, few.per_day) == (whole.episodes[:3], 4, whole.per_day)
     assert (len(whole.episodes), whole.fired_devices, whole.messages, whole.is_complete) == (4, 1, 80, True)
     assert whole.per_day == pytest.approx(4, rel=0.01)
     assert (part.messages, part.is_complete) == (50, False)
