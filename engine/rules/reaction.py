@@ -32,8 +32,8 @@ TICKS_AT_ONCE = 2_000
 NOTICE_HOLDS = timedelta(hours=1)
 
 _STATES = (
-    "SELECT CAST(s.rule_id AS text) AS rule_id, CAST(s.device_id AS text) AS device_id, s.state, p.key AS profile "
-    "FROM rule_state s JOIN devices d ON d.tenant_id = s.tenant_id AND d.id = s.device_id "
+    "SELECT CAST(s.rule_id AS text) AS rule_id, CAST(s.device_id AS text) AS device_id, s.state, p.key AS profile, "
+    "d.status FROM rule_state s JOIN devices d ON d.tenant_id = s.tenant_id AND d.id = s.device_id "
     "JOIN profiles p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id WHERE s.tenant_id = :tenant AND {which}"
 )
 _OF_DEVICES = text(_STATES.format(which="s.device_id = ANY (CAST(:devices AS uuid[]))"))
@@ -274,6 +274,8 @@ class Reaction:
             place = row["rule_id"], row["device_id"]
             places.append(place)
             self._profiles[place[1]] = row["profile"]
+            if place[1] not in self._met:
+                self.stands(place[1], row["status"])
             if place not in self._states:
                 self._stored[place] = self._states[place] = RuleState.from_json(row["state"])
         return places
