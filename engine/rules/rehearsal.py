@@ -101,7 +101,7 @@ class Stage(Reaction):
             rows += 1
             state = states.get(place)
             if state is not None and state.due_at is not None:
-                self._elapse_until(received)
+                self._elapse_until(received - 1)  # at the very moment, the message comes first, as in the drain
                 state = states[place]
             reading = Reading(at, seq, values)
             # What `read` asks first of such a rule, asked here: most readings leave it at rest.

@@ -278,10 +278,17 @@ def _values(given: Sequence[tuple[str, Any]]) -> dict[str, object]:
     }
 
 
+class _Invented(Stage):
+    """A stage whose device has what the rule's scope asks for."""
+
+    def _is_in_scope(self, rule: CompiledRule, device_id: str) -> bool:
+        return True
+
+
 def _stage(rule: CompiledRule, budget: Budget) -> Stage:
-    """A stage for invented messages: nothing is known of the device but that it is of the rule's profile."""
-    device = str(_NOBODY) if rule.devices is None else min(rule.devices)
-    stage = Stage(RuleSet((rule,)), device, About(rule.profile), budget)
+    """A stage for invented messages: nothing is known of the device but that it is one of those the rule watches."""
+    device = min(rule.devices) if rule.devices else str(_NOBODY)
+    stage = _Invented(RuleSet((rule,)), device, About(rule.profile), budget)
     stage.begin(_BEGIN_MS)
     return stage
 

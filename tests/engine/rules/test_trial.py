@@ -1,5 +1,6 @@
 """Trying rules: a backtest finds what the live engine does, tests keep rules honest, drafts are no rules."""
 
+import asyncio
 import random
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from engine.drain import Drain
 from engine.rules import drafts, errors, firings, trial
 from engine.rules import service as rules
 from engine.rules.model import Mode
+from engine.rules.tried import Backtest
 from engine.store import pool
 from engine.store.pool import Store
 from tests.support.journal import Told
@@ -55,7 +57,8 @@ RULES = {
 def story(device: Any, seed: int, until_ms: int) -> list[tuple[int, Told]]:
     """An hour of readings at uneven times, some late, some of one metric only, each with when it was received."""
     rnd = random.Random(seed)
-    at, told = until_ms - 3_600_000, []
+    at = until_ms - 3_600_000
+    told: list[tuple[int, Told]] = []
     warmth = 5.0
     while at < until_ms - 400_000:
         at += rnd.choice([10_000, 30_000, 60_000, 300_000])
@@ -132,6 +135,72 @@ async def test_a_backtest_counts_and_says_when_it_is_only_a_part(
     assert (part.messages, part.is_complete) == (50, False)
 
 
+BY_ITSELF = {
+    "a schedule": (rule(trigger={"schedule": {"cron": "*/30 * * * *"}}), [1_800_000]),
+    "a silence": (rule(when={"silence": "20m"}), [1_200_000 + 60_000]),
+    "a time of day": (rule(when={"time": {"from": "08:10", "to": "08:20"}}), [600_000]),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(BY_ITSELF))
+async def test_what_a_rule_does_by_itself_is_tried_too(kind: str, tenant: Tenant, store: Store) -> None:
+    """History begins at 08:00 two days ago: a message comes a minute later, the next one after an hour, then none."""
+    document, fires = BY_ITSELF[kind]
+    room, now = await tenant.device(), clock.now_ms()
+    start = now - now % 86_400_000 - 2 * 86_400_000 + 8 * 3_600_000
+    for at, warmth in ((60_000, 9.0), (3_600_000, 4.0)):
+        tenant.tell([(room.id, start + at, {"temperature": warmth})], received_ms=start + at)
+    tried = await trial.backtest(
+        store, tenant.principal(), document, clock.from_ms(start), clock.from_ms(start + 4_000_000)
+    )
+    assert [each.raised_at - start for each in tried.episodes] == fires
+    assert all(each.cleared_at is not None for each in tried.episodes)
+    kept = {
+        "name": "by itself",
+        "given": [{"at": "1m", "temperature": 9}, {"at": "1h", "temperature": 4}],
+        "expect": [{"at": f"{fires[0] // 60_000}m", "do": "raise"}, {"do": "clear"}],
+    }
+    async with store.as_tenant(tenant.principal()) as tx:
+        (result,) = await trial.tests(tx, document | {"tests": [kept]})
+        (scoped,) = await trial.tests(
+            tx, document | {"tests": [kept], "scope": {"profile": "cold-room", "tags": ["cellar"]}}
+        )
+    assert (result.passed, scoped.passed) == (True, True), result.said
+
+
+async def test_trying_costs_so_much_and_no_more(tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    room, now = await tenant.device(), clock.now_ms()
+    tenant.tell([(room.id, now - 600_000 + n, {"temperature": 9.0}) for n in range(40)])
+    start = clock.from_ms(now) - timedelta(days=1)
+    monkeypatch.setattr(trial, "BACKTEST_CPU_S", 0)
+    monkeypatch.setattr(trial, "LOOK_CPU_S", 0)
+    part = await trial.backtest(store, tenant.principal(), rule(), start)
+    assert (part.messages, part.devices, part.is_complete) == (0, 0, False)
+    async with store.as_tenant(tenant.principal()) as tx:
+        for tried in (
+            trial.look(tx, rule(), room.id),
+            trial.rehearse(tx, rule(), [(0, {"temperature": 9})]),
+            trial.tests(tx, rule(tests=KEPT)),
+        ):
+            with pytest.raises(errors.TrialTooLarge):
+                await tried
+
+
+async def test_a_tenant_plays_one_history_at_a_time_and_a_process_two(tenant: Tenant, store: Store) -> None:
+    await tenant.profile()
+    start = clock.from_ms(clock.now_ms()) - timedelta(days=1)
+
+    async def tried() -> object:
+        return await trial.backtest(store, tenant.principal(), rule(), start)
+
+    first, second = await asyncio.gather(tried(), tried(), return_exceptions=True)
+    assert isinstance(first, Backtest)
+    assert isinstance(second, errors.BacktestBusy)
+    with trial._turn(uuid4()), trial._turn(uuid4()), pytest.raises(errors.BacktestBusy):
+        await tried()
+    assert isinstance(await tried(), Backtest)
+
+
 async def test_a_look_says_why_and_why_not(tenant: Tenant, store: Store) -> None:
     room, now = await tenant.device(), clock.now_ms()
     tenant.tell([(room.id, now - 600_000, {"temperature": 9.5}), (room.id, now - 60_000, {"temperature": 7.2})])
@@ -145,7 +214,11 @@ async def test_a_look_says_why_and_why_not(tenant: Tenant, store: Store) -> None
 
 async def test_invented_messages_move_a_rule_step_by_step(tenant: Tenant, store: Store) -> None:
     await tenant.profile()
-    given = [(0, {"temperature": 9}), (60_000, {"temperature": 9.5}), (180_000, {"temperature": 5})]
+    given: list[tuple[int, dict[str, object]]] = [
+        (0, {"temperature": 9}),
+        (60_000, {"temperature": 9.5}),
+        (180_000, {"temperature": 5}),
+    ]
     async with store.as_tenant(tenant.principal()) as tx:
         steps = await trial.rehearse(tx, rule(**{"for": "2m"}), given)
     assert [str(step.phase) for step in steps] == ["pending", "pending", "ok"]
