@@ -1,6 +1,7 @@
 """Windows read back from telemetry: however much there is, so much is read and no more, and the newest points win."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
@@ -9,17 +10,19 @@ from engine import clock
 from engine.rules import remember
 from engine.rules.facts import Facts
 from engine.rules.ruleset import RuleSet
+from engine.rules.windows import Value
 from engine.store.pool import Store
 from engine.store.tx import Tx
 from engine.telemetry.fold import Newest
 from engine.tenancy import system
 from tests.engine.rules.making import rule
+from tests.support.journal import Told
 from tests.support.tenant import Tenant
 
 AVERAGE = RuleSet([rule({"metric": "temperature", "agg": {"fn": "avg", "over": "2h"}, "op": ">", "value": 8})])
 
 
-async def read_back(tx: Tx, newest: Newest, devices: list[str], position: int) -> dict[str, list[object]]:
+async def read_back(tx: Tx, newest: Newest, devices: list[str], position: int) -> dict[str, list[Value]]:
     """The values in each device's window."""
     facts = Facts()
     await remember.remember(tx, facts, AVERAGE, newest, devices, position)
@@ -36,7 +39,7 @@ async def test_no_statement_brings_more_than_its_share_and_the_newest_points_win
     now, newest, sizes = clock.now_ms(), Newest({}), []
     sent = {str((await tenant.device()).id): count for count in (30, 4, 30)}
     for device, count in sent.items():
-        told: list[Any] = [(device, now - (count - n) * 1_000, {"temperature": float(n)}) for n in range(count)]
+        told: list[Told] = [(UUID(device), now - (count - n) * 1_000, {"temperature": float(n)}) for n in range(count)]
         tenant.tell(told, received_ms=now)
         newest.learn(device, now - 1_000, now, {"temperature": float(count - 1)})
     monkeypatch.setattr(remember, "ROWS_AT_ONCE", 10)
@@ -64,13 +67,14 @@ async def test_no_statement_brings_more_than_its_share_and_the_newest_points_win
 async def test_what_is_stored_but_not_yet_drained_takes_nobodys_place(
     tenant: Tenant, worker_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now, newest, device = clock.now_ms(), Newest({}), str((await tenant.device()).id)
+    now, newest, room = clock.now_ms(), Newest({}), (await tenant.device()).id
+    device = str(room)
     monkeypatch.setattr(remember, "ROWS_AT_ONCE", 3)
     monkeypatch.setattr(remember, "TENANT_POINTS", 3)
-    tenant.tell([(device, now - 9_000 + n, {"temperature": float(n)}) for n in range(5)], received_ms=now)
+    tenant.tell([(room, now - 9_000 + n, {"temperature": float(n)}) for n in range(5)], received_ms=now)
     newest.learn(device, now - 8_996, now, {"temperature": 4.0})
     async with worker_store.as_tenant(system(tenant.id)) as tx:
         drained = await tx.scalar(text("SELECT max(pos) FROM journal"))
-    tenant.tell([(device, now - 5_000 + n, {"temperature": 50.0 + n}) for n in range(3)], received_ms=now)
+    tenant.tell([(room, now - 5_000 + n, {"temperature": 50.0 + n}) for n in range(3)], received_ms=now)
     async with worker_store.as_tenant(system(tenant.id)) as tx:
         assert await read_back(tx, newest, [device], drained) == {device: [2.0, 3.0, 4.0]}
