@@ -122,6 +122,7 @@ async def test_a_backtest_counts_and_says_when_it_is_only_a_part(
         readings: list[Told] = [(warm.id, at, {"temperature": warmth}), (cold.id, at, {"temperature": 2.0})]
         tenant.tell(readings, received_ms=at)
     start = clock.from_ms(now) - timedelta(days=1)
+    monkeypatch.setattr(trial, "MESSAGES_AT_ONCE", 7)
     whole = await trial.backtest(store, tenant.principal(), rule(), start)
     monkeypatch.setattr(trial, "MOST_EPISODES", 3)
     few = await trial.backtest(store, tenant.principal(), rule(), start)
