@@ -1,0 +1,30 @@
+"""Trying rules over the contract: history is played beside the caller's other reads, and who comes too soon is told."""
+
+from engine import clock
+from engine.rules import trial
+from tests.support.api import Api
+from tests.support.tenant import Tenant
+
+RULE = {
+    "v": 1,
+    "name": "Too warm",
+    "severity": "major",
+    "scope": {"profile": "cold-room"},
+    "when": {"metric": "temperature", "op": ">", "value": 8},
+    "then": [{"do": "alert"}],
+}
+
+
+async def test_a_backtest_tells_its_firings_and_another_at_the_same_time_is_asked_to_wait(
+    api: Api, tenant: Tenant
+) -> None:
+    secret, room, now = await tenant.api_token(), await tenant.device(), clock.now_ms()
+    tenant.tell([(room.id, now - 600_000, {"temperature": 9.5}), (room.id, now - 300_000, {"temperature": 5.0})])
+    asked = {"document": RULE, "from": clock.from_ms(now - 86_400_000).isoformat()}
+    found = (await api.rest(secret, "POST", "/rules/backtest", json=asked)).json()
+    assert (found["total"], found["firedDevices"], found["isComplete"]) == (1, 1, True)
+    assert found["episodes"][0]["why"]["seen"] == 9.5
+    with trial._turn(tenant.id):
+        refused = await api.rest(secret, "POST", "/rules/backtest", json=asked)
+    assert (refused.status_code, "Retry-After" in refused.headers) == (503, True)
+    assert refused.json()["type"].endswith("backtest-busy")
