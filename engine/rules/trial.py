@@ -298,7 +298,12 @@ def _stage(rule: CompiledRule, budget: Budget) -> Stage:
 def _look(rule: CompiledRule, stage: Stage, at_ms: int) -> Look:
     seen = stage.seen(at_ms)
     tree = explain(rule.document.when, rule.vocabulary, seen)
-    return Look(clock.from_ms(at_ms), stage.state.phase, tree["is"], words.why_not(rule, seen), tree)
+    said = words.why_not(rule, seen)
+    if stage.state.is_raised:
+        said = (
+            "it has fired: its condition is met" if tree["is"] is True else f"it has fired and not cleared yet: {said}"
+        )
+    return Look(clock.from_ms(at_ms), stage.state.phase, tree["is"], said, tree)
 
 
 async def _compiled(tx: Tx, node: object) -> CompiledRule:

@@ -211,6 +211,7 @@ async def test_a_look_says_why_and_why_not(tenant: Tenant, store: Store) -> None
         unheard = await trial.look(tx, rule(), (await tenant.device()).id)
     assert (before.verdict, after.verdict, unheard.verdict) == (True, False, None)
     assert "7.2" in after.sentence
+    assert before.sentence == "it has fired: its condition is met"
 
 
 async def test_invented_messages_move_a_rule_step_by_step(tenant: Tenant, store: Store) -> None:
