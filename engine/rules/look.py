@@ -80,6 +80,10 @@ def is_calm(
         due = view.due(each, before)
         if due is not None and due < at:
             return False
+        if due is None:  # it had nothing to change by itself, so the timer does not yet know of what it has now
+            due = view.due(each, now)
+            if due is not None and due + now.lag + _patience(rule) < state.due_at:
+                return False
         values[each.name] = view.read(each, now)
         if values[each.name] is None:
             del values[each.name]
@@ -91,6 +95,10 @@ def values_at(rule: CompiledRule, state: RuleState, view: View, moment: Moment) 
     return _Looker(rule, view, [], moment.at + moment.lag)._values(state, moment)
 
 
+def _patience(rule: CompiledRule) -> int:
+    return PATIENCE_MS if rule.metrics else 0  # without metrics, event time is the server's own
+
+
 class _Looker:
     """One rule looking at one device because of one event."""
 
@@ -100,7 +108,7 @@ class _Looker:
         self._view = view
         self._actions = actions
         self._now_ms = now_ms
-        self._patience_ms = PATIENCE_MS if rule.metrics else 0  # without metrics, event time is the server's own
+        self._patience_ms = _patience(rule)
 
     def read(self, state: RuleState, reading: Reading) -> RuleState:
         """A message has come."""
@@ -120,7 +128,7 @@ class _Looker:
         state = self._judge(state.knowing(known), Moment(at, lag, self._view.received, own))
         if self.plan.has_pulses:
             state = self._judge(state, Moment(at + 1, lag - 1, self._view.received))
-        return self._arm(state, lag, self._view.received)
+        return self._arm(self._leave(state, at, lag), lag, self._view.received)
 
     def notice(self, state: RuleState, noticed: Noticed) -> RuleState:
         """Something else about the device has changed, or an event of its own has come."""
@@ -171,6 +179,15 @@ class _Looker:
             if moment is not None:
                 state = self._judge(state, Moment(until, lag, received))
         return elapse(self.rule, state, until, self._actions, self._seen(state, Moment(until, lag, received)))
+
+    def _leave(self, state: RuleState, at: int, lag: int) -> RuleState:
+        """The state with the look at ``at`` remembered, where no known value does so and it would else be looked at
+        what was before ``at`` once more: silence is no longer what it was then."""
+        looked = self._looked(state)
+        if looked is None or looked >= at:
+            return state
+        moment = self._next(state, Moment(looked, lag, self._view.received))
+        return state if moment is None or moment > at else state._replace(looked=at)
 
     def _judge(self, state: RuleState, moment: Moment) -> RuleState:
         """Look at one moment."""
