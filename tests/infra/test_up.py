@@ -17,6 +17,7 @@ from typing import Any
 import paho.mqtt.publish
 import pytest
 
+from infra.local import claims
 from infra.local.ground import uproot
 from infra.local.ports import free_port
 
@@ -155,7 +156,7 @@ def test_doctor_finds_a_running_installation_well(up: Up) -> None:
     done = up.run("doctor")
     assert done.returncode == 0, done.stdout
     assert f"runs as process {up.process.pid}" in done.stdout
-    assert done.stdout.count("taken by us") == 4
+    assert done.stdout.count("taken by us") == len(claims.PORTS)
 
 
 def test_a_second_up_in_the_same_folder_is_refused(up: Up) -> None:

@@ -39,7 +39,7 @@ class Door(Store):
             "email": "a@b.example",
         }
         said |= {"role": "viewer", "scopes": None, "last_seen_at": now, "expires_at": now + timedelta(days=1)}
-        return [{**said, "user_name": "A", "is_suspended": is_suspended}]
+        return [{**said, "user_name": "A", "is_suspended": is_suspended, "groups": None}]
 
 
 class Heard(Changes):

@@ -16,7 +16,12 @@ CALLS = {"open_connection", "create_connection", "create_datagram_endpoint", "so
 
 WORDS = {name.partition(".")[0] for name in CLIENTS} | CALLS
 
-ALLOWED = {"engine.outbound.fetch": "the guard itself: public addresses only, each pinned, no redirects"}
+ALLOWED = {
+    "engine.outbound.fetch": "the guard itself: public addresses only, each pinned, no redirects",
+    "engine.notifications.mail": "the operator's own mail server, which the settings name",
+    "engine.notifications.chat": "addresses of ours, built from typed fields; no URL of a tenant's reaches apprise",
+    "ingest.introductions": "the operator's own web process, which the settings name",
+}
 """Module → why it may speak to others, and what bounds whom. Who adds one names the guard that it goes through."""
 
 

@@ -159,8 +159,8 @@ async def test_a_device_is_quarantined_with_a_reason_and_released_with_a_new_tok
 ) -> None:
     async with console.visitor(chromium) as visitor:
         page = visitor.page
-        await visitor.enter("/devices")
-        await page.get_by_role("link", name="Fire pump").click()
+        asked = await console.ask('{ devices(first: 1, search: "Fire pump") { items { id } } }')
+        await visitor.enter("/devices/" + asked["devices"]["items"][0]["id"])
         await page.get_by_role("button", name="Quarantine this device").click()
         await page.get_by_label("What is wrong with it?").fill("It sends nonsense")
         await page.get_by_role("button", name="Quarantine Fire pump").click()
