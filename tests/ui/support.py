@@ -23,6 +23,8 @@ from reflex.istate.data import RouterData
 Answer = dict[str, Any] | Callable[[dict[str, Any]], dict[str, Any]]
 S = TypeVar("S", bound=rx.State)
 
+AWAKE = "Object.keys(document.querySelector('main, form, button') ?? {}).some(key => key.startsWith('__react'))"
+
 SECRET = "tgs_visitor"
 ME = {
     "me": {
@@ -176,8 +178,13 @@ class Visitor:
     page: Page
 
     async def open(self, path: str) -> None:
-        """Go to an address of the console."""
+        """Go to an address of the console; returns when the page answers to clicks."""
         await self.page.goto(self.console.url + path)
+        await self.awake()
+
+    async def awake(self) -> None:
+        """Wait until React has taken over the page that came ready-made: before, a click is lost without a word."""
+        await self.page.wait_for_function(AWAKE)
 
     async def sign_in(self, password: str | None = None) -> None:
         """Fill in the form and send it."""
@@ -191,6 +198,7 @@ class Visitor:
         await expect(self.page.locator("input[name=next]")).to_have_value(path)
         await self.sign_in()
         await expect(self.page.get_by_role("button", name="Sign out").first).to_be_visible()
+        await self.awake()
 
     async def is_too_wide(self) -> bool:
         """Whether the page scrolls sideways."""

@@ -159,11 +159,14 @@ async def test_a_device_is_quarantined_with_a_reason_and_released_with_a_new_tok
 ) -> None:
     async with console.visitor(chromium) as visitor:
         page = visitor.page
-        asked = await console.ask('{ devices(first: 1, search: "Fire pump") { items { id } } }')
-        await visitor.enter("/devices/" + asked["devices"]["items"][0]["id"])
+        listed = await console.ask("{ profiles { items { id } } }")
+        given = {"key": "odd-pump", "name": "Odd pump", "profileId": listed["profiles"]["items"][0]["id"]}
+        made = "mutation ($given: DeviceProvision!) { deviceProvision(input: $given) { device { id } } }"
+        device = (await console.ask(made, given=given))["deviceProvision"]["device"]
+        await visitor.enter("/devices/" + device["id"])
         await page.get_by_role("button", name="Quarantine this device").click()
         await page.get_by_label("What is wrong with it?").fill("It sends nonsense")
-        await page.get_by_role("button", name="Quarantine Fire pump").click()
+        await page.get_by_role("button", name="Quarantine Odd pump").click()
         await expect(page.get_by_text("In quarantine:", exact=True)).to_be_visible()
         await expect(page.get_by_text("It sends nonsense").first).to_be_visible()
         assert await wrong_with(page) == []
