@@ -6,8 +6,8 @@ together, so that a hundred devices with the same trouble are one message. The d
 
 from alembic import op
 
-revision = "0018"
-down_revision = "0017"
+revision = "0016"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 

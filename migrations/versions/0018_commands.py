@@ -6,8 +6,8 @@ worker, and the worker ends what nobody answers: the door ``due`` says from now 
 
 from alembic import op
 
-revision = "0020"
-down_revision = "0019"
+revision = "0018"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 

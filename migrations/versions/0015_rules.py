@@ -5,8 +5,8 @@ Readers count their turns, so that a worker knows whether another has drained si
 
 from alembic import op
 
-revision = "0017"
-down_revision = "0016"
+revision = "0015"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 
