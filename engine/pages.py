@@ -4,6 +4,7 @@ import base64
 import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -73,5 +74,19 @@ def decode_id(cursor: str) -> UUID:
     """The id inside ``cursor``; raises BadCursor."""
     try:
         return UUID(decode(cursor))
+    except ValueError as error:
+        raise BadCursor from error
+
+
+def moment(at: datetime, id: UUID) -> str:
+    """The sort key of a list by time; the id tells apart what happened at once."""
+    return f"{at.isoformat()}|{id}"
+
+
+def decode_moment(cursor: str) -> tuple[datetime, UUID]:
+    """The time and the id inside ``cursor``, made with ``moment``; raises BadCursor."""
+    at, _, id = decode(cursor).partition("|")
+    try:
+        return datetime.fromisoformat(at), UUID(id)
     except ValueError as error:
         raise BadCursor from error

@@ -2,7 +2,8 @@
 
 A command waits as a row (``engine.commands``). This process hears of a new one by NOTIFY, and reads what waits when a
 device subscribes. What a device has confirmed is told to the journal, by the writer; the drain moves the command on. A
-crash between the two sends it again: delivery is at least once, the command's id tells a repeat.
+crash between the two sends it again: delivery is at least once, the command's id tells a repeat. What is called off or
+has expired before it is written to the connection is not sent.
 """
 
 import asyncio
@@ -28,13 +29,15 @@ CROSS JOIN LATERAL (
     SELECT c.tenant_id, c.device_id, c.id, c.command, c.arguments, c.expires_at FROM commands c
     WHERE c.tenant_id = wanted.tenant_id AND c.device_id = wanted.device_id AND c.status = 'queued'
       AND c.expires_at > now()
-    ORDER BY c.id LIMIT 20
+    ORDER BY c.requested_at, c.id LIMIT 20
 ) c
 """
 AT_ONCE = 20
 """Commands read for one device at a time, in the order in which they were issued: as many as the statement says."""
 LOOK_AGAIN_S = 1.0
 """By then the drain has moved on what was sent, and the next ones come first."""
+NOT_NOW_S = 15.0
+"""A device that listens but took a command not now (it reads too slowly, or said no) is asked again after so long."""
 REMEMBERED = 50_000
 """Commands known to have arrived, whose rows the drain may not have moved on yet."""
 
@@ -48,6 +51,8 @@ class Sender(Protocol):
 
     def session(self, device_id: UUID) -> Decision | None: ...
 
+    def listens(self, device_id: UUID, topic_tail: str) -> bool: ...
+
     def send(self, device_id: UUID, topic_tail: str, payload: bytes, qos: int = 1) -> asyncio.Future[bool]: ...
 
 
@@ -59,7 +64,8 @@ class Downlink:
         self._sender = sender
         self._record = record
         self._told = Conflated(self._look)
-        self._on_its_way: dict[UUID, UUID] = {}
+        self._on_its_way: dict[UUID, tuple[UUID, asyncio.Future[bool]]] = {}
+        self._again: dict[UUID, asyncio.TimerHandle] = {}
         self._arrived: OrderedDict[UUID, None] = OrderedDict()
 
     def tell(self, device_id: UUID) -> None:
@@ -77,7 +83,9 @@ class Downlink:
         await self._told.run()
 
     async def close(self) -> None:
-        """Give the connection back."""
+        """Give the connection back, and look for nobody again."""
+        for timer in self._again.values():
+            timer.cancel()
         await self._database.drop()
 
     async def _look(self, devices: set[str]) -> None:
@@ -93,25 +101,52 @@ class Downlink:
             await statements.enter(connection, {session.tenant_id for session in sessions})
             rows = await (await connection.execute(WAITING, wanted, binary=True)).fetchall()
             await connection.execute("COMMIT")
-        found = Counter(row[1] for row in rows)
+        self._call_off({session.device_id for session in sessions}, {row[2] for row in rows})
         for row in rows:
             self._send(row)
-        for device_id, count in found.items():
+        for device_id, count in Counter(row[1] for row in rows).items():
             if count == AT_ONCE:  # more may wait behind these
-                asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self.tell, device_id)
+                self._look_again(device_id, LOOK_AGAIN_S)
+
+    def _call_off(self, devices: set[UUID], waiting: set[UUID]) -> None:
+        """What these devices shall not have any more, and was not written to their connections yet, is not."""
+        for command_id, (device_id, answer) in self._on_its_way.items():
+            if device_id in devices and command_id not in waiting:
+                answer.cancel()
+
+    def _look_again(self, device_id: UUID, after_s: float) -> None:
+        """One timer a device, the earliest: looks must not become more and more."""
+        loop = asyncio.get_running_loop()
+        known = self._again.get(device_id)
+        if known is not None:
+            if known.when() <= loop.time() + after_s:
+                return
+            known.cancel()
+        self._again[device_id] = loop.call_later(after_s, self._tell_again, device_id)
+
+    def _tell_again(self, device_id: UUID) -> None:
+        del self._again[device_id]
+        self.tell(device_id)
 
     def _send(self, row: Row) -> None:
         tenant_id, device_id, command_id, command, arguments, expires_at = row
         if command_id in self._on_its_way or command_id in self._arrived:
             return
+        topic = f"down/cmd/{command_id}"
+        if not self._sender.listens(device_id, topic):
+            return  # it waits for the device's next subscription
         payload = orjson.dumps(command_payload(str(command_id), command, arguments, expires_at))
-        answer = self._sender.send(device_id, f"down/cmd/{command_id}", payload)
-        self._on_its_way[command_id] = device_id
+        answer = self._sender.send(device_id, topic, payload)
+        self._on_its_way[command_id] = device_id, answer
 
         def heard(delivered: asyncio.Future[bool]) -> None:
             del self._on_its_way[command_id]
-            if delivered.cancelled() or not delivered.result():
-                return  # it waits for the device's next subscription
+            if delivered.cancelled():
+                return
+            if not delivered.result():
+                if self._sender.listens(device_id, topic):
+                    self._look_again(device_id, NOT_NOW_S)
+                return
             self._arrived[command_id] = None
             if len(self._arrived) > REMEMBERED:
                 self._arrived.popitem(last=False)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
-from datetime import datetime
 from uuid import UUID
 
 import orjson
@@ -73,9 +72,9 @@ async def page(
     if assigned_to is not None:
         query = query.where(alerts.c.assigned_to == assigned_to)
     if after is not None:
-        query = query.where(tuple_(alerts.c.raised_at, alerts.c.id) < tuple_(*_place(after)))
+        query = query.where(tuple_(alerts.c.raised_at, alerts.c.id) < tuple_(*pages.decode_moment(after)))
     rows = await tx.rows(query.order_by(alerts.c.raised_at.desc(), alerts.c.id.desc()).limit(size + 1))
-    return pages.cut([_alert(row) for row in rows], size, lambda a: f"{a.raised_at.isoformat()}|{a.id}")
+    return pages.cut([_alert(row) for row in rows], size, lambda alert: pages.moment(alert.raised_at, alert.id))
 
 
 async def get(tx: Tx, alert_id: UUID) -> Alert:
@@ -170,14 +169,6 @@ async def clear_all(tx: Tx, cleared: Sequence[Cleared]) -> None:
 
 def _this(tx: Tx, alert_id: UUID) -> ColumnElement[bool]:
     return and_(alerts.c.tenant_id == tx.principal.tenant_id, alerts.c.id == alert_id)
-
-
-def _place(cursor: str) -> tuple[datetime, UUID]:
-    try:
-        raised_at, alert_id = pages.decode(cursor).split("|")
-        return datetime.fromisoformat(raised_at), UUID(alert_id)
-    except ValueError as error:
-        raise pages.BadCursor from error
 
 
 def _alert(row: RowMapping) -> Alert:

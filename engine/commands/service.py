@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, insert, select, text, update
+from sqlalchemy import ColumnElement, and_, func, insert, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.engine import RowMapping
 
@@ -37,16 +37,23 @@ KINDS = frozenset({told.SENT, told.ANSWERED})
 _OUT_OF_SERVICE = frozenset({DeviceStatus.SUSPENDED, DeviceStatus.QUARANTINED, DeviceStatus.DECOMMISSIONED})
 _ELAPSED_AT_ONCE = 1_000
 
+# What a device has said in time counts, though the drain has not read it yet: it may have been away for a while.
 _ELAPSE = text(
     """
+    WITH unread AS MATERIALIZED (
+        SELECT j.body ->> 'command' AS command FROM journal j
+        WHERE j.tenant_id = :tenant AND j.kind IN ('command.sent', 'command.answered')
+          AND j.pos > (SELECT r.pos FROM readers r WHERE r.tenant_id = :tenant AND r.reader = 'drain')
+    )
     UPDATE commands c
     SET status = CASE WHEN c.status = 'queued' THEN 'expired' ELSE 'timed_out' END,
         finished_at = :now, due_at = NULL, version = c.version + 1,
         reason = CASE WHEN c.status = 'queued' THEN 'The device did not connect in time.'
                       ELSE 'The device had the command and did not answer in time.' END
     WHERE c.tenant_id = :tenant AND c.id IN (
-        SELECT id FROM commands WHERE tenant_id = :tenant AND due_at <= :now
-        ORDER BY due_at LIMIT :most FOR UPDATE SKIP LOCKED
+        SELECT d.id FROM commands d WHERE d.tenant_id = :tenant AND d.due_at <= :now
+          AND NOT EXISTS (SELECT FROM unread u WHERE u.command = CAST(d.id AS text))
+        ORDER BY d.due_at LIMIT :most FOR UPDATE OF d SKIP LOCKED
     )
     RETURNING c.id, c.device_id, c.status
     """
@@ -73,7 +80,7 @@ async def issue(
     device = await devices.get(tx, device_id)
     if device.status in _OUT_OF_SERVICE:
         raise errors.DeviceOutOfService(f"This device takes no commands: it is {device.status}.")
-    if await _queued(tx, device_id) >= MAX_QUEUED:
+    if (await _queued(tx, [device_id]))[device_id] >= MAX_QUEUED:
         raise errors.TooManyCommands
     order = Order(ids.uuid7(), device_id, command, arguments, tx.principal.name, None, timeout_s, queue_s)
     declared_row = _declared(tx, order, await devices.profile(tx, device.profile_id))
@@ -84,25 +91,28 @@ async def issue(
     return _command(row)
 
 
-async def issue_all(tx: Tx, orders: Sequence[Order]) -> list[str]:
-    """Issue what rules ask for, each order once; returns in words why some could not be issued."""
+async def issue_all(tx: Tx, orders: Sequence[Order]) -> dict[UUID, str]:
+    """Issue what rules ask for, each order once; why some could not be issued, in words by the order's id."""
     found = await devices.by_ids(tx, [order.device_id for order in orders])
     profiles = await devices.profiles_by_ids(tx, list({device.profile_id for device in found.values()}))
-    rows, refused = [], []
-    waiting = {device_id: await _queued(tx, device_id) for device_id in found}
+    rows: list[dict[str, object]] = []
+    refused: dict[UUID, str] = {}
+    waiting = await _queued(tx, list(found))
     for order in orders:
         device = found.get(order.device_id)
         if device is None or device.status in _OUT_OF_SERVICE:
-            refused.append(f"{order.command}: the device is not in service.")
+            refused[order.id] = f"{order.command}: the device is not in service."
             continue
         if waiting[device.id] >= MAX_QUEUED:
-            refused.append(f"{order.command}: {errors.TooManyCommands().message}")
+            refused[order.id] = f"{order.command}: {errors.TooManyCommands().message}"
             continue
         waiting[device.id] += 1
         try:
-            rows.append(_declared(tx, order, profiles[device.profile_id]))
+            row = _declared(tx, order, profiles[device.profile_id])
         except (errors.CommandUnknown, errors.CommandArgumentsInvalid) as error:
-            refused.append(f"{order.command}: {error.message}")
+            refused[order.id] = f"{order.command}: {error.message}"
+        else:  # a microsecond apart: commands go down in the order in which they were asked for
+            rows.append(row | {"requested_at": tx.now + timedelta(microseconds=len(rows))})
     if rows:
         issued = await tx.rows(upsert(commands).values(rows).on_conflict_do_nothing().returning(commands))
         await _tell_queued(tx, issued)
@@ -139,9 +149,11 @@ async def page(
     if status is not None:
         query = query.where(commands.c.status == status)
     if after is not None:
-        query = query.where(commands.c.id < _id_of(after))
-    rows = await tx.rows(query.order_by(commands.c.id.desc()).limit(size + 1))
-    return pages.cut([_command(row) for row in rows], size, lambda command: str(command.id))
+        query = query.where(tuple_(commands.c.requested_at, commands.c.id) < tuple_(*pages.decode_moment(after)))
+    rows = await tx.rows(query.order_by(commands.c.requested_at.desc(), commands.c.id.desc()).limit(size + 1))
+    return pages.cut(
+        [_command(row) for row in rows], size, lambda command: pages.moment(command.requested_at, command.id)
+    )
 
 
 async def cancel(tx: Tx, command_id: UUID) -> Command:
@@ -150,6 +162,7 @@ async def cancel(tx: Tx, command_id: UUID) -> Command:
     row = await _move(tx, before.id, CommandStatus.CANCELLED, {"reason": f"Cancelled by {tx.principal.name}."})
     if row is None:
         raise errors.CommandNotQueued(f"This command is {before.status.replace('_', ' ')} and cannot be called off.")
+    await tx.notify(f"command:{before.device_id}")  # it may lie with the process that holds the connection, unwritten
     tx.audit("command.cancel", "command", command_id)
     return _command(row)
 
@@ -174,13 +187,15 @@ async def elapse(tx: Tx) -> bool:
 
 async def device_gone(tx: Tx, device_id: UUID) -> None:
     """A device was decommissioned: what waits for it is called off."""
-    query = select(commands.c.id).where(
+    over = {"status": CommandStatus.CANCELLED, "reason": "The device was decommissioned.", "due_at": None}
+    waiting = and_(
         commands.c.tenant_id == tx.principal.tenant_id,
         commands.c.device_id == device_id,
-        commands.c.status == CommandStatus.QUEUED,
+        commands.c.status.in_(LIFE[CommandStatus.CANCELLED]),
     )
-    for row in await tx.rows(query):
-        await _move(tx, row["id"], CommandStatus.CANCELLED, {"reason": "The device was decommissioned."})
+    called_off = update(commands).where(waiting).values(**over, finished_at=tx.now, version=commands.c.version + 1)
+    for row in await tx.rows(called_off.returning(commands.c.id)):
+        tx.emit(events.CommandChanged(row["id"], device_id, CommandStatus.CANCELLED))
 
 
 async def _sent(tx: Tx, command_id: UUID, at: datetime) -> None:
@@ -278,9 +293,16 @@ async def _tell_queued(tx: Tx, rows: Sequence[RowMapping]) -> None:
         await tx.notify(f"command:{device_id}")
 
 
-async def _queued(tx: Tx, device_id: UUID) -> int:
-    mine = and_(commands.c.tenant_id == tx.principal.tenant_id, commands.c.device_id == device_id)
-    return int(await tx.scalar(select(func.count()).where(mine, commands.c.status == CommandStatus.QUEUED)))
+async def _queued(tx: Tx, device_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """How many commands wait for each of these devices."""
+    query = (
+        select(commands.c.device_id, func.count().label("n"))
+        .where(commands.c.tenant_id == tx.principal.tenant_id, commands.c.device_id.in_(device_ids))
+        .where(commands.c.status == CommandStatus.QUEUED)
+        .group_by(commands.c.device_id)
+    )
+    found = {row["device_id"]: int(row["n"]) for row in await tx.rows(query)}
+    return {device_id: found.get(device_id, 0) for device_id in device_ids}
 
 
 def _told(row: RowMapping) -> dict[str, object]:
@@ -290,13 +312,6 @@ def _told(row: RowMapping) -> dict[str, object]:
 
 def _this(tx: Tx, command_id: UUID) -> ColumnElement[bool]:
     return and_(commands.c.tenant_id == tx.principal.tenant_id, commands.c.id == command_id)
-
-
-def _id_of(cursor: str) -> UUID:
-    try:
-        return UUID(pages.decode(cursor))
-    except ValueError as error:
-        raise pages.BadCursor from error
 
 
 def _command(row: RowMapping) -> Command:

@@ -29,7 +29,7 @@ from engine.notifications.contacts import places
 from engine.notifications.model import Channel, ChannelKind, Delivery, DeliveryState, Message, Outcome, one_line
 from engine.notifications.tables import channels as channels_table
 from engine.notifications.tables import deliveries
-from engine.pages import BadCursor, Page, cut, decode, page_size
+from engine.pages import Page, cut, decode_moment, moment, page_size
 from engine.store.tx import Tx
 from engine.tenants.second_factor import Vault
 
@@ -115,10 +115,10 @@ async def page(
     wanted += [deliveries.c.channel_id == channel_id] if channel_id else []
     wanted += [deliveries.c.about == about] if about else []
     if after is not None:
-        wanted.append(tuple_(deliveries.c.created_at, deliveries.c.id) < _place(after))
+        wanted.append(tuple_(deliveries.c.created_at, deliveries.c.id) < decode_moment(after))
     query = _select().where(*wanted).order_by(deliveries.c.created_at.desc(), deliveries.c.id.desc())
     rows = [_delivery(row) for row in await tx.rows(query.limit(page_size(first) + 1))]
-    return cut(rows, first, lambda each: f"{each.created_at.isoformat()}|{each.id}")
+    return cut(rows, first, lambda each: moment(each.created_at, each.id))
 
 
 async def get(tx: Tx, delivery_id: UUID) -> Delivery:
@@ -224,14 +224,6 @@ def _seen(tx: Tx) -> ColumnElement[bool]:
 
 def _of(tx: Tx) -> ColumnElement[bool]:
     return deliveries.c.tenant_id == tx.principal.tenant_id
-
-
-def _place(cursor: str) -> tuple[datetime, UUID]:
-    at, _, delivery_id = decode(cursor).partition("|")
-    try:
-        return datetime.fromisoformat(at), UUID(delivery_id)
-    except ValueError:
-        raise BadCursor from None
 
 
 def _delivery(row: RowMapping) -> Delivery:

@@ -177,7 +177,7 @@ async def _call(tx: Tx, effects: Sequence[Effect]) -> list[Refusal]:
 
 
 async def _command(tx: Tx, effects: Sequence[Effect]) -> list[Refusal]:
-    orders = []
+    orders, asked = [], {}
     for effect in effects:
         assert isinstance(effect.then, SendCommand)
         arguments: dict[str, object] = {
@@ -186,9 +186,10 @@ async def _command(tx: Tx, effects: Sequence[Effect]) -> list[Refusal]:
         }
         device = UUID(effect.then.device or effect.device_id)
         order_id = effect.id(tx.principal.tenant_id)
+        asked[order_id] = effect
         who = f"rule {effect.rule_name}"
         orders.append(Order(order_id, device, effect.then.command, arguments, who, UUID(effect.rule_id)))
-    return [(effects[0], reason) for reason in await commands.issue_all(tx, orders)]
+    return [(asked[order_id], reason) for order_id, reason in (await commands.issue_all(tx, orders)).items()]
 
 
 PERFORMERS: Mapping[Performer, tuple[type[Any], ...]] = {

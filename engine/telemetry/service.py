@@ -115,7 +115,7 @@ async def inbox(tx: Tx, *, device_id: UUID | None = None, first: int = 50, after
     if device_id is not None:
         query = query.where(rejected.c.device_id == device_id)
     if after is not None:
-        query = query.where(rejected.c.id < _id_of(after))
+        query = query.where(rejected.c.id < pages.decode_id(after))
     rows = await tx.rows(query.order_by(rejected.c.id.desc()).limit(size + 1))
     return pages.cut([_rejected(row) for row in rows], size, lambda item: str(item.id))
 
@@ -153,13 +153,6 @@ async def _measured(tx: Tx, asked: dict[str, Any], limit: int) -> Series:
         values=[row["value"] for row in kept],
         is_truncated=len(rows) > limit,
     )
-
-
-def _id_of(cursor: str) -> UUID:
-    try:
-        return UUID(pages.decode(cursor))
-    except ValueError as error:
-        raise pages.BadCursor from error
 
 
 def _rejected(row: RowMapping) -> Rejected:

@@ -43,15 +43,16 @@ CREATE TABLE commands (
     CHECK ((due_at IS NOT NULL) = (status IN ('queued', 'sent'))),
     CHECK ((finished_at IS NULL) = (status IN ('queued', 'sent', 'acknowledged')))
 );
-CREATE INDEX commands_of_device ON commands (tenant_id, device_id, id);
-CREATE INDEX commands_queued ON commands (tenant_id, device_id, id) WHERE status = 'queued';
+CREATE INDEX commands_newest ON commands (tenant_id, requested_at, id);
+CREATE INDEX commands_of_device ON commands (tenant_id, device_id, requested_at, id);
+CREATE INDEX commands_queued ON commands (tenant_id, device_id, requested_at, id) WHERE status = 'queued';
 CREATE INDEX commands_due ON commands (due_at, tenant_id) WHERE due_at IS NOT NULL;
 """
 
 GRANTS = {
     APP: ("SELECT, INSERT, UPDATE", AS_TENANT),
     WORKER: ("SELECT, INSERT, UPDATE, DELETE", AS_TENANT),
-    INGEST: ("SELECT (tenant_id, id, device_id, command, arguments, status, expires_at)", AS_TENANTS),
+    INGEST: ("SELECT (tenant_id, id, device_id, command, arguments, status, requested_at, expires_at)", AS_TENANTS),
     DOOR: ("SELECT (tenant_id, due_at)", "true"),
 }
 

@@ -140,6 +140,11 @@ class MqttEndpoint:
         session = self._sessions.get(device_id)
         return None if session is None else session.device
 
+    def listens(self, device_id: UUID, topic_tail: str) -> bool:
+        """Whether the device is connected here and has subscribed to this topic, for example "down/cmd/7"."""
+        session = self._sessions.get(device_id)
+        return session is not None and session.granted_qos(topic_tail) is not None
+
     def cut(self, device_id: UUID, reason: GoneReason = "revoked", below_epoch: int | None = None) -> bool:
         """Close a device's session at once, if it has one here (and its epoch is below `below_epoch`, if given)."""
         session = self._sessions.get(device_id)
