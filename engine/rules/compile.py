@@ -7,8 +7,9 @@ true" and "it is false". Results count only as ``is True``.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from uuid import UUID
 
 import datalogic_py
@@ -16,8 +17,8 @@ import datalogic_py
 from engine.rules.check import check
 from engine.rules.errors import RuleInvalid
 from engine.rules.inputs import Input, InputKind, inputs_of, metrics_of
-from engine.rules.logic import canonical, guarded, normal
-from engine.rules.model import Condition, Duration, MetricType, RuleDocument
+from engine.rules.logic import canonical, guarded, normal, without
+from engine.rules.model import Condition, Duration, MetricType, MissingDo, RuleDocument
 from engine.rules.resolve import resolved
 from engine.rules.vocabulary import Vocabulary
 
@@ -121,6 +122,32 @@ def condition_hash(document: RuleDocument, types: Mapping[str, MetricType]) -> s
     clear = None if document.clear is None else canonical(document.clear.when)
     whole = [canonical(document.when), clear, sorted(types.items())]
     return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:32]
+
+
+def ignoring(rule: CompiledRule, known: Container[str]) -> CompiledRule:
+    """The rule as it decides where only these facts are ``known``: if it ignores what is missing, without that."""
+    missing = rule.document.missing
+    if missing is None or missing.do is not MissingDo.IGNORE:
+        return rule
+    gone = frozenset(metric for metric in rule.metrics if metric not in known)
+    return _without(rule, gone) if gone else rule
+
+
+@lru_cache(maxsize=1_024)
+def _without(rule: CompiledRule, metrics: frozenset[str]) -> CompiledRule:
+    """The rule without the leaves that read ``metrics``. A condition of nothing else stays, and is not known."""
+    document, types = rule.document, {metric: each.type for metric, each in rule.vocabulary.metrics.items()}
+    when, clear = without(document.when, metrics) or document.when, document.clear
+    if clear is not None:
+        clear = replace(clear, when=without(clear.when, metrics) or clear.when)
+    left_over = replace(document, when=when, clear=clear)
+    ready = _in_the_profiles_units(left_over, rule.vocabulary)
+    return replace(
+        rule,
+        document=left_over,
+        when=program(ready.when, types),
+        clear=None if ready.clear is None else program(ready.clear.when, types),
+    )
 
 
 def _in_the_profiles_units(document: RuleDocument, vocabulary: Vocabulary) -> RuleDocument:

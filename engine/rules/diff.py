@@ -203,7 +203,7 @@ def _missing(before: RuleDocument, after: RuleDocument) -> Iterator[str]:
     if new is None:
         yield "missing values are no longer treated in any way of their own"
         return
-    said = {"hold": "change nothing", "fire": "fire", "clear": "clear", "ignore": "count as not so"}[new.do]
+    said = {"hold": "change nothing", "fire": "fire", "clear": "clear", "ignore": "are left out"}[new.do]
     yield f"values missing for {spelled(new.after)} now {said}"
 
 

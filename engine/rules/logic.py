@@ -5,12 +5,12 @@ guard is false in the condition and false in the condition's opposite: that is h
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
 from engine.rules.findings import is_number
-from engine.rules.inputs import left, right
+from engine.rules.inputs import left, read_by, right
 from engine.rules.model import (
     OPPOSITE,
     All,
@@ -49,6 +49,19 @@ def normal(condition: Condition, negated: bool = False) -> Condition:
             return All(each) if isinstance(condition, All) is not negated else AnyOf(each)
         case leaf:
             return _opposite(leaf) if negated else leaf
+
+
+def without(condition: Condition, metrics: Collection[str]) -> Condition | None:
+    """``condition`` as if its author had not written the leaves that read one of ``metrics``; None if none is left."""
+    match condition:
+        case Not(of=part):
+            rest = without(part, metrics)
+            return None if rest is None else Not(rest)
+        case All(of=parts) | AnyOf(of=parts):
+            left_over = tuple(rest for part in parts if (rest := without(part, metrics)) is not None)
+            return type(condition)(left_over) if left_over else None
+        case leaf:
+            return None if any(each.metric in metrics for each in read_by(leaf)) else leaf
 
 
 def _opposite(leaf: AnyLeaf) -> Condition:

@@ -10,7 +10,7 @@ from typing import Any
 
 from datalogic_py import DataHandle
 
-from engine.rules.compile import CompiledRule
+from engine.rules.compile import CompiledRule, ignoring
 from engine.rules.facts import Moment, View
 from engine.rules.inputs import InputKind
 from engine.rules.model import MissingDo
@@ -207,7 +207,8 @@ class _Looker:
         if missing and self.plan.missing_do in _MISSING:
             return _MISSING[self.plan.missing_do]
         values = self._values(state, moment)
-        return signal(self.rule, DataHandle({name: entry.value for name, entry in values.items()}), state)
+        handle = DataHandle({name: entry.value for name, entry in values.items()})
+        return signal(ignoring(self.rule, values), handle, state)
 
     def _values(self, state: RuleState, moment: Moment) -> dict[str, Known]:
         """Everything the rule reads at that moment, by the input's name; what is not known is left out."""

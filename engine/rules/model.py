@@ -15,7 +15,7 @@ Scalar: TypeAlias = bool | int | float | str
 MAX_DEPTH = 8
 MAX_LEAVES = 50
 SITE = "site"
-"""The time zone of the place where a device is: its attribute ``timezone``, else the tenant's, else UTC."""
+"""The time zone of the place where a device is: its attribute ``timezone``, else UTC."""
 
 
 class MetricType(StrEnum):
@@ -100,7 +100,8 @@ class Whereabouts(StrEnum):
 
 
 class MissingDo(StrEnum):
-    """What a missing input does: ``hold`` keeps all as it is, ``ignore`` counts its leaf as false."""
+    """What a missing metric does: ``hold`` keeps all as it is; ``ignore`` leaves out what asks for it, as if the author
+    had not written that. Where nothing is left, nothing is known."""
 
     HOLD = "hold"
     FIRE = "fire"
@@ -359,7 +360,8 @@ class Clearing:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """What an input does that is not known, or whose newest value is older than ``after``."""
+    """What a metric does whose newest value is older than ``after``. One that never came is not known; ``ignore``
+    leaves that out too."""
 
     after: Duration
     do: MissingDo

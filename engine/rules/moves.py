@@ -5,7 +5,7 @@ from enum import Enum, auto
 
 from datalogic_py import DataHandle
 
-from engine.rules.compile import CompiledRule
+from engine.rules.compile import CompiledRule, ignoring
 from engine.rules.explain import explain
 from engine.rules.plan import plan_of
 from engine.rules.state import Action, Clear, EndReason, Known, Phase, Raise, RuleState
@@ -78,7 +78,7 @@ def elapse(
     known = state.known if seen is None else seen(over)
     if state.phase is Phase.PENDING:
         episode = state.episode + 1
-        why = explain(rule.document.when, rule.vocabulary, known)
+        why = explain(ignoring(rule, known).document.when, rule.vocabulary, known)
         actions.append(Raise(episode, over, since, known, why))
         raised = raised_lately(rule, state, over)
         return state._replace(phase=Phase.FIRING, since=over, episode=episode, raised=raised)

@@ -20,7 +20,7 @@ from sqlalchemy import TextClause, text
 from engine import clock
 from engine.rules import document as documents
 from engine.rules import remember, service, words
-from engine.rules.compile import CompiledRule, compile_rule
+from engine.rules.compile import CompiledRule, compile_rule, ignoring
 from engine.rules.errors import BacktestBusy, RuleInvalid, TrialMalformed, TrialTooLarge
 from engine.rules.explain import explain
 from engine.rules.facts import NOTHING, About, Facts
@@ -297,7 +297,7 @@ def _stage(rule: CompiledRule, budget: Budget) -> Stage:
 
 def _look(rule: CompiledRule, stage: Stage, at_ms: int) -> Look:
     seen = stage.seen(at_ms)
-    tree = explain(rule.document.when, rule.vocabulary, seen)
+    tree = explain(ignoring(rule, seen).document.when, rule.vocabulary, seen)
     said = words.why_not(rule, seen)
     if stage.state.is_raised:
         said = (

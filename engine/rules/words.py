@@ -7,7 +7,7 @@ from typing import Any
 from cronsim import CronSim
 
 from engine.clock import from_ms
-from engine.rules.compile import CompiledRule
+from engine.rules.compile import CompiledRule, ignoring
 from engine.rules.explain import explain
 from engine.rules.inputs import left, right
 from engine.rules.logic import normal
@@ -50,7 +50,7 @@ __all__ = ["phrase", "sentence", "spelled_ms", "why_cleared", "why_not", "why_ra
 _MISSING = {
     MissingDo.FIRE: "it fires too",
     MissingDo.CLEAR: "it clears",
-    MissingDo.IGNORE: "what is missing counts as not so",
+    MissingDo.IGNORE: "what asks for it is left out",
     MissingDo.HOLD: "all stays as it is",
 }
 
@@ -99,6 +99,7 @@ def intentions(rule: CompiledRule) -> list[str]:
 
 def why_raised(rule: CompiledRule, action: Raise) -> str:
     """Why it was raised, and the values seen: "temperature was 9.2 °C, above 8 °C, for 10 minutes since 14:02 UTC"."""
+    rule = ignoring(rule, action.seen)
     when = rule.document.when
     plain = normal(when)
     # Most conditions are in normal form as they are written: then what explains them is at hand.
@@ -112,6 +113,7 @@ def why_cleared(rule: CompiledRule, action: Clear) -> str:
         return "the rule was changed"
     if action.reason is EndReason.RULE_STOPPED:
         return "the rule no longer watches this device"
+    rule = ignoring(rule, action.seen)
     clear = rule.document.clear
     condition = normal(rule.document.when, negated=True) if clear is None else clear.when
     held_for = None if clear is None else clear.held_for
@@ -125,6 +127,7 @@ def why_not(rule: CompiledRule, known: Mapping[str, Known]) -> str:
 
     ``known`` are the facts by their input's name.
     """
+    rule = ignoring(rule, known)
     plain = normal(rule.document.when)
     tree = explain(plain, rule.vocabulary, known)
     if tree["is"] is True:

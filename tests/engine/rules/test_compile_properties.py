@@ -2,11 +2,13 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
+from typing import Any, TypeGuard
+from uuid import uuid4
 
 from datalogic_py import DataHandle
 
-from engine.rules.compile import program
+from engine.rules.compile import compile_rule, ignoring, program
 from engine.rules.conditions import condition_json
 from engine.rules.document import parse
 from engine.rules.explain import explain
@@ -64,3 +66,42 @@ def test_any_condition_is_written_as_it_was_read() -> None:
         condition = parse(document(node)).when
         assert condition_json(condition) == node
         assert len(list(leaves(condition))) >= 1
+
+
+def written_without(node: Mapping[str, Any], gone: Set[str]) -> dict[str, Any] | None:
+    """The document's condition as its author would have written it without these metrics; None if nothing is left."""
+    if "not" in node:
+        inner = written_without(node["not"], gone)
+        return None if inner is None else {"not": inner}
+    for word in ("all", "any"):
+        if word in node:
+            left = [part for each in node[word] if (part := written_without(each, gone)) is not None]
+            return {word: left} if left else None
+    value = node.get("value")
+    read = {node.get("metric"), node.get("place", {}).get("metric"), value.get("metric") if is_object(value) else None}
+    return None if read & gone else dict(node)
+
+
+def is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
+
+
+def test_a_rule_that_ignores_what_is_missing_decides_as_if_it_had_not_been_written() -> None:
+    rng = random.Random(31)
+    met: Counter[bool | None] = Counter()
+    for _ in range(1_500):
+        node = random_condition(rng, 4)
+        made = compile_rule(uuid4(), 1, parse(document(node, missing={"after": "30m", "do": "ignore"})), VOCABULARY)
+        gone = {metric for metric in made.metrics if rng.random() < 0.4}
+        facts = {each: random_fact(each, rng) for each in made.inputs if each.metric not in gone}
+        known = {each.name: Known(plain(value), 5, 1) for each, value in facts.items() if value is not None}
+        known |= {metric: Known(None, 5, 1) for metric in made.metrics if metric not in gone and metric not in known}
+        left = written_without(node, gone)
+        expected = None if left is None else truth(left, {described(each): value for each, value in facts.items()})
+        ready = ignoring(made, known)
+        handle = DataHandle({name: entry.value for name, entry in known.items()})
+        assert ready.when.verdict(handle) is expected, (node, gone, facts)
+        assert explain(ready.document.when, VOCABULARY, known)["is"] is expected
+        assert (ready is made) is (not gone)
+        met[expected] += 1
+    assert min(met.values()) > 100

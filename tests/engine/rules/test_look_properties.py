@@ -14,8 +14,9 @@ from engine.rules.compile import CompiledRule
 from engine.rules.facts import About, Facts
 from engine.rules.look import is_calm
 from engine.rules.plan import is_light, plan_of
-from engine.rules.state import Noticed, Reading, RuleState, Tick
+from engine.rules.state import Noticed, Raise, Reading, RuleState, Tick
 from engine.rules.step import is_worth_storing, recall, step
+from engine.rules.words import why_raised
 from tests.engine.rules.making import document, rule
 
 SECOND = 1_000
@@ -104,6 +105,7 @@ class Life:
         self.latest: dict[str, list[Any]] = {}
         self.drained: list[Message] = []
         self.told: list[tuple[str, int, int]] = []
+        self.raised: list[str] = []
         self.forget()
 
     def forget(self) -> None:
@@ -143,6 +145,7 @@ class Life:
         view = None if is_light(self.rule) else self.facts.view(DEVICE, before)
         self.state, actions = step(self.rule, state, event, from_ms(now), view)
         self.told += [(type(done).__name__, done.episode, done.at - START) for done in actions]
+        self.raised += [why_raised(self.rule, done) for done in actions if isinstance(done, Raise)]
         if is_worth_storing(self.stored or RuleState(), self.state):
             self.stored = self.state
 
@@ -181,3 +184,16 @@ def test_a_notice_looks_at_once_and_an_unknown_event_does_nothing() -> None:
     for kind, expected in (("door-opened", 0), ("door-forced", 2), (None, 2)):
         life._move(Noticed(kind), START + 5_000, None)
         assert len(life.told) == expected
+
+
+def test_a_rule_that_ignores_what_is_missing_goes_on_with_what_is_there() -> None:
+    both = {"all": [{"metric": metric, "op": ">", "value": 4} for metric in ("temperature", "humidity")]}
+    life = Life(rule(both, missing={"after": "30s", "do": "ignore"}))
+    for second, values in ((1, {"humidity": 1}), (10, {"temperature": 7}), (20, {"temperature": 7})):
+        life.read(Message(second, second, values))
+    assert life.told == []
+    life.tick(40)
+    assert life.told == [("Raise", 1, 31_000)], "humidity is missing from then on"
+    assert life.raised == ["temperature was 7 °C, above 4 °C, at 00:00 UTC"]
+    life.read(Message(45, 45, {"humidity": 1}))
+    assert life.told[1:] == [("Clear", 1, 45_000)]
