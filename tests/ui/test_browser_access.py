@@ -210,5 +210,5 @@ async def test_on_a_small_screen_the_other_places_are_in_a_menu_used_by_keyboard
         await page.keyboard.press("Tab")
         await expect(page.get_by_role("link", name="Groups", exact=True)).to_be_focused()
         await page.keyboard.press("Enter")
-        await expect(page.get_by_role("heading", name="Groups")).to_be_visible()
+        await expect(page.get_by_role("heading", name="Groups", exact=True)).to_be_visible()
         await expect(page.locator(".menu[open]")).to_have_count(0)
