@@ -1,21 +1,37 @@
-"""The TLS endpoint for devices with nobody behind it, for `.ci/security` to look at; ends with the process."""
+"""The TLS endpoints for devices with nobody behind them, for `.ci/security` to look at; they end with the process."""
 
 import asyncio
+import socket
 import sys
 
+from engine.provisioning.model import Visitor
 from engine.settings import Settings
 from ingest import tls
+from ingest.adapters.base import Reply
+from ingest.adapters.http import http_app
 from ingest.adapters.mqtt.endpoint import MqttEndpoint
+from ingest.serving import serving
 from tests.ingest.adapters.mqtt.memory import MemoryAuthorizer, MemoryPresence, MemoryUplink
 
 
+class Closed:
+    """A doorway through which nobody comes."""
+
+    async def pass_on(self, path: str, visitor: Visitor, said: bytes) -> Reply:
+        """No."""
+        return Reply(404, b"{}")
+
+
 async def main() -> None:
-    """Listen on a free port and say which."""
+    """Listen for MQTT and for HTTP on free ports, as ingest does, and say which."""
+    context = tls.server_context(Settings.from_env())
     endpoint = MqttEndpoint(MemoryAuthorizer(), MemoryUplink(), MemoryPresence())
-    port = await endpoint.start("127.0.0.1", 0, tls.server_context(Settings.from_env()))
-    sys.stdout.write(f"{port}\n")
-    sys.stdout.flush()
-    await asyncio.Event().wait()
+    mqtt_port = await endpoint.start("127.0.0.1", 0, context)
+    web = socket.create_server(("127.0.0.1", 0))
+    async with serving(http_app(Closed()), web, context):
+        sys.stdout.write(f"127.0.0.1:{mqtt_port} 127.0.0.1:{web.getsockname()[1]}\n")
+        sys.stdout.flush()
+        await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
