@@ -123,6 +123,9 @@ class Me:
     kind: str = strawberry.field(description="What the caller is: user or token.")
     name: str = strawberry.field(description="The person's or token's name.")
     email: str | None = strawberry.field(description="The person's e-mail address; null for tokens.")
+    user_id: UUID | None = strawberry.field(
+        description="The person's id, as alerts are assigned to it; null for tokens."
+    )
     role: Role | None = strawberry.field(description="What the person is in this tenant; null for tokens.")
     role_name: str | None = strawberry.field(description="The name of the tenant's own role, where role is CUSTOM.")
     tenant: Tenant = strawberry.field(description="The tenant that every answer belongs to.")

@@ -13,6 +13,7 @@ from ui.client import Refused, SignedOut
 class Console(rx.State):
     """The signed-in user and tenant; page states are its children and ask through it."""
 
+    user_id: str = ""
     user_name: str = ""
     user_email: str = ""
     tenant_name: str = ""
@@ -69,6 +70,7 @@ class Console(rx.State):
             return None  # the page's own question will say what is wrong
         self._session = session
         me = data["me"]
+        self.user_id = me["userId"] or ""
         self.user_name = me["name"]
         self.user_email = me["email"] or ""
         self.tenant_name = me["tenant"]["name"]

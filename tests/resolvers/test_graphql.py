@@ -138,9 +138,11 @@ async def test_signing_in_gives_a_cookie_that_counts_only_from_our_own_page(api:
     secret = answer.cookies["tidegate_session"]
     api.client.cookies.clear()
     cookie = {"Cookie": f"tidegate_session={secret}"}
-    ask = {"query": "{ me { email role memberships { tenantKey } } }"}
+    ask = {"query": "{ me { userId email role memberships { tenantKey } } }"}
     ours = await api.client.post("/graphql", json=ask, headers={**cookie, "Sec-Fetch-Site": "same-origin"})
     me = ours.json()["data"]["me"]
+    listed = await api.data(await tenant.api_token(), "{ members { id } }")
+    assert [{"id": me.pop("userId")}] == listed["members"]
     assert me == {"email": tenant.email, "role": "OWNER", "memberships": [{"tenantKey": tenant.key}]}
     for elsewhere in (
         {},

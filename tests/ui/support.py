@@ -20,6 +20,8 @@ import reflex as rx
 from playwright.async_api import Browser, Page, expect
 from reflex.istate.data import RouterData
 
+from tests.support.outside import Post
+
 Answer = dict[str, Any] | Callable[[dict[str, Any]], dict[str, Any]]
 S = TypeVar("S", bound=rx.State)
 
@@ -28,6 +30,7 @@ AWAKE = "Object.keys(document.querySelector('main, form, button') ?? {}).some(ke
 SECRET = "tgs_visitor"
 ME = {
     "me": {
+        "userId": "u1",
         "kind": "user",
         "name": "Ada",
         "email": "ada@example.org",
@@ -103,6 +106,7 @@ class Console:
     device: dict[str, str]
     mqtt_port: int
     data_dir: Path
+    post: Post
 
     def invite_operator(self, email: str) -> str:
         """What `tidegate operator` prints: the link by which the platform's operator joins."""
@@ -203,6 +207,16 @@ class Visitor:
     async def is_too_wide(self) -> bool:
         """Whether the page scrolls sideways."""
         return bool(await self.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"))
+
+
+async def tab_to(page: Page, name: str, most: int = 60) -> None:
+    """Press Tab until what is focused bears this name."""
+    said = "e => e.getAttribute('aria-label') || e.innerText || ''"
+    for _ in range(most):
+        await page.keyboard.press("Tab")
+        if (await page.evaluate(f"({said})(document.activeElement)")).strip().startswith(name):
+            return
+    raise AssertionError(f"{name} cannot be reached by keyboard")
 
 
 def paste(command: str) -> None:

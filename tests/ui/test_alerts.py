@@ -1,5 +1,6 @@
 """Alerts in the console: filters ask for the right thing, several are answered together, an alert explains itself."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -52,9 +53,7 @@ async def run(handler: Any) -> None:
 async def alerts(gateway: Gateway, visit: Visit) -> Alerts:
     two = [ALERT, {**ALERT, "id": "a2", "severity": "CRITICAL", "assignedTo": "u1", "assignedName": "Ada"}]
     noted = {**ALERT, "id": "a3", "status": "ACKNOWLEDGED"}
-    gateway.answers["Me"] = {"me": {**ME["me"], "scopes": ["users:read"]}}  # type: ignore[dict-item]
     gateway.answers["Alerts"] = {"alerts": page([*two, noted])}
-    gateway.answers["OwnMembership"] = {"members": [{"id": "u1", "name": "Ada", "email": "ada@example.org"}]}
     gateway.answers["AlertsAcknowledge"] = {"alertsAcknowledge": []}
     state = visit(Alerts, "/alerts")
     await state.load()
@@ -259,6 +258,16 @@ async def test_what_is_done_to_an_alert_is_asked_for(detail: AlertDetail, gatewa
     assert gateway.variables("AlertsAcknowledge") == {"ids": ["a1"], "note": "mine"}
     await detail.snooze({"until_at": ""})
     assert detail.problem == "Say until when."
+
+
+async def test_who_sees_no_other_member_can_still_take_an_alert_on(detail: AlertDetail, gateway: Gateway) -> None:
+    assert detail.assignees == [{"id": "u1", "name": "Ada"}]
+    detail.alert = replace(detail.alert, assigned_to="u9", assigned_name="Eve")
+    assert detail.assignees == [{"id": "u1", "name": "Ada"}, {"id": "u9", "name": "Eve"}]
+    gateway.answers["Me"] = {"me": {**ME["me"], "scopes": ["users:read"]}}  # type: ignore[dict-item]
+    gateway.answers["MemberNames"] = {"members": [{"id": "u1", "name": "Ada"}, {"id": "u2", "name": "Bo"}]}
+    await detail.load()
+    assert [each["name"] for each in detail.members] == ["Ada", "Bo"]
 
 
 async def test_an_alert_that_is_not_there_is_said_to_be_missing(gateway: Gateway, visit: Visit) -> None:

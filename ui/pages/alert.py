@@ -41,6 +41,13 @@ class AlertDetail(Console):
         """Whether what it is about goes on."""
         return self.alert.status != "CLEARED"
 
+    @rx.var
+    def assignees(self) -> list[dict[str, str]]:
+        """Who may look after it; whoever does already is among them, also where the others are not seen."""
+        now = {"id": self.alert.assigned_to, "name": self.alert.assigned_name}
+        is_new = bool(now["id"]) and now["id"] not in {each["id"] for each in self.members}
+        return [*self.members, now] if is_new else self.members
+
     @rx.event
     async def load(self) -> Any:
         """Come to the page."""
@@ -62,12 +69,13 @@ class AlertDetail(Console):
         await self._count()
 
     async def _know_members(self) -> None:
+        self.members = [{"id": self.user_id, "name": self.user_name or self.user_email}]
         if "users:read" not in self.scopes:
-            return
+            return  # who does not see the others can still take it on
         try:
-            members = (await self.ask("own_membership"))["members"]
+            members = (await self.ask("member_names"))["members"]
         except Refused:
-            return  # then nobody is offered
+            return
         self.members = [{"id": each["id"], "name": each["name"] or each["email"]} for each in members]
 
     async def _show(self) -> None:
@@ -351,7 +359,7 @@ def _assign() -> rx.Component:
             "Who looks after it",
             rx.el.select(
                 rx.el.option("nobody yet", value=""),
-                rx.foreach(AlertDetail.members, lambda each: rx.el.option(each["name"], value=each["id"])),
+                rx.foreach(AlertDetail.assignees, lambda each: rx.el.option(each["name"], value=each["id"])),
                 id="assign",
                 value=AlertDetail.alert.assigned_to,
                 on_change=AlertDetail.assign,

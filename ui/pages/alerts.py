@@ -25,7 +25,7 @@ SEVERITIES = (
     ("MINOR", "Minor"),
     ("INFO", "Info"),
 )
-WHOSE = (("all", "Everybody's"), ("mine", "Mine"), ("nobody", "Nobody's yet"))
+WHOSE = (("all", "Everybody's"), ("mine", "Assigned to me"), ("nobody", "Nobody's yet"))
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,8 @@ class Alerts(Console):
     has_more: bool = False
     chosen: list[str] = []
     answering: str = ""  # the alert whose acknowledgement is being written
-    knows_self: bool = False  # whether "mine" can be asked for
 
     _end: str | None = None
-    _own_id: str = ""
 
     @rx.event
     async def load(self) -> Any:
@@ -105,21 +103,8 @@ class Alerts(Console):
         tab = "silences" if begun else asked.get("tab", "open")
         self.tab = tab if tab in dict(TABS) else "open"
         self.rule_id, self.rule_name, self.answering, self.chosen = asked.get("rule", ""), "", "", []
-        await self._know_self()
         await self._show()
         return None
-
-    async def _know_self(self) -> None:
-        """Which member this is; the contract names members by id, and people by e-mail."""
-        if "users:read" not in self.scopes:
-            self.knows_self, self.whose = False, "all"
-            return
-        try:
-            members = (await self.ask("own_membership"))["members"]
-        except Refused:
-            return  # then one's own cannot be told from the others'
-        self._own_id = next((each["id"] for each in members if each["email"] == self.user_email), "")
-        self.knows_self = bool(self._own_id)
 
     @rx.event
     async def refresh(self) -> None:
@@ -184,7 +169,7 @@ class Alerts(Console):
             isOpen=is_open,
             severity=self.severity or None,
             ruleId=self.rule_id or None,
-            assignedTo=self._own_id if self.whose == "mine" else None,
+            assignedTo=self.user_id if self.whose == "mine" else None,
             first=first,
             after=after,
         )
@@ -414,13 +399,7 @@ def _tabs() -> rx.Component:
 
 def _filters() -> rx.Component:
     whose = rx.el.div(
-        *(
-            rx.cond(
-                Alerts.knows_self if key == "mine" else True,
-                _segment(words, Alerts.set_whose(key), Alerts.whose == key),
-            )
-            for key, words in WHOSE
-        ),
+        *(_segment(words, Alerts.set_whose(key), Alerts.whose == key) for key, words in WHOSE),
         class_name="segmented",
         role="group",
         aria_label="Whose",
