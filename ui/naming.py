@@ -26,12 +26,16 @@ class Named(rx.State, mixin=True):
         """Whether the key is still open: it is chosen once."""
         return True
 
+    def _propose_key(self, name: str) -> str:
+        """The key that goes with a name."""
+        return propose_key(name)
+
     @rx.event
     def set_name(self, name: str) -> None:
         """The name; the key follows until somebody touches it."""
         self.name = name
         if self._may_follow() and not self._is_own_key:
-            self.key = propose_key(name)
+            self.key = self._propose_key(name)
 
     @rx.event
     def set_key(self, key: str) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ui.credentials import ended
 from ui.first_message import SERVER
 from ui.gate_rules import summary
 
@@ -75,8 +76,7 @@ class Choice:
 
 def way_line(way: Mapping[str, Any], profiles: Mapping[str, str], now: datetime) -> WayLine:
     """A provisioner of the contract as the page shows it."""
-    expires, revoked = way["expiresAt"] or "", way["revokedAt"] or ""
-    is_over = bool(expires) and datetime.fromisoformat(expires) <= now
+    ended_at, ended_how = ended(way, now)
     profile = profiles.get(way["profileId"] or "", "")
     makes = f"makes devices of {profile or 'a profile'}" if way["mode"] == "CREATE" else "lets registered devices in"
     approval = ", each after somebody's yes" if way["needsApproval"] else ""
@@ -90,9 +90,9 @@ def way_line(way: Mapping[str, Any], profiles: Mapping[str, str], now: datetime)
         f"{way['uses']:,}{most} came in",
         way["createdBy"],
         way["createdAt"],
-        expires,
-        revoked or (expires if is_over else ""),
-        "revoked" if revoked else "ended",
+        way["expiresAt"] or "",
+        ended_at,
+        ended_how,
         way["needsApproval"],
         str(way["maxUses"] or ""),
         bool(way["certificate"]),

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.ui.support import Gateway, Visit
-from ui.components.certificates import Certificates, certificate_line, request_of, signs
+from ui.components.certificates import Certificates, request_of
+from ui.credentials import credential_line, signs
 from ui.first_message import mosquitto_pub_tls, openssl_request, openssl_server
 
 REQUEST = "-----BEGIN CERTIFICATE REQUEST-----\nMIH\n-----END CERTIFICATE REQUEST-----\n"
@@ -67,11 +68,12 @@ def test_what_is_no_request_is_explained(text: str) -> None:
         request_of(text)
 
 
-def test_a_certificate_says_how_it_ended() -> None:
+def test_a_credential_says_how_it_ended() -> None:
     before, after = datetime(2026, 5, 1, tzinfo=UTC), datetime(2027, 5, 1, tzinfo=UTC)
-    assert certificate_line(CREDENTIAL, before).ended_at == ""
-    assert certificate_line(CREDENTIAL, after).ended_how == "expired"
-    assert certificate_line({**CREDENTIAL, "revokedAt": "2026-02-01T00:00:00Z"}, before).ended_how == "revoked"
+    revoked = {**CREDENTIAL, "revokedAt": "2026-02-01T00:00:00Z"}
+    assert credential_line(CREDENTIAL, before).ended_at == ""
+    assert credential_line(CREDENTIAL, after, ran_out="expired").ended_how == "expired"
+    assert credential_line(revoked, before, ran_out="expired").ended_how == "revoked"
     assert signs("3fa0cc", 2) == "3F:A0:…"
 
 

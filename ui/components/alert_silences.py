@@ -9,7 +9,7 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.frame import ALL_DEVICES, may
-from ui.components.pieces import card, done, empty, field, problem, skeleton_rows
+from ui.components.pieces import answers, card, done, empty, field, problem, skeleton_rows
 from ui.console import Console
 from ui.islands.cells import when
 from ui.islands.spans import spans
@@ -297,11 +297,7 @@ def _form() -> rx.Component:
                 "For those who wonder why nobody told them. It stands in the history of each alert.",
                 for_="silence-reason",
             ),
-            rx.el.div(
-                rx.el.button("Tell nobody", type="submit", class_name="btn btn-primary"),
-                rx.el.button("Cancel", type="button", class_name="btn", on_click=Silences.make(False)),
-                class_name="row",
-            ),
+            answers("Tell nobody", Silences.make(False)),
             on_submit=Silences.create,
             class_name="card-body stack",
         ),

@@ -1,6 +1,5 @@
 """A device's certificates: from its request to a signed one, the lines to paste, and taking one back."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,46 +7,15 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.frame import may
-from ui.components.pieces import card, done, empty, field, problem
+from ui.components.pieces import answers, card, done, doubt, empty, field, problem
 from ui.console import Console
+from ui.credentials import CredentialLine, credential_line, signs
 from ui.first_message import mosquitto_pub_tls, openssl_request, openssl_server
 from ui.islands.cells import command, when
 
 SPANS = (("30", "30 days"), ("90", "90 days"), ("365", "a year"), ("398", "398 days, the longest"))
 DEFAULT_DAYS = "365"
 TERMINAL = "Paste it into a terminal on the device, or where its files are made."
-
-
-@dataclass(frozen=True)
-class CertificateLine:
-    """A certificate of the device."""
-
-    id: str
-    sign: str
-    created_at: str
-    expires_at: str
-    ended_at: str
-    ended_how: str
-
-
-def certificate_line(credential: dict[str, Any], now: datetime) -> CertificateLine:
-    """A credential of the contract as the page shows it; its sign is the beginning of its fingerprint."""
-    expires, revoked = credential["expiresAt"] or "", credential["revokedAt"] or ""
-    is_over = bool(expires) and datetime.fromisoformat(expires) <= now
-    return CertificateLine(
-        credential["id"],
-        signs(credential["fingerprint"] or "", 8),
-        credential["createdAt"],
-        expires,
-        revoked or (expires if is_over else ""),
-        "revoked" if revoked else "expired",
-    )
-
-
-def signs(fingerprint: str, bytes_shown: int = 32) -> str:
-    """A fingerprint in pairs, as openssl shows it: `3F:A0:…`."""
-    pairs = [fingerprint[at : at + 2].upper() for at in range(0, len(fingerprint), 2)]
-    return ":".join(pairs[:bytes_shown]) + (":…" if len(pairs) > bytes_shown else "")
 
 
 def request_of(text: str) -> str:
@@ -71,7 +39,7 @@ class Certificates(Console):
     said: str = ""
     uid: str = ""
     is_over: bool = False
-    lines: list[CertificateLine] = []
+    lines: list[CredentialLine] = []
     is_asking: bool = False
     form_problem: str = ""
     form_number: int = 0
@@ -101,7 +69,9 @@ class Certificates(Console):
             return
         now = datetime.now(UTC)
         key, metrics = device["key"], device["profile"]["metrics"]
-        self.lines = [certificate_line(each, now) for each in device["credentials"] if each["kind"] == "x509"]
+        self.lines = [
+            credential_line(each, now, ran_out="expired") for each in device["credentials"] if each["kind"] == "x509"
+        ]
         self.is_over, self.file_name = device["status"] in ("DECOMMISSIONED", "QUARANTINED"), f"{key}.crt"
         self.request_line, self.server_line = openssl_request(key), openssl_server()
         self.publish_line = mosquitto_pub_tls(self.tenant_key, key, metrics)
@@ -226,12 +196,7 @@ def _form() -> rx.Component:
             "Before it ends, sign a new one: both work side by side.",
             for_="csr-days",
         ),
-        problem(Certificates.form_problem),
-        rx.el.div(
-            rx.el.button("Sign it", type="submit", class_name="btn btn-primary"),
-            rx.el.button("Cancel", type="button", class_name="btn", on_click=Certificates.begin(False)),
-            class_name="row",
-        ),
+        answers("Sign it", Certificates.begin(False), Certificates.form_problem),
         on_submit=Certificates.sign,
         class_name="stack",
         key=Certificates.form_number.to_string(),
@@ -293,23 +258,16 @@ def _made() -> rx.Component:
     )
 
 
-def _confirm(line: rx.Var[CertificateLine]) -> rx.Component:
-    return rx.el.div(
-        rx.el.p("The device cannot sign in with it any more, from this moment on. This is for good."),
-        rx.el.div(
-            rx.el.button(
-                "Revoke it", type="button", class_name="btn btn-danger-solid", on_click=Certificates.revoke(line.id)
-            ),
-            rx.el.button("Keep it", type="button", class_name="btn", auto_focus=True, on_click=Certificates.doubt("")),
-            class_name="row",
-        ),
-        class_name="note note-warn confirm",
-        role="group",
-        aria_label="Revoke this certificate?",
+def _confirm(line: rx.Var[CredentialLine]) -> rx.Component:
+    return doubt(
+        "Revoke this certificate?",
+        "The device cannot sign in with it any more, from this moment on. This is for good.",
+        yes=("Revoke it", Certificates.revoke(line.id)),
+        no=("Keep it", Certificates.doubt("")),
     )
 
 
-def _line(line: rx.Var[CertificateLine]) -> rx.Component:
+def _line(line: rx.Var[CredentialLine]) -> rx.Component:
     return rx.el.li(
         rx.el.div(
             rx.el.code(line.sign, class_name="wrap"),

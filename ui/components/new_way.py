@@ -5,10 +5,11 @@ from typing import Any, ClassVar
 import reflex as rx
 
 from ui.client import Refused
-from ui.components.pieces import card, field, problem
+from ui.components.pieces import answers, card, field, note
+from ui.components.shown_once import secret
 from ui.console import Console
 from ui.first_message import openssl_request, openssl_server
-from ui.islands.cells import command, copy
+from ui.islands.cells import command
 from ui.ways import (
     DEFAULT_SPAN,
     NEWCOMER,
@@ -282,17 +283,10 @@ def _form(on_made: Any) -> rx.Component:
                 class_name="bare rights-group",
             ),
             _terms(),
-            problem(NewWay.form_problem),
-            rx.el.div(
-                rx.el.button(
-                    rx.match(
-                        NewWay.kind, ("KEY", "Make the key"), ("CLAIM", "Sign the claim"), "Register the authority"
-                    ),
-                    type="submit",
-                    class_name="btn btn-primary",
-                ),
-                rx.el.button("Cancel", type="button", class_name="btn", on_click=NewWay.leave),
-                class_name="row",
+            answers(
+                rx.match(NewWay.kind, ("KEY", "Make the key"), ("CLAIM", "Sign the claim"), "Register the authority"),
+                NewWay.leave,
+                NewWay.form_problem,
             ),
             on_submit=[NewWay.make, on_made],
             class_name="card-body stack",
@@ -303,23 +297,12 @@ def _form(on_made: Any) -> rx.Component:
 
 def _key() -> rx.Component:
     return rx.fragment(
-        rx.el.div(
-            rx.icon("key-round", size=17),
-            rx.el.span(
-                rx.el.b("The key of “", NewWay.made_name, "” is shown this once."),
-                " Copy it now to where the devices get it from; we keep only a fingerprint of it.",
-            ),
-            class_name="note note-warn",
-            role="status",
+        note(
+            "key-round",
+            rx.el.b("The key of “", NewWay.made_name, "” is shown this once."),
+            " Copy it now to where the devices get it from; we keep only a fingerprint of it.",
         ),
-        rx.el.div(
-            rx.el.div(NewWay.key, class_name="code", id="way-key"),
-            rx.el.div(
-                rx.el.span("Whoever holds it may bring devices in.", class_name="small muted"),
-                copy(text=NewWay.key, label="Copy key"),
-                class_name="code-foot",
-            ),
-        ),
+        secret(NewWay.key, "way-key", "Copy key", "Whoever holds it may bring devices in."),
         rx.el.div(
             rx.el.h3("What a device does with it", style={"marginBottom": "6px"}),
             command(
@@ -339,14 +322,11 @@ def _key() -> rx.Component:
 
 def _signed() -> rx.Component:
     return rx.fragment(
-        rx.el.div(
-            rx.icon("check", size=17),
-            rx.el.span(
-                rx.el.b("The claim “", NewWay.made_name, "” is signed."),
-                " Put the certificate, which is no secret, and the key that you made onto every device of the batch.",
-            ),
-            class_name="note note-ok",
-            role="status",
+        note(
+            "check",
+            rx.el.b("The claim “", NewWay.made_name, "” is signed."),
+            " Put the certificate, which is no secret, and the key that you made onto every device of the batch.",
+            look="ok",
         ),
         rx.el.div(
             rx.el.button(
@@ -379,15 +359,12 @@ def _signed() -> rx.Component:
 
 
 def _registered() -> rx.Component:
-    return rx.el.div(
-        rx.icon("check", size=17),
-        rx.el.span(
-            rx.el.b("The authority “", NewWay.made_name, "” is registered."),
-            " A device that shows a certificate signed by it introduces itself at its first connection over TLS, under "
-            "the key in its certificate's name (CN).",
-        ),
-        class_name="note note-ok",
-        role="status",
+    return note(
+        "check",
+        rx.el.b("The authority “", NewWay.made_name, "” is registered."),
+        " A device that shows a certificate signed by it introduces itself at its first connection over TLS, under the "
+        "key in its certificate's name (CN).",
+        look="ok",
     )
 
 

@@ -48,6 +48,48 @@ def done(words: rx.Var[str]) -> rx.Component:
     )
 
 
+def note(icon: str, *words: Any, look: str = "warn") -> rx.Component:
+    """Something to know before one goes on, in a coloured box."""
+    return rx.el.div(rx.icon(icon, size=17), rx.el.span(*words), class_name=f"note note-{look}", role="status")
+
+
+def doubt(
+    question: str,
+    *words: Any,
+    yes: tuple[Any, Any],
+    no: tuple[str, Any],
+    wrong: rx.Var[str] | None = None,
+) -> rx.Component:
+    """Asks before something that cannot be taken back; `yes` and `no`: a button's words and what follows.
+
+    The words tell what happens. Whoever presses Enter at once keeps what they have. `wrong`: why it was refused.
+    """
+    return rx.el.div(
+        rx.el.p(*words),
+        problem(wrong) if wrong is not None else rx.fragment(),
+        rx.el.div(
+            rx.el.button(yes[0], type="button", class_name="btn btn-danger-solid", on_click=yes[1]),
+            rx.el.button(no[0], type="button", class_name="btn", auto_focus=True, on_click=no[1]),
+            class_name="row",
+        ),
+        class_name="note note-warn confirm",
+        role="group",
+        aria_label=question,
+    )
+
+
+def answers(words: Any, cancel: Any, wrong: rx.Var[str] | None = None, *, danger: bool = False) -> rx.Component:
+    """The end of a form: why it was refused, the button that sends it, and the one that closes it."""
+    return rx.fragment(
+        problem(wrong) if wrong is not None else rx.fragment(),
+        rx.el.div(
+            rx.el.button(words, type="submit", class_name="btn btn-danger-solid" if danger else "btn btn-primary"),
+            rx.el.button("Cancel", type="button", class_name="btn", on_click=cancel),
+            class_name="row",
+        ),
+    )
+
+
 def empty(
     icon: str, title: str, words: str | rx.Component, *actions: rx.Component, small: bool = False
 ) -> rx.Component:

@@ -1,47 +1,20 @@
 """A device's public keys: it signs in with short-lived tokens (JWT) that it makes itself with the private half."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import reflex as rx
 
 from ui.client import Refused
-from ui.components.certificates import signs
 from ui.components.frame import may
-from ui.components.pieces import card, done, empty, field, problem
+from ui.components.pieces import answers, card, done, doubt, empty, field, problem
 from ui.console import Console
+from ui.credentials import CredentialLine, credential_line
 from ui.first_message import openssl_public_key
 from ui.islands.cells import command, when
 
 SPANS = (("90", "90 days"), ("365", "a year"), ("", "until it is revoked"))
 DEFAULT_DAYS = "365"
-
-
-@dataclass(frozen=True)
-class KeyLine:
-    """A public key of the device; its sign is the beginning of its fingerprint."""
-
-    id: str
-    sign: str
-    created_at: str
-    expires_at: str
-    ended_at: str
-    ended_how: str
-
-
-def key_line(credential: dict[str, Any], now: datetime) -> KeyLine:
-    """A credential of the contract as the page shows it."""
-    expires, revoked = credential["expiresAt"] or "", credential["revokedAt"] or ""
-    is_over = bool(expires) and datetime.fromisoformat(expires) <= now
-    return KeyLine(
-        credential["id"],
-        signs(credential["fingerprint"] or "", 8),
-        credential["createdAt"],
-        expires,
-        revoked or (expires if is_over else ""),
-        "revoked" if revoked else "ended",
-    )
 
 
 def public_key_of(text: str) -> str:
@@ -69,7 +42,7 @@ class PublicKeys(Console):
     uid: str = ""
     username: str = ""
     is_over: bool = False
-    lines: list[KeyLine] = []
+    lines: list[CredentialLine] = []
     is_adding: bool = False
     form_problem: str = ""
     form_number: int = 0
@@ -89,7 +62,7 @@ class PublicKeys(Console):
         except Refused:
             return  # the device's own page says what is wrong
         now = datetime.now(UTC)
-        self.lines = [key_line(each, now) for each in device["credentials"] if each["kind"] == "jwt"]
+        self.lines = [credential_line(each, now) for each in device["credentials"] if each["kind"] == "jwt"]
         self.is_over = device["status"] in ("DECOMMISSIONED", "QUARANTINED")
         self.username = f"{self.tenant_key}/d/{device['key']}"
         self.key_line, self.ready = openssl_public_key(device["key"]), True
@@ -164,35 +137,23 @@ def _form() -> rx.Component:
             ),
             for_="public-key-days",
         ),
-        problem(PublicKeys.form_problem),
-        rx.el.div(
-            rx.el.button("Register it", type="submit", class_name="btn btn-primary"),
-            rx.el.button("Cancel", type="button", class_name="btn", on_click=PublicKeys.begin(False)),
-            class_name="row",
-        ),
+        answers("Register it", PublicKeys.begin(False), PublicKeys.form_problem),
         on_submit=PublicKeys.add,
         class_name="card-body stack",
         key=PublicKeys.form_number.to_string(),
     )
 
 
-def _confirm(line: rx.Var[KeyLine]) -> rx.Component:
-    return rx.el.div(
-        rx.el.p("Tokens signed with it count no more, from this moment on. This is for good."),
-        rx.el.div(
-            rx.el.button(
-                "Revoke it", type="button", class_name="btn btn-danger-solid", on_click=PublicKeys.revoke(line.id)
-            ),
-            rx.el.button("Keep it", type="button", class_name="btn", auto_focus=True, on_click=PublicKeys.doubt("")),
-            class_name="row",
-        ),
-        class_name="note note-warn confirm",
-        role="group",
-        aria_label="Revoke this key?",
+def _confirm(line: rx.Var[CredentialLine]) -> rx.Component:
+    return doubt(
+        "Revoke this key?",
+        "Tokens signed with it count no more, from this moment on. This is for good.",
+        yes=("Revoke it", PublicKeys.revoke(line.id)),
+        no=("Keep it", PublicKeys.doubt("")),
     )
 
 
-def _line(line: rx.Var[KeyLine]) -> rx.Component:
+def _line(line: rx.Var[CredentialLine]) -> rx.Component:
     revoke = rx.el.button(
         "Revoke…",
         type="button",

@@ -8,9 +8,10 @@ import reflex as rx
 from ui.client import Refused
 from ui.components.frame import heading, link, page
 from ui.components.pieces import card, empty, field, problem, skeleton_rows
+from ui.components.shown_once import secret
 from ui.console import Console
 from ui.first_message import mosquitto_pub
-from ui.islands.cells import command, copy, first_message
+from ui.islands.cells import command, first_message
 from ui.naming import KEY, Named
 
 
@@ -183,12 +184,7 @@ def _made() -> rx.Component:
                 rx.el.div(
                     rx.el.h2("Keep the token"),
                     rx.el.p("It is the device's password.", class_name="muted", style={"marginBottom": "8px"}),
-                    rx.el.div(AddDevice.token, class_name="code", id="token"),
-                    rx.el.div(
-                        rx.el.span("Shown only now; we keep only a fingerprint of it.", class_name="small muted"),
-                        copy(text=AddDevice.token, label="Copy token"),
-                        class_name="code-foot",
-                    ),
+                    secret(AddDevice.token, "token", "Copy token", "Shown only now; we keep only a fingerprint of it."),
                 )
             ),
             rx.el.li(

@@ -13,26 +13,16 @@ from ui.components.commands import commands
 from ui.components.erasure import erasure
 from ui.components.frame import link, may, page
 from ui.components.memberships import memberships
-from ui.components.pieces import body, card, done, empty, field, problem, severity_badge, skeleton
+from ui.components.pieces import answers, body, card, done, empty, field, problem, severity_badge, skeleton
 from ui.components.public_keys import public_keys
 from ui.console import Console
+from ui.credentials import CredentialLine, credential_line
 from ui.first_message import mosquitto_pub
 from ui.islands.cells import command, copy, live_cards, live_presence, live_when, when
 from ui.islands.chart import chart
 from ui.words import STATUS_WORDS, AlertLine, Reading, alert_line, readings, unit, words
 
 UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-
-
-@dataclass(frozen=True)
-class CredentialLine:
-    """A token of the device, without the secret."""
-
-    id: str
-    created_at: str
-    expires_at: str
-    ended_at: str
-    ended_how: str
 
 
 @dataclass(frozen=True)
@@ -43,14 +33,6 @@ class MetricLine:
     label: str
     unit: str
     type: str
-
-
-def credential_line(credential: dict[str, Any], now: datetime) -> CredentialLine:
-    """A token of the contract as the page shows it."""
-    expires, revoked = credential["expiresAt"] or "", credential["revokedAt"] or ""
-    is_over = bool(expires) and datetime.fromisoformat(expires) <= now
-    ended = revoked or (expires if is_over else "")
-    return CredentialLine(credential["id"], credential["createdAt"], expires, ended, "revoked" if revoked else "ended")
 
 
 def labels_text(labels: dict[str, Any]) -> str:
@@ -401,11 +383,7 @@ def _edit() -> rx.Component:
                     "One a line, for example “site: Hamburg”. They help you find devices.",
                     for_="labels",
                 ),
-                rx.el.div(
-                    rx.el.button("Save", type="submit", class_name="btn btn-primary"),
-                    rx.el.button("Cancel", type="button", class_name="btn", on_click=Device.edit(False)),
-                    class_name="row",
-                ),
+                answers("Save", Device.edit(False)),
                 on_submit=Device.save,
                 class_name="card-body stack",
             ),

@@ -8,7 +8,7 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.frame import heading, link, may, page
-from ui.components.pieces import done, empty, field, pager, problem, skeleton_rows
+from ui.components.pieces import answers, done, empty, field, pager, problem, skeleton_rows
 from ui.console import Console
 from ui.islands.cells import when
 from ui.names import with_names
@@ -201,11 +201,7 @@ def _aside_form() -> rx.Component:
             ),
             class_name="pair",
         ),
-        rx.el.div(
-            rx.el.button("Put it aside", type="submit", class_name="btn btn-primary"),
-            rx.el.button("Cancel", type="button", class_name="btn", on_click=FleetAudit.consider("")),
-            class_name="row",
-        ),
+        answers("Put it aside", FleetAudit.consider("")),
         on_submit=FleetAudit.put_aside,
         class_name="stack sheet",
     )

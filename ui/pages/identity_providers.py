@@ -6,7 +6,7 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.frame import heading, may, page
-from ui.components.pieces import card, done, empty, field, problem, skeleton_rows
+from ui.components.pieces import answers, card, done, doubt, empty, field, problem, skeleton_rows
 from ui.console import Console
 from ui.islands.cells import command
 from ui.providers import CALLBACK, NEWCOMERS, OWN, Provider, input_of, provider_line
@@ -259,11 +259,8 @@ def _form() -> rx.Component:
         rx.el.form(
             rx.cond(is_new, new, rx.fragment(name, secret)),
             _who(),
-            problem(IdentityProviders.form_problem),
-            rx.el.div(
-                rx.el.button(rx.cond(is_new, "Register it", "Save"), type="submit", class_name="btn btn-primary"),
-                rx.el.button("Cancel", type="button", class_name="btn", on_click=IdentityProviders.write("")),
-                class_name="row",
+            answers(
+                rx.cond(is_new, "Register it", "Save"), IdentityProviders.write(""), IdentityProviders.form_problem
             ),
             on_submit=IdentityProviders.save,
             class_name="card-body stack",
@@ -275,28 +272,14 @@ def _form() -> rx.Component:
 
 
 def _confirm(line: rx.Var[Provider]) -> rx.Component:
-    return rx.el.div(
-        rx.el.p(
-            "Sessions that “",
-            line.name,
-            "” opened end at once. The people stay members; those without a password here need another provider, or "
-            "a new invitation.",
-        ),
-        rx.el.div(
-            rx.el.button(
-                "Remove it",
-                type="button",
-                class_name="btn btn-danger-solid",
-                on_click=IdentityProviders.remove(line.id),
-            ),
-            rx.el.button(
-                "Keep it", type="button", class_name="btn", auto_focus=True, on_click=IdentityProviders.doubt("")
-            ),
-            class_name="row",
-        ),
-        class_name="note note-warn confirm",
-        role="group",
-        aria_label="Remove this provider?",
+    return doubt(
+        "Remove this provider?",
+        "Sessions that “",
+        line.name,
+        "” opened end at once. The people stay members; those without a password here need another provider, or a new "
+        "invitation.",
+        yes=("Remove it", IdentityProviders.remove(line.id)),
+        no=("Keep it", IdentityProviders.doubt("")),
     )
 
 

@@ -25,9 +25,10 @@ from ui.channels import (
 )
 from ui.client import Refused
 from ui.components.frame import heading, may, page
-from ui.components.pieces import card, done, empty, field, pager, problem, skeleton_rows
+from ui.components.pieces import answers, card, done, empty, field, pager, problem, skeleton_rows
+from ui.components.shown_once import secret, shown_once
 from ui.console import Console
-from ui.islands.cells import copy, when
+from ui.islands.cells import when
 from ui.paging import PAGE_SIZE, Paged
 
 LOOKS = 25  # a second apart: as long as a slow mail server may take
@@ -320,12 +321,7 @@ def _new_channel() -> rx.Component:
                 for_="c-name",
             ),
             rx.match(Notifications.kind, *forms, rx.fragment()),
-            problem(Notifications.form_problem),
-            rx.el.div(
-                rx.el.button("Make the channel", type="submit", class_name="btn btn-primary"),
-                rx.el.button("Cancel", type="button", class_name="btn", on_click=Notifications.choose("")),
-                class_name="row",
-            ),
+            answers("Make the channel", Notifications.choose(""), Notifications.form_problem),
             key=Notifications.kind,
             on_submit=Notifications.make,
             class_name="card-body stack card-form",
@@ -336,34 +332,14 @@ def _new_channel() -> rx.Component:
 
 
 def _key() -> rx.Component:
-    return rx.el.section(
-        rx.el.div(
-            rx.el.div(
-                rx.icon("key-round", size=17),
-                rx.el.span(
-                    rx.el.b("The key of “", Notifications.secret_of, "” is shown this once."),
-                    " With it, and a library of Standard Webhooks, your program can tell that a message is ours.",
-                ),
-                class_name="note note-warn",
-                role="status",
-            ),
-            rx.el.div(
-                rx.el.div(Notifications.secret, class_name="code", id="channel-key"),
-                rx.el.div(
-                    rx.el.span("Keep it as you keep a password.", class_name="small muted"),
-                    copy(text=Notifications.secret, label="Copy key"),
-                    class_name="code-foot",
-                ),
-            ),
-            rx.el.div(
-                rx.el.button(
-                    "I have copied it", type="button", class_name="btn btn-primary", on_click=Notifications.put_away
-                )
-            ),
-            class_name="card-body stack",
+    return shown_once(
+        "The key of the new webhook",
+        (
+            rx.el.b("The key of “", Notifications.secret_of, "” is shown this once."),
+            " With it, and a library of Standard Webhooks, your program can tell that a message is ours.",
         ),
-        class_name="card",
-        aria_label="The key of the new webhook",
+        secret(Notifications.secret, "channel-key", "Copy key", "Keep it as you keep a password."),
+        put_away=Notifications.put_away,
     )
 
 
@@ -593,12 +569,7 @@ def _plan() -> rx.Component:
                 ),
                 class_name="bare",
             ),
-            problem(Notifications.form_problem),
-            rx.el.div(
-                rx.el.button("Save the policy", type="submit", class_name="btn btn-primary"),
-                rx.el.button("Cancel", type="button", class_name="btn", on_click=Notifications.leave_plan),
-                class_name="row",
-            ),
+            answers("Save the policy", Notifications.leave_plan, Notifications.form_problem),
             key=rx.cond(mine, mine.id, "new"),
             on_submit=Notifications.save_plan,
             class_name="card-body stack card-form",

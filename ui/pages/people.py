@@ -8,8 +8,9 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.frame import heading, link, may, page
-from ui.components.pieces import card, done, empty, field, problem, skeleton_rows
+from ui.components.pieces import answers, card, done, doubt, empty, field, problem, skeleton_rows
 from ui.components.reach import CHOOSE, Reach, reach, sees
+from ui.components.shown_once import shown_once
 from ui.console import Console
 from ui.islands.cells import command, when
 from ui.rights import GIVEN, ROLES, grouped
@@ -305,18 +306,11 @@ def _reach() -> rx.Component:
 
 
 def _confirm(member: rx.Var[MemberLine]) -> rx.Component:
-    return rx.el.div(
-        rx.el.p(member.name, " is signed out at once and may not come back. What they made stays."),
-        rx.el.div(
-            rx.el.button(
-                "Remove ", member.name, type="button", class_name="btn btn-danger-solid", on_click=People.remove
-            ),
-            rx.el.button("Keep them", type="button", class_name="btn", auto_focus=True, on_click=People.doubt("")),
-            class_name="row",
-        ),
-        class_name="note note-warn confirm",
-        role="group",
-        aria_label="Remove this person?",
+    return doubt(
+        "Remove this person?",
+        *(member.name, " is signed out at once and may not come back. What they made stays."),
+        yes=(rx.fragment("Remove ", member.name), People.remove),
+        no=("Keep them", People.doubt("")),
     )
 
 
@@ -447,12 +441,7 @@ def _invite() -> rx.Component:
             ),
             _roles(),
             rx.cond(People.role != "OWNER", _reach()),
-            problem(People.form_problem),
-            rx.el.div(
-                rx.el.button("Make the invitation", type="submit", class_name="btn btn-primary"),
-                rx.el.button("Cancel", type="button", class_name="btn", on_click=People.write(False)),
-                class_name="row",
-            ),
+            answers("Make the invitation", People.write(False), People.form_problem),
             on_submit=People.invite,
             class_name="card-body stack",
         ),
@@ -461,34 +450,23 @@ def _invite() -> rx.Component:
 
 
 def _invited() -> rx.Component:
-    return rx.el.section(
-        rx.el.div(
-            rx.el.div(
-                rx.icon("key-round", size=17),
-                rx.el.span(
-                    rx.el.b("The link for ", People.invited, " is shown this once."),
-                    rx.cond(
-                        People.is_mailed,
-                        " We have also mailed it to them, so you need not do anything.",
-                        " Copy it now and hand it over yourself: there is no mail server here, so no e-mail is sent.",
-                    ),
-                ),
-                class_name="note note-warn",
-                role="status",
+    return shown_once(
+        "The new invitation",
+        (
+            rx.el.b("The link for ", People.invited, " is shown this once."),
+            rx.cond(
+                People.is_mailed,
+                " We have also mailed it to them, so you need not do anything.",
+                " Copy it now and hand it over yourself: there is no mail server here, so no e-mail is sent.",
             ),
-            command(
-                text=People.link,
-                label="Link to hand over",
-                button="Copy link",
-                hint="Whoever opens it joins your organisation.",
-            ),
-            rx.el.div(
-                rx.el.button("I have copied it", type="button", class_name="btn btn-primary", on_click=People.put_away)
-            ),
-            class_name="card-body stack",
         ),
-        class_name="card",
-        aria_label="The new invitation",
+        command(
+            text=People.link,
+            label="Link to hand over",
+            button="Copy link",
+            hint="Whoever opens it joins your organisation.",
+        ),
+        put_away=People.put_away,
     )
 
 

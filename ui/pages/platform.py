@@ -8,10 +8,11 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.frame import heading, may, page
-from ui.components.pieces import card, done, empty, field, pager, problem, search_box, skeleton, skeleton_rows
+from ui.components.pieces import answers, card, done, empty, field, pager, problem, search_box, skeleton, skeleton_rows
+from ui.components.shown_once import shown_once
 from ui.console import Console
 from ui.islands.cells import command, when
-from ui.naming import propose_key
+from ui.naming import Named, propose_key
 from ui.paging import PAGE_SIZE, Paged
 from ui.quotas import QuotaLine, quota_line, wanted
 
@@ -45,7 +46,7 @@ def tenant_line(tenant: dict[str, Any]) -> TenantLine:
     )
 
 
-class Platform(Paged, Console):
+class Platform(Named, Paged, Console):
     """One page of the organisations, and what is being done to one of them."""
 
     SHOWN_ONCE: ClassVar[tuple[str, ...]] = ("link",)
@@ -56,16 +57,12 @@ class Platform(Paged, Console):
     tenants: list[TenantLine] = []
     doing: str = ""  # '', 'make', 'reset', or 'rename', 'suspend', 'invite', 'quotas' to the one in hand
     uid: str = ""
-    name: str = ""
-    key: str = ""
     form_problem: str = ""
     form_number: int = 0
     link: str = ""
     is_mailed: bool = False
     invited: str = ""
     quotas: list[QuotaLine] = []
-
-    _is_own_key: bool = False
 
     @rx.event
     async def load(self) -> Any:
@@ -110,17 +107,8 @@ class Platform(Paged, Console):
         self.name = next((each.name for each in self.tenants if each.id == uid), "")
         self.key, self._is_own_key = "", False
 
-    @rx.event
-    def set_name(self, name: str) -> None:
-        """The name of a new organisation; its key follows until somebody touches it."""
-        self.name = name
-        if not self._is_own_key:
-            self.key = propose_key(name).replace("_", "-")[:20].strip("-")
-
-    @rx.event
-    def set_key(self, key: str) -> None:
-        """A key of the operator's own."""
-        self.key, self._is_own_key = key.strip(), bool(key.strip())
+    def _propose_key(self, name: str) -> str:
+        return propose_key(name).replace("_", "-")[:20].strip("-")
 
     @rx.event
     async def make(self, form: dict[str, Any]) -> None:
@@ -229,14 +217,7 @@ def _email(label: str, **props: Any) -> rx.Component:
 
 
 def _buttons(words: str, danger: bool = False) -> rx.Component:
-    return rx.fragment(
-        problem(Platform.form_problem),
-        rx.el.div(
-            rx.el.button(words, type="submit", class_name="btn btn-danger-solid" if danger else "btn btn-primary"),
-            rx.el.button("Cancel", type="button", class_name="btn", on_click=Platform.begin("", "")),
-            class_name="row",
-        ),
-    )
+    return answers(words, Platform.begin("", ""), Platform.form_problem, danger=danger)
 
 
 def _make() -> rx.Component:
@@ -294,37 +275,23 @@ def _reset() -> rx.Component:
 
 
 def _link() -> rx.Component:
-    return rx.el.section(
-        rx.el.div(
-            rx.el.div(
-                rx.icon("key-round", size=17),
-                rx.el.span(
-                    rx.el.b("The link for ", Platform.invited, " is shown this once."),
-                    rx.cond(
-                        Platform.is_mailed,
-                        " We have also mailed it to them. It works once, for 7 days.",
-                        " Copy it now and hand it over yourself: there is no mail server here. "
-                        "It works once, for 7 days.",
-                    ),
-                ),
-                class_name="note note-warn",
-                role="status",
+    return shown_once(
+        "The new invitation",
+        (
+            rx.el.b("The link for ", Platform.invited, " is shown this once."),
+            rx.cond(
+                Platform.is_mailed,
+                " We have also mailed it to them. It works once, for 7 days.",
+                " Copy it now and hand it over yourself: there is no mail server here. It works once, for 7 days.",
             ),
-            command(
-                text=Platform.link,
-                label="Link to hand over",
-                button="Copy link",
-                hint="Whoever opens it owns the organisation.",
-            ),
-            rx.el.div(
-                rx.el.button(
-                    "I have copied it", type="button", class_name="btn btn-primary", on_click=Platform.put_away
-                )
-            ),
-            class_name="card-body stack",
         ),
-        class_name="card",
-        aria_label="The new invitation",
+        command(
+            text=Platform.link,
+            label="Link to hand over",
+            button="Copy link",
+            hint="Whoever opens it owns the organisation.",
+        ),
+        put_away=Platform.put_away,
     )
 
 

@@ -8,7 +8,7 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.frame import link, may, page
-from ui.components.pieces import card, done, empty, field, problem, skeleton_rows
+from ui.components.pieces import answers, card, done, doubt, empty, field, problem, skeleton_rows
 from ui.components.rights import chosen, rights_boxes, rights_fold
 from ui.console import Console
 from ui.rights import GIVEN, Right, RightGroup, grouped
@@ -139,16 +139,7 @@ def _form(title: str, words: str) -> rx.Component:
                 rx.el.p("Only rights that you hold yourself can be given.", class_name="small muted"),
                 rights_boxes(Roles.groups),
             ),
-            problem(Roles.form_problem),
-            rx.el.div(
-                rx.el.button(
-                    rx.cond(Roles.writing == "new", "Make the role", "Save"),
-                    type="submit",
-                    class_name="btn btn-primary",
-                ),
-                rx.el.button("Cancel", type="button", class_name="btn", on_click=Roles.write("")),
-                class_name="row",
-            ),
+            answers(rx.cond(Roles.writing == "new", "Make the role", "Save"), Roles.write(""), Roles.form_problem),
             on_submit=Roles.save,
             class_name="card-body stack",
             key=Roles.writing,
@@ -158,17 +149,12 @@ def _form(title: str, words: str) -> rx.Component:
 
 
 def _confirm(role: rx.Var[RoleLine]) -> rx.Component:
-    return rx.el.div(
-        rx.el.p("“", role.name, "” goes for good. Whoever has it needs another role first."),
-        problem(Roles.problem),
-        rx.el.div(
-            rx.el.button("Delete it", type="button", class_name="btn btn-danger-solid", on_click=Roles.delete(role.id)),
-            rx.el.button("Keep it", type="button", class_name="btn", auto_focus=True, on_click=Roles.doubt("")),
-            class_name="row",
-        ),
-        class_name="note note-warn confirm",
-        role="group",
-        aria_label="Delete this role?",
+    return doubt(
+        "Delete this role?",
+        *("“", role.name, "” goes for good. Whoever has it needs another role first."),
+        yes=("Delete it", Roles.delete(role.id)),
+        no=("Keep it", Roles.doubt("")),
+        wrong=Roles.problem,
     )
 
 

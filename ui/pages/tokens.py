@@ -9,11 +9,13 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.frame import heading, page
-from ui.components.pieces import card, done, empty, field, problem, skeleton_rows
+from ui.components.pieces import answers, card, done, doubt, empty, field, problem, skeleton_rows
 from ui.components.reach import CHOOSE, Reach, reach, sees
 from ui.components.rights import chosen, rights_boxes, rights_fold
+from ui.components.shown_once import secret, shown_once
 from ui.console import Console
-from ui.islands.cells import command, copy, when
+from ui.credentials import ended
+from ui.islands.cells import command, when
 from ui.rights import ABOUT_DEVICES, Right, RightGroup, grouped, right_words
 
 SPANS = (("7", "in 7 days"), ("30", "in 30 days"), ("90", "in 90 days"), ("365", "in a year"), ("", "never"))
@@ -48,18 +50,17 @@ class TokenLine:
 
 def token_line(token: dict[str, Any], now: datetime, groups: Mapping[str, str] | None = None) -> TokenLine:
     """A token of the contract as the page shows it."""
-    expires, revoked = token["expiresAt"] or "", token["revokedAt"] or ""
-    is_over = bool(expires) and datetime.fromisoformat(expires) <= now
+    ended_at, ended_how = ended(token, now, ran_out="expired")
     return TokenLine(
         token["id"],
         token["name"],
         token["prefix"],
         [Right(scope, right_words(scope)) for scope in token["scopes"]],
         token["createdAt"],
-        expires,
+        token["expiresAt"] or "",
         token["lastUsedAt"] or "",
-        revoked or (expires if is_over else ""),
-        "revoked" if revoked else "expired",
+        ended_at,
+        ended_how,
         sees(token["groupIds"], groups or {}),
     )
 
@@ -210,12 +211,7 @@ def _form() -> rx.Component:
                 "A token that ends by itself cannot be forgotten.",
                 for_="token-days",
             ),
-            problem(Tokens.form_problem),
-            rx.el.div(
-                rx.el.button("Issue the token", type="submit", class_name="btn btn-primary"),
-                rx.el.button("Cancel", type="button", class_name="btn", on_click=Tokens.write(False)),
-                class_name="row",
-            ),
+            answers("Issue the token", Tokens.write(False), Tokens.form_problem),
             on_submit=Tokens.issue,
             class_name="card-body stack",
         ),
@@ -223,52 +219,27 @@ def _form() -> rx.Component:
 
 
 def _issued() -> rx.Component:
-    return rx.el.section(
-        rx.el.div(
-            rx.el.div(
-                rx.icon("key-round", size=17),
-                rx.el.span(
-                    rx.el.b("The secret of “", Tokens.secret_name, "” is shown this once."),
-                    " Copy it now to where it is needed; we keep only a fingerprint of it.",
-                ),
-                class_name="note note-warn",
-                role="status",
-            ),
-            rx.el.div(
-                rx.el.div(Tokens.secret, class_name="code", id="token-secret"),
-                rx.el.div(
-                    rx.el.span("Whoever holds it may do what the token may do.", class_name="small muted"),
-                    copy(text=Tokens.secret, label="Copy secret"),
-                    class_name="code-foot",
-                ),
-            ),
-            rx.el.div(
-                rx.el.h3("Try it", style={"marginBottom": "6px"}),
-                command(text=Tokens.command, hint="Paste it into a terminal: it answers with JSON."),
-            ),
-            rx.el.div(
-                rx.el.button("I have copied it", type="button", class_name="btn btn-primary", on_click=Tokens.put_away)
-            ),
-            class_name="card-body stack",
+    return shown_once(
+        "The new token",
+        (
+            rx.el.b("The secret of “", Tokens.secret_name, "” is shown this once."),
+            " Copy it now to where it is needed; we keep only a fingerprint of it.",
         ),
-        class_name="card",
-        aria_label="The new token",
+        secret(Tokens.secret, "token-secret", "Copy secret", "Whoever holds it may do what the token may do."),
+        rx.el.div(
+            rx.el.h3("Try it", style={"marginBottom": "6px"}),
+            command(text=Tokens.command, hint="Paste it into a terminal: it answers with JSON."),
+        ),
+        put_away=Tokens.put_away,
     )
 
 
 def _confirm(token: rx.Var[TokenLine]) -> rx.Component:
-    return rx.el.div(
-        rx.el.p("Programs that use “", token.name, "” stop working at once. It cannot be taken back."),
-        rx.el.div(
-            rx.el.button(
-                "Revoke it", type="button", class_name="btn btn-danger-solid", on_click=Tokens.revoke(token.id)
-            ),
-            rx.el.button("Keep it", type="button", class_name="btn", auto_focus=True, on_click=Tokens.doubt("")),
-            class_name="row",
-        ),
-        class_name="note note-warn confirm",
-        role="group",
-        aria_label="Revoke this token?",
+    return doubt(
+        "Revoke this token?",
+        *("Programs that use “", token.name, "” stop working at once. It cannot be taken back."),
+        yes=("Revoke it", Tokens.revoke(token.id)),
+        no=("Keep it", Tokens.doubt("")),
     )
 
 

@@ -8,10 +8,11 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.frame import link, may, page
-from ui.components.pieces import card, done, empty, field, problem, skeleton_rows
+from ui.components.pieces import answers, card, done, doubt, empty, field, note, problem, skeleton_rows
+from ui.components.shown_once import secret, shown_once
 from ui.console import Console
 from ui.first_message import mosquitto_pub
-from ui.islands.cells import command, copy, when
+from ui.islands.cells import command, when
 from ui.names import with_names
 
 SPANS = (("24", "a day"), ("72", "three days"), ("168", "a week"), ("336", "two weeks, the longest"))
@@ -244,35 +245,15 @@ def _offer() -> rx.Component:
 
 
 def _code() -> rx.Component:
-    return rx.el.section(
-        rx.el.div(
-            rx.el.div(
-                rx.icon("key-round", size=17),
-                rx.el.span(
-                    rx.el.b("This code is shown this once."),
-                    " Give it to the other organisation on a way you trust: whoever has it may take the device.",
-                ),
-                class_name="note note-warn",
-                role="status",
-            ),
-            rx.el.div(
-                rx.el.div(Transfers.code, class_name="code code-long", id="transfer-code", tab_index=0),
-                rx.el.div(
-                    rx.el.span("Good once.", class_name="small muted"),
-                    copy(text=Transfers.code, label="Copy code"),
-                    class_name="code-foot",
-                ),
-            ),
-            _what_moves(),
-            rx.el.div(
-                rx.el.button(
-                    "I have copied it", type="button", class_name="btn btn-primary", on_click=Transfers.put_away
-                )
-            ),
-            class_name="card-body stack",
+    return shown_once(
+        "The code of the offer",
+        (
+            rx.el.b("This code is shown this once."),
+            " Give it to the other organisation on a way you trust: whoever has it may take the device.",
         ),
-        class_name="card",
-        aria_label="The code of the offer",
+        secret(Transfers.code, "transfer-code", "Copy code", "Good once.", long=True),
+        _what_moves(),
+        put_away=Transfers.put_away,
     )
 
 
@@ -325,12 +306,7 @@ def _take() -> rx.Component:
                 ),
                 class_name="pair",
             ),
-            problem(Transfers.form_problem),
-            rx.el.div(
-                rx.el.button("Take it over", type="submit", class_name="btn btn-primary"),
-                rx.el.button("Cancel", type="button", class_name="btn", on_click=Transfers.take(False)),
-                class_name="row",
-            ),
+            answers("Take it over", Transfers.take(False), Transfers.form_problem),
             on_submit=Transfers.accept,
             class_name="card-body stack",
         ),
@@ -340,23 +316,13 @@ def _take() -> rx.Component:
 def _taken() -> rx.Component:
     return rx.el.section(
         rx.el.div(
-            rx.el.div(
-                rx.icon("check", size=17),
-                rx.el.span(
-                    rx.el.b(Transfers.taken_name, " is yours now."),
-                    " Its token is shown this once: configure the device with it.",
-                ),
-                class_name="note note-ok",
-                role="status",
+            note(
+                "check",
+                rx.el.b(Transfers.taken_name, " is yours now."),
+                " Its token is shown this once: configure the device with it.",
+                look="ok",
             ),
-            rx.el.div(
-                rx.el.div(Transfers.token, class_name="code", id="transfer-token"),
-                rx.el.div(
-                    rx.el.span("The old token dies with the giver.", class_name="small muted"),
-                    copy(text=Transfers.token, label="Copy token"),
-                    class_name="code-foot",
-                ),
-            ),
+            secret(Transfers.token, "transfer-token", "Copy token", "The old token dies with the giver."),
             rx.el.div(
                 rx.el.h3("Try it", style={"marginBottom": "6px"}),
                 command(text=Transfers.command, label="Command that sends a message"),
@@ -375,20 +341,11 @@ def _taken() -> rx.Component:
 
 
 def _confirm(line: rx.Var[OfferLine]) -> rx.Component:
-    return rx.el.div(
-        rx.el.p("The code becomes worthless, and ", line.device, " stays with you."),
-        rx.el.div(
-            rx.el.button(
-                "Withdraw it", type="button", class_name="btn btn-danger-solid", on_click=Transfers.withdraw(line.id)
-            ),
-            rx.el.button(
-                "Let it stand", type="button", class_name="btn", auto_focus=True, on_click=Transfers.doubt("")
-            ),
-            class_name="row",
-        ),
-        class_name="note note-warn confirm",
-        role="group",
-        aria_label="Withdraw this offer?",
+    return doubt(
+        "Withdraw this offer?",
+        *("The code becomes worthless, and ", line.device, " stays with you."),
+        yes=("Withdraw it", Transfers.withdraw(line.id)),
+        no=("Let it stand", Transfers.doubt("")),
     )
 
 

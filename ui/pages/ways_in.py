@@ -9,7 +9,7 @@ from ui.client import Refused
 from ui.components.frame import heading, link, may, page
 from ui.components.gate import Gate, gate
 from ui.components.new_way import NewWay, new_way
-from ui.components.pieces import card, done, empty, field, problem, skeleton_rows
+from ui.components.pieces import card, done, doubt, empty, field, problem, skeleton_rows
 from ui.console import Console
 from ui.islands.cells import when
 from ui.ways import TURNED, DecidedLine, WaitingLine, WayLine, decided_line, waiting_line, way_line
@@ -174,16 +174,11 @@ def _waiting(line: rx.Var[WaitingLine]) -> rx.Component:
 
 
 def _confirm(way: rx.Var[WayLine]) -> rx.Component:
-    return rx.el.div(
-        rx.el.p("No new device comes in by “", way.name, "” any more. Those that did stay. This is for good."),
-        rx.el.div(
-            rx.el.button("Close it", type="button", class_name="btn btn-danger-solid", on_click=WaysIn.revoke(way.id)),
-            rx.el.button("Keep it", type="button", class_name="btn", auto_focus=True, on_click=WaysIn.doubt("")),
-            class_name="row",
-        ),
-        class_name="note note-warn confirm",
-        role="group",
-        aria_label="Close this way in?",
+    return doubt(
+        "Close this way in?",
+        *("No new device comes in by “", way.name, "” any more. Those that did stay. This is for good."),
+        yes=("Close it", WaysIn.revoke(way.id)),
+        no=("Keep it", WaysIn.doubt("")),
     )
 
 
