@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ingest.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     kills = benches.add_parser("kills", help="kill every process under load, then judge what was stored")
     kills.add_argument("--kills", type=int, help="of each kind")
+    kills.add_argument("--events", type=int, help="go on until so many are acknowledged")
     kills.add_argument("--kinds", nargs="+", metavar="KIND", help="which kinds (all if left out)")
     kills.add_argument("--devices", type=int, help="devices that send")
     kills.add_argument("--rate", type=float, help="messages a second in all")
@@ -45,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     rules.add_argument("--events", type=int, default=60_000, help="events of a course")
     rules.add_argument("--timers", type=int, default=10_000, help="waits that are over in the same second")
     rules.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    api = benches.add_parser("api", help="what a query costs the web process and Postgres")
+    api.add_argument("--times", type=int, default=1_000, help="how often each question is asked")
+    api.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     registry = benches.add_parser("registry", help="what lists of devices cost in a large fleet")
     registry.add_argument("--devices", type=int, default=100_000, help="devices of the fleet")
     registry.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
@@ -52,7 +56,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Measure, print, and return 1 when something was not as promised. The platform under `settings` is not touched."""
-    benches = {"ingest": _ingest, "kills": _kills, "registry": _registry, "neighbours": _neighbours, "rules": _rules}
+    benches = {
+        "ingest": _ingest,
+        "kills": _kills,
+        "registry": _registry,
+        "neighbours": _neighbours,
+        "rules": _rules,
+        "api": _api,
+    }
     return benches[arguments.bench](arguments)
 
 
@@ -64,6 +75,16 @@ def _registry(arguments: argparse.Namespace) -> int:
     if arguments.json:
         arguments.json.write_text(json.dumps(measured.as_json(), indent=1) + "\n")
     return 0 if all(answer.is_within for answer in measured.answers) else 1
+
+
+def _api(arguments: argparse.Namespace) -> int:
+    from infra.bench import api
+
+    costs = api.measure(arguments.times)
+    print(api.shown(costs))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(api.as_json(costs), indent=1) + "\n")
+    return 0 if all(cost.is_within for cost in costs) else 1
 
 
 def _rules(arguments: argparse.Namespace) -> int:
@@ -83,7 +104,7 @@ def _kills(arguments: argparse.Namespace) -> int:
     unknown = set(arguments.kinds or ()) - set(KINDS)
     if unknown:
         raise SetupProblem(f"There is no kind {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}.")
-    given = _given(arguments, ("kills", "kinds", "devices", "rate", "pause_s", "seed"))
+    given = _given(arguments, ("kills", "events", "kinds", "devices", "rate", "pause_s", "seed"))
     campaign = Campaign(**({"seed": secrets.randbelow(1_000_000)} | given))
     print(f"seed {campaign.seed}: {campaign.kills} kills of each of {', '.join(campaign.kinds)}", flush=True)
     outcome = wage(campaign, lambda sentence: print(f"  {sentence}", flush=True))

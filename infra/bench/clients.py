@@ -179,7 +179,7 @@ class Client(asyncio.Protocol):
     def _make(self, due: float) -> bytes:
         fleet = self._fleet
         n, self.count = self.count, self.count + 1
-        self._time_ms = max(self._time_ms + 1, time.time_ns() // 1_000_000)
+        self._time_ms = fleet.signal.next_ms(self._time_ms)
         self._packet_id = self._packet_id % 65_535 + 1
         payload = fleet.signal.payload(self.number, n, self._time_ms)
         body = self._topic + self._packet_id.to_bytes(2, "big") + b"\0" + payload

@@ -32,7 +32,10 @@ PROGRESS = struct.Struct("=qqqd")
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Who plays and how; `progress` is a file of PROGRESS.size bytes kept up to date, `watched` devices keep times."""
+    """Who plays and how; `progress` is a file of PROGRESS.size bytes kept up to date, `watched` devices keep times.
+
+    The last `slow` devices speak once where the others speak `slower` times.
+    """
 
     port: int
     identities: list[Identity]
@@ -41,6 +44,8 @@ class Order:
     watched: int
     progress: str
     seed: int
+    slow: int = 0
+    slower: int = 1
 
     def text(self) -> str:
         """As one line of JSON."""
@@ -66,6 +71,7 @@ class Generator:
             watched=order.watched,
             seed=order.seed,
         )
+        self._first_slow, self._slower = len(order.identities) - order.slow, order.slower
         self._stop = asyncio.Event()
         self._progress = _mapped(Path(order.progress))
 
@@ -135,7 +141,9 @@ class Generator:
         while done < total and not self._stop.is_set():
             until = min(total, int((now() - began) * per_s))
             for number in range(done, until):
-                clients[number % len(clients)].wanted(began + number / per_s, burst)
+                turn, place = divmod(number, len(clients))
+                if place < self._first_slow or turn % self._slower == 0:
+                    clients[place].wanted(began + number / per_s, burst)
             done = max(done, until)
             await asyncio.sleep(TICK_S)
 

@@ -1,50 +1,59 @@
-"""Judges a platform after a load: every acknowledged message stored, none twice, counts exact, alerts as they must be.
+"""Judges a platform after a load: acknowledged messages stored, none twice, counts exact, rules obeyed exactly once.
 
-The reference for the alerts is computed here, in one process, by the rules' own `step` over what was stored, in the
-order in which each device sent it. Devices keep one message in flight, so that this is also the order of the journal.
+What rules must have done is computed by `Reference` from the journal, which must tell each stored message once. Judged
+is what follows from it: which alerts there are, when each was raised and cleared (to the millisecond), and that the
+journal tells of each once; that each call of a webhook is one delivery, which arrived at least once (ADR 31 promises no
+more); that each derived reading is stored once; how devices are labelled in the end. Of what timers do after the last
+message, that must be done which has been due for a while.
 """
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import groupby
 from typing import Any
 from uuid import UUID
 
 import psycopg
 
-from engine.clock import from_ms
+from engine.notifications import channels
+from engine.notifications.model import Channel
+from engine.rules.compile import CompiledRule
 from engine.rules.service import Compiled
-from engine.rules.state import Raise, Reading, RuleState
-from engine.rules.step import step
 from engine.store.pool import Store
 from engine.tenancy import system
+from infra.bench.reference import Derived, Episodes, Expected, Reference, Times
 from infra.bench.tenant import PROFILE, BenchTenant
 from infra.local.postgres import Postgres
 
 MAX_SHOWN = 5
+TIMERS_LATE_MS = 10_000
+"""A timer that has been due for less may not have been asked yet."""
 
+_NOW = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
 _STORED = """
-SELECT device_id::text, time, seq, received_at, values FROM telemetry WHERE tenant_id = %s
-ORDER BY device_id, time, seq
+SELECT device_id::text, CAST(round(extract(epoch FROM time) * 1000) AS bigint), seq, values FROM telemetry
+WHERE tenant_id = %s ORDER BY device_id, time, seq
 """
+_JOURNAL = "SELECT pos, kind, body FROM journal WHERE tenant_id = %s ORDER BY pos"
 _COUNTS = """
 SELECT device_id::text, sum(received)::bigint, sum(stored)::bigint, sum(duplicates)::bigint, sum(rejected)::bigint,
        sum(refused)::bigint
 FROM counts WHERE tenant_id = %s GROUP BY device_id
 """
-_ALERTS = """
-SELECT rule_id::text, device_id::text, episode, raised_at, cleared_at FROM alerts WHERE tenant_id = %s
-"""
+_ALERTS = (
+    "SELECT id::text, rule_id::text, device_id::text, episode, raised_at, cleared_at FROM alerts WHERE tenant_id = %s"
+)
+_DELIVERIES = "SELECT id, state FROM deliveries WHERE tenant_id = %s"
+_UNSENT = "SELECT id FROM deliveries WHERE tenant_id = %s AND next_at IS NOT NULL"
+_LABELS = "SELECT id::text, labels FROM devices WHERE tenant_id = %s AND labels <> '{}'"
+_NOTICES = "SELECT message FROM rule_notices WHERE tenant_id = %s"
 _BEHIND = """
 SELECT h.pos - r.pos FROM journal_head h JOIN readers r ON r.tenant_id = h.tenant_id AND r.reader = 'drain'
 WHERE h.tenant_id = %s
 """
-
-Episodes = dict[tuple[str, str, int], tuple[datetime, datetime | None]]
-"""(rule, device, episode) → when it was raised and cleared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +71,48 @@ class Sent:
         return set(range(self.made[device])) - set(self.unacked[device]) - no
 
 
+@dataclass(slots=True)
+class RuleTally:
+    """One rule's alerts: how often the reference raises and clears, how often the journal says so, what differs.
+
+    `lost`: raised or cleared by the reference alone, or not told; `extra`: not by the reference, or told once more;
+    `moved`: at another time.
+    """
+
+    name: str
+    raised_expected: int = 0
+    raised: int = 0
+    cleared_expected: int = 0
+    cleared: int = 0
+    lost: int = 0
+    extra: int = 0
+    moved: int = 0
+
+    def compare(self, must: Times | None, may: Times | None, found: Times | None) -> None:
+        """Take in one episode: as it must be by now, as it may be, as it is."""
+        for moment in range(2):  # raised, cleared
+            due, most, is_ = (None if times is None else times[moment] for times in (must, may, found))
+            if moment == 0:
+                self.raised_expected += due is not None
+            else:
+                self.cleared_expected += due is not None
+            self.lost += due is not None and is_ is None
+            self.extra += most is None and is_ is not None
+            self.moved += is_ is not None and most is not None and is_ != most
+
+    def hear(self, raised: int, cleared: int, *, is_cleared: bool) -> None:
+        """Take in how often the journal tells of an alert that is there."""
+        self.raised, self.cleared = self.raised + raised, self.cleared + cleared
+        for times, due in ((raised, 1), (cleared, int(is_cleared))):
+            self.lost, self.extra = self.lost + max(0, due - times), self.extra + max(0, times - due)
+
+
 @dataclass
 class Verdict:
-    """What was found; `wrong` is empty when everything is as promised."""
+    """What was found; `wrong` is empty when everything is as promised.
+
+    `calls` are deliveries, of which `calls_arrived` came, some of them (`calls_again`) more than once.
+    """
 
     acked: int = 0
     stored: int = 0
@@ -76,6 +124,14 @@ class Verdict:
     alerts_expected: int = 0
     alerts_different: int = 0
     counts_wrong: int = 0
+    calls_expected: int = 0
+    calls: int = 0
+    calls_arrived: int = 0
+    calls_again: int = 0
+    derived_expected: int = 0
+    derived: int = 0
+    labelled: int = 0
+    rules: list[RuleTally] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
     def blame(self, kind: str, count: int, example: object) -> None:
@@ -96,45 +152,112 @@ def wait_for_drain(postgres: Postgres, tenant_id: UUID, timeout_s: float) -> flo
     return None
 
 
-def judge(postgres: Postgres, tenant: BenchTenant, sent: Sent) -> Verdict:
-    """Compare what clients were told with what the database holds. Call it when the journal is drained."""
+def wait_for_deliveries(postgres: Postgres, tenant_id: UUID, arrived: Mapping[UUID, int], timeout_s: float) -> bool:
+    """Wait until each delivery has arrived or was given up; whether that came in time.
+
+    One that has arrived may not be noted yet: whoever sent it may have died, and it is sent again when its lease ends.
+    """
+    until = time.monotonic() + timeout_s
+    with psycopg.connect(postgres.url("superuser"), autocommit=True) as connection:
+        while any(row[0] not in arrived for row in connection.execute(_UNSENT, [tenant_id])):
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.5)
+    return True
+
+
+def judge(postgres: Postgres, tenant: BenchTenant, sent: Sent, arrived: Mapping[UUID, int] | None = None) -> Verdict:
+    """Compare what clients were told with what the database holds. Call it when the journal is drained.
+
+    ``arrived``: how often each delivery came where it was sent.
+    """
     verdict = Verdict()
-    rules = asyncio.run(_rules(postgres, tenant.id))
+    rules, known = asyncio.run(_rules(postgres, tenant.id))
     number_of = {str(device_id): number for number, device_id in enumerate(tenant.device_ids)}
-    expected: Episodes = {}
-    seen: dict[int, int] = {}
     with psycopg.connect(postgres.url("superuser")) as connection:
-        for device, rows in groupby(_stored(connection, tenant.id), key=lambda row: row[0]):
-            found = list(rows)
-            number = number_of[device]
-            seen[number] = len(found)
-            _judge_device(verdict, sent, number, [row[4]["count"] for row in found])
-            expected |= reference(rules, device, found)
-        for number in set(number_of.values()) - set(seen):
-            _judge_device(verdict, sent, number, [])
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        now_ms = connection.execute(_NOW).fetchone()[0]  # type: ignore[index]  # one row
+        seen, derived = _judge_stored(verdict, sent, _stored(connection, tenant.id), number_of)
+        reference = Reference(tenant.id, rules, known)
+        told = _follow(verdict, _journal(connection, tenant.id), reference, seen)
         _judge_counts(
-            verdict, sent, seen, {number_of[row[0]]: row[1:] for row in connection.execute(_COUNTS, [tenant.id])}
+            verdict,
+            sent,
+            {number_of[device]: found.count for device, found in seen.items()},
+            {number_of[row[0]]: row[1:] for row in connection.execute(_COUNTS, [tenant.id])},
         )
-        _judge_alerts(verdict, expected, _alerts(connection, tenant.id))
+        reference.elapse(now_ms - TIMERS_LATE_MS)
+        must = reference.expected.copy()
+        reference.elapse(now_ms)
+        bounds = Bounds(must, reference.expected)
+        _judge_alerts(verdict, bounds, connection.execute(_ALERTS, [tenant.id]).fetchall(), told, rules)
+        _judge_calls(verdict, bounds, dict(connection.execute(_DELIVERIES, [tenant.id]).fetchall()), arrived or {})
+        _judge_derived(verdict, bounds, derived)
+        _judge_labels(verdict, bounds, dict(connection.execute(_LABELS, [tenant.id]).fetchall()))
+        notices = connection.execute(_NOTICES, [tenant.id]).fetchall()
+        verdict.blame("notices that rules could not do something", len(notices), notices[:1])
     return verdict
 
 
-def reference(rules: Iterable[Any], device: str, rows: Sequence[tuple[Any, ...]]) -> Episodes:
-    """The episodes that one device's rows lead to, each rule stepped by itself."""
-    episodes: Episodes = {}
-    states = {rule.id: RuleState(condition=rule.condition) for rule in rules}
-    for _, at, seq, received_at, values in rows:
-        reading = Reading(int(at.timestamp() * 1000 + 0.5), seq, values)
-        received = from_ms(int(received_at.timestamp() * 1000))
-        for rule in rules:
-            states[rule.id], actions = step(rule, states[rule.id], reading, received)
-            for action in actions:
-                place = str(rule.id), device, action.episode
-                if isinstance(action, Raise):
-                    episodes[place] = from_ms(action.at), None
-                else:
-                    episodes[place] = episodes[place][0], from_ms(action.at)
-    return episodes
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What there `must` be by now, and what there `may` be if every timer was asked to the millisecond."""
+
+    must: Expected
+    may: Expected
+
+
+@dataclass(slots=True)
+class _Print:
+    """Which readings of a device there are, whatever their order."""
+
+    count: int = 0
+    mark: int = 0
+
+    def add(self, at_ms: int, seq: int) -> None:
+        self.count += 1
+        self.mark += hash((at_ms, seq))
+
+
+def _judge_stored(
+    verdict: Verdict, sent: Sent, stored: Iterator[tuple[Any, ...]], number_of: Mapping[str, int]
+) -> tuple[dict[str, _Print], Derived]:
+    """What each device has stored is what it sent; returns which readings those are, and those that no device sent."""
+    seen: dict[str, _Print] = {}
+    derived: Derived = {}
+    for device, rows in groupby(stored, key=lambda row: row[0]):
+        numbers, found = [], seen.setdefault(device, _Print())
+        for _, at_ms, seq, values in rows:
+            found.add(at_ms, seq)
+            if "count" in values:
+                numbers.append(values["count"])
+            else:
+                derived[device, at_ms, seq] = values
+        _judge_device(verdict, sent, number_of[device], numbers)
+    for device in number_of.keys() - seen.keys():
+        _judge_device(verdict, sent, number_of[device], [])
+    return seen, derived
+
+
+def _follow(
+    verdict: Verdict, journal: Iterator[tuple[Any, ...]], reference: Reference, seen: Mapping[str, _Print]
+) -> Counter[tuple[str, str]]:
+    """Let the reference read the journal, which must be whole; returns how often it tells of each alert, by kind."""
+    told: Counter[tuple[str, str]] = Counter()
+    journaled: defaultdict[str, _Print] = defaultdict(_Print)
+    missing, expected = 0, 1
+    for pos, kind, body in journal:
+        missing, expected = missing + pos - expected, pos + 1
+        if kind == "telemetry":
+            for device, at_ms, seq, *_ in body["r"]:
+                journaled[device].add(at_ms, seq)
+            reference.follow(body["r"])
+        elif kind in ("alert.raised", "alert.cleared"):
+            told[kind, body["alert"]] += 1
+    verdict.blame("entries of the journal are missing", missing, "it is kept for an hour")
+    other = [device for device in seen.keys() | journaled.keys() if seen.get(device) != journaled.get(device)]
+    verdict.blame("devices have stored what the journal does not tell once", len(other), other[:MAX_SHOWN])
+    return told
 
 
 def _judge_device(verdict: Verdict, sent: Sent, device: int, stored: Sequence[int]) -> None:
@@ -170,11 +293,71 @@ def _judge_counts(verdict: Verdict, sent: Sent, seen: Mapping[int, int], counts:
         )
 
 
-def _judge_alerts(verdict: Verdict, expected: Episodes, found: Episodes) -> None:
-    different = {place for place in expected.keys() | found.keys() if expected.get(place) != found.get(place)}
-    verdict.alerts, verdict.alerts_expected, verdict.alerts_different = len(found), len(expected), len(different)
-    shown = [(place, expected.get(place), found.get(place)) for place in sorted(different)[:MAX_SHOWN]]
+def _judge_alerts(
+    verdict: Verdict,
+    bounds: Bounds,
+    rows: Sequence[tuple[Any, ...]],
+    told: Counter[tuple[str, str]],
+    rules: Sequence[CompiledRule],
+) -> None:
+    must, may = bounds.must.episodes, bounds.may.episodes
+    found: Episodes = {(rule, device, episode): (raised, cleared) for _, rule, device, episode, raised, cleared in rows}
+    different = {
+        place
+        for place in must.keys() | may.keys() | found.keys()
+        if found.get(place) not in (must.get(place), may.get(place))
+    }
+    verdict.alerts, verdict.alerts_expected, verdict.alerts_different = len(found), len(must), len(different)
+    shown = [(place, must.get(place), may.get(place), found.get(place)) for place in sorted(different)[:MAX_SHOWN]]
     verdict.blame("alerts differ from the reference", len(different), shown)
+    tallies = {rule.key: RuleTally(rule.document.name) for rule in rules}
+    for place in must.keys() | found.keys():
+        tallies[place[0]].compare(must.get(place), may.get(place), found.get(place))
+    untold = []
+    for alert, rule, device, episode, _, cleared in rows:
+        times = told.pop(("alert.raised", alert), 0), told.pop(("alert.cleared", alert), 0)
+        tallies[rule].hear(*times, is_cleared=cleared is not None)
+        if times != (1, int(cleared is not None)):
+            untold.append((rule, device, episode, times))
+    verdict.blame("alerts are not told to the journal once", len(untold), untold[:MAX_SHOWN])
+    verdict.blame("alerts that the journal tells of are not there", len(told), list(told)[:MAX_SHOWN])
+    verdict.rules = list(tallies.values())
+
+
+def _judge_calls(verdict: Verdict, bounds: Bounds, found: Mapping[UUID, str], arrived: Mapping[UUID, int]) -> None:
+    must, may = bounds.must.calls, bounds.may.calls
+    verdict.calls, verdict.calls_expected = len(found), len(must)
+    verdict.calls_arrived = sum(delivery in arrived for delivery in found)
+    verdict.calls_again = sum(times - 1 for times in arrived.values())
+    lost, extra = must - found.keys(), found.keys() - may
+    verdict.blame("webhooks were not called", len(lost), list(lost)[:MAX_SHOWN])
+    verdict.blame("deliveries are nobody's", len(extra), list(extra)[:MAX_SHOWN])
+    away = [(delivery, state) for delivery, state in found.items() if delivery not in arrived]
+    verdict.blame("deliveries never arrived", len(away), away[:MAX_SHOWN])
+    failed = [delivery for delivery, state in found.items() if state not in ("delivered", "sending")]
+    verdict.blame("deliveries are noted as anything but delivered", len(failed), failed[:MAX_SHOWN])
+    strange = arrived.keys() - found.keys()
+    verdict.blame("calls arrived that are no delivery", len(strange), list(strange)[:MAX_SHOWN])
+
+
+def _judge_derived(verdict: Verdict, bounds: Bounds, found: Derived) -> None:
+    must, may = bounds.must.derived, bounds.may.derived
+    verdict.derived, verdict.derived_expected = len(found), len(must)
+    different = [
+        place for place in must.keys() | found.keys() if found.get(place) not in (must.get(place), may.get(place))
+    ]
+    verdict.blame("derived readings differ from the reference", len(different), different[:MAX_SHOWN])
+
+
+def _judge_labels(verdict: Verdict, bounds: Bounds, found: Mapping[str, Mapping[str, str]]) -> None:
+    must, may, none = bounds.must.labels, bounds.may.labels, dict[str, str]()
+    verdict.labelled = len(found)
+    different = [
+        (device, must.get(device), found.get(device))
+        for device in must.keys() | found.keys()
+        if found.get(device, none) not in (must.get(device, none), may.get(device, none))
+    ]
+    verdict.blame("devices are labelled otherwise", len(different), different[:MAX_SHOWN])
 
 
 def _stored(connection: "psycopg.Connection[Any]", tenant_id: UUID) -> Iterator[tuple[Any, ...]]:
@@ -184,16 +367,19 @@ def _stored(connection: "psycopg.Connection[Any]", tenant_id: UUID) -> Iterator[
         yield from cursor
 
 
-def _alerts(connection: "psycopg.Connection[Any]", tenant_id: UUID) -> Episodes:
-    rows = connection.execute(_ALERTS, [tenant_id]).fetchall()
-    return {(rule, device, episode): (raised_at, cleared_at) for rule, device, episode, raised_at, cleared_at in rows}
+def _journal(connection: "psycopg.Connection[Any]", tenant_id: UUID) -> Iterator[tuple[Any, ...]]:
+    with connection.cursor(name="journal") as cursor:
+        cursor.itersize = 500
+        cursor.execute(_JOURNAL, [tenant_id])
+        yield from cursor
 
 
-async def _rules(postgres: Postgres, tenant_id: UUID) -> list[Any]:
-    """The tenant's compiled rules that watch the bench's devices."""
+async def _rules(postgres: Postgres, tenant_id: UUID) -> tuple[list[CompiledRule], list[Channel]]:
+    """The tenant's compiled rules that watch the bench's devices, and the channels that they may name."""
     store = Store(postgres.url("worker"), size=1)
     try:
         async with store.as_tenant(system(tenant_id), read_only=True) as tx:
-            return [rule for rule in await Compiled().of(tx) if rule.profile in (None, PROFILE)]
+            rules = [rule for rule in await Compiled().of(tx) if rule.profile in (None, PROFILE)]
+            return rules, await channels.listed(tx)
     finally:
         await store.close()

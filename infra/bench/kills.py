@@ -2,11 +2,13 @@
 
 Clients keep each message until its PUBACK and send it again after they reconnect. Nobody helps: what died is started
 again by the same supervisor as under `tidegate up`. Afterwards nothing may be lost, stored twice or counted wrongly,
-and every alert must be the one that a single process would have raised (DESIGN D1, D2, D3, D5, D9).
+and what rules did must be what a single process would have done (DESIGN D1, D2, D3, D5, D9): see `judged_rules` for
+which rules, and `judge` for what that means.
 """
 
 import asyncio
 import contextlib
+import math
 import os
 import random
 import signal
@@ -19,13 +21,15 @@ from uuid import UUID
 import psycopg
 import redis
 
-from infra.bench import processes
+from engine.settings import Settings
+from infra.bench import judged_rules, processes
 from infra.bench.generator import Order
-from infra.bench.judge import Verdict, judge, wait_for_drain
+from infra.bench.judge import Verdict, judge, wait_for_deliveries, wait_for_drain
+from infra.bench.judged_rules import SIGNAL
 from infra.bench.players import Players
-from infra.bench.readings import Signal
-from infra.bench.rig import Rig
-from infra.bench.tenant import BenchTenant, found, judged_rules
+from infra.bench.rig import UNBOUNDED, Rig
+from infra.bench.sink import Sink
+from infra.bench.tenant import BenchTenant, enact, found, hook
 from infra.local.errors import SetupProblem
 from infra.local.postgres import Postgres
 
@@ -35,18 +39,25 @@ PROMISED_S = {"postgres": 10.0, "backend": 10.0}
 
 RECOVER_WITHIN_S = 120.0
 DRAIN_WITHIN_S = 120.0
+DELIVER_WITHIN_S = 300.0
+"""What a worker died with is sent again after 90 s, three at a time."""
 POLL_S = 0.01
 PAUSE_S = 0.5
 """Without an acknowledgement for so long, the platform counts as not accepting; at this load one comes every few ms."""
 CALM_S = 0.6
-SIGNAL = Signal(values=3, period=40, has_seq=True)
+MOSTLY_QUIET = 10
+"""One device in so many is slow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """How many kills of each kind, at what load, and how long a pause there is between two, at most."""
+    """How many kills of each kind, at what load, and how long a pause there is between two, at most.
+
+    It goes on until at least so many `events` are acknowledged.
+    """
 
     kills: int = 20
+    events: int = 0
     kinds: Sequence[str] = KINDS
     devices: int = 200
     rate: float = 2_000
@@ -82,18 +93,33 @@ class Outcome:
 
 def wage(campaign: Campaign, say: Callable[[str], None]) -> Outcome:
     """Run the campaign on a platform of its own; `say` hears of each kill. Raises SetupProblem if one is not mended."""
-    with Rig(with_web=False) as rig:
-        tenant = asyncio.run(found(rig.postgres, SIGNAL, campaign.devices, judged_rules()))
+    with Rig(with_web=False, settings=UNBOUNDED | {"outbound_loopback": 1}) as rig, Sink() as sink:
+        slow = campaign.devices // MOSTLY_QUIET
+        tenant = asyncio.run(_founded(campaign, rig, sink, slow))
+        slower = math.ceil(judged_rules.SLOW_GAP_S * campaign.rate / campaign.devices)
         progress = str(rig.folder / "progress")
-        order = Order(rig.ports["mqtt_port"], tenant.identities, SIGNAL, 1, 0, progress, campaign.seed)
+        order = Order(
+            rig.ports["mqtt_port"], tenant.identities, SIGNAL, 1, 0, progress, campaign.seed, slow=slow, slower=slower
+        )
         with Players(order) as players:
-            return _wage(campaign, rig, tenant, players, say)
+            return _wage(campaign, rig, tenant, players, sink, say)
 
 
-def _wage(campaign: Campaign, rig: Rig, tenant: BenchTenant, players: Players, say: Callable[[str], None]) -> Outcome:
+async def _founded(campaign: Campaign, rig: Rig, sink: Sink, slow: int) -> BenchTenant:
+    tenant = await found(rig.postgres, SIGNAL, campaign.devices, [])
+    await hook(rig.postgres, tenant.id, Settings(data_dir=rig.folder), judged_rules.CHANNEL, sink.url)
+    devices = judged_rules.acting([str(device) for device in tenant.device_ids], campaign.rate, slow)
+    await enact(rig.postgres, tenant.id, judged_rules.judged_rules() + judged_rules.acting_rules(devices))
+    return tenant
+
+
+def _wage(
+    campaign: Campaign, rig: Rig, tenant: BenchTenant, players: Players, sink: Sink, say: Callable[[str], None]
+) -> Outcome:
     players.ask(do="connect")
     began = time.monotonic()
     longest_s = 60 + len(campaign.kinds) * campaign.kills * (RECOVER_WITHIN_S + campaign.pause_s)
+    longest_s += 2 * campaign.events / campaign.rate
     players.tell(do="run", rate=campaign.rate, seconds=longest_s, patience_s=DRAIN_WITHIN_S)
     field_of = _Field(campaign, rig, tenant.id, players)
     kills = []
@@ -101,13 +127,17 @@ def _wage(campaign: Campaign, rig: Rig, tenant: BenchTenant, players: Players, s
         time.sleep(field_of.random.uniform(0.05, campaign.pause_s))
         kills.append(field_of.kill(kind))
         say(f"{kind}: accepting after {kills[-1].accepting_s:.2f} s, reacting after {kills[-1].reacting_s:.2f} s")
+    while players.progress().acked < campaign.events and time.monotonic() - began < longest_s:
+        time.sleep(PAUSE_S)
     players.tell(do="stop")
     load = players.answer(timeout_s=DRAIN_WITHIN_S + 30)
     seconds = time.monotonic() - began
     is_drained = wait_for_drain(rig.postgres, tenant.id, DRAIN_WITHIN_S) is not None
+    is_delivered = wait_for_deliveries(rig.postgres, tenant.id, sink.arrived, DELIVER_WITHIN_S)
     progress = players.progress()
     sent, _ = players.finish()
-    verdict = judge(rig.postgres, tenant, sent)
+    verdict = judge(rig.postgres, tenant, sent, sink.arrived)
+    verdict.blame("webhooks are not called in time", int(not is_delivered), "the bench's tenant")
     verdict.blame("journals are not drained in time", int(not is_drained), "the bench's tenant")
     verdict.blame("clients still have messages without PUBACK", int(not load["is_quiet"]), "at the end")
     return Outcome(campaign, kills, load["acked"], sent.resent, progress.reconnects, seconds, verdict)

@@ -79,7 +79,7 @@ def measure(street: Street, tell: Callable[[str], None] = print) -> Heard:
         "quota_values_per_s": street.quota * street.values * 10,
         "quota_device_messages_per_s": street.quota * 100,
     }
-    with Rig(with_web=False, quotas=quotas) as rig, ExitStack() as stack:
+    with Rig(with_web=False, settings=quotas) as rig, ExitStack() as stack:
         tenants: list[BenchTenant] = []
         players: list[Players] = []
         for name in ("calm", "noisy"):

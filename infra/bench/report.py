@@ -91,7 +91,23 @@ def kills(outcome: Outcome) -> str:
         f"  {outcome.acked} messages acknowledged in {outcome.seconds:.0f} s ({rate:,.0f} msg/s), {outcome.resent} "
         f"sent again after {outcome.reconnects} lost connections (seed {outcome.campaign.seed})"
     )
-    return "\n".join([table(head, rows), "", said, verdict(outcome.verdict)])
+    return "\n".join([table(head, rows), "", said, rules(outcome.verdict), "", verdict(outcome.verdict)])
+
+
+def rules(found: Verdict) -> str:
+    """What each rule did beside what the reference says, and what followed from it."""
+    head = ["rule", "raised", "reference", "cleared", "reference", "lost", "too many", "moved"]
+    rows = []
+    for each in found.rules:
+        fired = [each.raised, each.raised_expected, each.cleared, each.cleared_expected]
+        rows.append([each.name, *fired, each.lost, each.extra, each.moved])
+    said = [
+        f"  webhooks      {found.calls} called of {found.calls_expected} expected, {found.calls_arrived} arrived, "
+        f"{found.calls_again} of them once more",
+        f"  derived       {found.derived} readings of {found.derived_expected} expected; "
+        f"{found.labelled} devices bear labels",
+    ]
+    return "\n".join(["", table(head, rows), "", *said])
 
 
 def _median(ordered: Sequence[float]) -> float:

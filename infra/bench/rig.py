@@ -36,14 +36,14 @@ UNBOUNDED = {
 class Rig:
     """Postgres, Valkey, ingest, workers, tick and, if wanted, web under the real supervisor; a context manager."""
 
-    def __init__(self, *, with_web: bool, workers: int = 1, quotas: Mapping[str, int] = UNBOUNDED) -> None:
+    def __init__(self, *, with_web: bool, workers: int = 1, settings: Mapping[str, object] = UNBOUNDED) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="tidegate-bench-"))
         self.postgres = postgres_of(self.folder)
         self.valkey = valkey_of(self.folder)
         self.ports = _ports()
         self._with_web = with_web
         self._workers = workers
-        self._quotas = quotas
+        self._settings = settings
         self._host: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
@@ -94,7 +94,7 @@ class Rig:
             variable("log_level"): "WARNING",
             WITHOUT_WEB: "" if self._with_web else "1",
         }
-        told |= {variable(name): str(limit) for name, limit in self._quotas.items()}
+        told |= {variable(name): str(value) for name, value in self._settings.items()}
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
         self._host = subprocess.Popen(
             dying_with_parent([sys.executable, "-m", "infra.bench.host"], "TERM"),

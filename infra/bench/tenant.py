@@ -7,8 +7,12 @@ from uuid import UUID
 from sqlalchemy import text
 
 from engine import ids
+from engine.certificates.vault import LocalVault
 from engine.devices import service as devices
+from engine.notifications import channels, contacts
+from engine.outbound.fetch import Outbound
 from engine.rules import service as rules
+from engine.settings import Settings
 from engine.store.pool import Store
 from engine.tenancy import SCOPES, Role, system
 from engine.tenants import doorway
@@ -71,6 +75,28 @@ async def found(postgres: Postgres, signal: Signal, count: int, documents: list[
     return BenchTenant(tenant_id, [device.id for device in made], identities, api_token)
 
 
+async def enact(postgres: Postgres, tenant_id: UUID, documents: list[dict[str, Any]]) -> None:
+    """A rule of each document."""
+    app = Store(postgres.url("app"), size=1)
+    try:
+        async with app.as_tenant(system(tenant_id)) as tx:
+            for document in documents:
+                await rules.create(tx, document)
+    finally:
+        await app.close()
+
+
+async def hook(postgres: Postgres, tenant_id: UUID, settings: Settings, name: str, url: str) -> None:
+    """A channel of this name to a webhook on this machine, sealed as this installation's worker opens it."""
+    app = Store(postgres.url("app"), size=1)
+    try:
+        async with app.as_tenant(system(tenant_id)) as tx:
+            contact = contacts.webhook(Outbound(may_loop_back=True), url)
+            await channels.create(tx, LocalVault.of(settings), name=name, contact=contact)
+    finally:
+        await app.close()
+
+
 def hundred_rules() -> list[dict[str, Any]]:
     """A hundred rules of which three watch the bench's devices; one of the three changes sides with the signal."""
     matching = [
@@ -91,21 +117,6 @@ def hundred_rules() -> list[dict[str, Any]]:
         for n in range(97)
     ]
     return matching + others
-
-
-def judged_rules() -> list[dict[str, Any]]:
-    """Rules whose alerts follow from the telemetry alone, so that a reference can be computed: no waits, no cooldown.
-
-    Waits end by the server's clock when nothing comes, which depends on how long a kill kept a device waiting.
-    """
-    warm = {"metric": "temperature", "op": ">", "value": BETWEEN}
-    humid = {"metric": "humidity", "op": ">=", "value": 55}
-    return [
-        rule("Warm", warm),
-        rule("Hysteresis", warm, clear={"when": {"metric": "temperature", "op": "<", "value": COLD / 10 + 1}}),
-        rule("Warm and humid", {"all": [warm, humid]}, severity="critical"),
-        rule("Every twentieth", {"metric": "humidity", "op": "==", "value": 59}, severity="info"),
-    ]
 
 
 def rule(

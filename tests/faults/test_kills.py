@@ -15,3 +15,6 @@ def test_whatever_is_killed_nothing_is_lost_stored_twice_miscounted_or_raised_wr
     assert outcome.reconnects >= 100, "the clients were never cut: ingest was not killed"
     assert outcome.verdict.duplicates > 0, "nothing was sent twice: no kill fell between COMMIT and PUBACK"
     assert outcome.verdict.alerts == outcome.verdict.alerts_expected > 100
+    assert min(rule.raised for rule in outcome.verdict.rules) > 0, "one of the rules has never fired"
+    assert outcome.verdict.calls_arrived > 10
+    assert outcome.verdict.derived > 10

@@ -4,33 +4,36 @@ import asyncio
 import dataclasses
 import json
 import time
+from pathlib import Path
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
 from engine.drain import Drain
+from engine.settings import Settings
 from engine.store.pool import Store
 from infra.bench.judge import Sent, Verdict, judge
-from infra.bench.readings import Signal
-from infra.bench.tenant import BenchTenant, found, judged_rules
+from infra.bench.judged_rules import CHANNEL, SIGNAL, acting_rules, judged_rules
+from infra.bench.tenant import BenchTenant, enact, found, hook
 from infra.local.postgres import Postgres
 from tests.support.journal import tell
 
 MESSAGES = 60
-SIGNAL = Signal(period=20)
 
 
 @dataclasses.dataclass
 class Case:
-    """A tenant whose two devices have sent and had stored MESSAGES messages each."""
+    """A tenant whose two devices have sent and had stored MESSAGES messages each, and whose webhooks were called."""
 
     postgres: Postgres
     tenant: BenchTenant
     sent: Sent
+    arrived: dict[UUID, int]
 
     async def judged(self, sent: Sent | None = None) -> Verdict:
         """What the judge says."""
-        return await asyncio.to_thread(judge, self.postgres, self.tenant, sent or self.sent)
+        return await asyncio.to_thread(judge, self.postgres, self.tenant, sent or self.sent, self.arrived)
 
     def tamper(self, statement: str, *parameters: object) -> None:
         """Change the database behind everybody's back."""
@@ -40,15 +43,29 @@ class Case:
 
 
 @pytest.fixture
-async def case(postgres: Postgres, worker_store: Store) -> Case:
+async def case(postgres: Postgres, worker_store: Store, engines_dir: Path) -> Case:
     """All is well here."""
-    tenant = await found(postgres, SIGNAL, 2, judged_rules())
-    began_ms = time.time_ns() // 1_000_000 - 60_000
+    tenant = await found(postgres, SIGNAL, 2, [])
+    await hook(postgres, tenant.id, Settings(data_dir=engines_dir), CHANNEL, "https://example.com/hook")
+    devices = [str(device) for device in tenant.device_ids]
+    await enact(postgres, tenant.id, judged_rules() + acting_rules(devices[:1]))
+    began_ms = time.time_ns() // 1_000_000 - 7_200_000
     for device, device_id in enumerate(tenant.device_ids):
-        readings = [(device_id, began_ms + n, _values(device, n)) for n in range(MESSAGES)]
+        readings = [(device_id, began_ms + n * SIGNAL.step_ms, _values(device, n)) for n in range(MESSAGES)]
         tell(postgres, tenant.id, readings)
-    await Drain(worker_store).run(tenant.id)
-    return Case(postgres, tenant, Sent([MESSAGES] * 2, [[], []]))
+    drain = Drain(worker_store)
+    while await drain.run(tenant.id):  # what a rule derives comes with the next one
+        continue
+    return Case(postgres, tenant, Sent([MESSAGES] * 2, [[], []]), _delivered(postgres, tenant.id))
+
+
+def _delivered(postgres: Postgres, tenant_id: UUID) -> dict[UUID, int]:
+    """What a worker makes of the deliveries, and what arrived."""
+    note = (
+        "UPDATE deliveries SET state = 'delivered', next_at = NULL, ended_at = now() WHERE tenant_id = %s RETURNING id"
+    )
+    with psycopg.connect(postgres.url("superuser")) as connection:
+        return {row[0]: 1 for row in connection.execute(note, [tenant_id]).fetchall()}
 
 
 def _values(device: int, n: int) -> dict[str, object]:
@@ -62,6 +79,9 @@ async def test_where_all_is_well_nothing_is_wrong_and_there_were_alerts_to_compa
     assert verdict.wrong == []
     assert (verdict.acked, verdict.stored, verdict.lost, verdict.twice) == (2 * MESSAGES, 2 * MESSAGES, 0, 0)
     assert verdict.alerts == verdict.alerts_expected > 10
+    assert (verdict.calls, verdict.derived, verdict.labelled) == (4, 4, 1), "two warm times of one device"
+    assert all(rule.raised == rule.raised_expected for rule in verdict.rules)
+    assert {rule.name for rule in verdict.rules if not rule.raised} == {"Excess", "Warm and humid"}, "not so soon"
 
 
 async def test_a_lost_message_is_found(case: Case) -> None:
@@ -131,3 +151,52 @@ async def test_alerts_that_differ_from_the_reference_are_found(case: Case, state
     verdict = await case.judged()
     assert verdict.alerts_different >= 2
     assert any("alerts differ" in wrong for wrong in verdict.wrong)
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        (
+            "DELETE FROM deliveries WHERE id = (SELECT min(id::text)::uuid FROM deliveries WHERE tenant_id = %s)",
+            "not called",
+        ),
+        ("UPDATE deliveries SET id = gen_random_uuid() WHERE tenant_id = %s", "nobody's"),
+        ("UPDATE deliveries SET state = 'given_up' WHERE tenant_id = %s", "anything but delivered"),
+        ("UPDATE telemetry SET values = '{\"excess\": 1}' WHERE tenant_id = %s AND values ? 'excess'", "derived"),
+        ("DELETE FROM telemetry WHERE tenant_id = %s AND values ? 'excess'", "derived"),
+        ("UPDATE devices SET labels = labels - 'warmest' WHERE tenant_id = %s AND labels <> '{}'", "labelled"),
+        ('UPDATE devices SET labels = labels || \'{"warm": ""}\' WHERE tenant_id = %s', "labelled"),
+        ("DELETE FROM journal WHERE tenant_id = %s AND kind = 'alert.raised'", "not told"),
+        ("DELETE FROM journal WHERE tenant_id = %s AND kind = 'alert.cleared'", "not told"),
+        (
+            "UPDATE journal SET body = '{\"r\": [], \"n\": {}}' WHERE tenant_id = %s AND kind = 'telemetry'",
+            "does not tell",
+        ),
+    ],
+)
+async def test_what_rules_did_beside_alerts_is_compared_too(case: Case, statement: str, said: str) -> None:
+    case.tamper(statement)
+    assert any(said in wrong for wrong in (await case.judged()).wrong)
+
+
+async def test_an_alert_told_twice_is_found_and_counted_with_its_rule(case: Case) -> None:
+    case.tamper(
+        "INSERT INTO journal (tenant_id, pos, at, kind, body) "
+        "SELECT tenant_id, pos + 1000, at, kind, body FROM journal "
+        "WHERE kind = 'alert.raised' AND tenant_id = %s ORDER BY pos LIMIT 1"
+    )
+    verdict = await case.judged()
+    assert any("not told to the journal once" in wrong for wrong in verdict.wrong)
+    assert sum(rule.extra for rule in verdict.rules) == 1
+    assert sum(rule.lost for rule in verdict.rules) == 0
+
+
+async def test_a_call_may_arrive_twice_but_not_never_and_not_without_a_delivery(case: Case) -> None:
+    first, *_ = case.arrived
+    case.arrived[first] = 2
+    verdict = await case.judged()
+    assert (verdict.wrong, verdict.calls_again) == ([], 1)
+    del case.arrived[first]
+    assert any("never arrived" in wrong for wrong in (await case.judged()).wrong)
+    case.arrived |= {first: 1, uuid4(): 1}
+    assert any("no delivery" in wrong for wrong in (await case.judged()).wrong)
