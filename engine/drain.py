@@ -21,6 +21,7 @@ from engine.journal import read
 from engine.journal.model import Entry
 from engine.journal.sound import is_sound
 from engine.quotas import usage
+from engine.rules import storms
 from engine.rules.reaction import TICKS_AT_ONCE, Reaction
 from engine.rules.remember import remember
 from engine.rules.service import Compiled
@@ -57,10 +58,14 @@ _PROFILES = text(
 
 
 class Drain:
-    """One worker's drain; what it keeps between transactions it can lose at any time."""
+    """One worker's drain; what it keeps between transactions it can lose at any time.
 
-    def __init__(self, store: Store) -> None:
+    ``has_mail``: mail is set up, and owners hear of what they should know.
+    """
+
+    def __init__(self, store: Store, *, has_mail: bool = False) -> None:
         self._store = store
+        self._has_mail = has_mail
         self._compiled = Compiled()
         self._memories: OrderedDict[UUID, Memory] = OrderedDict()
         self._remembered = 0
@@ -150,6 +155,9 @@ class Drain:
                 await commands.follow(tx, [entry])
             except ValueError:  # it says what commands do not know
                 _skip(entry)
+        for entry in entries:
+            if self._has_mail and entry.kind == storms.RuleNoticed.kind:
+                await storms.tell_owners(tx, entry)
         await reaction.save(tx)
         return ticked
 

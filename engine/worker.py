@@ -170,14 +170,13 @@ class Loop:
         self._bus = ValkeyBus(settings.valkey_url)
         # What a drain itself tells the journal is news to watchers only: its own next wake or the tick reads past it.
         self._store = Store(settings.database_url, size=4, wake=self._bus.publish)
-        self._drain = Drain(self._store)
+        mail = Mail.of(settings)
+        self._drain = Drain(self._store, has_mail=mail is not None)
         self._backlog = metrics.Backlog(self._store)
         # Connections of its own: what is slow outside must not keep a drain waiting for one.
         self._post = Store(settings.database_url, size=2)
         outbound = Outbound(may_loop_back=settings.outbound_loopback)
-        ways = Ways(
-            LocalVault.of(settings), outbound, Mail.of(settings), settings.origin, float(settings.channel_dead_days)
-        )
+        ways = Ways(LocalVault.of(settings), outbound, mail, settings.origin, float(settings.channel_dead_days))
         self._postman = Postman(self._post, ways)
         await self._bus.open()
 

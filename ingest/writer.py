@@ -87,7 +87,7 @@ class Writer:
     def put(self, parcel: Parcel) -> None:
         """Take a message whose readings are decoded; its verdict follows the COMMIT."""
         self._parcels.append(parcel)
-        self._waiting += len(parcel.readings) + len(parcel.rejections)
+        self._waiting += len(parcel.readings) + len(parcel.rejections) or 1  # a note is one
         self._waiting_bytes += parcel.size_bytes
         self._news.set()
         if self._waiting >= self._max_rows:
@@ -111,7 +111,7 @@ class Writer:
 
     @property
     def waiting(self) -> int:
-        """Readings that have no verdict yet."""
+        """Readings that have no verdict yet; what is none, like a note, counts as one."""
         return self._waiting
 
     def when_drained(self, callback: Callable[[], None]) -> None:
@@ -153,7 +153,7 @@ class Writer:
         room = self._max_rows
         while self._parcels and room > 0:
             parcel = self._parcels.popleft()
-            room -= len(parcel.readings) + len(parcel.rejections)
+            room -= len(parcel.readings) + len(parcel.rejections) or 1
             taken.append(parcel)
         events, self._events = self._events, []
         refused, self._refused = self._refused, {}
@@ -277,7 +277,7 @@ class Writer:
         self._wake(outcome.batch.tenants)
 
     def _tell(self, parcel: Parcel, verdict: Verdict) -> None:
-        self._waiting -= len(parcel.readings) + len(parcel.rejections)
+        self._waiting -= len(parcel.readings) + len(parcel.rejections) or 1
         self._waiting_bytes -= parcel.size_bytes
         try:
             parcel.done(verdict)

@@ -104,7 +104,10 @@ def episode_id(tenant_id: UUID, rule_id: object, version: int, device_id: object
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """An alert about to be raised, or raised already: its id follows from what it is about. Ids are texts here."""
+    """An alert about to be raised, or raised already: its id follows from what it is about. Ids are texts here.
+
+    ``hushed``: why its rule tells nobody of it, in words; '' when it does.
+    """
 
     rule_id: str
     rule_version: int
@@ -114,6 +117,7 @@ class Raised:
     reason: str
     why: Mapping[str, object]
     raised_at: datetime
+    hushed: str = ""
 
     def id(self, tenant_id: UUID) -> UUID:
         """The same episode always has the same id, however often it is told."""

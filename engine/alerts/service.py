@@ -91,6 +91,14 @@ async def by_ids(tx: Tx, alert_ids: Sequence[UUID]) -> dict[UUID, Alert]:
     return {row["id"]: _alert(row) for row in await tx.rows(query)}
 
 
+async def there(tx: Tx, alert_ids: Sequence[UUID]) -> set[UUID]:
+    """Which of ``alert_ids`` exist."""
+    if not alert_ids:
+        return set()
+    mine = and_(alerts.c.tenant_id == tx.principal.tenant_id, alerts.c.id.in_(alert_ids))
+    return {row["id"] for row in await tx.rows(select(alerts.c.id).where(mine))}
+
+
 async def open_by_rule(tx: Tx, rule_ids: Sequence[UUID]) -> dict[UUID, int]:
     """How many alerts of each rule are not cleared."""
     query = (
@@ -152,6 +160,10 @@ async def raise_all(tx: Tx, raised: Sequence[Raised]) -> None:
     for row in await tx.rows(_RAISE, {"tenant": tx.principal.tenant_id, "raised": orjson.dumps(told).decode()}):
         tx.emit(events.AlertRaised(row["id"], row["rule_id"], row["device_id"]))
         new.append(row)
+    hushed = {one.id(tx.principal.tenant_id): one.hushed for one in raised if one.hushed}
+    if hushed:
+        said = [(row["id"], hushed[row["id"]]) for row in new if row["id"] in hushed]
+        await timeline.write_all(tx, said, Happening.NOT_TOLD)
     await silences.apply(tx, new)
 
 

@@ -6,12 +6,13 @@ that is acknowledged or cleared is told no more; one that is snoozed or silenced
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 from uuid import UUID, uuid5
 
-from sqlalchemy import ColumnElement, and_, delete, func, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+import orjson
+from sqlalchemy import ColumnElement, and_, delete, select, text, update
 from sqlalchemy.engine import RowMapping
 
 from engine.alerts import timeline
@@ -27,6 +28,16 @@ AT_ONCE = 500
 NAMED = 15
 """Devices named in one message; the others are a number."""
 
+_PLAN = text(
+    """
+    INSERT INTO alert_tellings (tenant_id, alert_id, policy, step, since, due_at, message)
+    SELECT :tenant, a.id, w.policy, 0, CAST(:now AS timestamptz),
+           greatest(CAST(:now AS timestamptz), a.silenced_until), w.message
+    FROM json_to_recordset(CAST(:wishes AS json)) AS w (alert uuid, policy text, message text)
+    JOIN alerts a ON a.tenant_id = :tenant AND a.id = w.alert
+    ON CONFLICT DO NOTHING
+    """
+)
 _DUE = text(
     """
     SELECT t.alert_id, t.policy, t.step, t.since, t.message, a.rule_id, a.device_id, a.severity, a.reason, a.raised_at,
@@ -42,21 +53,20 @@ _DUE = text(
 )
 
 
-async def plan(tx: Tx, alert_id: UUID, policy: str, message: str | None = None) -> None:
-    """An alert is to be told as ``policy`` says, from now on; ``message``: the rule's own words for it."""
-    quiet = select(func.greatest(tx.now, alerts.c.silenced_until)).where(
-        alerts.c.tenant_id == tx.principal.tenant_id, alerts.c.id == alert_id
-    )
-    values = {
-        "tenant_id": tx.principal.tenant_id,
-        "alert_id": alert_id,
-        "policy": policy,
-        "step": 0,
-        "since": tx.now,
-        "due_at": func.coalesce(quiet.scalar_subquery(), tx.now),
-        "message": message,
-    }
-    await tx.execute(insert(tellings).values(values).on_conflict_do_nothing())
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """An alert is to be told as ``policy`` says; ``message``: the rule's own words for it."""
+
+    alert: UUID
+    policy: str
+    message: str | None = None
+
+
+async def plan(tx: Tx, wishes: Sequence[Wish]) -> None:
+    """These alerts are to be told, each from now on, or from the end of its silence."""
+    if wishes:
+        wanted = orjson.dumps(wishes).decode()
+        await tx.execute(_PLAN, {"tenant": tx.principal.tenant_id, "now": tx.now, "wishes": wanted})
 
 
 async def stop(tx: Tx, alert_ids: Sequence[UUID]) -> None:

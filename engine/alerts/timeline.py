@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, text
 from sqlalchemy.engine import RowMapping
 
 from engine import ids
@@ -15,9 +15,22 @@ SHOWN = 200
 """Entries of one alert that are shown, the newest."""
 
 
-async def write(tx: Tx, alert_id: UUID, kind: Happening, text: str | None = None) -> None:
+_OF = text(
+    """
+    SELECT e.id, e.alert_id, e.at, e.kind, e.by, e.text
+    FROM unnest(CAST(:alerts AS uuid[])) AS wanted (id)
+    CROSS JOIN LATERAL (
+        SELECT e.* FROM alert_events e WHERE e.tenant_id = :tenant AND e.alert_id = wanted.id
+        ORDER BY e.id DESC LIMIT :most
+    ) e
+    ORDER BY e.id
+    """
+)
+
+
+async def write(tx: Tx, alert_id: UUID, kind: Happening, words: str | None = None) -> None:
     """One entry, by whoever acts."""
-    await write_all(tx, [(alert_id, text)], kind)
+    await write_all(tx, [(alert_id, words)], kind)
 
 
 async def write_all(tx: Tx, entries: Iterable[tuple[UUID, str | None]], kind: Happening) -> None:
@@ -30,9 +43,9 @@ async def write_all(tx: Tx, entries: Iterable[tuple[UUID, str | None]], kind: Ha
             "at": tx.now,
             "kind": kind,
             "by": tx.principal.name or tx.principal.kind,
-            "text": text or None,
+            "text": words or None,
         }
-        for alert_id, text in entries
+        for alert_id, words in entries
     ]
     if rows:
         await tx.execute(insert(alert_events), rows)
@@ -40,12 +53,10 @@ async def write_all(tx: Tx, entries: Iterable[tuple[UUID, str | None]], kind: Ha
 
 async def of(tx: Tx, alert_ids: Sequence[UUID]) -> dict[UUID, list[AlertNote]]:
     """The newest entries of each alert, oldest of them first."""
-    mine = alert_events.c.tenant_id == tx.principal.tenant_id
     found: dict[UUID, list[AlertNote]] = {alert_id: [] for alert_id in alert_ids}
-    for alert_id in found:
-        query = select(alert_events).where(mine, alert_events.c.alert_id == alert_id)
-        rows = await tx.rows(query.order_by(alert_events.c.id.desc()).limit(SHOWN))
-        found[alert_id] = [_note(row) for row in reversed(rows)]
+    given = {"tenant": tx.principal.tenant_id, "alerts": list(found), "most": SHOWN}
+    for row in await tx.rows(_OF, given):
+        found[row["alert_id"]].append(_note(row))
     return found
 
 

@@ -47,6 +47,7 @@ _NEEDED: Mapping[str, Mapping[str, Callable[[object], bool]]] = {
     "device.event": {**_DEVICE, "type": _is_text},
     "rule.changed": {"rule": _is_id},
     "group.changed": {"group": _is_id},
+    "rule.noticed": {"subject": _is_text, "notice": _is_text, "message": _is_text},
     "command.sent": {"command": _is_id, "at": _is_time},
     "command.answered": {"command": _is_id, "at": _is_time, **_DEVICE, "status": _is_text},
 }

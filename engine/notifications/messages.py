@@ -1,30 +1,8 @@
 """What is said: one function for each thing that people outside are told of, in plain words."""
 
 from datetime import datetime
-from uuid import UUID
 
 from engine.notifications.model import TEST, Message
-
-
-def alert_raised(
-    *, alert_id: UUID, rule: str, device: str, device_id: UUID, severity: str, reason: str, at: datetime
-) -> Message:
-    """A rule found something wrong with a device. ``reason``: the rule's own sentence with the values seen."""
-    facts = (("Device", device), ("Rule", rule), ("Severity", severity), ("Since", _said(at)))
-    data = {"alert": str(alert_id), "device": str(device_id), "at": at.isoformat()}
-    title = f"{severity.capitalize()}: {rule} ({device})"
-    return Message("alert.raised", title, reason, facts, "/alerts", "See the alert", severity, data)
-
-
-def alert_cleared(
-    *, alert_id: UUID, rule: str, device: str, device_id: UUID, severity: str, reason: str, at: datetime
-) -> Message:
-    """What an alert was about is over."""
-    facts = (("Device", device), ("Rule", rule), ("Over since", _said(at)))
-    data = {"alert": str(alert_id), "device": str(device_id), "at": at.isoformat()}
-    return Message(
-        "alert.cleared", f"Over: {rule} ({device})", reason, facts, "/alerts", "See the alert", severity, data
-    )
 
 
 def invitation(*, tenant: str, by: str, until: datetime) -> Message:
@@ -54,6 +32,15 @@ def channel_disabled(*, name: str, target: str, failures: int, since: datetime, 
     )
     facts = (("Channel", name), ("Leads to", target), ("Last error", last_error))
     return Message("channel.disabled", f"The channel “{name}” was switched off", text, facts, "/notifications")
+
+
+def rule_muted(*, said: str, rule_id: str) -> Message:
+    """A rule, or (``rule_id`` empty) all rules together, did so much that they are muted for a while."""
+    title = "A rule does too much and is muted" if rule_id else "Rules do too much and are muted"
+    text = f"{said}\n\nSee what sets it off so often; a wait, a clearing condition or a cooldown calms a rule down."
+    data = {"rule": rule_id} if rule_id else {}
+    link = f"/rules/{rule_id}" if rule_id else "/rules"
+    return Message("rule.muted", title, text, link=link, link_label="See the rules", data=data)
 
 
 def test(*, channel: str, by: str) -> Message:

@@ -15,7 +15,6 @@ from typing import Any
 from uuid import UUID, uuid5
 
 import orjson
-from sqlalchemy import text
 
 from engine.errors import EngineError, Unavailable
 from engine.notifications import channels, leases, messages, service, webhook
@@ -35,10 +34,6 @@ AT_ONCE = 12
 """So many deliveries of one process are under way; fewer than the guard of outgoing requests lets through at once."""
 OF_TENANT = 6
 NO_MAIL = "Mail is not set up on this platform (TIDEGATE_SMTP_URL, TIDEGATE_MAIL_FROM)."
-_OWNERS = text(
-    "SELECT u.email FROM memberships m JOIN users u ON u.id = m.user_id "
-    "WHERE m.tenant_id = :tenant AND m.role = 'owner' ORDER BY u.email LIMIT 20"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +185,7 @@ class Postman:
             since=off["last_success_at"] or off["failing_since"],
             last_error=trouble.words,
         )
-        for owner in await tx.rows(_OWNERS, {"tenant": tx.principal.tenant_id}):
-            key = uuid5(off["id"], f"off {off['version']}")
-            await service.mail(tx, self._ways.vault, owner["email"], message, key=key)
+        await service.mail_owners(tx, message, key=uuid5(off["id"], f"off {off['version']}"))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -39,6 +39,10 @@ MOST_WAITING = 20_000
 _WAITING = text(
     "SELECT count(*) FROM (SELECT FROM deliveries WHERE tenant_id = :tenant AND next_at IS NOT NULL LIMIT :most) w"
 )
+_OWNERS = text(
+    "SELECT u.email FROM memberships m JOIN users u ON u.id = m.user_id "
+    "WHERE m.tenant_id = :tenant AND m.role = 'owner' ORDER BY u.email LIMIT 20"
+)
 PERSONAL = ("invitation", "second_factor.reset")
 """Kinds of messages that are about a person."""
 OFF = "The channel is switched off."
@@ -98,6 +102,14 @@ async def mail(tx: Tx, vault: Vault, to: str, message: Message, *, key: UUID, se
     row = _row(tx, delivery_id, ChannelKind.EMAIL, to, message, tx.now) | {"secret": secret}
     await tx.execute(insert(deliveries).values(row).on_conflict_do_nothing())
     return delivery_id
+
+
+async def mail_owners(tx: Tx, message: Message, *, key: UUID) -> None:
+    """One e-mail to each owner of the tenant, however much waits already. Only call it where mail is set up."""
+    owners = [row["email"] for row in await tx.rows(_OWNERS, {"tenant": tx.principal.tenant_id})]
+    rows = [_row(tx, uuid5(key, f"mail|{to}"), ChannelKind.EMAIL, to, message, tx.now) for to in owners]
+    if rows:
+        await tx.execute(insert(deliveries).values(rows).on_conflict_do_nothing())
 
 
 async def page(

@@ -43,9 +43,7 @@ async def send(
     try:
         answer = await outbound.fetch("POST", url, headers=headers, body=body, most_bytes=MOST_BYTES)
     except AddressRefused as error:
-        raise Undelivered(
-            "The address does not lead to the public internet, or not by https.", is_final=True
-        ) from error
+        raise Undelivered(REFUSED, is_final=True) from error
     except NoAnswer as error:
         raise Undelivered(error.message) from error
     if not 200 <= answer.status < 300:

@@ -11,8 +11,8 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from engine import clock
 from engine.alerts import service as alerts
-from engine.alerts import telling
-from engine.alerts.model import episode_id
+from engine.alerts import telling, timeline
+from engine.alerts.model import Happening, episode_id
 from engine.commands import service as commands
 from engine.commands.model import Order
 from engine.devices import service as devices
@@ -88,6 +88,14 @@ async def perform(tx: Tx, effects: Sequence[Effect]) -> list[Refusal]:
     return refused
 
 
+async def not_told(tx: Tx, left: Sequence[tuple[Effect, str]]) -> None:
+    """Say in the histories of these effects' alerts why nobody is told of them."""
+    tellings = [(effect, why) for effect, why in left if effect.is_raise and isinstance(effect.then, Notify)]
+    why_by_alert = {effect.alert_id(tx.principal.tenant_id): why for effect, why in tellings}
+    there = await alerts.there(tx, list(why_by_alert))
+    await timeline.write_all(tx, [(each, why_by_alert[each]) for each in sorted(there)], Happening.NOT_TOLD)
+
+
 async def _label(tx: Tx, effects: Sequence[Effect]) -> list[Refusal]:
     """Attributes and tags: a device's labels, changed as by anybody else."""
     refused: list[Refusal] = []
@@ -146,17 +154,19 @@ async def _notify(tx: Tx, effects: Sequence[Effect]) -> list[Refusal]:
     """People are told: of an alert step by step, until somebody takes note of it; of anything else at once."""
     refused: list[Refusal] = []
     alert_ids = [effect.alert_id(tx.principal.tenant_id) for effect in effects]
-    raised = await alerts.by_ids(tx, alert_ids)
+    raised = await alerts.there(tx, alert_ids)
+    wishes: list[telling.Wish] = []
     for effect, alert_id in zip(effects, alert_ids, strict=True):
         assert isinstance(effect.then, Notify)
         if effect.is_raise and alert_id in raised:
             words = None if effect.then.message is None else render(effect.then.message, effect.facts)
-            await telling.plan(tx, alert_id, effect.then.policy, words)
+            wishes.append(telling.Wish(alert_id, effect.then.policy, words))
             continue
         key = effect.id(tx.principal.tenant_id)
         outcome = await notifications.notify(tx, effect.then.policy, _message(effect, effect.then.message), key=key)
         if not outcome.deliveries:
             refused.append((effect, outcome.why))
+    await telling.plan(tx, wishes)
     return refused
 
 

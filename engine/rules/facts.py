@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
+from engine.clock import from_ms
 from engine.rules.findings import is_number
 from engine.rules.inputs import Input, InputKind
 from engine.rules.model import AttributeLeaf, Circle, Fn, Op, Scalar, Tagged, Whereabouts
@@ -182,6 +183,12 @@ class Facts:
     def holds(self, device: str, clock: Clock, moment: int) -> bool:
         """Whether it is that time of day where the device is."""
         return clock.span.holds(moment, self.zone(device, clock.zone))
+
+    def ends(self, device: str, clock: Clock, moment: int) -> str:
+        """Until when that time of day lasts, by the clock where the device is ("until 07:00"); '' for ever."""
+        zone = self.zone(device, clock.zone)
+        until = clock.span.next_change(moment, zone)
+        return "" if until is None else f"until {from_ms(until).astimezone(zone):%H:%M}"
 
     def is_in_scope(self, device: str, plan: Plan, where: Iterable[AttributeLeaf | Tagged]) -> bool:
         """Whether the device has what the scope asks for beside profile and devices."""

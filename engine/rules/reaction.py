@@ -15,7 +15,7 @@ from engine.rules.acting import Effect
 from engine.rules.compile import CompiledRule
 from engine.rules.effects import effects_of
 from engine.rules.facts import Facts
-from engine.rules.look import is_calm
+from engine.rules.look import is_calm, is_heard_of_in_time
 from engine.rules.plan import is_light, plan_of, where_of
 from engine.rules.ruleset import MOST_MATCHING, RuleSet
 from engine.rules.state import Clear, EndReason, Event, Noticed, Phase, Raise, Reading, RuleState, Tick
@@ -245,11 +245,15 @@ class Reaction:
         """Do what is to be done beside alerts, within bounds; what cannot be done is said once an hour."""
         await self._breaker.load(tx)
         wanted, self._effects = self._effects, []
-        done = [effect for effect in wanted if self._breaker.lets(effect.rule_id, tx.now)]
+        done: list[Effect] = []
+        muted: list[Effect] = []
+        for effect in wanted:
+            (done if self._breaker.lets(effect.rule_id, tx.now) else muted).append(effect)
         for effect, why in await acting.perform(tx, done):
             kind = "loop" if effect.hops >= acting.MAX_HOPS else "refused"
             await storms.say(tx, effect.rule_id, kind, f"{effect.rule_name}: {why}", tx.now + NOTICE_HOLDS)
         await self._breaker.save(tx, {effect.rule_id: effect.rule_name for effect in wanted})
+        await acting.not_told(tx, [(effect, self._breaker.why(effect.rule_id)) for effect in muted])
 
     def _want(self, rule: CompiledRule, device_id: str) -> None:
         """The rule is to be looked at for this device as soon as may be."""
@@ -298,8 +302,8 @@ class Reaction:
             if is_light(rule):
                 if is_newer and is_quiet(rule, state, reading):
                     return
-            elif not rule.metrics and state is not None and state.phase is Phase.OK and state.due_at is not None:
-                return  # it waits for silence, and this is none: when its time comes it asks since when
+            elif not rule.metrics and state is not None and is_heard_of_in_time(rule, state, received_ms):
+                return
             elif is_newer and state is not None and state.phase is Phase.OK:
                 view, latest = self.facts.view(place[1], before), self._newest.of(place[1])
                 if is_calm(rule, state, reading, received_ms, view, latest):
@@ -363,13 +367,14 @@ class Reaction:
         plan = plan_of(rule)
         reason, at = words.why_raised(rule, action), clock.from_ms(action.at)
         severity = rule.document.severity.value
-        raised = Raised(place[0], rule.version, place[1], action.episode, severity, reason, action.why, at)
+        hushed = self._hushed(rule, place[1], action.at) if plan.then else ""
+        raised = Raised(place[0], rule.version, place[1], action.episode, severity, reason, action.why, at, hushed)
         if rule.key in self._set.shadows:
             self._noted.append((raised, words.intentions(rule)))
             return
         if plan.has_alert:
             self._raised.append(raised)
-        if plan.then and not self._is_hushed(rule, place[1], action.at):
+        if plan.then and not hushed:
             self._effects += effects_of(rule, place[1], action, plan.then, reason, self.facts, self.hops)
 
     def _clear(self, rule: CompiledRule, place: Place, action: Clear, reason: str) -> None:
@@ -384,12 +389,16 @@ class Reaction:
             return
         if plan.has_alert or is_edit:  # the edit may have taken the alert from what the rule does
             self._cleared.append(_told(place, action, reason))
-        if plan.on_clear and not self._is_hushed(rule, place[1], action.at):
+        if plan.on_clear and not self._hushed(rule, place[1], action.at):
             self._effects += effects_of(rule, place[1], action, plan.on_clear, reason, self.facts, self.hops)
 
-    def _is_hushed(self, rule: CompiledRule, device_id: str, at_ms: int) -> bool:
+    def _hushed(self, rule: CompiledRule, device_id: str, at_ms: int) -> str:
+        """Why the rule does nothing now beside its alert, for the alert's history; '' when it does."""
         quiet = plan_of(rule).quiet
-        return quiet is not None and self.facts.holds(device_id, quiet, at_ms)
+        if quiet is None or not self.facts.holds(device_id, quiet, at_ms):
+            return ""
+        hours = f"quiet hours {self.facts.ends(device_id, quiet, at_ms)}".rstrip()
+        return f"The rule is in its {hours}: it tells nobody, and does nothing else."
 
     def _is_watched(self, rule: CompiledRule, device_id: str) -> bool:
         return (

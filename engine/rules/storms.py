@@ -6,12 +6,16 @@ What is muted still opens and ends its alerts, which are rows; it notifies, comm
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
+from uuid import uuid5
 
 import orjson
 from sqlalchemy import text
 
+from engine.journal.model import Entry
+from engine.notifications import messages
+from engine.notifications import service as notifications
 from engine.store.emit import Event
 from engine.store.tx import Tx
 
@@ -20,6 +24,7 @@ OF_RULE = 300
 OF_TENANT = 1_000
 """So many actions of all rules of a tenant in a minute are too many."""
 MUTED = timedelta(minutes=10)
+STORM = "storm"
 TENANT = "tenant"
 """The subject of a notice that concerns no single rule."""
 
@@ -79,6 +84,15 @@ async def notices(tx: Tx) -> list[Notice]:
     return [Notice(**row) for row in rows]
 
 
+async def tell_owners(tx: Tx, entry: Entry) -> None:
+    """Mail the owners that a rule was muted, since its alerts reach nobody meanwhile. Other notices are on the page."""
+    if entry.body["notice"] == STORM:
+        rule_id = "" if entry.body["subject"] == TENANT else str(entry.body["subject"])
+        message = messages.rule_muted(said=str(entry.body["message"]), rule_id=rule_id)
+        key = uuid5(tx.principal.tenant_id, f"{entry.kind} {entry.pos}")
+        await notifications.mail_owners(tx, message, key=key)
+
+
 class Breaker:
     """One tenant's count of actions, minute by minute.
 
@@ -114,6 +128,11 @@ class Breaker:
                 self._tripped.add(subject)
         return not self._tripped & {rule_id, TENANT}
 
+    def why(self, rule_id: str) -> str:
+        """Why the rule's actions are not done now, for the histories of its alerts; to be asked after ``save``."""
+        until = max((self._muted or {}).get(subject, datetime.min.replace(tzinfo=UTC)) for subject in (rule_id, TENANT))
+        return f"Too much was going on: nobody is told, and nothing else is done, until {until:%H:%M} UTC."
+
     async def save(self, tx: Tx, names: Mapping[str, str]) -> None:
         """Store the counts, mute who was too much, and say so; ``names`` of rules by id."""
         counted = {"minute": self._minute, "counts": orjson.dumps(self._counts).decode()}
@@ -128,7 +147,7 @@ class Breaker:
                 f"{who} more than {most} things a minute. Until {until:%H:%M} UTC alerts are still raised, "
                 "but nobody is notified and nothing else is done."
             )
-            await say(tx, subject, "storm", message, until)
+            await say(tx, subject, STORM, message, until)
         self._tripped.clear()
 
 

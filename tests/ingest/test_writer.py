@@ -375,3 +375,15 @@ async def test_a_batch_finds_its_devices_by_their_primary_key(postgres: Postgres
     # and the function that does it all at once asks in the same words
     look_up = statements.STORE[statements.STORE.index("CROSS JOIN") : statements.STORE.index("ON CONFLICT")]
     assert " ".join(look_up.split()) in " ".join(re.sub(r"--.*", "", function[0]).split())
+
+
+async def test_what_is_no_reading_fills_the_house_too(postgres: Postgres, tenant: Tenant) -> None:
+    """Events and answers may be empty: neither readings nor bytes would ever count them."""
+    device = await tenant.device()
+    async with running_line(postgres, pace_s=600.0, max_waiting=3) as line:
+        assert await line.send(tenant, device, {"temperature": 4}) is Verdict.STORED
+        told = [line.send(tenant, device, b"", topic="up/event/door") for _ in range(3)]
+        assert line.writer.waiting == 3
+        assert line.pipeline.is_full
+    assert await all_of(*told) == [Verdict.STORED] * 3
+    assert line.writer.waiting == 0

@@ -65,8 +65,7 @@ class Desk:
         async with self.worker_store.as_tenant(system(self.tenant.id)) as tx:
             await alerts.raise_all(tx, raised)
             ids = [one.id(self.tenant.id) for one in raised]
-            for alert_id in ids:
-                await telling.plan(tx, alert_id, "on-call")
+            await telling.plan(tx, [telling.Wish(alert_id, "on-call") for alert_id in ids])
             found = await alerts.by_ids(tx, ids)
         return [found[alert_id] for alert_id in ids]
 
@@ -145,10 +144,12 @@ async def test_a_snoozed_alert_waits_and_goes_on_where_it_stood(desk: Desk, tena
             await life.snooze(tx, alert.id, tx.now - timedelta(seconds=1))
 
 
-async def silence(desk: Desk, **about: UUID) -> Silence:
+async def silence(desk: Desk, device_id: UUID | None = None, group_id: UUID | None = None) -> Silence:
     async with desk.store.as_tenant(desk.tenant.principal()) as tx:
         until = tx.now + timedelta(hours=1)
-        return await silences.create(tx, reason="The room is being cleaned.", until_at=until, **about)
+        return await silences.create(
+            tx, reason="The room is being cleaned.", until_at=until, device_id=device_id, group_id=group_id
+        )
 
 
 async def test_a_silence_lets_alerts_be_raised_and_tells_nobody_before_it_ends(desk: Desk, tenant: Tenant) -> None:
@@ -196,7 +197,7 @@ async def test_a_policy_that_is_gone_is_said_in_the_history(desk: Desk, tenant: 
     await desk.open(0)
     (alert,) = await desk.raise_(await tenant.device())
     async with desk.worker_store.as_tenant(system(tenant.id)) as tx:
-        await telling.plan(tx, alert.id, "nobody")
+        await telling.plan(tx, [telling.Wish(alert.id, "nobody")])
     await desk.after(0)
     words = [text for kind, text in await desk.history(alert) if kind is Happening.NOT_TOLD]
     assert words == ["“nobody”. There is no notification policy “nobody”."]
