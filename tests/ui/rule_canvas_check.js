@@ -1,12 +1,26 @@
-// Run by test_rule_canvas.py under bun: one property over documents by chance; the first document that breaks it is told.
+// Run by test_rule_canvas.py under bun: one property over the documents on standard input; the first document that breaks it is told.
 import { deepStrictEqual, ok } from "node:assert";
 import { corners, documentOf, dropAt, layoutOf, nextTo, partsOf, pictureOf, problemsByPart, verdictsOf } from "../../ui/islands/rule_canvas_layout.js";
 import { addBeside, comparison, getAt, insertAt, jsonPath, leavesOf, moveAt, negateAt, removeAt, setAt, treeOf, wrapAt } from "../../ui/islands/rule_model.js";
-import { chance, maker } from "./rule_documents.js";
 
-const [property, count, seed] = [process.argv[2], Number(process.argv[3]), Number(process.argv[4])];
-const { below, one, document: anyDocument } = maker(chance(seed));
-const copyOf = (value) => JSON.parse(JSON.stringify(value));
+const property = process.argv[2];
+const { documents, seed } = JSON.parse(await Bun.stdin.text());
+
+/** A small generator of numbers in [0, 1), the same for the same seed. */
+function chance(start) {
+  let state = start >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+const random = chance(seed);
+const below = (count) => Math.floor(random() * count);
+const one = (list) => list[below(list.length)];
+const copyOf = structuredClone;
 const vocabulary = { metrics: new Map([["temperature", { key: "temperature", type: "NUMBER", unit: "degC", label: "Temperature" }]]) };
 const conditions = (picture) => partsOf(picture).filter(({ part }) => part.tree);
 
@@ -121,8 +135,7 @@ const PROPERTIES = {
   },
 };
 
-for (let i = 0; i < count; i += 1) {
-  const document = anyDocument();
+for (const [i, document] of documents.entries()) {
   try {
     PROPERTIES[property](document);
   } catch (problem) {
@@ -130,4 +143,4 @@ for (let i = 0; i < count; i += 1) {
     process.exit(1);
   }
 }
-console.log(JSON.stringify({ passed: count }));
+console.log(JSON.stringify({ passed: documents.length }));
