@@ -13,7 +13,10 @@ QUOTAS: dict[str, tuple[str, str]] = {
         "Live streams at once",
         "Each open page of the console has up to three. Above it no more are opened.",
     ),
-    "API_COST_PER_MIN": ("API work in a minute", "Programs that ask for more are told to wait."),
+    "API_COST_PER_MIN": (
+        "API work in a minute",
+        "What programs and this console ask for, each question by its size. Above it they are told to wait.",
+    ),
 }
 NEARLY_PERCENT = 80
 # History is kept as long as it may be: being full is how it should be.

@@ -454,10 +454,13 @@ async def test_an_invitations_link_is_shown_until_one_comes_back(people: People,
     assert people.link == ""
 
 
-async def test_an_invitation_is_withdrawn(people: People, gateway: Gateway) -> None:
+async def test_an_invitation_is_withdrawn_once_it_is_meant(people: People, gateway: Gateway) -> None:
+    people.doubt_invitation("i1")
+    assert (people.withdrawing, [name for name, _ in gateway.asked if name == "InvitationWithdraw"]) == ("i1", [])
     gateway.answers["InvitationWithdraw"] = {"invitationWithdraw": {"id": "i1"}}
     await people.withdraw("i1")
     assert gateway.variables("InvitationWithdraw") == {"id": "i1"}
+    assert people.withdrawing == ""
     assert "no longer works" in people.said
 
 

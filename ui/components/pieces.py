@@ -5,7 +5,9 @@ from typing import Any
 import reflex as rx
 
 
-def card(title: str, *children: rx.Component, aside: rx.Component | None = None, words: str = "") -> rx.Component:
+def card(
+    title: str | rx.Var[str], *children: rx.Component, aside: rx.Component | None = None, words: str = ""
+) -> rx.Component:
     """A titled box."""
     return rx.el.section(
         rx.el.div(

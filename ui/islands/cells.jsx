@@ -37,8 +37,11 @@ function lasting(date) {
 }
 const exact = (date) => date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
+/** "Sun 06:00": an hour of the last days. */
+const hour = (date) => date.toLocaleString(undefined, { weekday: "short", hour: "2-digit", minute: "2-digit" });
+
 /** "3 min ago", with the exact time in the viewer's zone on hover and for screen readers. */
-export function When({ at, none = "never", both = false, asSpan = false }) {
+export function When({ at, none = "never", both = false, asSpan = false, asHour = false }) {
   useTick();
   const [ready, setReady] = useState(false);
   useEffect(() => setReady(true), []); // the server does not know the viewer's zone
@@ -47,7 +50,7 @@ export function When({ at, none = "never", both = false, asSpan = false }) {
   const date = new Date(at);
   return (
     <time dateTime={date.toISOString()} title={exact(date)} className="nowrap">
-      {asSpan ? lasting(date) : ago(date)}
+      {asHour ? hour(date) : asSpan ? lasting(date) : ago(date)}
       {both ? <span className="muted exact"> · {exact(date)}</span> : null}
     </time>
   );

@@ -16,12 +16,13 @@ class _Cell(rx.Component):
 
 
 class When(_Cell):
-    """A moment as "3 min ago", exact on hover."""
+    """A moment as "3 min ago", or as its hour by the clock; exact on hover."""
 
     tag = "When"
     at: rx.Var[str | None]
     none: rx.Var[str]
     both: rx.Var[bool]
+    as_hour: rx.Var[bool]
 
 
 class LiveValue(_Cell):

@@ -67,7 +67,7 @@ function Lines({ result }) {
                 <span className={WORDS[each.outcome][1]}>{WORDS[each.outcome][0]}</span>
               </td>
               <td className="small">
-                {each.column ? <b>{each.column}: </b> : null}
+                {each.column && each.outcome === "WRONG" ? <b>{each.column}: </b> : null}
                 {each.message}
               </td>
             </tr>
@@ -194,7 +194,7 @@ export function Importer({ profiles, query }) {
             </label>
           </div>
           <div className="row">
-            <button type="button" className={`btn${willDo ? "" : " btn-primary"}`} disabled={!csv.trim() || busy} onClick={() => run(true)}>
+            <button type="button" className={`btn${willDo || result?.isDryRun === false ? "" : " btn-primary"}`} disabled={!csv.trim() || busy} onClick={() => run(true)}>
               {busy ? "Looking…" : "Try it"}
             </button>
             <span className="small muted">Nothing is changed by trying.</span>

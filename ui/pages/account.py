@@ -174,7 +174,7 @@ def _password_form() -> rx.Component:
             class_name="card-body stack",
             key=Account.form_number.to_string(),
         ),
-        words="All your other sessions end with it.",
+        words="When it changes, you are signed out everywhere but here.",
     )
 
 

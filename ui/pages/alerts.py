@@ -25,7 +25,7 @@ SEVERITIES = (
     ("MINOR", "Minor"),
     ("INFO", "Info"),
 )
-WHOSE = (("all", "Everybody's"), ("mine", "Assigned to me"), ("nobody", "Nobody's yet"))
+WHOSE = (("all", "All"), ("mine", "Assigned to me"), ("nobody", "Nobody's yet"))
 
 
 @dataclass(frozen=True)
@@ -444,7 +444,11 @@ def _open_ones() -> rx.Component:
     is_narrowed = (Alerts.severity != "") | (Alerts.whose != "all") | (Alerts.rule_id != "")
     all_well = rx.cond(
         is_narrowed,
-        empty("filter", "None of these", "There is no such alert that nobody has taken note of.", small=True),
+        rx.cond(
+            (Alerts.whose == "mine") & (Alerts.severity == "") & (Alerts.rule_id == ""),
+            empty("user-round-check", "Nothing is left to you", "Whoever opens an alert can assign it.", small=True),
+            empty("filter", "None of these", "There is no such alert that nobody has taken note of.", small=True),
+        ),
         empty("circle-check", "No open alerts", "When a rule finds something, it appears here by itself.", small=True),
     )
     all_ticked = Alerts.chosen.length() == Alerts.active.length()

@@ -15,6 +15,7 @@ from ui.names import with_names
 from ui.paging import PAGE_SIZE, Paged
 
 SHOWN = (("OPEN", "To look at"), ("SUPPRESSED", "Put aside"), ("RESOLVED", "Mended"))
+DAILY = "Once a day devices and the secrets they sign in with are looked at: what is weak, shared, running out?"
 SPANS = (("7", "for a week"), ("30", "for 30 days"), ("90", "for 90 days"), ("", "for good"))
 
 
@@ -313,8 +314,17 @@ def fleet_audit() -> rx.Component:
     """The page."""
     words = rx.cond(
         FleetAudit.audited_at != "",
-        rx.el.span(FleetAudit.devices.to_string(), " devices looked at ", when(at=FleetAudit.audited_at), "."),
-        rx.el.span("Devices and their secrets are looked at once a day."),
+        rx.el.span(
+            f"{DAILY} The last time ",
+            when(at=FleetAudit.audited_at),
+            rx.match(
+                FleetAudit.devices,
+                (0, ": no devices yet."),
+                (1, ": 1 device."),
+                ": " + FleetAudit.devices.to_string() + " devices.",
+            ),
+        ),
+        rx.el.span(DAILY),
     )
     nothing = rx.match(
         FleetAudit.shown,
@@ -322,7 +332,16 @@ def fleet_audit() -> rx.Component:
             "OPEN",
             rx.cond(
                 FleetAudit.audited_at != "",
-                empty("shield-check", "All is well", "The last audit found nothing to look at."),
+                rx.cond(
+                    FleetAudit.devices > 0,
+                    empty("shield-check", "All is well", "The last audit found nothing to look at."),
+                    empty(
+                        "shield-check",
+                        "No devices to look at",
+                        "Once there are some, whatever is not as it should be with them is listed here.",
+                        link("Add a device", to="/devices/add", class_name="btn"),
+                    ),
+                ),
                 empty(
                     "shield-check", "Not audited yet", "The first audit comes within a day, or now if you ask for it."
                 ),

@@ -190,6 +190,7 @@ def _where() -> rx.Component:
             field(
                 "Client ID",
                 _input("client", required=True, max_length=400, auto_complete="off", spell_check=False),
+                "The provider shows it, and the secret, once the application is added there.",
                 for_="provider-client",
             ),
             field(
@@ -255,7 +256,7 @@ def _form() -> rx.Component:
     new = rx.fragment(_at_the_provider(), rx.el.h3("2. Here"), name, _where())
     secret = field("New client secret", _secret(), "Empty: the one it has stays.", for_="provider-secret")
     return card(
-        "Identity provider",
+        rx.cond(is_new, "A new identity provider", "Change the provider"),
         rx.el.form(
             rx.cond(is_new, new, rx.fragment(name, secret)),
             _who(),

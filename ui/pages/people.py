@@ -117,6 +117,7 @@ class People(Reach, Console):
     changing: str = ""
     role: str = ""  # what the member that is being changed may become
     removing: str = ""
+    withdrawing: str = ""  # the invitation about which it is being asked
     taking: str = ""  # whose second factor is about to be taken away
     invitations: list[InvitationLine] = []
     is_inviting: bool = False
@@ -143,7 +144,7 @@ class People(Reach, Console):
     @rx.event
     async def load(self) -> Any:
         """Come to the page. An invitation's link is shown once: whoever comes back does not see it again."""
-        self.said = self.changing = self.removing = self.taking = self.link = self.form_problem = ""
+        self.said = self.changing = self.removing = self.taking = self.withdrawing = self.link = self.form_problem = ""
         self.is_inviting = False
         yield  # first of all: what is not to be seen again is gone
         if (away := await self.enter()) is not None:
@@ -195,6 +196,11 @@ class People(Reach, Console):
     def put_away(self) -> None:
         """The link was copied; it is not needed here any more."""
         self.link = ""
+
+    @rx.event
+    def doubt_invitation(self, invitation_id: str) -> None:
+        """Ask before an invitation is withdrawn; '' lets it be."""
+        self.withdrawing, self.said = invitation_id, ""
 
     @rx.event
     async def withdraw(self, invitation_id: str) -> None:
@@ -269,7 +275,7 @@ class People(Reach, Console):
         except Refused as refusal:
             self.problem = refusal.words
             return
-        self.said, self.changing, self.removing, self.taking = said, "", "", ""
+        self.said, self.changing, self.removing, self.taking, self.withdrawing = said, "", "", "", ""
         await self._show()
 
 
@@ -478,10 +484,10 @@ def _invitation(invitation: rx.Var[InvitationLine]) -> rx.Component:
             rx.cond(
                 may("users:write"),
                 rx.el.button(
-                    "Withdraw",
+                    "Withdraw…",
                     type="button",
                     class_name="btn btn-small btn-danger push",
-                    on_click=People.withdraw(invitation.id),
+                    on_click=People.doubt_invitation(invitation.id),
                     custom_attrs={"aria-label": "Withdraw the invitation of " + invitation.email},
                 ),
             ),
@@ -494,6 +500,15 @@ def _invitation(invitation: rx.Var[InvitationLine]) -> rx.Component:
             when(at=invitation.expires_at),
             rx.cond(invitation.sees != "", rx.fragment(" · ", invitation.sees)),
             class_name="small muted",
+        ),
+        rx.cond(
+            People.withdrawing == invitation.id,
+            doubt(
+                "Withdraw this invitation?",
+                *("The link that ", invitation.email, " has becomes worthless. You can invite them again at any time."),
+                yes=("Withdraw it", People.withdraw(invitation.id)),
+                no=("Let it stand", People.doubt_invitation("")),
+            ),
         ),
         key=invitation.id,
     )
@@ -525,10 +540,17 @@ def people() -> rx.Component:
         rx.el.section(
             rx.cond(
                 People.ready,
-                rx.cond(
-                    People.members.length() > 0,
+                rx.fragment(
                     rx.el.ul(rx.foreach(People.members, _line), class_name="list"),
-                    empty("users", "Nobody yet", "Whoever is invited appears here."),
+                    rx.cond(
+                        (People.members.length() == 1) & (People.invitations.length() == 0) & ~People.is_inviting,
+                        empty(
+                            "users",
+                            "You are alone here",
+                            "Invite whoever looks after the devices with you. Each may do just what their role says.",
+                            small=True,
+                        ),
+                    ),
                 ),
                 skeleton_rows(3),
             ),

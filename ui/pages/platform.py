@@ -237,7 +237,7 @@ def _make() -> rx.Component:
                 _text(
                     "Key",
                     "key",
-                    "Stands in every topic of its devices. It never changes.",
+                    "Its devices name it with every message, so it never changes.",
                     value=Platform.key,
                     on_change=Platform.set_key,
                     max_length=20,

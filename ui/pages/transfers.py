@@ -251,7 +251,7 @@ def _code() -> rx.Component:
             rx.el.b("This code is shown this once."),
             " Give it to the other organisation on a way you trust: whoever has it may take the device.",
         ),
-        secret(Transfers.code, "transfer-code", "Copy code", "Good once.", long=True),
+        secret(Transfers.code, "transfer-code", "Copy code", "It works once.", long=True),
         _what_moves(),
         put_away=Transfers.put_away,
     )
@@ -322,7 +322,7 @@ def _taken() -> rx.Component:
                 " Its token is shown this once: configure the device with it.",
                 look="ok",
             ),
-            secret(Transfers.token, "transfer-token", "Copy token", "The old token dies with the giver."),
+            secret(Transfers.token, "transfer-token", "Copy token", "The one it had before no longer works."),
             rx.el.div(
                 rx.el.h3("Try it", style={"marginBottom": "6px"}),
                 command(text=Transfers.command, label="Command that sends a message"),

@@ -74,7 +74,7 @@ class Usage(Console):
 
 def _hour(line: rx.Var[HourLine]) -> rx.Component:
     return rx.el.tr(
-        rx.el.td(when(at=line.hour), class_name="muted"),
+        rx.el.td(when(at=line.hour, as_hour=True), class_name="muted"),
         rx.el.td(
             rx.el.span(line.messages, class_name="num"),
             rx.el.span(
@@ -108,7 +108,7 @@ def usage() -> rx.Component:
         rx.cond(
             Usage.ready,
             rx.fragment(
-                card("Now", quota_bars(Usage.quotas), words="More is given by whoever runs the platform."),
+                card("Now", quota_bars(Usage.quotas), words="Do you need more? Ask whoever runs the platform."),
                 card(
                     "The last day, hour by hour",
                     rx.cond(

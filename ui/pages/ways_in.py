@@ -283,7 +283,10 @@ def _lists() -> rx.Component:
             rx.cond(
                 WaysIn.waiting.length() > 0,
                 rx.el.ul(rx.foreach(WaysIn.waiting, _waiting), class_name="list"),
-                rx.el.p("Nobody waits.", class_name="card-body muted"),
+                rx.el.p(
+                    "No device waits. Those that ask to come in, where somebody has to say yes, are listed here.",
+                    class_name="card-body muted",
+                ),
             ),
             aside=again,
         ),
