@@ -49,6 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     api = benches.add_parser("api", help="what a query costs the web process and Postgres")
     api.add_argument("--times", type=int, default=1_000, help="how often each question is asked")
     api.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    cut = benches.add_parser("cut", help="how soon a revocation ends what is connected, and the way in by certificate")
+    cut.add_argument("--times", type=int, default=5, help="how often each kind of connection is cut")
+    cut.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     registry = benches.add_parser("registry", help="what lists of devices cost in a large fleet")
     registry.add_argument("--devices", type=int, default=100_000, help="devices of the fleet")
     registry.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
@@ -59,6 +62,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     benches = {
         "ingest": _ingest,
         "kills": _kills,
+        "cut": _cut,
         "registry": _registry,
         "neighbours": _neighbours,
         "rules": _rules,
@@ -92,6 +96,16 @@ def _rules(arguments: argparse.Namespace) -> int:
 
     measured = rules.measure(arguments.events, arguments.timers)
     print(rules.shown(measured))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(measured.as_json(), indent=1) + "\n")
+    return 0 if measured.is_within else 1
+
+
+def _cut(arguments: argparse.Namespace) -> int:
+    from infra.bench import cut
+
+    measured = cut.measure(arguments.times)
+    print(cut.shown(measured))
     if arguments.json:
         arguments.json.write_text(json.dumps(measured.as_json(), indent=1) + "\n")
     return 0 if measured.is_within else 1

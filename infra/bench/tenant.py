@@ -48,8 +48,13 @@ class BenchTenant:
     api_token: str
 
 
-async def found(postgres: Postgres, signal: Signal, count: int, documents: list[dict[str, Any]]) -> BenchTenant:
-    """A tenant with a profile for this signal, `count` devices of it, and a rule of each document."""
+async def found(
+    postgres: Postgres, signal: Signal, count: int, documents: list[dict[str, Any]], role: Role = Role.VIEWER
+) -> BenchTenant:
+    """A tenant with a profile for this signal, `count` devices of it, and a rule of each document.
+
+    Its API token may do what this role may.
+    """
     key = f"bench-{ids.uuid7().hex[-8:]}"
     owner, app = Store(postgres.url("owner"), size=1), Store(postgres.url("app"), size=1)
     try:
@@ -63,7 +68,7 @@ async def found(postgres: Postgres, signal: Signal, count: int, documents: list[
                 await devices.profile_create(tx, key=other, name=other, metrics=signal.metrics())
             for document in documents:
                 await rules.create(tx, document)
-            _, api_token = await tenants.issue_token(tx, name="bench", scopes=SCOPES[Role.VIEWER])
+            _, api_token = await tenants.issue_token(tx, name="bench", scopes=SCOPES[role])
         made = [_Made(ids.uuid7(), f"device-{number}", ids.token("tgd")) for number in range(count)]
         async with app.as_tenant(system(tenant_id)) as tx:
             await tx.execute(_DEVICES, _device_columns(tenant_id, profile.id, made))

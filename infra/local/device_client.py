@@ -75,6 +75,10 @@ class DeviceClient:
         """Whether the connection stands, as far as is known here."""
         return self._writer is not None and not self._writer.is_closing()
 
+    async def ended(self) -> None:
+        """Wait until the server has ended the connection."""
+        await asyncio.wait(self._tasks[:1])
+
     async def publish(self, topic: str, payload: bytes) -> None:
         """Send with QoS 1 and wait for the PUBACK: the platform has committed it."""
         packet_id = next(self._packet_ids)

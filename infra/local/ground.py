@@ -108,9 +108,13 @@ def _set_aside(folder: Path) -> None:
 
 
 def uproot(data_dir: Path) -> None:
-    """Delete the data of an engine that has stopped, wherever it lies, and root's link and note to it."""
+    """Delete the data of an engine that has stopped, wherever it lies, and root's link and note to it.
+
+    A start that failed may have made none: then that is what there is to be said, not that it could not be removed.
+    """
     real = data_dir.resolve()
-    shutil.rmtree(real)
+    if real.exists():
+        shutil.rmtree(real)
     if not data_dir.is_symlink():
         return
     data_dir.unlink()

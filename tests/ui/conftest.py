@@ -22,6 +22,7 @@ from engine.settings import variable
 from infra.local import claims
 from infra.local.ground import uproot
 from infra.local.ports import free_port
+from tests.support.outside import Post, post_office
 from tests.ui.support import Console, Gateway, Visit
 from ui import client
 
@@ -52,29 +53,38 @@ def visit(gateway: Gateway) -> Visit:
 
 
 @pytest.fixture(scope="session")
-def console() -> Iterator[Console]:
+def post() -> Iterator[Post]:
+    """The mail server that the running console sends by."""
+    with post_office() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def console(post: Post) -> Iterator[Console]:
     """The whole platform with the demo tenant, as `make up` runs it, in a folder of its own on free ports."""
     folder = Path(tempfile.mkdtemp(prefix="tidegate-console-"))
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("TIDEGATE_", "REFLEX_"))}
     environ["TIDEGATE_DATA_DIR"] = str(folder / "data")
     for name in claims.PORTS:  # every server's: a default one may be another test's, or move aside too late
         environ[variable(name)] = str(free_port())
+    environ[variable("smtp_url")] = f"smtp://127.0.0.1:{post.port}"
+    environ[variable("mail_from")] = "Tidegate <tide@gate.example>"
+    environ[variable("outbound_loopback")] = "1"  # the endpoints of webhooks are on this machine
     log = (folder / "up.log").open("w+")
     process = subprocess.Popen(
         [sys.executable, "-m", "infra.cli", "up", "--demo"], env=environ, stdout=log, stderr=subprocess.STDOUT
     )
     try:
-        yield _ready(process, folder, int(environ["TIDEGATE_MQTT_PORT"]))
+        yield _ready(process, folder, int(environ["TIDEGATE_MQTT_PORT"]), post)
     finally:
         process.terminate()
         process.wait(60)
         for name in ("postgres", "valkey"):  # for root these are links to folders outside
-            if (folder / "data" / name).exists():  # a start that failed may have made only one
-                uproot(folder / "data" / name)
+            uproot(folder / "data" / name)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _ready(process: "subprocess.Popen[bytes]", folder: Path, mqtt_port: int) -> Console:
+def _ready(process: "subprocess.Popen[bytes]", folder: Path, mqtt_port: int, post: Post) -> Console:
     log = folder / "up.log"
     for _ in range(int(READY_S / 0.1)):
         if "ready after" in log.read_text() or process.poll() is not None:
@@ -83,7 +93,7 @@ def _ready(process: "subprocess.Popen[bytes]", folder: Path, mqtt_port: int) -> 
     assert "ready after" in log.read_text(), log.read_text()[-4000:]
     demo: dict[str, Any] = json.loads((folder / "data" / "demo.json").read_text())
     keys = (demo["email"], demo["password"], demo["api_token"], demo["device"])
-    return Console(demo["url"], *keys, mqtt_port, folder / "data")
+    return Console(demo["url"], *keys, mqtt_port, folder / "data", post)
 
 
 @pytest.fixture(scope="session")

@@ -205,3 +205,11 @@ def test_valkey_wants_its_password_and_keeps_its_data_over_a_kill(tmp_path: Path
         client.close()
     finally:
         server.remove()
+
+
+def test_what_was_never_made_is_removed_without_a_word(tmp_path: Path) -> None:
+    uproot(tmp_path / "engine")
+    (tmp_path / "dangling").symlink_to(tmp_path / "gone" / "engine")
+    (tmp_path / "gone").mkdir()
+    uproot(tmp_path / "dangling")
+    assert not (tmp_path / "dangling").is_symlink()
