@@ -17,6 +17,7 @@ from ui.pages.add_device import AddDevice, add_device
 from ui.pages.alert import AlertDetail, alert
 from ui.pages.alerts import Alerts, alerts
 from ui.pages.audit import Audit, audit
+from ui.pages.concepts import Concepts, concepts
 from ui.pages.device import Device, device
 from ui.pages.devices import Devices, devices
 from ui.pages.fleet_audit import FleetAudit, fleet_audit
@@ -74,6 +75,7 @@ app.add_page(profile, route="/profiles/[profile]", title="Profile · Tidegate", 
 app.add_page(groups, route="/groups", title="Groups · Tidegate", on_load=Groups.load)
 app.add_page(group, route="/groups/new", title="New group · Tidegate", on_load=Group.load)
 app.add_page(group, route="/groups/[group]", title="Group · Tidegate", on_load=Group.load)
+app.add_page(concepts, route="/help", title="Help · Tidegate", on_load=Concepts.load)
 app.add_page(inbox, route="/inbox", title="Inbox · Tidegate", on_load=Inbox.load)
 app.add_page(ways_in, route="/ways-in", title="Ways in · Tidegate", on_load=[NewWay.load, Gate.load, WaysIn.load])
 app.add_page(fleet_audit, route="/fleet-audit", title="Fleet audit · Tidegate", on_load=FleetAudit.load)

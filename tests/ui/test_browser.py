@@ -234,24 +234,23 @@ async def test_a_rule_with_groups_survives_opening_and_saving(console: Console, 
     assert saved["rule"]["document"] == {**document, "severity": "major"}
 
 
-async def test_a_rule_is_switched_off_and_deleted_after_asking(console: Console, chromium: Browser) -> None:
+async def test_a_rule_is_laid_to_rest_and_deleted_after_asking(console: Console, chromium: Browser) -> None:
     async with console.visitor(chromium) as visitor:
         page = visitor.page
         await visitor.enter("/rules/new")
         await _write_rule(page, "Temperature", "is below", "-35")
         await page.get_by_role("button", name="Publish").click()
         name = "Temperature is below -35 °C"
-        switch = page.get_by_role("switch", name=f"Rule {name}")
-        await expect(switch).to_have_attribute("aria-checked", "true")
-        await switch.click()
-        await expect(switch).to_have_attribute("aria-checked", "false")
+        mode = page.get_by_label(f"What “{name}” does")
+        await expect(mode).to_have_value("ON")
+        await mode.select_option(label="Rests")
         await page.reload()
-        await expect(switch).to_have_attribute("aria-checked", "false")
+        await expect(mode).to_have_value("OFF")
         await page.get_by_role("link", name=name).click()
         await page.get_by_role("button", name="Delete…").click()
         await page.get_by_role("button", name="Delete the rule").click()
         await expect(page.get_by_text(f"“{name}” is deleted.")).to_be_visible()
-        await expect(switch).to_have_count(0)
+        await expect(mode).to_have_count(0)
 
 
 async def test_a_rule_that_makes_no_sense_is_explained_beside_the_field(console: Console, chromium: Browser) -> None:

@@ -296,17 +296,18 @@ async def rules(gateway: Gateway, visit: Visit) -> Rules:
     return state
 
 
-async def test_a_switch_shows_at_once_and_asks_for_the_right_thing(rules: Rules, gateway: Gateway) -> None:
-    gateway.answers["RuleDisable"] = {"ruleDisable": {"id": "r1"}}
-    await run(rules.switch("r1", False))
-    assert gateway.variables("RuleDisable") == {"id": "r1"}
-    assert rules.rules[0].is_enabled is False
+@pytest.mark.parametrize("mode", ["SHADOW", "OFF", "ON"])
+async def test_what_a_rule_is_to_do_shows_at_once_and_is_asked_for(rules: Rules, gateway: Gateway, mode: str) -> None:
+    gateway.answers["RuleSetMode"] = {"ruleModeSet": {"id": "r1", "mode": mode}}
+    await run(rules.let("r1", mode))
+    assert gateway.variables("RuleSetMode") == {"id": "r1", "mode": mode}
+    assert rules.rules[0].mode == mode
 
 
-async def test_a_refused_switch_goes_back(rules: Rules, gateway: Gateway) -> None:
-    gateway.refuses("RuleDisable", "You may not do that.", "FORBIDDEN")
-    await run(rules.switch("r1", False))
-    assert rules.rules[0].is_enabled is True
+async def test_what_a_rule_may_not_be_made_to_do_goes_back(rules: Rules, gateway: Gateway) -> None:
+    gateway.refuses("RuleSetMode", "You may not do that.", "FORBIDDEN")
+    await run(rules.let("r1", "OFF"))
+    assert rules.rules[0].mode == "ON"
     assert rules.problem == "You may not do that."
 
 

@@ -7,6 +7,7 @@ import reflex as rx
 from ui.client import Refused
 from ui.command_words import Argument, CommandLine, Told, Unfit, arguments_of, command_line, told
 from ui.components.frame import link, may
+from ui.components.help import help_link
 from ui.components.pieces import card, done, field, problem
 from ui.console import Console
 from ui.islands.cells import when
@@ -263,7 +264,7 @@ def commands() -> rx.Component:
     return rx.cond(
         Commands.ready & may("commands:read"),
         rx.fragment(
-            card("Ask it to do something", words, offered, sent),
+            card("Ask it to do something", words, offered, sent, aside=help_link("command")),
             command_news(Commands.uid, Commands.refresh),
         ),
     )

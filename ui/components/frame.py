@@ -6,6 +6,7 @@ import reflex as rx
 from reflex_components_core.el.elements.base import BaseHTML
 from reflex_components_core.react_router import ReactRouterLink
 
+from ui.components.help import help_link
 from ui.console import Console
 from ui.islands.cells import live_line
 from ui.islands.news import alert_news
@@ -189,6 +190,16 @@ def _who() -> rx.Component:
     )
 
 
+def _to_help(here: str) -> rx.Component:
+    return link(
+        rx.icon("circle-help", size=17),
+        to="/help",
+        class_name="btn btn-ghost btn-icon push",
+        title="What it all means",
+        custom_attrs={"aria-label": "Help", **({"aria-current": "page"} if here == "Help" else {})},
+    )
+
+
 def _more(here: str) -> rx.Component:
     """On small screens: the places that have no room in the bar below."""
     return rx.el.details(
@@ -198,6 +209,7 @@ def _more(here: str) -> rx.Component:
         rx.el.nav(
             *(_if_allowed(*place, here) for place in FURTHER),
             _access(here),
+            _place("Help", "/help", "circle-help", here, 18),
             _who(),
             class_name="nav menu-sheet",
             aria_label="More places",
@@ -223,7 +235,7 @@ def page(
             ),
             rx.el.div(
                 _who(),
-                rx.el.div(sign_out(label=True), theme_button(), class_name="row"),
+                rx.el.div(sign_out(label=True), _to_help(here), theme_button(), class_name="row"),
                 class_name="side-foot",
             ),
             class_name="side",
@@ -256,11 +268,14 @@ def page(
 
 
 def heading(
-    title: rx.Component | rx.Var[str] | str, words: rx.Component | rx.Var[str] | str = "", *actions: rx.Component
+    title: rx.Component | rx.Var[str] | str,
+    words: rx.Component | rx.Var[str] | str = "",
+    *actions: rx.Component,
+    about: str = "",
 ) -> rx.Component:
-    """A page's title, one sentence about it, and what can be done."""
+    """A page's title, one sentence about it, and what can be done; `about` leads to what the title means."""
     return rx.el.div(
-        rx.el.div(rx.el.h1(title), rx.el.p(words)),
+        rx.el.div(rx.el.div(rx.el.h1(title), help_link(about), class_name="titled"), rx.el.p(words)),
         rx.el.div(*actions, class_name="actions"),
         class_name="head",
     )

@@ -30,6 +30,8 @@ RULE_PARTS = (
     "rule_desk.js",
     "rule_hooks.js",
     "rule_pieces.jsx",
+    "rule_area.js",
+    "rule_area.jsx",
     "rule_condition.jsx",
     "rule_actions.jsx",
     "rule_sentence.jsx",

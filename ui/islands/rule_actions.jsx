@@ -2,7 +2,7 @@
 import { useEffect, useState } from "react";
 import { useDesk, useSaid } from "./rule_desk.js";
 import { dropAt, getAt, idOf, insertAt, numberOf, setAt } from "./rule_model.js";
-import { Menu, Pick, Remove, Said, Span, Write } from "./rule_pieces.jsx";
+import { Help, Menu, Pick, Remove, Said, Span, Write } from "./rule_pieces.jsx";
 import { ask } from "./live.js";
 import { ACTIONS, LOOKS, PLACEHOLDERS, SEVERITIES, sign } from "./rule_words.js";
 
@@ -94,6 +94,7 @@ function Notify({ action, put }) {
   return (
     <>
       <span>notify</span>
+      <Help about="policy" />
       <Pick label="Notification policy" value={action.policy} options={ground.policies.map((each) => [each.key, each.name])} onChange={(policy) => put(["policy"], policy || null)} />
       {"message" in action ? null : (
         <button type="button" className="offer" onClick={() => put(["message"], "{device}: {rule} ({value})")}>
@@ -170,6 +171,7 @@ function Command({ action, put }) {
   return (
     <>
       <span>send</span>
+      <Help about="command" />
       {commands.length ? (
         <Pick label="Command" value={action.command} options={commands.map((each) => [each.key, each.label || each.key])} onChange={(command) => put(["command"], command || null)} />
       ) : (
@@ -247,14 +249,14 @@ export function DevicePick({ value, onChange, label = "Device", profileId }) {
     }, SEARCH_AFTER_MS);
     return () => (clearTimeout(timer), controller.abort());
   }, [text, profileId]);
-  const change = (event) => {
-    setText(event.target.value);
-    const chosen = found.find((each) => each.name === event.target.value || each.key === event.target.value);
+  // Also when the name was written out, or pasted, before the search had answered.
+  useEffect(() => {
+    const chosen = found.find((each) => each.name === text || each.key === text);
     if (chosen && chosen.id !== value) onChange(chosen.id, chosen);
-  };
+  }, [found, text]);
   return (
     <>
-      <input className={`token token-input device-pick${value ? "" : " token-open"}`} aria-label={label} list={id} placeholder="find a device…" value={text} onChange={change} onFocus={(event) => event.target.select()} />
+      <input className={`token token-input device-pick${value ? "" : " token-open"}`} aria-label={label} list={id} placeholder="find a device…" value={text} onChange={(event) => setText(event.target.value)} onFocus={(event) => event.target.select()} />
       <datalist id={id}>
         {found.map((each) => (
           <option key={each.id} value={each.name}>
@@ -323,6 +325,7 @@ function Derive({ action, put }) {
   return (
     <>
       <span>write</span>
+      <Help about="own-value" />
       <Write label="Name of the new value" value={action.metric} placeholder="name" onChange={(key) => put(["metric"], key || null)} />
       <span>=</span>
       {isPart ? <Pick label="From which value" value={value.metric} options={numbers} onChange={(key) => put(["value", "metric"], key || null)} /> : <Write label="Number" numeric value={value} onChange={(next) => put(["value"], next)} />}

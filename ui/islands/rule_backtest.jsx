@@ -3,7 +3,7 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import { ask, plainNumber } from "./live.js";
 import { useDesk } from "./rule_desk.js";
 import { limitOf, metricsRead, setAt } from "./rule_model.js";
-import { Pick } from "./rule_pieces.jsx";
+import { Help, Pick } from "./rule_pieces.jsx";
 import { keptTest } from "./rule_keep.js";
 import { Why } from "./rule_why.jsx";
 import { sign } from "./rule_words.js";
@@ -56,6 +56,7 @@ export function Backtest({ onLook }) {
       <div className="row bench-row">
         <span>In the last</span>
         <Pick label="How far to look back" value={days} options={RANGES.map(([key, words]) => [key, words])} onChange={setDays} />
+        <Help about="backtest" />
       </div>
       {problem ? <p className="clause-problem">{problem}</p> : null}
       {!result && !problem ? <p className="muted">{isReady || check.sentence ? "Playing the history…" : "As soon as the sentence is complete, the stored history is played through it."}</p> : null}

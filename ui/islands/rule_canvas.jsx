@@ -321,16 +321,19 @@ function useView({ layout, width, height, isNarrow, selected, isOpen }) {
   const flow = useReactFlow();
   const at = useRef(null);
   useEffect(() => {
-    if (!width || (isOpen && at.current)) return;
+    if (!width) return;
+    const free = width - (isOpen ? PANEL_WIDTH : 0);
     const room = isNarrow ? 12 : 28;
-    const zoom = Math.min(1, (width - 2 * room) / layout.width, isNarrow ? 1 : (height - 2 * room - 30) / layout.height);
+    const zoom = Math.min(1, (free - 2 * room) / layout.width, isNarrow ? 1 : (height - 2 * room - 30) / layout.height);
     const isReadable = isNarrow || zoom >= 0.55;
+    // Beside the panel only if it can still be read; else it stays as it is, and the second effect brings the part into view.
+    if (!isReadable && isOpen && at.current) return;
     const used = isReadable ? zoom : 0.7;
-    const x = isReadable ? (width - layout.width * used) / 2 : room;
+    const x = isReadable ? (free - layout.width * used) / 2 : room;
     const y = isNarrow ? room : isReadable ? Math.max(room, (height - layout.height * used) / 2) : room;
     flow.setViewport({ x, y, zoom: used }, { duration: at.current === null ? 0 : calm() });
     at.current = layout;
-  }, [layout.width, layout.height, width, height, isNarrow]);
+  }, [layout.width, layout.height, width, height, isNarrow, isOpen]);
   useEffect(() => {
     const box = corners(layout.boxes).get(selected);
     if (!box || !width || isNarrow) return;
@@ -470,7 +473,7 @@ function Picture(props) {
           proOptions={{ hideAttribution: true }}
         />
         {isNarrow ? null : <Controls flow={flow} refit={() => flow.fitView({ padding: 0.08, maxZoom: 1, duration: calm() })} />}
-        {isOpen ? <Panel key={selected} part={places.get(selected).part} {...{ document, vocabulary, editors, readOnly, onChange, onSentence, act, close }} problems={byPart.get(selected)} /> : null}
+        {isOpen ? <Panel key={selected} part={places.get(selected).part} {...{ document, editors, readOnly, onChange, onSentence, act, close }} problems={byPart.get(selected)} /> : null}
         {rest ? (
           <div className="canvas-rest" role="status">
             <Icon name="problem" /> {rest[0].message}
@@ -492,7 +495,7 @@ function Picture(props) {
 /**
  * `document` a rule's document; `vocabulary` {metrics: Map, profiles, groups}; `problems` as the checker gives them;
  * `verdicts` by path; `onChange(document)`; `readOnly`; `onSentence()` leads to the sentence; `editors` {Leaf, Action}
- * are shown in the panel in place of the plain fields, each with {node, path, onChange(node)}.
+ * are what the panel shows of a condition ({path}) and of an action ({path, action}).
  */
 export function RuleCanvas(props) {
   return (

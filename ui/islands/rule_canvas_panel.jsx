@@ -1,8 +1,8 @@
 // What opens beside a part of the picture: its fields, and what can be done with it. And the picture's icons.
 import { useEffect, useRef } from "react";
-import { LEAF_KINDS, METRIC_KINDS, blank, dropAt, getAt, joinAt, kindOf, setAt, spanOf } from "./rule_model.js";
-import { Pick, Said, Span, Write } from "./rule_pieces.jsx";
-import { ACTIONS, FACTS, JOINS, WHEREABOUTS, opsOf, wantsMany, wantsTwo } from "./rule_words.js";
+import { dropAt, getAt, joinAt, setAt } from "./rule_model.js";
+import { Pick, Said, Span } from "./rule_pieces.jsx";
+import { JOINS } from "./rule_words.js";
 
 export const JOIN_WORDS = { all: "all of these", any: "any of these", "not any": "none of these", "not all": "not all of these", not: "not so" };
 
@@ -53,92 +53,11 @@ export function Icon({ name }) {
   );
 }
 
-// ── fields for whatever a part holds ───────────────────────────────────────────────────────────────────────
-const LABELS = { metric: "What is measured", op: "How it is compared", value: "Value", unit: "Unit", over: "Over", per: "Per", fn: "Of the values", for: "For", last: "Last values", is: "How it lies", silence: "Silent for", presence: "Connection", from: "From", to: "To", tz: "Time zone", radius_m: "Radius in metres", lat: "Latitude", lon: "Longitude", ago: "Ago", policy: "Notification policy", channel: "Channel", command: "Command", message: "Message", event: "Event", tag: "Tag", add: "Put on", remove: "Take off", profile: "Profile", group: "Group", attribute: "Attribute", within: "Within", plus: "Plus", times: "Times" };
-const CHOICES = {
-  fn: [["avg", "average"], ["min", "lowest"], ["max", "highest"], ["sum", "sum"], ["count", "number of values"]],
-  is: WHEREABOUTS,
-  presence: [["online", "is online"], ["offline", "is offline"]],
-};
-
-function Field({ name, value, holder, vocabulary, onChange }) {
-  const label = LABELS[name] ?? String(name);
-  const metric = vocabulary.metrics?.get?.(holder?.metric);
-  const metrics = [...(vocabulary.metrics?.values?.() ?? [])].map((each) => [each.key, each.label || each.key]);
-  if (name === "metric" && metrics.length) return <Pick label={label} value={value} options={metrics} onChange={onChange} wide />;
-  if (name === "op") return <Pick label={label} value={value} options={opsOf(metric?.type ?? (typeof holder.value === "string" ? "STRING" : "NUMBER"))} onChange={onChange} wide />;
-  if (name in CHOICES) return <Pick label={label} value={value} options={CHOICES[name]} onChange={onChange} wide />;
-  if (typeof value === "boolean") return <Pick label={label} value={String(value)} options={[["true", "yes"], ["false", "no"]]} onChange={(text) => onChange(text === "true")} />;
-  if (spanOf(value)) return <Span label={label} value={value} onChange={onChange} />;
-  const numeric = typeof value === "number" || (value === null && (metric ? metric.type === "NUMBER" : name === "value"));
-  return <Write label={label} numeric={numeric} value={value} onChange={(next) => onChange(next === "" ? null : next)} size={12} />;
-}
-
-/** The comparison with another operator: two ends, a list, or one value, of what there was. */
-function withOp(node, op) {
-  const old = Array.isArray(node.value) ? node.value : [node.value];
-  if (wantsTwo(op)) return { ...node, op, value: [old[0] ?? null, old[1] ?? null] };
-  return { ...node, op, value: wantsMany(op) ? old : (old[0] ?? null) };
-}
-
-/** A field for each plain value within, however deep; lists and objects are walked through. */
-export function Fields({ node, vocabulary, onChange, skip = [] }) {
-  if (typeof node !== "object" || node === null) return null;
-  return Object.entries(node)
-    .filter(([name]) => !skip.includes(name))
-    .map(([name, value]) => {
-      const key = Array.isArray(node) ? Number(name) : name;
-      const put = (next) => (name === "op" && "value" in node ? onChange(withOp(node, next)) : onChange(setAt(node, [key], next)));
-      if (typeof value === "object" && value !== null) return <Fields key={name} node={value} vocabulary={vocabulary} onChange={put} />;
-      const at = Array.isArray(node) ? `Value ${key + 1}` : name;
-      return (
-        <div className="canvas-field" key={name}>
-          <span aria-hidden="true">{LABELS[at] ?? at}</span>
-          <Field name={at} value={value} holder={node} vocabulary={vocabulary} onChange={put} />
-        </div>
-      );
-    });
-}
-
-const METRIC_WORDS = { value: "its value now", agg: "its average, sum, …", rate: "how fast it moves", delta: "how far it moved", changed: "that it changed", stuck: "that it stands still" };
-const KINDS = [["A measured value", METRIC_KINDS.map((kind) => [kind, METRIC_WORDS[kind]])], ["Something else", FACTS.map(([kind, words]) => [kind, words])]];
-
-function LeafFields({ node, vocabulary, onChange }) {
-  const kind = kindOf(node);
-  const metric = vocabulary.metrics?.get?.(node?.metric) ?? vocabulary.metrics?.values?.().next().value;
-  if (!LEAF_KINDS.includes(kind)) return <p className="muted small">This condition is kept as it is; it can be changed only where it was written.</p>;
-  return (
-    <>
-      <div className="canvas-field">
-        <span aria-hidden="true">Asks about</span>
-        <Pick label="Asks about" value={kind} options={KINDS} onChange={(next) => onChange(blank(next, metric))} wide />
-      </div>
-      <Fields node={node} vocabulary={vocabulary} onChange={onChange} />
-    </>
-  );
-}
-
-const FIRST = { alert: {}, notify: { policy: null }, webhook: { channel: null }, command: { command: null, arguments: {} }, set: { attribute: null, value: null }, tag: { add: null }, derive: { metric: null, value: null } };
-
-function ActionFields({ node, vocabulary, onChange }) {
-  return (
-    <>
-      <div className="canvas-field">
-        <span aria-hidden="true">What to do</span>
-        <Pick label="What to do" value={node.do} options={ACTIONS} onChange={(kind) => onChange({ do: kind, ...FIRST[kind] })} wide />
-      </div>
-      <Fields node={node} vocabulary={vocabulary} onChange={onChange} skip={["do"]} />
-    </>
-  );
-}
-
 const inSentence = { watch: "Which devices are watched, and when, is chosen in the sentence.", guards: "Limits and what happens without values are set in the sentence.", auto: "It is over when the condition is no longer so. A condition of its own for the end is given in the sentence.", end: "What happens at the end is chosen in the sentence." };
 
-function Body({ part, document, vocabulary, editors = {}, onChange, onSentence, act }) {
-  const put = (next) => onChange(setAt(document, part.path, next), `picture ${part.key}`);
-  const { Leaf = LeafFields, Action = ActionFields } = editors;
-  if (part.type === "leaf") return <Leaf node={getAt(document, part.path)} path={part.path} vocabulary={vocabulary} onChange={put} />;
-  if (part.type === "deed") return <Action node={getAt(document, part.path)} path={part.path} vocabulary={vocabulary} onChange={put} />;
+function Body({ part, document, editors: { Leaf, Action }, onChange, onSentence, act }) {
+  if (part.type === "leaf") return <Leaf path={part.path} />;
+  if (part.type === "deed") return <Action path={part.path} action={getAt(document, part.path)} />;
   if (part.type === "wait") {
     const span = getAt(document, part.path);
     return (

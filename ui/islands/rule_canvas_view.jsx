@@ -8,7 +8,7 @@ import { useDesk } from "./rule_desk.js";
 
 const EDITORS = {
   Leaf: ({ path }) => <Condition path={path} depth={1} />,
-  Action: ({ node, path }) => <Action path={path} action={node} />,
+  Action,
 };
 
 /** `onSentence()` shows the sentence instead. What the test bench saw last (`why` of the desk) is marked on the cards. */

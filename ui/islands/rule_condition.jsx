@@ -1,8 +1,9 @@
 // The conditions of a rule in sentence form: comparisons and facts, joined by and, or, not to any depth.
+import { Place } from "./rule_area.jsx";
 import { useDesk, useSaid } from "./rule_desk.js";
 import { METRIC_KINDS, addBeside, blank, comparison, getAt, idOf, isGroup, joinAt, kindOf, moveAt, negateAt, removeAt, setAt, unwrapAt, wrapAt } from "./rule_model.js";
-import { Clock, Days, Menu, Pick, Said, Span, Write } from "./rule_pieces.jsx";
-import { FACTS, JOINS, WHEREABOUTS, kinOf, looksOf, opsOf, sign, wantsMany, wantsTwo } from "./rule_words.js";
+import { Clock, Days, Help, Menu, Pick, Said, Span, Write } from "./rule_pieces.jsx";
+import { FACTS, JOINS, kinOf, looksOf, opsOf, sign, wantsMany, wantsTwo } from "./rule_words.js";
 
 const tagOf = (path) => path.join(".");
 
@@ -34,6 +35,7 @@ function Group({ path, listPath, join, depth }) {
           <Pick label="How the conditions belong together" value={join} options={JOINS} onChange={(next) => change((old) => joinAt(old, path, next))} wide />
         )}
         <GroupMenu path={path} count={list.length} depth={depth} />
+        {depth ? null : <Help about="groups-of-conditions" />}
       </div>
       <Said {...said} />
       {list.map((part, i) => {
@@ -261,6 +263,7 @@ function Window({ node, put }) {
       ) : (
         <Span label="Window" value={node.agg.over} onChange={(over) => put(["agg", "over"], over)} />
       )}
+      <Help about="window" />
     </>
   );
 }
@@ -435,7 +438,7 @@ function Attribute({ node, put, swap, bad }) {
     ["NUMBER", "number"],
     ["BOOLEAN", "yes or no"],
   ];
-  const turn = (next) => swap({ ...node, op: next === "NUMBER" && node.op === "==" ? "==" : "==", value: next === "BOOLEAN" ? true : next === "NUMBER" ? null : "" });
+  const turn = (next) => swap({ ...node, op: "==", value: next === "BOOLEAN" ? true : next === "NUMBER" ? null : "" });
   return (
     <>
       <Write label="Attribute" value={node.attribute} placeholder="its name" onChange={(text) => put("attribute", text || null)} />
@@ -479,29 +482,6 @@ export function Zone({ value, onChange }) {
 }
 
 const Time = ({ node, put }) => <TimeOfDay node={node.time} put={(path, value) => put(["time", ...path], value)} />;
-
-function Place({ node, put, metrics, bad }) {
-  const { place } = node;
-  const options = [...metrics.values()].filter((each) => each.type === "OBJECT").map((each) => [each.key, each.label || each.key]);
-  const { circle, polygon } = place.of;
-  const at = (key, label, size) => <Write label={label} numeric size={size} bad={bad} value={circle[key]} onChange={(next) => put(["place", "of", "circle", key], next)} />;
-  return (
-    <>
-      <Pick label="Which position" value={place.metric} options={options} onChange={(key) => put(["place", "metric"], key)} />
-      <Pick label="Where it is" value={place.is} options={WHEREABOUTS} onChange={(is) => put(["place", "is"], is)} />
-      {circle ? (
-        <span className="token-pair token-wrap">
-          {at("radius_m", "Radius in metres", 6)}
-          <span>m around</span>
-          {at("lat", "Latitude", 9)}
-          {at("lon", "Longitude", 9)}
-        </span>
-      ) : (
-        <span className="muted">an area with {polygon.length} corners</span>
-      )}
-    </>
-  );
-}
 
 const Silence = ({ node, put }) => (
   <>

@@ -6,7 +6,7 @@ import { Desk, isShown, useDesk } from "./rule_desk.js";
 import { Gallery } from "./rule_gallery.jsx";
 import { useCheck, useGround, useLeaveGuard, useUndoKeys } from "./rule_hooks.js";
 import { begin, changeTo, isComplete, leavesOf, newDocument, redo, setAt, undo } from "./rule_model.js";
-import { Said } from "./rule_pieces.jsx";
+import { Help, Said } from "./rule_pieces.jsx";
 import { Noted, Publish, Versions, useDraft } from "./rule_publish.jsx";
 import { Sentence } from "./rule_sentence.jsx";
 import { Tests, Trial } from "./rule_trial.jsx";
@@ -144,16 +144,15 @@ function Head({ name, proposal, change, history, back, forth, view, setView }) {
         placeholder={proposal || "Name of the rule"}
         onChange={(event) => change((old) => setAt(old, ["name"], event.target.value), "name")}
       />
-      {VIEWS.length > 1 ? (
-        <div className="segmented" role="group" aria-label="View">
-          {VIEWS.map(([key, words]) => (
-            <button key={key} type="button" aria-pressed={key === view} onClick={() => setView(key)}>
-              {words}
-            </button>
-          ))}
-        </div>
-      ) : null}
+      <div className="segmented" role="group" aria-label="View">
+        {VIEWS.map(([key, words]) => (
+          <button key={key} type="button" aria-pressed={key === view} onClick={() => setView(key)}>
+            {words}
+          </button>
+        ))}
+      </div>
       <span className="row nowrap designer-undo">
+        <Help about="picture" />
         <button type="button" className="btn btn-ghost btn-icon" aria-label="Undo" title="Undo (Ctrl+Z)" disabled={!history.past.length} onClick={back}>
           <Undo2 size={17} aria-hidden="true" />
         </button>

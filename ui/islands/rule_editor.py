@@ -13,6 +13,7 @@ QUERIES = {
     "channels": "rule_channels",
     "devices": "rule_devices",
     "device": "device_name",
+    "whereabouts": "rule_whereabouts",
     "templates": "rule_templates",
     "fill": "rule_fill",
     "rule": "rule",

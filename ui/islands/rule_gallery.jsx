@@ -1,5 +1,5 @@
 // Where a new rule begins: a gallery of what people most often want to be told of, each with a few things to choose.
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import {
   BatteryLow,
   Container,
@@ -25,7 +25,7 @@ import {
   Zap,
 } from "lucide-react";
 import { ask } from "./live.js";
-import { Clock, Pick, Span, Write } from "./rule_pieces.jsx";
+import { Clock, Help, Pick, Span, Write } from "./rule_pieces.jsx";
 import { sign } from "./rule_words.js";
 
 const ICONS = {
@@ -74,9 +74,10 @@ export function Gallery({ profiles, policies, drafts, queries, onStart, onGoOn }
       .catch((failure) => failure.name !== "AbortError" && setProblem(failure.message));
     return () => controller.abort();
   }, [profile]);
-  const sorted = useMemo(() => [...(templates ?? [])].sort((a, b) => b.isFitting - a.isFitting), [templates]);
+  const fitting = (templates ?? []).filter((each) => each.isFitting);
+  const others = (templates ?? []).filter((each) => !each.isFitting);
   if (chosen) {
-    const template = templates.find((each) => each.key === chosen) ?? sorted[0];
+    const template = templates.find((each) => each.key === chosen);
     return <Filling key={chosen} template={template} profiles={profiles} profile={profile} setProfile={setProfile} policies={policies} queries={queries} onStart={onStart} onBack={() => setChosen(null)} />;
   }
   return (
@@ -84,6 +85,7 @@ export function Gallery({ profiles, policies, drafts, queries, onStart, onGoOn }
       <div className="row gallery-head">
         <span>Rules for devices of</span>
         <Pick label="Rules for devices of" value={profile ?? ""} options={[...profiles.map((each) => [each.key, each.name]), ["", "any profile"]]} onChange={(key) => setProfile(key || null)} />
+        <Help about="template" />
         <button type="button" className="btn push" onClick={() => onStart(null, profile)}>
           <PenLine size={16} aria-hidden="true" /> Start from nothing
         </button>
@@ -110,24 +112,37 @@ export function Gallery({ profiles, policies, drafts, queries, onStart, onGoOn }
           ))}
         </div>
       ) : (
-        <ul className="templates">
-          {sorted.map((each) => (
-            <li key={each.key}>
-              <button type="button" className={`template${each.isFitting ? "" : " template-unfit"}`} data-template={each.key} onClick={() => setChosen(each.key)}>
-                <Icon name={each.icon} />
-                <span className="template-words">
-                  <b>{each.title}</b>
-                  <span>{each.description}</span>
-                  {each.isFitting ? null : <span className="template-lacks">These devices do not seem to send what it needs.</span>}
-                </span>
-              </button>
-            </li>
-          ))}
-        </ul>
+        <>
+          <Templates list={fitting} onChoose={setChosen} />
+          {others.length ? (
+            <>
+              <h2 className="templates-other">
+                For other devices <span className="muted">· these do not seem to send what they need</span>
+              </h2>
+              <Templates list={others} onChoose={setChosen} />
+            </>
+          ) : null}
+        </>
       )}
     </section>
   );
 }
+
+const Templates = ({ list, onChoose }) => (
+  <ul className="templates">
+    {list.map((each) => (
+      <li key={each.key}>
+        <button type="button" className={`template${each.isFitting ? "" : " template-unfit"}`} data-template={each.key} onClick={() => onChoose(each.key)}>
+          <Icon name={each.icon} />
+          <span className="template-words">
+            <b>{each.title}</b>
+            <span>{each.description}</span>
+          </span>
+        </button>
+      </li>
+    ))}
+  </ul>
+);
 
 /** The few things to choose, with what the rule then says. */
 function Filling({ template, profiles, profile, setProfile, policies, queries, onStart, onBack }) {

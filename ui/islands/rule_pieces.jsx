@@ -223,11 +223,18 @@ export function Said({ problems = [], warnings = [] }) {
   );
 }
 
-export function Line({ word, tall, children }) {
+/** Leads to what a word means; in a tab of its own, since somebody is writing here. `about`: an anchor of /help. */
+export const Help = ({ about }) => (
+  <a className="help" href={`/help#${about}`} target="_blank" rel="noopener" title="What is this?" aria-label={`Help: ${about.replaceAll("-", " ")}`}>
+    ?
+  </a>
+);
+
+export function Line({ word, about, tall, children }) {
   return (
     <div className="line" role="group" aria-label={word}>
-      <div className="line-word" aria-hidden="true">
-        {word}
+      <div className="line-word">
+        <span aria-hidden="true">{word}</span> {about ? <Help about={about} /> : null}
       </div>
       <div className={tall ? "line-body line-tall" : "line-body"}>{children}</div>
     </div>

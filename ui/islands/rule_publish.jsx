@@ -2,6 +2,7 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 import { ask } from "./live.js";
 import { useDesk } from "./rule_desk.js";
+import { Help } from "./rule_pieces.jsx";
 import { Why } from "./rule_why.jsx";
 
 const SAVE_AFTER_MS = 1200;
@@ -95,6 +96,7 @@ export function Publish({ draft, isChanged, onDone, onGone }) {
             </button>
           ))}
         </span>
+        <Help about="mode" />
         <span className="muted small mode-words">{MODES.find(([key]) => key === mode)[2]}</span>
       </div>
       <div className="row">
@@ -107,8 +109,9 @@ export function Publish({ draft, isChanged, onDone, onGone }) {
           </button>
         ) : null}
         <span className="small muted" role="status">
-          {draft.words}
+          {draft.words || (hasWords || mode !== rule?.mode ? (complete ? "" : "Fill in what is still open.") : "This is what is in force.")}
         </span>
+        <Help about="draft" />
         {draft.problem ? (
           <span className="clause-problem" role="alert">
             {draft.problem}
@@ -158,12 +161,16 @@ export function Versions({ onDone, onGone }) {
       .catch((failure) => setProblem(failure.message));
   return (
     <div className="stack-tight">
+      <p className="small muted">
+        What was published, the newest first. <Help about="version" />
+      </p>
       {problem ? <p className="clause-problem">{problem}</p> : null}
       <ol className="versions" reversed>
         {(versions ?? []).map((each, i) => (
           <li key={each.version}>
             <div className="row bench-row">
               <b>Version {each.version}</b>
+              {i === 0 ? <span className="badge badge-ok">in force</span> : null}
               <span className="small muted">
                 {each.createdBy}, {day(each.createdAt)}
               </span>
@@ -184,9 +191,7 @@ export function Versions({ onDone, onGone }) {
                   Publish it again
                 </button>
               </div>
-            ) : (
-              <span className="badge badge-ok">in force</span>
-            )}
+            ) : null}
           </li>
         ))}
       </ol>

@@ -5,7 +5,7 @@ import { Actions, DevicePick } from "./rule_actions.jsx";
 import { AddCondition, Condition, Many, TimeOfDay, Zone } from "./rule_condition.jsx";
 import { useDesk, useSaid } from "./rule_desk.js";
 import { blank, comparison, dropAt, insertAt, kindOf, leavesOf, setAt } from "./rule_model.js";
-import { Clock, Line, Offer, Pick, Remove, Said, Span, Write } from "./rule_pieces.jsx";
+import { Clock, Help, Line, Offer, Pick, Remove, Said, Span, Write } from "./rule_pieces.jsx";
 import { MISSING, SCHEDULES, cronOf, opsOf, scheduleOf } from "./rule_words.js";
 
 const OPPOSITE = { ">": "<", ">=": "<", "<": ">", "<=": ">", between: "outside", outside: "between", "==": "!=", "!=": "==", in: "not in", "not in": "in" };
@@ -52,7 +52,7 @@ function Watch() {
   const profile = (key) => put(["scope", "profile"], key === "" ? null : key);
   const hasPart = (key) => scope[key] !== undefined;
   return (
-    <Line word="Watch" tall>
+    <Line word="Watch" about="scope" tall>
       <div className="clause">
         <span>devices of</span>
         <Pick label="Which devices" value={scope.profile ?? ""} options={[...profiles.map((each) => [each.key, each.name]), ["", "any profile"]]} onChange={profile} />
@@ -175,13 +175,14 @@ function When() {
   const kind = kindOf(document.when);
   const isPlain = kind !== "all" && kind !== "any" && !(kind === "not" && ["all", "any"].includes(kindOf(document.when.not)));
   return (
-    <Line word="When" tall>
+    <Line word="When" about="condition" tall>
       {document.trigger ? <Schedule /> : null}
       <Condition path={["when"]} />
       {document.for !== undefined ? (
         <div className="clause">
           <span>for at least</span>
           <Span label="For at least" value={document.for} onChange={(text) => put(["for"], text)} />
+          <Help about="for" />
           <Remove label="At once" onClick={() => drop(["for"])} />
         </div>
       ) : null}
@@ -192,6 +193,7 @@ function When() {
           <Span label="If nothing new comes for" value={document.missing.after} onChange={(after) => put(["missing", "after"], after)} />
           <span>,</span>
           <Pick label="What to do then" value={document.missing.do} options={MISSING} onChange={(next) => put(["missing", "do"], next)} />
+          <Help about="missing-data" />
           <Remove label="Nothing special" onClick={() => drop(["missing"])} />
         </div>
       ) : null}
@@ -231,7 +233,8 @@ function Schedule() {
           </>
         ) : null}
         <Zone value={schedule.tz} onChange={(tz) => put(["trigger", "schedule", "tz"], tz)} />
-        <Remove label="Whenever something changes" onClick={() => drop(["trigger"])} />
+        <Help about="trigger" />
+          <Remove label="Whenever something changes" onClick={() => drop(["trigger"])} />
       </div>
       {choice === "custom" ? <p className="small muted">Five fields: minute, hour, day of the month, month, day of the week. “0 6 * * 1-5” is 6 o'clock from Monday to Friday.</p> : null}
       <Said {...said} />
@@ -241,7 +244,7 @@ function Schedule() {
 }
 
 const Then = () => (
-  <Line word="Then" tall>
+  <Line word="Then" about="action" tall>
     <Actions path={["then"]} words="do something else too" />
   </Line>
 );
@@ -261,7 +264,7 @@ function Over() {
   const choose = (value) => (value === "own" ? put(["clear"], { when: ownEnd(document) }) : drop(["clear"]));
   const said = useSaid(["clear"], false);
   return (
-    <Line word="Over" tall>
+    <Line word="Over" about="over" tall>
       <div className="clause">
         <span>It is over</span>
         <Pick
@@ -308,11 +311,12 @@ function Often() {
   const said = useSaid(["limits"]);
   const limits = document.limits ?? {};
   return (
-    <Line word="Not too often" tall>
+    <Line word="Not too often" about="limits" tall>
       {limits.cooldown !== undefined ? (
         <div className="clause">
           <span>After it was over, stay quiet for</span>
           <Span label="Stay quiet for" value={limits.cooldown} onChange={(text) => put(["limits", "cooldown"], text)} />
+          <Help about="cooldown" />
           <Remove label="No pause" onClick={() => drop(["limits", "cooldown"])} />
         </div>
       ) : null}
@@ -328,6 +332,7 @@ function Often() {
         <div className="clause">
           <span>Tell nobody</span>
           <TimeOfDay node={limits.quiet} put={(path, value) => put(["limits", "quiet", ...path], value)} />
+          <Help about="quiet-hours" />
           <Remove label="No quiet hours" onClick={() => drop(["limits", "quiet"])} />
         </div>
       ) : null}
@@ -336,6 +341,7 @@ function Often() {
           <span>Pass over what arrives more than</span>
           <Span label="Greatest lateness" value={limits.max_lateness} onChange={(text) => put(["limits", "max_lateness"], text)} />
           <span>late</span>
+          <Help about="lateness" />
           <Remove label="Take what comes late" onClick={() => drop(["limits", "max_lateness"])} />
         </div>
       ) : null}

@@ -5,7 +5,7 @@ import { DevicePick } from "./rule_actions.jsx";
 import { useDesk } from "./rule_desk.js";
 import { triedTest } from "./rule_keep.js";
 import { dropAt, metricsRead, setAt, spanMs } from "./rule_model.js";
-import { Pick, Remove, Span, Write } from "./rule_pieces.jsx";
+import { Help, Pick, Remove, Span, Write } from "./rule_pieces.jsx";
 import { Why } from "./rule_why.jsx";
 import { sign } from "./rule_words.js";
 
@@ -89,6 +89,7 @@ function Look({ moment, setMoment }) {
             now
           </button>
         )}
+        <Help about="try" />
       </div>
       {problem ? <p className="clause-problem">{problem}</p> : null}
       {found ? (
@@ -194,7 +195,11 @@ export function Tests() {
   const tests = document.tests ?? [];
   const { found, problem } = useAsked(queries.tests, ready && tests.length ? { document: ready } : null, "ruleTests");
   if (!tests.length) {
-    return <p className="muted">A test says what must happen: “this spike must alert”. Make one of a time it would have fired (under “Look back”), or of messages you made up (under “Try it”). It is kept with the rule and run with every change; a rule that fails one cannot be published.</p>;
+    return (
+      <p className="muted">
+        A test says what must happen: “this spike must alert”. Make one of a time it would have fired (under “Look back”), or of messages you made up (under “Try it”). It is kept with the rule and run with every change; a rule that fails one cannot be published. <Help about="rule-test" />
+      </p>
+    );
   }
   return (
     <ul className="tests" aria-live="polite">

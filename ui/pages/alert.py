@@ -9,6 +9,7 @@ from ui.alert_words import Happened, Metric, WhyLine, happened, metrics_of, minu
 from ui.client import Refused
 from ui.components.alert_pieces import quiet
 from ui.components.frame import ALL_DEVICES, link, may, page
+from ui.components.help import help_link
 from ui.components.pieces import body, card, done, field, problem, severity_badge, skeleton, skeleton_rows
 from ui.console import Console
 from ui.islands.cells import when
@@ -415,7 +416,7 @@ def _quiet_all() -> rx.Component:
 def _can_be_done() -> rx.Component:
     return rx.cond(
         AlertDetail.is_open & may("alerts:write"),
-        card("What to do", body(_acknowledge(), _assign(), _snooze(), _quiet_all())),
+        card("What to do", body(_acknowledge(), _assign(), _snooze(), _quiet_all()), aside=help_link("acknowledge")),
     )
 
 

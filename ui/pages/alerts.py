@@ -25,7 +25,7 @@ SEVERITIES = (
     ("MINOR", "Minor"),
     ("INFO", "Info"),
 )
-WHOSE = (("all", "All"), ("mine", "Assigned to me"), ("nobody", "Nobody's yet"))
+WHOSE = (("all", "Everybody's"), ("mine", "Assigned to me"), ("nobody", "Assigned to nobody"))
 
 
 @dataclass(frozen=True)
@@ -398,11 +398,12 @@ def _tabs() -> rx.Component:
 
 
 def _filters() -> rx.Component:
-    whose = rx.el.div(
-        *(_segment(words, Alerts.set_whose(key), Alerts.whose == key) for key, words in WHOSE),
-        class_name="segmented",
-        role="group",
-        aria_label="Whose",
+    whose = rx.el.select(
+        *(rx.el.option(words, value=key) for key, words in WHOSE),
+        value=Alerts.whose,
+        on_change=Alerts.set_whose,
+        class_name="select",
+        custom_attrs={"aria-label": "Whose"},
     )
     severity = rx.el.select(
         *(rx.el.option(words, value=key) for key, words in SEVERITIES),
@@ -533,7 +534,7 @@ def alerts() -> rx.Component:
     )
     return page(
         "Alerts",
-        heading("Alerts", "What your rules found. New ones appear by themselves."),
+        heading("Alerts", "What your rules found. New ones appear by themselves.", about="alert"),
         _tabs(),
         problem(Alerts.problem, Alerts.load),
         rx.cond(

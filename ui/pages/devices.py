@@ -168,6 +168,7 @@ def devices() -> rx.Component:
                 may("devices:write"),
                 link(rx.icon("plus", size=16), "Add a device", to="/devices/add", class_name="btn btn-primary"),
             ),
+            about="presence",
         ),
         problem(Devices.problem, Devices.load),
         _toolbar(),

@@ -102,7 +102,9 @@ def groups() -> rx.Component:
     )
     return page(
         "Groups",
-        heading("Groups", "Devices that belong together: of one site, of one kind, of one customer.", _new()),
+        heading(
+            "Groups", "Devices that belong together: of one site, of one kind, of one customer.", _new(), about="group"
+        ),
         problem(Groups.problem, Groups.load),
         rx.el.section(
             rx.cond(

@@ -156,6 +156,7 @@ def profiles() -> rx.Component:
             "Profiles",
             "What devices of one make send, and within which limits it is believed.",
             _new(),
+            about="profile",
         ),
         problem(Profiles.problem, Profiles.load),
         rx.cond(

@@ -1,4 +1,4 @@
-"""The rules in plain words, each with its switch; and the page of the editor."""
+"""The rules in plain words, each with what it is to do; and the page of the editor."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,6 +11,8 @@ from ui.components.pieces import done, empty, problem, severity_badge, skeleton_
 from ui.console import Console
 from ui.islands.rule_editor import rule_editor
 
+MODES = (("ON", "Acts"), ("SHADOW", "Only watches"), ("OFF", "Rests"))
+
 
 @dataclass(frozen=True)
 class RuleLine:
@@ -20,8 +22,7 @@ class RuleLine:
     name: str
     sentence: str
     severity: str
-    is_enabled: bool
-    is_shadow: bool
+    mode: str
     open_alerts: int
 
 
@@ -32,8 +33,7 @@ def rule_line(rule: dict[str, Any]) -> RuleLine:
         rule["name"],
         rule["sentence"],
         str(rule["severity"]).lower(),
-        rule["isEnabled"],
-        rule["mode"] == "SHADOW",
+        rule["mode"],
         rule["openAlerts"],
     )
 
@@ -76,13 +76,13 @@ class Rules(Console):
         self.problem, self.ready = "", True
 
     @rx.event
-    async def switch(self, rule_id: str, is_enabled: bool) -> Any:
-        """Switch a rule on or off; shown at once, taken back when the platform refuses."""
+    async def let(self, rule_id: str, mode: str) -> Any:
+        """Let a rule act, only watch, or rest; shown at once, taken back when the platform refuses."""
         before, self.said = self.rules, ""
-        self.rules = [replace(each, is_enabled=is_enabled) if each.id == rule_id else each for each in before]
+        self.rules = [replace(each, mode=mode) if each.id == rule_id else each for each in before]
         yield
         try:
-            await self.ask("rule_enable" if is_enabled else "rule_disable", id=rule_id)
+            await self.ask("rule_set_mode", id=rule_id, mode=mode)
         except Refused as refusal:
             self.rules, self.problem = before, refusal.words
 
@@ -112,12 +112,6 @@ def _line(rule: rx.Var[RuleLine]) -> rx.Component:
                 link(rule.name, to="/rules/" + rule.id, class_name="row-link"),
                 severity_badge(rule.severity),
                 rx.cond(
-                    rule.is_shadow,
-                    rx.el.span(
-                        "Only watches", class_name="badge", title="It notes what it would do, and does nothing."
-                    ),
-                ),
-                rx.cond(
                     rule.open_alerts > 0,
                     link(
                         rx.cond(rule.open_alerts == 1, "1 open alert", rule.open_alerts.to_string() + " open alerts"),
@@ -131,17 +125,16 @@ def _line(rule: rx.Var[RuleLine]) -> rx.Component:
             class_name="rule-words",
         ),
         rx.el.div(
-            rx.el.span(rx.cond(rule.is_enabled, "On", "Off"), class_name="small muted"),
-            rx.el.button(
-                type="button",
-                class_name="switch",
-                on_click=Rules.switch(rule.id, ~rule.is_enabled),
-                role="switch",
-                custom_attrs={"aria-checked": rule.is_enabled, "aria-label": "Rule " + rule.name},
+            rx.el.select(
+                *(rx.el.option(words, value=mode) for mode, words in MODES),
+                value=rule.mode,
+                on_change=Rules.let(rule.id),
+                class_name=rx.match(rule.mode, ("ON", "mode mode-on"), ("SHADOW", "mode mode-watch"), "mode"),
+                custom_attrs={"aria-label": "What “" + rule.name + "” does"},
             ),
             class_name="row above nowrap",
         ),
-        class_name=rx.cond(rule.is_enabled, "rule-line is-link", "rule-line is-link is-off"),
+        class_name=rx.cond(rule.mode == "OFF", "rule-line is-link is-off", "rule-line is-link"),
         key=rule.id,
     )
 
@@ -154,7 +147,7 @@ def rules() -> rx.Component:
     """The list."""
     return page(
         "Rules",
-        heading("Rules", "What the platform watches for you, day and night.", _new()),
+        heading("Rules", "What the platform watches for you, day and night.", _new(), about="rule"),
         done(Rules.said),
         problem(Rules.problem, Rules.load),
         rx.el.section(
@@ -197,7 +190,14 @@ def rule() -> rx.Component:
         rx.el.div(
             link(rx.icon("arrow-left", size=15), "Rules", to="/rules", class_name="crumb"),
             rx.el.h1(rx.cond(is_new, "New rule", "Edit rule")),
-            rx.el.p("Fill in the sentence. Nothing changes until you publish.", class_name="muted"),
+            rx.el.p(
+                rx.cond(
+                    is_new,
+                    "Choose what you want to be told of, then make it your own. Nothing is in force until you publish.",
+                    "Nothing changes until you publish.",
+                ),
+                class_name="muted",
+            ),
         ),
         rx.cond(
             Rules.is_open,

@@ -1,0 +1,112 @@
+// Where a device is: inside or outside a circle or an area with corners, drawn beside where the devices were last.
+import { useEffect, useId, useState } from "react";
+import { ask } from "./live.js";
+import { circleOf, drawn, positionOf, read, squareOf, textOf } from "./rule_area.js";
+import { useDesk } from "./rule_desk.js";
+import { Help, Pick, Write } from "./rule_pieces.jsx";
+import { WHEREABOUTS } from "./rule_words.js";
+
+const SIZE = [320, 190];
+const KINDS = [
+  ["circle", "a circle"],
+  ["polygon", "an area with corners"],
+];
+
+export function Place({ node, put, metrics, bad }) {
+  const { place } = node;
+  const options = [...metrics.values()].filter((each) => each.type === "OBJECT").map((each) => [each.key, each.label || each.key]);
+  const { circle, polygon } = place.of;
+  const at = (key, label, size) => <Write label={label} numeric size={size} bad={bad} value={circle[key]} onChange={(next) => put(["place", "of", "circle", key], next)} />;
+  const turn = (kind) => put(["place", "of"], kind === "circle" ? { circle: circleOf(polygon) } : { polygon: squareOf(circle) });
+  return (
+    <>
+      <Pick label="Which position" value={place.metric} options={options} onChange={(key) => put(["place", "metric"], key)} />
+      <Pick label="Where it is" value={place.is} options={WHEREABOUTS} onChange={(is) => put(["place", "is"], is)} />
+      <Pick label="Kind of area" value={circle ? "circle" : "polygon"} options={KINDS} onChange={turn} />
+      <Help about="area" />
+      {circle ? (
+        <span className="token-pair token-wrap">
+          <span>of</span>
+          {at("radius_m", "Radius in metres", 6)}
+          <span>m around</span>
+          {at("lat", "Latitude", 9)}
+          {at("lon", "Longitude", 9)}
+        </span>
+      ) : (
+        <Corners value={polygon} onChange={(corners) => put(["place", "of", "polygon"], corners)} />
+      )}
+      <Drawing of={place.of} metric={place.metric} />
+    </>
+  );
+}
+
+/** The corners, a line each. What is no corner stays as it was written, and is said. */
+function Corners({ value, onChange }) {
+  const [text, setText] = useState(() => textOf(value));
+  const id = useId();
+  const { problems } = read(text);
+  useEffect(() => {
+    if (JSON.stringify(read(text).corners) !== JSON.stringify(value)) setText(textOf(value));
+  }, [value]);
+  const change = (event) => {
+    setText(event.target.value);
+    onChange(read(event.target.value).corners);
+  };
+  return (
+    <div className="corners">
+      <label className="small muted" htmlFor={id}>
+        Its corners, a line each: latitude, longitude
+      </label>
+      <textarea id={id} className="textarea input mono" rows={Math.min(Math.max(value.length + 1, 4), 12)} spellCheck={false} value={text} placeholder="52.52, 13.405" aria-invalid={problems.length > 0 || undefined} onChange={change} />
+      {problems.map((words) => (
+        <p className="clause-problem" role="alert" key={words}>
+          {words}
+        </p>
+      ))}
+    </div>
+  );
+}
+
+/** Where the devices that are watched were last: [{name, at}]. */
+function useWhereabouts(metric) {
+  const { document, profiles, queries } = useDesk();
+  const [found, setFound] = useState([]);
+  const profileId = profiles.find((each) => each.key === document.scope?.profile)?.id ?? null;
+  useEffect(() => {
+    const controller = new AbortController();
+    ask(queries.whereabouts, { profileId }, controller.signal)
+      .then(({ devices }) => setFound(devices.items.map(({ name, latest }) => ({ name, at: positionOf(latest.find((each) => each.metric === metric)?.value) })).filter(({ at }) => at)))
+      .catch(() => {});
+    return () => controller.abort();
+  }, [profileId, metric]);
+  return found;
+}
+
+const distance = (metres) => (metres >= 1000 ? `${(metres / 1000).toLocaleString(undefined, { maximumSignificantDigits: 2 })} km` : `${Math.round(metres)} m`);
+
+function Drawing({ of, metric }) {
+  const devices = useWhereabouts(metric);
+  const seen = drawn(of, devices.map(({ at }) => at), SIZE);
+  if (!seen) return null;
+  const [width, height] = SIZE;
+  return (
+    <figure className="area">
+      <svg viewBox={`0 0 ${width} ${height}`} role="img" aria-label={`The area, about ${distance(seen.metres)} across, and where ${devices.length === 1 ? "1 device was" : `${devices.length} devices were`} last.`}>
+        {seen.circle ? <circle className="area-shape" cx={seen.circle.at[0]} cy={seen.circle.at[1]} r={seen.circle.radius} /> : <polygon className="area-shape" points={seen.corners.map((each) => each.join(",")).join(" ")} />}
+        {seen.corners.map(([x, y], i) => (
+          <text className="area-corner" key={`${x} ${y} ${i}`} x={x} y={y} dy={y < height / 2 ? -6 : 13} textAnchor="middle">
+            {i + 1}
+          </text>
+        ))}
+        {seen.points.map(([x, y], i) => (
+          <circle className="area-device" key={devices[i].name + i} cx={x} cy={y} r="4.500">
+            <title>{devices[i].name}</title>
+          </circle>
+        ))}
+      </svg>
+      <figcaption className="small muted">
+        North is up; {distance(seen.metres)} across. {devices.length ? "Dots: where the devices were last." : "No device has said yet where it is."}
+      </figcaption>
+    </figure>
+  );
+}
