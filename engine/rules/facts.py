@@ -97,10 +97,14 @@ class Facts:
             self._received[device] = received
         return before
 
-    def view(self, device: str, before: int | None = None) -> "View":
-        """What can be known of the device now; ``before``: when it was heard of before this event."""
+    def view(self, device: str) -> "View":
+        """What can be known of the device now, where no message of it is looked at."""
         received = self._received.get(device)
-        return View(self, device, received if before is None else before, received)
+        return View(self, device, received, received)
+
+    def view_of_message(self, device: str, before: int | None) -> "View":
+        """What can be known of the device as a message has come; ``before``: when it was heard of before, if ever."""
+        return View(self, device, before, self._received.get(device))
 
     def presence(self, device: str, is_online: bool, epoch: int) -> None:
         """The device has connected or gone; news of an older session than the last one heard of change nothing."""

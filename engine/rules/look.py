@@ -90,6 +90,15 @@ def is_calm(
     return rule.when.is_true.evaluate_data(DataHandle(values)) is not True
 
 
+def is_heard_of_in_time(rule: CompiledRule, state: RuleState, now_ms: int) -> bool:
+    """Whether a message at this server time leaves a rule that reads no metric as it is: it is asked anyway before the
+    silence that begins with it may be over, and nothing was to be asked before."""
+    silence, due_at = plan_of(rule).silence_ms, state.due_at
+    if silence is None or due_at is None or state.phase is not Phase.OK or state.condition != rule.condition:
+        return False
+    return now_ms < due_at <= now_ms + silence
+
+
 def values_at(rule: CompiledRule, state: RuleState, view: View, moment: Moment) -> dict[str, Known]:
     """Everything the rule reads at that moment, by the input's name; what is not known is left out."""
     return _Looker(rule, view, [], moment.at + moment.lag)._values(state, moment)
@@ -115,7 +124,7 @@ class _Looker:
         known = learn(self.rule, state.known, reading)
         if known is None:
             if InputKind.SILENCE not in self.plan.kinds:
-                return state
+                return self._straggle(state, reading)
             known = dict(state.known)
         own = reading.at if self.rule.metrics else self._now_ms
         at = max(own, state.since or 0, state.quiet_from or 0, *(entry.at for entry in known.values()))
@@ -129,6 +138,17 @@ class _Looker:
         if self.plan.has_pulses:
             state = self._judge(state, Moment(at + 1, lag - 1, self._view.received))
         return self._arm(self._leave(state, at, lag), lag, self._view.received)
+
+    def _straggle(self, state: RuleState, reading: Reading) -> RuleState:
+        """A message with no newest value: the windows that it lies in are another, so they are looked at as of now."""
+        looked, lag, received = self._looked(state), self._lag(state), self._view.received
+        if looked is None or not self.plan.needs.keys() & reading.values.keys():
+            return state
+        if reading.at < self._now_ms - self.rule.max_lateness_ms:
+            return state
+        at = max(self._now_ms - lag - self._patience_ms, looked)
+        state = self._judge(self._pass(state, at - 1, received), Moment(at, lag, received))
+        return self._arm(state._replace(looked=at), lag, received)
 
     def notice(self, state: RuleState, noticed: Noticed) -> RuleState:
         """Something else about the device has changed, or an event of its own has come."""
@@ -259,9 +279,5 @@ class _Looker:
         return max(times, default=None)
 
     def _lag(self, state: RuleState) -> int:
-        """From event time to the server's clock; before the first message was looked at, as the last one came."""
-        if not self.rule.metrics:
-            return 0
-        if state.lag or self._view.received is None or not state.known:
-            return state.lag
-        return self._view.received - max(entry.at for entry in state.known.values())
+        """From event time to the server's clock, as the last message that was looked at came."""
+        return state.lag if self.rule.metrics else 0

@@ -50,7 +50,8 @@ class Plan:
 
     ``computed``: its inputs that are not newest values. ``has_pulses``: some of them are true of a single moment.
     ``needs``: how far it looks back, by metric. ``starts_by_itself``: it may fire for a device that says nothing.
-    ``missing_ms``: from what age on a value is missing. ``cron``, ``zone``: when it is looked at (None: always).
+    ``silence_ms``: the shortest silence it asks about. ``missing_ms``: from what age on a value is missing.
+    ``cron``, ``zone``: when it is looked at (None: always).
     ``is_narrow``: its scope asks for more than profile and devices. ``acts``: it does more than raise an alert.
     """
 
@@ -59,6 +60,7 @@ class Plan:
     needs: Mapping[str, Need]
     kinds: frozenset[InputKind]
     starts_by_itself: bool
+    silence_ms: int | None
     missing_ms: int | None
     missing_do: MissingDo | None
     cron: str | None
@@ -98,6 +100,7 @@ def plan_of(rule: CompiledRule) -> Plan:
         needs=needs_of((*computed, *derived)),
         kinds=kinds,
         starts_by_itself=bool(kinds - {InputKind.METRIC, InputKind.EVENT}) or missing is not None,
+        silence_ms=min((each.over_ms for each in computed if each.kind is InputKind.SILENCE), default=None),
         missing_ms=None if missing is None else missing.after.ms,
         missing_do=None if missing is None else missing.do,
         cron=None if schedule is None else schedule.cron,

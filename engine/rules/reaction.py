@@ -305,7 +305,7 @@ class Reaction:
             elif not rule.metrics and state is not None and is_heard_of_in_time(rule, state, received_ms):
                 return
             elif is_newer and state is not None and state.phase is Phase.OK:
-                view, latest = self.facts.view(place[1], before), self._newest.of(place[1])
+                view, latest = self.facts.view_of_message(place[1], before), self._newest.of(place[1])
                 if is_calm(rule, state, reading, received_ms, view, latest):
                     return
             self._move(rule, place, reading, clock.from_ms(received_ms), before)
@@ -328,7 +328,10 @@ class Reaction:
         if before is None:
             before = self._stored[place] = RuleState(condition=rule.condition)
         before = recall(rule, before, self._newest.of(place[1]))
-        view = None if is_light(rule) else self.facts.view(place[1], heard_before)
+        view = None
+        if not is_light(rule):
+            is_message = isinstance(event, Reading)
+            view = self.facts.view_of_message(place[1], heard_before) if is_message else self.facts.view(place[1])
         state, actions = step(rule, before, event, now, view)
         self._states[place] = state
         self._moved.add(place)

@@ -10,8 +10,9 @@
   comes, a Tick ends it once the server's clock, set back by the last reading's lag and some patience, says so. Either
   way the action bears the same time.
 - Late: a value that is not newer (by time, then seq) than the one known of its metric is not taken, so repeats and
-  stragglers change nothing. A reading older than ``max_lateness`` on arrival is remembered and may call off a wait, but
-  raises and clears nothing.
+  stragglers change no newest value. A straggler is a point of windows all the same: what it makes of them is so from
+  the moment it comes, and waits begin then. A reading older than ``max_lateness`` on arrival is remembered and may call
+  off a wait, but raises and clears nothing.
 - Cooldown: after an alert ended, the next waits in PENDING until ``cooldown`` is over, and is raised if still wrong.
 - ``now`` is when the reading was received (the journal row's time), so that a replay decides as the first run did.
 """

@@ -14,6 +14,8 @@ from engine.rules.compile import CompiledRule
 from engine.rules.facts import About, Facts
 from engine.rules.look import is_calm
 from engine.rules.plan import is_light, plan_of
+from engine.rules.rehearsal import Budget, Sent, Stage
+from engine.rules.ruleset import RuleSet
 from engine.rules.state import Noticed, Raise, Reading, RuleState, Tick
 from engine.rules.step import is_worth_storing, recall, step
 from engine.rules.words import why_raised
@@ -23,17 +25,29 @@ SECOND = 1_000
 START = 1_763_700_000_000 - 1_763_700_000_000 % 86_400_000
 END = 1_200
 LAG = 700
+LATE_END = 4 * END * SECOND
 DEVICE = "d"
 seeds = st.integers(0, 2**32)
 thoroughly = settings(max_examples=2 * settings.default.max_examples, deadline=None)
 
 
 class Message(NamedTuple):
-    """One message: seconds from the start, seq, values."""
+    """One message: seconds from the start, seq, values, and by how many seconds it was held up on its way."""
 
     second: int
     seq: int
     values: Mapping[str, object]
+    late: int = 0
+
+    @property
+    def at(self) -> int:
+        """Event time."""
+        return START + self.second * SECOND
+
+    @property
+    def received(self) -> int:
+        """Server time."""
+        return self.at + self.late * SECOND + LAG
 
 
 def a_leaf(rng: random.Random) -> dict[str, Any]:
@@ -58,7 +72,7 @@ def a_leaf(rng: random.Random) -> dict[str, Any]:
     return rng.choice(kinds)
 
 
-def a_rule(rng: random.Random) -> CompiledRule:
+def a_rule(rng: random.Random, **limits: Any) -> CompiledRule:
     def condition() -> dict[str, Any]:
         kind = rng.choice(["leaf", "leaf", "all", "any", "not"])
         if kind == "leaf":
@@ -72,7 +86,6 @@ def a_rule(rng: random.Random) -> CompiledRule:
         made["clear"] = {"when": condition()}
     if rng.random() < 0.3:
         made["missing"] = {"after": rng.choice(["30s", "3m"]), "do": rng.choice(["hold", "fire", "clear", "ignore"])}
-    limits: dict[str, Any] = {}
     if rng.random() < 0.3:
         limits["cooldown"] = "45s"
     if rng.random() < 0.3:
@@ -115,39 +128,53 @@ class Life:
         self.facts.use(plan_of(self.rule).needs)
         past = [(m, START + d.second * SECOND, d.seq, v) for d in self.drained for m, v in d.values.items()]
         self.facts.begin(DEVICE, past)
-        received = START + self.drained[-1].second * SECOND + LAG if self.drained else None
+        received = max((each.received for each in self.drained), default=None)
         self.facts.meet(DEVICE, About("p", {"outdoor": ""}, received=received))
 
     def read(self, message: Message) -> None:
         """A message is drained."""
-        at = START + message.second * SECOND
+        at, received = message.at, message.received
         reading = Reading(at, message.seq, message.values)
-        before = self.facts.hear(DEVICE, at + LAG)
+        before = self.facts.hear(DEVICE, received)
         self.facts.add(DEVICE, at, message.seq, reading.sent)
         if not (
             self.is_short
             and not is_light(self.rule)
             and reading.is_newer(self.latest)
-            and is_calm(self.rule, self.state, reading, at + LAG, self.facts.view(DEVICE, before), self.latest)
+            and is_calm(
+                self.rule, self.state, reading, received, self.facts.view_of_message(DEVICE, before), self.latest
+            )
         ):
-            self._move(reading, at + LAG, before)
-        self.latest |= {metric: [value, at] for metric, value in message.values.items()}
+            self._move(reading, received, before)
+        for metric, value in message.values.items():
+            if metric not in self.latest or at >= self.latest[metric][1]:
+                self.latest[metric] = [value, at]
         self.drained.append(message)
 
     def tick(self, second: float) -> None:
         """The worker looks what is due."""
-        now = START + int(second * SECOND)
+        self.tick_at(START + int(second * SECOND))
+
+    def tick_at(self, now: int) -> None:
+        """The same, at a moment of the server's clock."""
         if self.state is not None and self.state.due_at is not None and self.state.due_at <= now:
             self._move(Tick(), now, None)
 
     def _move(self, event: Any, now: int, before: int | None) -> None:
         state = recall(self.rule, self.state or RuleState(condition=self.rule.condition), self.latest)
-        view = None if is_light(self.rule) else self.facts.view(DEVICE, before)
+        is_message = isinstance(event, Reading)
+        view = self.facts.view_of_message(DEVICE, before) if is_message else self.facts.view(DEVICE)
         self.state, actions = step(self.rule, state, event, from_ms(now), view)
         self.told += [(type(done).__name__, done.episode, done.at - START) for done in actions]
         self.raised += [why_raised(self.rule, done) for done in actions if isinstance(done, Raise)]
         if is_worth_storing(self.stored or RuleState(), self.state):
             self.stored = self.state
+
+
+def a_late_story(rng: random.Random) -> list[Message]:
+    """A story of which some messages are held up, a few so long that they are history; in the order they are heard."""
+    story = [each._replace(late=rng.choice([0, 0, 0, 3, 25, 100, 400])) for each in a_story(rng)]
+    return sorted(story, key=lambda each: (each.received, each.at))
 
 
 def lived(made: CompiledRule, story: Sequence[Message], rng: random.Random | None) -> list[tuple[str, int, int]]:
@@ -177,6 +204,66 @@ def test_ticks_and_lost_memory_change_nothing_of_what_is_told_nor_when(seed: int
     rng = random.Random(seed)
     made, story = a_rule(rng), a_story(rng)
     assert lived(made, story, random.Random(seed + 1)) == lived(made, story, None)
+
+
+def played(made: CompiledRule, story: Sequence[Message]) -> list[tuple[str, int, int]]:
+    """What a backtest tells of it."""
+    stage = Stage(RuleSet((made,)), DEVICE, About("p", {"outdoor": ""}), Budget(60))
+    stage.begin(START)
+    stage.play([Sent(each.at, each.seq, each.received, each.values) for each in story], START + LATE_END)
+    told = []
+    for each in stage.episodes():
+        told.append(("Raise", each.episode, each.raised_at - START))
+        if each.cleared_at is not None:
+            told.append(("Clear", each.episode, each.cleared_at - START))
+    return told
+
+
+def drained(made: CompiledRule, story: Sequence[Message], rng: random.Random) -> list[tuple[str, int, int]]:
+    """What is told live, where a tick comes when it is due; memory is lost at any time."""
+    life = Life(made)
+    if RuleSet((made,)).starting:
+        life.state = RuleState(condition=made.condition)
+        life._move(Noticed(), START, None)
+
+    def pass_until(until: int) -> None:
+        while life.state is not None and (due := life.state.due_at) is not None and due <= until:
+            life.tick_at(due)
+            if life.state.due_at is not None and life.state.due_at <= due:
+                break  # as a backtest does
+            if rng.random() < 0.5:
+                life.forget()
+
+    for message in story:
+        pass_until(message.received - 1)
+        life.read(message)
+        if rng.random() < 0.3:
+            life.forget()
+    pass_until(START + LATE_END)
+    return life.told
+
+
+@thoroughly
+@given(seeds)
+def test_a_backtest_tells_what_is_told_live_of_late_messages_too(seed: int) -> None:
+    rng = random.Random(seed)
+    made, story = a_rule(rng, max_lateness="2m"), a_late_story(rng)
+    assert drained(made, story, random.Random(seed + 1)) == played(made, story)
+
+
+def test_a_late_point_of_a_window_begins_the_wait_when_it_comes() -> None:
+    warm = {"metric": "temperature", "agg": {"fn": "avg", "over": "60s"}, "op": ">", "value": 5}
+    made = rule(warm, held="30s")
+    story = [
+        Message(10, 1, {"temperature": 2}),
+        Message(40, 3, {"temperature": 4}),
+        Message(20, 2, {"temperature": 20}, late=25),  # heard in the second 45, less the patience of a tick: 43
+    ]
+    told = [("Raise", 1, 73_000), ("Clear", 1, 81_000)]
+    assert drained(made, story, random.Random(1)) == played(made, story) == told
+    too_late = [*story[:2], story[2]._replace(late=90)]
+    lenient = rule(warm, held="30s", limits={"max_lateness": "1m"})
+    assert drained(lenient, too_late, random.Random(1)) == played(lenient, too_late) == []
 
 
 def test_a_notice_looks_at_once_and_an_unknown_event_does_nothing() -> None:

@@ -59,7 +59,7 @@ async def test_what_fires_is_what_one_process_without_accidents_would_have_fired
         late = rng.choice([0, 0, 0, 7_000])
         now = began + second * 1_000
         rows = [(room, now - late + n, rng.choice([5, 5, 6.5, 9, 12])) for n, room in enumerate(rooms)]
-        story += rows
+        story += [(*row, now) for row in rows]
         tenant.tell([(room, at, {"temperature": value}) for room, at, value in rows], received_ms=now)
         if rng.random() < 0.5:
             continue
@@ -89,21 +89,21 @@ async def _survived(drain: Drain, worker_store: Store, tenant_id: UUID) -> Drain
             drain = Drain(worker_store)
 
 
-def _reference(compiled: RuleSet, story: Sequence[tuple[UUID, int, float]]) -> Fired:
+def _reference(compiled: RuleSet, story: Sequence[tuple[UUID, int, float, int]]) -> Fired:
     """Each rule stepped through by itself, in one go."""
     return {fired for rule in compiled for device in {row[0] for row in story} for fired in _alone(rule, device, story)}
 
 
-def _alone(rule: CompiledRule, device: UUID, story: Sequence[tuple[UUID, int, float]]) -> Fired:
+def _alone(rule: CompiledRule, device: UUID, story: Sequence[tuple[UUID, int, float, int]]) -> Fired:
     facts, state, fired = Facts(), RuleState(condition=rule.condition), set()
     facts.use(RuleSet([rule]).needs)
     facts.begin(str(device))
     facts.meet(str(device), About("cold-room"))
-    for room, at, value in story:
+    for room, at, value, received in story:
         if room != device:
             continue
         reading = Reading(at, 0, {"temperature": value})
         facts.add(str(device), at, 0, reading.sent)
-        state, actions = step(rule, state, reading, clock.from_ms(at), facts.view(str(device)))
+        state, actions = step(rule, state, reading, clock.from_ms(received), facts.view(str(device)))
         fired |= {(rule.key, str(device), a.episode, a.at) for a in actions if isinstance(a, Raise)}
     return fired
