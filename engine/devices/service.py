@@ -4,7 +4,21 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, column, func, insert, select, table, text, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Select,
+    Uuid,
+    and_,
+    bindparam,
+    column,
+    func,
+    insert,
+    select,
+    table,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from engine import ids, pages
@@ -32,6 +46,11 @@ from engine.store.tx import Tx
 
 devices, credentials, presence = tables.devices, tables.credentials, tables.presence
 
+# Built once, and not for each of the many questions about single devices: that took longer than to be answered.
+_BY_ID = select(devices).where(devices.c.tenant_id == bindparam("tenant"), devices.c.id == bindparam("id"))
+_BY_IDS = select(devices).where(
+    devices.c.tenant_id == bindparam("tenant"), devices.c.id == func.any(bindparam("ids", type_=ARRAY(Uuid)))
+)
 # latest belongs to telemetry, above this package; one scalar of it tells when a device was last heard
 _LAST_SEEN = text(
     "SELECT p.device_id, p.is_online, p.since, p.reason, greatest(p.since, l.received_at) AS last_seen_at, "
@@ -46,7 +65,7 @@ _latest = table("latest", column("tenant_id"), column("device_id"), column("rece
 
 async def get(tx: Tx, device_id: UUID) -> Device:
     """The device with this id; raises DeviceNotFound."""
-    row = await tx.one(_mine(tx).where(devices.c.id == device_id))
+    row = await tx.one(_BY_ID, {"tenant": tx.principal.tenant_id, "id": device_id})
     if row is None:
         raise errors.DeviceNotFound
     return as_device(row)
@@ -60,7 +79,7 @@ async def by_key(tx: Tx, key: str) -> Device | None:
 
 async def by_ids(tx: Tx, device_ids: Sequence[UUID]) -> dict[UUID, Device]:
     """Those of ``device_ids`` that exist."""
-    rows = await tx.rows(_mine(tx).where(devices.c.id.in_(device_ids)))
+    rows = await tx.rows(_BY_IDS, {"tenant": tx.principal.tenant_id, "ids": device_ids})
     return {row["id"]: as_device(row) for row in rows}
 
 
@@ -90,29 +109,18 @@ async def page(
         query = query.where(devices.c.id.in_(_silent(tx)) if is_silent else devices.c.id.not_in(_silent(tx)))
     if after is not None:
         query = query.where(devices.c.key > pages.decode(after))
-    rows = await tx.rows(query.order_by(devices.c.key).limit(size + 1))
+    read = tx.rows if is_online is is_silent is None else tx.rows_of_many
+    rows = await read(query.order_by(devices.c.key).limit(size + 1))
     return pages.cut([as_device(row) for row in rows], size, lambda device: device.key)
 
 
 async def counts(tx: Tx, profile_id: UUID | None = None) -> Counts:
     """How many devices there are, how many of them are connected, and how many silent."""
     where = and_(devices.c.tenant_id == tx.principal.tenant_id, _chosen(None, profile_id, None))
-    if tx.principal.is_limited:  # whether a device is seen is asked of each: once is enough
-        its_own = and_(presence.c.tenant_id == devices.c.tenant_id, presence.c.device_id == devices.c.id)
-        is_online = select(presence.c.device_id).where(its_own, presence.c.is_online).exists()
-        is_silent = select(presence.c.device_id).where(its_own, _unheard()).exists()
-        columns = (
-            func.count().label("total"),
-            func.count().filter(is_online).label("online"),
-            func.count().filter(is_silent).label("silent"),
-        )
-        row = await tx.one(select(*columns).select_from(devices).where(where))
-    else:
-        total = select(func.count()).select_from(devices).where(where)
-        online = total.where(devices.c.id.in_(_online(tx))).scalar_subquery().label("online")
-        silent = total.where(devices.c.id.in_(_silent(tx))).scalar_subquery().label("silent")
-        row = await tx.one(select(total.scalar_subquery().label("total"), online, silent))
-    assert row is not None
+    total = select(func.count()).select_from(devices).where(where)
+    online = total.where(devices.c.id.in_(_online(tx))).scalar_subquery().label("online")
+    silent = total.where(devices.c.id.in_(_silent(tx))).scalar_subquery().label("silent")
+    (row,) = await tx.rows_of_many(select(total.scalar_subquery().label("total"), online, silent))
     return Counts(row["total"], row["online"], row["silent"])
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import select
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -10,10 +12,12 @@ from uuid import UUID
 
 import orjson
 from psycopg.types.json import set_json_dumps, set_json_loads
-from sqlalchemy import text
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy import event, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from engine.store import audit
 from engine.store.emit import append
@@ -28,8 +32,7 @@ _ENTER_READING = text(
 )
 # the same for whoever is limited to groups of devices; the policies `limits` ask for it (ADR 30)
 _ENTER_WITHIN = text(
-    "SELECT set_config('app.tenant_id', :tenant, true), set_config('app.groups', :groups, true), "
-    "set_config('app.filters', app.filters(CAST(:groups AS uuid[])), true), "
+    "SELECT set_config('app.tenant_id', :tenant, true), app.limit_to(CAST(:groups AS uuid[])), "
     "set_config('transaction_read_only', :read_only, true)"
 )
 _NAME = re.compile(r"^[a-z_]+$")
@@ -41,6 +44,10 @@ _NOTICE_A_VANISHED_SERVER = {
     "keepalives_count": 3,
     "tcp_user_timeout": 8_000,
 }
+
+TRUSTED_S = 5.0
+"""For how long a connection that was returned is taken for a living one, if nothing was heard of it."""
+_RETURNED_AT = "returned_at"
 
 set_json_dumps(orjson.dumps)
 set_json_loads(orjson.loads)
@@ -69,12 +76,30 @@ class Store:
             pool_size=size,
             max_overflow=0,
             pool_timeout=10,
-            pool_pre_ping=True,
             hide_parameters=True,  # an error text must not carry a hash or a payload
             connect_args={"options": options, "connect_timeout": 5, **_NOTICE_A_VANISHED_SERVER},
             json_serializer=lambda value: orjson.dumps(value).decode(),
             json_deserializer=orjson.loads,
         )
+        event.listen(self._engine.sync_engine, "checkout", self._ask_whether_it_lives)
+        event.listen(self._engine.sync_engine, "checkin", _note_the_time)
+
+    def _ask_whether_it_lives(
+        self, connection: DBAPIConnection, record: ConnectionPoolEntry, _borrowed: PoolProxiedConnection
+    ) -> None:
+        """Before a connection is lent: one that died is made anew, and so are the others of its age.
+
+        Asking the server takes a tenth of a short transaction. It is asked when it may have gone: its end hangs up
+        when it stops or is killed, which the socket says, and a network that is cut says nothing at all.
+        """
+        returned = record.info.get(_RETURNED_AT)
+        if returned is None or (time.monotonic() - returned < TRUSTED_S and _is_quiet(connection)):
+            return
+        dialect = self._engine.dialect
+        try:
+            dialect.do_ping(connection)
+        except dialect.loaded_dbapi.Error:
+            raise InvalidatePoolError from None
 
     async def open(self) -> None:
         """Prove that the database answers; raises StoreUnavailable otherwise."""
@@ -133,6 +158,17 @@ class Store:
                     await _hang_up(connection)
                     raise
                 return rows
+
+
+def _note_the_time(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+    record.info[_RETURNED_AT] = time.monotonic()
+
+
+def _is_quiet(connection: DBAPIConnection) -> bool:
+    """Whether nothing has come that nobody asked for: a farewell, or the end."""
+    poll = select.poll()
+    poll.register(connection._connection.fileno(), select.POLLIN)  # of psycopg, below SQLAlchemy's
+    return not poll.poll(0)
 
 
 async def _enter(connection: AsyncConnection, principal: Principal, *, read_only: bool) -> None:

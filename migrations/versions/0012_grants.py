@@ -28,11 +28,13 @@ AS $$ SELECT nullif(current_setting('app.groups', true), '')::uuid[] $$;
 CREATE FUNCTION app.sees_all() RETURNS boolean LANGUAGE sql STABLE
 AS $$ SELECT coalesce(current_setting('app.groups', true), '') = '' $$;
 
--- The filters of these groups (ADR 19) as one question to a device: a path of SQL/JSON, which the database evaluates
--- without looking anywhere else. Made once a transaction, as the first thing in it, and kept in `app.filters`.
-CREATE FUNCTION app.filters(p_groups uuid[]) RETURNS text LANGUAGE sql STABLE AS $$
+-- Said once a transaction, as the first thing in it: the groups, and their filters (ADR 19) as questions to a device,
+-- paths of SQL/JSON, which the database evaluates without looking anywhere else. Filters that ask for labels alone are
+-- a question to the labels (`app.label_filters`): a tenth of the price of one to all parts of a device (`app.filters`).
+CREATE FUNCTION app.limit_to(p_groups uuid[]) RETURNS void LANGUAGE sql VOLATILE AS $$
+    SELECT set_config('app.groups', p_groups::text, true);
     WITH asked AS (
-        SELECT g.id, 'label' AS about, '$.labels.' || to_json(w.key) || ' == ' || to_json(v.v) AS said, w.key AS part
+        SELECT g.id, 'label' AS about, to_json(w.key) || ' == ' || to_json(v.v) AS said, w.key AS part
         FROM public.device_groups g, jsonb_each(g.filter->'labels') w, jsonb_array_elements_text(w.value) v (v)
         WHERE g.tenant_id = app.tenant() AND g.id = ANY (p_groups)
         UNION ALL
@@ -48,30 +50,59 @@ CREATE FUNCTION app.filters(p_groups uuid[]) RETURNS text LANGUAGE sql STABLE AS
         FROM public.device_groups g CROSS JOIN jsonb_array_elements_text(g.filter->'profile') v (v)
         LEFT JOIN public.profiles f ON f.tenant_id = g.tenant_id AND f.key = v.v
         WHERE g.tenant_id = app.tenant() AND g.id = ANY (p_groups)
+    ), found AS (
+        SELECT *, bool_and(about = 'label') OVER (PARTITION BY id) AS is_label FROM asked
     ), every AS (
-        SELECT id, '(' || string_agg(said, ' || ') || ')' AS said FROM asked GROUP BY id, about, part
+        SELECT id, is_label, '(' || string_agg(
+            CASE WHEN about <> 'label' THEN said WHEN is_label THEN '$.' || said ELSE '$.labels.' || said END, ' || '
+        ) || ')' AS said
+        FROM found GROUP BY id, is_label, about, part
     ), of_group AS (
-        SELECT '(' || string_agg(said, ' && ') || ')' AS said FROM every GROUP BY id
+        SELECT is_label, '(' || string_agg(said, ' && ') || ')' AS said FROM every GROUP BY id, is_label
     )
-    SELECT coalesce(string_agg(said, ' || '), '') FROM of_group
+    SELECT set_config('app.label_filters', coalesce(string_agg(said, ' || ') FILTER (WHERE is_label), ''), true),
+           set_config('app.filters', coalesce(string_agg(said, ' || ') FILTER (WHERE NOT is_label), ''), true)
+    FROM of_group
 $$;
+CREATE FUNCTION app.label_filter() RETURNS jsonpath LANGUAGE sql STABLE
+AS $$ SELECT nullif(current_setting('app.label_filters', true), '')::jsonpath $$;
 CREATE FUNCTION app.filter() RETURNS jsonpath LANGUAGE sql STABLE
 AS $$ SELECT nullif(current_setting('app.filters', true), '')::jsonpath $$;
 
--- Whether a device was put into one of the groups. Written out in the policy it looked so dear to the planner that
--- whoever sees all got other plans for their joins, which were four times as slow.
+-- Who was put into the groups: read once a statement and hashed where it goes through devices, looked up where one
+-- device is asked about (`app.sees`). Written out in the policy the set looked so dear to the planner that whoever sees
+-- all got other plans for their joins, which were four times as slow.
+CREATE FUNCTION app.members() RETURNS SETOF uuid LANGUAGE plpgsql STABLE COST 1 ROWS 1 AS $$
+BEGIN
+    RETURN QUERY SELECT m.device_id FROM public.device_group_members m
+                 WHERE m.tenant_id = (SELECT app.tenant()) AND m.group_id = ANY ((SELECT app.groups())::uuid[]);
+END $$;
 CREATE FUNCTION app.is_member(p_device_id uuid) RETURNS boolean LANGUAGE plpgsql STABLE COST 1 AS $$
 BEGIN
     RETURN EXISTS (SELECT FROM public.device_group_members m
                    WHERE m.tenant_id = (SELECT app.tenant()) AND m.device_id = p_device_id
                      AND m.group_id = ANY ((SELECT app.groups())::uuid[]));
 END $$;
+CREATE FUNCTION app.asks_for_one() RETURNS boolean LANGUAGE sql STABLE
+AS $$ SELECT coalesce(current_setting('app.one', true), '') = 'on' $$;
 
 -- Whether whoever acts sees this device; for what belongs to one.
 CREATE FUNCTION app.sees(p_device_id uuid) RETURNS boolean LANGUAGE plpgsql STABLE COST 1 AS $$
+DECLARE
+    it_does boolean;
 BEGIN
-    RETURN EXISTS (SELECT FROM public.devices d WHERE d.tenant_id = (SELECT app.tenant()) AND d.id = p_device_id);
+    PERFORM set_config('app.one', 'on', true);
+    it_does := EXISTS (SELECT FROM public.devices d WHERE d.tenant_id = (SELECT app.tenant()) AND d.id = p_device_id);
+    PERFORM set_config('app.one', '', true);
+    RETURN it_does;
 END $$;
+-- The same for a statement that goes through what belongs to many devices, and says so (Tx.at_once).
+CREATE FUNCTION app.seen() RETURNS SETOF uuid LANGUAGE plpgsql STABLE COST 1 ROWS 1 AS $$
+BEGIN
+    RETURN QUERY SELECT d.id FROM public.devices d WHERE d.tenant_id = (SELECT app.tenant());
+END $$;
+CREATE FUNCTION app.reads_many() RETURNS boolean LANGUAGE sql STABLE
+AS $$ SELECT coalesce(current_setting('app.many', true), '') = 'on' $$;
 CREATE FUNCTION app.sees_credential(p_id uuid) RETURNS boolean LANGUAGE plpgsql STABLE COST 1 AS $$
 BEGIN
     RETURN EXISTS (SELECT FROM public.credentials c WHERE c.tenant_id = (SELECT app.tenant()) AND c.id = p_id);
@@ -98,14 +129,19 @@ BEGIN
     PERFORM set_config('app.groups', coalesce(limited, ''), true);
     RETURN held;
 END $$;
-GRANT EXECUTE ON FUNCTION app.groups(), app.sees_all(), app.filters(uuid[]), app.filter(),
-    app.is_member(uuid), app.sees(uuid), app.sees_credential(uuid), app.sees_rule(jsonb), app.devices_held() TO {APP};
+GRANT EXECUTE ON FUNCTION app.groups(), app.sees_all(), app.limit_to(uuid[]), app.label_filter(), app.filter(),
+    app.members(), app.is_member(uuid), app.asks_for_one(), app.sees(uuid), app.seen(), app.reads_many(),
+    app.sees_credential(uuid), app.sees_rule(jsonb), app.devices_held() TO {APP};
 """
+
+OF_DEVICE = """
+    CASE WHEN (SELECT app.reads_many()) THEN device_id IN (SELECT app.seen()) ELSE app.sees(device_id) END"""
 
 WITHIN = {
     "devices": """
-        app.is_member(id)
-        OR jsonb_build_object(
+        labels @@ (SELECT app.label_filter())
+        OR CASE WHEN (SELECT app.asks_for_one()) THEN app.is_member(id) ELSE id IN (SELECT app.members()) END
+        OR (SELECT app.filter()) IS NOT NULL AND jsonb_build_object(
                'labels', labels, 'key', key, 'profile', profile_id, 'status',
                CASE WHEN status = 'suspended' AND quarantined_at IS NOT NULL THEN 'quarantined' ELSE status END
            ) @@ (SELECT app.filter())""",
@@ -117,7 +153,7 @@ WITHIN = {
             *("credentials", "presence", "telemetry", "latest", "rejected", "counts", "rule_state", "alerts"),
             *("device_erasures", "device_transfers", "fleet_findings"),
         ),
-        "app.sees(device_id)",
+        OF_DEVICE,
     ),
 }
 """Table → what is true of the rows that somebody limited sees, and of those they write."""

@@ -1,6 +1,5 @@
 """What must reach people outside: channels, policies and deliveries.
 
-The door ``due`` says from now on what is due: ``journal`` (unread entries, or a timer that is over) or ``deliveries``.
 A delivery under way keeps ``next_at``, the end of its lease: whoever dies with it leaves it to the next.
 """
 
@@ -43,6 +42,7 @@ CREATE TABLE notification_policies (
     severities text[] NOT NULL CHECK (severities <@ ARRAY['info', 'minor', 'major', 'critical']),
     steps jsonb NOT NULL,
     quiet_hours jsonb,
+    repeat_min integer CHECK (repeat_min BETWEEN 1 AND 10080),
     version integer NOT NULL DEFAULT 1,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
@@ -96,17 +96,6 @@ CREATE POLICY worker_mail ON users FOR SELECT TO {WORKER}
     USING (id IN (SELECT m.user_id FROM memberships m WHERE m.tenant_id = (SELECT app.tenant())));
 """
 
-DUE = """
-CREATE FUNCTION app.due() RETURNS TABLE (tenant_id uuid, what text)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT h.tenant_id, 'journal' FROM journal_head h JOIN readers r ON r.tenant_id = h.tenant_id WHERE h.pos > r.pos
-    UNION
-    SELECT s.tenant_id, 'journal' FROM rule_state s WHERE s.due_at <= now()
-    UNION
-    SELECT d.tenant_id, 'deliveries' FROM deliveries d WHERE d.next_at <= now()
-$$
-"""
-
 
 def upgrade() -> None:
     op.execute(TABLES)
@@ -118,14 +107,6 @@ def upgrade() -> None:
             name = role.removeprefix("tidegate_")
             op.execute(f"CREATE POLICY {name} ON {table} TO {role} USING ({condition}) WITH CHECK ({condition})")
     op.execute(OWNERS)
-    op.execute(f"GRANT CREATE ON SCHEMA app TO {DOOR}")
-    op.execute(f"SET ROLE {DOOR}")
-    op.execute("DROP FUNCTION app.due()")
-    op.execute(DUE)
-    op.execute("REVOKE ALL ON FUNCTION app.due() FROM PUBLIC")
-    op.execute(f"GRANT EXECUTE ON FUNCTION app.due() TO {WORKER}")
-    op.execute("RESET ROLE")
-    op.execute(f"REVOKE CREATE ON SCHEMA app FROM {DOOR}")
 
 
 def downgrade() -> None:

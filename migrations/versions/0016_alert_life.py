@@ -1,7 +1,7 @@
 """The life of an alert: whose it is, what was said about it, until when it is quiet, and whom to tell next.
 
 ``alert_tellings`` holds, for each alert and policy, when the next step of telling is due: the worker takes what is due
-together, so that a hundred devices with the same trouble are one message. The door ``due`` says ``alerts`` from now on.
+together, so that a hundred devices with the same trouble are one message.
 """
 
 from alembic import op
@@ -22,7 +22,6 @@ ALTER TABLE alerts
     ADD COLUMN silenced_until timestamptz,
     ADD COLUMN silence_id uuid;
 CREATE INDEX alerts_assigned ON alerts (tenant_id, assigned_to, raised_at, id) WHERE assigned_to IS NOT NULL;
-ALTER TABLE notification_policies ADD COLUMN repeat_min integer CHECK (repeat_min BETWEEN 1 AND 10080);
 """
 
 TABLES = """
@@ -96,19 +95,6 @@ WITHIN = {
     "silences": "device_id IS NOT NULL AND app.sees(device_id)",
 }
 
-DUE = """
-CREATE OR REPLACE FUNCTION app.due() RETURNS TABLE (tenant_id uuid, what text)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT h.tenant_id, 'journal' FROM journal_head h JOIN readers r ON r.tenant_id = h.tenant_id WHERE h.pos > r.pos
-    UNION
-    SELECT s.tenant_id, 'journal' FROM rule_state s WHERE s.due_at <= now()
-    UNION
-    SELECT d.tenant_id, 'deliveries' FROM deliveries d WHERE d.next_at <= now()
-    UNION
-    SELECT t.tenant_id, 'alerts' FROM alert_tellings t WHERE t.due_at <= now()
-$$
-"""
-
 
 def upgrade() -> None:
     op.execute(ALERTS)
@@ -124,11 +110,6 @@ def upgrade() -> None:
             op.execute(f"CREATE POLICY {name} ON {table} TO {role} USING ({condition}) WITH CHECK ({condition})")
         within = f"{ALL} OR {WITHIN[table]}"
         op.execute(f"CREATE POLICY limits ON {table} AS RESTRICTIVE TO {APP} USING ({within}) WITH CHECK ({within})")
-    op.execute(f"GRANT CREATE ON SCHEMA app TO {DOOR}")
-    op.execute(f"SET ROLE {DOOR}")
-    op.execute(DUE)
-    op.execute("RESET ROLE")
-    op.execute(f"REVOKE CREATE ON SCHEMA app FROM {DOOR}")
 
 
 def downgrade() -> None:

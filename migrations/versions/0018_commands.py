@@ -1,7 +1,10 @@
 """Commands to devices: what waits in the database for whoever holds the device's connection.
 
 Ingest reads what waits and tells the journal what became of it; it changes no command itself. The drain does, as the
-worker, and the worker ends what nobody answers: the door ``due`` says from now on ``commands`` too.
+worker, and the worker ends what nobody answers.
+
+The door ``due`` says from now on what is due as well: ``journal`` (unread entries, or a timer that is over),
+``deliveries``, ``alerts`` or ``commands``.
 """
 
 from alembic import op
@@ -57,7 +60,7 @@ GRANTS = {
 }
 
 DUE = """
-CREATE OR REPLACE FUNCTION app.due() RETURNS TABLE (tenant_id uuid, what text)
+CREATE FUNCTION app.due() RETURNS TABLE (tenant_id uuid, what text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT h.tenant_id, 'journal' FROM journal_head h JOIN readers r ON r.tenant_id = h.tenant_id WHERE h.pos > r.pos
     UNION
@@ -86,7 +89,10 @@ def upgrade() -> None:
     op.execute(f"CREATE POLICY limits ON commands AS RESTRICTIVE TO {APP} USING ({within}) WITH CHECK ({within})")
     op.execute(f"GRANT CREATE ON SCHEMA app TO {DOOR}")
     op.execute(f"SET ROLE {DOOR}")
+    op.execute("DROP FUNCTION app.due()")
     op.execute(DUE)
+    op.execute("REVOKE ALL ON FUNCTION app.due() FROM PUBLIC")
+    op.execute(f"GRANT EXECUTE ON FUNCTION app.due() TO {WORKER}")
     op.execute("RESET ROLE")
     op.execute(f"REVOKE CREATE ON SCHEMA app FROM {DOOR}")
 

@@ -19,7 +19,7 @@ OF_BATCH_ITSELF = r"\(id = ANY \(\( SELECT \(app\.tenants\(\)\)::uuid\[\] AS ten
 AS_TENANT = r"\(tenant_id = \( SELECT app\.tenant\(\) AS tenant\)\)"
 OF_BATCH = r"\(tenant_id = ANY \(\( SELECT \(app\.tenants\(\)\)::uuid\[\] AS tenants\)::uuid\[\]\)\)"
 """The set is parsed once a statement: with the only cast outside, every row would parse it again."""
-LIMITED = r"\(?\( SELECT app\.sees_all\(\) AS sees_all\)( OR .*\))?"
+LIMITED = r"\(?\( SELECT app\.sees_all\(\) AS sees_all\)( OR\s.*\))?"
 """Asked once a statement, so that whoever sees all pays nothing for what others may not."""
 ABOUT_THE_TENANT = {
     # what somebody limited to groups may read: words that their devices are described with, and who they are

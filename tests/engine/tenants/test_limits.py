@@ -116,6 +116,27 @@ async def test_several_groups_add_up_and_none_at_all_shows_nothing(tenant: Tenan
     assert b.key == "b"
 
 
+async def test_what_is_looked_up_once_for_many_is_what_is_looked_up_for_each(tenant: Tenant, store: Store) -> None:
+    made = [await tenant.device(key) for key in ("a", "b1", "b2", "c")]
+    for device in made:
+        await tenant.device_token(device)
+    tenant.tell([(device.id, clock.now_ms(), {"temperature": 4.0}) for device in made])
+    put, found = (
+        await group_of(tenant, "put", made[0], made[1]),
+        await group_of(tenant, "b", filter_={"keyPrefix": "b"}),
+    )
+    of_site = await group_of(tenant, "site", filter_={"labels": {"site": "7"}})
+    async with store.as_tenant(tenant.principal()) as tx:
+        await service.change(tx, made[3].id, labels={"site": "7"})
+    for groups_, expected in (((put, of_site), (0, 1, 3)), ((found,), (1, 2)), ((of_site,), (3,)), ((), ())):
+        async with store.as_tenant(limited(tenant, *(each.id for each in groups_)), read_only=True) as tx:
+            for table in ("telemetry", "presence", "credentials"):
+                query = text(f"SELECT DISTINCT device_id FROM {table}")
+                for read in (tx.rows, tx.rows_of_many, tx.rows):
+                    assert {row["device_id"] for row in await read(query)} == {made[n].id for n in expected}, table
+            assert not await tx.scalar(text("SELECT app.reads_many() OR app.asks_for_one()"))
+
+
 async def test_what_a_device_leaves_behind_is_seen_with_it_and_not_without(tenant: Tenant, store: Store) -> None:
     async with site_seven(tenant) as (who, mine, other):
         for device in (mine, other):
