@@ -6,6 +6,7 @@ from uuid import UUID
 import strawberry
 
 from engine.rules import service as rules
+from engine.rules import storms
 from resolvers.arguments import After, First, Version, asks_for, paged
 from resolvers.context import Info
 from schema.directives import Constraint, Cost, Example, Method, Needs, Problem, Rest
@@ -17,6 +18,8 @@ from schema.rules import (
     RuleCreate,
     RuleDifference,
     RuleFilled,
+    RuleNotice,
+    RuleNoticeKind,
     RuleTemplate,
     RuleUpdate,
 )
@@ -70,6 +73,31 @@ class RuleQuery:
     async def rule(self, info: Info, id: RuleId) -> Rule:
         """The rule with this id."""
         return Rule.of(await rules.get(await info.context.tx(), id))
+
+    @strawberry.field(
+        description="What should be known about rules at the moment, newest first: which are muted because they did "
+        "too much, and what could not be done.",
+        directives=[Needs(scope="rules:read", whole=True), Rest(method=Method.GET, path="/rule-notices")],
+    )
+    async def rule_notices(
+        self,
+        info: Info,
+        rule_id: Annotated[
+            UUID | None, strawberry.argument(description="Only about this rule, and about all together.")
+        ] = None,
+    ) -> list[RuleNotice]:
+        """The notices that hold."""
+        return [
+            RuleNotice(
+                rule_id=None if notice.subject == storms.TENANT else UUID(notice.subject),
+                kind=RuleNoticeKind(notice.kind),
+                message=notice.message,
+                since=notice.since,
+                until=notice.until,
+                times=notice.times,
+            )
+            for notice in await storms.notices(await info.context.tx(), rule_id)
+        ]
 
     @strawberry.field(
         description="What a document would be as a rule: everything that is wrong with it, or the sentence it says. "

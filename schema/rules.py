@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from enum import Enum
 from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
@@ -76,6 +77,28 @@ class Rule:
     def open_alerts(self, info: Info) -> int:
         """The rule's alerts that are not cleared."""
         return loaded(info.context.open_alerts, self.id, lambda count: count)
+
+
+@strawberry.enum(description="What should be known about a rule.")
+class RuleNoticeKind(Enum):
+    """What a notice is about."""
+
+    STORM = strawberry.enum_value("storm", description="It did too much in a minute and is muted.")
+    QUOTA = strawberry.enum_value("quota", description="Too many rules look at the same message; some are left out.")
+    LOOP = strawberry.enum_value("loop", description="Rules follow from each other's values without end.")
+    REFUSED = strawberry.enum_value("refused", description="Something that it should do could not be done.")
+
+
+@strawberry.type(description="Something that should be known about a rule, or about all rules together, for a while.")
+class RuleNotice:
+    """A notice that holds."""
+
+    rule_id: UUID | None = strawberry.field(description="The rule that it is about; null: all of them together.")
+    kind: RuleNoticeKind = strawberry.field(description="What it is about.")
+    message: str = strawberry.field(description="What happened and what follows, in plain words.")
+    since: datetime = strawberry.field(description="When it was said first.")
+    until: datetime = strawberry.field(description="Until when it holds.")
+    times: int = strawberry.field(description="How often it has come about since then.")
 
 
 @strawberry.type(description="Something that is wrong with a rule's document.")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
-from uuid import uuid5
+from uuid import UUID, uuid5
 
 import orjson
 from sqlalchemy import text
@@ -43,7 +43,8 @@ _SAY = text(
 )
 _HOLDING = text(
     "SELECT subject, kind, message, since, until, times FROM rule_notices WHERE tenant_id = :tenant AND until > :now "
-    "ORDER BY since DESC, subject, kind"
+    "AND (CAST(:subject AS text) IS NULL OR subject IN (:subject, 'tenant')) "
+    "ORDER BY since DESC, subject, kind LIMIT 200"
 )
 _PACE = text("SELECT minute, counts FROM rule_pace WHERE tenant_id = :tenant")
 _KEEP_PACE = text(
@@ -78,9 +79,10 @@ class Notice:
     times: int
 
 
-async def notices(tx: Tx) -> list[Notice]:
-    """The tenant's notices that hold, newest first."""
-    rows = await tx.rows(_HOLDING, {"tenant": tx.principal.tenant_id, "now": tx.now})
+async def notices(tx: Tx, rule_id: UUID | None = None) -> list[Notice]:
+    """The newest 200 of the tenant's notices that hold; if a rule is named, those about it and about all together."""
+    subject = None if rule_id is None else str(rule_id)
+    rows = await tx.rows(_HOLDING, {"tenant": tx.principal.tenant_id, "now": tx.now, "subject": subject})
     return [Notice(**row) for row in rows]
 
 

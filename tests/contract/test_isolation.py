@@ -37,7 +37,7 @@ from engine.notifications import service as notifications
 from engine.notifications.model import Step
 from engine.provisioning import gate, provisioners, queue
 from engine.provisioning.model import Introduction, Mode, Terms
-from engine.rules import drafts, firings
+from engine.rules import drafts, firings, storms
 from engine.rules import service as rules
 from engine.store.pool import Store
 from engine.store.tx import Tx
@@ -92,6 +92,7 @@ async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: 
     async with worker_store.as_tenant(system(tenant.id)) as tx:
         await alerts.raise_all(tx, [raised])
         await firings.note(tx, [(raised, [f"would-{mark}"])])
+        await storms.say(tx, str(rule.id), "refused", f"notice-{mark}", tx.now + timedelta(hours=1))
     retired = await tenant.device(f"retired-{mark}", profile.key)
     async with store.as_tenant(tenant.principal()) as tx:
         transfer, _ = await transfers.offer(tx, vault, device.id)
