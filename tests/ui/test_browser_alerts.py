@@ -78,7 +78,7 @@ async def test_an_alert_explains_itself_and_is_looked_after(console: Console, ch
         await expect(page.get_by_text("took note of it").first).to_be_visible()
 
         await visitor.open("/alerts")
-        await page.get_by_role("button", name="Mine", exact=True).click()
+        await page.get_by_label("Whose").select_option(label="Assigned to me")
         await expect(page.locator(".alert-line", has_text="Dew")).to_have_count(1)
         await page.get_by_role("button", name="By rule").click()
         await expect(page.locator(".alert-line", has_text="Dew")).to_contain_text(re.compile(r"\d+ alerts?"))

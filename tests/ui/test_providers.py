@@ -74,7 +74,10 @@ async def test_a_provider_is_checked_switched_off_and_removed(providers: Identit
         pass
     assert "https://login.acme.example/go." in providers.said
     gateway.answers["IdentityProviderUpdate"] = {"identityProviderUpdate": {"id": "i1", "version": 5}}
+    providers.hesitate("i1")
+    assert (providers.pausing, [name for name, _ in gateway.asked if name == "IdentityProviderUpdate"]) == ("i1", [])
     await providers.switch("i1", False)
+    assert providers.pausing == ""
     assert gateway.variables("IdentityProviderUpdate")["input"] == {"isEnabled": False}
     gateway.answers["IdentityProviderRemove"] = {"identityProviderRemove": {"id": "i1"}}
     await providers.remove("i1")
