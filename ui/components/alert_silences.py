@@ -307,8 +307,8 @@ def _form() -> rx.Component:
 def _line(each: rx.Var[SilenceLine]) -> rx.Component:
     times = rx.cond(
         each.is_coming,
-        rx.el.span("from ", when(at=each.from_at, both=True), " until ", when(at=each.until_at, both=True)),
-        rx.el.span("until ", when(at=each.until_at, both=True)),
+        rx.el.span("begins ", when(at=each.from_at, both=True), " and ends ", when(at=each.until_at, both=True)),
+        rx.el.span("ends ", when(at=each.until_at, both=True)),
     )
     ended = rx.cond(
         each.ended_at != "",
@@ -330,8 +330,8 @@ def _line(each: rx.Var[SilenceLine]) -> rx.Component:
                     rx.el.span("Nobody was told of ", rx.el.b(each.about), ", ", ended, "."),
                     rx.cond(
                         each.is_coming,
-                        rx.el.span("Nobody will be told of ", rx.el.b(each.about), " ", times, "."),
-                        rx.el.span("Nobody is told of ", rx.el.b(each.about), " ", times, "."),
+                        rx.el.span("Nobody will be told of ", rx.el.b(each.about), "; it ", times, "."),
+                        rx.el.span("Nobody is told of ", rx.el.b(each.about), "; it ", times, "."),
                     ),
                 )
             ),

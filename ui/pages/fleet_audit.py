@@ -15,7 +15,7 @@ from ui.names import with_names
 from ui.paging import PAGE_SIZE, Paged
 
 SHOWN = (("OPEN", "To look at"), ("SUPPRESSED", "Put aside"), ("RESOLVED", "Mended"))
-DAILY = "Once a day devices and the secrets they sign in with are looked at: what is weak, shared, running out?"
+DAILY = "Once a day we look for what is weak, shared or running out among your devices and their secrets."
 SPANS = (("7", "for a week"), ("30", "for 30 days"), ("90", "for 90 days"), ("", "for good"))
 
 
@@ -315,7 +315,7 @@ def fleet_audit() -> rx.Component:
     words = rx.cond(
         FleetAudit.audited_at != "",
         rx.el.span(
-            f"{DAILY} The last time ",
+            f"{DAILY} Last ",
             when(at=FleetAudit.audited_at),
             rx.match(
                 FleetAudit.devices,

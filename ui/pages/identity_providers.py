@@ -25,12 +25,13 @@ class IdentityProviders(Console):
     form_problem: str = ""
     checked: str = ""
     is_checking: bool = False
-    doubting: str = ""
+    doubting: str = ""  # the provider about whose removal it is being asked
+    pausing: str = ""  # the one that may be switched off
 
     @rx.event
     async def load(self) -> Any:
         """Come to the page."""
-        self.said = self.writing = self.form_problem = self.checked = self.doubting = ""
+        self.said = self.writing = self.form_problem = self.checked = self.doubting = self.pausing = ""
         self.is_checking = False
         if (away := await self.enter()) is not None:
             return away
@@ -58,7 +59,8 @@ class IdentityProviders(Console):
     @rx.event
     def write(self, which: str) -> None:
         """Open the form for one provider or a "new" one; '' closes it."""
-        self.writing, self.form_problem, self.checked, self.said, self.doubting = which, "", "", "", ""
+        self.writing, self.form_problem, self.checked, self.said = which, "", "", ""
+        self.doubting = self.pausing = ""
         found = next((each for each in self.providers if each.id == which), None)
         self.now = {
             "name": found.name if found else "",
@@ -109,6 +111,11 @@ class IdentityProviders(Console):
         self.said = f"“{given['name']}” is {'registered' if is_new else 'changed'}. {how}".strip()
 
     @rx.event
+    def hesitate(self, provider_id: str) -> None:
+        """Ask before a provider is switched off; '' lets it be."""
+        self.pausing, self.doubting, self.said, self.writing = provider_id, "", "", ""
+
+    @rx.event
     async def switch(self, provider_id: str, is_enabled: bool) -> None:
         """Let people sign in by a provider, or not any more."""
         said = "People can sign in by it." if is_enabled else "Nobody signs in by it any more. Its sessions have ended."
@@ -117,7 +124,7 @@ class IdentityProviders(Console):
     @rx.event
     def doubt(self, provider_id: str) -> None:
         """Ask before a provider is removed; '' lets it be."""
-        self.doubting, self.said, self.writing = provider_id, "", ""
+        self.doubting, self.pausing, self.said, self.writing = provider_id, "", "", ""
 
     @rx.event
     async def remove(self, provider_id: str) -> None:
@@ -132,7 +139,7 @@ class IdentityProviders(Console):
         except Refused as refusal:
             self.problem = refusal.words
             return
-        self.doubting = ""
+        self.doubting = self.pausing = ""
         await self._show()
         self.said = said
 
@@ -284,6 +291,15 @@ def _confirm(line: rx.Var[Provider]) -> rx.Component:
     )
 
 
+def _pause(line: rx.Var[Provider]) -> rx.Component:
+    return doubt(
+        "Switch this provider off?",
+        *("Sessions that “", line.name, "” opened end at once, and nobody signs in by it until it is on again."),
+        yes=("Switch it off", IdentityProviders.switch(line.id, False)),
+        no=("Leave it on", IdentityProviders.hesitate("")),
+    )
+
+
 def _buttons(line: rx.Var[Provider]) -> rx.Component:
     def button(words: Any, verb: str, on_click: Any, looks: str = "") -> rx.Component:
         return rx.el.button(
@@ -299,7 +315,7 @@ def _buttons(line: rx.Var[Provider]) -> rx.Component:
         button("Change…", "Change", IdentityProviders.write(line.id)),
         rx.cond(
             line.is_enabled,
-            button("Switch off", "Switch off", IdentityProviders.switch(line.id, False)),
+            button("Switch off…", "Switch off", IdentityProviders.hesitate(line.id)),
             button("Switch on", "Switch on", IdentityProviders.switch(line.id, True)),
         ),
         button("Remove…", "Remove", IdentityProviders.doubt(line.id), "btn-danger"),
@@ -331,6 +347,7 @@ def _line(line: rx.Var[Provider]) -> rx.Component:
             ),
         ),
         rx.cond(IdentityProviders.doubting == line.id, _confirm(line)),
+        rx.cond(IdentityProviders.pausing == line.id, _pause(line)),
         key=line.id,
     )
 

@@ -586,7 +586,7 @@ def _policy(line: rx.Var[PolicyLine]) -> rx.Component:
             rx.cond(
                 may("notifications:write"),
                 rx.el.span(
-                    _small("Change", Notifications.plan(line.id), "Change " + line.name),
+                    _small("Change…", Notifications.plan(line.id), "Change " + line.name),
                     _small("Remove…", Notifications.doubt(line.id), "Remove " + line.name, "btn-danger"),
                     class_name="row push",
                 ),
