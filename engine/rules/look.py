@@ -31,7 +31,7 @@ def look(
     """The state after ``event``, the actions added to ``actions``."""
     looker = _Looker(rule, view, actions, now_ms)
     if looker.plan.cron is not None:
-        return looker.by_schedule(state), actions
+        return looker.by_schedule(state, is_noticed=isinstance(event, Noticed)), actions
     if isinstance(event, Reading):
         return looker.read(state, event), actions
     return (looker.notice(state, event) if isinstance(event, Noticed) else looker.tick(state)), actions
@@ -174,15 +174,18 @@ class _Looker:
         )
         return self._arm(state._replace(looked=until, due_at=None), lag, self._view.received, TICK_APART_MS)
 
-    def by_schedule(self, state: RuleState) -> RuleState:
-        """Whatever has happened: if a time of the schedule has come since the last look, look; the next one is due."""
+    def by_schedule(self, state: RuleState, *, is_noticed: bool) -> RuleState:
+        """Whatever has happened: if a time of the schedule has come since the last look, look; the next one is due.
+
+        A device of which something else was noticed may be in another time zone now.
+        """
         assert self.plan.cron is not None
         now_ms, zone = self._now_ms, self._view.zone(self.plan.zone)
         if state.looked is not None:
             at = last_time(self.plan.cron, state.looked, now_ms, zone)
             if at is not None and at >= now_ms - self.rule.max_lateness_ms:
                 state = self._judge(state, Moment(max(at, state.since or 0), 0, self._view.received))
-        if state.looked is None or state.due_at is None or state.due_at <= now_ms:
+        if is_noticed or state.looked is None or state.due_at is None or state.due_at <= now_ms:
             due = next_time(self.plan.cron, now_ms, zone)
             state = state._replace(looked=now_ms, lag=0, due_at=due)
         return state

@@ -52,6 +52,7 @@ class Plan:
     ``needs``: how far it looks back, by metric. ``starts_by_itself``: it may fire for a device that says nothing.
     ``silence_ms``: the shortest silence it asks about. ``missing_ms``: from what age on a value is missing.
     ``cron``, ``zone``: when it is looked at (None: always).
+    ``asks_for_site``: some of these go by the clock of the device's site.
     ``is_narrow``: its scope asks for more than profile and devices. ``acts``: it does more than raise an alert.
     """
 
@@ -65,6 +66,7 @@ class Plan:
     missing_do: MissingDo | None
     cron: str | None
     zone: str | None
+    asks_for_site: bool
     max_per_hour: int | None
     quiet: Clock | None
     is_narrow: bool
@@ -105,6 +107,8 @@ def plan_of(rule: CompiledRule) -> Plan:
         missing_do=None if missing is None else missing.do,
         cron=None if schedule is None else schedule.cron,
         zone=None if schedule is None else _zone(schedule.tz),
+        asks_for_site=any(each.time is not None and _zone(each.time.tz) is None for each in computed)
+        or (schedule is not None and _zone(schedule.tz) is None),
         max_per_hour=None if limits is None else limits.max_per_hour,
         quiet=None if quiet is None else clock_of(quiet),
         is_narrow=bool(scope.groups or scope.tags or scope.where),

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from engine.rules.compile import CompiledRule
 from engine.rules.inputs import InputKind
-from engine.rules.plan import OF_DEVICE, is_light, plan_of
+from engine.rules.plan import OF_DEVICE, Plan, is_light, plan_of
 from engine.rules.windows import Need
 
 CACHE_SIZE = 4_096
@@ -47,9 +47,7 @@ class RuleSet:
         self.hears_silence = any(InputKind.SILENCE in plan.kinds for plan in plans.values())
         self.starting = tuple(r for r in self.by_id.values() if plans[r.id].starts_by_itself or plans[r.id].cron)
         """Rules that may fire for a device that says nothing, and so have to be begun for it."""
-        self.of_devices = tuple(
-            rule for rule in self.by_id.values() if plans[rule.id].kinds & OF_DEVICE or plans[rule.id].is_narrow
-        )
+        self.of_devices = tuple(rule for rule in self.by_id.values() if _looks_at_device(plans[rule.id]))
         """Rules that look again when something about a device itself has changed."""
         self.of_presence = tuple(rule for rule in self.by_id.values() if InputKind.ONLINE in plans[rule.id].kinds)
         self.of_events = tuple(rule for rule in self.by_id.values() if InputKind.EVENT in plans[rule.id].kinds)
@@ -105,6 +103,10 @@ class RuleSet:
 
 _ANY = "\t"
 """Where rules stand that look at every message; no metric is called so."""
+
+
+def _looks_at_device(plan: Plan) -> bool:
+    return bool(plan.kinds & OF_DEVICE) or plan.is_narrow or plan.asks_for_site
 
 
 def _by_metric(rules: Iterable[CompiledRule]) -> dict[str, list[CompiledRule]]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from engine import clock
 from engine.alerts import service as alerts
@@ -14,6 +15,7 @@ from engine.rules import service as rules
 from engine.rules.model import Mode
 from engine.store.pool import Store
 from engine.telemetry import service as telemetry
+from engine.tenancy import system
 from tests.support.tenant import Tenant
 
 MINUTE = 60_000
@@ -230,6 +232,31 @@ async def test_a_schedule_looks_at_its_times_only(tenant: Tenant, worker_store: 
     tenant.run("UPDATE rule_state SET due_at = now(), state = jsonb_set(state, '{looked}', '1') WHERE tenant_id = %s")
     await drained(worker_store, tenant)  # another worker: it reads what is stored
     assert await fired(tenant) == [(1, "active")]
+
+
+async def test_times_go_by_the_clock_of_the_site_also_when_that_is_changed(tenant: Tenant, worker_store: Store) -> None:
+    room, drain, now = await tenant.device(), Drain(worker_store), clock.from_ms(clock.now_ms())
+    begin, end = (f"{(now.hour + hours) % 24:02}:00" for hours in (-1, 2))
+    noon = document({"metric": "temperature", "op": ">", "value": 8}, trigger={"schedule": {"cron": "30 12 * * *"}})
+    await make(tenant, document({"time": {"from": begin, "to": end}}), noon)
+
+    async def due_at_noon() -> list[str]:
+        await drained(worker_store, tenant, drain)
+        async with worker_store.as_tenant(system(tenant.id)) as tx:
+            rows = await tx.rows(
+                text(
+                    "SELECT to_char(s.due_at AT TIME ZONE 'UTC', 'HH24:MI') AS due FROM rule_state s "
+                    "JOIN rules r ON r.id = s.rule_id WHERE jsonb_exists(r.document, 'trigger')"
+                )
+            )
+        return [row["due"] for row in rows]
+
+    assert await due_at_noon() == ["12:30"]
+    assert await fired(tenant) == [(1, "active")]
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        await devices.change(tx, room.id, labels={"timezone": "Asia/Tokyo"})
+    assert await due_at_noon() == ["03:30"]
+    assert await fired(tenant) == [(1, "cleared")]
 
 
 async def test_entering_a_place_is_seen_by_the_reading_that_crosses(tenant: Tenant, worker_store: Store) -> None:
