@@ -1,7 +1,8 @@
 """`tidegate bench registry`: what lists of devices cost in a large fleet, on a database of its own.
 
-Every question goes the way of the API: the service's own function, in a transaction as the tenant, under row-level
-security. Beside the fleet lies a neighbour's, half as large, so that an index without the tenant first would show.
+Every question goes the way of the API: the service's own function, in a read-only transaction as the tenant, under
+row-level security; as somebody who sees all, and as members limited to one group, a small one and one of most floors.
+Beside the fleet lies a neighbour's, half as large, so that an index without the tenant first would show.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ from engine.fleet import audit
 from engine.pages import Page, encode
 from engine.store.pool import Store
 from engine.store.tx import Tx
-from engine.tenancy import system
+from engine.tenancy import SCOPES, Principal, Role, system
 from engine.tenants import doorway
 from infra.bench import report
 from infra.local.embedded import postgres_of
@@ -45,8 +46,15 @@ _FLEET = text(
     "FROM generate_series(1, :count) AS n"
 )
 _PRESENCE = text(
-    "INSERT INTO presence (tenant_id, device_id, session_epoch, is_online, since) "
-    "SELECT tenant_id, id, 1, status = 'active' AND right(key, 1) IN ('1', '2', '3'), now() "
+    "INSERT INTO presence (tenant_id, device_id, session_epoch, is_online, since, silent_since) "
+    "SELECT tenant_id, id, 1, status = 'active' AND right(key, 1) IN ('1', '2', '3'), now(), "
+    "CASE WHEN right(key, 2) IN ('07', '57') THEN now() - interval '1 hour' END "
+    "FROM devices WHERE tenant_id = :tenant"
+)
+# One in fifty was found silent, and half of those have been heard since.
+_LATEST = text(
+    "INSERT INTO latest (tenant_id, device_id, values, received_at) "
+    "SELECT tenant_id, id, '{}', CASE right(key, 2) WHEN '07' THEN now() - interval '2 hours' ELSE now() END "
     "FROM devices WHERE tenant_id = :tenant"
 )
 _MEMBERS = text(
@@ -115,12 +123,17 @@ async def ask(postgres: Postgres, count: int) -> Measured:
     try:
         profiles = await _filled(store, tenant_id, count)
         await _filled(store, neighbour, count // 2)
+        for each in (tenant_id, neighbour):
+            await _heard(postgres, each)
         await _analysed(postgres)
-        answers = [
-            await _asked(store, tenant_id, name, question, GOAL_MS)
-            for name, question in (await _questions(store, tenant_id, profiles, count)).items()
-        ]
-        answers.append(await _asked(store, tenant_id, "fleet audit, all checks", audit.run, None, times=3))
+        asked = _asked_of(profiles, count)
+        everything = asked | await _of_groups(store, tenant_id, count)
+        whole = system(tenant_id)
+        answers = [await _asked(store, whole, name, question, GOAL_MS) for name, question in everything.items()]
+        for where, member in (await _members(store, tenant_id)).items():
+            for name, question in asked.items():
+                answers.append(await _asked(store, member, f"{where}: {name}", question, GOAL_MS))
+        answers.append(await _asked(store, whole, "fleet audit, all checks", audit.run, None, times=3, writes=True))
         newcomer = await _founded(postgres, "newcomer")  # whose quota of devices is not used up
         answers.append(await _import(store, newcomer, (await _filled(store, newcomer, 0))[0], min(count, IMPORTED)))
     finally:
@@ -149,18 +162,70 @@ async def _filled(store: Store, tenant_id: UUID, count: int) -> list[UUID]:
     return profiles
 
 
+async def _heard(postgres: Postgres, tenant_id: UUID) -> None:
+    """Each device's latest message, which only a worker may note."""
+    worker = Store(postgres.url("worker"), size=1, statement_timeout_s=300)
+    try:
+        async with worker.as_tenant(system(tenant_id)) as tx:
+            await tx.execute(_LATEST, {"tenant": tenant_id})
+    finally:
+        await worker.close()
+
+
+async def _members(store: Store, tenant_id: UUID) -> dict[str, Principal]:
+    """An operator of one site of fifty, and one of four floors of seven."""
+    places: dict[str, dict[str, object]] = {"one site": {"site": "7"}, "four floors": {"floor": ["0", "1", "2", "3"]}}
+    async with store.as_tenant(system(tenant_id)) as tx:
+        made = {
+            name: await groups.create(tx, key=name.replace(" ", "-"), name=name, filter_={"labels": labels})
+            for name, labels in places.items()
+        }
+    scopes = SCOPES[Role.OPERATOR]
+    return {
+        f"limited to {name}": Principal(tenant_id, "user", ids.uuid7(), scopes, groups=frozenset({group.id}))
+        for name, group in made.items()
+    }
+
+
 async def _analysed(postgres: Postgres) -> None:
     owner = Store(postgres.url("owner"), size=1)
     try:
         async with owner.as_tenant(system(UUID(int=0))) as tx:
-            await tx.execute(text("ANALYZE devices, presence, device_group_members"))
+            await tx.execute(text("ANALYZE devices, presence, latest, device_group_members"))
     finally:
         await owner.close()
 
 
-async def _questions(store: Store, tenant_id: UUID, profiles: list[UUID], count: int) -> dict[str, Question]:
-    """What people ask of a registry: first pages and late ones, searches, statuses, each kind of group."""
+def _page(**chosen: Any) -> Question:
+    async def ask(tx: Tx) -> Page[Any]:
+        return await devices.page(tx, **chosen)
+
+    return ask
+
+
+def _asked_of(profiles: list[UUID], count: int) -> dict[str, Question]:
+    """What people ask of a registry: first pages and late ones, searches, statuses, how many there are."""
     middle = encode(f"device-{count // 2:06}")
+    return {
+        "first page": _page(),
+        "page from the middle": _page(after=middle),
+        "page of 200": _page(first=200),
+        "search that finds many": _page(search="line 42"),
+        "search that finds one": _page(search=f"Pump {count - 43} of"),
+        "search that finds nothing": _page(search="no such thing"),
+        "of one profile, from the middle": _page(profile_id=profiles[2], after=middle),
+        "suspended ones": _page(status=DeviceStatus.SUSPENDED),
+        "quarantined ones (none)": _page(status=DeviceStatus.QUARANTINED),
+        "connected ones": _page(is_online=True),
+        "not connected ones": _page(is_online=False),
+        "silent ones": _page(is_silent=True),
+        "not silent ones": _page(is_silent=False),
+        "counts": devices.counts,
+    }
+
+
+async def _of_groups(store: Store, tenant_id: UUID, count: int) -> dict[str, Question]:
+    """The same of each kind of group, and how many devices each of many holds."""
     async with store.as_tenant(system(tenant_id)) as tx:
         static = await groups.create(tx, key="static", name="Static")
         await tx.execute(_MEMBERS, {"tenant": tenant_id, "group": static.id})
@@ -176,41 +241,30 @@ async def _questions(store: Store, tenant_id: UUID, profiles: list[UUID], count:
         for n in range(20):
             await groups.create(tx, key=f"site-{n}", name="D", filter_={"labels": {"site": str(n)}})
 
-    def page(**chosen: Any) -> Question:
-        async def ask(tx: Tx) -> Page[Any]:
-            return await devices.page(tx, **chosen)
-
-        return ask
-
     async def counted(tx: Tx) -> object:
         return await groups.counts(tx, (await groups.page(tx)).items)
 
     return {
-        "first page": page(),
-        "page from the middle": page(after=middle),
-        "page of 200": page(first=200),
-        "search that finds many": page(search="line 42"),
-        "search that finds one": page(search=f"Pump {count - 3} of"),
-        "search that finds nothing": page(search="no such thing"),
-        "of one profile, from the middle": page(profile_id=profiles[2], after=middle),
-        "suspended ones": page(status=DeviceStatus.SUSPENDED),
-        "quarantined ones (none)": page(status=DeviceStatus.QUARANTINED),
-        "connected ones": page(is_online=True),
-        "not connected ones": page(is_online=False),
-        "static group": page(group_id=static.id),
-        **{f"dynamic group: {name}": page(group_id=group.id) for name, group in dynamic.items()},
-        "counts": devices.counts,
+        "static group": _page(group_id=static.id),
+        **{f"dynamic group: {name}": _page(group_id=group.id) for name, group in dynamic.items()},
         "25 groups with how many each holds": counted,
     }
 
 
 async def _asked(
-    store: Store, tenant_id: UUID, name: str, question: Question, goal_ms: float | None, times: int = TIMES
+    store: Store,
+    principal: Principal,
+    name: str,
+    question: Question,
+    goal_ms: float | None,
+    *,
+    times: int = TIMES,
+    writes: bool = False,
 ) -> Answered:
     taken = []
     for _ in range(times + 1):
         began = time.perf_counter()
-        async with store.as_tenant(system(tenant_id)) as tx:
+        async with store.as_tenant(principal, read_only=not writes) as tx:
             await question(tx)
         taken.append((time.perf_counter() - began) * 1000)
     ordered = sorted(taken[1:])  # the first one compiles the statement
