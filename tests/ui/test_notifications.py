@@ -206,7 +206,7 @@ async def test_what_became_of_a_test_is_said_in_words(
     async def at_once(_seconds: float) -> None:
         return None
 
-    monkeypatch.setattr("ui.pages.notifications.asyncio.sleep", at_once)
+    monkeypatch.setattr("ui.pages.notifications.state.asyncio.sleep", at_once)
     gateway.answers["ChannelTest"] = {"channelTest": [{"id": "d1"}, {"id": "d2"}]}
     async for _ in told.test("c1"):
         pass

@@ -16,7 +16,7 @@ FOLDER = Path(ui.pages.__file__).parent
 
 def _pages() -> dict[str, Callable[[], Any]]:
     """The function of each module that bears its name; rules.py has one for the editor as well."""
-    modules = [import_module(f"ui.pages.{path.stem}") for path in sorted(FOLDER.glob("[a-z]*.py"))]
+    modules = [import_module(f"ui.pages.{path.stem}") for path in sorted(FOLDER.glob("[a-z]*"))]
     found = {}
     for module in modules:
         name = module.__name__.rpartition(".")[2]

@@ -10,6 +10,7 @@ from ui.components.second_factor import SecondFactor
 from ui.console import Console
 from ui.pages.add_device import AddDevice
 from ui.pages.device import Device
+from ui.pages.notifications import Notifications
 from ui.pages.people import People
 from ui.pages.platform import Platform
 from ui.pages.tokens import Tokens
@@ -18,6 +19,7 @@ from ui.pages.transfers import Transfers
 SECRETS = [
     (AddDevice, "token"),
     (Device, "token"),
+    (Notifications, "secret"),
     (People, "link"),
     (Platform, "link"),
     (SecondFactor, "secret"),

@@ -1,0 +1,208 @@
+"""The part about channels: what there are, a new one of each kind, and a test of it."""
+
+import reflex as rx
+
+from ui.channels import CARRIERS, KINDS, ChannelLine
+from ui.components.frame import may
+from ui.components.pieces import answers, card, doubt, empty, field
+from ui.components.shown_once import secret, shown_once
+from ui.islands.cells import when
+from ui.pages.notifications.controls import small, text
+from ui.pages.notifications.state import Notifications
+
+
+def _secret_text(id_: str, name: str) -> rx.Component:
+    return text(id_, name, type="password")
+
+
+def _fields(kind: str) -> list[rx.Component]:
+    """What has to be known to reach somebody by this kind."""
+    match kind:
+        case "EMAIL":
+            hint = "Several: with a comma between them. Each gets a message of its own."
+            return [field("E-mail addresses", text("c-to", "addresses", "anna@example.com"), hint, for_="c-to")]
+        case "WEBHOOK":
+            hint = "https, on the public internet. You get a key with which your program can tell that it is us."
+            return [field("Address of your program", text("c-url", "url", "https://…"), hint, for_="c-url")]
+        case "SLACK":
+            hint = "In Slack: Apps → Incoming WebHooks → Add to Slack, choose the channel, copy the webhook URL."
+            placeholder = "https://hooks.slack.com/services/…"
+            return [field("Incoming webhook", text("c-url", "url", placeholder), hint, for_="c-url")]
+        case "TEAMS":
+            hint = "In Teams: … beside the channel → Workflows → “Post to a channel when a webhook is received”."
+            return [field("Address of the workflow", text("c-url", "url", "https://…"), hint, for_="c-url")]
+        case "TELEGRAM":
+            return [
+                field("The bot's token", _secret_text("c-token", "token"), "BotFather shows it.", for_="c-token"),
+                field(
+                    "The chat",
+                    text("c-chat", "chat", "-1001234567890"),
+                    "Its number, or the @name of a public channel. The bot has to be in it.",
+                    for_="c-chat",
+                ),
+            ]
+        case _:
+            carriers = (rx.el.option(name, value=key) for key, name in CARRIERS)
+            return [
+                field("Carrier", rx.el.select(*carriers, id="c-by", name="provider", class_name="select"), for_="c-by"),
+                field(
+                    "Account",
+                    text("c-account", "account"),
+                    "Twilio: the account SID. ClickSend: the user name. MessageBird: leave it empty.",
+                    for_="c-account",
+                ),
+                field("The account's key", _secret_text("c-token", "token"), for_="c-token"),
+                field("It comes from", text("c-from", "sender", "+4915112345678"), for_="c-from"),
+                field(
+                    "Numbers",
+                    text("c-to", "numbers", "+4915187654321"),
+                    "With their country; several with a comma between them.",
+                    for_="c-to",
+                ),
+            ]
+
+
+def new_channel() -> rx.Component:
+    """The form for a channel of the chosen kind."""
+    forms = [
+        (
+            kind,
+            rx.fragment(
+                rx.cond(
+                    ~Notifications.sends_mail & (Notifications.kind == "EMAIL"),
+                    rx.el.p("There is no mail server here yet, so nothing will arrive.", class_name="small muted"),
+                ),
+                *_fields(kind),
+            ),
+        )
+        for kind in KINDS
+    ]
+    title = rx.match(Notifications.kind, *((kind, f"New channel: {said[0]}") for kind, said in KINDS.items()), "")
+    return rx.el.section(
+        rx.el.div(rx.el.h2(title), class_name="card-head"),
+        rx.el.form(
+            field(
+                "Name",
+                text("c-name", "name", "Night shift", auto_focus=True, max_length=60),
+                "As you want to find it in lists.",
+                for_="c-name",
+            ),
+            rx.match(Notifications.kind, *forms, rx.fragment()),
+            answers("Make the channel", Notifications.choose(""), Notifications.form_problem),
+            key=Notifications.kind,
+            on_submit=Notifications.make,
+            class_name="card-body stack card-form",
+        ),
+        class_name="card",
+        aria_label="New channel",
+    )
+
+
+def key() -> rx.Component:
+    """A new webhook's key, shown this once."""
+    return shown_once(
+        "The key of the new webhook",
+        (
+            rx.el.b("The key of “", Notifications.secret_of, "” is shown this once."),
+            " With it, and a library of Standard Webhooks, your program can tell that a message is ours.",
+        ),
+        secret(Notifications.secret, "channel-key", "Copy key", "Keep it as you keep a password."),
+        put_away=Notifications.put_away,
+    )
+
+
+def _channel(line: rx.Var[ChannelLine]) -> rx.Component:
+    is_testing = Notifications.testing == line.id
+    buttons = rx.cond(
+        may("notifications:write"),
+        rx.el.span(
+            small(
+                rx.cond(is_testing, "Sending…", "Send a test"),
+                Notifications.test(line.id),
+                "Send a test to " + line.name,
+                disabled=Notifications.testing != "",
+            ),
+            rx.cond(
+                line.is_enabled,
+                small("Switch off", Notifications.switch(line.id, False), "Switch off " + line.name),
+                small("Switch on", Notifications.switch(line.id, True), "Switch on " + line.name, "btn-primary"),
+            ),
+            small("Remove…", Notifications.doubt(line.id), "Remove " + line.name, "btn-danger"),
+            class_name="row push",
+        ),
+    )
+    return rx.el.li(
+        rx.el.div(
+            rx.el.div(
+                rx.match(
+                    line.icon,
+                    *((icon, rx.icon(icon, size=17)) for _, icon, _ in KINDS.values()),
+                    rx.icon("bell", size=17),
+                ),
+                rx.el.span(
+                    rx.el.b(line.name),
+                    rx.el.span(
+                        line.kind,
+                        " · ",
+                        line.target,
+                        rx.cond(
+                            line.last_success_at != "",
+                            rx.fragment(" · last arrived ", when(at=line.last_success_at)),
+                        ),
+                        class_name="sub",
+                    ),
+                ),
+                class_name="inline-choice",
+            ),
+            rx.cond(
+                line.is_enabled,
+                rx.cond(line.trouble != "", rx.el.span("in trouble", class_name="badge badge-warn")),
+                rx.el.span("off", class_name="badge badge-bad"),
+            ),
+            buttons,
+            class_name="row",
+        ),
+        rx.cond(line.trouble != "", rx.el.p(line.trouble, class_name="small muted")),
+        rx.cond(
+            Notifications.removing == line.id,
+            doubt(
+                "Remove this channel?",
+                "Nothing more is sent there. The log stays.",
+                yes=("Remove it", Notifications.remove_channel(line.id)),
+                no=("Keep it", Notifications.doubt("")),
+            ),
+        ),
+        key=line.id,
+    )
+
+
+def channels() -> rx.Component:
+    """The channels there are, and the kinds one can add."""
+    kinds = rx.el.div(
+        *(
+            rx.el.button(
+                rx.icon(icon, size=17),
+                rx.el.span(rx.el.b(name), rx.el.span(words, class_name="sub")),
+                type="button",
+                class_name="btn",
+                on_click=Notifications.choose(kind),
+            )
+            for kind, (name, icon, words) in KINDS.items()
+        ),
+        class_name="channel-kinds",
+        role="group",
+        aria_label="Add a channel",
+    )
+    return card(
+        "Channels",
+        rx.cond(
+            Notifications.channels.length() > 0,
+            rx.el.ul(rx.foreach(Notifications.channels, _channel), class_name="list"),
+            empty("bell", "No channel yet", "Choose below how somebody is to be reached.", small=True),
+        ),
+        rx.cond(
+            may("notifications:write"),
+            rx.el.div(rx.el.h3("Add a channel"), kinds, class_name="card-body stack list-below"),
+        ),
+        words="The ways to reach people and programs. A channel alone sends nothing: a policy says when.",
+    )
