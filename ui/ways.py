@@ -1,7 +1,7 @@
 """Ways in for new devices, in words: what a form asks for, what a line says, and the commands to paste."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -50,6 +50,7 @@ class WaitingLine:
     address: str
     asked_at: str
     expires_at: str
+    place: str
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,11 @@ class Choice:
     id: str
     key: str
     name: str
+
+
+def choices(found: Iterable[Mapping[str, Any]]) -> list[Choice]:
+    """Profiles or groups of the contract to choose among."""
+    return [Choice(each["id"], each["key"], each["name"]) for each in found]
 
 
 def way_line(way: Mapping[str, Any], profiles: Mapping[str, str], now: datetime) -> WayLine:
@@ -100,8 +106,9 @@ def way_line(way: Mapping[str, Any], profiles: Mapping[str, str], now: datetime)
     )
 
 
-def waiting_line(asked: Mapping[str, Any], ways: Mapping[str, str]) -> WaitingLine:
-    """An enrolment of the contract that waits."""
+def waiting_line(asked: Mapping[str, Any], ways: Mapping[str, str], places: Mapping[str, str]) -> WaitingLine:
+    """An enrolment of the contract that waits; ``places`` are the names of profiles and groups."""
+    chosen = [asked["profileId"], *asked["groupIds"]]
     return WaitingLine(
         asked["id"],
         asked["deviceKey"] or "",
@@ -111,6 +118,7 @@ def waiting_line(asked: Mapping[str, Any], ways: Mapping[str, str]) -> WaitingLi
         asked["address"],
         asked["askedAt"],
         asked["expiresAt"],
+        ", ".join(places[each] for each in chosen if each in places),
     )
 
 

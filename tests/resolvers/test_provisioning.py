@@ -8,6 +8,9 @@ import httpx
 import orjson
 import pytest
 
+from engine.audit import service as audit
+from engine.devices import groups
+from engine.devices import service as devices
 from engine.tenancy import Role
 from resolvers.arrivals import FAILURES, FAILURES_IN_ALL, Guesses
 from resolvers.gateway import Gateway
@@ -113,6 +116,32 @@ def test_an_address_that_guesses_waits_a_minute_while_others_may_try() -> None:
         guesses.check("a", "another")
     now[0] = 60.5
     guesses.check("a", "another")
+
+
+async def test_a_waiting_device_is_let_in_as_another_profile_and_into_a_group(api: Api, tenant: Tenant) -> None:
+    secret = await tenant.api_token()
+    made = await make_key(api, secret, tenant, needsApproval=True)
+    for name in ("pump-1", "pump-2"):
+        assert (await knock(api, key=made["key"], device=name, csr=csr.request())).status_code == 202
+    asked = await api.data(secret, "{ enrolments(status: PENDING) { items { id deviceKey } } }")
+    waiting = {each["deviceKey"]: each["id"] for each in asked["enrolments"]["items"]}
+    other = (await tenant.device("other", "warm-room")).profile_id
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        static = (await groups.create(tx, key="shelf", name="Shelf")).id
+        dynamic = (await groups.create(tx, key="found", name="Found", filter_={"keyPrefix": "x"})).id
+    chosen = {"profileId": str(other), "groupIds": [str(static)]}
+    let_in = await api.rest(secret, "POST", f"/enrolments/{waiting['pump-1']}/approve", json=chosen)
+    assert let_in.status_code == 200
+    async with tenant.store.as_tenant(tenant.principal(), read_only=True) as tx:
+        device = await devices.by_key(tx, "pump-1")
+        assert device is not None
+        assert device.profile_id == other
+        assert [each.id for each in (await groups.of_devices(tx, [device.id]))[device.id]] == [static]
+        page = await audit.page(tx, action="enrolment.approve")
+        assert [entry.target_id for entry in page.items] == [waiting["pump-1"]]
+    for wrong, status in (({"profileId": str(uuid4())}, 404), ({"groupIds": [str(dynamic)]}, 409)):
+        refused = await api.rest(secret, "POST", f"/enrolments/{waiting['pump-2']}/approve", json=wrong)
+        assert refused.status_code == status
 
 
 async def test_the_queue_is_worked_through_both_faces(api: Api, tenant: Tenant) -> None:

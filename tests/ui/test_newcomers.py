@@ -49,6 +49,8 @@ ASKED: dict[str, Any] = {
     "deviceKey": "fan-1",
     "name": None,
     "labels": {"site": "7"},
+    "profileId": "p1",
+    "groupIds": ["g1", "gone"],
     "address": "10.0.0.7",
     "askedAt": "2026-01-01T00:00:00Z",
     "expiresAt": "2026-01-08T00:00:00Z",
@@ -243,6 +245,21 @@ async def test_a_waiting_device_is_let_in_or_turned_away_with_a_reason(ways: Way
     ways.consider("e1")
     await ways.refuse({"reason": " Not ours "})
     assert gateway.variables("EnrolmentRefuse") == {"id": "e1", "reason": "Not ours"}
+
+
+async def test_a_waiting_device_is_let_in_as_something_else(ways: WaysIn, gateway: Gateway) -> None:
+    assert [each.place for each in ways.waiting] == ["Fan, Site 7"]
+    gateway.answers["EnrolmentApprove"] = {"enrolmentApprove": {"id": "e1"}}
+    ways.consider("e1")
+    ways.place("e1")
+    assert (ways.placing, ways.refusing) == ("e1", "")
+    await ways.approve_placed({"profile": "p1", "group": ""})
+    chosen = {"profileId": "p1", "groupIds": None}
+    assert gateway.variables("EnrolmentApprove") == {"id": "e1", "input": chosen}
+    assert (ways.placing, "fan-1 may come in as chosen" in ways.said) == ("", True)
+    ways.place("e1")
+    await ways.approve_placed({"profile": "", "group": "g1"})
+    assert gateway.variables("EnrolmentApprove")["input"] == {"profileId": None, "groupIds": ["g1"]}
 
 
 def test_a_way_in_says_what_it_does_and_how_it_ended() -> None:

@@ -9,7 +9,7 @@ from ui.client import Refused
 from ui.components.pieces import field, problem
 from ui.console import Console
 from ui.gate_rules import ASKS, MAX_LINES, THENS, GateLine, TooClever, Verdict, document, lines_of, verdict_words
-from ui.ways import Choice, most_of
+from ui.ways import Choice, choices, most_of
 
 
 class Gate(Console):
@@ -54,9 +54,9 @@ class Gate(Console):
             return
         self.name, self.most = way["name"], str(way["maxUses"] or "")
         self.needs_approval, self._version = way["needsApproval"], way["version"]
-        self.profiles = [Choice(each["id"], each["key"], each["name"]) for each in found["profiles"]["items"]]
+        self.profiles = choices(found["profiles"]["items"])
         by_hand = [each for each in found["deviceGroups"]["items"] if each["filter"] is None]
-        self.groups = [Choice(each["id"], each["key"], each["name"]) for each in by_hand]
+        self.groups = choices(by_hand)
         try:
             self.lines, self.otherwise = lines_of(way["rule"])
             self.is_clever = False

@@ -15,6 +15,7 @@ from ui.ways import (
     NEWCOMER,
     SPANS,
     Choice,
+    choices,
     claim_line,
     pem_of,
     proof_line,
@@ -76,9 +77,9 @@ class NewWay(Console):
         except Refused as refusal:
             self.form_problem = refusal.words
             return
-        self.profiles = [Choice(each["id"], each["key"], each["name"]) for each in found["profiles"]["items"]]
+        self.profiles = choices(found["profiles"]["items"])
         by_hand = [each for each in found["deviceGroups"]["items"] if each["filter"] is None]
-        self.groups = [Choice(each["id"], each["key"], each["name"]) for each in by_hand]
+        self.groups = choices(by_hand)
         self.proof = proof_line(found["me"]["tenant"]["id"])
         self.kind, self.mode, self.is_making = "KEY", "CREATE", True
 

@@ -12,7 +12,7 @@ from ui.components.new_way import NewWay, new_way
 from ui.components.pieces import card, done, doubt, empty, field, problem, skeleton_rows
 from ui.console import Console
 from ui.islands.cells import when
-from ui.ways import TURNED, DecidedLine, WaitingLine, WayLine, decided_line, waiting_line, way_line
+from ui.ways import TURNED, Choice, DecidedLine, WaitingLine, WayLine, choices, decided_line, waiting_line, way_line
 
 
 class WaysIn(Console):
@@ -27,13 +27,17 @@ class WaysIn(Console):
     decided: list[DecidedLine] = []
     revoking: str = ""
     refusing: str = ""
+    placing: str = ""
+    profiles: list[Choice] = []
+    groups: list[Choice] = []
 
     _certificates: dict[str, str] = {}
 
     @rx.event
     async def load(self) -> Any:
         """Come to the page."""
-        self.said = self.revoking = self.refusing = ""
+        self.said = ""
+        self._ask_nothing()
         if (away := await self.enter()) is not None:
             return away
         return await self._show()
@@ -52,11 +56,14 @@ class WaysIn(Console):
             return
         now, ways = datetime.now(UTC), found["provisioners"]["items"]
         profiles = {each["id"]: each["name"] for each in found["profiles"]["items"]}
+        groups = {each["id"]: each["name"] for each in found["deviceGroups"]["items"]}
+        by_hand = [each for each in found["deviceGroups"]["items"] if each["filter"] is None]
+        self.profiles, self.groups = choices(found["profiles"]["items"]), choices(by_hand)
         lines = [way_line(each, profiles, now) for each in ways]
         self.open = [each for each in lines if not each.ended_at]
         self.ended = [each for each in lines if each.ended_at]
         names = {each["id"]: each["name"] for each in ways}
-        self.waiting = [waiting_line(each, names) for each in found["waiting"]["items"]]
+        self.waiting = [waiting_line(each, names, profiles | groups) for each in found["waiting"]["items"]]
         lately = [each for each in found["lately"]["items"] if each["status"] in TURNED]
         self.decided = [decided_line(each) for each in lately]
         self._certificates = {each["id"]: each["certificate"] or "" for each in ways}
@@ -65,7 +72,8 @@ class WaysIn(Console):
     @rx.event
     def doubt(self, way_id: str) -> None:
         """Ask before a way in is closed; '' lets it be."""
-        self.revoking, self.refusing, self.said = way_id, "", ""
+        self._ask_nothing()
+        self.revoking, self.said = way_id, ""
 
     @rx.event
     async def revoke(self, way_id: str) -> None:
@@ -79,9 +87,24 @@ class WaysIn(Console):
         await self._do("enrolment_approve", f"{key} may come in. It is told when it asks again.", id=enrolment_id)
 
     @rx.event
+    def place(self, enrolment_id: str) -> None:
+        """Ask what a device is and where it is put before it is let in; '' lets it wait."""
+        self._ask_nothing()
+        self.placing, self.said = enrolment_id, ""
+
+    @rx.event
+    async def approve_placed(self, form: dict[str, Any]) -> None:
+        """Let a waiting device in as what was chosen now, instead of what the way in or its rule chose."""
+        key, profile, group = self._key_of(self.placing), str(form.get("profile", "")), str(form.get("group", ""))
+        chosen = {"profileId": profile or None, "groupIds": [group] if group else None}
+        said = f"{key} may come in as chosen. It is told when it asks again."
+        await self._do("enrolment_approve", said, id=self.placing, input=chosen)
+
+    @rx.event
     def consider(self, enrolment_id: str) -> None:
         """Ask for the reason before a device is turned away; '' lets it wait."""
-        self.refusing, self.revoking, self.said = enrolment_id, "", ""
+        self._ask_nothing()
+        self.refusing, self.said = enrolment_id, ""
 
     @rx.event
     async def refuse(self, form: dict[str, Any]) -> None:
@@ -99,14 +122,39 @@ class WaysIn(Console):
         except Refused as refusal:
             self.problem = refusal.words
             return
-        self.revoking = self.refusing = ""
+        self._ask_nothing()
         await self._show()
         self.said = said
+
+    def _ask_nothing(self) -> None:
+        self.revoking = self.refusing = self.placing = ""
 
     @rx.event
     def save_certificate(self, way_id: str) -> Any:
         """The certificate of a claim or an authority as a file."""
         return rx.download(data=self._certificates.get(way_id, ""), filename="certificate.crt")
+
+
+def _placed() -> rx.Component:
+    """What a waiting device is and where it is put, where that is not left as it was chosen."""
+
+    def pick(name: str, label: str, found: rx.Var[list[Choice]]) -> rx.Component:
+        every = rx.foreach(found, lambda each: rx.el.option(each.name, value=each.id))
+        as_chosen = rx.el.option("As the way in says", value="")
+        control = rx.el.select(as_chosen, every, id=f"place-{name}", name=name, class_name="select")
+        return field(label, control, for_=f"place-{name}")
+
+    return rx.el.form(
+        pick("profile", "What is it?", WaysIn.profiles),
+        rx.cond(WaysIn.groups.length() > 0, pick("group", "Into which group?", WaysIn.groups)),
+        rx.el.div(
+            rx.el.button("Let it in", type="submit", class_name="btn btn-primary"),
+            rx.el.button("Let it wait", type="button", class_name="btn", on_click=WaysIn.place("")),
+            class_name="row",
+        ),
+        on_submit=WaysIn.approve_placed,
+        class_name="stack sheet",
+    )
 
 
 def _waiting(line: rx.Var[WaitingLine]) -> rx.Component:
@@ -141,6 +189,13 @@ def _waiting(line: rx.Var[WaitingLine]) -> rx.Component:
             custom_attrs={"aria-label": "Let in " + line.key},
         ),
         rx.el.button(
+            "Let in as…",
+            type="button",
+            class_name="btn btn-small",
+            on_click=WaysIn.place(line.id),
+            custom_attrs={"aria-label": "Choose what " + line.key + " is and let it in"},
+        ),
+        rx.el.button(
             "Turn away…",
             type="button",
             class_name="btn btn-small btn-danger",
@@ -166,9 +221,11 @@ def _waiting(line: rx.Var[WaitingLine]) -> rx.Component:
             rx.cond(line.address != "", rx.el.span(" from ", line.address)),
             " · ends ",
             when(at=line.expires_at),
+            rx.cond(line.place != "", rx.el.span(" · becomes ", rx.el.b(line.place))),
             class_name="small muted",
         ),
         rx.cond(WaysIn.refusing == line.id, refuse),
+        rx.cond(WaysIn.placing == line.id, _placed()),
         key=line.id,
     )
 
