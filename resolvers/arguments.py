@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Annotated, TypeVar
 
 import strawberry
-from strawberry.types.nodes import FragmentSpread, InlineFragment, SelectedField, Selection
+from graphql import FieldNode, FragmentDefinitionNode, FragmentSpreadNode, InlineFragmentNode, SelectionNode
 
 from engine import pages
 from resolvers.context import Info
@@ -42,11 +42,13 @@ def paged(page: pages.Page[M], view: Callable[[M], T]) -> Page[T]:
 def asks_for(info: Info, *names: str) -> set[str]:
     """Which of ``names`` (as written in the schema) the operation selects anywhere below this field."""
     found: set[str] = set()
-    waiting: list[Selection] = list(info.selected_fields)
+    fragments = info._raw_info.fragments
+    waiting: list[SelectionNode] = list(info._raw_info.field_nodes)
     while waiting:
-        selection = waiting.pop()
-        if isinstance(selection, SelectedField):
-            found.add(selection.name)
-        if isinstance(selection, SelectedField | InlineFragment | FragmentSpread):
-            waiting.extend(selection.selections)
+        node = waiting.pop()
+        if isinstance(node, FieldNode):
+            found.add(node.name.value)
+        inside = fragments[node.name.value] if isinstance(node, FragmentSpreadNode) else node
+        if isinstance(inside, FieldNode | InlineFragmentNode | FragmentDefinitionNode) and inside.selection_set:
+            waiting.extend(inside.selection_set.selections)
     return found & set(names)

@@ -5,7 +5,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Hashable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import isawaitable
 from typing import Any, cast
 
@@ -38,6 +38,8 @@ _RULES = (*specified_rules, MaxIntrospectionDepthRule)
 _CACHED = 500
 _CACHED_MAX_CHARACTERS = 8_000
 _SHARED = 2_000
+_COSTS_KNOWN = 100
+"""Of one text, by the numbers it was asked with."""
 
 Answer = dict[str, Any]
 """A GraphQL response: ``data`` and ``errors`` as they go out."""
@@ -63,6 +65,7 @@ class Prepared:
     document: DocumentNode
     operations: Mapping[str, OperationDefinitionNode]
     fragments: Mapping[str, FragmentDefinitionNode]
+    costs: dict[Hashable, int] = field(default_factory=dict)
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """The operation called ``name``, or the only one; raises Refused."""
@@ -133,10 +136,21 @@ class Operations:
         if isinstance(executor, list):
             raise Refused(*executor)
         try:
-            cost = measure_cost(self.graphql, operation, prepared.fragments, executor.variable_values.coerced)
+            cost = self._cost(prepared, operation, executor.variable_values.coerced)
         except Exception as error:
             raise Refused(GraphQLError(str(error), original_error=error)) from None
         return executor, cost
+
+    def _cost(self, prepared: Prepared, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> int:
+        """What it costs: of variables, only how many things are asked for counts. Raises TooCostly."""
+        numbers = tuple((name, value) for name, value in variables.items() if isinstance(value, int))
+        key = operation.name.value if operation.name else None, numbers
+        cost = prepared.costs.get(key)
+        if cost is None:
+            cost = measure_cost(self.graphql, operation, prepared.fragments, variables)
+            if len(prepared.costs) < _COSTS_KNOWN:
+                prepared.costs[key] = cost
+        return cost
 
     async def run(
         self,

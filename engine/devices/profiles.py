@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import Select, and_, insert, select, text, update
+from sqlalchemy import ARRAY, Select, Uuid, and_, bindparam, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.engine import RowMapping
 
@@ -18,6 +18,10 @@ from engine.pages import Page
 from engine.store.tx import Tx
 
 profiles, versions = tables.profiles, tables.profile_versions
+
+_BY_IDS = select(profiles).where(  # built once: what devices are asked about asks for it
+    profiles.c.tenant_id == bindparam("tenant"), profiles.c.id == func.any(bindparam("ids", type_=ARRAY(Uuid)))
+)
 
 # Whatever may make a report expected sooner is looked at soon; silence.look decides what comes of it.
 _WATCH = text(
@@ -42,7 +46,7 @@ async def profile_by_key(tx: Tx, key: str) -> Profile | None:
 
 async def profiles_by_ids(tx: Tx, profile_ids: Sequence[UUID]) -> dict[UUID, Profile]:
     """Those of ``profile_ids`` that exist."""
-    rows = await tx.rows(_mine(tx).where(profiles.c.id.in_(profile_ids)))
+    rows = await tx.rows(_BY_IDS, {"tenant": tx.principal.tenant_id, "ids": profile_ids})
     return {row["id"]: as_profile(row) for row in rows}
 
 

@@ -1,11 +1,14 @@
-"""A connection that somebody was cancelled on is nobody else's trouble."""
+"""A connection that somebody was cancelled on, or that died while it lay idle, is nobody else's trouble."""
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
+from engine.store import pool
 from engine.store.pool import Store
 from infra.local.postgres import Postgres
 from tests.support.tenant import Tenant
@@ -47,3 +50,48 @@ async def test_a_door_left_in_a_hurry_shuts_behind_whoever_was_cancelled(narrow:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         assert await narrow.door("login", "nobody@nowhere.example") == []
+
+
+async def test_connections_that_died_while_they_lay_idle_are_not_lent(postgres: Postgres, tenant: Tenant) -> None:
+    store = Store(postgres.url("app"), size=3)
+    try:
+        pids = await _backends(store, tenant, at_once=3)
+        with psycopg.connect(postgres.url("superuser"), autocommit=True) as connection:
+            for pid in pids:
+                connection.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+        assert pids.isdisjoint(await _backends(store, tenant, at_once=3))
+    finally:
+        await store.close()
+
+
+async def test_the_server_is_asked_whether_a_connection_lives_only_when_it_may_not(
+    tenant: Tenant, narrow: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _backends(narrow, tenant)
+    dialect, asked = narrow._engine.dialect, 0
+    ping = dialect.do_ping
+
+    def count(connection: Any) -> bool:
+        nonlocal asked
+        asked += 1
+        return ping(connection)
+
+    monkeypatch.setattr(dialect, "do_ping", count)
+    for _ in range(3):
+        await _backends(narrow, tenant)
+    assert asked == 0
+    monkeypatch.setattr(pool, "TRUSTED_S", 0.0)  # it has lain idle for longer
+    await _backends(narrow, tenant)
+    assert asked == 1
+
+
+async def _backends(store: Store, tenant: Tenant, at_once: int = 1) -> set[int]:
+    """The server's processes behind so many transactions at once."""
+    met = asyncio.Barrier(at_once)
+
+    async def ask() -> int:
+        async with store.as_tenant(tenant.principal(), read_only=True) as tx:
+            await met.wait()
+            return int(await tx.scalar(text("SELECT pg_backend_pid()")))
+
+    return set(await asyncio.gather(*(ask() for _ in range(at_once))))
