@@ -1,6 +1,7 @@
 """Turning whatever went wrong into what a caller may know: GraphQL errors and RFC 9457 problems."""
 
 import logging
+import re
 import secrets
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,9 @@ from resolvers.metrics import REFUSALS
 from schema.errors import Refusal, refusal
 
 log = logging.getLogger(__name__)
+
+_OBJECT = re.compile(r"(, found| Found): \{.*", re.DOTALL)
+"""How graphql-core ends a message about an object that does not fit: with the object."""
 
 
 def refused(error: BaseException) -> Refusal:
@@ -26,8 +30,14 @@ def refused(error: BaseException) -> Refusal:
     if isinstance(cause, EngineError):
         return refusal(cause)
     if isinstance(cause, GraphQLError):
-        return Refusal(400, "BAD_REQUEST", cause.message, {})
+        return Refusal(400, "BAD_REQUEST", _without_object(cause.message), {})
     return _hidden(cause)
+
+
+def _without_object(message: str) -> str:
+    """What is wrong with an object that was sent, without all of it: it may hold a password or a token."""
+    said = _OBJECT.sub("", message)
+    return message if said == message else said.rstrip(".") + ("" if said.endswith("?") else ".")
 
 
 def _hidden(cause: BaseException) -> Refusal:

@@ -43,7 +43,7 @@ WAYS: Mapping[str, tuple[Contact, str, str, str]] = {
 
 
 @asynccontextmanager
-async def _instead_of_the_internet(patch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Endpoint, list[str]]]:
+async def instead_of_the_internet(patch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Endpoint, list[str]]]:
     """Whatever `requests` connects to is our own server; where it wanted to go is noted."""
     real, wanted = requests.adapters.HTTPAdapter.send, []
     async with endpoint() as here:
@@ -61,7 +61,7 @@ async def _instead_of_the_internet(patch: pytest.MonkeyPatch) -> AsyncIterator[t
 @pytest.mark.parametrize("name", WAYS)
 async def test_it_goes_to_the_service_and_nowhere_else(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     contact, to, host, path = WAYS[name]
-    async with _instead_of_the_internet(monkeypatch) as (here, wanted):
+    async with instead_of_the_internet(monkeypatch) as (here, wanted):
         here.answer, here.says = lambda _call: 201 if name in ("twilio", "messagebird") else 200, b"ok"
         await chat.send(
             contact.kind, HOT, to=to, settings=contact.settings, secrets=contact.secrets, origin="https://t.example"
@@ -80,7 +80,7 @@ async def test_it_goes_to_the_service_and_nowhere_else(name: str, monkeypatch: p
 
 async def test_what_the_service_answers_is_said_without_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     contact = WAYS["telegram"][0]
-    async with _instead_of_the_internet(monkeypatch) as (here, _):
+    async with instead_of_the_internet(monkeypatch) as (here, _):
         here.answer = lambda _call: 401
         with pytest.raises(Undelivered) as refusal:
             await _tell(contact)
@@ -88,7 +88,7 @@ async def test_what_the_service_answers_is_said_without_a_secret(monkeypatch: py
 
 
 async def test_a_redirect_of_a_service_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with _instead_of_the_internet(monkeypatch) as (here, wanted):
+    async with instead_of_the_internet(monkeypatch) as (here, wanted):
         here.answer = lambda _call: 302
         with pytest.raises(Undelivered):
             await _tell(WAYS["slack"][0])
@@ -105,7 +105,7 @@ async def test_no_token_gets_into_our_log(monkeypatch: pytest.MonkeyPatch) -> No
     ours, root = Ours(), logging.getLogger()
     monkeypatch.setattr(root, "handlers", [ours])
     monkeypatch.setattr(root, "level", logging.DEBUG)
-    async with _instead_of_the_internet(monkeypatch) as (here, _):
+    async with instead_of_the_internet(monkeypatch) as (here, _):
         here.answer = lambda _call: 500
         for contact in (WAYS["telegram"][0], WAYS["slack"][0]):
             with pytest.raises(Undelivered):
