@@ -5,7 +5,7 @@ import pytest
 from ui.first_message import example, mosquitto_pub
 from ui.naming import propose_key
 from ui.pages.alerts import worst_first
-from ui.pages.device import all_readings, drawable, labels_of, labels_text
+from ui.pages.device.words import all_readings, drawable, labels_of, labels_text
 from ui.pages.profiles import limits
 from ui.pages.sign_in import inside, plain
 from ui.words import AlertLine, unit, words
