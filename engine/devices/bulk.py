@@ -15,7 +15,8 @@ import orjson
 from sqlalchemy import text
 
 from engine import clock, ids
-from engine.devices import errors, events, service, sheet
+from engine.devices import errors, events, filter, service, sheet
+from engine.devices.filter import Filter
 from engine.devices.model import Device, DeviceStatus
 from engine.devices.rows import as_device
 from engine.devices.sheet import Flaw, Imported, Line, Outcome, Row
@@ -33,10 +34,17 @@ class _Known:
     dynamic: frozenset[str]
     devices: Mapping[str, Device]
     members: frozenset[tuple[UUID, UUID]]
+    put: frozenset[UUID]
+    within: tuple[Filter, ...] | None
+    """Of whoever is limited to groups: one of these must find a device, unless it was put into a group. None: all."""
 
 
+OUTSIDE = (
+    "This device would lie outside your groups: what is new must be found by the filter of one. "
+    "Ask somebody who sees all devices to add it to a group that is picked by hand."
+)
 _PROFILES = text("SELECT key, id FROM profiles WHERE tenant_id = :tenant")
-_GROUPS = text("SELECT key, id, filter IS NOT NULL AS is_dynamic FROM device_groups WHERE tenant_id = :tenant")
+_GROUPS = text("SELECT key, id, filter FROM device_groups WHERE tenant_id = :tenant")
 _DEVICES = "SELECT * FROM devices WHERE tenant_id = :tenant AND key = ANY (CAST(:keys AS text[]))"
 _MEMBERS = text(
     "SELECT group_id, device_id FROM device_group_members "
@@ -77,7 +85,8 @@ async def bring_in(
     """Register the devices of a CSV table (see ``sheet``), up to 10,000; change existing ones only with ``update``.
 
     ``profile_id`` is the profile of lines that name none. A dry run says what would become of each line and changes
-    nothing. Raises SheetMalformed, SheetTooLong, ProfileNotFound, DeviceQuotaReached.
+    nothing. For somebody limited to groups, lines outside these are wrong. Raises SheetMalformed, SheetTooLong,
+    ProfileNotFound, DeviceQuotaReached, DeviceKeyTaken.
     """
     rows = await asyncio.to_thread(sheet.read, table)  # a long one takes long enough for others to wait
     default = (await service.profile(tx, profile_id)).id if profile_id else None
@@ -105,9 +114,13 @@ async def _known(tx: Tx, rows: Sequence[Row], *, lock: bool) -> _Known:
     return _Known(
         {row["key"]: row["id"] for row in await tx.rows(_PROFILES, named)},
         {row["key"]: row["id"] for row in groups},
-        frozenset(row["key"] for row in groups if row["is_dynamic"]),
+        frozenset(row["key"] for row in groups if row["filter"] is not None),
         {row["key"]: as_device(row) for row in found},
         frozenset((row["group_id"], row["device_id"]) for row in members),
+        frozenset(row["device_id"] for row in members),
+        tuple(filter.parse(row["filter"]) for row in groups if row["filter"] is not None)
+        if tx.principal.is_limited
+        else None,
     )
 
 
@@ -118,6 +131,8 @@ def _judge(row: Row, known: _Known, default: UUID | None, *, update: bool) -> tu
     if flaw is not None:
         return Line(row.number, row.key, Outcome.WRONG, flaw), None
     wanted = _wanted(row, known, default, before)
+    if _is_outside(wanted, known):
+        return Line(row.number, row.key, Outcome.WRONG, Flaw("attributes", OUTSIDE)), None
     if before is None:
         return Line(row.number, row.key, Outcome.NEW), wanted
     different = _different(row, known, before, wanted)
@@ -144,6 +159,14 @@ def _flaw(row: Row, known: _Known, default: UUID | None, before: Device | None) 
         if group in known.dynamic:
             return Flaw("groups", f"The group {group} holds what its filter finds; nothing can be put into it.")
     return None
+
+
+def _is_outside(wanted: Device, known: _Known) -> bool:
+    """Whether somebody limited to groups would not see this device; the database would refuse the whole table."""
+    if known.within is None or wanted.id in known.put:
+        return False
+    profile = next((key for key, profile_id in known.profiles.items() if profile_id == wanted.profile_id), "")
+    return not any(each.fits(wanted.key, profile, wanted.status, wanted.labels) for each in known.within)
 
 
 def _wanted(row: Row, known: _Known, default: UUID | None, before: Device | None) -> Device:
@@ -189,7 +212,8 @@ async def _insert(tx: Tx, made: Sequence[Device]) -> None:
     columns = {**_columns(made), "keys": [device.key for device in made]}
     inserted = await tx.rows(_INSERT, {"tenant": tx.principal.tenant_id, "now": tx.now, **columns})
     if len(inserted) != len(made):
-        raise errors.DeviceKeyTaken("Somebody else registered one of these keys at this moment; send the table again.")
+        held = [device.key for device in made if device.id not in {row["id"] for row in inserted}]
+        raise errors.DeviceKeyTaken(f"Taken by devices you do not see, or at this moment: {', '.join(held[:20])}.")
     await tx.execute(_PRESENCE, {"tenant": tx.principal.tenant_id, "ids": columns["ids"]})
     for device in made:
         tx.emit(events.DeviceProvisioned(device.id))

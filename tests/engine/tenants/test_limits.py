@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from engine import clock
 from engine.alerts import service as alerts
-from engine.devices import bulk, groups, service
+from engine.devices import bulk, groups, service, sheet
 from engine.devices import errors as device_errors
 from engine.devices.filter import Group
 from engine.devices.model import Device
@@ -195,12 +195,35 @@ async def test_a_device_is_only_made_inside_ones_groups_alone_and_by_the_table(t
         async with store.as_tenant(who) as tx:
             table = "key,attributes\ntwo,site=7\nthree,site=7\n"
             assert (await bulk.bring_in(tx, table, profile_id=profile_id, dry_run=False)).credentials is not None
-        table = "key,attributes\nfour,site=7\nfive,site=8\n"
-        with pytest.raises(OutsideGroups):
-            async with store.as_tenant(who) as tx:
-                await bulk.bring_in(tx, table, profile_id=profile_id, dry_run=False)
         async with store.as_tenant(tenant.principal(), read_only=True) as tx:
             assert await keys(tx) == ["mine", "new", "other", "three", "two"]
+
+
+async def test_a_table_says_line_by_line_what_would_lie_outside_and_brings_in_the_rest(
+    tenant: Tenant, store: Store
+) -> None:
+    async with site_seven(tenant) as (who, mine, _):
+        put = await tenant.device("put")
+        static = await group_of(tenant, "static", put)
+        who = limited(tenant, static.id, *(who.groups or ()))
+        table = (
+            "key,attributes,groups\nfour,site=7,static\nfive,site=8,\nmine,site=8,\nput,site=9,\nsix,,static\n"
+            "seven,site=7,site-7\n"
+        )
+        expected = ["four new", "five wrong", "mine wrong", "put changed", "six wrong", "seven wrong"]
+        for dry_run in (True, False):
+            async with store.as_tenant(who) as tx:
+                said = await bulk.bring_in(tx, table, profile_id=mine.profile_id, dry_run=dry_run, update=True)
+            assert [f"{line.key} {line.outcome}" for line in said.lines] == expected
+            assert {line.flaw for line in said.lines[1:3]} == {sheet.Flaw("attributes", bulk.OUTSIDE)}
+        assert (said.credentials or "").count("/d/four,") == 1
+        async with store.as_tenant(who, read_only=True) as tx:
+            assert await keys(tx) == ["four", "mine", "put"]
+            assert (await service.get(tx, put.id)).labels == {"site": "9"}
+        table = "key,attributes\nother,site=7\neight,site=7\n"
+        with pytest.raises(device_errors.DeviceKeyTaken, match="do not see, or at this moment: other"):
+            async with store.as_tenant(who) as tx:
+                await bulk.bring_in(tx, table, profile_id=mine.profile_id, dry_run=False)
 
 
 async def test_a_quota_counts_the_devices_that_somebody_limited_does_not_see(tenant: Tenant, store: Store) -> None:
