@@ -78,7 +78,11 @@ def console(post: Post) -> Iterator[Console]:
         yield _ready(process, folder, int(environ["TIDEGATE_MQTT_PORT"]), post)
     finally:
         process.terminate()
-        process.wait(60)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()  # its children die with it
+            process.wait(10)
         for name in ("postgres", "valkey"):  # for root these are links to folders outside
             uproot(folder / "data" / name)
         shutil.rmtree(folder, ignore_errors=True)

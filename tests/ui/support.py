@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 import httpx
 import paho.mqtt.client as paho
-import paho.mqtt.publish as mqtt
 import reflex as rx
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from playwright.async_api import Browser, Page, expect
 from reflex.istate.data import RouterData
 
@@ -27,6 +27,7 @@ S = TypeVar("S", bound=rx.State)
 
 AWAKE = "Object.keys(document.querySelector('main, form, button') ?? {}).some(key => key.startsWith('__react'))"
 
+SENT_WITHIN_S = 20.0
 SECRET = "tgs_visitor"
 ME = {
     "me": {
@@ -125,36 +126,22 @@ class Console:
 
     def publish(self, values: dict[str, Any]) -> None:
         """Let the demo's spare device send these values; returns when they are stored."""
-        user = self.device["username"]
-        tenant, _, key = user.split("/")
-        mqtt.single(
-            f"t/{tenant}/d/{key}/up/telemetry",
-            json.dumps({"values": values}),
-            qos=1,
-            hostname="127.0.0.1",
-            port=self.mqtt_port,
-            auth={"username": user, "password": self.device["token"]},
-        )
+        self._send(json.dumps({"values": values}).encode())
 
     async def offer(self, body: bytes) -> None:
         """Let the demo's spare device send what will not be accepted; returns when it lies in the inbox."""
         before = await self._inbox_ids()
-        user = self.device["username"]
-        tenant, _, key = user.split("/")
-        client = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
-        client.username_pw_set(user, self.device["token"])
-        client.connect("127.0.0.1", self.mqtt_port)
-        client.loop_start()
-        try:
-            client.publish(f"t/{tenant}/d/{key}/up/telemetry", body, qos=1).wait_for_publish(10)
-        finally:
-            client.disconnect()
-            client.loop_stop()
+        self._send(body, protocol=MQTTProtocolVersion.MQTTv5)
         for _ in range(100):
             if await self._inbox_ids() != before:
                 return
             await asyncio.sleep(0.1)
         raise AssertionError("the message did not come into the inbox")
+
+    def _send(self, body: bytes, protocol: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv311) -> None:
+        user = self.device["username"]
+        where = "127.0.0.1", self.mqtt_port
+        send(where, (user, self.device["token"]), f"t/{user}/up/telemetry", body, protocol=protocol)
 
     async def _inbox_ids(self) -> list[str]:
         found = await self.ask("{ inbox(first: 5) { items { id } } }")
@@ -224,14 +211,32 @@ def paste(command: str) -> None:
     words = shlex.split(command)
     assert words[0] == "mosquitto_pub"
     given = dict(zip(words[1::2], words[2::2], strict=True))
-    mqtt.single(
-        given["-t"],
-        given["-m"],
-        qos=int(given["-q"]),
-        hostname=given["-h"],
-        port=int(given["-p"]),
-        auth={"username": given["-u"], "password": given["-P"]},
-    )
+    assert given["-q"] == "1"
+    send((given["-h"], int(given["-p"])), (given["-u"], given["-P"]), given["-t"], given["-m"].encode())
+
+
+def send(
+    where: tuple[str, int],
+    login: tuple[str, str],
+    topic: str,
+    body: bytes,
+    *,
+    protocol: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv311,
+) -> None:
+    """One message with QoS 1, confirmed within SENT_WITHIN_S: paho's own `publish.single` comes back for ever, with
+    longer and longer pauses, when it is cut off.
+    """
+    client = paho.Client(CallbackAPIVersion.VERSION2, protocol=protocol)
+    client.username_pw_set(*login)
+    client.connect(*where)
+    client.loop_start()
+    try:
+        told = client.publish(topic, body, qos=1)
+        told.wait_for_publish(SENT_WITHIN_S)
+        assert told.is_published(), "the message was not confirmed in time"
+    finally:
+        client.disconnect()
+        client.loop_stop()
 
 
 @asynccontextmanager
