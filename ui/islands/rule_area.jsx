@@ -12,6 +12,7 @@ const KINDS = [
   ["polygon", "an area with corners"],
 ];
 
+/** "its position has just left a circle of 500 m around …". What needs more room stands below it, see Area. */
 export function Place({ node, put, metrics, bad }) {
   const { place } = node;
   const options = [...metrics.values()].filter((each) => each.type === "OBJECT").map((each) => [each.key, each.label || each.key]);
@@ -32,13 +33,18 @@ export function Place({ node, put, metrics, bad }) {
           {at("lat", "Latitude", 9)}
           {at("lon", "Longitude", 9)}
         </span>
-      ) : (
-        <Corners value={polygon} onChange={(corners) => put(["place", "of", "polygon"], corners)} />
-      )}
-      <Drawing of={place.of} metric={place.metric} />
+      ) : null}
     </>
   );
 }
+
+/** The corners of an area, and its drawing. */
+export const Area = ({ place, put }) => (
+  <div className="area">
+    {place.of.polygon ? <Corners value={place.of.polygon} onChange={(corners) => put(["place", "of", "polygon"], corners)} /> : null}
+    <Drawing of={place.of} metric={place.metric} />
+  </div>
+);
 
 /** The corners, a line each. What is no corner stays as it was written, and is said. */
 function Corners({ value, onChange }) {
@@ -90,7 +96,7 @@ function Drawing({ of, metric }) {
   if (!seen) return null;
   const [width, height] = SIZE;
   return (
-    <figure className="area">
+    <figure>
       <svg viewBox={`0 0 ${width} ${height}`} role="img" aria-label={`The area, about ${distance(seen.metres)} across, and where ${devices.length === 1 ? "1 device was" : `${devices.length} devices were`} last.`}>
         {seen.circle ? <circle className="area-shape" cx={seen.circle.at[0]} cy={seen.circle.at[1]} r={seen.circle.radius} /> : <polygon className="area-shape" points={seen.corners.map((each) => each.join(",")).join(" ")} />}
         {seen.corners.map(([x, y], i) => (

@@ -321,19 +321,16 @@ function useView({ layout, width, height, isNarrow, selected, isOpen }) {
   const flow = useReactFlow();
   const at = useRef(null);
   useEffect(() => {
-    if (!width) return;
-    const free = width - (isOpen ? PANEL_WIDTH : 0);
+    if (!width || (isOpen && at.current)) return;
     const room = isNarrow ? 12 : 28;
-    const zoom = Math.min(1, (free - 2 * room) / layout.width, isNarrow ? 1 : (height - 2 * room - 30) / layout.height);
+    const zoom = Math.min(1, (width - 2 * room) / layout.width, isNarrow ? 1 : (height - 2 * room - 30) / layout.height);
     const isReadable = isNarrow || zoom >= 0.55;
-    // Beside the panel only if it can still be read; else it stays as it is, and the second effect brings the part into view.
-    if (!isReadable && isOpen && at.current) return;
     const used = isReadable ? zoom : 0.7;
-    const x = isReadable ? (free - layout.width * used) / 2 : room;
+    const x = isReadable ? (width - layout.width * used) / 2 : room;
     const y = isNarrow ? room : isReadable ? Math.max(room, (height - layout.height * used) / 2) : room;
     flow.setViewport({ x, y, zoom: used }, { duration: at.current === null ? 0 : calm() });
     at.current = layout;
-  }, [layout.width, layout.height, width, height, isNarrow, isOpen]);
+  }, [layout.width, layout.height, width, height, isNarrow]);
   useEffect(() => {
     const box = corners(layout.boxes).get(selected);
     if (!box || !width || isNarrow) return;

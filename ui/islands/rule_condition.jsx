@@ -1,5 +1,5 @@
 // The conditions of a rule in sentence form: comparisons and facts, joined by and, or, not to any depth.
-import { Place } from "./rule_area.jsx";
+import { Area, Place } from "./rule_area.jsx";
 import { useDesk, useSaid } from "./rule_desk.js";
 import { METRIC_KINDS, addBeside, blank, comparison, getAt, idOf, isGroup, joinAt, kindOf, moveAt, negateAt, removeAt, setAt, unwrapAt, wrapAt } from "./rule_model.js";
 import { Clock, Days, Help, Menu, Pick, Said, Span, Write } from "./rule_pieces.jsx";
@@ -120,6 +120,7 @@ function Leaf({ path, whole, isNot }) {
         <View node={node} kind={kind} put={put} swap={swap} bad={bad} metrics={metrics} />
         <LeafMenu path={path} whole={whole} node={node} kind={kind} isNot={isNot} swap={swap} />
       </div>
+      {kind === "place" ? <Area place={node.place} put={put} /> : null}
       <Said {...said} />
     </div>
   );

@@ -191,7 +191,7 @@ function When() {
         <div className="clause">
           <span>If nothing new comes for</span>
           <Span label="If nothing new comes for" value={document.missing.after} onChange={(after) => put(["missing", "after"], after)} />
-          <span>,</span>
+          <span>then</span>
           <Pick label="What to do then" value={document.missing.do} options={MISSING} onChange={(next) => put(["missing", "do"], next)} />
           <Help about="missing-data" />
           <Remove label="Nothing special" onClick={() => drop(["missing"])} />
