@@ -9,6 +9,7 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.frame import ALL_DEVICES, may
+from ui.components.help import help_link
 from ui.components.pieces import answers, card, done, empty, field, problem, skeleton_rows
 from ui.console import Console
 from ui.islands.cells import when
@@ -391,7 +392,7 @@ def silences() -> rx.Component:
                         rx.el.ul(rx.foreach(Silences.open, _line), class_name="list list-top"),
                         none_now,
                     ),
-                    aside=new,
+                    aside=rx.el.div(help_link("silence"), new, class_name="row"),
                 ),
                 past,
             ),

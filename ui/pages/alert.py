@@ -389,12 +389,13 @@ def _snooze() -> rx.Component:
         class_name="btn",
         on_click=AlertDetail.open_snooze(True),
     )
+    offer = rx.el.div(ask, help_link("snooze"), class_name="row")
     asleep = rx.el.div(
         rx.el.p("Put off until ", when(at=AlertDetail.alert.snoozed_until, both=True), ".", class_name="small"),
         rx.el.button("Tell people again", type="button", class_name="btn", on_click=AlertDetail.wake),
         class_name="stack-tight",
     )
-    return rx.cond(AlertDetail.alert.snoozed_until != "", asleep, rx.cond(AlertDetail.doing == "snooze", form, ask))
+    return rx.cond(AlertDetail.alert.snoozed_until != "", asleep, rx.cond(AlertDetail.doing == "snooze", form, offer))
 
 
 def _quiet_all() -> rx.Component:

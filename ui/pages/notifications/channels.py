@@ -4,6 +4,7 @@ import reflex as rx
 
 from ui.channels import CARRIERS, KINDS, ChannelLine
 from ui.components.frame import may
+from ui.components.help import help_link
 from ui.components.pieces import answers, card, doubt, empty, field
 from ui.components.shown_once import secret, shown_once
 from ui.islands.cells import when
@@ -104,7 +105,8 @@ def key() -> rx.Component:
         "The key of the new webhook",
         (
             rx.el.b("The key of “", Notifications.secret_of, "” is shown this once."),
-            " With it, and a library of Standard Webhooks, your program can tell that a message is ours.",
+            " With it, and a library of Standard Webhooks, your program can tell that a message is ours. ",
+            help_link("webhook-key"),
         ),
         secret(Notifications.secret, "channel-key", "Copy key", "Keep it as you keep a password."),
         put_away=Notifications.put_away,
@@ -204,5 +206,6 @@ def channels() -> rx.Component:
             may("notifications:write"),
             rx.el.div(rx.el.h3("Add a channel"), kinds, class_name="card-body stack list-below"),
         ),
+        aside=help_link("channel"),
         words="The ways to reach people and programs. A channel alone sends nothing: a policy says when.",
     )

@@ -13,6 +13,7 @@ from ui.channels import (
     PolicyLine,
 )
 from ui.components.frame import may
+from ui.components.help import help_link
 from ui.components.pieces import answers, card, doubt, empty, field
 from ui.pages.notifications.controls import small, text
 from ui.pages.notifications.state import Notifications
@@ -39,6 +40,8 @@ def _later(step: rx.Var[LaterStep]) -> rx.Component:
     return rx.el.fieldset(
         rx.el.legend(
             rx.cond(step.number == "2", "And who, if nobody has acknowledged the alert?", "And then?"),
+            " ",
+            help_link("escalation"),
             class_name="label-text",
         ),
         rx.el.div(
@@ -197,6 +200,6 @@ def policies() -> rx.Component:
                 small=True,
             ),
         ),
-        aside=add,
+        aside=rx.el.div(help_link("policy"), add, class_name="row nowrap-row"),
         words="Who is told of what, and who is next if nobody answers. Rules name a policy.",
     )
