@@ -24,6 +24,7 @@ from engine.tenants import service as tenants
 
 enrolments = tables.enrolments
 
+_STANDING = (DeviceStatus.PROVISIONED, DeviceStatus.ACTIVE)
 _SUSPENDED = text("SELECT suspended_at IS NOT NULL FROM tenants WHERE id = :tenant")
 
 
@@ -143,21 +144,29 @@ async def admit(tx: Tx, way: Provisioner, asked: Wanted) -> Device:
 
 
 async def came_before(tx: Tx, way: Provisioner, asked: Wanted) -> Device | None:
-    """The device that came in by ``way`` under this name with this very key, if there is one and it still may."""
-    if asked.proof is Proof.TOKEN:
+    """The device that came in by ``way`` under this name with this very key, if there is one and it still may.
+
+    Whoever was shut out since, or had a credential revoked, does not get another one for the asking; nor does anybody
+    by a way that was closed.
+    """
+    is_closed = way.revoked_at is not None or (way.expires_at is not None and way.expires_at <= tx.now)
+    if asked.proof is Proof.TOKEN or is_closed:
         return None
-    query = select(enrolments.c.device_id).where(
+    query = select(enrolments.c.device_id, enrolments.c.asked_at).where(
         enrolments.c.tenant_id == tx.principal.tenant_id,
         enrolments.c.provisioner_id == way.id,
         enrolments.c.device_key == asked.device,
         enrolments.c.material_sha256 == asked.digest,
         enrolments.c.status == EnrolmentStatus.DONE,
     )
-    device_id = await tx.scalar(query.limit(1))
-    if device_id is None:
+    came_in = await tx.one(query.order_by(enrolments.c.id).limit(1))
+    if came_in is None:
         return None
-    device = await devices.get(tx, device_id)
-    return device if device.key == asked.device and device.status is not DeviceStatus.DECOMMISSIONED else None
+    device = await devices.get(tx, came_in["device_id"])
+    its_own = (await devices.credentials_of(tx, [device.id]))[device.id]
+    if any(each.revoked_at is not None and each.revoked_at >= came_in["asked_at"] for each in its_own):
+        return None
+    return device if device.key == asked.device and device.status in _STANDING else None
 
 
 async def hand_out(tx: Tx, vault: Vault, device: Device, asked: Wanted) -> Admitted:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ import pytest
 from cryptography import x509 as pyca
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from engine import clock
 from engine.certificates import service as certificates
 from engine.certificates.errors import CsrMalformed
 from engine.certificates.vault import LocalVault
+from engine.devices import quarantine
 from engine.devices import service as devices
+from engine.errors import Conflict, EngineError, Forbidden
 from engine.provisioning import errors, gate, provisioners, queue
 from engine.provisioning.model import Admitted, Introduction, Visitor, Waiting
 from tests.engine.provisioning.test_gate import ADDRESS, Batch, Site, _age, _batch
@@ -155,3 +159,26 @@ async def test_an_answer_that_was_lost_over_a_claim_is_given_again_for_the_same_
     assert first.device.id == again.device.id
     with pytest.raises(errors.WayEnded):
         await claimed(site, shown(batch), csr=csr.request())
+
+
+@pytest.mark.parametrize("cut", ["credential", "suspended", "quarantined", "way", "expired"])
+async def test_whoever_was_shut_out_does_not_come_back_with_the_key_it_came_in_with(site: Site, cut: str) -> None:
+    way, key = await site.key()
+    request = csr.request("pump-1")
+    admitted = await site.come(key, "pump-1", csr=request)
+    if cut == "credential":
+        await site.as_owner(devices.revoke_credential, admitted.credential.id)
+    elif cut == "suspended":
+        await site.as_owner(devices.suspend, admitted.device.id)
+    elif cut == "quarantined":
+        await site.as_owner(quarantine.quarantine, admitted.device.id, "It is on fire.")
+    elif cut == "way":
+        await site.as_owner(provisioners.revoke, way.id)
+    else:
+        await site.as_owner(provisioners.change, way.id, expires_at=clock.now() + timedelta(seconds=0.3))
+        await asyncio.sleep(0.4)
+    with pytest.raises(EngineError) as refused:
+        await site.come(key, "pump-1", csr=request)
+    assert isinstance(refused.value, Forbidden | Conflict)
+    found = await site.as_owner(devices.credentials_of, [admitted.device.id])
+    assert len(found[admitted.device.id]) == 1
