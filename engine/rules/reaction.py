@@ -19,7 +19,7 @@ from engine.rules.look import is_calm, is_heard_of_in_time
 from engine.rules.plan import is_light, plan_of, where_of
 from engine.rules.ruleset import MOST_MATCHING, RuleSet
 from engine.rules.state import Clear, EndReason, Event, Noticed, Phase, Raise, Reading, RuleState, Tick
-from engine.rules.step import is_quiet, is_worth_storing, recall, step, stop
+from engine.rules.step import is_quiet, is_quiet_with, is_worth_storing, recall, step, stop
 from engine.store.tx import Tx
 from engine.telemetry.fold import Newest
 
@@ -127,11 +127,11 @@ class Reaction:
         if (not light and not others) or device_id in self._gone:
             return
         is_newer = reading.is_newer(self._newest.of(device_id))
-        states = self._states
+        states, handle = self._states, reading.handle
         for rule in light:
             place = rule.key, device_id
             try:
-                if is_newer and is_quiet(rule, states.get(place), reading):
+                if is_newer and is_quiet_with(rule, states.get(place), handle):
                     continue
                 self._move(rule, place, reading, clock.from_ms(received_ms))
             except Exception:  # one rule that fails must not stop the tenant's others

@@ -16,7 +16,7 @@ MOST_MATCHING = 200
 
 
 class Matched(NamedTuple):
-    """The rules that look at a message: ``light`` ones need newest values only, ``others`` more."""
+    """The rules that look at a message: ``light`` ones need nothing but the values it brings, ``others`` more."""
 
     light: tuple[CompiledRule, ...]
     others: tuple[CompiledRule, ...]
@@ -76,16 +76,20 @@ class RuleSet:
         key = (own, profile, tuple(metrics))
         found = self._cache.get(key)
         if found is None:
-            found = self._cache[key] = self._split(self._find(*key))
+            found = self._cache[key] = self._split(self._find(*key), set(key[2]))
             if len(self._cache) > CACHE_SIZE:
                 del self._cache[next(iter(self._cache))]
         return found
 
-    def _split(self, rules: tuple[CompiledRule, ...]) -> Matched:
+    def _split(self, rules: tuple[CompiledRule, ...], metrics: set[str]) -> Matched:
         if len(rules) > MOST_MATCHING:
             self.is_over_quota = True
             rules = rules[:MOST_MATCHING]
-        light = tuple(rule for rule in rules if is_light(rule) and not plan_of(rule).is_narrow)
+        light = tuple(
+            rule
+            for rule in rules
+            if is_light(rule) and metrics.issuperset(rule.metrics) and not plan_of(rule).is_narrow
+        )
         return Matched(light, rules if not light else tuple(rule for rule in rules if rule not in light))
 
     def _find(self, device: str | None, profile: str | None, metrics: Sequence[str]) -> tuple[CompiledRule, ...]:

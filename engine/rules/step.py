@@ -93,13 +93,18 @@ def is_quiet(rule: CompiledRule, state: RuleState | None, reading: Reading) -> b
     It does when nothing is going on, the reading brings all that the rule reads, and the condition is not true of it.
     Only of a reading that ``is_newer`` than all that is known; what is not remembered then, ``recall`` brings back.
     """
-    if state is not None and (state.phase is not Phase.OK or state.condition != rule.condition):
-        return False
     values = reading.values
     for metric in rule.metrics:
         if metric not in values:
             return False
-    return rule.when.is_true.evaluate_data(reading.handle) is not True
+    return is_quiet_with(rule, state, reading.handle)
+
+
+def is_quiet_with(rule: CompiledRule, state: RuleState | None, handle: DataHandle) -> bool:
+    """As ``is_quiet``, of a reading with this ``handle`` that is known to bring all that the rule reads."""
+    if state is not None and (state.phase is not Phase.OK or state.condition != rule.condition):
+        return False
+    return rule.when.is_true.evaluate_data(handle) is not True
 
 
 def _read(

@@ -30,10 +30,10 @@ def all_plain(values: Mapping[str, object]) -> Mapping[str, Scalar | None]:
     """``values``, each made plain: the same mapping when they are so already, as nearly every message's are."""
     for value in values.values():
         kind = type(value)
-        if kind is int or kind is str or kind is float:
-            if plain(value) is not value:
+        if kind is float:
+            if not -math.inf < value < math.inf:  # type: ignore[operator]
                 break
-        elif kind is not bool:
+        elif kind is not bool and ((kind is not int and kind is not str) or plain(value) is not value):
             break
     else:
         return values  # type: ignore[return-value]

@@ -1,7 +1,7 @@
 """What a transaction tells the journal: events in the past tense, written as the last thing before COMMIT."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
@@ -29,7 +29,9 @@ class Event:
 
     def body(self) -> dict[str, object]:
         """The JSON body: every field, identifiers as strings."""
-        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+        # what dataclasses have at hand for patterns: `fields` looks for the names anew each time
+        names: tuple[str, ...] = self.__match_args__
+        return {name: _plain(getattr(self, name)) for name in names}
 
 
 async def append(connection: AsyncConnection, tenant_id: UUID, events: Sequence[Event]) -> int:
