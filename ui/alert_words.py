@@ -36,7 +36,7 @@ HAPPENED: Mapping[str, tuple[str, str]] = {
     "WOKEN": ("{by} ended the putting-off", "bell"),
     "SILENCED": ("Nobody was told, because of a silence", "bell-off"),
     "TOLD": ("People were told, as the policy says", "send"),
-    "NOT_TOLD": ("Nobody could be told", "circle-alert"),
+    "NOT_TOLD": ("Nobody was told", "circle-alert"),
 }
 
 

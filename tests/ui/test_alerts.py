@@ -240,7 +240,7 @@ async def detail(gateway: Gateway, visit: Visit) -> AlertDetail:
 async def test_an_alert_tells_why_what_to_draw_who_was_told_and_what_happened(detail: AlertDetail) -> None:
     assert [each.words for each in detail.why] == ["Temperature is above 8 °C"]
     assert detail.drawn == {"key": "temperature", "label": "Temperature", "unit": "°C", "type": "NUMBER"}
-    assert [each.words for each in detail.told] == ["Nobody could be told"]
+    assert [each.words for each in detail.told] == ["Nobody was told"]
     assert [each.text for each in detail.history] == ["A fuse.", "“Night”. No such policy."]
 
 

@@ -8,6 +8,7 @@ import reflex as rx
 from ui.client import Refused
 from ui.components.frame import heading, link, page
 from ui.components.pieces import done, empty, problem, severity_badge, skeleton_rows
+from ui.components.rule_notices import rule_notices
 from ui.console import Console
 from ui.islands.rule_editor import rule_editor
 
@@ -150,6 +151,7 @@ def rules() -> rx.Component:
         heading("Rules", "What the platform watches for you, day and night.", _new(), about="rule"),
         done(Rules.said),
         problem(Rules.problem, Rules.load),
+        rule_notices(),
         rx.el.section(
             rx.cond(
                 Rules.ready,
@@ -199,6 +201,7 @@ def rule() -> rx.Component:
                 class_name="muted",
             ),
         ),
+        rule_notices(),
         rx.cond(
             Rules.is_open,
             rule_editor(Rules.rule_id, on_done=Rules.edited),
