@@ -34,6 +34,7 @@ MALFORMED = Problem(status=422, slug="trial-malformed")
 NO_DRAFT = Problem(status=404, slug="draft-not-found")
 TESTS_FAIL = Problem(status=409, slug="tests-fail")
 TOO_LARGE = Problem(status=422, slug="trial-too-large")
+BUSY = Problem(status=503, slug="trial-busy")
 MOST_GIVEN = 200
 
 
@@ -44,7 +45,7 @@ class RuleTrialQuery:
     @strawberry.field(
         description="What a rule would have done over stored history: the live engine, played over it. Nothing is "
         "stored and nobody is told. A long history of many devices, or a rule that takes long to compute, is "
-        "played in part, and says so. Each tenant has one backtest at a time.",
+        "played in part, and says so. Each tenant has one backtest at a time in a web process.",
         directives=[
             Needs(scope="rules:read"),
             Rest(method=Method.POST, path="/rules/backtest"),
@@ -85,7 +86,8 @@ class RuleTrialQuery:
             INVALID,
             Problem(status=404, slug="device-not-found"),
             TOO_LARGE,
-            Cost(weight=50, expected=1),
+            BUSY,
+            Cost(weight=200, expected=1),
         ],
     )
     async def rule_explain(
@@ -106,7 +108,8 @@ class RuleTrialQuery:
             INVALID,
             MALFORMED,
             TOO_LARGE,
-            Cost(weight=20, expected=1),
+            BUSY,
+            Cost(weight=100, expected=1),
         ],
     )
     async def rule_rehearse(
@@ -131,7 +134,8 @@ class RuleTrialQuery:
             Rest(method=Method.POST, path="/rules/tests"),
             INVALID,
             TOO_LARGE,
-            Cost(weight=20, expected=1),
+            BUSY,
+            Cost(weight=100, expected=1),
         ],
     )
     async def rule_tests(self, info: Info, document: Document) -> list[RuleTestResult]:
@@ -246,6 +250,7 @@ class RuleTrialMutation:
             Problem(status=409, slug="too-many-rules"),
             TESTS_FAIL,
             TOO_LARGE,
+            BUSY,
             INVALID,
         ],
     )
@@ -269,6 +274,7 @@ class RuleTrialMutation:
             Problem(status=404, slug="rule-version-not-found"),
             TESTS_FAIL,
             TOO_LARGE,
+            BUSY,
             INVALID,
         ],
     )

@@ -81,6 +81,12 @@ class BacktestBusy(Unavailable):
     code = "BACKTEST_BUSY"
 
 
+class TrialBusy(Unavailable):
+    """Rules are being tried already (of each tenant, one at a time); try again in a few seconds."""
+
+    code = "TRIAL_BUSY"
+
+
 class DraftNotFound(NotFound):
     """There is no such draft, or none that you may see."""
 

@@ -8,8 +8,7 @@ Playing costs processor time, which is bounded; a backtest holds no connection w
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -21,7 +20,7 @@ from engine import clock
 from engine.rules import document as documents
 from engine.rules import remember, service, words
 from engine.rules.compile import CompiledRule, compile_rule, ignoring
-from engine.rules.errors import BacktestBusy, RuleInvalid, TrialMalformed, TrialTooLarge
+from engine.rules.errors import BacktestBusy, RuleInvalid, TrialBusy, TrialMalformed, TrialTooLarge
 from engine.rules.explain import explain
 from engine.rules.facts import NOTHING, About, Facts
 from engine.rules.model import Example, Expected, RuleDocument, Silence, leaves
@@ -30,6 +29,7 @@ from engine.rules.plan import plan_of, where_of
 from engine.rules.rehearsal import MOST_EPISODES, Budget, Sent, Stage
 from engine.rules.ruleset import RuleSet
 from engine.rules.tried import Backtest, Episode, Look, TestResult
+from engine.rules.turns import Turns
 from engine.store.pool import Store
 from engine.store.tx import Tx
 from engine.tenancy import Principal
@@ -39,6 +39,10 @@ MOST_MESSAGES = 200_000
 BACKTEST_CPU_S = 5.0
 BACKTESTS_AT_ONCE = 2
 """In one process; of one tenant, one."""
+TRIALS_AT_ONCE = 2
+"""The same of looks, invented messages and tests, which are short: some wait for their turn, in all (and of one
+tenant) so many that they leave most of the process's connections to others."""
+TRIALS_WAITING, TRIALS_WAITING_OF_ONE = 6, 3
 MESSAGES_AT_ONCE = 20_000
 """Read by one statement: while its rows are made, the loop serves nobody else."""
 LOOK_MESSAGES = MESSAGES_AT_ONCE
@@ -79,7 +83,8 @@ _HEARD = text(
     """
 )
 _T = TypeVar("_T")
-_playing: set[UUID] = set()
+_backtests = Turns(BacktestBusy, at_once=BACKTESTS_AT_ONCE)
+_trials = Turns(TrialBusy, at_once=TRIALS_AT_ONCE, waiting=TRIALS_WAITING, waiting_of_one=TRIALS_WAITING_OF_ONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,22 +113,16 @@ async def backtest(
     It plays at most MOST_MESSAGES of MOST_DEVICES, for BACKTEST_CPU_S; then it is not complete. Raises RuleInvalid,
     TrialMalformed, and BacktestBusy while others play.
     """
-    with _turn(principal.tenant_id):
+    async with _backtests.one(principal.tenant_id):
         async with store.as_tenant(principal, read_only=True) as tx:
             story = await _story(tx, node, start, end, device_ids)
         return await _apart(lambda budget: _play(story, budget), BACKTEST_CPU_S)
 
 
-@contextmanager
-def _turn(tenant_id: UUID) -> Iterator[None]:
-    """One of the places for those who play history; raises BacktestBusy."""
-    if tenant_id in _playing or len(_playing) >= BACKTESTS_AT_ONCE:
-        raise BacktestBusy
-    _playing.add(tenant_id)
-    try:
-        yield
-    finally:
-        _playing.discard(tenant_id)
+async def _trial(tx: Tx, work: Callable[[Budget], _T]) -> _T:
+    """Do the work when it is the tenant's turn; raises TrialBusy."""
+    async with _trials.one(tx.principal.tenant_id):
+        return await _apart(work, LOOK_CPU_S)
 
 
 async def _apart(work: Callable[[Budget], _T], cpu_s: float) -> _T:
@@ -177,8 +176,15 @@ def _play(story: _Story, budget: Budget) -> Backtest:
 
 
 async def look(tx: Tx, node: object, device_id: UUID, at: datetime | None = None) -> Look:
-    """How the document stands for a device now or at a time in the past, and why. Raises RuleInvalid, TrialTooLarge."""
-    moment = tx.now if at is None else min(at, tx.now)
+    """How the document stands for a device now or at a time in the past, and why.
+
+    Raises RuleInvalid, TrialTooLarge, TrialBusy.
+    """
+    async with _trials.one(tx.principal.tenant_id):  # also for reading: of many looks at once, the rows alone are much
+        return await _looked(tx, node, device_id, tx.now if at is None else min(at, tx.now))
+
+
+async def _looked(tx: Tx, node: object, device_id: UUID, moment: datetime) -> Look:
     rule = await _compiled(tx, node)
     rules = RuleSet((rule,))
     about = (await _in_scope(tx, rule, rules, [device_id], even_outside=True)).get(str(device_id), NOTHING)
@@ -198,10 +204,10 @@ async def look(tx: Tx, node: object, device_id: UUID, at: datetime | None = None
 async def rehearse(tx: Tx, node: object, given: Sequence[tuple[int, Mapping[str, object]]]) -> list[Look]:
     """How the document stands after each invented message, each so many ms after the first.
 
-    Raises RuleInvalid, TrialTooLarge.
+    Raises RuleInvalid, TrialTooLarge, TrialBusy.
     """
     rule = await _compiled(tx, node)
-    return await _apart(lambda budget: _rehearsed(rule, given, budget), LOOK_CPU_S)
+    return await _trial(tx, lambda budget: _rehearsed(rule, given, budget))
 
 
 def _rehearsed(rule: CompiledRule, given: Sequence[tuple[int, Mapping[str, object]]], budget: Budget) -> list[Look]:
@@ -224,10 +230,12 @@ def _within(budget: Budget, found: _T) -> _T:
 
 
 async def tests(tx: Tx, node: object) -> list[TestResult]:
-    """Each test kept in the document, run. Raises RuleInvalid, TrialTooLarge."""
+    """Each test kept in the document, run. Raises RuleInvalid, TrialTooLarge, TrialBusy."""
     rule = await _compiled(tx, node)
     examples = rule.document.examples or ()
-    return await _apart(lambda budget: [_tested(rule, each, budget) for each in examples], LOOK_CPU_S)
+    if not examples:
+        return []
+    return await _trial(tx, lambda budget: [_tested(rule, each, budget) for each in examples])
 
 
 _BEGIN_MS = 1_767_600_000_000

@@ -132,7 +132,10 @@ class Store:
                         await audit.write(connection, principal, tx.deeds)
                     if tx.events:
                         await append(connection, principal.tenant_id, tx.events)
-                    await transaction.commit()
+                    if read_only and connection.invalidated:  # one of several readers was cut off in a statement
+                        await transaction.rollback()
+                    else:
+                        await transaction.commit()
                 except Exception:
                     await transaction.rollback()
                     raise

@@ -197,8 +197,9 @@ async def test_a_tenant_plays_one_history_at_a_time_and_a_process_two(tenant: Te
     first, second = await asyncio.gather(tried(), tried(), return_exceptions=True)
     assert isinstance(first, Backtest)
     assert isinstance(second, errors.BacktestBusy)
-    with trial._turn(uuid4()), trial._turn(uuid4()), pytest.raises(errors.BacktestBusy):
-        await tried()
+    async with trial._backtests.one(uuid4()), trial._backtests.one(uuid4()):
+        with pytest.raises(errors.BacktestBusy):
+            await tried()
     assert isinstance(await tried(), Backtest)
 
 

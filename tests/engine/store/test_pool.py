@@ -85,6 +85,16 @@ async def test_the_server_is_asked_whether_a_connection_lives_only_when_it_may_n
     assert asked == 1
 
 
+async def test_a_reader_whose_sibling_was_cut_off_in_a_statement_ends_in_peace(tenant: Tenant, narrow: Store) -> None:
+    async with narrow.as_tenant(tenant.principal(), read_only=True) as tx:
+        sibling = asyncio.create_task(tx.execute(text("SELECT pg_sleep(20)")))
+        await asyncio.sleep(0.05)
+        sibling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sibling
+    assert len(await _backends(narrow, tenant)) == 1
+
+
 async def _backends(store: Store, tenant: Tenant, at_once: int = 1) -> set[int]:
     """The server's processes behind so many transactions at once."""
     met = asyncio.Barrier(at_once)
