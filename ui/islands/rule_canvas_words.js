@@ -73,7 +73,7 @@ export function seenWords(part, vocabulary) {
 }
 
 /** Days as people list them: "Monday to Friday", "Sat, Sun". */
-export function dayWords(days) {
+function dayWords(days) {
   if (!Array.isArray(days) || !days.length) return "";
   const run = days.every((day, i) => i === 0 || day === days[i - 1] + 1);
   const word = (day, at) => DAYS.find(([key]) => key === day)?.[at] ?? String(day);

@@ -93,7 +93,6 @@ const KINDS = {
 
 /** What a condition is: all, any, not, one of the leaves' kinds, or "other": something no view knows. */
 export const kindOf = (node) => Object.keys(KINDS).find((kind) => KINDS[kind](node)) ?? "other";
-export const LEAF_KINDS = Object.keys(KINDS).slice(3);
 /** The kinds that ask about a metric. */
 export const METRIC_KINDS = ["value", "agg", "rate", "delta", "changed", "stuck"];
 export const isGroup = (kind) => kind === "all" || kind === "any" || kind === "not";
@@ -245,19 +244,13 @@ export function numberOf(text) {
 
 export const writtenOf = (value) => (value === null || value === undefined ? "" : String(value));
 
-/** A scalar as it is written, read back as the kind that stood there: 8, true, or a text. */
-export function scalarOf(text, old) {
-  if (typeof old === "boolean") return text === "true";
-  return typeof old === "number" || old === null ? numberOf(text) : text;
-}
-
 /** "10m" as {count: "10", unit: "m"}; null where it is no length of time. */
 export function spanOf(text) {
   const match = /^(\d+)([smhd])$/.exec(text ?? "");
   return match ? { count: match[1], unit: match[2] } : null;
 }
 
-export const SPAN_MS = { s: 1e3, m: 6e4, h: 36e5, d: 864e5 };
+const SPAN_MS = { s: 1e3, m: 6e4, h: 36e5, d: 864e5 };
 export const spanMs = (text) => {
   const span = spanOf(text);
   return span ? Number(span.count) * SPAN_MS[span.unit] : 0;

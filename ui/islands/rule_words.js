@@ -1,6 +1,6 @@
 // The words of the rule designer: how each part of a rule is called where people choose it. No React in here.
 
-export const OPS = {
+const OPS = {
   NUMBER: [
     [">", "is above"],
     [">=", "is at least"],
