@@ -108,6 +108,7 @@ def machine(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
     yield Finding("disk", f"{free_mb} MB free", few)
     yield _open_files()
     yield _mail(settings)
+    yield _newcomers(settings)
     if left := forsaken():
         yield Finding("left behind", f"{len(left)} folders of removed projects in {left[0].parent}: {_names(left)}")
     if (console_build.UI / "rxconfig.py").exists():
@@ -128,6 +129,12 @@ def _mail(settings: Settings) -> Finding:
         missing = variable("mail_from" if settings.smtp_url else "smtp_url")
         return Finding("mail", f"{missing} is missing, so none is sent", f"set {missing} as well")
     return Finding("mail", "not set up: invitations are links to hand over, and e-mail channels reach nobody")
+
+
+def _newcomers(settings: Settings) -> Finding:
+    """How devices that introduce themselves to ingest reach the web process, which lets them in (ADR 33)."""
+    by = variable("relay_secret") if settings.relay_secret else "relay.key in the data folder, which both must have"
+    return Finding("new devices", f"are passed on by ingest to {masked(settings.gateway)}, known by {by}")
 
 
 def _open_files() -> Finding:

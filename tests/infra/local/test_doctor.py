@@ -61,6 +61,13 @@ def test_it_says_whether_mail_is_set_up_and_shows_no_password(settings: Settings
     assert "a-password" not in report
 
 
+def test_it_says_where_new_devices_are_let_in_and_shows_no_secret(settings: Settings) -> None:
+    assert f"passed on by ingest to {settings.gateway}, known by relay.key" in told(settings)[1]
+    apart = replace(settings, gateway_url="https://tidegate.example", relay_secret="a-secret-of-both")
+    assert "to https://tidegate.example, known by TIDEGATE_RELAY_SECRET" in (report := told(apart)[1])
+    assert "a-secret-of-both" not in report
+
+
 def test_a_set_port_that_another_program_has_is_a_problem_with_a_remedy(settings: Settings) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
