@@ -7,10 +7,8 @@ connection, as a console or a program does, so that texts are known and connecti
 import asyncio
 import http.client
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,13 +19,12 @@ from typing import Any
 import orjson
 import psycopg
 
-import migrations
 from engine import clock
 from engine.settings import variable
 from infra.bench import processes, report
+from infra.bench.database import database
 from infra.bench.readings import Signal
 from infra.bench.tenant import BenchTenant, found
-from infra.local.embedded import postgres_of
 from infra.local.errors import SetupProblem
 from infra.local.ground import dying_with_parent
 from infra.local.ports import free_port
@@ -80,18 +77,8 @@ class Cost:
 
 def measure(times: int) -> list[Cost]:
     """Ask each question ``times`` times on a server of its own, and throw it away."""
-    folder = Path(tempfile.mkdtemp(prefix="tidegate-bench-"))
-    postgres = postgres_of(folder)
-    try:
-        postgres.prepare()
-        postgres.start()
-        postgres.bootstrap()
-        migrations.upgrade(postgres.url("owner"))
+    with database() as (postgres, folder):
         return ask(postgres, folder, times)
-    finally:
-        postgres.stop()
-        postgres.remove()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def ask(postgres: Postgres, folder: Path, times: int) -> list[Cost]:

@@ -6,18 +6,14 @@ Beside the fleet lies a neighbour's, half as large, so that an index without the
 """
 
 import asyncio
-import shutil
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
 
-import migrations
 from engine import ids
 from engine.devices import bulk, groups
 from engine.devices import service as devices
@@ -29,7 +25,7 @@ from engine.store.tx import Tx
 from engine.tenancy import SCOPES, Principal, Role, system
 from engine.tenants import doorway
 from infra.bench import report
-from infra.local.embedded import postgres_of
+from infra.bench.database import database
 from infra.local.postgres import Postgres
 
 GOAL_MS = 200.0
@@ -94,18 +90,8 @@ class Measured:
 
 def measure(count: int) -> Measured:
     """Make a fleet of ``count`` devices on a server of its own, ask, and throw it away."""
-    folder = Path(tempfile.mkdtemp(prefix="tidegate-bench-"))
-    postgres = postgres_of(folder)
-    try:
-        postgres.prepare()
-        postgres.start()
-        postgres.bootstrap()
-        migrations.upgrade(postgres.url("owner"))
+    with database() as (postgres, _):
         return asyncio.run(ask(postgres, count))
-    finally:
-        postgres.stop()
-        postgres.remove()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def shown(measured: Measured) -> str:

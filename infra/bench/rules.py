@@ -7,28 +7,24 @@ run in this process, so that its CPU is this process's own and Postgres' is that
 import asyncio
 import os
 import random
-import shutil
-import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import orjson
 import psycopg
 
-import migrations
 from engine import clock, ids
 from engine.drain import Drain
 from engine.rules.step import PATIENCE_MS
 from engine.store.pool import Store
 from infra.bench import processes
+from infra.bench.database import database
 from infra.bench.readings import WARM, Signal
 from infra.bench.report import table
 from infra.bench.tenant import BETWEEN, OTHER_PROFILES, BenchTenant, found, rule
-from infra.local.embedded import postgres_of
 from infra.local.postgres import Postgres
 
 SIGNAL = Signal(values=3, period=100, has_seq=True)
@@ -95,13 +91,7 @@ class Measured:
 def measure(events: int, timers: int) -> Measured:
     """Run all courses on a server of its own, and throw it away."""
     measured = Measured()
-    folder = Path(tempfile.mkdtemp(prefix="tidegate-bench-"))
-    postgres = postgres_of(folder)
-    try:
-        postgres.prepare()
-        postgres.start()
-        postgres.bootstrap()
-        migrations.upgrade(postgres.url("owner"))
+    with database() as (postgres, _):
         for size in GOAL_A_CORE:
             for kind in ("plain", "windows"):
                 some = events if size > 100 else events // 5
@@ -110,10 +100,6 @@ def measure(events: int, timers: int) -> Measured:
             measured.many.append(asyncio.run(_run(postgres, Course(events, rules=rules))))
         measured.timers = timers
         measured.late_s = asyncio.run(_timers(postgres, timers))
-    finally:
-        postgres.stop()
-        postgres.remove()
-        shutil.rmtree(folder, ignore_errors=True)
     return measured
 
 
