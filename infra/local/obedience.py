@@ -66,6 +66,8 @@ class Obedience:
             result = {"status": "succeeded", "result": self._model.obey(said["command"], said["arguments"])}
         except Unwilling as unwilling:
             result = {"status": "rejected", "reason": str(unwilling)}
+        except (KeyError, TypeError, ValueError):  # the profile was changed: it declares what this model never learnt
+            result = {"status": "rejected", "reason": "It does not understand these arguments."}
         self._answers[said["id"]] = result
         if len(self._answers) > REMEMBERED:
             self._answers.popitem(last=False)

@@ -98,17 +98,18 @@ async def test_a_command_is_taken_done_once_and_reported_also_when_it_comes_agai
     obedience = Obedience("demo", "pump-1", model("pump", "pump-1", 1), pause_s=0)
     assert obedience.topic_filter == "t/demo/d/pump-1/down/cmd/#"
     run = {"id": "c1", "command": "run", "arguments": {"speed": 40}, "expiresAt": ""}
-    for body in (run, run, {**run, "id": "c2", "command": "dance"}):
+    for body in (run, run, {**run, "id": "c2", "command": "dance"}, {**run, "id": "c3", "arguments": {}}):
         obedience.hear("", json.dumps(body).encode())
     obedience.hear("", b"no command")
     answering = asyncio.create_task(obedience.answer(publish))
     async with asyncio.timeout(10):
-        while len(said) < 5:
+        while len(said) < 6:
             await asyncio.sleep(0)
     answering.cancel()
     done = ("c1/result", {"status": "succeeded", "result": {"speed": 40}})
     assert said[:4] == [("c1/ack", {"status": "accepted"}), done, ("c1/ack", {"status": "accepted"}), done]
     assert said[4] == ("c2/ack", {"status": "rejected", "reason": "A pump does not know “dance”."})
+    assert said[5] == ("c3/ack", {"status": "rejected", "reason": "It does not understand these arguments."})
 
 
 async def test_a_command_whose_answer_is_cut_off_is_answered_on_the_next_connection() -> None:
