@@ -69,7 +69,7 @@ def rule_notices() -> rx.Component:
             RuleNotices.more > 0,
             rx.el.p("And ", RuleNotices.more.to_string(), " more like these.", class_name="small muted"),
         ),
-        class_name="stack",
+        style={"display": "contents"},  # where there is none it takes no room
         on_mount=RuleNotices.load,
     )
 
@@ -83,7 +83,7 @@ def _line(notice: rx.Var[NoticeLine]) -> rx.Component:
             notice.words,
             " ",
             rx.el.span(
-                when(notice.since),
+                when(at=notice.since),
                 rx.cond(notice.times > 1, ", " + notice.times.to_string() + " times since", ""),
                 class_name="small muted",
             ),
