@@ -35,7 +35,11 @@ log = logging.getLogger(__name__)
 
 READER = "drain"
 ENTRIES_AT_ONCE = 128
+"""How many entries one read of the journal brings."""
 READINGS_AT_ONCE = 5_000
+"""How much one transaction takes, in readings."""
+ENTRY_WEIGHS = 40
+"""What an entry that is no telemetry weighs, in readings: following it may ask the database. News of alerts weigh 1."""
 DEVICES_REMEMBERED = 50_000
 POINTS_A_DEVICE = 20
 
@@ -213,17 +217,28 @@ class Ahead:
         return bool(self._entries) or self._was_full
 
     async def take(self, tx: Tx, position: int) -> list[Entry]:
-        """The entries after ``position``, up to about ``READINGS_AT_ONCE`` readings; other entries count as one."""
+        """The entries after ``position``, up to about ``READINGS_AT_ONCE`` readings or what weighs as much."""
         if not self._entries or self._entries[0].pos != position + 1:
-            self._entries = deque(await read.tail(tx, position, ENTRIES_AT_ONCE))
-            self._was_full = len(self._entries) == ENTRIES_AT_ONCE
+            await self._read(tx, position)
         taken: list[Entry] = []
-        readings = 0
-        while self._entries and readings < READINGS_AT_ONCE:
+        weight = 0
+        while self._entries and weight < READINGS_AT_ONCE:
             entry = self._entries.popleft()
-            readings += len(entry.body["r"]) if entry.kind == "telemetry" else 1
+            weight += _weight(entry)
             taken.append(entry)
+            if not self._entries and self._was_full and weight < READINGS_AT_ONCE:
+                await self._read(tx, entry.pos)
         return taken
+
+    async def _read(self, tx: Tx, position: int) -> None:
+        self._entries = deque(await read.tail(tx, position, ENTRIES_AT_ONCE))
+        self._was_full = len(self._entries) == ENTRIES_AT_ONCE
+
+
+def _weight(entry: Entry) -> int:
+    if entry.kind == "telemetry":
+        return len(entry.body["r"])
+    return 1 if entry.kind.startswith("alert.") else ENTRY_WEIGHS
 
 
 def _is_readable(entry: Entry) -> bool:

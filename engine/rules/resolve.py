@@ -53,6 +53,8 @@ def is_difference(how: Derived | None) -> bool:
 
 
 def _resolved(leaf: Leaf, vocabulary: Vocabulary) -> Leaf:
+    if leaf.unit is None and not isinstance(leaf.value, OtherMetric):
+        return leaf
     own = unit_of(leaf.metric, leaf.how, vocabulary)
     written = conversion(leaf.unit or own, own, is_difference=is_difference(leaf.how)) or SAME
     if isinstance(leaf.value, OtherMetric):

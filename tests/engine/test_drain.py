@@ -14,6 +14,7 @@ from engine.alerts.model import AlertStatus
 from engine.certificates.vault import LocalVault
 from engine.devices import service as devices
 from engine.drain import Drain
+from engine.journal import read
 from engine.notifications import channels, contacts, policies
 from engine.notifications import service as notifications
 from engine.notifications.model import Step
@@ -277,6 +278,21 @@ async def test_a_worker_forgets_what_it_knew_when_another_has_only_let_time_pass
     async with store.as_tenant(tenant.principal()) as tx:
         episodes = [(a.episode, a.status) for a in (await alerts.page(tx)).items]
     assert episodes == [(2, AlertStatus.ACTIVE), (1, AlertStatus.CLEARED)]
+
+
+async def test_one_transaction_takes_many_small_entries_though_one_read_brings_few(
+    tenant: Tenant, store: Store, worker_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.drain.ENTRIES_AT_ONCE", 2)
+    room, now = await tenant.device(), clock.now_ms()
+    for n in range(7):
+        tenant.tell([(room.id, now + n, {"temperature": n})])
+    async with store.as_tenant(tenant.principal(), read_only=True) as tx:
+        end = await read.head(tx)
+    assert await Drain(worker_store).turn(tenant.id, 0.0) == (end, False)
+    async with store.as_tenant(tenant.principal(), read_only=True) as tx:
+        (latest,) = (await telemetry.latest(tx, [room.id]))[room.id]
+    assert latest.value == 6
 
 
 async def test_an_entry_that_nobody_can_read_is_said_and_holds_nobody_up(

@@ -96,7 +96,7 @@ async def test_a_tenant_keeps_telemetry_as_long_as_its_quota_says_and_its_neighb
 async def test_a_turn_of_the_drain_ends_and_says_that_there_is_more(
     tenant: Tenant, store: Store, worker_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.drain.ENTRIES_AT_ONCE", 2)
+    monkeypatch.setattr("engine.drain.READINGS_AT_ONCE", 2)
     room = await tenant.device()
     for n in range(7):
         tenant.tell([(room.id, clock.now_ms() + n, {"temperature": n})])
