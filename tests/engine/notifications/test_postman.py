@@ -262,6 +262,20 @@ async def test_who_says_gone_is_not_asked_again(desk: Desk, round_: Round, hook:
     assert not (await desk.see_all())[0].is_enabled
 
 
+async def test_owners_are_told_of_a_dead_channel_however_much_waits_already(
+    desk: Desk, round_: Round, hook: Endpoint, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too much waiting is what a dead channel leads to: it must not keep the channel from being switched off."""
+    await _hook(desk, hook)
+    hook.answer = lambda _call: 410
+    await desk.notify("program")
+    monkeypatch.setattr(service, "MOST_WAITING", 0)
+    await round_.go()
+    assert not (await desk.see_all())[0].is_enabled
+    await round_.go()
+    assert [letter["To"] for letter in post.letters] == [desk.tenant.email]
+
+
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 async def test_a_redirect_is_not_followed(desk: Desk, round_: Round, hook: Endpoint, status: int) -> None:
     await _hook(desk, hook)
