@@ -179,8 +179,7 @@ class Reaction:
     async def device_changed(self, tx: Tx, device_id: str, *, is_new: bool = False) -> None:
         """A device is new or may be another now: rules begin with it, look again, or end what they left open."""
         if not is_new:
-            await self._load(tx, _OF_DEVICES, {"devices": [device_id]})
-            for place in [place for place in self._states if place[1] == device_id]:
+            for place in await self._places_of(tx, device_id):
                 rule = self._rules.get(place[0])
                 if rule is None or is_light(rule) or not self._is_watched(rule, device_id):
                     self._elapse(place, tx.now)
@@ -212,8 +211,7 @@ class Reaction:
     async def device_gone(self, tx: Tx, device_id: str) -> None:
         """A device was decommissioned: nothing is open for it any more, and nothing begins, whatever is told of it."""
         self._gone.add(device_id)
-        await self._load(tx, _OF_DEVICES, {"devices": [device_id]})
-        for place in [place for place in self._states if place[1] == device_id]:
+        for place in await self._places_of(tx, device_id):
             self._stop(place, tx.now)
 
     async def save(self, tx: Tx) -> None:
@@ -270,6 +268,15 @@ class Reaction:
                 asked = {"tenant": tx.principal.tenant_id, "now": tx.now, "rule": rule_id, "profile": rule.profile}
                 await tx.execute(_BEGIN, {**asked, "devices": None if devices is None else sorted(devices)})
         self._wanted.clear()
+
+    async def _places_of(self, tx: Tx, device_id: str) -> list[Place]:
+        """Where rules remember something of a device, stored or not; of all others nothing is asked.
+
+        Of a rule that is no more, only what was stored can be open.
+        """
+        stored = await self._load(tx, _OF_DEVICES, {"devices": [device_id]})
+        own = ((rule_id, device_id) for rule_id in self._rules)
+        return list(dict.fromkeys([*stored, *(place for place in own if place in self._states)]))
 
     async def _load(self, tx: Tx, query: TextClause, asked: Mapping[str, object]) -> list[Place]:
         """Load states that were not met in this batch before; returns the places the query names."""
