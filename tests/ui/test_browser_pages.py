@@ -32,6 +32,7 @@ PAGES = (
     "/inbox",
     "/usage",
     "/account",
+    "/help",
     "/access/people",
     "/access/roles",
     "/access/tokens",

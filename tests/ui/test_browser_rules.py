@@ -86,3 +86,51 @@ async def test_what_was_begun_and_left_is_offered_again(console: Console, chromi
         await expect(page.get_by_label("Name", exact=True)).to_have_value("Half written")
         await page.get_by_role("button", name="Throw the draft away").click()
         await expect(page.get_by_text("The draft is thrown away.")).to_be_visible()
+
+
+async def test_an_area_is_changed_corner_by_corner_and_drawn(console: Console, chromium: Browser) -> None:
+    position = {"key": "position", "type": "OBJECT"}
+    made = "mutation ($i: ProfileCreate!) { profileCreate(input: $i) { id } }"
+    await console.ask(made, i={"key": "yard-truck", "name": "Yard truck", "metrics": [position]})
+    corners = [[52.5, 13.3], [52.6, 13.3], [52.6, 13.5]]
+    place = {"metric": "position", "is": "left", "of": {"polygon": corners}}
+    document = {"v": 1, "name": "Out of the yard", "severity": "minor", "scope": {"profile": "yard-truck"}}
+    document |= {"when": {"place": place}, "then": [{"do": "alert"}]}
+    query = "mutation ($d: JSON!) { ruleCreate(input: {document: $d, isEnabled: false}) { id } }"
+    rule_id = (await console.ask(query, d=document))["ruleCreate"]["id"]
+    async with console.visitor(chromium, width=390) as visitor:
+        page = visitor.page
+        await visitor.enter(f"/rules/{rule_id}")
+        area = page.get_by_label("Its corners")
+        await expect(area).to_have_value("52.5, 13.3\n52.6, 13.3\n52.6, 13.5")
+        await expect(page.get_by_role("img", name="The area, about 14 km across")).to_be_visible()
+        assert await wrong_with(page) == []
+        await area.fill("52.5, 13.3\n52.6, 13.3\n52.6, the gate\n52.5, 13.5")
+        await expect(page.get_by_text("Line 3: “52.6, the gate” is not a latitude and a longitude")).to_be_visible()
+        await expect(page.get_by_role("button", name="Publish", exact=True)).to_be_disabled()
+        await area.fill("52.5, 13.3\n52.6, 13.3\n52.6, 13.5\n52.5, 13.5")
+        await page.get_by_role("button", name="Publish", exact=True).click()
+        await expect(page.get_by_text("“Out of the yard” is published")).to_be_visible()
+    saved = await console.ask("query ($id: ID!) { rule(id: $id) { document } }", id=rule_id)
+    assert saved["rule"]["document"]["when"]["place"]["of"] == {"polygon": [*corners, [52.5, 13.5]]}
+
+
+async def test_a_question_mark_leads_to_what_the_word_means_beside_what_is_written(
+    console: Console, chromium: Browser
+) -> None:
+    async with console.visitor(chromium, theme="dark") as visitor:
+        page = visitor.page
+        await visitor.enter("/rules/new")
+        await page.get_by_role("button", name="Start from nothing").click()
+        async with page.expect_popup() as opened:
+            await page.get_by_role("link", name="Help: condition").click()
+        told = await opened.value
+        await expect(told.get_by_role("heading", name="When: a condition")).to_be_in_viewport()
+        assert await wrong_with(told) == []
+        assert not await told.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+        inner = "[...document.links].filter(each => each.hash && /^.help.?$/.test(each.pathname))"
+        anchors = await told.evaluate(inner + ".map(each => each.hash.slice(1))")
+        missing = "all => all.filter(each => !document.getElementById(each))"
+        assert len(anchors) > 60
+        assert await told.evaluate(missing, anchors) == []
+        await expect(page.locator(".sentence")).to_be_visible()
