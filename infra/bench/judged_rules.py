@@ -67,11 +67,14 @@ def acting_rules(devices: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def acting(device_ids: Sequence[str], rate: float, slow: int) -> list[str]:
-    """The devices that rules may act for at this rate: the slow ones, and as many of the others as may be."""
+    """The devices that rules may act for at this rate: of the slow ones, and of the others, as many as may be."""
     first_slow = len(device_ids) - slow
-    periods_a_min = rate / len(device_ids) * 60 / SIGNAL.period
-    most = max(1, int(MOST_ACTIONS_A_MIN / (ACTIONS_A_PERIOD * periods_a_min)))
-    return [*device_ids[: min(most, first_slow)], *device_ids[first_slow:]]
+    a_min_slow, a_min = (
+        ACTIONS_A_PERIOD * 60 / SIGNAL.period * per_s for per_s in (1 / SLOW_GAP_S, rate / len(device_ids))
+    )
+    slow = min(slow, int(MOST_ACTIONS_A_MIN / 2 / a_min_slow))
+    fast = max(1, int((MOST_ACTIONS_A_MIN - slow * a_min_slow) / a_min))
+    return [*device_ids[: min(fast, first_slow)], *device_ids[first_slow : first_slow + slow]]
 
 
 def _rule(name: str, when: dict[str, Any], **more: Any) -> dict[str, Any]:

@@ -11,10 +11,19 @@ import psycopg
 import pytest
 
 from engine.drain import Drain
+from engine.rules import storms
 from engine.settings import Settings
 from engine.store.pool import Store
 from infra.bench.judge import Sent, Verdict, judge
-from infra.bench.judged_rules import CHANNEL, SIGNAL, acting_rules, judged_rules
+from infra.bench.judged_rules import (
+    ACTIONS_A_PERIOD,
+    CHANNEL,
+    SIGNAL,
+    SLOW_GAP_S,
+    acting,
+    acting_rules,
+    judged_rules,
+)
 from infra.bench.tenant import BenchTenant, enact, found, hook
 from infra.local.postgres import Postgres
 from tests.support.journal import tell
@@ -62,7 +71,8 @@ async def case(postgres: Postgres, worker_store: Store, engines_dir: Path) -> Ca
 def _delivered(postgres: Postgres, tenant_id: UUID) -> dict[UUID, int]:
     """What a worker makes of the deliveries, and what arrived."""
     note = (
-        "UPDATE deliveries SET state = 'delivered', next_at = NULL, ended_at = now() WHERE tenant_id = %s RETURNING id"
+        "UPDATE deliveries SET state = 'delivered', next_at = NULL, ended_at = now(), "
+        "created_at = created_at - interval '1 minute' WHERE tenant_id = %s RETURNING id"
     )
     with psycopg.connect(postgres.url("superuser")) as connection:
         return {row[0]: 1 for row in connection.execute(note, [tenant_id]).fetchall()}
@@ -200,3 +210,15 @@ async def test_a_call_may_arrive_twice_but_not_never_and_not_without_a_delivery(
     assert any("never arrived" in wrong for wrong in (await case.judged()).wrong)
     case.arrived |= {first: 1, uuid4(): 1}
     assert any("no delivery" in wrong for wrong in (await case.judged()).wrong)
+
+
+@pytest.mark.parametrize(("devices", "rate"), [(200, 2_000), (100, 500), (2_000, 2_000), (20, 100)])
+def test_rules_act_for_slow_devices_and_others_and_stay_below_the_storm_breaker(devices: int, rate: float) -> None:
+    slow = devices // 10
+    chosen = acting([str(number) for number in range(devices)], rate, slow)
+    few = [device for device in chosen if int(device) >= devices - slow]
+    many = len(chosen) - len(few)
+    assert few
+    assert many
+    messages_a_min = 60 * (len(few) / SLOW_GAP_S + many * rate / devices)
+    assert messages_a_min / SIGNAL.period * ACTIONS_A_PERIOD < storms.OF_RULE * 0.75
