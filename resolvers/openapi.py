@@ -305,9 +305,9 @@ class _Document:
     def _leaf(self, type_: Any) -> Json:
         assert is_leaf_type(type_)
         if isinstance(type_, GraphQLEnumType):
-            self._schemas.setdefault(
-                type_.name, {"type": "string", "description": type_.description or "", "enum": list(type_.values)}
-            )
+            values = "".join(f"\n- {name}: {value.description}" for name, value in type_.values.items())
+            said = {"description": f"{type_.description}\n{values}", "enum": list(type_.values)}
+            self._schemas.setdefault(type_.name, {"type": "string", **said})
             return {"$ref": f"#/components/schemas/{type_.name}"}
         return dict(_LEAVES[type_.name])
 

@@ -13,13 +13,31 @@ from engine.rules.model import Severity
 from schema.context import Info, loaded
 from schema.devices import Device
 from schema.directives import Constraint, Cost, Example
+from schema.enums import shown
 from schema.rules import Rule
 from schema.scalars import Json
 
-strawberry.enum(AlertStatus, description="Where an alert stands.")
+shown(
+    AlertStatus,
+    "Where an alert stands.",
+    ACTIVE="It was raised, and nobody has taken notice yet.",
+    ACKNOWLEDGED="Somebody has taken notice, and what it tells of goes on.",
+    CLEARED="What it told of is over.",
+)
 
 
-strawberry.enum(model.Happening, description="What happened to an alert beside its being raised and cleared.")
+shown(
+    model.Happening,
+    "What happened to an alert beside its being raised and cleared.",
+    ACKNOWLEDGED="Somebody took notice.",
+    ASSIGNED="It was given to somebody, or to nobody any more.",
+    COMMENTED="Somebody wrote something about it.",
+    SNOOZED="Nobody is told of it for a while.",
+    WOKEN="The while for which nobody was told is over.",
+    SILENCED="A silence covers it, so that nobody is told.",
+    TOLD="Somebody was told of it.",
+    NOT_TOLD="Somebody should have been told and was not; the note says why.",
+)
 
 
 @strawberry.type(description="One entry of an alert's history.")
@@ -111,7 +129,6 @@ class Alert:
         return loaded(info.context.alert_notes, self.id, lambda notes: [AlertNote.of(note) for note in notes])
 
 
-@strawberry.enum(description="What happened to an alert.")
 class AlertEventKind(Enum):
     """What happened to an alert."""
 
@@ -119,6 +136,16 @@ class AlertEventKind(Enum):
     ACKNOWLEDGED = "alert.acknowledged"
     CLEARED = "alert.cleared"
     CHANGED = "alert.changed"
+
+
+shown(
+    AlertEventKind,
+    "What happened to an alert.",
+    RAISED="A rule fired.",
+    ACKNOWLEDGED="Somebody took notice.",
+    CLEARED="What it told of is over.",
+    CHANGED="It was assigned, commented, snoozed or silenced, or somebody was told.",
+)
 
 
 @strawberry.type(description="An alert was raised, acknowledged or cleared, or somebody did something about it.")

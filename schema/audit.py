@@ -8,6 +8,7 @@ from uuid import UUID
 import strawberry
 
 from engine.audit import model
+from schema.enums import shown
 from schema.scalars import Json
 
 
@@ -19,7 +20,13 @@ class AuditResult(StrEnum):
     REFUSED = "refused"
 
 
-strawberry.enum(AuditResult, description="What became of it: done, denied for want of a right, or refused as it was.")
+shown(
+    AuditResult,
+    "What became of it.",
+    DONE="It was done.",
+    DENIED="Whoever tried had no right to it.",
+    REFUSED="It was allowed, but could not be as things stood.",
+)
 
 
 @strawberry.type(description="One entry of the audit log. Entries are never changed and never deleted.")

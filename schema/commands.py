@@ -12,11 +12,21 @@ from engine.commands.model import CommandStatus
 from schema.context import Info, loaded
 from schema.devices import Device
 from schema.directives import Constraint, Cost, Example
+from schema.enums import shown
 from schema.scalars import Json
 
-strawberry.enum(
+shown(
     CommandStatus,
-    description="Where a command stands. QUEUED, SENT and ACKNOWLEDGED may still change; the others are the end.",
+    "Where a command stands. QUEUED, SENT and ACKNOWLEDGED may still change; the others are the end.",
+    QUEUED="It waits until the device is connected.",
+    SENT="It went down to the device.",
+    ACKNOWLEDGED="The device has it and is at work.",
+    SUCCEEDED="The device has done it.",
+    FAILED="The device tried and could not.",
+    REJECTED="The device would not.",
+    TIMED_OUT="The device had it and did not answer in time.",
+    EXPIRED="The device did not come for it in time.",
+    CANCELLED="It was called off before the device had it.",
 )
 
 
@@ -100,12 +110,19 @@ class CommandIssue:
     )
 
 
-@strawberry.enum(description="What happened to a command.")
 class CommandEventKind(Enum):
     """What happened to a command."""
 
     CHANGED = "command.changed"
     ANSWERED_LATE = "command.answered_late"
+
+
+shown(
+    CommandEventKind,
+    "What happened to a command.",
+    CHANGED="It was issued, or its status changed.",
+    ANSWERED_LATE="The device answered when it was over already; its status stays.",
+)
 
 
 @strawberry.type(description="A command was issued, has moved, or was answered too late.")

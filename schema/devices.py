@@ -12,6 +12,7 @@ from engine.devices.filter import Group
 from engine.devices.model import DeviceStatus
 from schema.context import Info, loaded
 from schema.directives import Constraint, Cost, Method, Needs, Problem, Rest, Secret
+from schema.enums import shown
 from schema.profiles import DEVICE_KEY as DEVICE_KEY
 from schema.profiles import NAME as NAME
 from schema.profiles import Profile
@@ -21,7 +22,15 @@ from schema.telemetry import Sample, Series
 if TYPE_CHECKING:
     from engine.telemetry.model import Sample as SampleModel
 
-strawberry.enum(DeviceStatus, description="Where a device stands in its life.")
+shown(
+    DeviceStatus,
+    "Where a device stands in its life.",
+    PROVISIONED="It is registered and has not connected yet.",
+    ACTIVE="It has connected and is served.",
+    SUSPENDED="It is kept out until somebody resumes it.",
+    QUARANTINED="It is kept out because something about it is suspicious, until somebody releases it.",
+    DECOMMISSIONED="Its life is over: it cannot come back, and its key is not given again.",
+)
 
 
 @strawberry.type(description="Whether a device is connected, and since when.")

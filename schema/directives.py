@@ -5,8 +5,9 @@ from enum import StrEnum
 import strawberry
 from strawberry.schema_directive import Location
 
+from schema.enums import shown
 
-@strawberry.enum(description="The HTTP method under which the REST mirror offers a field.")
+
 class Method(StrEnum):
     """HTTP methods the mirror uses."""
 
@@ -14,6 +15,16 @@ class Method(StrEnum):
     POST = "POST"
     PATCH = "PATCH"
     DELETE = "DELETE"
+
+
+shown(
+    Method,
+    "The HTTP method under which the REST mirror offers a field.",
+    GET="Reads, and changes nothing.",
+    POST="Makes something, or asks with a document too long for an address.",
+    PATCH="Changes what is named and leaves the rest.",
+    DELETE="Ends or removes something.",
+)
 
 
 @strawberry.schema_directive(

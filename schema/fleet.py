@@ -14,12 +14,43 @@ from engine.fleet.checks import Severity
 from engine.fleet.model import MOVES, STAYS, FindingStatus, TransferStatus
 from schema.devices import Credential, Device
 from schema.directives import Secret
+from schema.enums import shown
 from schema.scalars import Json
 
-strawberry.enum(Outcome, name="ImportOutcome", description="What becomes of a line of the table.")
-strawberry.enum(Severity, name="FindingSeverity", description="How soon somebody should look.")
-strawberry.enum(FindingStatus, description="Where a finding stands.")
-strawberry.enum(TransferStatus, description="Where the offer of a device to another tenant stands.")
+shown(
+    Outcome,
+    "What becomes of a line of the table.",
+    name="ImportOutcome",
+    NEW="The line makes a device.",
+    CHANGED="The line changes a device that is there.",
+    SAME="The device is there and stands as the line says.",
+    DIFFERENT="The device is there, stands otherwise, and is left so.",
+    WRONG="The line cannot be used; the flaw says why.",
+)
+shown(
+    Severity,
+    "How soon somebody should look.",
+    name="FindingSeverity",
+    CRITICAL="At once: somebody may be using it already.",
+    HIGH="Within the day.",
+    MEDIUM="In the next days.",
+    LOW="When there is time.",
+)
+shown(
+    FindingStatus,
+    "Where a finding stands.",
+    OPEN="It is as the finding says.",
+    SUPPRESSED="It is so, and somebody decided to live with it.",
+    RESOLVED="It is not so any more.",
+)
+shown(
+    TransferStatus,
+    "Where the offer of a device to another tenant stands.",
+    OFFERED="Its code waits to be used.",
+    ACCEPTED="The other tenant has the device.",
+    WITHDRAWN="It was taken back, and its code is dead.",
+    EXPIRED="Nobody accepted in time, and its code is dead.",
+)
 
 
 @strawberry.type(description="One line of the table.")

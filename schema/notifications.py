@@ -10,10 +10,34 @@ from engine.notifications import contacts, model, policies
 from engine.notifications.model import ChannelKind, DeliveryState
 from engine.rules.model import Severity
 from schema.directives import Constraint, Secret
+from schema.enums import shown
 
-strawberry.enum(ChannelKind, description="What a channel leads to.")
-strawberry.enum(DeliveryState, description="How far a delivery has come; RETRYING: tried in vain, and will be again.")
-strawberry.enum(contacts.SmsProvider, description="Who carries text messages.")
+shown(
+    ChannelKind,
+    "What a channel leads to.",
+    EMAIL="People's mailboxes.",
+    WEBHOOK="A program, by signed HTTP requests (Standard Webhooks).",
+    SLACK="A channel of a Slack workspace.",
+    TEAMS="A channel or chat of Microsoft Teams.",
+    TELEGRAM="A chat of a Telegram bot.",
+    SMS="Mobile phones, by text message.",
+)
+shown(
+    DeliveryState,
+    "How far a delivery has come.",
+    WAITING="It has not been tried yet.",
+    SENDING="It is being tried now.",
+    RETRYING="It was tried in vain, and will be again.",
+    DELIVERED="The other side has taken it.",
+    GIVEN_UP="It was tried in vain, and will not be again.",
+)
+shown(
+    contacts.SmsProvider,
+    "Who carries text messages.",
+    TWILIO="Twilio, by an account's SID and token.",
+    CLICKSEND="ClickSend, by a user name and API key.",
+    MESSAGEBIRD="MessageBird (Bird), by an access key.",
+)
 
 _NAME = Constraint(min_length=1, max_length=60)
 _URL = Constraint(min_length=9, max_length=2_000)

@@ -10,9 +10,23 @@ from engine.devices import declared, model
 from engine.devices.declared import ValueType
 from engine.devices.model import MetricType
 from schema.directives import Constraint
+from schema.enums import shown
 
-strawberry.enum(MetricType, description="What kind of value a metric carries.")
-strawberry.enum(ValueType, description="What kind of value an argument of a command or a setting has.")
+shown(
+    MetricType,
+    "What kind of value a metric carries.",
+    NUMBER="A finite number, whole or not.",
+    BOOLEAN="True or false.",
+    STRING="Text of any kind.",
+    OBJECT="A JSON object, such as a place with lat and lon.",
+)
+shown(
+    ValueType,
+    "What kind of value an argument of a command or a setting has.",
+    NUMBER="A finite number, whole or not.",
+    BOOLEAN="True or false.",
+    STRING="Text of any kind.",
+)
 
 DEVICE_KEY = Constraint(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9_-]{1,40}$")
 METRIC_KEY = Constraint(min_length=1, max_length=64, pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$")

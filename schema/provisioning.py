@@ -11,12 +11,43 @@ from engine.provisioning.model import EnrolmentStatus, Mode, Proof, Way
 from engine.provisioning.rule import Verdict
 from schema.devices import NAME
 from schema.directives import Constraint, Example, Secret
+from schema.enums import shown
 from schema.scalars import Json, Labels
 
-strawberry.enum(Way, name="ProvisionerKind", description="By what devices come in.")
-strawberry.enum(Mode, name="ProvisionerMode", description="Whether it creates devices or lets registered ones in.")
-strawberry.enum(Proof, name="EnrolmentProof", description="By what the device will sign in.")
-strawberry.enum(EnrolmentStatus, description="Where an enrolment stands.")
+shown(
+    Way,
+    "By what devices come in.",
+    name="ProvisionerKind",
+    KEY="A key that all of a batch share, shown over HTTP or MQTT.",
+    CLAIM="A certificate that all of a batch share, exchanged for one of their own.",
+    AUTHORITY="A certificate of their own, signed by an authority that the tenant trusts.",
+)
+shown(
+    Mode,
+    "Whether it creates devices or lets registered ones in.",
+    name="ProvisionerMode",
+    CREATE="A device that nobody knows is made.",
+    PREREGISTERED="Only devices that were registered before come in.",
+)
+shown(
+    Proof,
+    "By what the device will sign in.",
+    name="EnrolmentProof",
+    TOKEN="A token that it is given.",  # noqa: S106  a sentence
+    CSR="A certificate that we sign for a key which never leaves the device.",
+    KEY="Tokens that it signs itself with a key whose public half it has shown.",
+    CERTIFICATE="The certificate with which it came.",
+)
+shown(
+    EnrolmentStatus,
+    "Where an enrolment stands.",
+    CLAIMED="It holds an ownership token and has not used it yet.",
+    ASKED="It has knocked, and nobody has looked at it yet.",
+    PENDING="It waits for somebody to approve it.",
+    APPROVED="It may come in, and has not fetched what it signs in by.",
+    REFUSED="It was turned away by a person or a rule.",
+    DONE="It is a device.",
+)
 
 RULE = (
     "The tenant's rule at the gate: an object with cases (tried in order, each with when, a JSONLogic condition over "

@@ -12,9 +12,18 @@ from engine.rules.state import Phase
 from schema.context import Info, loaded
 from schema.devices import Device
 from schema.directives import Constraint, Cost, Example
+from schema.enums import shown
 from schema.scalars import Json
 
-strawberry.enum(Phase, name="RulePhase", description="Where a rule stands for a device.")
+shown(
+    Phase,
+    "Where a rule stands for a device.",
+    name="RulePhase",
+    OK="Its condition is not met.",
+    PENDING="Its condition is met, but not for long enough yet.",
+    FIRING="It has fired.",
+    CLEARING="It has fired, and its end has begun but not lasted long enough yet.",
+)
 
 
 @strawberry.type(description="One time that a rule would have fired for a device.")

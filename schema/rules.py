@@ -14,6 +14,7 @@ from engine.rules.model import MetricType, Mode, Severity
 from engine.rules.templates import HoleKind
 from schema.context import Info, loaded
 from schema.directives import Cost, Example
+from schema.enums import shown
 from schema.scalars import Json
 
 if TYPE_CHECKING:
@@ -27,19 +28,50 @@ EXAMPLE = Example(
     '"when":{"metric":"temperature","op":">","value":8},"for":"10m","then":[{"do":"alert"}]}'
 )
 
-strawberry.enum(
+shown(
     Mode,
+    "What a rule does.",
     name="RuleMode",
-    description="What a rule does: nothing; note what it would do and do nothing (shadow); act.",
+    OFF="Nothing: it is not evaluated.",
+    SHADOW="It is evaluated and notes what it would do, and does nothing.",
+    ON="It is evaluated and acts.",
 )
-strawberry.enum(Severity, description="How bad it is, from a note to an emergency.")
-strawberry.enum(
+shown(
+    Severity,
+    "How bad it is, from a note to an emergency.",
+    INFO="Worth knowing; nobody has to do anything.",
+    MINOR="Somebody should look in the next days.",
+    MAJOR="Somebody should look today.",
+    CRITICAL="Somebody should look at once.",
+)
+shown(
     Weight,
+    "How much a warning matters.",
     name="RuleWarningWeight",
-    description="How much a warning matters: a rule with a problem cannot work, one with a warning may surprise.",
+    PROBLEM="The rule cannot work so.",
+    WARNING="The rule may surprise whoever wrote it.",
+    HINT="The rule works, and something would make it better.",
 )
-strawberry.enum(HoleKind, name="RuleHoleKind", description="What is to be chosen; a circle is lat, lon and radius_m.")
-strawberry.enum(MetricType, name="RuleMetricType", description="What kind of value a rule reads.")
+shown(
+    HoleKind,
+    "What is to be chosen.",
+    name="RuleHoleKind",
+    METRIC="A metric of the profile, by its name.",
+    NUMBER="A number, in the hole's unit.",
+    DURATION="A length of time, such as 90s, 10m or 2h.",
+    CLOCK="A time of day, such as 06:00.",
+    TEXT="Text of any kind.",
+    CIRCLE="A circle on the map: lat and lon in degrees, radius_m in metres.",
+)
+shown(
+    MetricType,
+    "What kind of value a rule reads.",
+    name="RuleMetricType",
+    NUMBER="A finite number, whole or not.",
+    BOOLEAN="True or false.",
+    STRING="Text of any kind.",
+    OBJECT="A JSON object, such as a place with lat and lon.",
+)
 
 
 @strawberry.type(description="A rule: when something counts as wrong, for how long, and what follows.")

@@ -9,6 +9,7 @@ import strawberry
 
 from engine.devices.model import Metric as MetricModel
 from engine.telemetry import model
+from schema.enums import shown
 from schema.scalars import Json, Times
 
 
@@ -130,7 +131,6 @@ class TelemetryEvent:
     skipped: int = strawberry.field(description="Readings of this device left out just before, because you were slow.")
 
 
-@strawberry.enum(description="What a change of presence was.")
 class DeviceStatusChange(Enum):
     """A device's coming, going, falling silent, or being heard again."""
 
@@ -138,6 +138,16 @@ class DeviceStatusChange(Enum):
     DISCONNECTED = "device.disconnected"
     SILENT = "device.silent"
     REPORTING = "device.reporting"
+
+
+shown(
+    DeviceStatusChange,
+    "What a change of presence was.",
+    CONNECTED="The device has connected.",
+    DISCONNECTED="Its connection has ended.",
+    SILENT="It has sent nothing for longer than its profile expects.",
+    REPORTING="It was silent, and is heard again.",
+)
 
 
 @strawberry.type(

@@ -9,6 +9,7 @@ import strawberry
 from engine.tenancy import Role
 from engine.tenants import model
 from schema.directives import Constraint, Secret
+from schema.enums import shown
 
 ONLY = Constraint(min_length=1, max_length=model.MAX_GROUPS)
 
@@ -17,8 +18,25 @@ def _ids(groups: frozenset[UUID] | None) -> list[UUID] | None:
     return None if groups is None else sorted(groups)
 
 
-strawberry.enum(Role, description="What a person is in a tenant; each role is a set of scopes.")
-strawberry.enum(model.InvitationStatus, description="How far an invitation has come.")
+shown(
+    Role,
+    "What a person is in a tenant; each role is a set of scopes.",
+    OWNER="May do everything in the tenant.",
+    ADMIN="May do everything but change the tenant itself.",
+    OPERATOR="Runs devices and answers alerts.",
+    DESIGNER="Writes rules, and sees the rest.",
+    VIEWER="Sees, and changes nothing.",
+    CUSTOM="Has the scopes of a role that the tenant made itself.",
+    PLATFORM="Operates the platform, and sees no tenant's data.",
+)
+shown(
+    model.InvitationStatus,
+    "How far an invitation has come.",
+    PENDING="Its link still waits to be used.",
+    ACCEPTED="Its link was used, and somebody came.",
+    WITHDRAWN="It was taken back, and its link is dead.",
+    EXPIRED="Nobody came in time, and its link is dead.",
+)
 
 
 @strawberry.type(description="A tenant: the company or site whose devices, people and data belong together.")

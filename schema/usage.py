@@ -8,11 +8,17 @@ import strawberry
 from engine.quotas import model
 from engine.quotas.model import QuotaName
 from schema.directives import Constraint
+from schema.enums import shown
 
-strawberry.enum(
+shown(
     QuotaName,
-    description="What is limited: devices; messages and values a second; days for which telemetry is kept; live "
-    "streams open at once; the cost of API operations a minute.",
+    "What is limited.",
+    DEVICES="How many devices there are, decommissioned ones aside.",
+    MESSAGES_PER_S="Messages a second of all devices together.",
+    VALUES_PER_S="Values a second of all devices together.",
+    STORAGE_DAYS="Days for which telemetry is kept.",
+    SUBSCRIPTIONS="Live streams that are open at once.",
+    API_COST_PER_MIN="What API operations cost together in a minute.",
 )
 
 

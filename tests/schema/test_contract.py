@@ -1,6 +1,7 @@
 """What the contract promises about itself: everything is described, every root field says what it needs."""
 
 from collections.abc import Iterator
+from enum import Enum
 
 import pytest
 from graphql import (
@@ -19,6 +20,7 @@ from resolvers.assembly import Mutation, Query, Subscription, schema
 from resolvers.guard import Guard
 from resolvers.routes import routes
 from schema.directives import Needs, Rest
+from schema.enums import shown
 
 GRAPHQL = schema()._schema
 
@@ -34,6 +36,9 @@ def _described() -> Iterator[tuple[str, str | None]]:
                 if isinstance(field, GraphQLField):
                     for argument_name, argument in field.args.items():
                         yield f"{name}.{field_name}({argument_name})", argument.description
+        if isinstance(type_, GraphQLEnumType):
+            for value_name, value in type_.values.items():
+                yield f"{name}.{value_name}", value.description
     for directive in GRAPHQL.directives:
         yield f"@{directive.name}", directive.description
 
@@ -41,6 +46,15 @@ def _described() -> Iterator[tuple[str, str | None]]:
 def test_everything_is_described_in_a_sentence() -> None:
     silent = [name for name, said in _described() if not said or len(said) < 8 or said.strip()[-1] not in ".)"]
     assert silent == []
+
+
+def test_an_enum_is_not_shown_with_a_value_that_nobody_explains() -> None:
+    class Tide(Enum):
+        EBB = "ebb"
+        FLOOD = "flood"
+
+    with pytest.raises(TypeError, match="EBB, FLOOD"):
+        shown(Tide, "Which way the water goes.", EBB="Out.")
 
 
 def _root_fields() -> Iterator[StrawberryField]:
