@@ -10,7 +10,7 @@ message, that must be done which has been due for a while.
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -92,10 +92,11 @@ class RuleTally:
         """Take in one episode: as it must be by now, as it may be, as it is."""
         for moment in range(2):  # raised, cleared
             due, most, is_ = (None if times is None else times[moment] for times in (must, may, found))
+            is_expected = due is not None or (most is not None and is_ is not None)
             if moment == 0:
-                self.raised_expected += due is not None
+                self.raised_expected += is_expected
             else:
-                self.cleared_expected += due is not None
+                self.cleared_expected += is_expected
             self.lost += due is not None and is_ is None
             self.extra += most is None and is_ is not None
             self.moved += is_ is not None and most is not None and is_ != most
@@ -293,6 +294,11 @@ def _judge_counts(verdict: Verdict, sent: Sent, seen: Mapping[int, int], counts:
         )
 
 
+def _expected(must: Collection[object], may: Collection[object], found: Collection[object]) -> int:
+    """How many there must be: those that a timer may have caused by now count if it has."""
+    return len(must) + sum(each not in must and each in found for each in may)
+
+
 def _judge_alerts(
     verdict: Verdict,
     bounds: Bounds,
@@ -307,7 +313,8 @@ def _judge_alerts(
         for place in must.keys() | may.keys() | found.keys()
         if found.get(place) not in (must.get(place), may.get(place))
     }
-    verdict.alerts, verdict.alerts_expected, verdict.alerts_different = len(found), len(must), len(different)
+    verdict.alerts, verdict.alerts_different = len(found), len(different)
+    verdict.alerts_expected = _expected(must, may, found)
     shown = [(place, must.get(place), may.get(place), found.get(place)) for place in sorted(different)[:MAX_SHOWN]]
     verdict.blame("alerts differ from the reference", len(different), shown)
     tallies = {rule.key: RuleTally(rule.document.name) for rule in rules}
@@ -330,7 +337,7 @@ def _judge_calls(
     """One that a timer has just caused need not have been sent yet."""
     must, may = bounds.must.calls, bounds.may.calls
     found, fresh = {row[0]: row[1] for row in rows}, {row[0] for row in rows if row[2]}
-    verdict.calls, verdict.calls_expected = len(found), len(must)
+    verdict.calls, verdict.calls_expected = len(found), _expected(must, may, found)
     verdict.calls_arrived = sum(delivery in arrived for delivery in found)
     verdict.calls_again = sum(times - 1 for times in arrived.values())
     lost, extra = must - found.keys(), found.keys() - may
@@ -346,7 +353,7 @@ def _judge_calls(
 
 def _judge_derived(verdict: Verdict, bounds: Bounds, found: Derived) -> None:
     must, may = bounds.must.derived, bounds.may.derived
-    verdict.derived, verdict.derived_expected = len(found), len(must)
+    verdict.derived, verdict.derived_expected = len(found), _expected(must, may, found)
     different = [
         place for place in must.keys() | found.keys() if found.get(place) not in (must.get(place), may.get(place))
     ]
