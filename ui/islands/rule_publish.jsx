@@ -96,8 +96,8 @@ export function Publish({ draft, isChanged, onDone, onGone }) {
             </button>
           ))}
         </span>
-        <Help about="mode" />
         <span className="muted small mode-words">{MODES.find(([key]) => key === mode)[2]}</span>
+        <Help about="mode" />
       </div>
       <div className="row">
         <button type="button" className="btn btn-primary" disabled={!canPublish} onClick={publish}>
