@@ -33,7 +33,7 @@ shown(
     Proof,
     "By what the device will sign in.",
     name="EnrolmentProof",
-    TOKEN="A token that it is given.",  # noqa: S106  a sentence
+    TOKEN="A token that it is given.",  # noqa: S106  # nosec B106
     CSR="A certificate that we sign for a key which never leaves the device.",
     KEY="Tokens that it signs itself with a key whose public half it has shown.",
     CERTIFICATE="The certificate with which it came.",
