@@ -1,4 +1,5 @@
-"""`tidegate bench rules`: what the way from the journal to an action costs, how it scales, and how late timers are.
+"""`tidegate bench rules`: what the way from the journal to an action costs, how it scales, how late timers are, and
+what a backtest costs.
 
 A database of its own, no devices and no broker: the journal is written as ingest writes it, and one worker's drain is
 run in this process, so that its CPU is this process's own and Postgres' is that of its backend.
@@ -20,7 +21,7 @@ from engine import clock, ids
 from engine.drain import Drain
 from engine.rules.step import PATIENCE_MS
 from engine.store.pool import Store
-from infra.bench import processes
+from infra.bench import backtest, processes
 from infra.bench.database import database
 from infra.bench.readings import WARM, Signal
 from infra.bench.report import table
@@ -70,6 +71,7 @@ class Measured:
     many: list[Run] = field(default_factory=list)
     timers: int = 0
     late_s: dict[str, float] = field(default_factory=dict)
+    tried: list[backtest.Tried] = field(default_factory=list)
 
     @property
     def ratio(self) -> float:
@@ -81,6 +83,7 @@ class Measured:
         """Whether every goal is met."""
         plain = [run for run in self.runs if run.course.kind == "plain"]
         is_fast = all(run.a_core >= GOAL_A_CORE[run.course.per_transaction] for run in plain)
+        is_fast = is_fast and all(tried.a_core >= backtest.GOAL_A_CORE for tried in self.tried)
         return is_fast and self.ratio >= GOAL_MANY and self.late_s.get("p99", GOAL_LATE_S + 1) <= GOAL_LATE_S
 
     def as_json(self) -> dict[str, Any]:
@@ -88,7 +91,7 @@ class Measured:
         return asdict(self) | {"ratio": self.ratio}
 
 
-def measure(events: int, timers: int) -> Measured:
+def measure(events: int, timers: int, history: int = 190_000) -> Measured:
     """Run all courses on a server of its own, and throw it away."""
     measured = Measured()
     with database() as (postgres, _):
@@ -100,6 +103,7 @@ def measure(events: int, timers: int) -> Measured:
             measured.many.append(asyncio.run(_run(postgres, Course(events, rules=rules))))
         measured.timers = timers
         measured.late_s = asyncio.run(_timers(postgres, timers))
+        measured.tried = asyncio.run(backtest.tried(postgres, history))
     return measured
 
 
@@ -124,7 +128,7 @@ def shown(measured: Measured) -> str:
         f"  10,000 rules go at {measured.ratio:.2f} of the speed of 1,000 (goal {GOAL_MANY})",
         f"  {measured.timers} timers due in one second are late by {late} (goal p99 {GOAL_LATE_S:g} s)",
     ]
-    return "\n".join(said)
+    return "\n".join([*said, "", backtest.shown(measured.tried)])
 
 
 async def _run(postgres: Postgres, course: Course) -> Run:

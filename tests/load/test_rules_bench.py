@@ -1,0 +1,36 @@
+"""The bench of rules plays what it counts, and says which goal was missed."""
+
+import asyncio
+
+from infra.bench import backtest, rules
+from infra.bench.backtest import Tried
+from infra.bench.rules import Course, Measured, Run
+from infra.local.postgres import Postgres
+
+
+def test_every_event_of_a_course_is_drained_and_fires_what_it_must(postgres: Postgres) -> None:
+    run = asyncio.run(rules._run(postgres, Course(events=1_000, devices=10, rules=5)))
+    assert run.fired == 10  # each device is warm once in its hundred messages
+    assert run.worker_us > 0
+
+
+def test_all_waits_of_one_second_end_in_alerts(postgres: Postgres) -> None:
+    late = asyncio.run(rules._timers(postgres, 20))
+    assert late["p50"] <= late["p99"] <= late["max"]
+
+
+def test_a_backtest_is_tried_on_all_that_is_stored(postgres: Postgres) -> None:
+    found = asyncio.run(backtest.tried(postgres, 2_000))
+    assert [each.name for each in found] == list(backtest.TRIED)
+    assert all(each.messages == 2_000 and each.fired >= 2 * 9 for each in found)
+
+
+def test_a_missed_goal_is_shown_and_fails_the_bench() -> None:
+    def measured(tried_us: float) -> Measured:
+        fast = [Run(Course(per_transaction=size), 5, 5, 20, 1) for size in rules.GOAL_A_CORE]
+        tried = [Tried("a comparison", 1_000, 1, tried_us, 1)]
+        return Measured(fast, fast, 10, {"p50": 0.1, "p99": 0.2, "max": 0.3}, tried)
+
+    assert measured(2).is_within
+    assert not measured(9).is_within
+    assert "100000" in rules.shown(measured(9)).replace(",", "")
