@@ -3,8 +3,10 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 import websockets
@@ -154,13 +156,34 @@ async def test_a_foreign_device_is_refused_like_one_that_does_not_exist(
         assert told["extensions"]["code"] == "DEVICE_NOT_FOUND"
 
 
-async def test_a_revoked_token_is_cut(served: str, api: Api, tenant: Tenant) -> None:
-    owner, viewer = await tenant.api_token(), await tenant.api_token(Role.VIEWER)
-    async with line(served, viewer) as live:
-        tokens = (await api.data(owner, "{ tokens { id name } }"))["tokens"]
-        id_ = next(token["id"] for token in tokens if token["name"] == "test viewer")
+async def test_a_revoked_token_is_cut_within_two_seconds_on_sockets_and_streams(
+    served: str, api: Api, tenant: Tenant
+) -> None:
+    owner, viewer, other = await tenant.api_token(), await tenant.api_token(Role.VIEWER), await tenant.api_token()
+    tokens = (await api.data(owner, "{ tokens { id name } }"))["tokens"]
+    id_ = next(token["id"] for token in tokens if token["name"] == "test viewer")
+    async with AsyncExitStack() as open_:
+        live, bystander = [await open_.enter_async_context(line(served, secret)) for secret in (viewer, other)]
+        for each in (live, bystander):
+            await each.subscribe(STATUS)
+        client = await open_.enter_async_context(httpx.AsyncClient(base_url=f"http://{served}", trust_env=False))
+        client.headers.update({"Authorization": f"Bearer {viewer}", "Accept": "text/event-stream"})
+        streams = [
+            await open_.enter_async_context(client.stream(method, path, json=body))
+            for method, path, body in (
+                ("POST", "/graphql", {"query": STATUS}),
+                ("GET", "/api/v1/stream/device-status", None),
+            )
+        ]
+        told = [stream.aiter_raw() for stream in streams]
+        assert [await anext(each) for each in told] == [b":\n\n"] * 2, "both streams have begun"
         await api.data(owner, "mutation($id: ID!) { tokenRevoke(id: $id) { id } }", id=id_)
-        assert await live.closed() == 4403
+        async with asyncio.timeout(2):  # what is promised; without being told, they would look again after RECHECK_S
+            assert await live.closed() == 4403
+            for rest in told:
+                assert [chunk async for chunk in rest] == [], "nothing more is said"
+        await bystander.say({"type": "ping"})
+        assert (await bystander.hear())["type"] == "pong", "another token of the same tenant goes on"
 
 
 async def test_queries_work_over_the_socket_too(served: str, tenant: Tenant) -> None:
