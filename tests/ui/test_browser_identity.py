@@ -81,6 +81,8 @@ async def test_a_role_of_ones_own_gives_exactly_what_was_ticked(console: Console
         await page.get_by_role("button", name="Make the role").click()
         await expect(page.get_by_text("“Gatekeeper” is made.")).to_be_visible()
         await page.get_by_role("link", name="People", exact=True).first.click()
+        await expect(page).to_have_url(re.compile("/access/people"))
+        await page.wait_for_timeout(500)  # coming back closes what was open here, a moment after the page shows
         await page.get_by_role("button", name="Change heidi").click()
         await page.get_by_role("radio", name="Gatekeeper").check()
         await page.get_by_role("button", name="Save").click()
