@@ -88,15 +88,15 @@ class Unguarded(Exception):
 @cache
 def schema() -> Schema:
     """The contract, executable. Raises Unguarded for a root field without ``@needs``."""
-    for root, writes in ((Query, False), (Mutation, True), (Subscription, False)):
+    for root, deed in ((Query, "{}.read"), (Mutation, "{}"), (Subscription, "{}.follow")):
         for field in _fields(root):
             needs = _needs(field)
             if needs is None:
                 raise Unguarded(f"{root.__name__}.{field.python_name} has no @needs")
-            field.extensions = [*field.extensions, Guard(needs, writes=writes)]
+            field.extensions = [*field.extensions, Guard(needs, writes=root is Mutation, deed=deed)]
     for field in _fields(Device):
         if field.base_resolver and (field.arguments or _needs(field)):
-            field.extensions = [*field.extensions, Guard(_needs(field))]
+            field.extensions = [*field.extensions, Guard(_needs(field), deed="device_{}.read")]
     return Schema(Query, Mutation, Subscription, config=StrawberryConfig(scalar_map=SCALARS))
 
 

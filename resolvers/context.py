@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
@@ -33,6 +33,7 @@ from engine.telemetry.model import Sample
 from engine.tenancy import WITHIN_GROUPS, Principal
 from engine.tenants.errors import LimitedToGroups, SecondFactorRequired
 from engine.tenants.repeats import Claimed
+from resolvers.denials import Denials
 from resolvers.loaders import Batch
 from schema.errors import Unauthenticated
 from schema.telemetry import Series
@@ -53,6 +54,7 @@ class Services:
     discovery: Discovery
     sends_mail: bool = False
     """Whether the operator has set up a mail server."""
+    denials: Denials = field(default_factory=Denials)
 
 
 class RequestContext:
@@ -69,6 +71,7 @@ class RequestContext:
         self._reader: Tx | None = None
         self._reading = AsyncExitStack()
         self._opening = asyncio.Lock()
+        self._denied: list[Deed] = []
         self.claim: Callable[[Tx], Awaitable[None]] | None = None
         """What a mutation does first in its transaction: claim the request's Idempotency-Key."""
         self.was_claimed_before = False
@@ -126,14 +129,31 @@ class RequestContext:
                 self._writer = None
                 self._forget()
 
-    async def turned_away(self, field: str, target: object, error: EngineError) -> None:
-        """Note in the audit log that the caller tried ``field`` (on ``target``) and was turned away."""
-        if self._principal is None:
-            return
-        result = "denied" if isinstance(error, Forbidden) else "refused"
-        deed = Deed(field, "", "" if target is None else str(target)[:64], None, None, result, error.code)
-        async with self.services.store.as_tenant(self._principal) as tx:
-            tx.deeds.append(deed)
+    async def turned_away(self, action: str, target: object, error: EngineError) -> None:
+        """Note in the audit log, at once, that the caller tried ``action`` (on ``target``) and was turned away.
+
+        Of what is denied again and again little is noted; see Denials.
+        """
+        if isinstance(error, Forbidden):
+            self.denied(action, target, error)
+            await self._note()
+        elif self._principal is not None:
+            await self._write([Deed(action, "", _told(target), None, None, "refused", error.code)])
+
+    def denied(self, action: str, target: object, error: Forbidden) -> None:
+        """Remember to note in the audit log, once nothing is being read, that the caller has no right to ``action``."""
+        who, told = self._principal, _told(target)
+        if who is not None and self.services.denials.is_news(who.tenant_id, who.id, action, told):
+            self._denied.append(Deed(action, "", told, None, None, "denied", error.code))
+
+    async def _note(self) -> None:
+        deeds, self._denied = self._denied, []
+        if deeds:
+            await self._write(deeds)
+
+    async def _write(self, deeds: Sequence[Deed]) -> None:
+        async with self.services.store.as_tenant(self.principal) as tx:
+            tx.deeds.extend(deeds)
 
     async def _claim(self, tx: Tx) -> None:
         assert self.claim is not None
@@ -144,9 +164,10 @@ class RequestContext:
             raise
 
     async def close(self) -> None:
-        """End the reading transaction, if one was opened."""
+        """End the reading transaction, if one was opened; then note what was denied: never two connections at once."""
         reading, self._reading, self._reader = self._reading, AsyncExitStack(), None
         await reading.aclose()
+        await self._note()
 
     def _forget(self) -> None:
         for name in _LOADERS:
@@ -269,6 +290,11 @@ class RequestContext:
 
 
 _LOADERS = tuple(name for name, member in vars(RequestContext).items() if isinstance(member, cached_property))
+
+
+def _told(target: object) -> str:
+    return "" if target is None else str(target)[:64]
+
 
 Info: TypeAlias = "strawberry.Info[RequestContext, None]"
 """What root fields are handed."""

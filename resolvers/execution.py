@@ -194,6 +194,7 @@ class Operations:
             return Stream(executor, source, context, self.shared, key, end)
         except BaseException:
             end()
+            await context.close()
             raise
 
 

@@ -1,7 +1,8 @@
 """Stands before every root field: signed in, allowed, arguments within their bounds, in the right transaction."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from strawberry.extensions import FieldExtension
@@ -22,13 +23,15 @@ Check = Callable[[object, str], None]
 class Guard(FieldExtension):
     """Enforces ``@needs`` and ``@constraint``, and opens the transaction of a mutation root field.
 
-    ``writes``: the field runs in a transaction of its own, committed before its answer is read; who is turned away from
-    it for want of a right, or because the thing stands otherwise, is noted in the audit log.
+    ``writes``: the field runs in a transaction of its own, committed before its answer is read. Who is turned away for
+    want of a right is noted in the audit log, of a field that writes also who is because the thing stands otherwise;
+    ``deed`` is what the log calls it, the field's name in its braces.
     """
 
-    def __init__(self, needs: Needs | None, *, writes: bool = False) -> None:
+    def __init__(self, needs: Needs | None, *, writes: bool = False, deed: str = "{}") -> None:
         self.needs = needs
         self._writes = writes
+        self._deed = deed
         self._checks: dict[str, Check] = {}
 
     def apply(self, field: StrawberryField) -> None:
@@ -45,20 +48,30 @@ class Guard(FieldExtension):
 
     def resolve(self, next_: Callable[..., Any], source: Any, info: Info, **kwargs: Any) -> Any:
         """Check, then run a field that answers at once or with an awaitable."""
-        self._check(info, kwargs)
-        return next_(source, info, **kwargs)
+        with self._noting(info, kwargs):
+            self._check(info, kwargs)
+            return next_(source, info, **kwargs)
 
     async def resolve_async(self, next_: Callable[..., Awaitable[Any]], source: Any, info: Info, **kwargs: Any) -> Any:
         """Check, then run the field, in its own transaction if it writes."""
         if not self._writes:
-            self._check(info, kwargs)
-            return await next_(source, info, **kwargs)
+            with self._noting(info, kwargs):
+                self._check(info, kwargs)
+                return await next_(source, info, **kwargs)
         try:
             self._check(info, kwargs)
             async with info.context.writing():
                 return await next_(source, info, **kwargs)
         except (Forbidden, Conflict) as error:
-            await info.context.turned_away(info.field_name, kwargs.get("id"), error)
+            await info.context.turned_away(self._deed.format(info.field_name), kwargs.get("id"), error)
+            raise
+
+    @contextmanager
+    def _noting(self, info: Info, arguments: Mapping[str, Any]) -> Iterator[None]:
+        try:
+            yield
+        except Forbidden as error:
+            info.context.denied(self._deed.format(info.field_name), arguments.get("id"), error)
             raise
 
 

@@ -111,6 +111,8 @@ def _done(action: str) -> str:
 def _tried(action: str) -> str:
     """A deed that did not happen, from `rule.change` or from the contract's field `ruleUpdate`."""
     noun, _, verb = action.partition(".") if "." in action else split(action)
+    if verb in ("read", "follow"):  # of a field of the contract, which names things: `memberSessions.read`
+        return f"{verb} {' '.join(re.findall(r'[A-Z]?[a-z0-9]+', noun)).lower()}"
     return f"{VERBS[verb][1] if verb in VERBS else words(verb).lower()} {_a(noun)}"
 
 

@@ -114,6 +114,14 @@ def test_words_are_for_deeds_that_exist() -> None:
             "ada@example.org was not allowed to end sessions elsewhere (no right to)",
         ),
         (
+            {"action": "memberSessions.read", "result": "DENIED", "reason": "FORBIDDEN"},
+            "ada@example.org was not allowed to read member sessions (no right to)",
+        ),
+        (
+            {"action": "deviceStatus.follow", "result": "DENIED", "reason": "FORBIDDEN"},
+            "ada@example.org was not allowed to follow device status (no right to)",
+        ),
+        (
             {"action": "device.provision", "actorKind": "provisioner", "actorName": "key: Fans of May"},
             "The way in “Fans of May” added the device",
         ),
