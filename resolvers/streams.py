@@ -123,5 +123,6 @@ async def _device_status(
                 at=clock.from_ms(event.body.get("at", event.at_ms)),
                 reason=event.body.get("reason"),
                 silent_since=clock.from_ms(event.body["since"]) if "since" in event.body else None,
+                version=event.body.get("epoch", 0),
                 share=event.cursor,
             )

@@ -45,6 +45,10 @@ class Presence:
         description="Since when the readings have not come that its profile expects, if three in a row are missing, "
         "whether the device is connected or not; null while they come, or while none are expected."
     )
+    version: int = strawberry.field(
+        description="The number of the connection that isOnline, since and reason speak of, as in deviceStatus; 0 if "
+        "it never connected. Each new connection of a device has a higher one."
+    )
 
     @classmethod
     def of(cls, presence: model.Presence) -> Self:
@@ -55,6 +59,7 @@ class Presence:
             reason=presence.reason,
             last_seen_at=presence.last_seen_at,
             silent_since=presence.silent_since,
+            version=presence.version,
         )
 
 

@@ -168,4 +168,9 @@ class DeviceStatusEvent:
     silent_since: datetime | None = strawberry.field(
         description="Since when reports are missing, where it fell silent."
     )
+    version: int = strawberry.field(
+        description="The number of the connection this is about; each new connection of a device has a higher one. A "
+        "CONNECTED or DISCONNECTED with a lower number than one seen before comes late, from a connection that was "
+        "replaced, and changes nothing."
+    )
     share: strawberry.Private[str | None] = None

@@ -132,7 +132,8 @@ class Presence:
     """Whether a device is connected, since when, and how it left (``client``, ``keep_alive``, ``take_over`` …).
 
     ``silent_since``: since when reports that its profile expects have not come, once that is too long, whether it is
-    connected or not; None while they come, or none are expected.
+    connected or not; None while they come, or none are expected. ``version``: the number of the session that the rest
+    speaks of, 0 before the first; what is told of one with a lower number comes late.
     """
 
     is_online: bool = False
@@ -140,6 +141,7 @@ class Presence:
     reason: str | None = None
     last_seen_at: datetime | None = None
     silent_since: datetime | None = None
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)

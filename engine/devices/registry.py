@@ -22,7 +22,8 @@ _BY_IDS = select(devices).where(
 # latest belongs to telemetry, above this package; one scalar of it tells when a device was last heard
 _LAST_SEEN = text(
     "SELECT p.device_id, p.is_online, p.since, p.reason, greatest(p.since, l.received_at) AS last_seen_at, "
-    "CASE WHEN l.received_at > p.silent_since THEN NULL ELSE p.silent_since END AS silent_since "
+    "CASE WHEN l.received_at > p.silent_since THEN NULL ELSE p.silent_since END AS silent_since, "
+    "p.seen_epoch AS version "
     "FROM presence p LEFT JOIN latest l ON l.tenant_id = p.tenant_id AND l.device_id = p.device_id "
     "WHERE p.tenant_id = :tenant AND p.device_id = ANY (:ids)"
 )
@@ -95,7 +96,7 @@ async def presence_of(tx: Tx, device_ids: Sequence[UUID]) -> dict[UUID, Presence
     rows = await tx.rows(_LAST_SEEN, {"tenant": tx.principal.tenant_id, "ids": list(device_ids)})
     found = {
         row["device_id"]: Presence(
-            row["is_online"], row["since"], row["reason"], row["last_seen_at"], row["silent_since"]
+            row["is_online"], row["since"], row["reason"], row["last_seen_at"], row["silent_since"], row["version"]
         )
         for row in rows
     }

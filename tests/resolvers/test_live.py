@@ -15,6 +15,7 @@ from engine import clock
 from engine.alerts import service as alerts
 from engine.alerts.model import Raised
 from engine.devices.model import Device
+from engine.drain import Drain
 from engine.rules import service as rules
 from engine.store.pool import Store
 from engine.tenancy import Role, system
@@ -121,6 +122,44 @@ async def test_devices_are_seen_to_come_and_go_and_nothing_is_left_out(
         await live.say({"type": "complete", "id": "1"})
         await live.subscribe(query, id_="2")
         assert [(await live.next("deviceStatus"))["isOnline"] for _ in range(3)] == [True, True, False]
+
+
+async def test_the_farewell_of_a_replaced_connection_is_told_by_its_version(
+    served: str, api: Api, postgres: Postgres, tenant: Tenant, worker_store: Store
+) -> None:
+    """ThingsBoard #13710: whoever goes by the order of arrival alone takes a connected device for gone."""
+    pump, now, token = await tenant.device(), clock.now_ms(), await tenant.api_token(Role.VIEWER)
+    about = {"device": str(pump.id), "at": now}
+    silent = {"is_online": True, "reason": "silent", "since": now - 60_000, "interval_s": 10}
+    tenant.happen("device.connected", **about, epoch=1)
+    tenant.happen("device.silent", **about, epoch=1, **silent)
+    tenant.happen("device.connected", **about, epoch=2)
+    tenant.happen("device.disconnected", **about, epoch=1, reason="keep_alive")
+    told = [("CONNECTED", 1, None), ("SILENT", 1, "silent"), ("CONNECTED", 2, None), ("DISCONNECTED", 1, "keep_alive")]
+
+    def shown(event: dict[str, Any]) -> tuple[str, int, str | None]:
+        return event["change"], event["version"], event["reason"]
+
+    async with line(served, token) as live:
+        await live.subscribe('subscription { deviceStatus(after: "0") { cursor change version reason } }')
+        assert [shown(await live.next("deviceStatus")) for _ in told] == told
+    url, headers = f"http://{served}/api/v1/stream/device-status?after=0", {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(trust_env=False) as client, client.stream("GET", url, headers=headers) as stream:
+        lines = aiter(stream.aiter_lines())
+        mirrored: list[tuple[str, int, str | None]] = []
+        while len(mirrored) < len(told):
+            said = await asyncio.wait_for(anext(lines), 10)
+            if said.startswith("data: "):
+                mirrored.append(shown(json.loads(said.removeprefix("data: "))))
+    assert mirrored == told
+    await Drain(worker_store).run(tenant.id)
+    query = "query($id: ID!) { device(id: $id) { presence { isOnline version reason } } }"
+    kept = {"isOnline": True, "version": 2, "reason": None}
+    assert (await api.data(token, query, id=str(pump.id)))["device"]["presence"] == kept
+    presence = (await api.rest(token, "GET", f"/devices/{pump.id}")).json()["presence"]
+    assert {name: presence[name] for name in kept} == kept
+    never = await tenant.device()
+    assert (await api.data(token, query, id=str(never.id)))["device"]["presence"]["version"] == 0
 
 
 @pytest.mark.parametrize(("cursor", "code"), [("garbage", "BAD_CURSOR"), ("999999999", "BAD_CURSOR")])

@@ -139,7 +139,7 @@ const TELEMETRY = `subscription LiveTelemetry($deviceIds: [ID!]!, $after: String
   telemetry(deviceIds: $deviceIds, after: $after) { cursor deviceId time values skipped }
 }`;
 const STATUS = `subscription LiveStatus($deviceIds: [ID!], $after: String) {
-  deviceStatus(deviceIds: $deviceIds, after: $after) { cursor deviceId change isOnline at reason silentSince }
+  deviceStatus(deviceIds: $deviceIds, after: $after) { cursor deviceId change isOnline at reason silentSince version }
 }`;
 
 // What a page loads as latest is as old as the last drain, half a second or a little more: a message stored between it
@@ -177,8 +177,19 @@ export const watchTelemetry = gatherer((deviceIds, tell) => {
 
 /** Each coming, going, falling silent and being heard again of one device: {change, isOnline, at, silentSince}. */
 export const watchStatus = gatherer((deviceIds, tell) =>
-  follow(STATUS, "deviceStatus", { deviceIds }, (event) => tell(event.deviceId, event)),
+  follow(STATUS, "deviceStatus", { deviceIds }, (event) => {
+    if (!isLate(event)) tell(event.deviceId, event);
+  }),
 );
+
+// The farewell of a connection that was replaced can come after the greeting of the one that replaced it.
+const newest = new Map(); // device id -> the number of its newest connection
+function isLate({ deviceId, change, version }) {
+  if (change !== "CONNECTED" && change !== "DISCONNECTED") return false;
+  if (version < (newest.get(deviceId) ?? 0)) return true;
+  newest.set(deviceId, version);
+  return false;
+}
 
 /** A number as people write it: no more digits than mean something. */
 export function plainNumber(value) {

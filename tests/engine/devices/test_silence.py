@@ -134,7 +134,8 @@ async def test_neither_staying_connected_nor_leaving_nor_coming_back_makes_a_sil
         _session(tenant, pump, kind, epoch)
         await _look(tenant, worker_store)
         assert (await _presence(tenant, pump)).silent_since == now.silent_since
-    assert (await _presence(tenant, pump)).is_online is True
+    after = await _presence(tenant, pump)
+    assert (after.is_online, after.version) == (True, 2), "the farewell of the first session came late"
     tenant.tell([(pump.id, clock.now_ms() + 1, {"temperature": 5.1})])
     await _look(tenant, worker_store)
     assert (await _presence(tenant, pump)).silent_since is None
