@@ -35,6 +35,8 @@ EVERY = timedelta(days=1)
 KEPT = timedelta(days=90)
 """How long audits and resolved findings are kept."""
 _KEYS_AT_ONCE = 20_000
+_MOST_AUTHORITIES = 1_000
+"""Registered authorities that are looked at, those in use first: a tenant has 200 ways in, and revoked ones pile up."""
 
 _UNREAD = text(
     "SELECT k.credential_id, k.pem FROM certificates k WHERE k.tenant_id = :tenant AND k.key_kind IS NULL LIMIT :most"
@@ -43,6 +45,10 @@ _READ = text(
     "UPDATE certificates k SET key_sha256 = u.digest, key_kind = u.kind, key_bits = u.bits "
     "FROM unnest(CAST(:ids AS uuid[]), CAST(:digests AS bytea[]), CAST(:kinds AS text[]), CAST(:bits AS integer[])) "
     "AS u (id, digest, kind, bits) WHERE k.tenant_id = :tenant AND k.credential_id = u.id"
+)
+_REGISTERED = text(
+    "SELECT p.id, p.certificate FROM provisioners p WHERE p.tenant_id = :tenant AND p.kind = 'authority' "
+    "ORDER BY p.revoked_at DESC NULLS FIRST, p.id LIMIT :most"
 )
 _DEVICES = text("SELECT count(*) FROM devices WHERE tenant_id = :tenant AND status <> 'decommissioned'")
 _SEEN = text(
@@ -72,7 +78,8 @@ async def is_due(tx: Tx) -> bool:
 async def run(tx: Tx, trigger: str = "asked") -> Audit:
     """Ask every check now and bring the findings up to date. ``trigger``: ``asked`` or ``daily``."""
     await _read_keys(tx)
-    figures = {check.kind: await _ask(tx, check) for check in CHECKS}
+    authorities = await _authorities(tx)
+    figures = {check.kind: await _ask(tx, check, authorities) for check in CHECKS}
     row = await tx.one(
         insert(audits)
         .values(
@@ -168,11 +175,11 @@ async def restore(tx: Tx, finding_id: UUID) -> Finding:
     return await _change(tx, before, "finding.restore", dict.fromkeys(names))
 
 
-async def _ask(tx: Tx, check: Check) -> int:
+async def _ask(tx: Tx, check: Check, authorities: str) -> int:
     """Ask one check, keep what it finds, resolve what it no longer finds; returns how many it found."""
     named = {"tenant": tx.principal.tenant_id, "now": tx.now}
     counted = text(f"SELECT f.*, count(*) OVER () AS total FROM ({check.sql}) f ORDER BY f.subject LIMIT :most")  # noqa: S608
-    found = await tx.rows(counted, {**named, "most": KEPT_OF_ONE_KIND})
+    found = await tx.rows(counted, {**named, "most": KEPT_OF_ONE_KIND, "authorities": authorities})
     subjects = [row["subject"] for row in found]
     if found:
         columns = {
@@ -200,6 +207,19 @@ async def _read_keys(tx: Tx) -> None:
         "bits": [bits for _, _, bits in read],
     }
     await tx.execute(_READ, {**named, **columns})
+
+
+async def _authorities(tx: Tx) -> str:
+    """What the certificates of registered authorities say: their end and their key, as JSON for the checks."""
+    rows = await tx.rows(_REGISTERED, {"tenant": tx.principal.tenant_id, "most": _MOST_AUTHORITIES})
+    read = await asyncio.to_thread(lambda: [_authority(row["id"], row["certificate"]) for row in rows])
+    return orjson.dumps(read).decode()
+
+
+def _authority(id_: UUID, pem: str) -> dict[str, object]:
+    _, kind, bits = _key(pem)
+    ends_at = x509.load_pem_x509_certificate(pem.encode()).not_valid_after_utc
+    return {"id": id_, "ends_at": ends_at, "key_kind": kind, "key_bits": bits}
 
 
 def _key(pem: str) -> tuple[bytes | None, str, int | None]:

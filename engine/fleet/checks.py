@@ -53,6 +53,20 @@ _DAY = """
     FROM counts n JOIN devices d ON d.tenant_id = n.tenant_id AND d.id = n.device_id AND d.status <> 'decommissioned'
     WHERE n.tenant_id = :tenant AND n.hour >= CAST(:now AS timestamptz) - interval '1 day' GROUP BY n.device_id
 """
+_WEAK = """NOT coalesce((k.key_kind = 'rsa' AND k.key_bits >= 2048) OR (k.key_kind = 'ec' AND k.key_bits >= 256)
+                        OR k.key_kind = 'ed25519', false)"""
+# The authorities that the tenant brought along, as read from their certificates (:authorities), with how many devices
+# in service came in by each: those depend on it even when it lets nobody in any more.
+_REGISTERED = f"""
+    SELECT p.id, p.name, k.ends_at, k.key_kind, k.key_bits, p.revoked_at,
+           (SELECT count(DISTINCT d.id) FROM enrolments e
+            JOIN devices d ON d.tenant_id = e.tenant_id AND d.id = e.device_id AND {_IN_SERVICE}
+            WHERE e.tenant_id = p.tenant_id AND e.provisioner_id = p.id AND e.status = 'done') AS devices
+    FROM provisioners p
+    JOIN jsonb_to_recordset(CAST(:authorities AS jsonb))
+      AS k (id uuid, ends_at timestamptz, key_kind text, key_bits integer) ON k.id = p.id
+    WHERE p.tenant_id = :tenant
+"""
 
 CHECKS: tuple[Check, ...] = (
     Check(
@@ -108,13 +122,25 @@ CHECKS: tuple[Check, ...] = (
         "The key is weak",
         "A certificate's key is of a kind or length that can be broken or is not known here.",
         "Let the device make an EC P-256 or Ed25519 key, or RSA from 2,048 bits, and have it signed anew.",
-        """
+        f"""
         SELECT CAST(c.id AS text) AS subject, c.device_id,
                jsonb_build_object('kind', k.key_kind, 'bits', k.key_bits) AS facts
         FROM certificates k JOIN credentials c ON c.tenant_id = k.tenant_id AND c.id = k.credential_id
         WHERE k.tenant_id = :tenant AND c.revoked_at IS NULL AND k.not_after > :now AND k.key_kind IS NOT NULL
-          AND NOT coalesce((k.key_kind = 'rsa' AND k.key_bits >= 2048) OR (k.key_kind = 'ec' AND k.key_bits >= 256)
-                           OR k.key_kind = 'ed25519', false)
+          AND {_WEAK}
+        """,
+    ),
+    Check(
+        "registered_authority_weak",
+        Severity.HIGH,
+        "The key of your own authority is weak",
+        "An authority that you registered has a key that can be broken or is of a kind not known here: whoever breaks "
+        "it can make devices of yours.",
+        "Register a new authority with an EC P-256 or Ed25519 key, or RSA from 2,048 bits, and revoke this way in.",
+        f"""
+        SELECT CAST(k.id AS text) AS subject, CAST(NULL AS uuid) AS device_id,
+               jsonb_build_object('name', k.name, 'kind', k.key_kind, 'bits', k.key_bits, 'devices', k.devices) AS facts
+        FROM ({_REGISTERED}) k WHERE (k.revoked_at IS NULL OR k.devices > 0) AND {_WEAK}
         """,
     ),
     Check(
@@ -139,6 +165,20 @@ CHECKS: tuple[Check, ...] = (
                jsonb_build_object('ends_at', a.expires_at) AS facts
         FROM authorities a
         WHERE a.tenant_id = :tenant AND a.expires_at < CAST(:now AS timestamptz) + interval '90 days'
+        """,
+    ),
+    Check(
+        "registered_authority_expiring",
+        Severity.HIGH,
+        "Your own authority is about to end",
+        "An authority that you registered ends within 90 days, or has ended: then nobody comes in by it any more, and "
+        "devices that show a certificate of it can no longer connect.",
+        "Register the next authority, give the devices certificates of it before that day, then revoke this way in.",
+        f"""
+        SELECT CAST(r.id AS text) AS subject, CAST(NULL AS uuid) AS device_id,
+               jsonb_build_object('name', r.name, 'ends_at', r.ends_at, 'devices', r.devices) AS facts
+        FROM ({_REGISTERED}) r
+        WHERE (r.revoked_at IS NULL OR r.devices > 0) AND r.ends_at < CAST(:now AS timestamptz) + interval '90 days'
         """,
     ),
     Check(

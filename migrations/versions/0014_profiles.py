@@ -2,6 +2,7 @@
 
 ``silence_watches`` has a row per tenant that expects reports; the worker looks when it is due (ADR 0032). Presence then
 knows from when a device's reports are expected, and since when they have not come: nobody pays for it per message.
+The daily fleet audit sees registered authorities, as the one that is asked for does.
 """
 
 from alembic import op
@@ -71,10 +72,19 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 $$
 """
 
+AUDITED = {
+    "provisioners": "tenant_id, id, kind, name, certificate, revoked_at",
+    "enrolments": "tenant_id, provisioner_id, status, device_id",
+}
+"""Table → what the worker reads of it, to tell which registered authorities are weak or about to end."""
+
 
 def upgrade() -> None:
     op.execute(PROFILES)
     op.execute(SILENCE)
+    for table, columns in AUDITED.items():
+        op.execute(f"GRANT SELECT ({columns}) ON {table} TO {WORKER}")
+        op.execute(f"CREATE POLICY worker ON {table} FOR SELECT TO {WORKER} USING ({AS_TENANT})")
     for table, grants in GRANTS.items():
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
         for role, rights in grants.items():

@@ -7,19 +7,26 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from engine import clock, ids
 from engine.certificates import service as certificates
+from engine.certificates.foreign import common_name
 from engine.certificates.vault import LocalVault
 from engine.devices import quarantine, service
 from engine.devices.errors import ReasonMalformed
 from engine.fleet import audit, chores, errors
 from engine.fleet.checks import CHECKS
 from engine.fleet.model import Finding, FindingStatus
+from engine.provisioning import provisioners
+from engine.provisioning.model import Mode, Provisioner, Terms
 from engine.store.pool import Store
 from infra.local.postgres import Postgres
+from tests.support.authority import Authority, pem
 from tests.support.csr import request
 from tests.support.tenant import Tenant
+
+ALL = "superuser"
 
 
 async def found(tenant: Tenant, kind: str, status: FindingStatus = FindingStatus.OPEN) -> Sequence[Finding]:
@@ -39,6 +46,15 @@ def change(tenant: Tenant, statement: str, *arguments: object, role: str = "app"
         connection.execute("SELECT set_config('app.tenants', %s, true)", [f"{{{tenant.id}}}"])
         done = connection.execute(statement, arguments)
         assert done.rowcount > 0
+
+
+async def register(tenant: Tenant, authority: Authority) -> Provisioner:
+    """Let an authority of the tenant's own let devices in, under its own name."""
+    name = common_name(authority.certificate)
+    proof = authority.sign(provisioners.verification_name(tenant.id))
+    terms = Terms(name, Mode.CREATE, (await tenant.profile()).id)
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        return await provisioners.register_authority(tx, terms, pem(authority.certificate), pem(proof))
 
 
 def ago(**span: float) -> datetime:
@@ -89,6 +105,56 @@ async def test_one_key_in_two_devices_and_a_weak_one(tenant: Tenant, store: Stor
     )
     (finding,) = await found(tenant, "certificate_key_weak")
     assert (finding.device_id, finding.facts) == (alone.id, {"kind": "rsa", "bits": 1024})
+
+
+async def test_the_tenants_authority_is_about_to_end(tenant: Tenant, store: Store, tmp_path: Path) -> None:
+    device = await tenant.device()
+    async with store.as_tenant(tenant.principal()) as tx:
+        await certificates.sign(tx, LocalVault(tmp_path / "vault.key"), device.id, request())
+    assert await found(tenant, "authority_expiring") == ()
+    change(tenant, "UPDATE authorities SET expires_at = %s WHERE tenant_id = %s", ago(days=-89), tenant.id, role=ALL)
+    (finding,) = await found(tenant, "authority_expiring")
+    assert (finding.severity, finding.device_id) == ("high", None)
+    assert datetime.fromisoformat(str(finding.facts["ends_at"])) < ago(days=-90)
+    change(tenant, "UPDATE authorities SET expires_at = %s WHERE tenant_id = %s", ago(days=-91), tenant.id, role=ALL)
+    assert await found(tenant, "authority_expiring") == ()
+
+
+async def test_a_registered_authority_is_about_to_end_until_it_is_of_no_account(tenant: Tenant, store: Store) -> None:
+    soon = await register(tenant, Authority("Old root", timedelta(days=60)))
+    await register(tenant, Authority("New root", timedelta(days=400)))
+    (finding,) = await found(tenant, "registered_authority_expiring")
+    assert finding.subject == str(soon.id)
+    assert (finding.facts["name"], finding.facts["devices"]) == ("Old root", 0)
+    device = await tenant.device()
+    change(
+        tenant,
+        "INSERT INTO enrolments (tenant_id, id, provisioner_id, status, proof, material_sha256, device_key, device_id, "
+        "labels, groups, address, asked_at, expires_at) "
+        "VALUES (%s, %s, %s, 'done', 'key', sha256(''), 'pump', %s, '{}', '{}', '', now(), now())",
+        tenant.id,
+        ids.uuid7(),
+        soon.id,
+        device.id,
+        role=ALL,
+    )
+    async with store.as_tenant(tenant.principal()) as tx:
+        await provisioners.revoke(tx, soon.id)
+    (still,) = await found(tenant, "registered_authority_expiring")
+    assert (still.id, still.facts["devices"]) == (finding.id, 1), "a device still shows its certificate"
+    async with store.as_tenant(tenant.principal()) as tx:
+        await service.decommission(tx, device.id)
+    assert await found(tenant, "registered_authority_expiring") == ()
+
+
+async def test_the_key_of_a_registered_authority_is_weak(tenant: Tenant) -> None:
+    way = await register(tenant, Authority("Root", timedelta(days=400)))
+    assert await found(tenant, "registered_authority_weak") == ()
+    weak = Authority("Root", timedelta(days=400), rsa.generate_private_key(65_537, 1_024))  # from before it was asked
+    change(tenant, "UPDATE provisioners SET certificate = %s WHERE id = %s", pem(weak.certificate), way.id, role=ALL)
+    (finding,) = await found(tenant, "registered_authority_weak")
+    assert (finding.subject, finding.facts["kind"], finding.facts["bits"]) == (str(way.id), "rsa", 1_024)
+    assert "revoke this way in" in finding.mend
 
 
 async def test_who_takes_over_whose_connection(tenant: Tenant) -> None:
@@ -259,6 +325,14 @@ async def test_the_worker_audits_once_a_day(tenant: Tenant, store: Store, worker
         tx.now += timedelta(hours=25)
         assert await audit.is_due(tx)
     assert made.trigger == "daily"
+
+
+async def test_the_daily_audit_sees_registered_authorities_too(tenant: Tenant, worker_store: Store) -> None:
+    way = await register(tenant, Authority())
+    await chores.of_tenant(worker_store, tenant.id, 0)
+    async with tenant.store.as_tenant(tenant.principal(), read_only=True) as tx:
+        (finding,) = (await audit.page(tx, kind="registered_authority_expiring")).items
+    assert finding.subject == str(way.id)
 
 
 async def test_a_neighbours_findings_are_nobodys(tenant: Tenant, neighbour: Tenant, store: Store) -> None:
