@@ -13,7 +13,7 @@ from engine.rules.errors import TrialMalformed
 from engine.rules.model import Mode
 from resolvers.arguments import After, First, Version, asks_for, paged
 from resolvers.context import Info
-from resolvers.rules import INVALID, NOT_FOUND, RuleId
+from resolvers.rules import BUSY, INVALID, NOT_FOUND, TESTS_FAIL, TOO_LARGE, RuleId
 from schema.directives import Constraint, Cost, Method, Needs, Problem, Rest
 from schema.pages import Page
 from schema.rule_trials import (
@@ -32,9 +32,6 @@ Document = Annotated[Json, strawberry.argument(description="The rule's document.
 DraftId = Annotated[UUID, strawberry.argument(description="The draft's id.")]
 MALFORMED = Problem(status=422, slug="trial-malformed")
 NO_DRAFT = Problem(status=404, slug="draft-not-found")
-TESTS_FAIL = Problem(status=409, slug="tests-fail")
-TOO_LARGE = Problem(status=422, slug="trial-too-large")
-BUSY = Problem(status=503, slug="trial-busy")
 MOST_GIVEN = 200
 
 
@@ -291,8 +288,16 @@ class RuleTrialMutation:
 
     @strawberry.mutation(
         description="Lets a rule act, only watch (it notes what it would do, and does nothing), or rest. What it left "
-        "open in its mode of before ends.",
-        directives=[Needs(scope="rules:write"), Rest(method=Method.POST, path="/rules/{id}/mode"), NOT_FOUND],
+        "open in its mode of before ends. One whose tests fail may not do more than before.",
+        directives=[
+            Needs(scope="rules:write"),
+            Rest(method=Method.POST, path="/rules/{id}/mode"),
+            NOT_FOUND,
+            TESTS_FAIL,
+            TOO_LARGE,
+            BUSY,
+            INVALID,
+        ],
     )
     async def rule_mode_set(
         self, info: Info, id: RuleId, mode: Annotated[Mode, strawberry.argument(description="What it is to do.")]

@@ -5,8 +5,8 @@ from uuid import UUID
 
 import strawberry
 
+from engine.rules import inspection, storms
 from engine.rules import service as rules
-from engine.rules import storms
 from resolvers.arguments import After, First, Version, asks_for, paged
 from resolvers.context import Info
 from schema.directives import Constraint, Cost, Example, Method, Needs, Problem, Rest
@@ -35,6 +35,9 @@ ProfileKey = Annotated[
 ]
 NOT_FOUND = Problem(status=404, slug="rule-not-found")
 INVALID = Problem(status=422, slug="rule-invalid")
+TESTS_FAIL = Problem(status=409, slug="tests-fail")
+TOO_LARGE = Problem(status=422, slug="trial-too-large")
+BUSY = Problem(status=503, slug="trial-busy")
 
 
 @strawberry.type
@@ -111,7 +114,7 @@ class RuleQuery:
         id: Annotated[UUID | None, strawberry.argument(description="The rule that it would replace.")] = None,
     ) -> RuleCheck:
         """A document, read and judged."""
-        return RuleCheck.of(await rules.inspect(await info.context.tx(), document, replacing=id))
+        return RuleCheck.of(await inspection.inspect(await info.context.tx(), document, replacing=id))
 
     @strawberry.field(
         description="What changed from one document to another, in plain words.",
@@ -129,7 +132,7 @@ class RuleQuery:
         document: Annotated[Json, strawberry.argument(description="The document after.", directives=[EXAMPLE])],
     ) -> RuleDifference:
         """The changes in words."""
-        return RuleDifference(changes=await rules.compare(await info.context.tx(), previous, document))
+        return RuleDifference(changes=await inspection.compare(await info.context.tx(), previous, document))
 
     @strawberry.field(
         description="Rules to begin with, and what of a device profile fits into them.",
@@ -181,11 +184,14 @@ class RuleMutation:
     """What can be done to rules."""
 
     @strawberry.mutation(
-        description="Makes a rule; it is in force within a second or two.",
+        description="Makes a rule; it is in force within a second or two. One whose tests fail is refused.",
         directives=[
             Needs(scope="rules:write"),
             Rest(method=Method.POST, path="/rules", status=201),
             Problem(status=409, slug="too-many-rules"),
+            TESTS_FAIL,
+            TOO_LARGE,
+            BUSY,
             INVALID,
         ],
     )
@@ -196,12 +202,16 @@ class RuleMutation:
         return Rule.of(await rules.create(await info.context.tx(), input.document, is_enabled=input.is_enabled))
 
     @strawberry.mutation(
-        description="Replaces a rule's document. Where the condition stays the same, what it remembers stays too.",
+        description="Replaces a rule's document. Where the condition stays the same, what it remembers stays too. One "
+        "whose tests fail is refused.",
         directives=[
             Needs(scope="rules:write"),
             Rest(method=Method.PATCH, path="/rules/{id}"),
             NOT_FOUND,
             Problem(status=409, slug="rule-changed"),
+            TESTS_FAIL,
+            TOO_LARGE,
+            BUSY,
             INVALID,
         ],
     )
@@ -216,8 +226,16 @@ class RuleMutation:
         return Rule.of(await rules.change(await info.context.tx(), id, input.document, expected_version=version))
 
     @strawberry.mutation(
-        description="Switches a rule on.",
-        directives=[Needs(scope="rules:write"), Rest(method=Method.POST, path="/rules/{id}/enable"), NOT_FOUND],
+        description="Switches a rule on, if its tests pass.",
+        directives=[
+            Needs(scope="rules:write"),
+            Rest(method=Method.POST, path="/rules/{id}/enable"),
+            NOT_FOUND,
+            TESTS_FAIL,
+            TOO_LARGE,
+            BUSY,
+            INVALID,
+        ],
     )
     async def rule_enable(self, info: Info, id: RuleId) -> Rule:
         """The rule, on."""

@@ -11,17 +11,14 @@ from sqlalchemy import Select, insert, select, text, update
 from sqlalchemy.engine import RowMapping
 
 from engine import ids, pages
-from engine.devices import service as devices
 from engine.pages import Page
-from engine.rules import around, errors, events, tables, words
 from engine.rules import document as documents
+from engine.rules import errors, events, tables, trial, words
 from engine.rules.around import vocabularies
-from engine.rules.check import check
 from engine.rules.compile import compile_rule
-from engine.rules.diff import difference
-from engine.rules.errors import Problem, RuleInvalid
+from engine.rules.errors import RuleInvalid
 from engine.rules.gallery import GALLERY, template
-from engine.rules.lint import Finding, lint
+from engine.rules.inspection import Checked, compare, inspect, spoken_in
 from engine.rules.model import Mode, RuleDocument
 from engine.rules.ruleset import RuleSet
 from engine.rules.state import SHADOW
@@ -39,6 +36,7 @@ _MODE_WORDS = {
     Mode.SHADOW: "It was told to watch only.",
     Mode.OFF: "It was switched off.",
 }
+_STRENGTH = {Mode.OFF: 0, Mode.SHADOW: 1, Mode.ON: 2}
 _MODE_DEEDS = {Mode.ON: "rule.enable", Mode.SHADOW: "rule.shadow", Mode.OFF: "rule.disable"}
 
 # changes with every edit of a rule or a profile; the compiled set is kept until it does
@@ -66,17 +64,7 @@ class Rule:
     @property
     def mode(self) -> Mode:
         """Whether it acts, only watches, or is off."""
-        return Mode.OFF if not self.is_enabled else Mode.SHADOW if self.is_shadow else Mode.ON
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What a document would be as a rule: its problems, or its sentence and what is odd, and its devices' number."""
-
-    problems: tuple[Problem, ...]
-    sentence: str | None
-    applies_to: int
-    warnings: tuple[Finding, ...] = ()
+        return _mode(is_enabled=self.is_enabled, is_shadow=self.is_shadow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,31 +109,6 @@ async def page(tx: Tx, *, search: str | None = None, first: int = 50, after: str
     return pages.cut([_rule(row, words_of) for row in rows], size, lambda rule: str(rule.id))
 
 
-async def inspect(tx: Tx, node: object, *, replacing: UUID | None = None) -> Checked:
-    """What ``node`` would be as a rule; never raises for a bad document, its problems say what is wrong.
-
-    ``replacing`` is the rule whose next version it would be: it has no quarrel with that one.
-    """
-    try:
-        document = documents.parse(node)
-    except RuleInvalid as invalid:
-        return Checked(invalid.problems, None, 0)
-    vocabulary = _vocabulary(document, await vocabularies(tx))
-    found = check(document, vocabulary, await around.surroundings(tx, document))
-    problems = tuple(found) + await _scope_problems(tx, document)
-    applies_to = await _applies_to(tx, document)
-    if problems:
-        return Checked(problems, None, applies_to)
-    warnings = tuple(lint(document, vocabulary, await around.neighbours(tx, document, replacing)))
-    return Checked((), words.sentence(document, vocabulary), applies_to, warnings)
-
-
-async def compare(tx: Tx, before: object, after: object) -> list[str]:
-    """What changed from one document to another, a sentence for each change. Raises RuleInvalid if either is broken."""
-    one, other = documents.parse(before), documents.parse(after)
-    return difference(one, other, _vocabulary(other, await vocabularies(tx)))
-
-
 async def offers(tx: Tx, profile: str | None = None) -> list[Offer]:
     """The gallery's templates with what fits of a profile (of what all profiles agree on, without one)."""
     known = await vocabularies(tx)
@@ -173,7 +136,9 @@ async def filled(
 
 
 async def create(tx: Tx, node: object, *, is_enabled: bool = True, is_shadow: bool = False) -> Rule:
-    """Publish a new rule; it is evaluated from the next drain on. Raises RuleInvalid, TooManyRules.
+    """Publish a new rule; it is evaluated from the next drain on.
+
+    Raises RuleInvalid, TooManyRules, and as ``trial.prove`` where one of its tests fails.
 
     ``is_shadow``: it notes what it would do and does nothing.
     """
@@ -204,7 +169,10 @@ async def create(tx: Tx, node: object, *, is_enabled: bool = True, is_shadow: bo
 
 
 async def change(tx: Tx, rule_id: UUID, node: object, *, expected_version: int | None = None) -> Rule:
-    """Replace a rule's document. Raises RuleNotFound, RuleChanged (a stale version), RuleInvalid."""
+    """Replace a rule's document.
+
+    Raises RuleNotFound, RuleChanged (a stale version), RuleInvalid, and as ``trial.prove`` where a test of it fails.
+    """
     before = await _locked(tx, rule_id, expected_version)
     document, sentence = await _valid(tx, node)
     changes = await compare(tx, before["document"], node)
@@ -214,15 +182,21 @@ async def change(tx: Tx, rule_id: UUID, node: object, *, expected_version: int |
 
 
 async def switch(tx: Tx, rule_id: UUID, *, is_enabled: bool) -> Rule:
-    """Switch a rule on or off; switching it off ends its open alerts. Raises RuleNotFound."""
+    """Switch a rule on or off; switching it off ends its open alerts. Raises as ``set_mode``."""
     return await set_mode(tx, rule_id, Mode.ON if is_enabled else Mode.OFF)
 
 
 async def set_mode(tx: Tx, rule_id: UUID, mode: Mode) -> Rule:
-    """Let a rule act, only watch, or rest; whatever it left open in its mode of before ends. Raises RuleNotFound."""
+    """Let a rule act, only watch, or rest; whatever it left open in its mode of before ends.
+
+    Its tests passed when it was published, but what they run on, its profile, may be another now: whoever lets it do
+    more than before hears of it. Raises RuleNotFound, and as ``trial.prove``.
+    """
     row = await _locked(tx, rule_id)
     wanted = {"is_enabled": mode is not Mode.OFF, "is_shadow": mode is Mode.SHADOW}
     if any(row[name] != value for name, value in wanted.items()):
+        if _STRENGTH[mode] > _STRENGTH[_mode(is_enabled=row["is_enabled"], is_shadow=row["is_shadow"])]:
+            await trial.prove(tx, documents.parse(row["document"]))
         row = await _save(tx, rule_id, [_MODE_WORDS[mode]], **wanted)
         tx.audit(_MODE_DEEDS[mode], "rule", rule_id, after=_told(row))
     return _rule(row, await vocabularies(tx))
@@ -263,7 +237,7 @@ async def _compile(tx: Tx) -> RuleSet:
     for row in await tx.rows(_mine(tx).where(rules.c.is_enabled).order_by(rules.c.id)):
         try:
             document = documents.parse(row["document"])
-            rule = compile_rule(row["id"], row["version"], document, _vocabulary(document, known))
+            rule = compile_rule(row["id"], row["version"], document, spoken_in(document, known))
             if row["is_shadow"]:
                 # another mode is another condition: what was left open in the mode of before ends
                 rule = replace(rule, condition=rule.condition + SHADOW)
@@ -278,39 +252,9 @@ async def _valid(tx: Tx, node: object) -> tuple[RuleDocument, str]:
     checked = await inspect(tx, node)
     if checked.problems:
         raise RuleInvalid(checked.problems)
-    return documents.parse(node), checked.sentence or ""
-
-
-async def _scope_problems(tx: Tx, document: RuleDocument) -> tuple[Problem, ...]:
-    scope = document.scope
-    if scope.profile is not None and await devices.profile_by_key(tx, scope.profile) is None:
-        return (Problem("$.scope.profile", f'There is no profile "{scope.profile}".', "Choose one from the list."),)
-    if scope.devices is not None:
-        wanted = [UUID(device) for device in scope.devices]
-        missing = set(wanted) - set(await devices.by_ids(tx, wanted))
-        if missing:
-            return (Problem("$.scope.devices", f"{len(missing)} of the chosen devices do not exist."),)
-    return ()
-
-
-async def _applies_to(tx: Tx, document: RuleDocument) -> int:
-    if document.scope.devices is not None:
-        return len(document.scope.devices)
-    if document.scope.profile is None:
-        return (await devices.counts(tx)).total
-    profile = await devices.profile_by_key(tx, document.scope.profile)
-    return 0 if profile is None else (await devices.counts(tx, profile.id)).total
-
-
-async def vocabulary_of(tx: Tx, document: RuleDocument) -> Vocabulary:
-    """What the document may speak of."""
-    return _vocabulary(document, await vocabularies(tx))
-
-
-def _vocabulary(document: RuleDocument, known: dict[str, Vocabulary]) -> Vocabulary:
-    if document.scope.profile is None:
-        return Vocabulary.union(known.values())
-    return known.get(document.scope.profile, Vocabulary())
+    document = documents.parse(node)
+    await trial.prove(tx, document)
+    return document, checked.sentence or ""
 
 
 def _mine(tx: Tx) -> Select[Any]:
@@ -371,6 +315,10 @@ def _told(row: RowMapping) -> dict[str, object]:
     }
 
 
+def _mode(*, is_enabled: bool, is_shadow: bool) -> Mode:
+    return Mode.OFF if not is_enabled else Mode.SHADOW if is_shadow else Mode.ON
+
+
 def _id_of(cursor: str) -> UUID:
     try:
         return UUID(pages.decode(cursor))
@@ -380,7 +328,7 @@ def _id_of(cursor: str) -> UUID:
 
 def _rule(row: RowMapping, known: dict[str, Vocabulary]) -> Rule:
     document = documents.parse(row["document"])
-    return _from(row, words.sentence(document, _vocabulary(document, known)))
+    return _from(row, words.sentence(document, spoken_in(document, known)))
 
 
 def _from(row: RowMapping, sentence: str) -> Rule:

@@ -18,9 +18,9 @@ from sqlalchemy import TextClause, text
 
 from engine import clock
 from engine.rules import document as documents
-from engine.rules import remember, service, words
+from engine.rules import inspection, remember, words
 from engine.rules.compile import CompiledRule, compile_rule, ignoring
-from engine.rules.errors import BacktestBusy, RuleInvalid, TrialBusy, TrialMalformed, TrialTooLarge
+from engine.rules.errors import BacktestBusy, RuleInvalid, TestsFail, TrialBusy, TrialMalformed, TrialTooLarge
 from engine.rules.explain import explain
 from engine.rules.facts import NOTHING, About, Facts
 from engine.rules.model import Example, Expected, RuleDocument, Silence, leaves
@@ -231,7 +231,21 @@ def _within(budget: Budget, found: _T) -> _T:
 
 async def tests(tx: Tx, node: object) -> list[TestResult]:
     """Each test kept in the document, run. Raises RuleInvalid, TrialTooLarge, TrialBusy."""
-    rule = await _compiled(tx, node)
+    return await _run(tx, await _compiled(tx, node))
+
+
+async def prove(tx: Tx, document: RuleDocument) -> None:
+    """Run the tests that are kept with a rule; raises TestsFail, and as ``tests`` does."""
+    if not document.examples:
+        return
+    rule = compile_rule(_NOBODY, 1, document, await inspection.vocabulary_of(tx, document))
+    failed = [result for result in await _run(tx, rule) if not result.passed]
+    if failed:
+        said = " ".join(f"“{result.name}”: {result.said}" for result in failed[:5])
+        raise TestsFail(f"{len(failed)} of the rule's tests fail. {said}")
+
+
+async def _run(tx: Tx, rule: CompiledRule) -> list[TestResult]:
     examples = rule.document.examples or ()
     if not examples:
         return []
@@ -316,11 +330,11 @@ def _look(rule: CompiledRule, stage: Stage, at_ms: int) -> Look:
 
 async def _compiled(tx: Tx, node: object) -> CompiledRule:
     """The document as a rule for every device; raises RuleInvalid."""
-    checked = await service.inspect(tx, node)
+    checked = await inspection.inspect(tx, node)
     if checked.problems:
         raise RuleInvalid(checked.problems)
     document = documents.parse(node)
-    return compile_rule(_NOBODY, 1, document, await service.vocabulary_of(tx, document))
+    return compile_rule(_NOBODY, 1, document, await inspection.vocabulary_of(tx, document))
 
 
 async def _in_scope(

@@ -50,6 +50,25 @@ async def test_a_rule_that_fights_with_another_hears_of_it_but_not_of_itself(api
     assert again.json()["warnings"] == []
 
 
+async def test_a_rule_whose_tests_fail_is_refused_on_every_way(api: Api, tenant: Tenant) -> None:
+    secret = await tenant.api_token()
+    await cold_room(tenant)
+    spike = {"given": [{"at": "0s", "temperature": 60}], "expect": [{"do": "raise"}], "name": "this spike must alert"}
+    good, bad = document(above(8), tests=[spike]), document(above(80), tests=[spike])
+    refused = await api.rest(secret, "POST", "/rules", json={"document": bad})
+    assert (refused.status_code, refused.json()["type"].rsplit("/")[-1]) == (409, "tests-fail")
+    assert "this spike must alert" in refused.json()["detail"]
+    made = (await api.rest(secret, "POST", "/rules", json={"document": good})).json()
+    changed = await api.rest(secret, "PATCH", f"/rules/{made['id']}", json={"document": bad})
+    assert changed.status_code == 409
+    update = "mutation($id: ID!, $rule: JSON!) { ruleUpdate(id: $id, input: {document: $rule}) { version } }"
+    assert await api.code(secret, update, id=made["id"], rule=bad) == "TESTS_FAIL"
+    create = "mutation($rule: JSON!) { ruleCreate(input: {document: $rule, isEnabled: false}) { version } }"
+    assert await api.code(secret, create, rule=bad) == "TESTS_FAIL"
+    now = (await api.rest(secret, "GET", f"/rules/{made['id']}")).json()
+    assert (now["version"], now["document"]) == (1, good)
+
+
 async def test_a_template_that_fits_is_filled_and_becomes_a_rule(api: Api, tenant: Tenant) -> None:
     secret = await tenant.api_token()
     await cold_room(tenant)

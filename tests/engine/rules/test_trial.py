@@ -10,6 +10,8 @@ import pytest
 
 from engine import clock
 from engine.alerts import service as alerts
+from engine.devices import service as devices
+from engine.devices.model import Metric, MetricType
 from engine.drain import Drain
 from engine.rules import drafts, errors, firings, trial
 from engine.rules import service as rules
@@ -254,6 +256,40 @@ async def test_a_rule_whose_tests_fail_is_not_published(tenant: Tenant, store: S
         assert (published.mode, published.version) == (Mode.ON, 1)
         with pytest.raises(errors.DraftNotFound):
             await drafts.get(tx, draft.id)
+
+
+async def test_no_other_way_leads_past_a_rules_tests(tenant: Tenant, store: Store) -> None:
+    await tenant.profile()
+    good, bad = rule(**{"for": "2m"}, tests=KEPT), rule(**{"for": "5m"}, tests=KEPT)
+    async with store.as_tenant(tenant.principal()) as tx:
+        for is_enabled in (True, False):
+            with pytest.raises(errors.TestsFail, match="this spike must alert"):
+                await rules.create(tx, bad, is_enabled=is_enabled)
+        made = await rules.create(tx, good)
+        with pytest.raises(errors.TestsFail):
+            await rules.change(tx, made.id, bad, expected_version=1)
+        kept = await rules.get(tx, made.id)
+    assert (kept.version, kept.document) == (1, good)
+
+
+async def test_a_rule_whose_tests_fail_by_now_may_do_less_but_not_more(tenant: Tenant, store: Store) -> None:
+    profile = await tenant.profile()
+    far = [{**KEPT[0], "given": [{"at": "0s", "temperature": 40}, {"at": "3m", "temperature": 40}]}]
+    warm = rule(**{"for": "2m"}, tests=far, when={"metric": "temperature", "op": ">", "value": 8, "unit": "degC"})
+    fahrenheit = Metric("temperature", MetricType.NUMBER, unit="degF")
+    async with store.as_tenant(tenant.principal()) as tx:
+        made = await rules.create(tx, warm)
+        others = [each for each in profile.metrics if each.key != "temperature"]
+        await devices.profile_change(tx, profile.id, metrics=[fahrenheit, *others])
+        assert (await rules.set_mode(tx, made.id, Mode.SHADOW)).mode is Mode.SHADOW
+        for wanted in (Mode.ON, Mode.SHADOW):
+            if wanted is Mode.SHADOW:
+                await rules.switch(tx, made.id, is_enabled=False)
+            with pytest.raises(errors.TestsFail):
+                await rules.set_mode(tx, made.id, wanted)
+        with pytest.raises(errors.TestsFail):
+            await rules.switch(tx, made.id, is_enabled=True)
+        assert (await rules.get(tx, made.id)).mode is Mode.OFF
 
 
 async def test_a_draft_may_be_unfinished_and_is_saved_by_one_at_a_time(tenant: Tenant, store: Store) -> None:
