@@ -1,6 +1,6 @@
 """Groups of devices: static ones hold their members, dynamic ones whatever their filter finds at the moment."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -25,6 +25,11 @@ MAX_AT_ONCE = 1_000
 async def get(tx: Tx, group_id: UUID) -> Group:
     """The group with this id; raises GroupNotFound."""
     return _group(await _found(tx, _mine(tx).where(groups.c.id == group_id)))
+
+
+async def by_ids(tx: Tx, group_ids: Collection[UUID]) -> list[Group]:
+    """Those of ``group_ids`` that exist."""
+    return [_group(row) for row in await tx.rows(_mine(tx).where(groups.c.id.in_(group_ids)))]
 
 
 async def page(tx: Tx, *, first: int = 50, after: str | None = None) -> Page[Group]:

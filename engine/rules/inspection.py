@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from engine.devices import service as devices
-from engine.rules import around, words
+from engine.rules import around, scope, words
 from engine.rules import document as documents
 from engine.rules.around import vocabularies
 from engine.rules.check import check
@@ -39,7 +39,7 @@ async def inspect(tx: Tx, node: object, *, replacing: UUID | None = None) -> Che
     vocabulary = spoken_in(document, await vocabularies(tx))
     found = check(document, vocabulary, await around.surroundings(tx, document))
     problems = tuple(found) + await _scope_problems(tx, document)
-    applies_to = await _applies_to(tx, document)
+    applies_to = await scope.count(tx, document.scope)
     if problems:
         return Checked(problems, None, applies_to)
     warnings = tuple(lint(document, vocabulary, await around.neighbours(tx, document, replacing)))
@@ -74,12 +74,3 @@ async def _scope_problems(tx: Tx, document: RuleDocument) -> tuple[Problem, ...]
         if missing:
             return (Problem("$.scope.devices", f"{len(missing)} of the chosen devices do not exist."),)
     return ()
-
-
-async def _applies_to(tx: Tx, document: RuleDocument) -> int:
-    if document.scope.devices is not None:
-        return len(document.scope.devices)
-    if document.scope.profile is None:
-        return (await devices.counts(tx)).total
-    profile = await devices.profile_by_key(tx, document.scope.profile)
-    return 0 if profile is None else (await devices.counts(tx, profile.id)).total
