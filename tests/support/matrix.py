@@ -1,7 +1,7 @@
 """The isolation matrix: every root field and every REST route of the contract, with every id it takes."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -91,6 +91,15 @@ class Cell:
 def cells(schema: GraphQLSchema) -> list[Cell]:
     """The whole matrix."""
     return [*_graphql(schema), *_rest(schema)]
+
+
+def thin(cell: Cell) -> Cell:
+    """The same question, with nothing of the answer shown but what it is."""
+    assert cell.field is not None
+    named = get_named_type(cell.field.type)
+    if cell.face != "graphql" or is_leaf_type(named):
+        return cell
+    return replace(cell, document=cell.document.replace(_everything(named, 4), "{ __typename }"))
 
 
 def arguments(cell: Cell, value: str) -> dict[str, Any]:
