@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import strawberry
@@ -10,7 +10,8 @@ import strawberry
 from engine.rules import drafts, firings, trial
 from engine.rules import service as rules
 from engine.rules.errors import TrialMalformed
-from engine.rules.model import Mode
+from engine.rules.invented import Message
+from engine.rules.model import Mode, TestDevice
 from resolvers.arguments import After, First, Version, asks_for, paged
 from resolvers.context import Info
 from resolvers.rules import BUSY, INVALID, NOT_FOUND, TESTS_FAIL, TOO_LARGE, RuleId
@@ -22,6 +23,7 @@ from schema.rule_trials import (
     RuleExplanation,
     RuleFiring,
     RuleGiven,
+    RuleTestDevice,
     RuleTestResult,
     RuleVersion,
 )
@@ -72,7 +74,8 @@ class RuleTrialQuery:
         # In a transaction of its own: while it plays, it holds no connection.
         store, principal = info.context.services.store, info.context.principal
         found = await trial.backtest(store, principal, document, from_, to, device_ids)
-        await info.context.devices.prime(UUID(episode.device_id) for episode in found.episodes[:500])
+        shown = (*(episode.device_id for episode in found.episodes[:500]), *found.nearest)
+        await info.context.devices.prime(map(UUID, shown))
         return RuleBacktest.of(found)
 
     @strawberry.field(
@@ -119,9 +122,13 @@ class RuleTrialQuery:
                 description="The messages in the order of their times.", directives=[Constraint(max_length=MOST_GIVEN)]
             ),
         ],
+        device: Annotated[
+            RuleTestDevice | None, strawberry.argument(description="What is known of the device; left out: nothing.")
+        ] = None,
     ) -> list[RuleExplanation]:
         """How it stands, message by message."""
-        steps = await trial.rehearse(await info.context.tx(), document, [_message(each) for each in given])
+        said, known = [_message(each) for each in given], None if device is None else _known(device)
+        steps = await trial.rehearse(await info.context.tx(), document, said, known)
         return [RuleExplanation.of(step) for step in steps]
 
     @strawberry.field(
@@ -306,7 +313,16 @@ class RuleTrialMutation:
         return Rule.of(await rules.set_mode(await info.context.tx(), id, mode))
 
 
-def _message(given: RuleGiven) -> tuple[int, Mapping[str, Any]]:
-    if not isinstance(given.values, Mapping):
+def _message(given: RuleGiven) -> Message:
+    values: object = {} if given.values is None else given.values
+    if not isinstance(values, Mapping):
         raise TrialMalformed('The values of a message are an object, such as {"temperature": 9.5}.')
-    return given.after_seconds * 1000, given.values
+    return Message(given.after_seconds * 1000, values, given.event, given.is_online)
+
+
+def _known(device: RuleTestDevice) -> TestDevice:
+    found: object = {} if device.attributes is None else device.attributes
+    if not isinstance(found, Mapping) or not all(isinstance(text, str) for text in found.values()):
+        raise TrialMalformed('Attributes are an object of texts, such as {"site": "Kiel"}.')
+    groups = None if device.groups is None else tuple(map(str, device.groups))
+    return TestDevice(tuple(found.items()), None if device.tags is None else tuple(device.tags), groups)

@@ -74,6 +74,15 @@ class RuleBacktest:
     per_day: float = strawberry.field(description="How often a day it would fire, over all devices in scope.")
     episodes: list[RuleEpisode] = strawberry.field(description="Each time that it would have fired, oldest first.")
     total: int = strawberry.field(description="How often it would have fired; at most 500 times are listed.")
+    nearest_ids: strawberry.Private[tuple[UUID, ...]] = ()
+
+    @strawberry.field(
+        description="Some of the devices with data, those first that came nearest to firing; at most 20.",
+        directives=[Cost(weight=1)],
+    )
+    async def nearest(self, info: Info) -> list[Device]:
+        """The devices worth looking at, whether or not it fired."""
+        return [Device.of(await info.context.devices.load(each)) for each in self.nearest_ids]
 
     @classmethod
     def of(cls, backtest: tried.Backtest) -> Self:
@@ -89,6 +98,7 @@ class RuleBacktest:
             per_day=backtest.per_day,
             episodes=[RuleEpisode.of(episode) for episode in backtest.episodes[:500]],
             total=backtest.total,
+            nearest_ids=tuple(map(UUID, backtest.nearest)),
         )
 
 
@@ -116,14 +126,41 @@ class RuleExplanation:
         )
 
 
-@strawberry.input(description="An invented message for a rule.")
+@strawberry.input(description="What an invented device does: it connects or goes, sends values, tells an event.")
 class RuleGiven:
-    """So long after the first, these values."""
+    """So long after the beginning, this."""
 
     after_seconds: int = strawberry.field(
-        description="How long after the first message it comes.", directives=[Constraint(min=0, max=30 * 86_400)]
+        description="How long after the beginning it is.", directives=[Constraint(min=0, max=30 * 86_400)]
     )
-    values: Json = strawberry.field(description="Values by metric.", directives=[Example(json='{"temperature":9.5}')])
+    values: Json | None = strawberry.field(
+        description="Values by metric; a position is an object with lat and lon.",
+        directives=[Example(json='{"temperature":9.5}')],
+        default=None,
+    )
+    event: str | None = strawberry.field(
+        description="The type of the device event that it tells.",
+        directives=[Constraint(min_length=1, max_length=64)],
+        default=None,
+    )
+    is_online: bool | None = strawberry.field(
+        description="True: it connects before that; false: it goes.", default=None
+    )
+
+
+@strawberry.input(description="What is known of an invented device.")
+class RuleTestDevice:
+    """What a rule may ask of the device itself."""
+
+    attributes: Json | None = strawberry.field(
+        description="Texts by attribute.", directives=[Example(json='{"site":"Kiel"}')], default=None
+    )
+    tags: list[str] | None = strawberry.field(
+        description="Its tags.", directives=[Constraint(max_length=20)], default=None
+    )
+    groups: list[UUID] | None = strawberry.field(
+        description="The groups that it is in.", directives=[Constraint(max_length=20)], default=None
+    )
 
 
 @strawberry.type(description="Whether a test that is kept with a rule holds.")

@@ -26,7 +26,9 @@ from engine.rules.model import (
     Schedule,
     Scope,
     Severity,
+    Stretch,
     Tagged,
+    TestDevice,
     TimeOfDay,
 )
 
@@ -91,13 +93,29 @@ def _limits_json(limits: Limits) -> dict[str, Any]:
 
 
 def _example_json(example: Example) -> dict[str, Any]:
-    messages = [
-        {"at": each.at.text} | {key: _value_json(value) for key, value in each.values} for each in example.given
-    ]
+    messages = [_given_json(each) for each in example.given]
     expect = [
         given({"at": each.at and each.at.text, "do": "raise" if each.is_raise else "clear"}) for each in example.expect
     ]
-    return {"name": example.name, "given": messages, "expect": expect}
+    device, within = example.device, example.within
+    return {"name": example.name, "given": messages, "expect": expect} | given(
+        {
+            "device": device and _test_device_json(device),
+            "within": within and {"from": within.start.text, "to": within.end.text},
+        }
+    )
+
+
+def _given_json(each: Given) -> dict[str, Any]:
+    presence = None if each.is_online is None else "online" if each.is_online else "offline"
+    told = given({"$presence": presence, "$event": each.event})
+    return {"at": each.at.text} | told | {key: _value_json(value) for key, value in each.values}
+
+
+def _test_device_json(device: TestDevice) -> dict[str, Any]:
+    attributes = None if device.attributes is None else dict(device.attributes)
+    lists = {"tags": device.tags, "groups": device.groups}
+    return given({"attributes": attributes} | {key: found and list(found) for key, found in lists.items()})
 
 
 def _value_json(value: Scalar | Position) -> Any:
@@ -251,10 +269,12 @@ class _Reader(ActionReader):
         return tuple(each for each in read if each is not None)
 
     def _example(self, node: object, path: str) -> Example | None:
-        found = self.fields(node, path, ("name", "given", "expect"))
+        found = self.fields(node, path, ("name", "given", "expect"), ("device", "within"))
         if found is None:
             return None
         name = part(found, path, "name", lambda each, at: self.text(each, at, 120))
+        device = part(found, path, "device", self._test_device)
+        within = part(found, path, "within", self._within)
         messages = self.list_of(found.get("given"), f"{path}.given", MAX_GIVEN, "messages") or ()
         read = [self._given(each, f"{path}.given[{at}]") for at, each in enumerate(messages)]
         expect = found.get("expect")
@@ -265,7 +285,41 @@ class _Reader(ActionReader):
             expected = [self._expected(each, f"{path}.expect[{at}]") for at, each in enumerate(wanted)]
         if name is None:
             return None
-        return Example(name, tuple(m for m in read if m is not None), tuple(e for e in expected if e is not None))
+        kept = tuple(m for m in read if m is not None), tuple(e for e in expected if e is not None)
+        return Example(name, *kept, device, within)
+
+    def _within(self, node: object, path: str) -> Stretch | None:
+        found = self.fields(node, path, ("from", "to"))
+        start = part(found or {}, path, "from", self._moment)
+        end = part(found or {}, path, "to", self._moment)
+        if start is None or end is None:
+            return None
+        if end.ms < start.ms:
+            self.add(f"{path}.to", "This is before it begins.")
+        return Stretch(start, end)
+
+    def _test_device(self, node: object, path: str) -> TestDevice | None:
+        found = self.fields(node, path, (), ("attributes", "tags", "groups"))
+        if found is None:
+            return None
+        tags = part(found, path, "tags", lambda each, at: self.each(each, at, MAX_TAGS, "tags", self.tag))
+        groups = part(
+            found,
+            path,
+            "groups",
+            lambda each, at: self.each(each, at, MAX_GROUPS, "groups", lambda one, on: self.uuid(one, on, "group")),
+        )
+        return TestDevice(part(found, path, "attributes", self._attributes), tags, groups)
+
+    def _attributes(self, node: object, path: str) -> tuple[tuple[str, str], ...] | None:
+        if not isinstance(node, dict) or len(node) > MAX_GIVEN_VALUES:
+            self.add(path, f"This must be an object of at most {MAX_GIVEN_VALUES} attributes, not {shown(node)}.")
+            return None
+        read = [
+            (self.attribute(key, path), self.text(value, f"{path}.{str(key)[:40]}", 256, blank=True))
+            for key, value in node.items()
+        ]
+        return tuple((key, value) for key, value in read if key is not None and value is not None)
 
     def _given(self, node: object, path: str) -> Given | None:
         if isinstance(node, dict) and len(node) > MAX_GIVEN_VALUES:
@@ -275,13 +329,16 @@ class _Reader(ActionReader):
         if found is None:
             return None
         at = part(found, path, "at", self._moment)
+        presence = part(found, path, "$presence", lambda each, on: self.choice(each, on, ["online", "offline"]))
+        event = part(found, path, "$event", lambda each, on: self.key(each, on, "a kind of device event"))
         values = []
         for key in found:
-            metric = None if key == "at" else self.metric(key, f"{path}.{str(key)[:40]}")
+            metric = None if key in ("at", "$presence", "$event") else self.metric(key, f"{path}.{str(key)[:40]}")
             value = None if metric is None else self._test_value(found[key], f"{path}.{metric}")
             if metric is not None and value is not None:
                 values.append((metric, value))
-        return None if at is None else Given(at, tuple(values))
+        is_online = None if presence is None else presence == "online"
+        return None if at is None else Given(at, tuple(values), event, is_online)
 
     def _test_value(self, node: object, path: str) -> Scalar | Position | None:
         if not isinstance(node, dict):

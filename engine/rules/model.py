@@ -461,10 +461,30 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """One message of a rule's test: so long after its beginning, these values by metric."""
+    """What the device of a rule's test does so long after its beginning: it connects or goes (``is_online``), sends
+    values by metric, tells an event of this type."""
 
     at: Duration
     values: tuple[tuple[str, Scalar | Position], ...]
+    event: str | None = None
+    is_online: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TestDevice:
+    """What is known of the device of a rule's test: attributes by key, tags, groups (UUID texts)."""
+
+    attributes: tuple[tuple[str, str], ...] | None = None
+    tags: tuple[str, ...] | None = None
+    groups: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """From when to when, both counted from a test's beginning."""
+
+    start: Duration
+    end: Duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -477,11 +497,16 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A test that is kept with the rule: what is given, and everything that is to happen, in order."""
+    """A test that is kept with the rule: what is given, and everything that is to happen, in order.
+
+    ``within``: only what stands open in that stretch of time is looked at, and more may follow there.
+    """
 
     name: str
     given: tuple[Given, ...]
     expect: tuple[Expected, ...]
+    device: TestDevice | None = None
+    within: Stretch | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ Playing costs processor time, which is bounded; a backtest holds no connection w
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -23,8 +23,9 @@ from engine.rules.compile import CompiledRule, compile_rule, ignoring
 from engine.rules.errors import BacktestBusy, RuleInvalid, TestsFail, TrialBusy, TrialMalformed, TrialTooLarge
 from engine.rules.explain import explain
 from engine.rules.facts import NOTHING, About, Facts
-from engine.rules.model import Example, Expected, RuleDocument, Silence, leaves
-from engine.rules.phrases import listed, spelled_ms
+from engine.rules.invented import Invented, Message, tested
+from engine.rules.model import RuleDocument, Silence, TestDevice, leaves
+from engine.rules.nearest import Nearest
 from engine.rules.plan import plan_of, where_of
 from engine.rules.rehearsal import MOST_EPISODES, Budget, Sent, Stage
 from engine.rules.ruleset import RuleSet
@@ -161,6 +162,7 @@ def _play(story: _Story, budget: Budget) -> Backtest:
     rules, begin, until = RuleSet((story.rule,)), clock.to_ms(story.begin), clock.to_ms(story.end)
     kept: list[Episode] = []
     total, fired, messages, devices = 0, 0, 0, 0
+    near = Nearest(story.rule.document)
     for device, about, sent in story.devices:
         if budget.is_spent:
             break
@@ -168,11 +170,14 @@ def _play(story: _Story, budget: Budget) -> Backtest:
         stage.begin(begin)
         messages += stage.play(sent, until)
         total, fired, devices = total + stage.fired, fired + bool(stage.fired), devices + 1
+        near.meet(device, sent)
         kept += stage.episodes(kept[-1].raised_at if len(kept) >= MOST_EPISODES else None)
         kept.sort(key=lambda each: (each.raised_at, each.device_id))
         del kept[MOST_EPISODES:]
     is_complete = story.is_whole and not budget.is_spent
-    return Backtest(story.start, story.end, messages, devices, story.in_scope, is_complete, tuple(kept), total, fired)
+    return Backtest(
+        story.start, story.end, messages, devices, story.in_scope, is_complete, tuple(kept), total, fired, near.first
+    )
 
 
 async def look(tx: Tx, node: object, device_id: UUID, at: datetime | None = None) -> Look:
@@ -201,20 +206,19 @@ async def _looked(tx: Tx, node: object, device_id: UUID, moment: datetime) -> Lo
     return await _apart(play, LOOK_CPU_S)
 
 
-async def rehearse(tx: Tx, node: object, given: Sequence[tuple[int, Mapping[str, object]]]) -> list[Look]:
-    """How the document stands after each invented message, each so many ms after the first.
+async def rehearse(tx: Tx, node: object, given: Sequence[Message], device: TestDevice | None = None) -> list[Look]:
+    """How the document stands after each thing that an invented device does.
 
     Raises RuleInvalid, TrialTooLarge, TrialBusy.
     """
     rule = await _compiled(tx, node)
-    return await _trial(tx, lambda budget: _rehearsed(rule, given, budget))
+    return await _trial(tx, lambda budget: _rehearsed(rule, given, device, budget))
 
 
-def _rehearsed(rule: CompiledRule, given: Sequence[tuple[int, Mapping[str, object]]], budget: Budget) -> list[Look]:
-    stage, steps, did = _stage(rule, budget), [], 0
-    for place, (after_ms, values) in enumerate(given):
-        at = _BEGIN_MS + after_ms
-        stage.play([Sent(at, place, at, values)], at)
+def _rehearsed(rule: CompiledRule, given: Sequence[Message], device: TestDevice | None, budget: Budget) -> list[Look]:
+    stage, steps, did = Invented(rule, budget, device), [], 0
+    for message in given:
+        at = stage.say(message)
         effects = stage.told()
         steps.append(replace(_look(rule, stage, at), did=tuple(effects[did:])))
         did = len(effects)
@@ -249,72 +253,7 @@ async def _run(tx: Tx, rule: CompiledRule) -> list[TestResult]:
     examples = rule.document.examples or ()
     if not examples:
         return []
-    return await _trial(tx, lambda budget: [_tested(rule, each, budget) for each in examples])
-
-
-_BEGIN_MS = 1_767_600_000_000
-"""Invented messages begin on Monday, 5 January 2026, at 08:00 UTC."""
-_AFTER_MS = 60_000
-"""How much time passes after a test's last message."""
-
-
-def _tested(rule: CompiledRule, example: Example, budget: Budget) -> TestResult:
-    stage = _stage(rule, budget)
-    sent = [
-        Sent(_BEGIN_MS + given.at.ms, place, _BEGIN_MS + given.at.ms, _values(given.values))
-        for place, given in enumerate(example.given)
-    ]
-    last = max([each.at for each in sent] + [_BEGIN_MS + each.at.ms for each in example.expect if each.at is not None])
-    stage.play(sent, last + _AFTER_MS)
-    happened = _within(budget, _happened(stage))
-    wanted = [(each.is_raise, None if each.at is None else each.at.ms) for each in example.expect]
-    passed = len(happened) == len(wanted) and all(
-        kind == is_raise and (at is None or at == when)
-        for (kind, when), (is_raise, at) in zip(happened, wanted, strict=True)
-    )
-    return TestResult(example.name, passed, "It did as expected." if passed else _instead(happened, example.expect))
-
-
-def _happened(stage: Stage) -> list[tuple[bool, int]]:
-    """(whether it fired or cleared, ms after the beginning), in order."""
-    moves = []
-    for episode in stage.episodes():
-        moves.append((True, episode.raised_at - _BEGIN_MS))
-        if episode.cleared_at is not None:
-            moves.append((False, episode.cleared_at - _BEGIN_MS))
-    return sorted(moves, key=lambda move: move[1])
-
-
-def _instead(happened: Sequence[tuple[bool, int]], expected: Sequence[Expected]) -> str:
-    did = [f"{'fired' if is_raise else 'cleared'} after {spelled_ms(at)}" for is_raise, at in happened]
-    wanted = [
-        ("fire" if each.is_raise else "clear") + ("" if each.at is None else f" after {spelled_ms(each.at.ms)}")
-        for each in expected
-    ]
-    said = f"It {listed(did, 'and')}" if did else "It did nothing"
-    return f"{said}; it should {listed(wanted, 'and')}." if wanted else f"{said}; it should have done nothing."
-
-
-def _values(given: Sequence[tuple[str, Any]]) -> dict[str, object]:
-    return {
-        metric: value if isinstance(value, bool | int | float | str) else {"lat": value.lat, "lon": value.lon}
-        for metric, value in given
-    }
-
-
-class _Invented(Stage):
-    """A stage whose device has what the rule's scope asks for."""
-
-    def _is_in_scope(self, rule: CompiledRule, device_id: str) -> bool:
-        return True
-
-
-def _stage(rule: CompiledRule, budget: Budget) -> Stage:
-    """A stage for invented messages: nothing is known of the device but that it is one of those the rule watches."""
-    device = min(rule.devices) if rule.devices else str(_NOBODY)
-    stage = _Invented(RuleSet((rule,)), device, About(rule.profile), budget)
-    stage.begin(_BEGIN_MS)
-    return stage
+    return await _trial(tx, lambda budget: [_within(budget, tested(rule, each, budget)) for each in examples])
 
 
 def _look(rule: CompiledRule, stage: Stage, at_ms: int) -> Look:

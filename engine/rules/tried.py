@@ -29,7 +29,8 @@ class Episode:
 class Backtest:
     """What a rule would have done. ``messages`` and ``devices`` were played; ``is_complete``: there were no more.
 
-    It would have fired ``total`` times on ``fired_devices``; the first of them are kept as ``episodes``.
+    It would have fired ``total`` times on ``fired_devices``; the first of them are kept as ``episodes``. ``nearest``:
+    some of the devices with data, those first that came nearest to firing.
     """
 
     start: datetime
@@ -41,6 +42,7 @@ class Backtest:
     episodes: tuple[Episode, ...]
     total: int
     fired_devices: int
+    nearest: tuple[str, ...] = ()
 
     @property
     def per_day(self) -> float:

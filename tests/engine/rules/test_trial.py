@@ -15,6 +15,7 @@ from engine.devices.model import Metric, MetricType
 from engine.drain import Drain
 from engine.rules import drafts, errors, firings, trial
 from engine.rules import service as rules
+from engine.rules.invented import Message
 from engine.rules.model import Mode
 from engine.rules.tried import Backtest
 from engine.store import pool
@@ -136,6 +137,11 @@ async def test_a_backtest_counts_and_says_when_it_is_only_a_part(
     assert (len(whole.episodes), whole.fired_devices, whole.messages, whole.is_complete) == (4, 1, 80, True)
     assert whole.per_day == pytest.approx(4, rel=0.01)
     assert (part.messages, part.is_complete) == (50, False)
+    asked = {"metric": "temperature", "op": ">", "value": 99}
+    never = await trial.backtest(store, tenant.principal(), rule(when=asked), start)
+    low = await trial.backtest(store, tenant.principal(), rule(when=asked | {"op": "<", "value": -9}), start)
+    assert (never.total, never.nearest) == (0, (str(warm.id), str(cold.id)))
+    assert low.nearest == (str(cold.id), str(warm.id))
 
 
 BY_ITSELF = {
@@ -182,7 +188,7 @@ async def test_trying_costs_so_much_and_no_more(tenant: Tenant, store: Store, mo
     async with store.as_tenant(tenant.principal()) as tx:
         for tried in (
             trial.look(tx, rule(), room.id),
-            trial.rehearse(tx, rule(), [(0, {"temperature": 9})]),
+            trial.rehearse(tx, rule(), [Message(0, {"temperature": 9})]),
             trial.tests(tx, rule(tests=KEPT)),
         ):
             with pytest.raises(errors.TrialTooLarge):
@@ -219,10 +225,10 @@ async def test_a_look_says_why_and_why_not(tenant: Tenant, store: Store) -> None
 
 async def test_invented_messages_move_a_rule_step_by_step(tenant: Tenant, store: Store) -> None:
     await tenant.profile()
-    given: list[tuple[int, dict[str, object]]] = [
-        (0, {"temperature": 9}),
-        (60_000, {"temperature": 9.5}),
-        (180_000, {"temperature": 5}),
+    given = [
+        Message(0, {"temperature": 9}),
+        Message(60_000, {"temperature": 9.5}),
+        Message(180_000, {"temperature": 5}),
     ]
     async with store.as_tenant(tenant.principal()) as tx:
         steps = await trial.rehearse(tx, rule(**{"for": "2m"}), given)
