@@ -14,6 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from engine import clock
 from engine.commands import service as commands
 from engine.devices import presence
 from engine.devices import service as devices
@@ -217,13 +218,19 @@ class Ahead:
         return bool(self._entries) or self._was_full
 
     async def take(self, tx: Tx, position: int) -> list[Entry]:
-        """The entries after ``position``, up to about ``READINGS_AT_ONCE`` readings or what weighs as much."""
+        """The entries after ``position``, up to about ``READINGS_AT_ONCE`` readings or what weighs as much.
+
+        They are of one hour: what they tell is counted into it.
+        """
         if not self._entries or self._entries[0].pos != position + 1:
             await self._read(tx, position)
         taken: list[Entry] = []
         weight = 0
         while self._entries and weight < READINGS_AT_ONCE:
-            entry = self._entries.popleft()
+            entry = self._entries[0]
+            if taken and clock.hour_of(entry.at) != clock.hour_of(taken[0].at):
+                break
+            self._entries.popleft()
             weight += _weight(entry)
             taken.append(entry)
             if not self._entries and self._was_full and weight < READINGS_AT_ONCE:
@@ -236,8 +243,8 @@ class Ahead:
 
 
 def _weight(entry: Entry) -> int:
-    if entry.kind == "telemetry":
-        return len(entry.body["r"])
+    if entry.kind == "telemetry":  # which may bring nothing but how much was refused, of some devices
+        return len(entry.body["r"]) + len(entry.body["n"]) or 1
     return 1 if entry.kind.startswith("alert.") else ENTRY_WEIGHS
 
 

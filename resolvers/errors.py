@@ -14,8 +14,8 @@ from schema.errors import Refusal, refusal
 
 log = logging.getLogger(__name__)
 
-_OBJECT = re.compile(r"(, found| Found): \{.*", re.DOTALL)
-"""How graphql-core ends a message about an object that does not fit: with the object."""
+_OBJECT = re.compile(r"(, found| Found): [{\['\"].*|(?<=value): [{\[].*", re.DOTALL)
+"""How graphql-core ends a message about an object or a list that does not fit: with what was sent."""
 
 
 def refused(error: BaseException) -> Refusal:

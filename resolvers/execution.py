@@ -142,8 +142,11 @@ class Operations:
         return executor, cost
 
     def _cost(self, prepared: Prepared, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> int:
-        """What it costs: of variables, only how many things are asked for counts. Raises TooCostly."""
-        numbers = tuple((name, value) for name, value in variables.items() if isinstance(value, int))
+        """What it costs: of variables, only how many things are asked for counts, and null is not the same as nothing.
+
+        Raises TooCostly.
+        """
+        numbers = tuple((name, value) for name, value in variables.items() if value is None or isinstance(value, int))
         key = operation.name.value if operation.name else None, numbers
         cost = prepared.costs.get(key)
         if cost is None:

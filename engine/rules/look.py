@@ -90,13 +90,16 @@ def is_calm(
     return rule.when.is_true.evaluate_data(DataHandle(values)) is not True
 
 
-def is_heard_of_in_time(rule: CompiledRule, state: RuleState, now_ms: int) -> bool:
-    """Whether a message at this server time leaves a rule that reads no metric as it is: it is asked anyway before the
-    silence that begins with it may be over, and nothing was to be asked before."""
+def is_heard_of_in_time(rule: CompiledRule, state: RuleState, now_ms: int, before_ms: int | None) -> bool:
+    """Whether a message at this server time, after one at ``before_ms``, leaves a rule that reads no metric as it is.
+
+    No silence ended with it, the rule is asked anyway before the silence that begins with it may be over, and nothing
+    was to be asked before.
+    """
     silence, due_at = plan_of(rule).silence_ms, state.due_at
     if silence is None or due_at is None or state.phase is not Phase.OK or state.condition != rule.condition:
         return False
-    return now_ms < due_at <= now_ms + silence
+    return before_ms is not None and now_ms < before_ms + silence and now_ms < due_at <= now_ms + silence
 
 
 def values_at(rule: CompiledRule, state: RuleState, view: View, moment: Moment) -> dict[str, Known]:
@@ -282,5 +285,12 @@ class _Looker:
         return max(times, default=None)
 
     def _lag(self, state: RuleState) -> int:
-        """From event time to the server's clock, as the last message that was looked at came."""
-        return state.lag if self.rule.metrics else 0
+        """From event time to the server's clock, as the last message that was looked at came.
+
+        At the first look of a rule none was: its values came at the latest with the device's last message.
+        """
+        if not self.rule.metrics:
+            return 0
+        if state.looked is not None or state.lag or self._view.received is None or not state.known:
+            return state.lag
+        return max(0, self._view.received - max(entry.at for entry in state.known.values()))

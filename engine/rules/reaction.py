@@ -309,7 +309,7 @@ class Reaction:
             if is_light(rule):
                 if is_newer and is_quiet(rule, state, reading):
                     return
-            elif not rule.metrics and state is not None and is_heard_of_in_time(rule, state, received_ms):
+            elif not rule.metrics and state is not None and is_heard_of_in_time(rule, state, received_ms, before):
                 return
             elif is_newer and state is not None and state.phase is Phase.OK:
                 view, latest = self.facts.view_of_message(place[1], before), self._newest.of(place[1])

@@ -93,11 +93,12 @@ class Store:
         when it stops or is killed, which the socket says, and a network that is cut says nothing at all.
         """
         returned = record.info.get(_RETURNED_AT)
-        if returned is None or (time.monotonic() - returned < TRUSTED_S and _is_quiet(connection)):
+        if returned is None:
             return
         dialect = self._engine.dialect
         try:
-            dialect.do_ping(connection)
+            if time.monotonic() - returned >= TRUSTED_S or not _is_quiet(connection):
+                dialect.do_ping(connection)
         except dialect.loaded_dbapi.Error:
             raise InvalidatePoolError from None
 

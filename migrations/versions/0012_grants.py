@@ -96,7 +96,7 @@ BEGIN
     PERFORM set_config('app.one', '', true);
     RETURN it_does;
 END $$;
--- The same for a statement that goes through what belongs to many devices, and says so (Tx.at_once).
+-- The same for a statement that goes through what belongs to many devices, and says so (Tx.rows_of_many).
 CREATE FUNCTION app.seen() RETURNS SETOF uuid LANGUAGE plpgsql STABLE COST 1 ROWS 1 AS $$
 BEGIN
     RETURN QUERY SELECT d.id FROM public.devices d WHERE d.tenant_id = (SELECT app.tenant());

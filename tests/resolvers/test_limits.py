@@ -76,6 +76,14 @@ def test_a_list_costs_as_much_as_it_may_be_long() -> None:
     )
 
 
+def test_null_for_how_many_makes_leaving_it_out_no_cheaper() -> None:
+    text = "query ($n: Int) { devices(first: $n) { items { id } } }"
+    alone, both = OPERATIONS.prepare(text), OPERATIONS.prepare(text)
+    operation = alone.operation(None)
+    OPERATIONS._cost(both, operation, {"n": None})
+    assert OPERATIONS._cost(both, operation, {}) == OPERATIONS._cost(alone, operation, {})
+
+
 def test_cost_is_found_behind_fragments() -> None:
     plain = _cost("{ devices { items { latest { metric } } } }")
     hidden = _cost(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from engine.clock import from_ms
 from engine.rules.compile import CompiledRule
 from engine.rules.facts import About, Facts
-from engine.rules.look import is_calm
+from engine.rules.look import is_calm, is_heard_of_in_time
 from engine.rules.plan import is_light, plan_of
 from engine.rules.rehearsal import Budget, Sent, Stage
 from engine.rules.ruleset import RuleSet
@@ -67,6 +67,7 @@ def a_leaf(rng: random.Random) -> dict[str, Any]:
         {"metric": metric, "op": compared["op"], "value": {"metric": metric, "ago": over}},
         {"time": {"from": "00:05", "to": f"00:{rng.randint(6, 15):02}", "tz": "UTC"}},
         {"silence": rng.choice(["30s", "2m"])},
+        {"not": {"silence": rng.choice(["30s", "2m"])}},
         {"tag": rng.choice(["outdoor", "indoor"])},
     ]
     return rng.choice(kinds)
@@ -137,19 +138,21 @@ class Life:
         reading = Reading(at, message.seq, message.values)
         before = self.facts.hear(DEVICE, received)
         self.facts.add(DEVICE, at, message.seq, reading.sent)
-        if not (
-            self.is_short
-            and not is_light(self.rule)
-            and reading.is_newer(self.latest)
-            and is_calm(
-                self.rule, self.state, reading, received, self.facts.view_of_message(DEVICE, before), self.latest
-            )
-        ):
+        if not (self.is_short and self._is_left_out(reading, received, before)):
             self._move(reading, received, before)
         for metric, value in message.values.items():
             if metric not in self.latest or at >= self.latest[metric][1]:
                 self.latest[metric] = [value, at]
         self.drained.append(message)
+
+    def _is_left_out(self, reading: Reading, received: int, before: int | None) -> bool:
+        """Whether the drain does not ask the rule, as `Reaction` decides it."""
+        if is_light(self.rule) or self.state is None:
+            return False
+        if not self.rule.metrics:
+            return is_heard_of_in_time(self.rule, self.state, received, before)
+        view = self.facts.view_of_message(DEVICE, before)
+        return reading.is_newer(self.latest) and is_calm(self.rule, self.state, reading, received, view, self.latest)
 
     def tick(self, second: float) -> None:
         """The worker looks what is due."""
@@ -264,6 +267,25 @@ def test_a_late_point_of_a_window_begins_the_wait_when_it_comes() -> None:
     too_late = [*story[:2], story[2]._replace(late=90)]
     lenient = rule(warm, held="30s", limits={"max_lateness": "1m"})
     assert drained(lenient, too_late, random.Random(1)) == played(lenient, too_late) == []
+
+
+def test_a_message_that_ends_a_silence_is_not_left_out_though_the_rule_is_asked_soon() -> None:
+    made = rule({"all": [{"not": {"silence": "2m"}}, {"time": {"from": "00:00", "to": "00:05", "tz": "UTC"}}]})
+    story = [Message(10, 1, {"temperature": 2}), Message(250, 2, {"temperature": 2})]
+    told = [("Raise", 1, 10_700), ("Clear", 1, 130_700), ("Raise", 2, 250_700), ("Clear", 2, 300_000)]
+    assert drained(made, story, random.Random(1)) == played(made, story) == told
+
+
+def test_the_first_look_of_a_new_rule_knows_how_late_a_devices_messages_come() -> None:
+    life = Life(rule(None, missing={"after": "30m", "do": "fire"}))
+    late = Message(60, 1, {"temperature": 2}, late=3_000)
+    life.drained = [late]
+    life.latest = {"temperature": [2, late.at]}
+    life.forget()
+    life._move(Tick(), late.received + 5_000, None)
+    assert life.told == []
+    life.tick_at(late.received + 31 * 60 * SECOND)
+    assert [kind for kind, *_ in life.told] == ["Raise"]
 
 
 def test_a_notice_looks_at_once_and_an_unknown_event_does_nothing() -> None:
