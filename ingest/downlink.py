@@ -101,12 +101,13 @@ class Downlink:
             await statements.enter(connection, {session.tenant_id for session in sessions})
             rows = await (await connection.execute(WAITING, wanted, binary=True)).fetchall()
             await connection.execute("COMMIT")
-        self._call_off({session.device_id for session in sessions}, {row[2] for row in rows})
+        found = Counter(row[1] for row in rows)
+        more = {device_id for device_id, count in found.items() if count == AT_ONCE}  # may wait behind these
+        self._call_off({session.device_id for session in sessions} - more, {row[2] for row in rows})
         for row in rows:
             self._send(row)
-        for device_id, count in Counter(row[1] for row in rows).items():
-            if count == AT_ONCE:  # more may wait behind these
-                self._look_again(device_id, LOOK_AGAIN_S)
+        for device_id in more:
+            self._look_again(device_id, LOOK_AGAIN_S)
 
     def _call_off(self, devices: set[UUID], waiting: set[UUID]) -> None:
         """What these devices shall not have any more, and was not written to their connections yet, is not."""
