@@ -261,7 +261,8 @@ class TenantMutation:
 
     @strawberry.mutation(
         description="Invites somebody by e-mail address. The link works once, for 7 days, and is shown this once; an "
-        "open invitation for the same address ends. Where the platform has a mail server, they get it by e-mail too.",
+        "open invitation for the same address ends. Where the platform has a mail server, they get it by e-mail too. "
+        "At most 5 invitations to one address within 24 hours, and 200 in all.",
         directives=[
             Needs(scope="users:write"),
             Rest(method=Method.POST, path="/invitations", status=201),
@@ -273,6 +274,7 @@ class TenantMutation:
             GROUPS_UNCLEAR,
             GROUPS_UNKNOWN,
             Problem(status=409, slug="too-many-waiting"),
+            Problem(status=429, slug="invited-too-often"),
             Cost(weight=4_000),  # a few a second at most: it may send mail to any address
         ],
     )

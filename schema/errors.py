@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from engine.errors import Conflict, EngineError, Expired, Forbidden, Invalid, NotFound, Unavailable
 from engine.quotas.errors import QuotaExceeded
+from engine.tenants.errors import InvitedTooOften
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ STATUS: tuple[tuple[type[EngineError], int], ...] = (
     (Invalid, 422),
     (TooMany, 429),
     (QuotaExceeded, 429),
+    (InvitedTooOften, 429),
     (Unavailable, 503),
     (EngineError, 400),
 )

@@ -1,6 +1,6 @@
 """What signing in and managing access refuse."""
 
-from engine.errors import Conflict, Expired, Forbidden, Invalid, NotFound, Unavailable
+from engine.errors import Conflict, EngineError, Expired, Forbidden, Invalid, NotFound, Unavailable
 
 
 class BadCredentials(Forbidden):
@@ -169,6 +169,12 @@ class InvitationOver(Expired):
     """This invitation is over: it was accepted, withdrawn, or is more than 7 days old. Ask for a new one."""
 
     code = "INVITATION_OVER"
+
+
+class InvitedTooOften(EngineError):
+    """Too many invitations within 24 hours: 5 to one address, 200 in all. Wait, or hand over the link you have."""
+
+    code = "INVITED_TOO_OFTEN"
 
 
 class PersonUnnamed(Invalid):

@@ -1,12 +1,13 @@
 """Asking people to join a tenant: a single-use link that is shown once, and what becomes of it."""
 
+import math
 import re
 from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.sql import ColumnElement
 
@@ -23,6 +24,9 @@ from engine.tenants.second_factor import Vault
 from engine.tenants.tables import invitations, memberships, users
 
 LIFE = timedelta(days=7)
+A_DAY = timedelta(days=1)
+PER_ADDRESS, PER_TENANT = 5, 200
+"""Invitations in 24 hours to one address, and in all: each may send mail to somebody who did not ask for it."""
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
 _ACCEPT = text("SELECT * FROM app.invitation(:secret, :user, :name, :password_hash)")
 
@@ -33,7 +37,7 @@ async def invite(
     """A new invitation and its secret, which is not kept; an open one for the same address is withdrawn.
 
     ``groups``: the only groups whose devices they will see, None for all devices. Raises EmailMalformed, AlreadyMember,
-    and what ``roles.grantable`` and ``limits.grantable`` raise.
+    InvitedTooOften, and what ``roles.grantable`` and ``limits.grantable`` raise.
     """
     clean = address_of(email)
     custom = await roles.grantable(tx, role, role_id)
@@ -41,6 +45,7 @@ async def invite(
     here = select(memberships.c.user_id).where(memberships.c.tenant_id == tx.principal.tenant_id)
     if await tx.scalar(select(users.c.id).where(users.c.email == clean, users.c.id.in_(here))):
         raise errors.AlreadyMember
+    await _refuse_flood(tx, clean)
     await _withdraw(tx, invitations.c.email == clean)
     secret = ids.token("tgi")
     row = await tx.one(
@@ -159,6 +164,18 @@ async def _known(person: Person, password: str, address: str) -> Person:
         throttle.failed(who)
         raise errors.BadCredentials
     return person
+
+
+async def _refuse_flood(tx: Tx, email: str) -> None:
+    """Raises InvitedTooOften; one at a time in each tenant until COMMIT, so that many at once do not pass it."""
+    tenant = tx.principal.tenant_id
+    await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"invite|{tenant}", 0))))
+    made = select(invitations.c.created_at).where(_of(tx), invitations.c.created_at > tx.now - A_DAY)
+    for query, most in ((made.where(invitations.c.email == email), PER_ADDRESS), (made, PER_TENANT)):
+        full_since = await tx.scalar(query.order_by(invitations.c.created_at.desc()).offset(most - 1).limit(1))
+        if full_since is not None:
+            wait = full_since + A_DAY - tx.now
+            raise errors.InvitedTooOften(retry_after_s=max(1, math.ceil(wait.total_seconds())))
 
 
 async def _withdraw(tx: Tx, which: ColumnElement[bool]) -> list[Invitation]:

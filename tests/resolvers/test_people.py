@@ -8,6 +8,7 @@ from html import unescape
 from typing import Any
 
 from engine.tenancy import Role
+from engine.tenants.invitations import PER_ADDRESS
 from engine.tenants.second_factor import STEP_S, code_at
 from engine.tenants.sessions import LIFE
 from tests.support.api import Api
@@ -193,6 +194,18 @@ async def test_invitations_are_listed_and_withdrawn_over_rest(api: Api, tenant: 
     assert [(each["id"], each["status"]) for each in listed.json()] == [(id_, "WITHDRAWN")]
     assert made.json()["secret"] not in listed.text
     assert (await api.rest(owner, "DELETE", f"/invitations/{tenant.id}")).status_code == 404
+
+
+async def test_whoever_invites_too_often_is_told_until_when_by_both_faces(api: Api, tenant: Tenant) -> None:
+    to = {"email": "flooded@mail.example", "role": "VIEWER"}
+    owner = await tenant.api_token()
+    for _ in range(PER_ADDRESS):
+        assert (await api.rest(owner, "POST", "/invitations", json=to)).status_code == 201
+    refused = await api.rest(owner, "POST", "/invitations", json=to)
+    assert (refused.status_code, refused.json()["code"]) == (429, "INVITED_TOO_OFTEN")
+    assert 23 * 3600 < int(refused.headers["retry-after"]) <= 24 * 3600
+    assert "5 to one address" in refused.json()["detail"]
+    assert await api.code(owner, INVITE, to=to) == "INVITED_TOO_OFTEN"
 
 
 def _codes(secret: str) -> list[str]:

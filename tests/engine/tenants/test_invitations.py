@@ -62,6 +62,34 @@ async def test_an_invitation_works_once(tenant: Tenant, store: Store) -> None:
     assert await _status(tenant) == [InvitationStatus.ACCEPTED]
 
 
+async def test_nobody_is_flooded_with_invitations_and_withdrawing_them_does_not_help(tenant: Tenant) -> None:
+    email = _address()
+    for _ in range(invitations.PER_ADDRESS):
+        invitation, _ = await _invite(tenant, email)
+        async with tenant.store.as_tenant(tenant.principal()) as tx:
+            await invitations.withdraw(tx, invitation.id)
+    with pytest.raises(errors.InvitedTooOften) as refused:
+        await _invite(tenant, f" {email.upper()}")
+    wait = refused.value.details["retry_after_s"]
+    assert isinstance(wait, int)
+    assert timedelta(hours=23) < timedelta(seconds=wait) <= timedelta(days=1)
+    assert (await _invite(tenant, _address()))[0].status is InvitationStatus.PENDING, "somebody else can be invited"
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        tx.now += timedelta(days=1, seconds=1)
+        assert (await invitations.invite(tx, email=email, role=Role.VIEWER))[0].email == email
+
+
+async def test_a_tenant_invites_so_many_in_a_day_even_all_at_once_and_its_neighbour_is_free(
+    tenant: Tenant, neighbour: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(invitations, "PER_TENANT", 6)
+    made = await asyncio.gather(*(_invite(tenant, _address()) for _ in range(9)), return_exceptions=True)
+    refused = [each for each in made if isinstance(each, BaseException)]
+    assert [type(each) for each in refused] == [errors.InvitedTooOften] * 3
+    assert len(await _status(tenant)) == 6
+    assert (await _invite(neighbour, _address()))[0].status is InvitationStatus.PENDING
+
+
 async def test_who_has_an_account_joins_with_its_password_only(tenant: Tenant, neighbour: Tenant, store: Store) -> None:
     _, secret = await _invite(tenant, neighbour.email, Role.VIEWER)
     assert (await invitations.look(store, secret)).is_known
