@@ -56,6 +56,7 @@ class DeviceQuery:
             Rest(method=Method.GET, path="/devices"),
             Problem(status=404, slug="group-not-found"),
             Problem(status=422, slug="bad-cursor"),
+            Problem(status=422, slug="filter-malformed"),
             Cost(times="first"),
         ],
     )
@@ -82,6 +83,14 @@ class DeviceQuery:
             ),
         ] = None,
         group_id: Annotated[UUID | None, strawberry.argument(description="Only devices in this group.")] = None,
+        labels: Annotated[
+            list[str] | None,
+            strawberry.argument(
+                description="Only devices with these labels: `site=7` asks for a value, `site` for any value. All "
+                "labels that are named must be there; of several values of one label, any.",
+                directives=[Constraint(max_length=20)],
+            ),
+        ] = None,
         first: First = 50,
         after: After = None,
     ) -> Page[Device]:
@@ -94,6 +103,7 @@ class DeviceQuery:
             is_online=is_online,
             is_silent=is_silent,
             group_id=group_id,
+            labels=labels or (),
             first=first,
             after=after,
         )

@@ -4,7 +4,7 @@
 must all hold; of several values of one thing, any.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -76,6 +76,22 @@ def parse(document: object) -> Filter:
     if found == Filter():
         raise FilterMalformed("A filter that asks for nothing would hold every device; name something.")
     return found
+
+
+def labels_asked(texts: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Labels as a list of devices is asked for them: ``site=7`` for a value, ``site`` for any; no values mean any.
+
+    As in a group's filter all that is named must hold, and of several values of one label any. Raises FilterMalformed.
+    """
+    wanted: dict[str, list[str]] = {}
+    anything = set()
+    for text in texts:
+        name, sign, value = text.partition("=")
+        wanted.setdefault(name, []).append(value)
+        if not sign:
+            anything.add(name)
+    checked = _labels(wanted)
+    return tuple((name, () if name in anything else values) for name, values in checked)
 
 
 def _labels(part: object) -> tuple[tuple[str, tuple[str, ...]], ...]:

@@ -204,6 +204,8 @@ def _asked_of(profiles: list[UUID], count: int) -> dict[str, Question]:
         "quarantined ones (none)": _page(status=DeviceStatus.QUARANTINED),
         "connected ones": _page(is_online=True),
         "not connected ones": _page(is_online=False),
+        "with a label of two values": _page(labels=["site=7", "site=8", "floor"]),
+        "with a label that nobody has": _page(labels=["site=nowhere"]),
         "silent ones": _page(is_silent=True),
         "not silent ones": _page(is_silent=False),
         "counts": devices.counts,

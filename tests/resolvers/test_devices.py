@@ -1,7 +1,9 @@
 """Fleets through the contract: shut out and let in again, over GraphQL and over its REST mirror."""
 
+import pytest
 from cryptography import x509
 
+from engine.devices import service as devices
 from engine.tenancy import Role
 from infra.local.postgres import Postgres
 from tests.support import csr
@@ -106,3 +108,57 @@ async def test_devices_are_asked_by_whether_they_are_connected(api: Api, tenant:
         assert [item["key"] for item in found["devices"]["items"]] == [key]
     answer = await api.rest(token, "GET", "/devices", params={"isOnline": "true"})
     assert [item["key"] for item in answer.json()["items"]] == ["here"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [
+        (["site=7"], "a b e"),
+        (["site=7", "site=8"], "a b c e"),
+        (["site=7", "floor=1"], "a e"),
+        (["site=7", "floor"], "a b e"),
+        (["owner"], "d"),
+        (["owner="], "d"),
+        (["owner=x"], ""),
+        (["Site=7"], ""),
+        ([], "a b c d e"),
+        (["it's=100%_\\"], "e"),
+    ],
+)
+async def test_devices_are_found_by_label_page_by_page_in_both_faces(
+    api: Api, tenant: Tenant, neighbour: Tenant, labels: list[str], found: str
+) -> None:
+    described = {
+        "a": {"site": "7", "floor": "1"},
+        "b": {"site": "7", "floor": "2"},
+        "c": {"site": "8"},
+        "d": {"owner": ""},
+        "e": {"site": "7", "floor": "1", "it's": "100%_\\"},
+    }
+    for owner in (tenant, neighbour):
+        for key, its in described.items():
+            device = await owner.device(key)
+            async with owner.store.as_tenant(owner.principal()) as tx:
+                await devices.change(tx, device.id, labels=its)
+    token = await tenant.api_token(Role.VIEWER)
+    query = """query($labels: [String!], $after: String) { devices(labels: $labels, first: 2, after: $after) {
+      items { key } pageInfo { hasNextPage endCursor } } }"""
+    shown, mirrored, after, path = [], [], None, "/devices"
+    while True:
+        page = (await api.data(token, query, labels=labels, after=after))["devices"]
+        shown += [item["key"] for item in page["items"]]
+        params = {"labels": labels, "first": 2, **({"after": after} if after else {})}
+        mirrored += [item["key"] for item in (await api.rest(token, "GET", path, params=params)).json()["items"]]
+        if not page["pageInfo"]["hasNextPage"]:
+            break
+        after = page["pageInfo"]["endCursor"]
+    assert shown == mirrored == found.split()
+
+
+async def test_a_label_that_cannot_be_is_refused_and_so_are_too_many(api: Api, tenant: Tenant) -> None:
+    token = await tenant.api_token()
+    query = "query($labels: [String!]) { devices(labels: $labels) { items { key } } }"
+    assert await api.code(token, query, labels=["=7"]) == "FILTER_MALFORMED"
+    refused = await api.rest(token, "GET", "/devices", params={"labels": ["x" * 41]})
+    assert (refused.status_code, refused.json()["code"]) == (422, "FILTER_MALFORMED")
+    assert await api.code(token, query, labels=["a"] * 21) == "BAD_INPUT"

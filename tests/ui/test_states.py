@@ -128,6 +128,29 @@ async def test_devices_that_are_offline_are_asked_for_by_connection_not_by_phase
     assert (gateway.variables("Devices")["isSilent"], gateway.variables("Devices")["status"]) == (True, None)
 
 
+async def test_devices_are_asked_for_by_label_as_people_write_it_and_by_a_devices_own(
+    devices: Devices, gateway: Gateway, visit: Visit
+) -> None:
+    await devices.set_label(" site: Hamburg , floor=2,owner, ")
+    assert gateway.variables("Devices")["labels"] == ["site=Hamburg", "floor=2", "owner"]
+    await devices.set_label("")
+    assert gateway.variables("Devices")["labels"] is None
+    gateway.answers["DeviceDetail"] = {
+        "device": {**DEVICE, "labels": {"site": "Hall 1 & 2/é"}},
+        "alerts": page([]),
+    }
+    one = visit(Device, "/devices/d1")
+    _ = [event async for event in one.load()]
+    others = visit(Devices, one.label_pages["site"])
+    await others.load()
+    assert gateway.variables("Devices")["labels"] == ["site=Hall 1 & 2/é"]
+    assert others.only_label_words == "site: Hall 1 & 2/é"
+    await others.set_label("floor: 2")
+    assert gateway.variables("Devices")["labels"] == ["floor=2", "site=Hall 1 & 2/é"]
+    await others.forget_label()
+    assert gateway.variables("Devices")["labels"] == ["floor=2"]
+
+
 async def test_a_page_that_cannot_be_fetched_leaves_the_list_and_says_why(devices: Devices, gateway: Gateway) -> None:
     await devices.load()
     gateway.refuses("Devices", "Too many requests; wait and try again.", "TOO_MANY_REQUESTS")

@@ -1,5 +1,6 @@
 """All devices: search, filter, page by page, with their newest values live."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,23 +30,32 @@ class GroupName:
     name: str
 
 
+def labels_asked(text: str) -> list[str]:
+    """Labels as people write them, "site: Hamburg, floor", as the contract asks for them."""
+    parts = [re.split(r"\s*[:=]\s*", part.strip(), maxsplit=1) for part in text.split(",")]
+    return ["=".join(part) for part in parts if part[0]]
+
+
 class Devices(Paged, Console):
     """One page of the list, and how it was found."""
 
     search: str = ""
     status: str = ""
     group_id: str = ""
+    label: str = ""  # as it was typed: "site: Hamburg, floor"
+    only_label: str = ""  # the one that a link asked for: "site=Hamburg"
     groups: list[GroupName] = []
     devices: list[DeviceLine] = []
 
     @rx.event
     async def load(self) -> Any:
-        """Come to the page: everything, or what /devices?show=offline, ?show=silent or ?group={id} asks."""
+        """Come to the page: everything, or what /devices?show=offline, ?group={id} or ?label={name=value} asks."""
         if (away := await self.enter()) is not None:
             return away
         asked = self.router.url.query_parameters
         show = asked.get("show", "").upper()
         self.search, self.status = "", show if show in FOUND_BY else ""
+        self.label, self.only_label = "", asked.get("label", "")
         await self._name_groups()
         self.group_id = next((each.id for each in self.groups if each.id == asked.get("group", "")), "")
         return await self.first_page()
@@ -62,6 +72,23 @@ class Devices(Paged, Console):
         """Show only devices of one group; '' shows all."""
         self.group_id = group_id
         await self.first_page()
+
+    @rx.event
+    async def set_label(self, text: str) -> None:
+        """Show only devices with these labels; '' shows all."""
+        self.label = text.strip()
+        await self.first_page()
+
+    @rx.event
+    async def forget_label(self) -> None:
+        """Back from the devices with the label that a link asked for to all."""
+        self.only_label = ""
+        await self.first_page()
+
+    @rx.var
+    def only_label_words(self) -> str:
+        """That label as people write it."""
+        return self.only_label.replace("=", ": ", 1)
 
     @rx.event
     async def set_search(self, text: str) -> None:
@@ -83,6 +110,7 @@ class Devices(Paged, Console):
                 status=None if self.status in FOUND_BY else self.status or None,
                 **FOUND_BY.get(self.status, {}),
                 groupId=self.group_id or None,
+                labels=labels_asked(self.label) + [self.only_label] * bool(self.only_label) or None,
                 first=PAGE_SIZE,
                 after=after,
             )
@@ -97,6 +125,16 @@ class Devices(Paged, Console):
 def _toolbar() -> rx.Component:
     return rx.el.div(
         search_box("Search devices by name or key", Devices.set_search),
+        rx.el.input(
+            type="search",
+            placeholder="Label, as site: Hamburg",
+            default_value="",
+            max_length=200,
+            class_name="input",
+            on_change=Devices.set_label.debounce(250),
+            custom_attrs={"aria-label": "Show devices with this label, as site: Hamburg"},
+            style={"width": "200px"},
+        ),
         rx.el.select(
             rx.el.option("All devices", value=""),
             rx.el.option("Online now", value="ONLINE"),
@@ -119,13 +157,25 @@ def _toolbar() -> rx.Component:
                 custom_attrs={"aria-label": "Show devices of this group"},
             ),
         ),
+        rx.cond(
+            Devices.only_label != "",
+            rx.el.button(
+                "Only with the label ",
+                rx.el.b(Devices.only_label_words),
+                ": show all",
+                type="button",
+                class_name="btn",
+                on_click=Devices.forget_label,
+            ),
+        ),
         class_name="toolbar",
     )
 
 
 def _list() -> rx.Component:
+    elsewhere = (Devices.search != "") | (Devices.group_id != "") | (Devices.label != "") | (Devices.only_label != "")
     nothing_found = rx.cond(
-        (Devices.status == "SILENT") & (Devices.search == "") & (Devices.group_id == ""),
+        (Devices.status == "SILENT") & ~elsewhere,
         empty("circle-check", "Nobody is silent", "All readings come as often as the devices' profiles expect."),
         empty("search-x", "No device fits", "Try another word, or show all devices."),
     )
@@ -135,7 +185,6 @@ def _list() -> rx.Component:
         "Add your first device. You get its token and a line to paste, and its values appear here.",
         link(rx.icon("plus", size=16), "Add a device", to="/devices/add", class_name="btn btn-primary"),
     )
-    filtered = (Devices.search != "") | (Devices.status != "") | (Devices.group_id != "")
     return rx.cond(
         Devices.ready,
         rx.cond(
@@ -144,7 +193,7 @@ def _list() -> rx.Component:
                 device_table(Devices.devices),
                 pager(Devices.number, Devices.has_next, Devices.previous_page, Devices.next_page),
             ),
-            rx.cond(filtered, nothing_found, none_yet),
+            rx.cond(elsewhere | (Devices.status != ""), nothing_found, none_yet),
         ),
         skeleton_rows(8),
     )

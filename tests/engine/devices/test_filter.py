@@ -3,7 +3,7 @@
 import pytest
 
 from engine.devices.errors import FilterMalformed
-from engine.devices.filter import Filter, parse
+from engine.devices.filter import Filter, labels_asked, parse
 
 
 def test_one_text_is_a_list_of_one_and_the_order_does_not_matter() -> None:
@@ -35,3 +35,15 @@ def test_one_text_is_a_list_of_one_and_the_order_does_not_matter() -> None:
 def test_what_is_wrong_is_said(document: object, words: str) -> None:
     with pytest.raises(FilterMalformed, match=words):
         parse(document)
+
+
+def test_labels_of_a_list_are_asked_for_by_name_or_by_value() -> None:
+    asked = labels_asked(["site=8", "floor", "site=7", "room=a=b", "empty="])
+    assert asked == (("empty", ("",)), ("floor", ()), ("room", ("a=b",)), ("site", ("7", "8")))
+    assert labels_asked(["site=7", "site"]) == (("site", ()),), "any value is more than that one"
+
+
+@pytest.mark.parametrize("text", ["=7", "", "x" * 41, "site=" + "x" * 121, "site=\0", "si\0te"])
+def test_labels_that_no_device_can_have_are_refused(text: str) -> None:
+    with pytest.raises(FilterMalformed):
+        labels_asked([text])

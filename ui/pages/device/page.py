@@ -164,7 +164,9 @@ def _about() -> rx.Component:
                         rx.el.dd(
                             rx.foreach(
                                 Device.labels,
-                                lambda item: rx.el.span(item[0], ": ", item[1], class_name="badge"),
+                                lambda item: link(
+                                    *(item[0], ": ", item[1]), to=Device.label_pages[item[0]], class_name="badge"
+                                ),
                             ),
                             class_name="row",
                             style={"gap": "6px"},

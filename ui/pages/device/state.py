@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 import reflex as rx
 
@@ -58,6 +59,11 @@ class Device(Console):
     def is_over(self) -> bool:
         """Whether the device's life has ended."""
         return self.status == "DECOMMISSIONED"
+
+    @rx.var
+    def label_pages(self) -> dict[str, str]:
+        """By label, the list of the devices that have the same."""
+        return {name: f"/devices?label={quote(f'{name}={value}', safe='')}" for name, value in self.labels.items()}
 
     @rx.event
     async def load(self) -> Any:
