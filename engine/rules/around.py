@@ -16,6 +16,7 @@ from engine.rules import document as documents
 from engine.rules import tables
 from engine.rules.errors import RuleInvalid
 from engine.rules.feuds import Neighbour, touches_others
+from engine.rules.fights import wishes
 from engine.rules.model import CallWebhook, InGroup, MetricType, Notify, OfProfile, RuleDocument, SendCommand, leaves
 from engine.rules.vocabulary import Metric, Surroundings, Vocabulary
 from engine.store.tx import Tx
@@ -63,6 +64,17 @@ async def neighbours(tx: Tx, document: RuleDocument, own: UUID | None) -> Sequen
     rows = await tx.rows(query.order_by(rules.c.id))
     read = (_neighbour(row) for row in rows if row["id"] != own)
     return [each for each in read if each is not None]
+
+
+async def profiles_named(tx: Tx, document: RuleDocument, others: Sequence[Neighbour]) -> dict[str, str]:
+    """The profile's key of each device that commands name, by the device's id."""
+    every = (*wishes(document), *(wish for other in others for wish in other.wishes))
+    named = {UUID(wish.device) for wish in every if wish.device is not None}
+    if not named:
+        return {}
+    found = await devices.by_ids(tx, sorted(named))
+    known = await devices.profiles_by_ids(tx, sorted({device.profile_id for device in found.values()}))
+    return {str(each.id): known[each.profile_id].key for each in found.values() if each.profile_id in known}
 
 
 def _neighbour(row: RowMapping) -> Neighbour | None:

@@ -7,24 +7,19 @@ from functools import cached_property
 from itertools import islice
 from typing import TypeAlias
 
+from engine.rules.fights import Wish, at_once, may_meet, rivals, told, wishes
 from engine.rules.inputs import inputs_of
 from engine.rules.model import (
     AddTag,
-    All,
     AttributeLeaf,
     DeriveMetric,
     OtherMetric,
     RemoveTag,
     RuleDocument,
-    Scope,
-    SendCommand,
     SetAttribute,
     Tagged,
-    Then,
     WindowValue,
 )
-from engine.rules.phrases import listed, value_text
-from engine.rules.possible import Possible
 
 MAX_TOLD = 10
 MAX_RIVALS = 200
@@ -41,6 +36,11 @@ class Neighbour:
         self.document = document
 
     @cached_property
+    def wishes(self) -> tuple[Wish, ...]:
+        """What it wants of devices."""
+        return wishes(self.document)
+
+    @cached_property
     def reads(self) -> frozenset[Thing]:
         """What decides whether it does anything."""
         return read(self.document)
@@ -53,7 +53,7 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class Feud:
-    """One conflict between rules. ``weight`` is problem or warning."""
+    """One conflict between rules. ``weight`` is problem, warning or hint."""
 
     weight: str
     path: str
@@ -61,91 +61,49 @@ class Feud:
     suggestion: str
 
 
-def feuds(document: RuleDocument, others: Sequence[Neighbour]) -> Iterator[Feud]:
-    """The conflicts of ``document`` with itself and with ``others``."""
-    yield from islice(_fights(document, others), MAX_TOLD)
+def feuds(
+    document: RuleDocument, others: Sequence[Neighbour], profiles: Mapping[str, str] | None = None
+) -> Iterator[Feud]:
+    """The conflicts of ``document`` with itself and with ``others``.
+
+    ``profiles``: the profile's key of devices that commands name, as far as it is known.
+    """
+    yield from islice(_fights(document, others, profiles or {}), MAX_TOLD)
     yield from islice(_circles(document, others), MAX_TOLD)
 
 
 def touches_others(document: RuleDocument) -> bool:
     """Whether it moves anything that another rule may read or move too."""
-    return any(_target(then) is not None for _, then in document.actions)
+    return bool(wishes(document))
 
 
-def _fights(document: RuleDocument, others: Sequence[Neighbour]) -> Iterator[Feud]:
-    mine = [(path, then) for path, then in document.actions if path.startswith("$.then") and _target(then) is not None]
-    if not mine:
-        return
+def _fights(document: RuleDocument, others: Sequence[Neighbour], profiles: Mapping[str, str]) -> Iterator[Feud]:
+    """The surest first: two commands whose names do not tell that they are opposites are but a hint."""
+    found = islice(_rivals(document, others, profiles), MAX_TOLD * MAX_TOLD)
+    for mine, theirs, name, is_sure in sorted(found, key=lambda each: not each[3]):
+        if is_sure:
+            message = f"The rule “{name}” wants something else: it {told(theirs)}, this one {told(mine)}."
+            suggestion = "Let the conditions exclude each other, or keep one of the two."
+            yield Feud("warning", mine.path, message, suggestion)
+        else:
+            message = f"The rule “{name}” commands the same device: it {told(theirs)}, this one {told(mine)}."
+            yield Feud("hint", mine.path, message, "See whether the two go together when both conditions hold.")
+
+
+def _rivals(
+    document: RuleDocument, others: Sequence[Neighbour], profiles: Mapping[str, str]
+) -> Iterator[tuple[Wish, Wish, str, bool]]:
+    """What ``document`` wants, what another rule wants at the same time, its name, and whether that is beyond doubt."""
     looked_at = 0
     for other in others:
-        if looked_at == MAX_RIVALS:
-            return
-        if not may_meet(document.scope, other.document.scope):
-            continue
-        theirs = [then for then in other.document.then if _target(then) is not None]
-        for path, then in mine:
-            rival = next(
-                (each for each in theirs if _target(each) == _target(then) and _wants(each) != _wants(then)), None
-            )
-            looked_at += rival is not None
-            if rival is not None and not _exclude_each_other(document, other.document):
-                message = f"The rule “{other.name}” wants something else: it {_told(rival)}, this one {_told(then)}."
-                yield Feud("warning", path, message, "Let the conditions exclude each other, or keep one of the two.")
-
-
-def _target(then: Then) -> tuple[str, ...] | None:
-    """What an action moves; None if nothing that another rule could move back."""
-    match then:
-        case SendCommand(command=command, device=device):
-            return ("command", command, device or "")
-        case SetAttribute(attribute=attribute):
-            return ("attribute", attribute)
-        case AddTag(tag=tag) | RemoveTag(tag=tag):
-            return ("tag", tag)
-        case DeriveMetric(metric=metric):
-            return ("metric", metric)
-    return None
-
-
-def _wants(then: Then) -> object:
-    match then:
-        case SendCommand(arguments=arguments):
-            return tuple(sorted(map(repr, arguments or ())))
-        case SetAttribute(value=value):
-            return repr(value)
-        case DeriveMetric():
-            return object()  # two rules that write one metric always mix
-    return type(then)
-
-
-def _told(then: Then) -> str:
-    match then:
-        case SendCommand(command=command, arguments=arguments):
-            told = [f"{key} {value_text(value)}" for key, value in arguments or ()]
-            return f"sends “{command}”" + (f" with {listed(told, 'and')}" if told else "")
-        case SetAttribute(attribute=attribute, value=value):
-            return f"sets {attribute} to {value_text(value)}"
-        case AddTag(tag=tag):
-            return f"adds the tag “{tag}”"
-        case RemoveTag(tag=tag):
-            return f"takes the tag “{tag}” off"
-        case DeriveMetric(metric=metric):
-            return f"writes {metric}"
-    return "does something"
-
-
-def _exclude_each_other(one: RuleDocument, other: RuleDocument) -> bool:
-    """Whether the two can never fire at once, as far as that can be seen."""
-    return Possible().walk(All((one.when, other.when)), "$") is None
-
-
-def may_meet(one: Scope, other: Scope) -> bool:
-    """Whether a device may be in both scopes, as far as the scopes say."""
-    if one.profile is not None and other.profile is not None and one.profile != other.profile:
-        return False
-    if one.devices is not None and other.devices is not None:
-        return bool(set(one.devices) & set(other.devices))
-    return True
+        for mine in wishes(document):
+            for theirs, is_sure in rivals(mine, document, other.wishes, other.document, profiles):
+                looked_at += 1
+                if looked_at > MAX_RIVALS:
+                    return
+                if at_once(mine, document, theirs, other.document):
+                    yield mine, theirs, other.name, is_sure
+                    break  # one quarrel with this rule about this is enough
 
 
 def written(document: RuleDocument) -> dict[Thing, str]:

@@ -42,8 +42,9 @@ async def inspect(tx: Tx, node: object, *, replacing: UUID | None = None) -> Che
     applies_to = await scope.count(tx, document.scope)
     if problems:
         return Checked(problems, None, applies_to)
-    warnings = tuple(lint(document, vocabulary, await around.neighbours(tx, document, replacing)))
-    return Checked((), words.sentence(document, vocabulary), applies_to, warnings)
+    others = await around.neighbours(tx, document, replacing)
+    warnings = lint(document, vocabulary, others, await around.profiles_named(tx, document, others))
+    return Checked((), words.sentence(document, vocabulary), applies_to, tuple(warnings))
 
 
 async def compare(tx: Tx, before: object, after: object) -> list[str]:

@@ -1,6 +1,6 @@
 """The linter: what a valid rule probably does not mean, said in plain English with a way out."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -56,8 +56,16 @@ class Finding:
     suggestion: str | None = None
 
 
-def lint(document: RuleDocument, vocabulary: Vocabulary, others: Sequence[Neighbour] = ()) -> list[Finding]:
-    """What is odd about a document that has passed ``check``, the gravest first; ``others`` are the tenant's rules."""
+def lint(
+    document: RuleDocument,
+    vocabulary: Vocabulary,
+    others: Sequence[Neighbour] = (),
+    profiles: Mapping[str, str] | None = None,
+) -> list[Finding]:
+    """What is odd about a document that has passed ``check``, the gravest first; ``others`` are the tenant's rules.
+
+    ``profiles``: the profile's key of devices that commands name, as far as it is known.
+    """
     found = [
         *_logic(document, vocabulary),
         *_repeats(document, vocabulary),
@@ -66,7 +74,10 @@ def lint(document: RuleDocument, vocabulary: Vocabulary, others: Sequence[Neighb
         *_swings(document, vocabulary),
         *_intervals(document, vocabulary),
         *_numbers(document, vocabulary),
-        *(Finding(Weight(feud.weight), feud.path, feud.message, feud.suggestion) for feud in feuds(document, others)),
+        *(
+            Finding(Weight(feud.weight), feud.path, feud.message, feud.suggestion)
+            for feud in feuds(document, others, profiles)
+        ),
     ]
     order = list(Weight)
     return sorted(dict.fromkeys(found), key=lambda finding: order.index(finding.weight))[:MAX_PROBLEMS]
