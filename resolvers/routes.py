@@ -170,7 +170,8 @@ def _route(kind: str, chain: _Chain) -> Restful:
     rest = _directive(chain.last, Rest)
     assert rest is not None
     parameters = tuple(_parameters(chain, rest))
-    body = next((p for p in parameters if isinstance(get_nullable_type(p.argument.type), GraphQLInputObjectType)), None)
+    placed = [p for p in parameters if p.place == "body"]
+    is_whole = len(placed) == 1 and isinstance(get_nullable_type(placed[0].argument.type), GraphQLInputObjectType)
     needs = [_directive(step, Needs) for _, step in chain.steps]
     return Restful(
         method=rest.method,
@@ -185,7 +186,7 @@ def _route(kind: str, chain: _Chain) -> Restful:
         description=chain.last.description or "",
         scopes=tuple(dict.fromkeys(need.scope for need in needs if need and need.scope)),
         problems=tuple(directive for directive in _directives(chain.last) if isinstance(directive, Problem)),
-        body=body,
+        body=placed[0] if is_whole else None,
     )
 
 
