@@ -30,7 +30,7 @@ from engine.tenants import members
 from infra.local.postgres import Postgres
 from resolvers.assembly import schema
 from resolvers.gateway import Gateway
-from tests.contract.test_isolation import LISTEN_S, Owned, Stranger, _alike, _foreign, _kind_of, _owned, _reject
+from tests.contract.test_isolation import LISTEN_S, TOLD, Owned, Stranger, _alike, _foreign, _kind_of, _owned, _reject
 from tests.contract.test_isolation import _everything_of as everything_of
 from tests.support import matrix
 from tests.support.matrix import Cell
@@ -137,12 +137,12 @@ async def test_nothing_outside_ones_groups_is_told_or_changed(
     limited: Limited, hidden: Owned, postgres: Postgres, figure: Callable[[str], None]
 ) -> None:
     cells = matrix.cells(schema()._schema)
-    before = await everything_of(postgres, hidden.tenant)
+    before = await everything_of(postgres, hidden.tenant, {*TOLD, "usage"})
     await _try_all(limited, hidden, cells)
     figure(f"limited to a group: {len(limited.asked)} of {len(cells)} cells asked, {len(limited.leaks)} leaks")
     assert limited.leaks == []
     assert limited.asked == {str(cell) for cell in cells}
-    assert await everything_of(postgres, hidden.tenant) == before
+    assert await everything_of(postgres, hidden.tenant, {*TOLD, "usage"}) == before
 
 
 async def test_what_is_in_ones_groups_is_told(limited: Limited, own: tuple[Device, UUID, str]) -> None:

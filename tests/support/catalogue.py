@@ -1,8 +1,10 @@
 """Walking the database's own catalogue for anything that could let a tenant see another's rows (DESIGN §3.5)."""
 
 import re
+from typing import LiteralString
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import dict_row
 
 GLOBAL_TABLES = {"alembic_version"}
@@ -91,6 +93,27 @@ UNIQUE_ALONE = {
     ("alembic_version", "version_num"),
 }
 SECRET_DIGEST = "secret_sha256"
+
+_OF_TENANT: dict[str, LiteralString] = {
+    "tenants": "id = %s",
+    "users": "id IN (SELECT user_id FROM memberships WHERE tenant_id = %s)",
+}
+
+_OF_TENANTS = """
+SELECT c.relname FROM pg_class c
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1
+"""
+
+
+def tables_of_tenants(connection: psycopg.Connection) -> list[str]:
+    """Every table with rows of tenants, as the database knows them."""
+    found = [str(row[0]) for row in connection.execute(_OF_TENANTS)]
+    return [table for table in found if table not in GLOBAL_TABLES]
+
+
+def of_tenant(table: str) -> sql.SQL:
+    """The condition that a row of ``table`` is one tenant's; its only parameter is the tenant's id."""
+    return sql.SQL(_OF_TENANT.get(table, "tenant_id = %s"))
 
 
 def faults(url: str) -> list[str]:
