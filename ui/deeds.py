@@ -11,8 +11,8 @@ from ui.words import words
 
 # Which page shows a target of this kind.
 PAGES = {"device": "/devices/", "profile": "/profiles/", "rule": "/rules/", "group": "/groups/"}
-# What changes with everything and says nothing.
-DULL = frozenset({"version", "updated_at", "created_at", "id", "tenant_id"})
+# What changes with everything and says nothing, or is said before the values.
+DULL = frozenset({"version", "updated_at", "created_at", "id", "tenant_id", "changes"})
 SHORT = 40
 
 
@@ -60,7 +60,7 @@ def deed_line(entry: dict[str, Any], names: Mapping[str, str]) -> DeedLine:
         said(entry),
         _name(entry, names),
         PAGES.get(kind, "") and entry["targetId"] and PAGES[kind] + entry["targetId"],
-        summary(found) if is_change else "",
+        spoken(entry) or (summary(found) if is_change else ""),
         entry["result"],
         found,
         f"Entry {entry['seq']} · {entry['action']} · by {by}{address}",
@@ -170,6 +170,17 @@ def summary(found: list[Change]) -> str:
     if not told:
         return f"{rest} values" if rest > 1 else (found[0].name if found else "")
     return f"{told} and {rest} more" if rest else told
+
+
+def spoken(entry: dict[str, Any]) -> str:
+    """What the entry itself says in sentences: what was changed, else what the thing says; '' if it says nothing."""
+    after = entry["after"] if isinstance(entry["after"], dict) else {}
+    told = after.get("changes")
+    if isinstance(told, list) and told and all(isinstance(each, str) for each in told):
+        return " ".join(told)
+    sides = [side for side in (entry["before"], entry["after"]) if isinstance(side, dict)]
+    sentence = sides[0].get("sentence") if len(sides) == 1 else None
+    return sentence if isinstance(sentence, str) else ""
 
 
 def _flat(value: Any, path: str = "") -> dict[str, str]:

@@ -164,7 +164,7 @@ async def create(tx: Tx, node: object, *, is_enabled: bool = True, is_shadow: bo
     )
     assert row is not None
     await _remember(tx, row, ["It was made."])
-    tx.audit("rule.create", "rule", row["id"], after=_told(row))
+    tx.audit("rule.create", "rule", row["id"], after=_told(row, sentence))
     return _from(row, sentence)
 
 
@@ -177,7 +177,8 @@ async def change(tx: Tx, rule_id: UUID, node: object, *, expected_version: int |
     document, sentence = await _valid(tx, node)
     changes = await compare(tx, before["document"], node)
     row = await _save(tx, rule_id, changes, name=document.name, severity=document.severity, document=node)
-    tx.audit("rule.change", "rule", rule_id, before=_told(before), after=_told(row))
+    said = _rule(before, await vocabularies(tx)).sentence
+    tx.audit("rule.change", "rule", rule_id, before=_told(before, said), after=_told(row, sentence, changes))
     return _from(row, sentence)
 
 
@@ -198,7 +199,8 @@ async def set_mode(tx: Tx, rule_id: UUID, mode: Mode) -> Rule:
         if _STRENGTH[mode] > _STRENGTH[_mode(is_enabled=row["is_enabled"], is_shadow=row["is_shadow"])]:
             await trial.prove(tx, documents.parse(row["document"]))
         row = await _save(tx, rule_id, [_MODE_WORDS[mode]], **wanted)
-        tx.audit(_MODE_DEEDS[mode], "rule", rule_id, after=_told(row))
+        sentence = _rule(row, await vocabularies(tx)).sentence
+        tx.audit(_MODE_DEEDS[mode], "rule", rule_id, after=_told(row, sentence))
     return _rule(row, await vocabularies(tx))
 
 
@@ -206,7 +208,7 @@ async def delete(tx: Tx, rule_id: UUID) -> Rule:
     """Take a rule away; its open alerts end, its past alerts stay. Raises RuleNotFound."""
     row = await _locked(tx, rule_id)
     rule = _rule(row, await vocabularies(tx))
-    tx.audit("rule.delete", "rule", rule_id, before=_told(row))
+    tx.audit("rule.delete", "rule", rule_id, before=_told(row, rule.sentence))
     await _save(tx, rule_id, ["It was deleted."], is_enabled=False, deleted_at=tx.now)
     return rule
 
@@ -305,12 +307,14 @@ async def _remember(tx: Tx, row: RowMapping, changes: Sequence[str]) -> None:
     tx.emit(events.RuleChanged(row["id"]))
 
 
-def _told(row: RowMapping) -> dict[str, object]:
-    """What the audit log says of a rule."""
+def _told(row: RowMapping, sentence: str, changes: Sequence[str] = ()) -> dict[str, object]:
+    """What the audit log says of a rule: in words, and the document as it is. ``changes``: how it came to be so."""
     return {
         "name": row["name"],
         "is_enabled": row["is_enabled"],
         "version": row["version"],
+        "sentence": sentence,
+        **({"changes": list(changes)} if changes else {}),
         "document": row["document"],
     }
 

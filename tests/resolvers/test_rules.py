@@ -87,6 +87,26 @@ async def test_a_template_that_fits_is_filled_and_becomes_a_rule(api: Api, tenan
     assert none.status_code == 404
 
 
+async def test_the_audit_log_says_what_was_done_to_a_rule_in_plain_words(api: Api, tenant: Tenant) -> None:
+    secret = await tenant.api_token()
+    await cold_room(tenant)
+    made = (await api.rest(secret, "POST", "/rules", json={"document": document(above(8))})).json()
+    await api.rest(secret, "PATCH", f"/rules/{made['id']}", json={"document": document(above(9))})
+    await api.rest(secret, "POST", f"/rules/{made['id']}/disable")
+    await api.rest(secret, "DELETE", f"/rules/{made['id']}")
+    log = (await api.rest(secret, "GET", "/audit")).json()["items"]
+    by_action = {each["action"]: each for each in log if each["targetId"] == made["id"]}
+    warm, warmer = ("When temperature is above 8 °C", "When temperature is above 9 °C")
+    assert by_action["rule.create"]["after"]["sentence"].startswith(warm)
+    changed = by_action["rule.change"]
+    assert changed["before"]["sentence"].startswith(warm)
+    assert changed["after"]["sentence"].startswith(warmer)
+    assert changed["after"]["changes"] == ["The threshold of temperature went from 8 °C to 9 °C."]
+    assert changed["after"]["document"] == document(above(9))
+    assert by_action["rule.disable"]["after"]["sentence"].startswith(warmer)
+    assert by_action["rule.delete"]["before"]["sentence"].startswith(warmer)
+
+
 async def test_what_changed_between_two_documents_is_said_in_words(api: Api, tenant: Tenant) -> None:
     secret = await tenant.api_token()
     await cold_room(tenant)

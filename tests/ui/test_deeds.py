@@ -137,6 +137,25 @@ def test_a_deed_reads_as_a_sentence(entry: dict[str, Any], sentence: str) -> Non
     assert f"{line.who} {line.said} {line.target}".startswith(sentence)
 
 
+def test_what_was_done_to_a_rule_is_said_in_sentences() -> None:
+    old = {"name": "Warm", "sentence": "When it is above 8, an alert is raised.", "document": {"when": {"value": 8}}}
+    new = {**old, "sentence": "When it is above 9, an alert is raised.", "document": {"when": {"value": 9}}}
+    changed = {**new, "changes": ["The threshold went from 8 to 9.", "It now waits 10 minutes."]}
+    entry = {**ENTRY, "action": "rule.change", "targetKind": "rule", "before": old, "after": changed}
+    line = deed_line(entry, {})
+    assert (line.said, line.target) == ("changed the rule", "Warm")
+    assert line.summary == "The threshold went from 8 to 9. It now waits 10 minutes."
+    assert [(each.name, each.after) for each in line.changes] == [
+        ("sentence", new["sentence"]),
+        ("document.when.value", "9"),
+    ]
+    made = deed_line({**entry, "action": "rule.create", "before": None, "after": old}, {})
+    gone = deed_line({**entry, "action": "rule.delete", "before": old, "after": None}, {})
+    assert made.summary == gone.summary == old["sentence"]
+    plain = deed_line({**ENTRY, "before": {"name": "Pump"}, "after": {"name": "Main pump"}}, {})
+    assert plain.summary == "name Pump → Main pump"
+
+
 def test_a_deed_of_a_kind_of_actor_newer_than_the_console_names_it() -> None:
     line = deed_line({**ENTRY, "actorKind": "robot", "actorName": ""}, {})
     assert (line.who, line.foot) == ("Robot", "Entry 7 · device.change · by robot")
