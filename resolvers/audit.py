@@ -1,5 +1,6 @@
 """Keeps the promise about the audit log: it can be read, by those who may."""
 
+from datetime import datetime
 from typing import Annotated
 
 import strawberry
@@ -48,6 +49,10 @@ class AuditQuery:
             ),
         ] = None,
         result: Annotated[AuditResult | None, strawberry.argument(description="Only what ended like this.")] = None,
+        from_: Annotated[
+            datetime | None, strawberry.argument(name="from", description="Only what was done then or later.")
+        ] = None,
+        to: Annotated[datetime | None, strawberry.argument(description="Only what was done before then.")] = None,
         first: First = 50,
         after: After = None,
     ) -> Page[AuditEntry]:
@@ -58,6 +63,8 @@ class AuditQuery:
             target_id=target_id,
             actor=actor,
             result=result.value if result else None,
+            start=from_,
+            end=to,
             first=first,
             after=after,
         )

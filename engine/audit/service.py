@@ -1,5 +1,6 @@
 """Reading the audit log, signing its end, and proving that it is what was written."""
 
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import insert, select, text
@@ -35,10 +36,15 @@ async def page(
     target_id: str | None = None,
     actor: str | None = None,
     result: str | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
     first: int = 50,
     after: str | None = None,
 ) -> Page[Entry]:
-    """What was done, newest first. ``action`` matches from its beginning (``device.``), ``actor`` anywhere."""
+    """What was done from ``start`` until before ``end``, newest first.
+
+    ``action`` matches from its beginning (``device.``), ``actor`` anywhere.
+    """
     size = pages.page_size(first)
     query = select(*_SHOWN).where(audit.c.tenant_id == tx.principal.tenant_id)
     if action:
@@ -49,6 +55,10 @@ async def page(
         query = query.where(audit.c.actor_name.icontains(actor, autoescape=True))
     if result:
         query = query.where(audit.c.result == result)
+    if start is not None:
+        query = query.where(audit.c.at >= start)
+    if end is not None:
+        query = query.where(audit.c.at < end)
     if after is not None:
         query = query.where(audit.c.seq < _seq_of(after))
     rows = await tx.rows(query.order_by(audit.c.seq.desc()).limit(size + 1))

@@ -89,3 +89,25 @@ def test_what_is_remembered_of_denials_is_bounded() -> None:
     for _ in range(MOST_ACTORS):
         assert denials.is_news(tenant_id, uuid4(), "audit.read", "", at=1)
     assert denials.is_news(tenant_id, first, "audit.read", "", at=2), "the oldest was forgotten"
+
+
+async def test_the_log_is_searched_by_time_page_by_page_in_both_faces(api: Api, tenant: Tenant) -> None:
+    for _ in range(5):
+        await tenant.device()
+    owner = await tenant.api_token()
+    query = """query($from: DateTime, $to: DateTime, $after: String) {
+      audit(action: "device.", from: $from, to: $to, first: 2, after: $after) {
+        items { at } pageInfo { hasNextPage endCursor } } }"""
+    every = (await api.data(owner, '{ audit(action: "device.") { items { at } } }'))["audit"]["items"]
+    times = [item["at"] for item in every]
+    assert len(set(times)) == 5
+    chosen = {"from": times[3], "to": times[0]}
+    first = (await api.data(owner, query, **chosen))["audit"]
+    rest = (await api.data(owner, query, **chosen, after=first["pageInfo"]["endCursor"]))["audit"]
+    assert [item["at"] for item in first["items"] + rest["items"]] == times[1:4], "its beginning is in, its end is not"
+    assert (first["pageInfo"]["hasNextPage"], rest["pageInfo"]["hasNextPage"]) == (True, False)
+    told = await api.rest(owner, "GET", "/audit", params={"action": "device.", **chosen})
+    assert [item["at"] for item in told.json()["items"]] == times[1:4]
+    nothing = await api.rest(owner, "GET", "/audit", params={"from": times[0], "to": times[0]})
+    assert nothing.json()["items"] == []
+    assert (await api.rest(owner, "GET", "/audit", params={"from": "yesterday"})).status_code == 400

@@ -10,7 +10,7 @@ from engine.tenancy import Role as EngineRole
 from tests.ui.support import ME, Gateway, Visit
 from ui.deeds import changes, deed_line, nameless_devices, summary
 from ui.pages.account import Account, agent_words
-from ui.pages.audit import Audit
+from ui.pages.audit import Audit, midnight
 from ui.pages.people import People
 from ui.pages.roles import Roles
 from ui.pages.tokens import FIRST_QUESTIONS, Tokens, chosen, curl, token_line
@@ -230,6 +230,23 @@ async def test_the_log_is_asked_with_what_was_chosen_and_from_its_beginning(gate
     asked = gateway.variables("Audit")
     assert (asked["actor"], asked["result"], asked["action"], asked["after"]) == ("ann", "DENIED", None, None)
     assert (state.number, state.is_filtered, len(state.deeds)) == (1, True, 1)
+
+
+async def test_the_log_is_asked_for_the_visitors_own_days(gateway: Gateway, visit: Visit) -> None:
+    gateway.answers["Audit"] = {"audit": page([ENTRY])}
+    state = visit(Audit, "/access/audit")
+    await state.load()
+    assert (gateway.variables("Audit")["from"], gateway.variables("Audit")["to"]) == (None, None)
+    await state.set_begin("2026-03-29", "Europe/Berlin")
+    await state.set_end("2026-03-29", "Europe/Berlin")
+    asked = gateway.variables("Audit")
+    assert asked["from"] == "2026-03-28T23:00:00+00:00"
+    assert asked["to"] == "2026-03-29T22:00:00+00:00", "a day of 23 hours, to its end"
+    assert state.is_filtered
+    await state.set_begin("", "Europe/Berlin")
+    await state.set_end("9999-12-31", "Nowhere/At all")
+    assert (gateway.variables("Audit")["from"], gateway.variables("Audit")["to"]) == (None, None)
+    assert midnight("2026-01-01", "Nowhere/At all") == "2026-01-01T00:00:00+00:00"
 
 
 def test_ending_somebody_elses_session_is_not_signing_out() -> None:

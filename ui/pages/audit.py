@@ -1,6 +1,8 @@
 """The audit log: who did what to what, what was refused, and what exactly changed."""
 
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import reflex as rx
 
@@ -33,7 +35,24 @@ ABOUT = (
     ("identity", "Identity providers"),
     ("quota", "Quotas"),
 )
+ZONE: rx.Var[str] = rx.Var("Intl.DateTimeFormat().resolvedOptions().timeZone", _var_type=str)
 RESULTS = (("", "Any result"), ("DONE", "Done"), ("DENIED", "Denied: no right to"), ("REFUSED", "Refused as it was"))
+
+
+def midnight(day: str, zone: str, later: int = 0) -> str:
+    """When a day (2026-01-31), or one so many days later, begins in a time zone; '' for what is no day."""
+    try:
+        begins = datetime.fromisoformat(day) + timedelta(days=later)
+        return begins.replace(tzinfo=_zone_of(zone)).astimezone(UTC).isoformat()
+    except (ValueError, OverflowError):
+        return ""
+
+
+def _zone_of(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        return UTC
 
 
 class Audit(Paged, Console):
@@ -43,21 +62,24 @@ class Audit(Paged, Console):
     actor: str = ""
     result: str = ""
     target: str = ""
+    begin: str = ""  # the first day shown, as 2026-01-31, and the last one; '' is no bound
+    end: str = ""
     deeds: list[DeedLine] = []
 
     _names: dict[str, str] = {}
+    _zone: str = ""  # the visitor's, in which their days begin
 
     @rx.var
     def is_filtered(self) -> bool:
         """Whether something may be left out."""
-        return bool(self.about or self.actor or self.result or self.target)
+        return bool(self.about or self.actor or self.result or self.target or self.begin or self.end)
 
     @rx.event
     async def load(self) -> Any:
         """Come to the page: /access/audit, or /access/audit?target={id} for the history of one thing."""
         if (away := await self.enter()) is not None:
             return away
-        self.about = self.actor = self.result = ""
+        self.about = self.actor = self.result = self.begin = self.end = ""
         self.target = self.router.url.query_parameters.get("target", "")
         return await self.first_page()
 
@@ -80,6 +102,18 @@ class Audit(Paged, Console):
         await self.first_page()
 
     @rx.event
+    async def set_begin(self, day: str, zone: str) -> None:
+        """Only deeds of this day and later."""
+        self.begin, self._zone = day, zone
+        await self.first_page()
+
+    @rx.event
+    async def set_end(self, day: str, zone: str) -> None:
+        """Only deeds up to the end of this day."""
+        self.end, self._zone = day, zone
+        await self.first_page()
+
+    @rx.event
     async def forget_target(self) -> None:
         """Back from the history of one thing to that of all."""
         self.target = ""
@@ -87,6 +121,7 @@ class Audit(Paged, Console):
 
     async def _fetch(self, after: str | None) -> dict[str, Any] | None:
         filters = {"action": self.about, "actor": self.actor, "result": self.result, "targetId": self.target}
+        filters |= {"from": midnight(self.begin, self._zone), "to": midnight(self.end, self._zone, later=1)}
         wanted = {name: value or None for name, value in filters.items()}
         try:
             found = (await self.ask("audit", first=PAGE_SIZE, after=after, **wanted))["audit"]
@@ -165,6 +200,13 @@ def _toolbar() -> rx.Component:
             custom_attrs={"aria-label": name},
         )
 
+    def day(name: str, on_change: Any) -> rx.Component:
+        return rx.el.label(
+            name,
+            rx.el.input(type="date", default_value="", class_name="input", on_change=on_change),
+            class_name="row small muted",
+        )
+
     return rx.el.div(
         rx.el.div(
             rx.icon("search", size=16),
@@ -180,6 +222,8 @@ def _toolbar() -> rx.Component:
         ),
         pick("About what", ABOUT, Audit.about, Audit.set_about),
         pick("What became of it", RESULTS, Audit.result, Audit.set_result),
+        day("From", lambda text: Audit.set_begin(text, ZONE)),
+        day("Until", lambda text: Audit.set_end(text, ZONE)),
         rx.cond(
             Audit.target != "",
             rx.el.button(
@@ -201,7 +245,11 @@ def _list() -> rx.Component:
             ),
             rx.cond(
                 Audit.is_filtered,
-                empty("search-x", "No entry fits", "Try other letters, or choose “Everything” and “Any result”."),
+                empty(
+                    "search-x",
+                    "No entry fits",
+                    "Try other letters or other days, or choose “Everything” and “Any result”.",
+                ),
                 empty("scroll-text", "Nothing was done yet", "Whatever is changed from now on appears here."),
             ),
         ),
