@@ -9,12 +9,13 @@ from engine.tenancy import ALL_SCOPES, WITHIN_GROUPS
 from engine.tenancy import Role as EngineRole
 from tests.ui.support import ME, Gateway, Visit
 from ui.deeds import changes, deed_line, nameless_devices, summary
-from ui.pages.account import Account, agent_words
+from ui.pages.account import Account
 from ui.pages.audit import Audit, midnight
 from ui.pages.people import People
 from ui.pages.roles import Roles
 from ui.pages.tokens import FIRST_QUESTIONS, Tokens, chosen, curl, token_line
 from ui.rights import ABOUT_DEVICES, ROLES, grouped, right_words
+from ui.sessions import agent_words
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 TOKEN: dict[str, Any] = {
@@ -453,6 +454,54 @@ async def test_a_lost_second_factor_is_taken_away_with_ones_own_password(people:
     gateway.answers["MemberSecondFactorReset"] = {"memberSecondFactorReset": {"endedSessions": 1}}
     await people.take_factor({"password": "mine"})
     assert (people.taking, "password alone" in people.said) == ("", True)
+
+
+SESSION = {
+    "id": "s1",
+    "agent": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+    "address": "192.0.2.7",
+    "createdAt": "2026-01-01T00:00:00Z",
+    "lastSeenAt": "2026-01-02T00:00:00Z",
+    "expiresAt": "2026-01-09T00:00:00Z",
+    "isCurrent": False,
+}
+
+
+async def test_it_is_shown_where_a_member_is_signed_in_and_one_of_them_is_ended(
+    people: People, gateway: Gateway
+) -> None:
+    there = [SESSION, {**SESSION, "id": "s2", "agent": "curl/8.0"}]
+    gateway.answers["MemberSessions"] = lambda _: {"memberSessions": list(there)}
+    gateway.answers["SessionRevoke"] = {"sessionRevoke": {"id": "s2"}}
+    people.change("u2")
+    await run(people.find_sessions("u2"))
+    assert gateway.variables("MemberSessions") == {"id": "u2"}
+    assert [(each.agent, each.address) for each in people.sessions] == [
+        ("Firefox on Linux", "192.0.2.7"),
+        ("curl", "192.0.2.7"),
+    ]
+    there.pop()
+    await people.end_session("s2")
+    assert gateway.variables("SessionRevoke") == {"id": "s2"}
+    assert ([each.id for each in people.sessions], people.changing) == (["s1"], "u2"), "the form stays open"
+    gateway.refuses("SessionRevoke", "This role has rights that you do not have.", "ROLE_TOO_WIDE")
+    await people.end_session("s1")
+    assert (people.session_problem, len(people.sessions)) == ("This role has rights that you do not have.", 1)
+    there.clear()
+    gateway.refuses("SessionRevoke", "There is no such session.", "SESSION_NOT_FOUND")
+    await people.end_session("s1")
+    assert (people.session_problem, people.sessions, people.knows_sessions) == ("", [], True)
+
+
+async def test_sessions_that_cannot_be_listed_say_so_and_never_show_another_members(
+    people: People, gateway: Gateway
+) -> None:
+    gateway.answers["MemberSessions"] = {"memberSessions": [SESSION]}
+    await run(people.find_sessions("u2"))
+    gateway.refuses("MemberSessions", "This needs the right users:write.", "FORBIDDEN")
+    await run(people.find_sessions("u3"))
+    assert (people.sessions, people.knows_sessions) == ([], False)
+    assert people.session_problem == "This needs the right users:write."
 
 
 async def test_only_open_invitations_are_listed(people: People) -> None:

@@ -8,6 +8,7 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.frame import heading, link, may, page
+from ui.components.member_sessions import MemberSessions, member_sessions
 from ui.components.pieces import answers, card, done, doubt, empty, field, problem, skeleton_rows
 from ui.components.reach import CHOOSE, Reach, reach, sees
 from ui.components.shown_once import shown_once
@@ -104,7 +105,7 @@ def member_line(member: dict[str, Any], my_email: str, groups: Mapping[str, str]
     )
 
 
-class People(Reach, Console):
+class People(MemberSessions, Reach, Console):
     """The members, and the one whose part is being changed."""
 
     SHOWN_ONCE: ClassVar[tuple[str, ...]] = ("link",)
@@ -367,12 +368,15 @@ def _form(member: rx.Var[MemberLine]) -> rx.Component:
                 on_click=People.save,
             ),
             rx.el.button("Cancel", type="button", class_name="btn", on_click=People.change("")),
-            rx.el.button("Sign out everywhere", type="button", class_name="btn push", on_click=People.sign_out),
-            rx.el.button("Remove…", type="button", class_name="btn btn-danger", on_click=People.doubt(member.id)),
+            rx.el.button("Remove…", type="button", class_name="btn btn-danger push", on_click=People.doubt(member.id)),
             class_name="row",
         ),
         rx.cond(People.removing == member.id, _confirm(member)),
         rx.cond(People.taking == member.id, _take(member)),
+        member_sessions(People, member.name),
+        rx.el.div(
+            rx.el.button("Sign out everywhere", type="button", class_name="btn btn-small", on_click=People.sign_out)
+        ),
         rx.cond(
             member.has_factor & (People.taking == ""),
             rx.el.div(
@@ -395,7 +399,7 @@ def _line(member: rx.Var[MemberLine]) -> rx.Component:
         "Change…",
         type="button",
         class_name="btn btn-small",
-        on_click=People.change(member.id),
+        on_click=[People.change(member.id), People.find_sessions(member.id)],
         custom_attrs={"aria-label": "Change " + member.name},
     )
     mine = link("Your account", to="/account", class_name="btn btn-small")
