@@ -6,13 +6,15 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections import deque
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
-from engine import clock
+from engine import clock, worker
+from engine import drain as drains
 from engine.journal.bus import ValkeyBus
 from engine.queue import celery_app
 from engine.store.pool import Store
@@ -20,7 +22,7 @@ from engine.telemetry import service as telemetry
 from engine.wake import Waker
 from infra.local.postgres import Postgres
 from infra.local.valkey import Valkey
-from tests.support.tenant import Tenant
+from tests.support.tenant import Tenant, found_tenant
 
 WAIT_S = 30.0
 
@@ -107,6 +109,34 @@ async def test_what_nobody_was_woken_for_is_found_by_the_tick(
     processes.start("worker")
     processes.start("tick")
     await _becomes(store, tenant, room.id, 3.0)
+
+
+async def test_a_tenant_with_a_long_backlog_keeps_another_waiting_for_one_turn_only(
+    tenant: Tenant, postgres: Postgres, worker_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drains, "READINGS_AT_ONCE", 1)  # so that each entry is a transaction, and each turn one
+    monkeypatch.setattr(worker, "TURN_S", 0.0)
+    waiting: deque[str] = deque()
+    monkeypatch.setattr(worker.app, "send_task", lambda name, args, expires: waiting.append(args[0]))
+    calm, loop = await found_tenant(postgres, tenant.store), object.__new__(worker.Loop)
+    loop._drain = drains.Drain(worker_store)
+    busy_room, calm_room = await tenant.device(), await calm.device()
+    for each in (tenant, calm):  # what was told of the devices themselves is out of the way
+        await loop._drain.run(each.id)
+    for n in range(5):
+        tenant.tell([(busy_room.id, clock.now_ms() + n, {"temperature": float(n)})])
+    calm.tell([(calm_room.id, clock.now_ms(), {"temperature": 7.0})])
+    waiting += [str(tenant.id), str(calm.id)]
+    served = []
+    while waiting:
+        served.append(UUID(waiting.popleft()))
+        await loop.drain(served[-1])
+        if len(served) == 2:
+            assert await _latest(calm.store, calm, calm_room.id) == 7.0
+            assert await _latest(tenant.store, tenant, busy_room.id) == 0.0
+    assert served[:3] == [tenant.id, calm.id, tenant.id]
+    assert served.count(calm.id) == 1
+    assert await _latest(tenant.store, tenant, busy_room.id) == 4.0
 
 
 async def test_the_bus_tells_who_listens_and_survives_a_restart_of_valkey(tenant: Tenant, valkey: Valkey) -> None:

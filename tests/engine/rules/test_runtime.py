@@ -1,6 +1,7 @@
 """Rules that read more than newest values, live: windows, silence, places, attributes, schedules; and what they do."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
@@ -357,3 +358,54 @@ async def test_a_change_of_mode_undoes_what_was_done_and_only_that(
     assert (await fired(tenant), noted, labels) == (
         ([], [True], {}) if before is Mode.SHADOW else (acted, [], {"over": ""})
     )
+
+
+async def test_of_more_alerts_an_hour_than_the_limit_the_first_are_raised_and_the_next_hour_begins_anew(
+    tenant: Tenant, worker_store: Store
+) -> None:
+    room, other = await tenant.device(), await tenant.device()
+    hot = {"metric": "temperature", "op": ">", "value": 8}
+    await make(tenant, document(hot, limits={"max_per_hour": 2}))
+    begin = clock.now_ms() - 3 * 60 * MINUTE
+    for n in range(5):
+        for device in (room, other) if n == 0 else (room,):
+            for at, value in ((begin + 2 * n * MINUTE, 9.0), (begin + (2 * n + 1) * MINUTE, 5.0)):
+                tenant.tell([(device.id, at, {"temperature": value})], received_ms=at)
+    await drained(worker_store, tenant)
+    assert await _raised_of(tenant, room.id) == [begin, begin + 2 * MINUTE]
+    assert await _raised_of(tenant, other.id) == [begin]
+    later = begin + 61 * MINUTE
+    tenant.tell([(room.id, later, {"temperature": 9.0})], received_ms=later)
+    await drained(worker_store, tenant)
+    assert await _raised_of(tenant, room.id) == [begin, begin + 2 * MINUTE, later]
+
+
+@pytest.mark.parametrize(
+    ("do", "warm", "cold"),
+    [("hold", ["ACTIVE"], []), ("fire", ["ACTIVE"], ["ACTIVE"]), ("clear", ["CLEARED"], [])],
+)
+async def test_a_value_that_is_missing_too_long_holds_fires_or_clears(
+    tenant: Tenant, worker_store: Store, do: str, warm: list[str], cold: list[str]
+) -> None:
+    hot_room, cold_room, soon = await tenant.device(), await tenant.device(), await tenant.device()
+    hot = {"metric": "temperature", "op": ">", "value": 8}
+    await make(tenant, document(hot, missing={"after": "30m", "do": do}))
+    for device, ago, value in ((hot_room, 40, 9.0), (cold_room, 40, 5.0), (soon, 10, 5.0)):
+        at = clock.now_ms() - ago * MINUTE
+        tenant.tell([(device.id, at, {"temperature": value})], received_ms=at)
+    drain = Drain(worker_store)
+    await drained(worker_store, tenant, drain)
+    await drain.run(tenant.id)  # what is due is looked at when time is let pass
+    assert [await _states_of(tenant, device.id) for device in (hot_room, cold_room, soon)] == [warm, cold, []]
+
+
+async def _raised_of(tenant: Tenant, device_id: UUID) -> list[int]:
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        found = (await alerts.page(tx, first=200)).items
+    return sorted(clock.to_ms(alert.raised_at) for alert in found if alert.device_id == device_id)
+
+
+async def _states_of(tenant: Tenant, device_id: UUID) -> list[str]:
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        found = (await alerts.page(tx, first=200)).items
+    return [alert.status.name for alert in found if alert.device_id == device_id]

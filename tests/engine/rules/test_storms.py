@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from engine.alerts import service as alerts
+from engine.devices import service as devices
 from engine.drain import Drain
 from engine.rules import service as rules
 from engine.rules import storms
@@ -16,8 +17,9 @@ from engine.rules.model import AddTag, RaiseAlert, Then
 from engine.rules.ruleset import MOST_MATCHING, RuleSet
 from engine.store.pool import Store
 from engine.telemetry import derived
+from infra.local.postgres import Postgres
 from tests.engine.rules.making import rule
-from tests.support.tenant import Tenant
+from tests.support.tenant import Tenant, found_tenant
 
 NOW = datetime(2026, 11, 22, 4, 0, 30, tzinfo=UTC)
 
@@ -87,6 +89,53 @@ async def test_a_storm_is_said_once_and_alerts_are_raised_all_the_same(
         (notice,) = await storms.notices(tx)
     assert (notice.kind, notice.times) == ("storm", 1)
     assert "Flutters" in notice.message
+
+
+def test_rules_that_together_do_too_much_are_all_muted_though_none_alone_does() -> None:
+    breaker = storms.Breaker()
+    names = [f"rule-{n}" for n in range(storms.OF_TENANT // storms.OF_RULE + 1)]
+    let = [breaker.lets(name, NOW) for _ in range(storms.OF_RULE) for name in names]
+    assert let.index(False) == storms.OF_TENANT
+    assert not any(breaker.lets(name, NOW) for name in (*names, "quiet"))
+
+
+async def test_a_storm_of_a_tenants_rules_together_mutes_them_all_and_no_other_tenant(
+    tenant: Tenant, postgres: Postgres, worker_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storms, "OF_TENANT", 5)
+    calm, drain = await found_tenant(postgres, tenant.store), Drain(worker_store)
+    rooms = {each.id: await each.device() for each in (tenant, calm)}
+    for each, names in ((tenant, "abcdefgh"), (calm, "ab")):
+        async with each.store.as_tenant(each.principal()) as tx:
+            for name in names:
+                await rules.create(tx, _marking(name))
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    for turn in range(2):  # the second time they are muted already, the first in whatever minute that is
+        for each in (tenant, calm):
+            told = [(rooms[each.id].id, now + 10 * turn + n, {"temperature": v}) for n, v in enumerate([5.0, 9.0])]
+            each.tell(told)
+            await drain.run(each.id)
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        (notice,) = await storms.notices(tx)
+        marked = (await devices.get(tx, rooms[tenant.id].id)).labels
+        assert len((await alerts.page(tx, first=50)).items) == 16
+    assert (notice.subject, notice.kind, notice.times) == (storms.TENANT, "storm", 1)
+    assert notice.message.startswith("All rules together do more than 5 things a minute.")
+    assert sorted(marked) == list("abcde")
+    async with calm.store.as_tenant(calm.principal()) as tx:
+        assert await storms.notices(tx) == []
+        assert sorted((await devices.get(tx, rooms[calm.id].id)).labels) == ["a", "b"]
+
+
+def _marking(name: str) -> dict[str, Any]:
+    return {
+        "v": 1,
+        "name": f"Marks {name}",
+        "severity": "minor",
+        "scope": {"profile": "cold-room"},
+        "when": {"metric": "temperature", "op": ">", "value": 8},
+        "then": [{"do": "alert"}, {"do": "set", "attribute": name, "value": "{value}"}],
+    }
 
 
 async def test_workers_that_take_turns_count_together(
