@@ -131,6 +131,37 @@ async def test_the_audit_log_tells_who_changed_what_from_what_to_what(console: C
         await expect(page.get_by_text("No entry fits")).to_be_visible()
 
 
+async def test_a_finding_says_what_to_do_and_is_mended_once_that_is_done(console: Console, chromium: Browser) -> None:
+    listed = await console.ask("{ profiles { items { id } } }")
+    given = {"key": "key-ring", "name": "Key ring", "profileId": listed["profiles"]["items"][0]["id"]}
+    made = "mutation ($given: DeviceProvision!) { deviceProvision(input: $given) { device { id } } }"
+    device = (await console.ask(made, given=given))["deviceProvision"]["device"]["id"]
+    for _ in range(3):
+        await console.ask("mutation ($d: ID!) { credentialIssue(deviceId: $d) { credential { id } } }", d=device)
+    async with console.visitor(chromium) as visitor:
+        page = visitor.page
+        await visitor.enter("/fleet-audit")
+        await page.get_by_role("button", name="Audit now").click()
+        await expect(page.get_by_text("The fleet is audited")).to_be_visible()
+        finding = page.locator("section[aria-label=Findings] li", has_text="It has more tokens than it needs").filter(
+            has=page.get_by_role("link", name="Key ring")
+        )
+        await expect(finding).to_contain_text("Find out which one it uses, and revoke the others.")
+        await finding.get_by_role("link", name="Key ring").click()
+        await expect(page.get_by_role("heading", name="Key ring")).to_be_visible()
+        tokens = page.get_by_role("button", name="Revoke", exact=True)
+        many = await tokens.count()
+        while many > 2:
+            await tokens.first.click()
+            await expect(tokens).to_have_count(many := many - 1)
+        await visitor.open("/fleet-audit")
+        await expect(finding).to_be_visible()  # until the next audit
+        await page.get_by_role("button", name="Audit now").click()
+        await expect(finding).to_have_count(0)
+        await page.get_by_role("button", name="Mended").click()
+        await expect(finding).to_contain_text("mended")
+
+
 async def test_a_suspended_device_is_resumed(console: Console, chromium: Browser) -> None:
     async with console.visitor(chromium) as visitor:
         page = visitor.page

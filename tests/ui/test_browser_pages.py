@@ -39,6 +39,11 @@ PAGES = (
     "/access/identity-providers",
     "/access/audit",
 )
+IN_THE_DARK = (
+    *("/", "/devices", "/devices/transfers", "/rules", "/alerts", "/groups", "/notifications"),
+    *("/ways-in", "/fleet-audit", "/usage", "/help", "/access/people", "/access/tokens", "/access/audit"),
+)
+"""What differs in the dark is its colours: one page of each kind will do."""
 AXE = Axe().axe_script
 RULES = {
     "resultTypes": ["violations"],
@@ -78,7 +83,7 @@ async def test_no_page_keeps_anybody_out(console: Console, chromium: Browser, th
         await visitor.sign_in()
         await expect(visitor.page.get_by_role("button", name="Sign out").first).to_be_visible()
         await visitor.open("/account")  # so that each page is come to from another one
-        for path in PAGES if theme == "light" else ("/", "/ways-in"):
+        for path in PAGES if theme == "light" else IN_THE_DARK:
             await walk(visitor, path)
             await expect(visitor.page).to_have_url(re.compile(f"{re.escape(console.url + path.rstrip('/'))}/?$"))
             wrong += await wrong_with(visitor.page)
@@ -146,6 +151,12 @@ async def test_an_operator_sets_up_a_second_factor_before_anything_else_and_make
         await visitor.open("/platform")
         await expect(page.get_by_role("heading", name="Organisations")).to_be_visible()
         assert await wrong_with(page) == []
+        await page.emulate_media(color_scheme="dark")
+        await page.set_viewport_size({"width": 390, "height": 900})
+        await expect(page.locator("html")).to_have_class(re.compile("dark"))
+        assert not await visitor.is_too_wide()
+        assert await wrong_with(page) == []
+        await page.set_viewport_size({"width": 1440, "height": 900})
         await page.get_by_role("button", name="New organisation").first.click()
         await page.get_by_label("Name", exact=True).fill("Acme")
         await page.get_by_label("Key", exact=True).fill("acme")
