@@ -19,6 +19,7 @@ from engine import clock
 from engine.alerts import service as alerts
 from engine.alerts.model import Raised
 from engine.certificates import service as certificates
+from engine.commands import service as commands
 from engine.devices import groups
 from engine.devices import service as devices
 from engine.devices.model import Device
@@ -87,7 +88,10 @@ def _hidden(owned: Owned) -> list[str]:
 @pytest.fixture(scope="module")
 async def hidden(postgres: Postgres, store: Store, worker_store: Store, gateway: Gateway) -> Owned:
     """One of everything in a tenant, all of it outside the member's group."""
-    return await _owned(postgres, store, worker_store, await found_tenant(postgres, store), gateway.services.vault)
+    tenant = await found_tenant(postgres, store)
+    owned = await _owned(postgres, store, worker_store, tenant, gateway.services.vault)
+    _come(owned, owned.ids["device"])
+    return owned
 
 
 @pytest.fixture(scope="module")
@@ -119,12 +123,19 @@ async def limited(served: str, hidden: Owned, own: tuple[Device, UUID, str]) -> 
 
 
 async def _happen(hidden: Owned, worker_store: Store, postgres: Postgres, device: Device) -> None:
-    """An alert, a reading and a rejected message of a device."""
+    """An alert, a reading, a command, a connection and a rejected message of a device."""
     raised = Raised(hidden.ids["rule"], 1, str(device.id), next(_episode), "minor", "so", {}, clock.now())
     async with worker_store.as_tenant(system(hidden.tenant.id)) as tx:
         await alerts.raise_all(tx, [raised])
     hidden.tenant.tell([(device.id, clock.now_ms(), {"temperature": 5.0})])
     _reject(postgres, hidden.tenant, device, device.key)
+    _come(hidden, str(device.id))
+    async with hidden.tenant.store.as_tenant(hidden.tenant.principal()) as tx:
+        await commands.issue(tx, device.id, f"command-{hidden.marks[0]}", {})
+
+
+def _come(hidden: Owned, device_id: str) -> None:
+    hidden.tenant.happen("device.connected", device=device_id, at=clock.now_ms(), epoch=1, reason=None)
 
 
 async def _try_all(limited: Limited, hidden: Owned, cells: list[Cell]) -> None:
@@ -161,7 +172,8 @@ async def test_what_is_in_ones_groups_is_told(limited: Limited, own: tuple[Devic
     assert {
         *("query devices", "query device", "query alerts", "query inbox", "query fleetFindings", "query deviceGroups"),
         *("query GET /devices", "query GET /alerts", "query GET /inbox", "query GET /device-groups"),
-        *("subscription alerts", "subscription GET /stream/alerts"),
+        *(f"subscription {name}" for name in ("alerts", "commands", "deviceStatus", "telemetry")),
+        *(f"subscription GET /stream/{name}" for name in ("alerts", "commands", "device-status", "telemetry")),
     } <= shown
 
 
