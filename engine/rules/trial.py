@@ -8,9 +8,10 @@ Playing costs processor time, which is bounded; a backtest holds no connection w
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import repeat
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -64,14 +65,19 @@ _DEVICES = text(
     ORDER BY d.id LIMIT :most
     """
 )
-# Of a history that is too long, a look wants the end and a backtest the beginning.
+# Of a history that is too long, a look wants the end and a backtest the beginning. As one row of lists, because a row
+# made for each message costs more than playing it.
 _SENT = """
-    SELECT CAST(round(extract(epoch FROM time) * 1000) AS bigint), seq,
-           CAST(round(extract(epoch FROM received_at) * 1000) AS bigint), time{columns}
-    FROM telemetry
-    WHERE tenant_id = :tenant AND device_id = :device AND (time, seq) > (:start, CAST(:after AS bigint)) AND time < :end
-      AND (CAST(:metrics AS text[]) IS NULL OR values ?| CAST(:metrics AS text[]))
-    ORDER BY time {way}, seq {way} LIMIT :most
+    SELECT coalesce(array_agg(at), '{{}}'), coalesce(array_agg(seq), '{{}}'), coalesce(array_agg(received), '{{}}'),
+           max(time){lists}
+    FROM (
+        SELECT CAST(extract(epoch FROM time) * 1000 AS bigint) AS at, seq,
+               CAST(extract(epoch FROM received_at) * 1000 AS bigint) AS received, time{columns}
+        FROM telemetry
+        WHERE tenant_id = :tenant AND device_id = :device AND (time, seq) > (:start, CAST(:after AS bigint))
+          AND time < :end AND (CAST(:metrics AS text[]) IS NULL OR values ?| CAST(:metrics AS text[]))
+        ORDER BY time {way}, seq {way} LIMIT :most
+    ) AS sent
     """
 _HEARD = text(
     """
@@ -322,21 +328,30 @@ async def _sent(
     while len(found) < most:
         page = min(MESSAGES_AT_ONCE, most - len(found))
         named |= {"start": start, "after": after, "most": page}
-        rows: Sequence[Sequence[Any]] = (await tx.execute(query, named)).all()
-        for at, seq, received, _, *values in rows:
-            told = {metric: value for metric, value in zip(rule.metrics, values, strict=True) if value is not None}
-            found.append(Sent(at, seq, received, told))
-        if newest_first or len(rows) < page:
+        row: Sequence[Any] = (await tx.execute(query, named)).one()
+        times, seqs, received, last, *columns = row
+        found += map(Sent, times, seqs, received, _told(rule.metrics, columns, len(times)))
+        if newest_first or len(times) < page:
             break
-        after, start = rows[-1][1], rows[-1][3]
+        after, start = seqs[-1], last
     found.sort(key=lambda each: (each.received, each.at, each.seq))
     return found
 
 
+def _told(metrics: Sequence[str], columns: Sequence[Sequence[object]], count: int) -> Iterator[dict[str, object]]:
+    """The values of each message, from a list of each metric in which None stands for not sent."""
+    if len(metrics) == 1:
+        metric = metrics[0]
+        return ({} if value is None else {metric: value} for value in columns[0])
+    rows = zip(*columns, strict=True) if columns else repeat((), count)
+    return ({m: v for m, v in zip(metrics, row, strict=True) if v is not None} for row in rows)
+
+
 def _query(metrics: int, *, newest_first: bool) -> TextClause:
-    """What was sent, with a column for each metric: the rest of a message is not even brought here."""
-    columns = "".join(f", values -> CAST(:m{place} AS text)" for place in range(metrics))
-    return text(_SENT.format(columns=columns, way="DESC" if newest_first else "ASC"))
+    """What was sent, with a list for each metric: the rest of a message is not even brought here."""
+    columns = "".join(f", values -> CAST(:m{place} AS text) AS m{place}" for place in range(metrics))
+    lists = "".join(f", coalesce(json_agg(m{place}), '[]')" for place in range(metrics))
+    return text(_SENT.format(columns=columns, lists=lists, way="DESC" if newest_first else "ASC"))
 
 
 async def _heard(tx: Tx, rule: CompiledRule, devices: Sequence[str], start: datetime) -> dict[str, int]:
