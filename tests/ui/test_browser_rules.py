@@ -1,11 +1,13 @@
 """The rule designer in Chromium: a rule from a template by mouse, one by keyboard alone, both tried and published."""
 
+import json
 import re
+import time
 
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.ui.support import Console, tab_to
+from tests.ui.support import Console, send, tab_to
 from tests.ui.test_browser_pages import wrong_with
 
 pytestmark = pytest.mark.timeout(300)
@@ -134,3 +136,70 @@ async def test_a_question_mark_leads_to_what_the_word_means_beside_what_is_writt
         assert len(anchors) > 60
         assert await told.evaluate(missing, anchors) == []
         await expect(page.locator(".sentence")).to_be_visible()
+
+
+async def _room(console: Console, key: str) -> str:
+    """A device of its own kind that has been at 5, 9 and 5 degrees for some minutes each; a new rule for its kind."""
+    warmth = {"key": "warmth", "label": "Warmth", "type": "NUMBER", "unit": "degC"}
+    make = "mutation ($i: ProfileCreate!) { profileCreate(input: $i) { id } }"
+    kind = (await console.ask(make, i={"key": key, "name": key, "metrics": [warmth]}))["profileCreate"]["id"]
+    provision = "mutation ($i: DeviceProvision!) { deviceProvision(input: $i) { token device { key } } }"
+    token = (await console.ask(provision, i={"key": key, "profileId": kind}))["deviceProvision"]["token"]
+    tenant = console.device["username"].split("/")[0]
+    now = int(time.time() * 1000)
+    for minutes, value in ((50, 5), (45, 9), (40, 9), (35, 5), (20, 7), (15, 5)):
+        body = json.dumps({"time": now - minutes * 60_000, "values": {"warmth": value}}).encode()
+        where = "127.0.0.1", console.mqtt_port
+        send(where, (f"{tenant}/d/{key}", token), f"t/{tenant}/d/{key}/up/telemetry", body)
+    when = {"metric": "warmth", "op": ">", "value": 8, "unit": "degC"}
+    document = {"v": 1, "name": f"Too warm, {key}", "severity": "minor", "scope": {"profile": key}, "when": when}
+    query = "mutation ($d: JSON!) { ruleCreate(input: {document: $d, isEnabled: false}) { id } }"
+    return str((await console.ask(query, d=document | {"then": [{"do": "alert"}]}))["ruleCreate"]["id"])
+
+
+async def test_the_limit_is_dragged_past_the_last_firing_and_back(console: Console, chromium: Browser) -> None:
+    rule_id = await _room(console, "drag-room")
+    async with console.visitor(chromium) as visitor:
+        page = visitor.page
+        await visitor.enter(f"/rules/{rule_id}")
+        verdict, slider = page.locator("[data-rule=backtest]"), page.get_by_role("slider")
+        await expect(verdict).to_contain_text("fired once")
+        await expect(slider).to_be_enabled()
+        await slider.focus()
+        await page.keyboard.press("End")
+        await expect(verdict).to_contain_text("not have fired")
+        await expect(page.get_by_role("img", name="Warmth of drag-room, between 5 and")).to_be_visible()
+        await expect(slider).to_be_focused()
+        await page.keyboard.press("Home")
+        for _ in range(20):
+            await page.keyboard.press("ArrowRight")
+        await expect(verdict).to_contain_text("fired twice")
+        assert await wrong_with(page) == []
+
+
+async def test_a_spike_that_did_not_alert_is_pointed_at_and_must(console: Console, chromium: Browser) -> None:
+    rule_id = await _room(console, "spike-room")
+    async with console.visitor(chromium) as visitor:
+        page = visitor.page
+        await visitor.enter(f"/rules/{rule_id}")
+        await page.get_by_label("How far to look back").select_option("1")
+        local = (
+            "at => new Date(Date.now() - at * 6e4 - new Date().getTimezoneOffset() * 6e4).toISOString().slice(0, 19)"
+        )
+        await page.get_by_label("From", exact=True).fill(await page.evaluate(local, 22))
+        await page.get_by_label("To", exact=True).fill(await page.evaluate(local, 18))
+        await page.get_by_role("button", name="This must alert").click()
+        await expect(page.get_by_text("Kept among the tests. It holds each of the")).to_be_visible()
+        plot = page.locator(".marked-plot svg")
+        box = await plot.bounding_box()
+        assert box is not None
+        await page.mouse.move(box["x"] + box["width"] * 0.77, box["y"] + 40)
+        await page.mouse.down()
+        await page.mouse.move(box["x"] + box["width"] * 0.83, box["y"] + 40, steps=3)
+        await page.mouse.up()
+        await page.get_by_role("button", name="This must stay quiet").click()
+        await page.get_by_role("button", name="Tests (2)").click()
+        await expect(page.get_by_text("it must alert in that time")).to_be_visible()
+        await expect(page.locator(".tests").get_by_text("Fails")).to_have_count(1)
+        await page.get_by_label("Value", exact=True).fill("6")
+        await expect(page.locator(".tests").get_by_text("Holds")).to_have_count(2)

@@ -3,6 +3,7 @@ import { useEffect, useState } from "react";
 import { ask } from "./live.js";
 import { DevicePick } from "./rule_actions.jsx";
 import { useDesk } from "./rule_desk.js";
+import { factsRead, givenOf, isWholeStep, testDevice } from "./rule_given.js";
 import { triedTest } from "./rule_keep.js";
 import { dropAt, metricsRead, setAt, spanMs } from "./rule_model.js";
 import { Help, Pick, Remove, Span, Write } from "./rule_pieces.jsx";
@@ -106,22 +107,27 @@ function Look({ moment, setMoment }) {
   );
 }
 
-/** Messages that are made up, one after the other. */
+/** What a device might do, one thing after the other, and what it is. */
 function Play() {
   const { queries, metrics, document, change } = useDesk();
   const ready = useReady();
-  const read = metricsRead(document).filter((key) => metrics.get(key)?.type !== "OBJECT");
+  const read = metricsRead(document);
+  const asked = factsRead(document);
+  const canPlay = read.length > 0 || asked.events.length > 0 || asked.hasPresence || asked.tags.length + asked.attributes.length + asked.groups.length > 0;
   const blank = () => Object.fromEntries(read.map((key) => [key, firstOf(metrics.get(key))]));
   const [steps, setSteps] = useState([]);
-  const given = steps.map(({ after, values }) => ({ afterSeconds: Math.round(spanMs(after) / 1000), values }));
-  const isWhole = given.every(({ values }) => Object.values(values).every((value) => value !== null));
-  const { found, problem } = useAsked(queries.rehearse, ready && steps.length && isWhole ? { document: ready, given } : null, "ruleRehearse");
+  const [facts, setFacts] = useState({ attributes: {}, tags: [], groups: [] });
+  const given = steps.map(({ after, ...step }) => givenOf({ ...step, afterSeconds: Math.round(spanMs(after) / 1000) }));
+  const isWhole = steps.every(isWholeStep);
+  const { found, problem } = useAsked(queries.rehearse, ready && steps.length && isWhole ? { document: ready, given, device: testDevice(facts) } : null, "ruleRehearse");
   const set = (i, part) => setSteps(steps.map((each, at) => (at === i ? { ...each, ...part } : each)));
-  const add = () => setSteps([...steps, steps.length ? { values: { ...steps.at(-1).values }, after: later(steps.at(-1).after) } : { values: blank(), after: "0s" }]);
-  const keep = () => change((old) => setAt(old, ["tests"], [...(old.tests ?? []), triedTest(given, found, `Test ${(old.tests?.length ?? 0) + 1}`)]));
+  const first = () => ({ values: blank(), presence: "", event: asked.events[0] ?? "", after: "0s" });
+  const add = () => setSteps([...steps, steps.length ? { ...steps.at(-1), values: { ...steps.at(-1).values }, after: later(steps.at(-1).after) } : first()]);
+  const keep = () => change((old) => setAt(old, ["tests"], [...(old.tests ?? []), triedTest(given, found, `Test ${(old.tests?.length ?? 0) + 1}`, facts)]));
   return (
     <section aria-label="Made-up messages" className="stack-tight">
-      <p>{steps.length ? "If a device sent this:" : <span className="muted">Or make up what a device sends, step by step, and see what the rule would do.</span>}</p>
+      <p>{steps.length ? "If a device did this:" : <span className="muted">Or make up what a device does, step by step, and see what the rule would do.</span>}</p>
+      {steps.length ? <Being asked={asked} facts={facts} setFacts={setFacts} /> : null}
       <ol className="trial-steps">
         {steps.map((step, i) => {
           const said = found?.length === steps.length ? found[i] : null;
@@ -130,6 +136,19 @@ function Play() {
               <div className="clause">
                 <span className="muted">after</span>
                 <Span label={`Step ${i + 1}, after`} value={step.after} onChange={(after) => set(i, { after: after ?? "0s" })} />
+                {asked.hasPresence ? (
+                  <Pick
+                    label={`Step ${i + 1}, connection`}
+                    value={step.presence}
+                    options={[
+                      ["", "connection as before"],
+                      ["online", "it connects"],
+                      ["offline", "it goes offline"],
+                    ]}
+                    onChange={(presence) => set(i, { presence })}
+                  />
+                ) : null}
+                {asked.events.length ? <Pick label={`Step ${i + 1}, event`} value={step.event} options={[["", "no event"], ...asked.events.map((each) => [each, `event “${each}”`])]} onChange={(event) => set(i, { event })} /> : null}
                 {Object.keys(step.values).map((key) => (
                   <Sent key={key} metric={metrics.get(key) ?? { key }} value={step.values[key]} label={`Step ${i + 1}, ${metrics.get(key)?.label || key}`} onChange={(value) => set(i, { values: { ...step.values, [key]: value } })} />
                 ))}
@@ -146,7 +165,7 @@ function Play() {
       </ol>
       {problem ? <p className="clause-problem">{problem}</p> : null}
       <div className="row bench-row">
-        <button type="button" className="offer" onClick={add} disabled={!read.length}>
+        <button type="button" className="offer" onClick={add} disabled={!canPlay}>
           + {steps.length ? "step" : "make up a message"}
         </button>
         {found && steps.length && found.length === steps.length ? (
@@ -159,7 +178,46 @@ function Play() {
   );
 }
 
-const firstOf = (metric) => (metric?.type === "BOOLEAN" ? true : metric?.type === "STRING" ? "" : 0);
+/** What the rule asks of the device itself: attributes, tags, groups. */
+function Being({ asked, facts, setFacts }) {
+  const { ground } = useDesk();
+  if (!asked.attributes.length && !asked.tags.length && !asked.groups.length) return null;
+  const toggle = (list, each) => (list.includes(each) ? list.filter((one) => one !== each) : [...list, each]);
+  const group = (id) => ground.groups?.find((each) => each.id === id)?.name ?? "the group";
+  return (
+    <div className="clause" role="group" aria-label="What the device is">
+      <span className="muted">The device</span>
+      {asked.attributes.map((key) => (
+        <span className="token-pair" key={key}>
+          <span className="muted">has {key}</span>
+          <Write label={`The device's ${key}`} value={facts.attributes[key] ?? ""} onChange={(text) => setFacts({ ...facts, attributes: { ...facts.attributes, [key]: text } })} />
+        </span>
+      ))}
+      {asked.tags.map((tag) => (
+        <Whether key={tag} label={`The tag ${tag}`} value={facts.tags.includes(tag)} yes={`has the tag “${tag}”`} no={`has no tag “${tag}”`} onChange={() => setFacts({ ...facts, tags: toggle(facts.tags, tag) })} />
+      ))}
+      {asked.groups.map((id) => (
+        <Whether key={id} label={`The group ${group(id)}`} value={facts.groups.includes(id)} yes={`is in ${group(id)}`} no={`is not in ${group(id)}`} onChange={() => setFacts({ ...facts, groups: toggle(facts.groups, id) })} />
+      ))}
+    </div>
+  );
+}
+
+function Whether({ label, value, yes, no, onChange }) {
+  return (
+    <Pick
+      label={label}
+      value={String(value)}
+      options={[
+        ["true", yes],
+        ["false", no],
+      ]}
+      onChange={onChange}
+    />
+  );
+}
+
+const firstOf = (metric) => ({ BOOLEAN: true, STRING: "", OBJECT: { lat: 0, lon: 0 } })[metric?.type] ?? 0;
 
 function later(after) {
   const minutes = Math.round(spanMs(after) / 6e4) + 5;
@@ -170,7 +228,12 @@ function Sent({ metric, value, label, onChange }) {
   return (
     <span className="token-pair">
       <span className="muted">{metric.label || metric.key}</span>
-      {typeof value === "boolean" ? (
+      {metric.type === "OBJECT" ? (
+        <>
+          <Write label={`${label}, latitude`} numeric size={9} value={value.lat} onChange={(lat) => onChange({ ...value, lat })} />
+          <Write label={`${label}, longitude`} numeric size={9} value={value.lon} onChange={(lon) => onChange({ ...value, lon })} />
+        </>
+      ) : typeof value === "boolean" ? (
         <Pick
           label={label}
           value={String(value)}
@@ -197,7 +260,7 @@ export function Tests() {
   if (!tests.length) {
     return (
       <p className="muted">
-        A test says what must happen: “this spike must alert”. Make one of a time it would have fired (under “Look back”), or of messages you made up (under “Try it”). It is kept with the rule and run with every change; a rule that fails one cannot be published. <Help about="rule-test" />
+        A test says what must happen: “this spike must alert”. Point at a time of the past in the chart, or at a time it would have fired (both under “Look back”), or make up messages (under “Try it”). It is kept with the rule and run with every change; a rule that fails one cannot be published. <Help about="rule-test" />
       </p>
     );
   }
@@ -213,7 +276,7 @@ export function Tests() {
               <Remove label="Remove this test" onClick={() => change((old) => dropAt(old, ["tests", i]))} />
             </div>
             <p className="small muted">
-              {test.given.length === 1 ? "1 message" : `${test.given.length} messages`}, then {test.expect.length ? test.expect.map((each) => (each.do === "raise" ? "it must fire" : "it must be over")).join(", ") : "nothing may happen"}.
+              {test.given.length === 1 ? "1 message" : `${test.given.length} messages`}, then {test.within && test.expect.length === 1 ? "it must alert in that time" : test.within && !test.expect.length ? "it must stay quiet in that time" : test.expect.length ? test.expect.map((each) => (each.do === "raise" ? "it must fire" : "it must be over")).join(", ") : "nothing may happen"}.
             </p>
             {result && !result.passed ? <p className="clause-problem">{result.said}</p> : null}
           </li>
