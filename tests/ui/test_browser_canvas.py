@@ -24,11 +24,12 @@ DOCUMENT = {
     "then": [{"do": "alert"}, {"do": "tag", "add": "warm"}],
     "on_clear": [{"do": "tag", "remove": "warm"}],
 }
+BARE = {key: DOCUMENT[key] for key in ("v", "name", "severity", "scope")} | {"when": WARM, "then": [{"do": "alert"}]}
 
 
-async def _made(console: Console, name: str) -> str:
+async def _made(console: Console, name: str, document: dict[str, Any] = DOCUMENT) -> str:
     query = "mutation ($d: JSON!) { ruleCreate(input: {document: $d, isEnabled: false}) { id } }"
-    made = await console.ask(query, d={**DOCUMENT, "name": name})
+    made = await console.ask(query, d={**document, "name": name})
     rule_id: str = made["ruleCreate"]["id"]
     return rule_id
 
@@ -72,6 +73,41 @@ async def test_a_rule_is_changed_in_its_picture_taken_back_and_published(console
     saved: dict[str, Any] = await console.ask("query ($id: ID!) { rule(id: $id) { document } }", id=rule_id)
     either = {"any": [{**WARM, "value": 9.5}, {**WARM, "value": 12}]}
     assert saved["rule"]["document"] == {**DOCUMENT, "when": {"all": [either, NIGHT]}, "for": "20m"}
+
+
+async def test_an_end_its_action_limits_and_times_are_made_in_the_picture(console: Console, chromium: Browser) -> None:
+    rule_id = await _made(console, "Ended", BARE)
+    async with console.visitor(chromium) as visitor:
+        page = visitor.page
+        await visitor.enter(f"/rules/{rule_id}")
+        await _picture(page)
+        await page.get_by_role("button", name="when it is over", exact=True).click()
+        panel = page.get_by_role("region", name="Edit: Temperature")
+        await panel.get_by_label("Value", exact=True).fill("6")
+        await page.get_by_role("button", name="action", exact=True).last.click()
+        panel = page.get_by_role("region", name="Edit: Attribute")
+        await panel.get_by_label("What is done").select_option(label="put on or take off a tag")
+        panel = page.get_by_role("region", name="Edit: Tag")
+        await panel.get_by_label("Tag", exact=True).fill("cooled")
+        await page.get_by_role("button", name="Show the whole rule").click()
+        await page.get_by_role("button", name="limits", exact=True).click()
+        panel = page.get_by_role("region", name="Edit: Limits")
+        await panel.get_by_label("Stay quiet for, number").fill("20")
+        await page.get_by_role("button", name="Watched: ").click()
+        panel = page.get_by_role("region", name="Edit: Watch")
+        await panel.get_by_role("button", name="only at set times").click()
+        await expect(panel.get_by_label("How often to look")).to_be_visible()
+        await page.get_by_role("button", name="Publish", exact=True).click()
+        await expect(page.get_by_text("“Ended” is published")).to_be_visible()
+    saved: dict[str, Any] = await console.ask("query ($id: ID!) { rule(id: $id) { document } }", id=rule_id)
+    assert saved["rule"]["document"] == {
+        **BARE,
+        "name": "Ended",
+        "clear": {"when": {**WARM, "op": "<", "value": 6}},
+        "on_clear": [{"do": "tag", "add": "cooled"}],
+        "limits": {"cooldown": "20m"},
+        "trigger": {"schedule": {"cron": "0 6 * * *", "tz": "site"}},
+    }
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

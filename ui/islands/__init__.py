@@ -31,6 +31,7 @@ RULE_PARTS = (
     "rule_hooks.js",
     "rule_pieces.jsx",
     "rule_area.js",
+    "rule_known.jsx",
     "rule_area.jsx",
     "rule_condition.jsx",
     "rule_actions.jsx",

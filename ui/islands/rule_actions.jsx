@@ -1,6 +1,7 @@
 // What a rule does when it fires and when it is over.
 import { useEffect, useState } from "react";
 import { useDesk, useSaid } from "./rule_desk.js";
+import { AttributeName, knownAs } from "./rule_known.jsx";
 import { dropAt, getAt, idOf, insertAt, numberOf, setAt } from "./rule_model.js";
 import { Help, Menu, Pick, Remove, Said, Span, Write } from "./rule_pieces.jsx";
 import { ask } from "./live.js";
@@ -9,7 +10,7 @@ import { ACTIONS, LOOKS, PLACEHOLDERS, SEVERITIES, sign } from "./rule_words.js"
 const SEARCH_AFTER_MS = 250;
 
 /** A first version of an action; `null` is what has yet to be filled in. */
-function blankAction(kind, { ground, commands, metrics }) {
+export function blankAction(kind, { ground, commands, metrics }) {
   switch (kind) {
     case "notify":
       return { do: "notify", policy: ground.policies[0]?.key ?? null };
@@ -272,7 +273,7 @@ function SetAttribute({ action, put }) {
   return (
     <>
       <span>set</span>
-      <Write label="Attribute" value={action.attribute} placeholder="attribute" onChange={(key) => put(["attribute"], key || null)} />
+      <AttributeName value={action.attribute} placeholder="attribute" onChange={(key) => put(["attribute"], key)} />
       <span>to</span>
       {typeof action.value === "boolean" ? (
         <Pick
@@ -305,7 +306,7 @@ function Tag({ action, put }) {
         ]}
         onChange={(next) => put([], { do: "tag", [next]: action[key] })}
       />
-      <Write label="Tag" value={action[key]} placeholder="tag" onChange={(tag) => put([key], tag || null)} />
+      <Write label="Tag" value={action[key]} list={knownAs("tags")} placeholder="tag" onChange={(tag) => put([key], tag || null)} />
     </>
   );
 }

@@ -5,7 +5,7 @@ import { Handle, Position, ReactFlow, ReactFlowProvider, applyNodeChanges, useRe
 import { createContext, useCallback, useContext, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { Icon, JOIN_WORDS, Panel } from "./rule_canvas_panel.jsx";
 import { corners, dropAt, keyAt, layoutOf, nextTo, partsOf, pictureOf, problemsByPart } from "./rule_canvas_layout.js";
-import { addBeside, comparison, dropAt as takeAway, getAt, idOf, insertAt, jsonPath, moveAt, negateAt, removeAt, unwrapAt, wrapAt } from "./rule_model.js";
+import { addBeside, comparison, dropAt as takeAway, getAt, idOf, insertAt, jsonPath, moveAt, negateAt, ownEnd, removeAt, setAt, unwrapAt, wrapAt } from "./rule_model.js";
 
 const NARROW = "(max-width: 760px)";
 const PANEL_WIDTH = 340;
@@ -180,19 +180,30 @@ function FrameNode({ data: { part, ends, isNarrow, gaps } }) {
   );
 }
 
-function AddNode() {
+function AddNode({ data: { words, run } }) {
   const { act } = useContext(Canvas);
   return (
-    <button type="button" className="canvas-add nodrag nopan" onClick={act.deed}>
-      <Icon name="add" /> action
+    <button type="button" className="canvas-add nodrag nopan" onClick={() => run(act)}>
+      <Icon name="add" /> {words}
     </button>
   );
+}
+
+/** What is offered below a part that stands there: [its key, words, what it does]. */
+function offersOf({ clear, then, rows }) {
+  const hasGuards = rows[1][0].length > 0;
+  return [
+    hasGuards ? null : ["watch", "limits", (act) => act.guard()],
+    clear ? null : ["auto", "when it is over", (act) => act.ownEnd()],
+    [then.at(-1)?.key, "action", (act) => act.deed("then")],
+    ["end", "action", (act) => act.deed("on_clear")],
+  ].filter(Boolean);
 }
 
 const NODE_TYPES = { card: CardNode, frame: FrameNode, add: AddNode };
 
 // ── the whole ──────────────────────────────────────────────────────────────────────────────────────────────
-function nodesOf(layout, { readOnly, isNarrow, then }) {
+function nodesOf(layout, { readOnly, isNarrow, picture }) {
   const comes = new Set(layout.arrows.map(({ to }) => to));
   const goes = new Set(layout.arrows.map(({ from }) => from));
   const nodes = layout.boxes.map(({ key, part, parent, x, y, width, height, gaps }) => ({
@@ -207,10 +218,11 @@ function nodesOf(layout, { readOnly, isNarrow, then }) {
     ariaRole: "presentation",
     domAttributes: { "aria-roledescription": undefined },
   }));
-  const last = layout.boxes.find((box) => box.key === then.at(-1)?.key);
-  if (last && !readOnly) {
-    const position = { x: last.x, y: last.y + last.height + 12 };
-    nodes.push({ id: "add", type: "add", position, width: 110, height: 32, draggable: false, data: {}, ariaRole: "presentation", domAttributes: { "aria-roledescription": undefined } });
+  for (const [key, words, run] of readOnly ? [] : offersOf(picture)) {
+    const above = layout.boxes.find((box) => box.key === key);
+    if (!above) continue;
+    const position = { x: above.x, y: above.y + above.height + 8 };
+    nodes.push({ id: `add ${key}`, type: "add", position, width: 160, height: 32, draggable: false, data: { words, run }, ariaRole: "presentation", domAttributes: { "aria-roledescription": undefined } });
   }
   return nodes;
 }
@@ -291,6 +303,8 @@ function deedsOf({ document, picture, vocabulary, change, select, say, readOnly 
         const left = list.filter((_, i) => i !== part.path[1]);
         return done(takeAway(document, part.path), `${part.title} is removed.`, left.length && part.path[0] === "then" ? keyOf(left[Math.max(0, part.path[1] - 1)]) : "end");
       }
+      if (part.path.join() === "clear,when") return done(takeAway(document, ["clear"]), "It is over when that is no longer so.", "auto");
+      if (part.type === "guards") return done(["limits", "missing"].reduce((left, key) => takeAway(left, [key]), document), "The limits are gone.", "watch");
       if (!isCondition(part)) return say("This part cannot be removed here.");
       const instead = blank(part.tree.node);
       const here = partsOf(picture).find((each) => each.part.key === part.key);
@@ -298,10 +312,15 @@ function deedsOf({ document, picture, vocabulary, change, select, say, readOnly 
       done(removeAt(document, part.path, instead), here.parent ? "The condition is removed." : "The condition is emptied.", here.parent ? neighbour.key : keyOf(instead));
     }),
     move: guard((part, target) => done(moveAt(document, part.path, target.list, target.index), "The condition is moved.", part.key)),
-    deed: guard(() => {
-      const deed = { do: "notify", policy: null };
-      done(insertAt(document, ["then"], document.then.length, deed), "An action is added.", keyOf(deed), true);
+    deed: guard((field) => {
+      const deed = field === "then" ? { do: "notify", policy: null } : { do: "set", attribute: null, value: "" };
+      done(insertAt(document, [field], document[field]?.length ?? 0, deed), field === "then" ? "An action is added." : "An action for the end is added.", keyOf(deed), true);
     }),
+    ownEnd: guard(() => {
+      const when = ownEnd(document);
+      done({ ...document, clear: { when } }, "It has an end of its own.", keyOf(when), true);
+    }),
+    guard: guard(() => done(setAt(document, ["limits"], { cooldown: "15m" }), "It stays quiet for 15 min after each time.", "guards", true)),
   };
 }
 
@@ -437,7 +456,7 @@ function Picture(props) {
   const act = deedsOf({ document, picture, vocabulary, change: onChange, select, say: setSaid, readOnly });
   const room = isNarrow ? layout.height * Math.min(1, (width - 24) / layout.width) + 24 : Math.min(Math.max(layout.height + 90, 420), 740);
   const flow = useView({ layout, width, height: room, isNarrow, selected, isOpen });
-  const laid = useMemo(() => nodesOf(layout, { readOnly, isNarrow, then: picture.then }), [layout, readOnly, isNarrow]);
+  const laid = useMemo(() => nodesOf(layout, { readOnly, isNarrow, picture }), [layout, readOnly, isNarrow]);
   const edges = useMemo(() => edgesOf(layout), [layout]);
   const hand = useNodes(laid, layout, act, setTarget);
   const close = () => select(selected, false);
@@ -445,7 +464,7 @@ function Picture(props) {
   const context = { selected, chosen: isNarrow ? "" : chosen.key, select, places, problems: byPart, verdicts: answers, readOnly, act, target };
   return (
     <Canvas.Provider value={context}>
-      {isNarrow ? <p className="canvas-hint">To change the rule on a small screen, edit it in the sentence.</p> : null}
+      {isNarrow ? <p className="canvas-hint">To change the rule on a small screen, <button type="button" className="offer" onClick={onSentence}>edit it in the sentence</button></p> : null}
       <div ref={box} className={`canvas${isNarrow ? " is-narrow" : ""}`} role="group" aria-label="The rule as a picture" style={{ height: room }} onKeyDown={keysOf({ picture, selected, places, select, act, close })}>
         <Arrow />
         <ReactFlow
@@ -470,7 +489,7 @@ function Picture(props) {
           proOptions={{ hideAttribution: true }}
         />
         {isNarrow ? null : <Controls flow={flow} refit={() => flow.fitView({ padding: 0.08, maxZoom: 1, duration: calm() })} />}
-        {isOpen ? <Panel key={selected} part={places.get(selected).part} {...{ document, editors, readOnly, onChange, onSentence, act, close }} problems={byPart.get(selected)} /> : null}
+        {isOpen ? <Panel key={selected} part={places.get(selected).part} {...{ document, editors, readOnly, onChange, act, close }} problems={byPart.get(selected)} /> : null}
         {rest ? (
           <div className="canvas-rest" role="status">
             <Icon name="problem" /> {rest[0].message}
@@ -491,8 +510,8 @@ function Picture(props) {
 
 /**
  * `document` a rule's document; `vocabulary` {metrics: Map, profiles, groups}; `problems` as the checker gives them;
- * `verdicts` by path; `onChange(document)`; `readOnly`; `onSentence()` leads to the sentence; `editors` {Leaf, Action}
- * are what the panel shows of a condition ({path}) and of an action ({path, action}).
+ * `verdicts` by path; `onChange(document)`; `readOnly`; `onSentence()` leads to the sentence; `editors` by type of part
+ * {leaf, deed, watch, guards, end} are what the panel shows of it; each gets {path, action}.
  */
 export function RuleCanvas(props) {
   return (

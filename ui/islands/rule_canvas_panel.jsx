@@ -53,11 +53,7 @@ export function Icon({ name }) {
   );
 }
 
-const inSentence = { watch: "Which devices are watched, and when, is chosen in the sentence.", guards: "Limits and what happens without values are set in the sentence.", auto: "It is over when the condition is no longer so. A condition of its own for the end is given in the sentence.", end: "What happens at the end is chosen in the sentence." };
-
-function Body({ part, document, editors: { Leaf, Action }, onChange, onSentence, act }) {
-  if (part.type === "leaf") return <Leaf path={part.path} />;
-  if (part.type === "deed") return <Action path={part.path} action={getAt(document, part.path)} />;
+function Body({ part, document, editors, onChange, act }) {
   if (part.type === "wait") {
     const span = getAt(document, part.path);
     return (
@@ -79,16 +75,18 @@ function Body({ part, document, editors: { Leaf, Action }, onChange, onSentence,
       </>
     );
   }
-  return (
-    <>
-      <p className="small">{inSentence[part.type]}</p>
-      {onSentence ? (
-        <button type="button" className="btn btn-small" onClick={onSentence}>
-          Edit in the sentence
+  if (part.type === "auto") {
+    return (
+      <>
+        <p className="small">It is over when the condition is no longer so.</p>
+        <button type="button" className="btn btn-small" onClick={act.ownEnd}>
+          Another condition ends it
         </button>
-      ) : null}
-    </>
-  );
+      </>
+    );
+  }
+  const Editor = editors[part.type];
+  return <Editor path={part.path} action={getAt(document, part.path)} />;
 }
 
 /** Opens with the focus in its first field; Escape leads back to the part. */

@@ -1,6 +1,7 @@
 // The conditions of a rule in sentence form: comparisons and facts, joined by and, or, not to any depth.
 import { Area, Place } from "./rule_area.jsx";
 import { useDesk, useSaid } from "./rule_desk.js";
+import { AttributeName, knownAs, useValuesOf } from "./rule_known.jsx";
 import { METRIC_KINDS, addBeside, blank, comparison, getAt, idOf, isGroup, joinAt, kindOf, moveAt, negateAt, removeAt, setAt, unwrapAt, wrapAt } from "./rule_model.js";
 import { Clock, Days, Help, Menu, Pick, Said, Span, Write } from "./rule_pieces.jsx";
 import { FACTS, JOINS, kinOf, looksOf, opsOf, sign, wantsMany, wantsTwo } from "./rule_words.js";
@@ -269,7 +270,7 @@ function Window({ node, put }) {
   );
 }
 
-function Value({ node, put, swap, type, metric, bad, metrics }) {
+function Value({ node, put, swap, type, metric, bad, metrics, list }) {
   const { value } = node;
   if (isOperand(value)) return <Operand node={node} put={put} type={type} metrics={metrics} />;
   if (type === "BOOLEAN") {
@@ -298,17 +299,17 @@ function Value({ node, put, swap, type, metric, bad, metrics }) {
       </span>
     );
   }
-  if (wantsMany(node.op)) return <Many value={value} numeric={numeric} bad={bad} onChange={(next) => put("value", next)} />;
+  if (wantsMany(node.op)) return <Many value={value} numeric={numeric} bad={bad} list={list} onChange={(next) => put("value", next)} />;
   return (
     <span className="token-pair">
-      <Write label="Value" numeric={numeric} bad={bad} value={value} onChange={(next) => put("value", next)} />
+      <Write label="Value" numeric={numeric} bad={bad} list={list} value={value} onChange={(next) => put("value", next)} />
       {unit}
     </span>
   );
 }
 
 /** Several values as chips; Enter or a comma takes what is written. */
-export function Many({ value, numeric, bad, onChange, label = "Values", placeholder = "add…" }) {
+export function Many({ value, numeric, bad, onChange, list: offered, label = "Values", placeholder = "add…" }) {
   const list = Array.isArray(value) ? value : [];
   const add = (input) => {
     const texts = input.value.split(",").map((each) => each.trim()).filter(Boolean);
@@ -330,6 +331,7 @@ export function Many({ value, numeric, bad, onChange, label = "Values", placehol
         className={`token token-input${list.length ? "" : " token-open"}`}
         aria-label={label}
         aria-invalid={bad || undefined}
+        list={offered}
         placeholder={placeholder}
         style={{ width: "9ch" }}
         onBlur={(event) => add(event.target)}
@@ -357,7 +359,7 @@ function Operand({ node, put, type, metrics }) {
     return (
       <>
         <span>the device's</span>
-        <Write label="Attribute" value={value.attribute} placeholder="attribute" onChange={(text) => put(["value", "attribute"], text || null)} />
+        <AttributeName value={value.attribute} placeholder="attribute" onChange={(name) => put(["value", "attribute"], name)} />
       </>
     );
   }
@@ -431,7 +433,9 @@ function Changed({ node, put, swap, kind, metrics }) {
   );
 }
 
-function Attribute({ node, put, swap, bad }) {
+/** An attribute of the device against a value of any kind. */
+export function Attribute({ node, put, swap, bad }) {
+  const [list, names] = useValuesOf(node.attribute);
   const value = Array.isArray(node.value) ? (node.value[0] ?? null) : node.value;
   const type = guess(value);
   const kinds = [
@@ -442,10 +446,11 @@ function Attribute({ node, put, swap, bad }) {
   const turn = (next) => swap({ ...node, op: "==", value: next === "BOOLEAN" ? true : next === "NUMBER" ? null : "" });
   return (
     <>
-      <Write label="Attribute" value={node.attribute} placeholder="its name" onChange={(text) => put("attribute", text || null)} />
+      <AttributeName value={node.attribute} placeholder="its name" onChange={(name) => put("attribute", name)} />
       <Pick label="Kind of value" value={type} options={kinds} onChange={turn} />
       <Pick label="How it is compared" value={node.op} options={opsOf(type)} onChange={(op) => swap({ ...node, op, value: wantsTwo(op) ? [value, null] : wantsMany(op) ? (value === null || value === "" ? null : [value]) : value })} />
-      <Value node={node} put={put} swap={swap} type={type} bad={bad} metrics={new Map()} />
+      <Value node={node} put={put} swap={swap} type={type} bad={bad} metrics={new Map()} list={list} />
+      {names}
     </>
   );
 }
@@ -509,7 +514,7 @@ const Presence = ({ node, put }) => (
 const Named = ({ node, kind, put }) => (
   <>
     <span>{kind === "tag" ? "which is" : "of type"}</span>
-    <Write label={kind === "tag" ? "Tag" : "Type of event"} size={kind === "tag" ? 9 : 14} value={node[kind]} placeholder={kind === "tag" ? "outdoor" : "door-forced"} onChange={(text) => put(kind, text || null)} />
+    <Write label={kind === "tag" ? "Tag" : "Type of event"} size={kind === "tag" ? 9 : 14} value={node[kind]} list={knownAs(kind === "tag" ? "tags" : "events")} placeholder={kind === "tag" ? "outdoor" : "door-forced"} onChange={(text) => put(kind, text || null)} />
   </>
 );
 

@@ -5,6 +5,7 @@ import { Backtest } from "./rule_backtest.jsx";
 import { Desk, isShown, useDesk } from "./rule_desk.js";
 import { Gallery } from "./rule_gallery.jsx";
 import { useCheck, useGround, useLeaveGuard, useUndoKeys } from "./rule_hooks.js";
+import { KnownNames } from "./rule_known.jsx";
 import { begin, changeTo, isComplete, leavesOf, newDocument, redo, setAt, undo } from "./rule_model.js";
 import { Help, Said } from "./rule_pieces.jsx";
 import { Noted, Publish, Versions, useDraft } from "./rule_publish.jsx";
@@ -91,6 +92,7 @@ function Designer({ ground, rule, start, first, queries, onDone }) {
   const sides = [["back", "Look back"], ["try", "Try it"], ["tests", document.tests?.length ? `Tests (${document.tests.length})` : "Tests"], ...(rule?.mode === "SHADOW" ? [["noted", "Noted"]] : []), ...(rule ? [["versions", "Versions"]] : [])];
   return (
     <Desk.Provider value={desk}>
+      <KnownNames />
       <div className={view === "sentence" ? "designer designer-two" : "designer"}>
         <div className="designer-main">
           <Head name={document.name ?? ""} proposal={proposal} change={change} history={history} back={back} forth={forth} view={view} setView={setView} />
@@ -98,25 +100,27 @@ function Designer({ ground, rule, start, first, queries, onDone }) {
           <Suspense fallback={<div className="skeleton" style={{ height: 420 }} role="status" aria-label="Loading" />}>
             <View onSentence={() => setView("sentence")} />
           </Suspense>
+        </div>
+        <div className="designer-right">
           <InWords />
           <Publish draft={draft} isChanged={isChanged} onDone={onDone} onGone={gone} />
+          <aside className="card designer-side" aria-label="Test bench">
+            <div className="bench-tabs" role="group" aria-label="Test bench">
+              {sides.map(([key, words]) => (
+                <button key={key} type="button" aria-pressed={key === side} onClick={() => setSide(key)}>
+                  {words}
+                </button>
+              ))}
+            </div>
+            <div className="bench-body">
+              {side === "back" ? <Backtest onLook={look} /> : null}
+              {side === "try" ? <Trial moment={moment} setMoment={setMoment} /> : null}
+              {side === "tests" ? <Tests /> : null}
+              {side === "noted" ? <Noted /> : null}
+              {side === "versions" ? <Versions onDone={onDone} onGone={gone} /> : null}
+            </div>
+          </aside>
         </div>
-        <aside className="card designer-side" aria-label="Test bench">
-          <div className="bench-tabs" role="group" aria-label="Test bench">
-            {sides.map(([key, words]) => (
-              <button key={key} type="button" aria-pressed={key === side} onClick={() => setSide(key)}>
-                {words}
-              </button>
-            ))}
-          </div>
-          <div className="bench-body">
-            {side === "back" ? <Backtest onLook={look} /> : null}
-            {side === "try" ? <Trial moment={moment} setMoment={setMoment} /> : null}
-            {side === "tests" ? <Tests /> : null}
-            {side === "noted" ? <Noted /> : null}
-            {side === "versions" ? <Versions onDone={onDone} onGone={gone} /> : null}
-          </div>
-        </aside>
       </div>
     </Desk.Provider>
   );

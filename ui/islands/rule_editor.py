@@ -11,6 +11,7 @@ QUERIES = {
     "groups": "group_names",
     "policies": "rule_policies",
     "channels": "rule_channels",
+    "known": "rule_known",
     "devices": "rule_devices",
     "device": "device_name",
     "whereabouts": "rule_whereabouts",

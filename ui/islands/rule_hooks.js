@@ -1,6 +1,7 @@
 // What the designer asks the platform while somebody edits.
 import { useEffect, useRef, useState } from "react";
 import { ask } from "./live.js";
+import { namesInUse } from "./rule_model.js";
 
 const CHECK_AFTER_MS = 350;
 const NOTHING = { problems: [], warnings: [], sentence: "", appliesTo: null, at: "" };
@@ -31,7 +32,7 @@ export function useCheck(document, complete, ruleId, query) {
 
 const LISTS = { drafts: ["ruleDrafts", "items"], groups: ["deviceGroups", "items"], policies: ["notificationPolicies"], channels: ["channels"] };
 
-/** What a rule may name: profiles, and as far as this person may see them groups, policies, channels and drafts. */
+/** What a rule may name: profiles, and as far as this person may see them groups, policies, channels, drafts and names in use. */
 export function useGround(ruleId, queries) {
   const [found, setFound] = useState(null);
   const [problem, setProblem] = useState("");
@@ -44,8 +45,11 @@ export function useGround(ruleId, queries) {
     const load = async () => {
       try {
         const rule = ruleId ? ask(queries.rule, { id: ruleId }, controller.signal) : { rule: null };
-        const [profiles, groups, policies, channels, drafts, seen] = await Promise.all([ask(queries.profiles, {}, controller.signal), list("groups"), list("policies"), list("channels"), list("drafts"), rule]);
-        setFound({ profiles: profiles.profiles.items, groups, policies, channels, drafts, rule: seen.rule });
+        const known = ask(queries.known, {}, controller.signal)
+          .then(({ devices, rules }) => namesInUse(devices.items, rules.items.map((each) => each.document)))
+          .catch(() => namesInUse([], []));
+        const [profiles, groups, policies, channels, drafts, seen, inUse] = await Promise.all([ask(queries.profiles, {}, controller.signal), list("groups"), list("policies"), list("channels"), list("drafts"), rule, known]);
+        setFound({ profiles: profiles.profiles.items, groups, policies, channels, drafts, known: inUse, rule: seen.rule });
       } catch (failure) {
         if (failure.name === "AbortError") return;
         setProblem(failure.code === "RULE_NOT_FOUND" || failure.code === "BAD_REQUEST" ? "There is no such rule." : failure.message);

@@ -124,6 +124,16 @@ export function comparison(metric) {
   return metric?.type === "NUMBER" && metric.unit ? { ...leaf, unit: metric.unit } : leaf;
 }
 
+const OPPOSITE = { ">": "<", ">=": "<", "<": ">", "<=": ">", between: "outside", outside: "between", "==": "!=", "!=": "==", in: "not in", "not in": "in" };
+
+/** A first end of a rule's own: the opposite of its first comparison, a starting point to edit. */
+export function ownEnd(document) {
+  const { node, kind } = leavesOf(document.when, ["when"])[0];
+  if (kind === "presence") return { presence: node.presence === "offline" ? "online" : "offline" };
+  if (kind === "value" || kind === "agg") return { ...node, op: OPPOSITE[node.op] ?? node.op };
+  return node.metric ? comparison({ key: node.metric, type: "NUMBER" }) : blank("presence");
+}
+
 /** A leaf of a kind to begin with. `metric` is what it is about, where it is about one. */
 export function blank(kind, metric = null) {
   const leaf = comparison(metric);
@@ -292,10 +302,31 @@ export function metricsRead(document) {
   return [...new Set(found)];
 }
 
-/** The first plain limit of a rule for a metric, to draw as a line: {value, path}, or null. */
-export function limitOf(document, metric) {
-  const leaf = leavesOf(document.when, ["when"]).find(({ kind, node }) => METRIC_KINDS.slice(0, 2).includes(kind) && node.metric === metric && typeof node.value === "number");
-  return leaf ? { value: leaf.node.value, path: [...leaf.path, "value"] } : null;
+/**
+ * The names in use, for forms to offer: {attributes: {name: values}, tags, events}. Devices carry both kinds as `labels`
+ * (one without a value is a tag); rules say what else is asked for, events among it.
+ */
+export function namesInUse(devices, documents) {
+  const attributes = new Map();
+  const tags = new Set();
+  const events = new Set();
+  const attribute = (name, value) => {
+    if (!attributes.has(name)) attributes.set(name, new Set());
+    if (isText(value) && value) attributes.get(name).add(value);
+  };
+  devices.forEach(({ labels }) => Object.entries(labels ?? {}).forEach(([name, value]) => (value === "" ? tags.add(name) : attribute(name, value))));
+  const walk = (node) => {
+    if (Array.isArray(node)) return node.forEach(walk);
+    if (!isObject(node)) return undefined;
+    if (isText(node.attribute)) attribute(node.attribute, node.value);
+    [node.tag, ...(node.do === "tag" ? [node.add, node.remove] : [])].filter(isText).forEach((name) => tags.add(name));
+    if (isText(node.event)) events.add(node.event);
+    if (Array.isArray(node.tags)) node.tags.filter(isText).forEach((name) => tags.add(name));
+    return Object.values(node).forEach(walk);
+  };
+  documents.forEach(walk);
+  const sorted = (names) => [...names].sort();
+  return { attributes: Object.fromEntries(sorted(attributes.keys()).map((name) => [name, sorted(attributes.get(name))])), tags: sorted(tags), events: sorted(events) };
 }
 
 // ── history ────────────────────────────────────────────────────────────────────────────────────────────────

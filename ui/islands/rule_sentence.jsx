@@ -2,13 +2,12 @@
 import { useEffect, useState } from "react";
 import { ask } from "./live.js";
 import { Actions, DevicePick } from "./rule_actions.jsx";
-import { AddCondition, Condition, Many, TimeOfDay, Zone } from "./rule_condition.jsx";
+import { AddCondition, Attribute, Condition, Many, TimeOfDay, Zone } from "./rule_condition.jsx";
 import { useDesk, useSaid } from "./rule_desk.js";
-import { blank, comparison, dropAt, insertAt, kindOf, leavesOf, setAt } from "./rule_model.js";
+import { knownAs } from "./rule_known.jsx";
+import { dropAt, insertAt, kindOf, ownEnd, setAt } from "./rule_model.js";
 import { Clock, Help, Line, Offer, Pick, Remove, Said, Span, Write } from "./rule_pieces.jsx";
-import { MISSING, SCHEDULES, cronOf, opsOf, scheduleOf } from "./rule_words.js";
-
-const OPPOSITE = { ">": "<", ">=": "<", "<": ">", "<=": ">", between: "outside", outside: "between", "==": "!=", "!=": "==", in: "not in", "not in": "in" };
+import { MISSING, SCHEDULES, cronOf, scheduleOf } from "./rule_words.js";
 
 const FIELDS = "input, select, textarea, .token";
 
@@ -44,7 +43,14 @@ function useChange() {
   return { change, put, drop };
 }
 
-function Watch() {
+const Watch = () => (
+  <Line word="Watch" about="scope" tall>
+    <Watched />
+  </Line>
+);
+
+/** Which devices are watched. */
+export function Watched() {
   const { document, profiles, ground, check } = useDesk();
   const { put, drop, change } = useChange();
   const said = useSaid(["scope"]);
@@ -52,7 +58,7 @@ function Watch() {
   const profile = (key) => put(["scope", "profile"], key === "" ? null : key);
   const hasPart = (key) => scope[key] !== undefined;
   return (
-    <Line word="Watch" about="scope" tall>
+    <>
       <div className="clause">
         <span>devices of</span>
         <Pick label="Which devices" value={scope.profile ?? ""} options={[...profiles.map((each) => [each.key, each.name]), ["", "any profile"]]} onChange={profile} />
@@ -78,7 +84,7 @@ function Watch() {
       {hasPart("tags") ? (
         <div className="clause">
           <span>with the tag</span>
-          <Many value={scope.tags} label="Tag" placeholder="outdoor" onChange={(tags) => (tags ? put(["scope", "tags"], tags) : drop(["scope", "tags"]))} />
+          <Many value={scope.tags} label="Tag" list={knownAs("tags")} placeholder="outdoor" onChange={(tags) => (tags ? put(["scope", "tags"], tags) : drop(["scope", "tags"]))} />
           <Remove label="With any tag" onClick={() => drop(["scope", "tags"])} />
         </div>
       ) : null}
@@ -92,7 +98,7 @@ function Watch() {
         {hasPart("devices") ? null : <Offer onClick={() => put(["scope", "devices"], [])}>single devices</Offer>}
         <Offer onClick={() => change((old) => insertAt(old, ["scope", "where"], scope.where?.length ?? 0, { attribute: null, op: "==", value: "" }))}>an attribute</Offer>
       </div>
-    </Line>
+    </>
   );
 }
 
@@ -142,26 +148,15 @@ function Fact({ fact, path }) {
     return (
       <div className="clause">
         <span>whose tag is</span>
-        <Write label="Tag" value={fact.tag} onChange={(tag) => put([...path, "tag"], tag || null)} />
+        <Write label="Tag" value={fact.tag} list={knownAs("tags")} onChange={(tag) => put([...path, "tag"], tag || null)} />
         <Remove label="Remove this" onClick={() => drop(path)} />
       </div>
     );
   }
-  const isText = typeof fact.value === "string";
   return (
     <div className="clause">
       <span>whose attribute</span>
-      <Write label="Attribute" value={fact.attribute} placeholder="site" onChange={(key) => put([...path, "attribute"], key || null)} />
-      {Array.isArray(fact.value) ? (
-        <span>
-          {opsOf("NUMBER").find(([op]) => op === fact.op)?.[1]} {fact.value.map(String).join(", ")}
-        </span>
-      ) : (
-        <>
-          <Pick label="How it is compared" value={fact.op} options={opsOf(isText ? "TEXT" : "NUMBER").slice(0, isText ? 2 : undefined)} onChange={(op) => put([...path, "op"], op)} />
-          {typeof fact.value === "boolean" ? <span>{fact.value ? "yes" : "no"}</span> : <Write label="Value" numeric={!isText} value={fact.value} onChange={(value) => put([...path, "value"], value)} />}
-        </>
-      )}
+      <Attribute node={fact} put={(key, value) => put([...path, ...(Array.isArray(key) ? key : [key])], value)} swap={(next) => put(path, next)} />
       <Remove label="Remove this" onClick={() => drop(path)} />
     </div>
   );
@@ -171,12 +166,16 @@ function When() {
   const { document } = useDesk();
   const { put, drop } = useChange();
   const around = useSaid(["for"]);
-  const missing = useSaid(["missing"]);
   const kind = kindOf(document.when);
   const isPlain = kind !== "all" && kind !== "any" && !(kind === "not" && ["all", "any"].includes(kindOf(document.when.not)));
   return (
     <Line word="When" about="condition" tall>
-      {document.trigger ? <Schedule /> : null}
+      {document.trigger ? (
+        <>
+          <Schedule />
+          <p>and fire when then</p>
+        </>
+      ) : null}
       <Condition path={["when"]} />
       {document.for !== undefined ? (
         <div className="clause">
@@ -187,6 +186,24 @@ function When() {
         </div>
       ) : null}
       <Said {...around} />
+      <Missing />
+      <div className="offers">
+        {isPlain ? <AddCondition beside={["when"]} /> : null}
+        {document.for === undefined ? <Offer onClick={() => put(["for"], "5m")}>for some time</Offer> : null}
+        <OfferMissing />
+        <OfferSchedule />
+      </div>
+    </Line>
+  );
+}
+
+/** What happens when values stay away; nothing where that is not said. */
+function Missing() {
+  const { document } = useDesk();
+  const { put, drop } = useChange();
+  const said = useSaid(["missing"]);
+  return (
+    <>
       {document.missing ? (
         <div className="clause">
           <span>If nothing new comes for</span>
@@ -197,14 +214,33 @@ function When() {
           <Remove label="Nothing special" onClick={() => drop(["missing"])} />
         </div>
       ) : null}
-      <Said {...missing} />
-      <div className="offers">
-        {isPlain ? <AddCondition beside={["when"]} /> : null}
-        {document.for === undefined ? <Offer onClick={() => put(["for"], "5m")}>for some time</Offer> : null}
-        {document.missing ? null : <Offer onClick={() => put(["missing"], { after: "30m", do: "hold" })}>if values stay away</Offer>}
-        {document.trigger ? null : <Offer onClick={() => put(["trigger"], { schedule: { cron: "0 6 * * *", tz: "site" } })}>only at set times</Offer>}
-      </div>
-    </Line>
+      <Said {...said} />
+    </>
+  );
+}
+
+function OfferMissing() {
+  const { document } = useDesk();
+  const { put } = useChange();
+  return document.missing ? null : <Offer onClick={() => put(["missing"], { after: "30m", do: "hold" })}>if values stay away</Offer>;
+}
+
+function OfferSchedule() {
+  const { document } = useDesk();
+  const { put } = useChange();
+  return document.trigger ? null : <Offer onClick={() => put(["trigger"], { schedule: { cron: "0 6 * * *", tz: "site" } })}>only at set times</Offer>;
+}
+
+/** When it is looked at: whenever something changes, or at set times. */
+export function Times() {
+  const { document } = useDesk();
+  return document.trigger ? (
+    <Schedule />
+  ) : (
+    <div className="clause">
+      <span>Looked at whenever something changes</span>
+      <OfferSchedule />
+    </div>
   );
 }
 
@@ -234,11 +270,10 @@ function Schedule() {
         ) : null}
         <Zone value={schedule.tz} onChange={(tz) => put(["trigger", "schedule", "tz"], tz)} />
         <Help about="trigger" />
-          <Remove label="Whenever something changes" onClick={() => drop(["trigger"])} />
+        <Remove label="Whenever something changes" onClick={() => drop(["trigger"])} />
       </div>
       {choice === "custom" ? <p className="small muted">Five fields: minute, hour, day of the month, month, day of the week. “0 6 * * 1-5” is 6 o'clock from Monday to Friday.</p> : null}
       <Said {...said} />
-      <p>and fire when then</p>
     </div>
   );
 }
@@ -248,14 +283,6 @@ const Then = () => (
     <Actions path={["then"]} words="do something else too" />
   </Line>
 );
-
-/** A first own end: the opposite of the first comparison, a starting point to edit. */
-function ownEnd(document) {
-  const { node, kind } = leavesOf(document.when, ["when"])[0];
-  if (kind === "presence") return { presence: node.presence === "offline" ? "online" : "offline" };
-  if (kind === "value" || kind === "agg") return { ...node, op: OPPOSITE[node.op] ?? node.op };
-  return node.metric ? comparison({ key: node.metric, type: "NUMBER" }) : blank("presence");
-}
 
 function Over() {
   const { document } = useDesk();
@@ -305,13 +332,30 @@ function Over() {
   );
 }
 
-function Often() {
+const Often = () => (
+  <Line word="Not too often" about="limits" tall>
+    <Limits />
+  </Line>
+);
+
+/** What happens without values, and how often it fires at most: what holds a rule back. */
+export const HeldBack = () => (
+  <>
+    <Missing />
+    <div className="offers">
+      <OfferMissing />
+    </div>
+    <Limits />
+  </>
+);
+
+function Limits() {
   const { document } = useDesk();
   const { put, drop } = useChange();
   const said = useSaid(["limits"]);
   const limits = document.limits ?? {};
   return (
-    <Line word="Not too often" about="limits" tall>
+    <>
       {limits.cooldown !== undefined ? (
         <div className="clause">
           <span>After it was over, stay quiet for</span>
@@ -352,6 +396,6 @@ function Often() {
         {limits.quiet ? null : <Offer onClick={() => put(["limits", "quiet"], { from: "22:00", to: "06:00", tz: "site" })}>quiet hours</Offer>}
         {limits.max_lateness === undefined ? <Offer onClick={() => put(["limits", "max_lateness"], "1h")}>what comes late</Offer> : null}
       </div>
-    </Line>
+    </>
   );
 }
