@@ -203,8 +203,11 @@ def _toolbar() -> rx.Component:
     def day(name: str, on_change: Any) -> rx.Component:
         return rx.el.label(
             name,
-            rx.el.input(type="date", default_value="", class_name="input", on_change=on_change),
-            class_name="row small muted",
+            rx.el.input(
+                type="date", default_value="", class_name="input", on_change=on_change, style={"width": "150px"}
+            ),
+            class_name="small muted",
+            style={"display": "flex", "align_items": "center", "gap": "6px"},
         )
 
     return rx.el.div(

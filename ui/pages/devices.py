@@ -127,13 +127,13 @@ def _toolbar() -> rx.Component:
         search_box("Search devices by name or key", Devices.set_search),
         rx.el.input(
             type="search",
-            placeholder="Label, as site: Hamburg",
+            placeholder="Label, as site: Basel",
             default_value="",
             max_length=200,
             class_name="input",
             on_change=Devices.set_label.debounce(250),
-            custom_attrs={"aria-label": "Show devices with this label, as site: Hamburg"},
-            style={"width": "200px"},
+            custom_attrs={"aria-label": "Show devices with this label, as site: Basel"},
+            style={"width": "215px"},
         ),
         rx.el.select(
             rx.el.option("All devices", value=""),
@@ -160,9 +160,7 @@ def _toolbar() -> rx.Component:
         rx.cond(
             Devices.only_label != "",
             rx.el.button(
-                "Only with the label ",
-                rx.el.b(Devices.only_label_words),
-                ": show all",
+                "Only with the label " + Devices.only_label_words + ": show all",
                 type="button",
                 class_name="btn",
                 on_click=Devices.forget_label,
