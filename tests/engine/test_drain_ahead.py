@@ -26,7 +26,7 @@ def journal(monkeypatch: pytest.MonkeyPatch) -> list[Entry]:
 
 
 def told(pos: int, at: datetime = NOON, readings: int = 0, counted: int = 0) -> Entry:
-    body: dict[str, Any] = {"r": [[]] * readings, "n": dict.fromkeys(map(str, range(counted)), {})}
+    body: dict[str, Any] = {"r": [[]] * readings, "n": {str(number): {} for number in range(counted)}}
     return Entry(pos, at, "telemetry", body)
 
 
