@@ -126,6 +126,7 @@ def _from_body(route: Restful, given: Mapping[str, Any], found: dict[str, Any]) 
     for name, value in given.items():
         if name not in known:
             raise BadInput(f"There is no field {name[:60]!r} here.", argument=name[:60])
+        _require_lists(get_nullable_type(known[name].argument.type), value, name)
         found[name] = value
     for name, parameter in known.items():
         if parameter.is_required and name not in given:

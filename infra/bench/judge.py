@@ -167,10 +167,19 @@ def wait_for_deliveries(postgres: Postgres, tenant_id: UUID, arrived: Mapping[UU
     return True
 
 
-def judge(postgres: Postgres, tenant: BenchTenant, sent: Sent, arrived: Mapping[UUID, int] | None = None) -> Verdict:
+def judge(
+    postgres: Postgres,
+    tenant: BenchTenant,
+    sent: Sent,
+    arrived: Mapping[UUID, int] | None = None,
+    clock_step_ms: int = 0,
+) -> Verdict:
     """Compare what clients were told with what the database holds. Call it when the journal is drained.
 
-    ``arrived``: how often each delivery came where it was sent, as of now.
+    ``arrived``: how often each delivery came where it was sent, as of now. ``clock_step_ms``: by how much a device's
+    clock gains on the server's from one message to the next. A timer is asked by how late one of the last messages
+    came, and which of them it was is not the same where memory was lost: so much sooner or later is it asked. What it
+    ends, and at what time of the device, is judged exactly.
     """
     verdict = Verdict()
     rules, known = asyncio.run(_rules(postgres, tenant.id))
@@ -187,9 +196,9 @@ def judge(postgres: Postgres, tenant: BenchTenant, sent: Sent, arrived: Mapping[
             {number_of[device]: found.count for device, found in seen.items()},
             {number_of[row[0]]: row[1:] for row in connection.execute(_COUNTS, [tenant.id])},
         )
-        reference.elapse(now_ms - TIMERS_LATE_MS)
+        reference.elapse(now_ms - TIMERS_LATE_MS - clock_step_ms)
         must = reference.expected.copy()
-        reference.elapse(now_ms)
+        reference.elapse(now_ms + clock_step_ms)
         bounds = Bounds(must, reference.expected)
         _judge_alerts(verdict, bounds, connection.execute(_ALERTS, [tenant.id]).fetchall(), told, rules)
         _judge_calls(verdict, bounds, connection.execute(_DELIVERIES, [tenant.id]).fetchall(), arrived or {})
