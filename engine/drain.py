@@ -225,12 +225,12 @@ class Ahead:
         if not self._entries or self._entries[0].pos != position + 1:
             await self._read(tx, position)
         taken: list[Entry] = []
-        weight = 0
+        weight, began = 0, None
         while self._entries and weight < READINGS_AT_ONCE:
-            entry = self._entries[0]
-            if taken and clock.hour_of(entry.at) != clock.hour_of(taken[0].at):
+            hour = clock.hour_of(self._entries[0].at)
+            if hour != (began := began or hour):
                 break
-            self._entries.popleft()
+            entry = self._entries.popleft()
             weight += _weight(entry)
             taken.append(entry)
             if not self._entries and self._was_full and weight < READINGS_AT_ONCE:
