@@ -31,7 +31,7 @@ from engine.tenants import members
 from infra.local.postgres import Postgres
 from resolvers.assembly import schema
 from resolvers.gateway import Gateway
-from tests.contract.test_isolation import LISTEN_S, TOLD, Owned, Stranger, _alike, _foreign, _kind_of, _owned, _reject
+from tests.contract.test_isolation import ANSWERS_S, TOLD, Owned, Stranger, _alike, _foreign, _kind_of, _owned, _reject
 from tests.contract.test_isolation import _everything_of as everything_of
 from tests.support import matrix
 from tests.support.matrix import Cell
@@ -118,7 +118,7 @@ async def own(hidden: Owned, store: Store, worker_store: Store, postgres: Postgr
 @pytest.fixture
 async def limited(served: str, hidden: Owned, own: tuple[Device, UUID, str]) -> Any:
     """The member, who asks."""
-    async with httpx.AsyncClient(base_url=f"http://{served}", timeout=20, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=f"http://{served}", timeout=ANSWERS_S, trust_env=False) as client:
         yield Limited(client, own[2], _hidden(hidden), own=own[0])
 
 
@@ -140,7 +140,6 @@ def _come(hidden: Owned, device_id: str) -> None:
 
 async def _try_all(limited: Limited, hidden: Owned, cells: list[Cell]) -> None:
     for cell in cells:
-        limited.client.timeout = httpx.Timeout(20, read=LISTEN_S if cell.kind == "subscription" else 20)
         await limited.try_cell(cell, _foreign(hidden, cell))
 
 
@@ -164,7 +163,6 @@ async def test_what_is_in_ones_groups_is_told(limited: Limited, own: tuple[Devic
     for cell in matrix.cells(schema()._schema):
         if cell.kind == "mutation" or (cell.target is not None and _kind_of(cell) not in mine):
             continue
-        limited.client.timeout = httpx.Timeout(20, read=LISTEN_S if cell.kind == "subscription" else 20)
         value = mine[_kind_of(cell)] if cell.target else str(uuid4())
         said = await limited.ask(cell, value)
         if '"errors"' not in said and any(mark in said for mark in (device.key, str(device.id), '"own"')):

@@ -4,6 +4,7 @@ For every root field and every REST route, for every id it takes: the neighbour 
 with an id that nobody has. Both answers must be the same but for that id, and nothing of ours may appear in either.
 """
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
@@ -52,6 +53,7 @@ from tests.support.matrix import Cell
 from tests.support.people import found_operator, sign_in
 from tests.support.tenant import Tenant, found_tenant
 
+ANSWERS_S = 60.0
 LISTEN_S = 0.4
 _TIMES = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 
@@ -167,11 +169,15 @@ def _reject(postgres: Postgres, tenant: Tenant, device: Device, mark: str) -> No
 
 @dataclass
 class Stranger:
-    """Asks as the neighbour, and notes whatever they should not have learnt."""
+    """Asks as the neighbour, and notes whatever they should not have learnt.
+
+    A stream is left when it has said nothing for ``listen_s`` seconds after it began.
+    """
 
     client: httpx.AsyncClient
     secret: str
     marks: list[str]
+    listen_s: float = LISTEN_S
     leaks: list[str] = field(default_factory=list)
     asked: set[str] = field(default_factory=set)
     asked_with: set[str] = field(default_factory=set)
@@ -240,15 +246,14 @@ class Stranger:
                 "GET", f"/api/v1{cell.route.path}", params=[*query, ("after", "0")], headers=self._headers(stream=True)
             )
         response = await self.client.send(request, stream=True)
-        said = ""
+        said, chunks = "", response.aiter_text()
         try:
-            async for chunk in response.aiter_text():
-                said += chunk
-        except httpx.ReadTimeout:
-            pass
+            while True:
+                said += await asyncio.wait_for(anext(chunks), self.listen_s)
+        except (TimeoutError, StopAsyncIteration):
+            return response.status_code, said
         finally:
             await response.aclose()
-        return response.status_code, said
 
     def _heard(self, cell: Cell, status: int, said: str) -> str:
         if (status >= 500 and '"TOO_MANY_TRIES"' not in said) or '"INTERNAL"' in said:
@@ -333,14 +338,12 @@ async def owned(postgres: Postgres, store: Store, worker_store: Store, gateway: 
 async def stranger(served: str, neighbour: Tenant, owned: Owned) -> Any:
     """The one who spies, with things of their own."""
     await neighbour.device("own-device", "own-profile")
-    timeout = httpx.Timeout(20, read=20)
-    async with httpx.AsyncClient(base_url=f"http://{served}", timeout=timeout, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=f"http://{served}", timeout=ANSWERS_S, trust_env=False) as client:
         yield Stranger(client, await neighbour.api_token(), owned.marks)
 
 
 async def _try_all(stranger: Stranger, owned: Owned, cells: list[Cell]) -> None:
     for cell in cells:
-        stranger.client.timeout = httpx.Timeout(20, read=LISTEN_S if cell.kind == "subscription" else 20)
         await stranger.try_cell(cell, _foreign(owned, cell))
 
 

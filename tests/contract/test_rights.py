@@ -27,13 +27,13 @@ from resolvers.assembly import schema
 from resolvers.gateway import Gateway
 from resolvers.guard import Guard
 from schema.directives import Needs
-from tests.contract.test_isolation import Owned, Stranger, _foreign, _owned
+from tests.contract.test_isolation import ANSWERS_S, Owned, Stranger, _foreign, _owned
 from tests.support import matrix, rights
 from tests.support.matrix import Cell
 from tests.support.people import colleague, found_operator
 from tests.support.tenant import found_tenant
 
-STREAM_S = 1.0
+LISTEN_S = 1.0
 _TURNED_AWAY = re.compile(r"This needs the right ([a-z]+:[a-z]+)\.")
 _BROKEN = "failed inside, or was not really asked:"
 _ALL = rights.ROLES["owner"]
@@ -46,7 +46,6 @@ class People:
     owned: Owned
     store: Store
     client: httpx.AsyncClient
-    streams: httpx.AsyncClient
     _secrets: dict[object, str] = field(default_factory=dict)
 
     async def with_role(self, role: str) -> str:
@@ -75,8 +74,7 @@ class People:
 
     async def ask(self, secret: str, cell: Cell, value: str | None = None) -> str:
         """What a cell answers to whoever has ``secret``."""
-        client = self.streams if cell.kind == "subscription" else self.client
-        asking = Stranger(client, secret, [])
+        asking = Stranger(self.client, secret, [], LISTEN_S)
         said = await asking.ask(cell, value or str(uuid4()))
         assert '"UNAUTHENTICATED"' not in said
         return said if not asking.leaks else f"{_BROKEN} {asking.leaks}"
@@ -116,11 +114,10 @@ async def inside(postgres: Postgres, store: Store, worker_store: Store, gateway:
 async def people(inside: Owned, served: str, store: Store) -> AsyncIterator[People]:
     """Those who ask."""
     address = f"http://{served}"
-    async with (
-        httpx.AsyncClient(base_url=address, timeout=20, trust_env=False) as client,
-        httpx.AsyncClient(base_url=address, timeout=httpx.Timeout(20, read=STREAM_S), trust_env=False) as streams,
-    ):
-        yield People(inside, store, client, streams)
+    async with httpx.AsyncClient(
+        base_url=address, timeout=ANSWERS_S, limits=httpx.Limits(max_connections=None), trust_env=False
+    ) as client:
+        yield People(inside, store, client)
 
 
 def _doors() -> list[Cell]:

@@ -87,7 +87,7 @@ async def test_a_message_that_was_not_accepted_lies_in_the_inbox_with_its_reason
 
 
 async def test_a_token_is_issued_used_and_revoked(console: Console, chromium: Browser) -> None:
-    async with console.visitor(chromium) as visitor, httpx.AsyncClient(trust_env=False) as http:
+    async with console.visitor(chromium) as visitor, httpx.AsyncClient(timeout=20, trust_env=False) as http:
         page = visitor.page
         await visitor.enter("/access/tokens")
         await page.get_by_role("button", name="New token").click()

@@ -23,7 +23,7 @@ async def join(console: Console, email: str) -> None:
     """Let somebody accept an invitation as a viewer."""
     asked = "mutation ($e: String!) { memberInvite(input: {email: $e, role: VIEWER}) { secret } }"
     token = (await console.ask(asked, e=email))["memberInvite"]["secret"]
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(timeout=20, trust_env=False) as http:
         given = {"token": token, "name": email.partition("@")[0], "password": PASSWORD}
         accepted = await http.post(f"{console.url}/auth/accept", json=given, headers={"Accept": "application/json"})
     assert accepted.status_code == 204, accepted.text
@@ -209,6 +209,6 @@ async def test_a_table_is_tried_then_taken_and_a_device_lets_itself_in_after_a_y
         await page.get_by_role("button", name="Look again").click()
         await page.get_by_role("button", name="Let in my-new-device").click()
         await expect(page.get_by_text("my-new-device may come in.")).to_be_visible()
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(timeout=20, trust_env=False) as http:
         arrived = await http.post(f"{console.url}/ingest/v1/provision", json={"ticket": ticket})
     assert (arrived.status_code, arrived.json()["username"]) == (201, "demo/d/my-new-device")
