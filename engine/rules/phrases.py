@@ -1,6 +1,7 @@
 """Conditions and actions in plain English, piece by piece: "the average temperature over 5 minutes is above 8 °C"."""
 
 from collections.abc import Mapping, Sequence
+from math import floor, isfinite, log10
 
 from engine.rules.conditions import is_over_midnight
 from engine.rules.findings import UNITS_MS, is_number
@@ -76,6 +77,7 @@ SIGNS: Mapping[str, str] = {
     "ug/m3": "µg/m³",
     "mg/m3": "mg/m³",
 }
+MOST_DIGITS = 15
 NAMED_UNITS = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
 DAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
 _OF_WINDOW = {Fn.AVG: "the average {}", Fn.MIN: "the lowest {}", Fn.MAX: "the highest {}", Fn.SUM: "the sum of {}"}
@@ -338,6 +340,27 @@ def value_text(value: object) -> str:
         return f'"{value}"'
     rounded = f"{value:.6g}"
     return rounded if "e" not in rounded and float(rounded) != int(value) else f"{value:.15g}"
+
+
+def seen_text(value: object, beside: Sequence[object] = ()) -> str:
+    """A value that was seen, with the digits that mean something, and those that tell it from what it is held against.
+
+    77.2496 is "77.25"; beside a limit of 8, 8.0004 is "8.0004", since nobody would believe that 8 is above 8.
+    """
+    if not is_number(value) or not isfinite(value):
+        return value_text(value)
+    size = abs(value)
+    digits = 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 1 or not size else 2 - floor(log10(size))
+    others = [other for other in beside if is_number(other)]
+    for shown in range(digits, max(digits, MOST_DIGITS) + 1):
+        text = f"{round(value, shown):.15g}"
+        if all(_side(float(text), each) == _side(value, each) for each in others):
+            return text
+    return repr(value)
+
+
+def _side(value: float, limit: float) -> int:
+    return (value > limit) - (value < limit)
 
 
 def listed(parts: Sequence[str], together: str) -> str:

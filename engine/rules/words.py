@@ -32,6 +32,7 @@ from engine.rules.phrases import (
     leaf_phrase,
     listed,
     phrase,
+    seen_text,
     spelled,
     spelled_ms,
     subject,
@@ -230,7 +231,15 @@ def _seen(leaf: Leaf | AttributeLeaf, vocabulary: Vocabulary, seen: Mapping[str,
     into = conversion(own, leaf.unit or own, is_difference=is_difference(leaf.how))
     if into is not None and isinstance(value, int | float) and not isinstance(value, bool):
         value = into(value)
-    return value_text(value) + unit_sign(leaf.unit or own)
+    return seen_text(value, _limits(leaf, seen)) + unit_sign(leaf.unit or own)
+
+
+def _limits(leaf: Leaf, seen: Mapping[str, Known]) -> list[object]:
+    """What the value seen is held against, as far as it is known."""
+    if isinstance(leaf.value, Operand):
+        entry = seen.get(right(leaf.value).name)
+        return [] if entry is None else [entry.value]
+    return list(leaf.value) if isinstance(leaf.value, tuple) else [leaf.value]
 
 
 def _against(leaf: Leaf | AttributeLeaf, vocabulary: Vocabulary, seen: Mapping[str, Known]) -> str:
@@ -240,7 +249,9 @@ def _against(leaf: Leaf | AttributeLeaf, vocabulary: Vocabulary, seen: Mapping[s
     other = right(leaf.value)
     unit = unit_of(leaf.metric if other.metric is None else other.metric, None, vocabulary)
     entry = seen.get(other.name)
-    return "" if entry is None or entry.value is None else f" ({value_text(entry.value)}{unit_sign(unit)})"
+    if entry is None or entry.value is None:
+        return ""
+    return f" ({seen_text(entry.value, [seen[left(leaf).name].value])}{unit_sign(unit)})"
 
 
 def _when(since: int, at: int, held_for: Duration | None) -> str:

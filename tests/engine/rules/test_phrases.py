@@ -1,5 +1,6 @@
 """Every leaf and every action has its words; and why a rule does not fire is one sentence."""
 
+import random
 from typing import Any
 from uuid import UUID
 
@@ -8,7 +9,7 @@ import pytest
 from engine.rules.compile import CompiledRule, compile_rule
 from engine.rules.document import parse
 from engine.rules.model import MetricType, Severity
-from engine.rules.phrases import action_phrase, phrase
+from engine.rules.phrases import action_phrase, phrase, seen_text
 from engine.rules.placeholders import names_in, render
 from engine.rules.state import Known, Raise
 from engine.rules.vocabulary import Metric, Vocabulary
@@ -172,3 +173,36 @@ def test_placeholders_are_put_in_once_and_what_is_unknown_is_a_dash() -> None:
     assert names_in(text) == ("device", "metric:temperature", "metric:gone")
     facts = {"device": "{rule}", "rule": "no", "metric:temperature": "9 °C"}
     assert render(text, facts) == "{rule} is at 9 °C; {rule} —"
+
+
+@pytest.mark.parametrize(
+    ("value", "beside", "text"),
+    [
+        (77.2496, [60], "77.25"),
+        (135.649, [], "135.6"),
+        (1013.25, [], "1013"),
+        (123456.7, [], "123457"),
+        (0.0123456, [], "0.0123"),
+        (0, [], "0"),
+        (-9.999, [], "-10"),
+        (True, [], "yes"),
+        ("open", [], '"open"'),
+        (8.0004, [8], "8.0004"),
+        (7.9996, [8], "7.9996"),
+        (8, [8], "8"),
+        (253.04, [207, 253], "253.04"),
+        (8.0041, [8.0039], "8.004"),
+        (1000.4, ["x", True, None], "1000"),
+    ],
+)
+def test_a_value_that_was_seen_has_the_digits_that_mean_something(value: Any, beside: list[Any], text: str) -> None:
+    assert seen_text(value, beside) == text
+
+
+def test_no_value_is_said_to_be_on_the_other_side_of_what_it_is_held_against() -> None:
+    rng = random.Random(11)
+    for _ in range(5000):
+        limit = round(rng.uniform(-2, 2) * 10 ** rng.randint(-3, 5), rng.randint(0, 4))
+        value = limit + rng.uniform(-1, 1) * 10 ** -rng.randint(0, 9)
+        said = float(seen_text(value, [limit]))
+        assert ((said > limit) - (said < limit)) == ((value > limit) - (value < limit)), (value, limit)
