@@ -55,6 +55,8 @@ _ABOUT_DEVICES = presence.KINDS | {
     *("device.resumed", "device.released"),
 }
 """Entries of which rules may make something, beside telemetry."""
+_MADE_BY_RULES = frozenset({"telemetry", "device.changed"})
+"""Entries that rules may have caused; they say which."""
 _PROFILES = text(
     "SELECT CAST(d.id AS text) AS id, p.key, d.status FROM devices d "
     "JOIN profiles p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id "
@@ -263,9 +265,9 @@ def _skip(entry: Entry) -> None:
 async def _follow(tx: Tx, entry: Entry, reaction: Reaction, newest: fold.Newest, profiles: dict[str, str]) -> None:
     """What one entry leads to, in the journal's order."""
     body: dict[str, Any] = entry.body
+    reaction.led_by = tuple(body.get("by") or ()) if entry.kind in _MADE_BY_RULES else ()
     match entry.kind:
         case "telemetry":
-            reaction.hops = body.get("h", 0)
             for device, at_ms, seq, received_ms, values in body["r"]:
                 reaction.read(profiles.get(device), device, Reading(at_ms, seq, values), received_ms)
                 newest.learn(device, at_ms, received_ms, values)

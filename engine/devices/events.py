@@ -1,6 +1,6 @@
 """What happens to devices, as the journal tells it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 from uuid import UUID
 
@@ -17,10 +17,11 @@ class DeviceProvisioned(Event):
 
 @dataclass(frozen=True, slots=True)
 class DeviceChanged(Event):
-    """A device's name, labels or profile changed."""
+    """A device's name, labels or profile changed; ``by``: the rules that led to it, if it was rules."""
 
     kind: ClassVar[str] = "device.changed"
     device: UUID
+    by: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,8 +93,9 @@ async def change(
     labels: Mapping[str, str] | None = None,
     profile_id: UUID | None = None,
     expected_version: int | None = None,
+    by: Sequence[str] = (),
 ) -> Device:
-    """Change what is given and leave the rest.
+    """Change what is given and leave the rest. ``by``: the rules that led to it, if it was rules.
 
     Raises DeviceNotFound, DeviceStuck, VersionStale and what ``provision`` raises.
     """
@@ -113,7 +114,7 @@ async def change(
     if profile_id is not None:
         values["profile_id"] = profile_id
     changed = await save(tx, device, values)
-    tx.emit(events.DeviceChanged(device.id))
+    tx.emit(events.DeviceChanged(device.id, list(by)))
     tx.audit("device.change", "device", device.id, before=device, after=changed)
     await tx.notify(f"device:{device.id}")
     return changed

@@ -38,10 +38,15 @@ def _is_text_or_nothing(value: object) -> bool:
     return value is None or _is_text(value)
 
 
+def _is_ids_or_nothing(value: object) -> bool:
+    return value is None or (isinstance(value, list) and all(map(_is_id, value)))
+
+
 _DEVICE = {"device": _is_id}
 _SESSION = {**_DEVICE, "at": _is_time, "epoch": _is_count, "reason": _is_text_or_nothing}
 _NEEDED: Mapping[str, Mapping[str, Callable[[object], bool]]] = {
-    **dict.fromkeys(("device.provisioned", "device.arrived", "device.changed", "device.decommissioned"), _DEVICE),
+    **dict.fromkeys(("device.provisioned", "device.arrived", "device.decommissioned"), _DEVICE),
+    "device.changed": {**_DEVICE, "by": _is_ids_or_nothing},
     **dict.fromkeys(("device.suspended", "device.resumed", "device.quarantined", "device.released"), _DEVICE),
     **dict.fromkeys(("device.connected", "device.disconnected"), _SESSION),
     "device.event": {**_DEVICE, "type": _is_text},

@@ -21,6 +21,7 @@ from engine.devices.errors import DeviceStuck, LabelsMalformed
 from engine.notifications import channels
 from engine.notifications import service as notifications
 from engine.notifications.model import Message
+from engine.rules.circles import MAX_HOPS, Chain
 from engine.rules.model import (
     AddTag,
     CallWebhook,
@@ -36,16 +37,16 @@ from engine.rules.placeholders import render
 from engine.store.tx import Tx
 from engine.telemetry import derived
 
-MAX_HOPS = 4
-"""So many rules may follow from each other's derived values: then it is a loop, and what comes next is not done."""
+LOOP = "so many rules have led to this that it looks like a circle"
+"""Why an effect is refused whose chain of rules is too long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
     """One action to be done. ``place`` is where it stands in the document; ``facts`` fill placeholders.
 
-    ``value`` is what a derived metric gets; ``at_ms`` is event time; ``hops`` how many rules led to the message that
-    caused this.
+    ``value`` is what a derived metric gets; ``at_ms`` is event time; ``chain`` are the rules that led to this, its own
+    the last.
     """
 
     rule_id: str
@@ -61,7 +62,12 @@ class Effect:
     reason: str
     facts: Mapping[str, str]
     value: Scalar | None = None
-    hops: int = 0
+    chain: Chain = ()
+
+    @property
+    def is_loop(self) -> bool:
+        """Whether so many rules led to it that nothing may follow from it any more."""
+        return len(self.chain) > MAX_HOPS
 
     def id(self, tenant_id: UUID) -> UUID:
         """The same action always has the same id, however often it is told."""
@@ -107,16 +113,23 @@ async def _label(tx: Tx, effects: Sequence[Effect]) -> list[Refusal]:
         device = found.get(UUID(device_id))
         if device is None:
             continue
-        labels = dict(device.labels)
+        labels, done = dict(device.labels), list[Effect]()
         for effect in by_device[device_id]:
-            labels = _labelled(labels, effect)
+            changed = _labelled(labels, effect)
+            if changed == labels:
+                continue
+            if effect.is_loop:
+                refused.append((effect, LOOP))
+            else:
+                labels = changed
+                done.append(effect)
         if labels == device.labels:
             continue
         try:
             checked_labels(labels)
-            await devices.change(tx, device.id, labels=labels)
+            await devices.change(tx, device.id, labels=labels, by=max((each.chain for each in done), key=len))
         except (LabelsMalformed, DeviceStuck) as error:
-            refused += [(effect, error.message) for effect in by_device[device_id]]
+            refused += [(effect, error.message) for effect in done]
     return refused
 
 
@@ -140,12 +153,12 @@ async def _derive(tx: Tx, effects: Sequence[Effect]) -> list[Refusal]:
         assert isinstance(effect.then, DeriveMetric)
         if effect.value is None:
             refused.append((effect, f'"{effect.then.metric}" has no value: what it is made of is not known.'))
-        elif effect.hops >= MAX_HOPS:
-            refused.append((effect, f"{MAX_HOPS} rules followed from each other's values: this looks like a loop."))
+        elif effect.is_loop:
+            refused.append((effect, LOOP))
         else:
             seq = derived.seq_of(effect.id(tx.principal.tenant_id))
             values = {effect.then.metric: effect.value}
-            readings.append(derived.Derived(effect.device_id, effect.at_ms, seq, values, effect.hops + 1))
+            readings.append(derived.Derived(effect.device_id, effect.at_ms, seq, values, effect.chain))
     await derived.store(tx, readings)
     return refused
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from engine.clock import from_ms
 from engine.rules.acting import Effect
+from engine.rules.circles import Chain
 from engine.rules.compile import CompiledRule
 from engine.rules.facts import Facts, Moment
 from engine.rules.findings import is_number
@@ -19,9 +20,9 @@ def effects_of(
     thens: Sequence[Then],
     reason: str,
     facts: Facts,
-    hops: int,
+    led_by: Chain,
 ) -> list[Effect]:
-    """The effects of ``thens`` (those that raise an alert apart) when ``action`` happens."""
+    """The effects of ``thens`` (those that raise an alert apart) when ``action`` happens, led to by these rules."""
     is_raise = isinstance(action, Raise)
     told = placeholders(rule, device_id, action.seen, action.at, facts)
     return [
@@ -39,7 +40,7 @@ def effects_of(
             reason=reason,
             facts=told,
             value=_value(then, device_id, action, facts) if isinstance(then, DeriveMetric) else None,
-            hops=hops,
+            chain=(*led_by, rule.key),
         )
         for place, then in enumerate(thens)
         if not isinstance(then, RaiseAlert)

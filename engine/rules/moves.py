@@ -31,6 +31,8 @@ MOVES: Mapping[Phase, Mapping[Signal, Phase]] = {
     Phase.CLEARING: {Signal.WRONG: Phase.FIRING, Signal.RIGHT: Phase.CLEARING, Signal.UNSURE: Phase.FIRING},
 }
 
+STEADY = frozenset({Phase.OK, Phase.FIRING})
+"""Where a rule waits for nothing: a reading that is as wrong as those before changes nothing."""
 
 Seen = Callable[[int], Mapping[str, Known]]
 """What was known at a moment (event time), newest values and whatever else the rule reads."""
@@ -113,4 +115,4 @@ def end(state: RuleState, now_ms: int, reason: EndReason) -> tuple[RuleState, li
     if state.is_raised:
         since = now_ms if state.since is None else state.since
         actions.append(Clear(state.episode, now_ms, since, state.known, reason))
-    return state._replace(phase=Phase.OK, since=None, lag=0, due_at=None), actions
+    return state._replace(phase=Phase.OK, since=None, lag=0, due_at=None, led_by=()), actions

@@ -10,12 +10,14 @@ from sqlalchemy import TextClause, text
 from engine import clock
 from engine.alerts import service as alerts
 from engine.alerts.model import Cleared, Raised
-from engine.rules import acting, firings, storms, words
+from engine.rules import acting, circles, firings, storms, words
 from engine.rules.acting import Effect
+from engine.rules.circles import Chain
 from engine.rules.compile import CompiledRule
 from engine.rules.effects import effects_of
 from engine.rules.facts import Facts
 from engine.rules.look import is_calm, is_heard_of_in_time
+from engine.rules.moves import STEADY
 from engine.rules.plan import is_light, plan_of, where_of
 from engine.rules.ruleset import MOST_MATCHING, RuleSet
 from engine.rules.state import Clear, EndReason, Event, Noticed, Phase, Raise, Reading, RuleState, Tick
@@ -51,12 +53,13 @@ _SAVE = text(
 _BEGIN = text(
     """
     INSERT INTO rule_state AS s (tenant_id, rule_id, device_id, state, due_at)
-    SELECT d.tenant_id, CAST(:rule AS uuid), d.id, '{}', :now
+    SELECT d.tenant_id, CAST(:rule AS uuid), d.id, CAST(:begun_as AS jsonb), :now
     FROM devices d JOIN profiles p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id
     WHERE d.tenant_id = :tenant AND d.status IN ('provisioned', 'active')
       AND (CAST(:profile AS text) IS NULL OR p.key = :profile)
       AND (CAST(:devices AS uuid[]) IS NULL OR d.id = ANY (CAST(:devices AS uuid[])))
-    ON CONFLICT (tenant_id, rule_id, device_id) DO UPDATE SET due_at = least(s.due_at, excluded.due_at)
+    ON CONFLICT (tenant_id, rule_id, device_id) DO UPDATE SET
+        due_at = least(s.due_at, excluded.due_at), state = s.state || excluded.state
     """
 )
 
@@ -69,8 +72,8 @@ class Reaction:
 
     def __init__(self, newest: Newest, met: Mapping[str, str]) -> None:
         self.facts = Facts()
-        self.hops = 0
-        """How many rules have followed from each other to make what is read now."""
+        self.led_by: Chain = ()
+        """The rules that led to what is read now."""
         self._rules: dict[str, CompiledRule] = {}
         self._set = RuleSet(())
         self._newest = newest
@@ -87,7 +90,7 @@ class Reaction:
         self._noted_ends: list[Cleared] = []
         self._gone: set[str] = set()
         self._out: set[str] = set()
-        self._wanted: dict[str, set[str] | None] = {}
+        self._wanted: dict[tuple[str, Chain], set[str] | None] = {}
         self._breaker = storms.Breaker()
 
     def use(self, rules: RuleSet) -> None:
@@ -152,7 +155,7 @@ class Reaction:
 
     def tick(self, now: datetime) -> int:
         """Let time pass for what was due; returns how many there were."""
-        now_ms = clock.to_ms(now)
+        now_ms, self.led_by = clock.to_ms(now), ()
         for place in self._due:
             due_at = self._states[place].due_at
             # One that did not ask for this time is wanted by somebody else: what it is about may have changed.
@@ -174,7 +177,7 @@ class Reaction:
             elif is_light_one:
                 self._elapse(place, tx.now)
         if rule is not None and not is_light_one:
-            self._wanted[rule.key] = None
+            self._wanted[rule.key, self.led_by] = None
 
     async def device_changed(self, tx: Tx, device_id: str, *, is_new: bool = False) -> None:
         """A device is new or may be another now: rules begin with it, look again, or end what they left open."""
@@ -193,7 +196,7 @@ class Reaction:
         """Other devices are in a group now: rules that ask for it look again at all of theirs."""
         for rule in self._set:
             if group_id in plan_of(rule).groups:
-                self._wanted[rule.key] = None
+                self._wanted[rule.key, self.led_by] = None
 
     def device_out(self, device_id: str) -> None:
         """A device was suspended or put into quarantine: nothing new begins for it (see ``stands``)."""
@@ -248,26 +251,37 @@ class Reaction:
         for effect in wanted:
             (done if self._breaker.lets(effect.rule_id, tx.now) else muted).append(effect)
         for effect, why in await acting.perform(tx, done):
-            kind = "loop" if effect.hops >= acting.MAX_HOPS else "refused"
-            await storms.say(tx, effect.rule_id, kind, f"{effect.rule_name}: {why}", tx.now + NOTICE_HOLDS)
+            kind, about, said = "refused", effect.rule_id, f"{effect.rule_name}: {why}"
+            if why == acting.LOOP:
+                kind, about, said = "loop", circles.subject(effect.chain), circles.told(effect.chain, self._name)
+            await storms.say(tx, about, kind, said, tx.now + NOTICE_HOLDS)
         await self._breaker.save(tx, {effect.rule_id: effect.rule_name for effect in wanted})
         await acting.not_told(tx, [(effect, self._breaker.why(effect.rule_id)) for effect in muted])
 
     def _want(self, rule: CompiledRule, device_id: str) -> None:
         """The rule is to be looked at for this device as soon as may be."""
-        devices = self._wanted.setdefault(rule.key, set())
+        devices = self._wanted.setdefault((rule.key, self.led_by), set())
         if devices is not None:
             devices.add(device_id)
 
     async def _begin(self, tx: Tx) -> None:
         """Let rules be looked at that are wanted so, each for some devices or (None) for all of theirs."""
-        for rule_id in sorted(self._wanted):
-            rule, some = self._rules.get(rule_id), self._wanted[rule_id]
+        for rule_id, led_by in sorted(self._wanted):
+            rule, some = self._rules.get(rule_id), self._wanted[rule_id, led_by]
             if rule is not None:
                 devices = rule.devices if some is None else some
                 asked = {"tenant": tx.principal.tenant_id, "now": tx.now, "rule": rule_id, "profile": rule.profile}
-                await tx.execute(_BEGIN, {**asked, "devices": None if devices is None else sorted(devices)})
+                begun_as = orjson.dumps({"led_by": led_by} if led_by else {}).decode()
+                named = None if devices is None else sorted(devices)
+                await tx.execute(_BEGIN, {**asked, "devices": named, "begun_as": begun_as})
+                for place in ((rule_id, device) for device in named or ()):
+                    if led_by and place in self._states:  # what is remembered here is not read back
+                        self._states[place] = self._states[place]._replace(led_by=led_by)
         self._wanted.clear()
+
+    def _name(self, rule_id: str) -> str:
+        rule = self._rules.get(rule_id)
+        return "a rule that is no more" if rule is None else rule.document.name
 
     async def _places_of(self, tx: Tx, device_id: str) -> list[Place]:
         """Where rules remember something of a device, stored or not; of all others nothing is asked.
@@ -311,7 +325,7 @@ class Reaction:
                     return
             elif not rule.metrics and state is not None and is_heard_of_in_time(rule, state, received_ms, before):
                 return
-            elif is_newer and state is not None and state.phase is Phase.OK:
+            elif is_newer and state is not None and state.phase in STEADY:
                 view, latest = self.facts.view_of_message(place[1], before), self._newest.of(place[1])
                 if is_calm(rule, state, reading, received_ms, view, latest):
                     return
@@ -340,16 +354,19 @@ class Reaction:
             is_message = isinstance(event, Reading)
             view = self.facts.view_of_message(place[1], heard_before) if is_message else self.facts.view(place[1])
         state, actions = step(rule, before, event, now, view)
+        led_by = self.led_by or before.led_by
+        if led_by:
+            state = state._replace(led_by=led_by if circles.goes_on(rule, state) else ())
         self._states[place] = state
         self._moved.add(place)
         for action in actions:
             if isinstance(action, Raise):
-                self._raise(rule, place, action)
+                self._raise(rule, place, action, led_by)
             elif before.is_shadow and action.reason is EndReason.RULE_CHANGED:
                 # It only watched when this began: nothing was raised or done, so nothing of that is to be ended.
                 self._noted_ends.append(_told(place, action, words.why_cleared(rule, action)))
             else:
-                self._clear(rule, place, action, words.why_cleared(rule, action))
+                self._clear(rule, place, action, words.why_cleared(rule, action), led_by)
 
     def _elapse(self, place: Place, now: datetime, event: Tick | Noticed = Tick()) -> None:
         """Time has passed: move on what was going on, end what nobody watches any more."""
@@ -373,7 +390,7 @@ class Reaction:
                 self._cleared.append(told)
                 self._noted_ends.append(told)
 
-    def _raise(self, rule: CompiledRule, place: Place, action: Raise) -> None:
+    def _raise(self, rule: CompiledRule, place: Place, action: Raise, led_by: Chain) -> None:
         plan = plan_of(rule)
         reason, at = words.why_raised(rule, action), clock.from_ms(action.at)
         severity = rule.document.severity.value
@@ -385,9 +402,9 @@ class Reaction:
         if plan.has_alert:
             self._raised.append(raised)
         if plan.then and not hushed:
-            self._effects += effects_of(rule, place[1], action, plan.then, reason, self.facts, self.hops)
+            self._effects += effects_of(rule, place[1], action, plan.then, reason, self.facts, led_by)
 
-    def _clear(self, rule: CompiledRule, place: Place, action: Clear, reason: str) -> None:
+    def _clear(self, rule: CompiledRule, place: Place, action: Clear, reason: str, led_by: Chain) -> None:
         """End what the rule raised and do what it does then.
 
         A firing that acted is ended so too when an edit ends it, even one that only lets the rule watch from now on:
@@ -400,7 +417,7 @@ class Reaction:
         if plan.has_alert or is_edit:  # the edit may have taken the alert from what the rule does
             self._cleared.append(_told(place, action, reason))
         if plan.on_clear and not self._hushed(rule, place[1], action.at):
-            self._effects += effects_of(rule, place[1], action, plan.on_clear, reason, self.facts, self.hops)
+            self._effects += effects_of(rule, place[1], action, plan.on_clear, reason, self.facts, led_by)
 
     def _hushed(self, rule: CompiledRule, device_id: str, at_ms: int) -> str:
         """Why the rule does nothing now beside its alert, for the alert's history; '' when it does."""

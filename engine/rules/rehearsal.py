@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from engine import clock
 from engine.rules import words
+from engine.rules.circles import Chain
 from engine.rules.compile import CompiledRule
 from engine.rules.facts import About, Moment
 from engine.rules.look import values_at
@@ -146,12 +147,12 @@ class Stage(Reaction):
 
     # What the live reaction would tell and do is noted here instead, and nothing of it piles up.
 
-    def _raise(self, rule: CompiledRule, place: Place, action: Raise) -> None:
+    def _raise(self, rule: CompiledRule, place: Place, action: Raise, led_by: Chain) -> None:
         if action.at >= self._from_ms:
             self.fired += 1
             if self.fired <= MOST_EPISODES:
                 self._fired[action.episode] = action
 
-    def _clear(self, rule: CompiledRule, place: Place, action: Clear, reason: str) -> None:
+    def _clear(self, rule: CompiledRule, place: Place, action: Clear, reason: str, led_by: Chain) -> None:
         if action.episode in self._fired:
             self._ended[action.episode] = action.at, reason

@@ -46,6 +46,7 @@ class RuleState(NamedTuple):
     time when the wait was last looked at. ``due_at``: server time at which a Tick is wanted, None for never.
     ``condition``: the condition_hash this state belongs to. ``looked``: event time of the last look that no message
     caused (for a schedule: server time). ``raised``: when the last alerts were raised, where that is limited.
+    ``led_by``: the rules whose doing is being followed up here (``circles``).
     """
 
     phase: Phase = Phase.OK
@@ -57,6 +58,7 @@ class RuleState(NamedTuple):
     condition: str = ""
     looked: int | None = None
     raised: tuple[int, ...] = ()
+    led_by: tuple[str, ...] = ()
     known: Mapping[str, Known] = NOTHING_KNOWN
 
     def knowing(self, known: Mapping[str, Known]) -> "RuleState":
@@ -86,8 +88,8 @@ class RuleState(NamedTuple):
     def from_json(cls, stored: Mapping[str, Any]) -> "RuleState":
         """The state that ``to_json`` wrote."""
         known = {metric: Known(*entry) for metric, entry in stored.get("known", {}).items()}
-        told = {**stored, "phase": Phase(stored.get("phase", Phase.OK)), "raised": tuple(stored.get("raised", ()))}
-        return cls(**{**told, "known": known})
+        lists = {name: tuple(stored.get(name, ())) for name in ("raised", "led_by")}
+        return cls(**{**stored, **lists, "phase": Phase(stored.get("phase", Phase.OK)), "known": known})
 
 
 class Reading:

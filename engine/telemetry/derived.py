@@ -26,23 +26,23 @@ _STORE = text(
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """One derived reading. ``hops``: how many rules have followed from each other to make it."""
+    """One derived reading. ``by``: the rules that led to it."""
 
     device_id: str
     at_ms: int
     seq: int
     values: Mapping[str, object]
-    hops: int
+    by: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class DerivedStored(Event):
-    """Readings were stored, as ingest tells it, and how many rules had led to them (``h``)."""
+    """Readings were stored, as ingest tells it, and which rules had led to them (``by``)."""
 
     kind: ClassVar[str] = "telemetry"
     r: list[list[object]]
     n: dict[str, list[int]]
-    h: int
+    by: list[str]
 
 
 def seq_of(told: UUID) -> int:
@@ -61,11 +61,11 @@ async def store(tx: Tx, readings: Sequence[Derived]) -> None:
         for row in await tx.rows(_STORE, {"tenant": tx.principal.tenant_id, "now": tx.now, "readings": told})
     }
     received = clock.to_ms(tx.now)
-    for hops in sorted({reading.hops for reading in readings}):
+    for by in sorted({reading.by for reading in readings}):
         fresh: list[list[object]] = [
             [r.device_id, r.at_ms, r.seq, received, r.values]
             for r in readings
-            if r.hops == hops and (r.device_id, r.at_ms, r.seq) in stored
+            if r.by == by and (r.device_id, r.at_ms, r.seq) in stored
         ]
         if fresh:
-            tx.emit(DerivedStored(fresh, {}, hops))
+            tx.emit(DerivedStored(fresh, {}, list(by)))
