@@ -14,7 +14,7 @@ from engine.rules.compile import CompiledRule, ignoring
 from engine.rules.facts import Moment, View
 from engine.rules.inputs import InputKind
 from engine.rules.model import MissingDo
-from engine.rules.moves import PATIENCE_MS, Seen, Signal, deadline, elapse, move, signal
+from engine.rules.moves import PATIENCE_MS, STEADY, Seen, Signal, deadline, elapse, move, signal
 from engine.rules.plan import Plan, plan_of
 from engine.rules.schedule import last_time, next_time
 from engine.rules.state import Action, Event, Known, Noticed, Phase, Reading, RuleState
@@ -54,11 +54,11 @@ def learn(rule: CompiledRule, known: Mapping[str, Known], reading: Reading) -> d
 def is_calm(
     rule: CompiledRule, state: RuleState | None, reading: Reading, now_ms: int, view: View, latest: Mapping[str, Any]
 ) -> bool:
-    """Whether ``reading`` certainly leaves the rule at rest and its timer as it is, so that ``step`` need not be asked.
+    """Whether ``reading`` certainly leaves the rule as it stands and its timer too, so that ``step`` need not be asked.
 
     As ``is_quiet``: only of a reading that ``is_newer`` than all of ``latest`` (by metric: value, event time in ms).
     """
-    if state is None or state.phase is not Phase.OK or state.condition != rule.condition:
+    if state is None or state.phase not in STEADY or state.condition != rule.condition:
         return False
     if state.due_at is None or state.due_at <= now_ms or state.looked is None or state.looked > reading.at:
         return False
@@ -72,7 +72,7 @@ def is_calm(
         known = latest.get(metric)
         if known is not None and known[1] > looked:
             looked = known[1]
-    if state.quiet_from is not None and state.quiet_from > at:
+    if (state.quiet_from is not None and state.quiet_from > at) or (state.since is not None and state.since > at):
         return False
     before, now = Moment(looked, state.lag, view.before), Moment(at, now_ms - at, view.received, at)
     values: dict[str, object] = {metric: sent[metric] for metric in rule.metrics}
@@ -87,7 +87,7 @@ def is_calm(
         values[each.name] = view.read(each, now)
         if values[each.name] is None:
             del values[each.name]
-    return rule.when.is_true.evaluate_data(DataHandle(values)) is not True
+    return (rule.when.is_true.evaluate_data(DataHandle(values)) is True) is state.is_raised
 
 
 def is_heard_of_in_time(rule: CompiledRule, state: RuleState, now_ms: int, before_ms: int | None) -> bool:

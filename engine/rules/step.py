@@ -27,7 +27,7 @@ from engine.clock import to_ms
 from engine.rules.compile import CompiledRule
 from engine.rules.facts import View
 from engine.rules.look import learn, look
-from engine.rules.moves import MOVES, PATIENCE_MS, Signal, adopt, arm, elapse, end, move, signal
+from engine.rules.moves import MOVES, PATIENCE_MS, STEADY, Signal, adopt, arm, elapse, end, move, signal
 from engine.rules.plan import is_light
 from engine.rules.state import Action, EndReason, Event, Known, Noticed, Phase, Reading, RuleState, Tick
 from engine.rules.values import plain
@@ -88,9 +88,10 @@ def recall(rule: CompiledRule, state: RuleState, latest: Mapping[str, Sequence[A
 
 
 def is_quiet(rule: CompiledRule, state: RuleState | None, reading: Reading) -> bool:
-    """Whether ``reading`` certainly leaves the rule at rest, so that ``step`` need not be asked: the common case.
+    """Whether ``reading`` certainly leaves the rule as it stands, so that ``step`` need not be asked: the common case.
 
-    It does when nothing is going on, the reading brings all that the rule reads, and the condition is not true of it.
+    It does when nothing is waited for, the reading brings all that the rule reads, and the condition is not true of it
+    or, while an alert is open, still is.
     Only of a reading that ``is_newer`` than all that is known; what is not remembered then, ``recall`` brings back.
     """
     values = reading.values
@@ -102,9 +103,9 @@ def is_quiet(rule: CompiledRule, state: RuleState | None, reading: Reading) -> b
 
 def is_quiet_with(rule: CompiledRule, state: RuleState | None, handle: DataHandle) -> bool:
     """As ``is_quiet``, of a reading with this ``handle`` that is known to bring all that the rule reads."""
-    if state is not None and (state.phase is not Phase.OK or state.condition != rule.condition):
+    if state is not None and (state.phase not in STEADY or state.condition != rule.condition):
         return False
-    return rule.when.is_true.evaluate_data(handle) is not True
+    return (rule.when.is_true.evaluate_data(handle) is True) is (state is not None and state.is_raised)
 
 
 def _read(
