@@ -141,6 +141,8 @@ class Ingest:
             self._downlink.tell(UUID(rest))
         elif kind == "tenant":
             self._recheck.tell(what)
+        elif kind == "sessions":  # what some devices signed in by was taken back, all at once
+            self._recheck.tell(f"tenant:{rest}")
         elif kind == "quota":
             self.allowances.changed(UUID(rest))
         elif kind == "ca":

@@ -169,6 +169,7 @@ class ProvisioningMutation:
             Needs(scope="devices:write", whole=True),
             Rest(method=Method.POST, path="/provisioners/claims", status=201),
             *MAKING,
+            Problem(status=409, slug="authority-ended"),
             Problem(status=422, slug="csr-malformed"),
             Problem(status=422, slug="key-weak"),
             Problem(status=503, slug="vault-sealed"),

@@ -1,17 +1,37 @@
-"""Signing what devices ask to be signed, and telling what was taken back; a device's key never comes here."""
+"""Signing what devices ask to be signed, and telling what was taken back; a device's key never comes here.
+
+A tenant has one authority that signs. Renewed, it has a successor, and what it signed is good beside the successor's,
+until it ends or until the former authority is retired.
+"""
 
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from cryptography import x509 as pyca
-from sqlalchemy import Select, insert, select, text
+from sqlalchemy import Select, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.engine import RowMapping
 
 from engine import ids
 from engine.certificates import tables, x509
-from engine.certificates.errors import NoAuthority, ValidityMalformed
-from engine.certificates.model import MAX_DAYS, Authority, RevocationList, Revoked, Signed
+from engine.certificates.errors import (
+    AuthorityCurrent,
+    AuthorityEnded,
+    AuthorityNotFound,
+    NoAuthority,
+    TooManyAuthorities,
+    ValidityMalformed,
+)
+from engine.certificates.model import (
+    MADE_WITHIN,
+    MAX_DAYS,
+    MOST_MADE,
+    Authority,
+    Reliance,
+    RevocationList,
+    Revoked,
+    Signed,
+)
 from engine.certificates.vault import Vault
 from engine.devices import service as devices
 from engine.store.tx import Tx
@@ -19,7 +39,7 @@ from engine.tenants import service as tenants
 
 authorities, certificates = tables.authorities, tables.certificates
 
-# credentials belong to devices, below this package; one column of them tells what was taken back
+# credentials belong to devices, below this package; two columns of them tell what was taken back and what has ended
 _REVOKED = text(
     "SELECT c.serial, k.revoked_at FROM certificates c "
     "JOIN credentials k ON k.tenant_id = c.tenant_id AND k.id = c.credential_id "
@@ -27,27 +47,98 @@ _REVOKED = text(
     "ORDER BY k.revoked_at, c.serial"
 )
 
+_RELIANCE = text(
+    "SELECT u.authority_id, count(*) AS certificates, count(DISTINCT u.device_id) AS devices, "
+    "count(DISTINCT u.device_id) FILTER (WHERE NOT u.has_other) AS stranded, max(u.not_after) AS last_ends_at "
+    "FROM (SELECT c.authority_id, k.device_id, c.not_after, EXISTS ("
+    "SELECT FROM credentials o LEFT JOIN certificates oc ON oc.tenant_id = o.tenant_id AND oc.credential_id = o.id "
+    "WHERE o.tenant_id = k.tenant_id AND o.device_id = k.device_id AND o.revoked_at IS NULL "
+    "AND coalesce(o.expires_at > :now, true) AND oc.authority_id IS DISTINCT FROM c.authority_id) AS has_other "
+    "FROM certificates c JOIN credentials k ON k.tenant_id = c.tenant_id AND k.id = c.credential_id "
+    "WHERE c.tenant_id = :tenant AND k.revoked_at IS NULL AND c.not_after > :now) u GROUP BY u.authority_id"
+)
+_REVOKE = text(
+    "UPDATE credentials k SET revoked_at = :now FROM certificates c WHERE c.tenant_id = :tenant "
+    "AND c.authority_id = :authority AND k.tenant_id = c.tenant_id AND k.id = c.credential_id AND k.revoked_at IS NULL"
+)
+
 
 async def authority(tx: Tx) -> Authority:
-    """The tenant's certificate authority; raises NoAuthority before the first certificate was signed."""
+    """The tenant's certificate authority that signs now; raises NoAuthority before the first certificate was signed."""
     return _authority(await _row(tx))
+
+
+async def authorities_of(tx: Tx, most: int = 50) -> list[Authority]:
+    """The tenant's authorities, the one that signs first, then those before it."""
+    rows = await tx.rows(_all(tx).order_by(authorities.c.number.desc()).limit(most))
+    return [_authority(row) for row in rows]
+
+
+async def reliance(tx: Tx) -> dict[UUID, Reliance]:
+    """What relies on each authority; one on which nothing relies is not in it."""
+    rows = await tx.rows(_RELIANCE, {"tenant": tx.principal.tenant_id, "now": tx.now})
+    return {
+        row["authority_id"]: Reliance(row["certificates"], row["devices"], row["stranded"], row["last_ends_at"])
+        for row in rows
+    }
+
+
+async def renew(tx: Tx, vault: Vault) -> Authority:
+    """Give the authority a successor, which signs from now on; what the former one signed stays good beside it.
+
+    Raises NoAuthority, TooManyAuthorities, VaultSealed.
+    """
+    former = await tx.one(_mine(tx).with_for_update())
+    if former is None:
+        await _row(tx)  # there is one when somebody else has renewed it meanwhile
+        return await renew(tx, vault)
+    lately = select(func.count()).select_from(
+        _all(tx).where(authorities.c.created_at > tx.now - MADE_WITHIN).subquery()
+    )
+    if await tx.scalar(lately) >= MOST_MADE:
+        raise TooManyAuthorities
+    await _mark(tx, former["id"], superseded_at=tx.now)
+    row = await _make(tx, vault, former["number"] + 1)
+    assert row is not None, "who holds the former one makes its successor alone"
+    made = _authority(row)
+    tx.audit("authority.renew", "authority", made.id, before=_authority(former), after=made)
+    return made
+
+
+async def held(tx: Tx, authority_id: UUID) -> Authority:
+    """A former authority, held until COMMIT: nobody retires it twice. Raises AuthorityNotFound, AuthorityCurrent."""
+    row = await tx.one(_all(tx).where(authorities.c.id == authority_id).with_for_update())
+    if row is None:
+        raise AuthorityNotFound
+    if row["superseded_at"] is None:
+        raise AuthorityCurrent
+    return _authority(row)
+
+
+async def retire(tx: Tx, authority_id: UUID) -> Authority:
+    """Take back all that a former authority signed, at once and for good; whoever is connected by it is cut."""
+    await tx.execute(_REVOKE, {"tenant": tx.principal.tenant_id, "authority": authority_id, "now": tx.now})
+    row = await _mark(tx, authority_id, retired_at=tx.now)
+    await tx.notify(f"sessions:{tx.principal.tenant_id}")
+    return _authority(row)
 
 
 async def sign(tx: Tx, vault: Vault, device_id: UUID, csr: str, days: int = 365) -> Signed:
     """A certificate for the key that signed ``csr``, by which the device may log in beside what else it has.
 
-    Its name is the device's username whatever the request says; it is for TLS clients only, valid for ``days``. Raises
-    DeviceNotFound, DeviceStuck, ValidityMalformed, CsrMalformed, KeyWeak, VaultSealed.
+    Its name is the device's username whatever the request says; it is for TLS clients only, valid for ``days``, or
+    until its authority ends if that is sooner. Raises DeviceNotFound, DeviceStuck, ValidityMalformed, CsrMalformed,
+    KeyWeak, AuthorityEnded, VaultSealed.
     """
     device = await devices.for_certificate(tx, device_id)
     if not 1 <= days <= MAX_DAYS:
         raise ValidityMalformed
     request = x509.read_csr(csr)
-    row = await _made(tx, vault)
+    row = await _signing(tx, vault)
     key = await vault.open(row["sealed_key"], _purpose(tx, row["id"]))
     name = f"{(await tenants.current(tx)).key}/d/{device.key}"
-    issuer = _loaded(row)
-    made = x509.sign(request, name, issuer, key, tx.now, tx.now + timedelta(days=days))
+    until = tx.now + timedelta(days=days)
+    made = x509.sign(request, name, _loaded(row), key, tx.now, until)
     credential = await devices.enter_certificate(tx, device, x509.fingerprint(made), made.not_valid_after_utc)
     await tx.execute(
         insert(certificates).values(
@@ -60,21 +151,28 @@ async def sign(tx: Tx, vault: Vault, device_id: UUID, csr: str, days: int = 365)
             not_after=made.not_valid_after_utc,
         )
     )
-    return Signed(credential, x509.pem(made), row["certificate"])
+    is_shortened = made.not_valid_after_utc < until.replace(microsecond=0)  # X.509 counts in seconds
+    return Signed(credential, x509.pem(made), row["certificate"], is_shortened)
 
 
 async def sign_named(
     tx: Tx, vault: Vault, request: pyca.CertificateSigningRequest, name: str, until: datetime
-) -> tuple[pyca.Certificate, str]:
-    """A certificate called ``name`` that is no device's credential, and the authority's PEM. Raises VaultSealed."""
-    row = await _made(tx, vault)
+) -> tuple[pyca.Certificate, Authority]:
+    """A certificate called ``name`` that is no device's credential, and its authority.
+
+    Raises AuthorityEnded, VaultSealed.
+    """
+    row = await _signing(tx, vault)
     key = await vault.open(row["sealed_key"], _purpose(tx, row["id"]))
-    return x509.sign(request, name, _loaded(row), key, tx.now, until), row["certificate"]
+    return x509.sign(request, name, _loaded(row), key, tx.now, until), _authority(row)
 
 
-async def revocations(tx: Tx, vault: Vault) -> RevocationList:
-    """The list of certificates taken back and not yet expired, signed now. Raises NoAuthority, VaultSealed."""
-    row = await _row(tx)
+async def revocations(tx: Tx, vault: Vault, authority_id: UUID | None = None) -> RevocationList:
+    """What an authority (None: the one that signs now) signed, and was taken back and has not expired; signed now.
+
+    Raises NoAuthority, AuthorityNotFound, VaultSealed.
+    """
+    row = await _row(tx, authority_id)
     named = {"tenant": tx.principal.tenant_id, "authority": row["id"], "now": tx.now}
     revoked = [Revoked(int(each["serial"], 16), each["revoked_at"]) for each in await tx.rows(_REVOKED, named)]
     key = await vault.open(row["sealed_key"], _purpose(tx, row["id"]))
@@ -85,12 +183,28 @@ async def revocations(tx: Tx, vault: Vault) -> RevocationList:
     )
 
 
-async def _made(tx: Tx, vault: Vault) -> RowMapping:
-    """The tenant's authority, made if there is none; who comes second takes the first one's."""
-    if (found := await tx.one(_mine(tx))) is not None:
-        return found
+async def _signing(tx: Tx, vault: Vault) -> RowMapping:
+    """The authority that signs, made if there is none; none retires it before COMMIT. Raises AuthorityEnded."""
+    row = await tx.one(_mine(tx).with_for_update(read=True)) or await _first(tx, vault)
+    if row["expires_at"] <= tx.now:
+        raise AuthorityEnded
+    return row
+
+
+async def _first(tx: Tx, vault: Vault) -> RowMapping:
+    """The tenant's first authority; whoever comes second, to it or to its successor, takes the first one's."""
+    made = await _make(tx, vault, 1) if await tx.one(_all(tx).limit(1)) is None else None
+    if made is None:
+        found = await tx.one(_mine(tx).with_for_update(read=True))
+        return found if found is not None else await _first(tx, vault)
+    tx.audit("authority.make", "authority", made["id"], after=_authority(made))
+    return made
+
+
+async def _make(tx: Tx, vault: Vault, number: int) -> RowMapping | None:
+    """An authority that signs from now on, believed everywhere before long; None if somebody else has made one."""
     tenant = await tenants.current(tx)
-    made, key = x509.make_authority(tenant.id, tenant.key, tx.now)
+    made, key = x509.make_authority(tenant.id, tenant.key, tx.now, number)
     authority_id = ids.uuid7()
     inserted = await tx.one(
         upsert(authorities)
@@ -100,28 +214,43 @@ async def _made(tx: Tx, vault: Vault) -> RowMapping:
             certificate=x509.pem(made),
             sealed_key=await vault.seal(key, _purpose(tx, authority_id)),
             vault=vault.name,
+            number=number,
             created_at=tx.now,
             expires_at=made.not_valid_after_utc,
         )
-        .on_conflict_do_nothing(index_elements=["tenant_id"])
+        .on_conflict_do_nothing()
         .returning(authorities)
     )
-    if inserted is None:
-        return await _row(tx)
-    tx.audit("authority.make", "authority", authority_id, after=_authority(inserted))
-    await tx.notify(f"ca:{authority_id}")
+    if inserted is not None:
+        await tx.notify(f"ca:{authority_id}")
     return inserted
 
 
-async def _row(tx: Tx) -> RowMapping:
-    row = await tx.one(_mine(tx))
-    if row is None:
-        raise NoAuthority
+async def _mark(tx: Tx, authority_id: UUID, **moment: datetime) -> RowMapping:
+    row = await tx.one(
+        update(authorities)
+        .where(authorities.c.tenant_id == tx.principal.tenant_id, authorities.c.id == authority_id)
+        .values(**moment)
+        .returning(authorities)
+    )
+    assert row is not None
     return row
 
 
-def _mine(tx: Tx) -> Select[tuple[object, ...]]:
+async def _row(tx: Tx, authority_id: UUID | None = None) -> RowMapping:
+    row = await tx.one(_mine(tx) if authority_id is None else _all(tx).where(authorities.c.id == authority_id))
+    if row is None:
+        raise NoAuthority if authority_id is None else AuthorityNotFound
+    return row
+
+
+def _all(tx: Tx) -> Select[tuple[object, ...]]:
     return select(authorities).where(authorities.c.tenant_id == tx.principal.tenant_id)
+
+
+def _mine(tx: Tx) -> Select[tuple[object, ...]]:
+    """The one that signs."""
+    return _all(tx).where(authorities.c.superseded_at.is_(None))
 
 
 def _purpose(tx: Tx, authority_id: UUID) -> bytes:
@@ -142,4 +271,6 @@ def _authority(row: RowMapping) -> Authority:
         x509.fingerprint(certificate).hex(),
         row["created_at"],
         row["expires_at"],
+        row["superseded_at"],
+        row["retired_at"],
     )

@@ -12,8 +12,11 @@ authorities = Table(
     Column("certificate", Text, nullable=False),
     Column("sealed_key", LargeBinary, nullable=False),
     Column("vault", Text, nullable=False),
+    Column("number", Integer, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("superseded_at", DateTime(timezone=True)),
+    Column("retired_at", DateTime(timezone=True)),
 )
 
 certificates = Table(

@@ -27,16 +27,18 @@ _RSA_BITS = range(2_048, 8_193)
 DeviceKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
 
 
-def make_authority(tenant_id: UUID, tenant_key: str, now: datetime) -> tuple[x509.Certificate, bytes]:
+def make_authority(tenant_id: UUID, tenant_key: str, now: datetime, number: int = 1) -> tuple[x509.Certificate, bytes]:
     """A self-signed authority (ECDSA P-256) that may sign devices and nothing else, and its private key (PKCS #8 DER).
 
-    Its name holds the tenant's id, so that no two authorities of the platform are called the same.
+    Its name holds the tenant's id and, from its first successor on, a number, so that no two authorities of the
+    platform are called the same: whose certificate or revocation list something is, its issuer's name tells.
     """
     key = ec.generate_private_key(ec.SECP256R1())
+    called = f"Devices of {tenant_key}" if number == 1 else f"Devices of {tenant_key} {number}"
     name = x509.Name(
         [
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Tidegate"),
-            x509.NameAttribute(NameOID.COMMON_NAME, f"Devices of {tenant_key}"),
+            x509.NameAttribute(NameOID.COMMON_NAME, called),
             x509.NameAttribute(NameOID.SERIAL_NUMBER, str(tenant_id)),
         ]
     )

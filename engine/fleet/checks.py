@@ -67,6 +67,14 @@ _REGISTERED = f"""
       AS k (id uuid, ends_at timestamptz, key_kind text, key_bits integer) ON k.id = p.id
     WHERE p.tenant_id = :tenant
 """
+# The tenant's own authorities that are in use, with how many devices have a certificate of each that is good.
+_AUTHORITIES = """
+    SELECT a.id, a.expires_at, a.superseded_at,
+           (SELECT count(DISTINCT c.device_id) FROM certificates k
+            JOIN credentials c ON c.tenant_id = k.tenant_id AND c.id = k.credential_id AND c.revoked_at IS NULL
+            WHERE k.tenant_id = a.tenant_id AND k.authority_id = a.id AND k.not_after > :now) AS devices
+    FROM authorities a WHERE a.tenant_id = :tenant AND a.retired_at IS NULL
+"""
 
 CHECKS: tuple[Check, ...] = (
     Check(
@@ -159,12 +167,13 @@ CHECKS: tuple[Check, ...] = (
         Severity.HIGH,
         "The certificate authority is about to end",
         "The authority that signs this tenant's devices ends within 90 days, and every certificate with it.",
-        "Plan the change: every device needs a certificate of the next authority before that day.",
-        """
+        "Renew it now, and let every device change over to a certificate of its successor before that day.",
+        f"""
         SELECT CAST(a.id AS text) AS subject, CAST(NULL AS uuid) AS device_id,
-               jsonb_build_object('ends_at', a.expires_at) AS facts
-        FROM authorities a
-        WHERE a.tenant_id = :tenant AND a.expires_at < CAST(:now AS timestamptz) + interval '90 days'
+               jsonb_build_object('ends_at', a.expires_at, 'devices', a.devices) AS facts
+        FROM ({_AUTHORITIES}) a
+        WHERE (a.superseded_at IS NULL OR a.devices > 0)
+          AND a.expires_at < CAST(:now AS timestamptz) + interval '90 days'
         """,
     ),
     Check(
@@ -179,6 +188,20 @@ CHECKS: tuple[Check, ...] = (
                jsonb_build_object('name', r.name, 'ends_at', r.ends_at, 'devices', r.devices) AS facts
         FROM ({_REGISTERED}) r
         WHERE (r.revoked_at IS NULL OR r.devices > 0) AND r.ends_at < CAST(:now AS timestamptz) + interval '90 days'
+        """,
+    ),
+    Check(
+        "authority_left_behind",
+        Severity.LOW,
+        "A former certificate authority could be retired",
+        "The authority had a successor more than a month ago and is accepted still, but no device has a certificate "
+        "of it any more: it only waits for somebody to misuse it.",
+        "Retire it. Whoever needs it as a root elsewhere keeps its certificate.",
+        f"""
+        SELECT CAST(a.id AS text) AS subject, CAST(NULL AS uuid) AS device_id,
+               jsonb_build_object('superseded_at', a.superseded_at) AS facts
+        FROM ({_AUTHORITIES}) a
+        WHERE a.devices = 0 AND a.superseded_at < CAST(:now AS timestamptz) - interval '30 days'
         """,
     ),
     Check(

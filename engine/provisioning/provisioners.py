@@ -78,7 +78,8 @@ async def create_key(tx: Tx, terms: Terms) -> tuple[Provisioner, str]:
 async def sign_claim(tx: Tx, vault: Vault, terms: Terms, csr: str) -> tuple[Provisioner, str]:
     """A claim certificate for the key behind ``csr``, to be put on every device of a batch; and the authority's PEM.
 
-    It ends with the way in, after 398 days at the latest. Raises CsrMalformed, KeyWeak, VaultSealed and as above.
+    It ends with the way in, after 398 days at the latest, and with its authority. Raises CsrMalformed, KeyWeak,
+    AuthorityEnded, VaultSealed and as above.
     """
     await _check(tx, terms)
     request = x509.read_csr(csr)
@@ -87,9 +88,9 @@ async def sign_claim(tx: Tx, vault: Vault, terms: Terms, csr: str) -> tuple[Prov
     until = min(terms.expires_at or tx.now + timedelta(days=CLAIM_DAYS), tx.now + timedelta(days=CLAIM_DAYS))
     name = f"{(await tenants.current(tx)).key}/claim/{ids.uuid7().hex[-12:]}"
     made, authority = await certificates.sign_named(tx, vault, request, name, until)
-    return await _create(
-        tx, Way.CLAIM, replace(terms, expires_at=until), x509.fingerprint(made), x509.pem(made)
-    ), authority
+    terms = replace(terms, expires_at=min(until, made.not_valid_after_utc))
+    way = await _create(tx, Way.CLAIM, terms, x509.fingerprint(made), x509.pem(made), authority.id)
+    return way, authority.certificate
 
 
 async def register_authority(tx: Tx, terms: Terms, certificate: str, verification: str) -> Provisioner:
@@ -176,6 +177,19 @@ async def revoke(tx: Tx, provisioner_id: UUID) -> Provisioner:
     return after
 
 
+async def claims_of(tx: Tx, authority_id: UUID | None = None) -> dict[UUID, list[UUID]]:
+    """The open claims of each authority of the tenant's, or of this one."""
+    query = _mine(tx).where(
+        provisioners.c.kind == Way.CLAIM, provisioners.c.revoked_at.is_(None), provisioners.c.expires_at > tx.now
+    )
+    if authority_id is not None:
+        query = query.where(provisioners.c.authority_id == authority_id)
+    found: dict[UUID, list[UUID]] = {}
+    for row in await tx.rows(query.order_by(provisioners.c.id)):
+        found.setdefault(row["authority_id"], []).append(row["id"])
+    return found
+
+
 async def use(tx: Tx, provisioner_id: UUID) -> None:
     """Spend one use; whoever calls holds the row and has seen that it is open."""
     await tx.execute(
@@ -195,7 +209,9 @@ async def groups_by_key(tx: Tx, keys: Sequence[str]) -> list[UUID]:
     return [row["id"] for row in rows]
 
 
-async def _create(tx: Tx, kind: Way, terms: Terms, digest: bytes, certificate: str | None) -> Provisioner:
+async def _create(
+    tx: Tx, kind: Way, terms: Terms, digest: bytes, certificate: str | None, authority_id: UUID | None = None
+) -> Provisioner:
     row = await tx.one(
         upsert(provisioners)
         .values(
@@ -211,6 +227,7 @@ async def _create(tx: Tx, kind: Way, terms: Terms, digest: bytes, certificate: s
             uses=0,
             secret_sha256=digest,
             certificate=certificate,
+            authority_id=authority_id,
             created_by=tx.principal.name or tx.principal.kind,
             version=1,
             created_at=tx.now,

@@ -20,6 +20,7 @@ provisioners = Table(
     Column("uses", Integer, nullable=False),
     Column("secret_sha256", LargeBinary, nullable=False),
     Column("certificate", Text),
+    Column("authority_id", Uuid),
     Column("created_by", Text, nullable=False),
     Column("version", Integer, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
