@@ -31,6 +31,8 @@ READ, WRITE = Needs(scope="platform:read"), Needs(scope="platform:write")
 NO_TENANT = Problem(status=404, slug="tenant-not-found")
 TENANT_MALFORMED = Problem(status=422, slug="tenant-malformed")
 EMAIL_MALFORMED = Problem(status=422, slug="email-malformed")
+TOO_OFTEN = Problem(status=429, slug="invited-too-often")
+A_FEW_A_SECOND = Cost(weight=4_000)  # at most: it may send mail to any address
 
 
 @strawberry.type
@@ -82,13 +84,16 @@ class PlatformMutation:
 
     @strawberry.mutation(
         description="Makes a tenant and invites its first owner. The link works once, for 7 days, and is shown this "
-        "once. Where the platform has a mail server, the owner gets it by e-mail too.",
+        "once. Where the platform has a mail server, the owner gets it by e-mail too. At most 5 invitations to one "
+        "address within 24 hours, and 200 in all.",
         directives=[
             WRITE,
             Rest(method=Method.POST, path="/platform/tenants", status=201),
             Problem(status=409, slug="tenant-key-taken"),
             TENANT_MALFORMED,
             EMAIL_MALFORMED,
+            TOO_OFTEN,
+            A_FEW_A_SECOND,
         ],
     )
     async def platform_tenant_create(
@@ -138,13 +143,16 @@ class PlatformMutation:
 
     @strawberry.mutation(
         description="Invites the first owner of a tenant anew, for as long as it has none; the invitation before ends. "
-        "Whoever owns a tenant invites its people: the operator cannot, and so cannot let anybody in.",
+        "Whoever owns a tenant invites its people: the operator cannot, and so cannot let anybody in. At most 5 "
+        "invitations to one address within 24 hours, and 200 in all.",
         directives=[
             WRITE,
             Rest(method=Method.POST, path="/platform/tenants/{id}/invitation"),
             NO_TENANT,
             EMAIL_MALFORMED,
             Problem(status=409, slug="tenant-owned"),
+            TOO_OFTEN,
+            A_FEW_A_SECOND,
         ],
     )
     async def platform_tenant_invite(

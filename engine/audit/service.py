@@ -13,6 +13,7 @@ from engine.audit.tables import audit, audit_checkpoints, audit_head
 from engine.pages import Page
 from engine.store.tx import Tx
 
+_BEYOND = 2**63 - 1
 _SHOWN = [column for column in audit.c if column.name not in ("tenant_id", "hash")]
 
 # Each row's seal is computed anew from what is stored and from the seal stored before it; the first that differs, or
@@ -25,6 +26,25 @@ _FIRST_FAULT = text(
         FROM audit a WHERE a.tenant_id = :tenant WINDOW w AS (ORDER BY a.seq)
     ) checked
     WHERE seq <> expected_seq OR NOT is_sealed ORDER BY seq LIMIT 1
+    """
+)
+
+# The numbers follow the clock, so a time is found among them by halving: some twenty looks at the primary key in a log
+# of a million rows, and no index by time that each deed would have to pay for. An hour is left to clocks that are put
+# back, so what is found is a bound and not the place. Where a row is missing nothing is found.
+_BOUND = text(
+    """
+    WITH RECURSIVE half (low, high) AS (
+        SELECT CAST(1 AS bigint), seq + 1 FROM audit_head WHERE tenant_id = :tenant
+        UNION ALL
+        SELECT CASE WHEN is_before THEN middle + 1 ELSE low END, CASE WHEN is_before THEN high ELSE middle END
+        FROM half CROSS JOIN LATERAL (
+            SELECT a.seq AS middle, a.at < CAST(:at AS timestamptz) + :hours * interval '1 hour' AS is_before
+            FROM audit a WHERE a.tenant_id = :tenant AND a.seq = (low + high) / 2 LIMIT 1  -- each by the key, no join
+        ) looked
+        WHERE low < high
+    )
+    SELECT low FROM half WHERE low >= high
     """
 )
 
@@ -56,13 +76,23 @@ async def page(
     if result:
         query = query.where(audit.c.result == result)
     if start is not None:
-        query = query.where(audit.c.at >= start)
+        query = query.where(audit.c.at >= start, audit.c.seq >= await lowest_since(tx, start))
     if end is not None:
-        query = query.where(audit.c.at < end)
+        query = query.where(audit.c.at < end, audit.c.seq < await _lowest(tx, end, 1, _BEYOND))
     if after is not None:
         query = query.where(audit.c.seq < _seq_of(after))
     rows = await tx.rows(query.order_by(audit.c.seq.desc()).limit(size + 1))
     return pages.cut([Entry(**row) for row in rows], size, lambda entry: str(entry.seq))
+
+
+async def lowest_since(tx: Tx, at: datetime) -> int:
+    """A number that no row written at ``at`` or later is below; rows before it may be few or many."""
+    return await _lowest(tx, at, -1, 1)
+
+
+async def _lowest(tx: Tx, at: datetime, hours: int, otherwise: int) -> int:
+    found = await tx.scalar(_BOUND, {"tenant": tx.principal.tenant_id, "at": at, "hours": hours})
+    return otherwise if found is None else int(found)
 
 
 async def checkpoint(tx: Tx, sealer: Sealer) -> int | None:

@@ -3,11 +3,11 @@
 import math
 import re
 from collections.abc import Collection, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import Select, func, insert, select, text, update
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.sql import ColumnElement
 
@@ -45,7 +45,7 @@ async def invite(
     here = select(memberships.c.user_id).where(memberships.c.tenant_id == tx.principal.tenant_id)
     if await tx.scalar(select(users.c.id).where(users.c.email == clean, users.c.id.in_(here))):
         raise errors.AlreadyMember
-    await _refuse_flood(tx, clean)
+    await refuse_flood(tx, select(invitations.c.created_at).where(_of(tx)), invitations.c.email == clean)
     await _withdraw(tx, invitations.c.email == clean)
     secret = ids.token("tgi")
     row = await tx.one(
@@ -166,13 +166,16 @@ async def _known(person: Person, password: str, address: str) -> Person:
     return person
 
 
-async def _refuse_flood(tx: Tx, email: str) -> None:
-    """Raises InvitedTooOften; one at a time in each tenant until COMMIT, so that many at once do not pass it."""
-    tenant = tx.principal.tenant_id
+async def refuse_flood(tx: Tx, made: Select[tuple[datetime]], to_the_address: ColumnElement[bool]) -> None:
+    """Raises InvitedTooOften; one at a time in each tenant until COMMIT, so that many at once do not pass it.
+
+    ``made``: when invitations were made; ``to_the_address``: which of them went to this address.
+    """
+    tenant, (at,) = tx.principal.tenant_id, made.selected_columns
     await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"invite|{tenant}", 0))))
-    made = select(invitations.c.created_at).where(_of(tx), invitations.c.created_at > tx.now - A_DAY)
-    for query, most in ((made.where(invitations.c.email == email), PER_ADDRESS), (made, PER_TENANT)):
-        full_since = await tx.scalar(query.order_by(invitations.c.created_at.desc()).offset(most - 1).limit(1))
+    made = made.where(at > tx.now - A_DAY)
+    for query, most in ((made.where(to_the_address), PER_ADDRESS), (made, PER_TENANT)):
+        full_since = await tx.scalar(query.order_by(at.desc()).offset(most - 1).limit(1))
         if full_since is not None:
             wait = full_since + A_DAY - tx.now
             raise errors.InvitedTooOften(retry_after_s=max(1, math.ceil(wait.total_seconds())))

@@ -10,14 +10,16 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import text
+from sqlalchemy import and_, select, text
 
 from engine import clock, ids, pages
+from engine.audit import service as audit
+from engine.audit.tables import audit as log
 from engine.pages import Page
 from engine.store.pool import Store
 from engine.store.tx import Tx
 from engine.tenants import errors
-from engine.tenants.invitations import LIFE, address_of
+from engine.tenants.invitations import A_DAY, LIFE, address_of, refuse_flood
 from engine.tenants.model import Hosted
 
 KEY = "[a-z0-9-]{1,20}"
@@ -42,25 +44,29 @@ async def get(tx: Tx, tenant_id: UUID) -> Hosted:
 async def create(tx: Tx, *, key: str, name: str, email: str) -> tuple[Hosted, str]:
     """A new tenant, and the secret of its first owner's invitation, which is not kept.
 
-    Raises TenantMalformed, EmailMalformed, TenantKeyTaken.
+    Raises TenantMalformed, EmailMalformed, TenantKeyTaken, InvitedTooOften.
     """
     if not re.fullmatch(KEY, key):
         raise errors.TenantMalformed
-    invitation, secret = _invitation(tx, email)
+    invitation, secret = await _invitation(tx, email)
     found = await _ask(tx, "create", {"id": ids.uuid7(), "key": key, "name": _named(name), **invitation})
     if not found:
         raise errors.TenantKeyTaken
-    tx.audit("tenant.create", "tenant", found[0].id, after={"key": key, "name": found[0].name, "email": email})
+    told = {"key": key, "name": found[0].name, "email": invitation["email"]}
+    tx.audit("tenant.create", "tenant", found[0].id, after=told)
     return found[0], secret
 
 
 async def invite(tx: Tx, tenant_id: UUID, *, email: str) -> tuple[Hosted, str]:
-    """Invite the first owner anew; the invitation before ends. Raises EmailMalformed, TenantNotFound, TenantOwned."""
-    invitation, secret = _invitation(tx, email)
+    """Invite the first owner anew; the invitation before ends.
+
+    Raises EmailMalformed, TenantNotFound, TenantOwned, InvitedTooOften.
+    """
+    invitation, secret = await _invitation(tx, email)
     tenant = await _of(tx, "invite", tenant_id, invitation)
     if tenant.has_owner:
         raise errors.TenantOwned
-    tx.audit("tenant.invite", "tenant", tenant_id, after={"email": email})
+    tx.audit("tenant.invite", "tenant", tenant_id, after={"email": invitation["email"]})
     return tenant, secret
 
 
@@ -113,10 +119,19 @@ async def _ask(tx: Tx, verb: str, given: Mapping[str, Any]) -> list[Hosted]:
     return [Hosted(**row) for row in await tx.rows(_DOOR, {"verb": verb, "given": said})]
 
 
-def _invitation(tx: Tx, email: str) -> tuple[dict[str, Any], str]:
-    secret = ids.token("tgi")
-    given = {"email": address_of(email), "invitation_id": ids.uuid7(), "expires_at": tx.now + LIFE}
+async def _invitation(tx: Tx, email: str) -> tuple[dict[str, Any], str]:
+    secret, clean = ids.token("tgi"), address_of(email)
+    await _refuse_flood(tx, clean)
+    given = {"email": clean, "invitation_id": ids.uuid7(), "expires_at": tx.now + LIFE}
     return {**given, "secret_sha256": ids.fingerprint(secret).hex()}, secret
+
+
+async def _refuse_flood(tx: Tx, email: str) -> None:
+    """Raises InvitedTooOften, by the platform's own log: an operator sees no tenant's invitations."""
+    lowest = await audit.lowest_since(tx, tx.now - A_DAY)
+    lately = and_(log.c.tenant_id == tx.principal.tenant_id, log.c.seq >= lowest, log.c.result == "done")
+    made = select(log.c.at).where(lately, log.c.action.in_(("tenant.create", "tenant.invite")))
+    await refuse_flood(tx, made, log.c.after["email"].astext == email)
 
 
 def _named(name: str) -> str:

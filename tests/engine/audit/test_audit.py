@@ -1,6 +1,7 @@
 """The audit log: told in the same transaction, never changed, and whoever changes it is found at the very row."""
 
 import random
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -72,6 +73,46 @@ async def test_each_sees_their_own_log_only(tenant: Tenant, neighbour: Tenant, s
     await neighbour.device("secret-project")
     async with store.as_tenant(tenant.principal()) as tx:
         assert "secret-project" not in repr(await audit.page(tx, first=200))
+
+
+async def test_a_span_of_time_shows_what_was_done_in_it_also_where_the_clock_was_put_back(
+    tenant: Tenant, store: Store, postgres: Postgres
+) -> None:
+    minutes = [*range(0, 3_000, 50), *(n - 40 for n in range(3_000, 6_000, 50)), 5_990, 5_940, 6_200]
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    with psycopg.connect(postgres.url("superuser")) as connection:
+        connection.execute("DELETE FROM audit WHERE tenant_id = %s", [tenant.id])
+        connection.execute("UPDATE audit_head SET seq = %s WHERE tenant_id = %s", [len(minutes), tenant.id])
+        connection.cursor().executemany(
+            "INSERT INTO audit (tenant_id, seq, at, actor_kind, actor_id, actor_name, action, target_kind, target_id, "
+            "result, hash) VALUES (%s, %s, %s, 'user', %s, '', 'a', 'b', 'c', 'done', sha256(''))",
+            [(tenant.id, seq, began + timedelta(minutes=m), tenant.id) for seq, m in enumerate(minutes, start=1)],
+        )
+    spans = [(0, 1), (-9_000, 9_000), (2_950, 3_020), (5_935, 5_995), (6_150, 9_000), (7_000, 8_000), (100, 101)]
+    for since, until in spans:
+        expected = [n for n, m in enumerate(minutes, start=1) if since <= m < until][::-1]
+        async with store.as_tenant(tenant.principal(), read_only=True) as tx:
+            start, end = began + timedelta(minutes=since), began + timedelta(minutes=until)
+            found = await audit.page(tx, start=start, end=end, first=200)
+            assert [entry.seq for entry in found.items] == expected, (since, until)
+            everything = await audit.page(tx, start=datetime.min.replace(tzinfo=UTC), first=200)
+            assert len(everything.items) == len(minutes)
+            # near: an hour for clocks, forty minutes put back, and the fifty to the next row
+            assert await audit.lowest_since(tx, end) > len([m for m in minutes if m < until - 150])
+
+
+async def test_a_log_with_a_row_missing_is_still_searched_by_time(
+    tenant: Tenant, store: Store, postgres: Postgres
+) -> None:
+    for _ in range(3):
+        await tenant.device()
+    with psycopg.connect(postgres.url("superuser")) as connection:
+        connection.execute("DELETE FROM audit WHERE tenant_id = %s AND seq = 3", [tenant.id])
+    async with store.as_tenant(tenant.principal(), read_only=True) as tx:
+        every = await audit.page(tx, first=200)
+        spanned = await audit.page(tx, start=every.items[-1].at, end=datetime.max.replace(tzinfo=UTC), first=200)
+    assert spanned == every
+    assert len(every.items) == 3
 
 
 @pytest.mark.parametrize("role", ["app", "worker", "ingest", "owner"])

@@ -164,6 +164,30 @@ async def test_a_new_tenants_first_owner_comes_in_by_the_link_and_nobody_by_a_se
             await platform.create(tx, key=key, name="Again", email=email)
 
 
+async def test_an_operator_floods_nobody_with_links_whichever_tenants_they_lead_to(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tag, made = ids.uuid7().hex[-8:], []
+    email = f"boss@{tag}.example"
+    async with operator.store.as_tenant(operator.principal) as tx:
+        made += [(await platform.create(tx, key=f"f{n}-{tag}", name="Flood", email=email))[0] for n in range(2)]
+    for n in range(invitations.PER_ADDRESS - 2):
+        async with operator.store.as_tenant(operator.principal) as tx:
+            await platform.invite(tx, made[n % 2].id, email=f" {email.upper()}")
+    async with operator.store.as_tenant(operator.principal) as tx:
+        with pytest.raises(errors.InvitedTooOften) as refused:
+            await platform.invite(tx, made[0].id, email=email)
+        with pytest.raises(errors.InvitedTooOften):
+            await platform.create(tx, key=f"f3-{tag}", name="Flood", email=email)
+        wait = refused.value.details["retry_after_s"]
+        assert isinstance(wait, int)
+        assert 23 * 3600 < wait <= 24 * 3600
+        await platform.invite(tx, made[0].id, email=f"another@{tag}.example")
+        monkeypatch.setattr(invitations, "PER_TENANT", 1)
+        with pytest.raises(errors.InvitedTooOften):
+            await platform.invite(tx, made[0].id, email=f"third@{tag}.example")
+
+
 async def test_what_is_no_key_no_name_and_no_address_is_refused(operator: Operator) -> None:
     for key, name, email, refusal in (
         ("No", "x", "a@b.example", errors.TenantMalformed),
