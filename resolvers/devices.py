@@ -87,7 +87,8 @@ class DeviceQuery:
             list[str] | None,
             strawberry.argument(
                 description="Only devices with these labels: `site=7` asks for a value, `site` for any value. All "
-                "labels that are named must be there; of several values of one label, any.",
+                "labels that are named must be there; of several values of one label, any. A `=` in a name is "
+                "written `\\=`.",
                 directives=[Constraint(max_length=20)],
             ),
         ] = None,

@@ -4,6 +4,7 @@
 must all hold; of several values of one thing, any.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -60,6 +61,10 @@ class Group:
     updated_at: datetime
 
 
+_NAME = re.compile(r"(?:\\[\\=]|[^=])*", re.DOTALL)
+"""Of a label as it is asked for; what follows begins with ``=`` or is nothing."""
+
+
 def parse(document: object) -> Filter:
     """The filter a document describes; raises FilterMalformed, whose message says what is wrong where."""
     if not isinstance(document, Mapping):
@@ -81,12 +86,16 @@ def parse(document: object) -> Filter:
 def labels_asked(texts: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Labels as a list of devices is asked for them: ``site=7`` for a value, ``site`` for any; no values mean any.
 
+    The first ``=`` ends the name; one that belongs to it is written ``\\=``, and a backslash may be doubled there.
     As in a group's filter all that is named must hold, and of several values of one label any. Raises FilterMalformed.
     """
     wanted: dict[str, list[str]] = {}
     anything = set()
     for text in texts:
-        name, sign, value = text.partition("=")
+        written = _NAME.match(text)
+        assert written is not None  # some beginning, if none, is a name
+        _, sign, value = text[written.end() :].partition("=")
+        name = re.sub(r"\\([\\=])", r"\1", written[0])
         wanted.setdefault(name, []).append(value)
         if not sign:
             anything.add(name)

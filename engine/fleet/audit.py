@@ -280,7 +280,7 @@ def _finding(row: RowMapping, now: datetime) -> Finding:
         kind=check.kind,
         severity=check.severity,
         title=check.title,
-        wrong=check.wrong,
+        wrong=check.told(row["facts"]),
         mend=check.mend,
         device_id=row["device_id"],
         subject=row["subject"],

@@ -24,7 +24,10 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing an audit looks for. ``wrong`` says what a finding means, ``mend`` what to do."""
+    """One thing an audit looks for. ``wrong`` says what a finding means, ``mend`` what to do.
+
+    Where it is about no device, ``wrong`` names the thing: ``{name}`` is that of the facts.
+    """
 
     kind: str
     severity: Severity
@@ -32,6 +35,10 @@ class Check:
     wrong: str
     mend: str
     sql: str
+
+    def told(self, facts: Mapping[str, object]) -> str:
+        """What a finding with these facts means."""
+        return self.wrong.replace("{name}", str(facts.get("name", "")))
 
 
 _IN_SERVICE = "d.status IN ('provisioned', 'active')"
@@ -142,8 +149,8 @@ CHECKS: tuple[Check, ...] = (
         "registered_authority_weak",
         Severity.HIGH,
         "The key of your own authority is weak",
-        "An authority that you registered has a key that can be broken or is of a kind not known here: whoever breaks "
-        "it can make devices of yours.",
+        "“{name}”, an authority that you registered, has a key that can be broken or is of a kind not known here: "
+        "whoever breaks it can make devices of yours.",
         "Register a new authority with an EC P-256 or Ed25519 key, or RSA from 2,048 bits, and revoke this way in.",
         f"""
         SELECT CAST(k.id AS text) AS subject, CAST(NULL AS uuid) AS device_id,
@@ -180,8 +187,8 @@ CHECKS: tuple[Check, ...] = (
         "registered_authority_expiring",
         Severity.HIGH,
         "Your own authority is about to end",
-        "An authority that you registered ends within 90 days, or has ended: then nobody comes in by it any more, and "
-        "devices that show a certificate of it can no longer connect.",
+        "“{name}”, an authority that you registered, ends within 90 days, or has ended: then nobody comes in by it any "
+        "more, and devices that show a certificate of it can no longer connect.",
         "Register the next authority, give the devices certificates of it before that day, then revoke this way in.",
         f"""
         SELECT CAST(r.id AS text) AS subject, CAST(NULL AS uuid) AS device_id,
@@ -313,7 +320,7 @@ CHECKS: tuple[Check, ...] = (
         "api_token_endless_unused",
         Severity.LOW,
         "An API token that never ends and is not used",
-        "Nobody has used this API token for 90 days, and it does not end by itself.",
+        "Nobody has used the API token “{name}” for 90 days, and it does not end by itself.",
         "Revoke it; give the next one an end.",
         """
         SELECT CAST(t.id AS text) AS subject, CAST(NULL AS uuid) AS device_id,

@@ -10,7 +10,7 @@ from tests.ui.support import Gateway, Visit
 from ui.components.gate import Gate
 from ui.components.new_way import NewWay
 from ui.gate_rules import ASKS, THENS, GateLine, document, lines_of
-from ui.pages.fleet_audit import FleetAudit
+from ui.pages.fleet_audit import FleetAudit, finding_line
 from ui.pages.usage import Usage
 from ui.pages.ways_in import WaysIn
 from ui.quotas import QUOTAS, quota_line, wanted
@@ -62,6 +62,7 @@ FINDING: dict[str, Any] = {
     "wrong": "All its secrets have ended.",
     "mend": "Issue a token.",
     "deviceId": "d1",
+    "facts": {},
     "firstSeenAt": "2026-01-01T00:00:00Z",
     "resolvedAt": None,
     "suppressedReason": None,
@@ -284,7 +285,13 @@ async def audit(gateway: Gateway, visit: Visit) -> FleetAudit:
 
 async def test_before_the_first_audit_nothing_is_wrong_with_the_page(audit: FleetAudit) -> None:
     assert (audit.problem, audit.audited_at, audit.ready) == ("", "", True)
-    assert [(each.severity, each.device) for each in audit.findings] == [("high", "Fan 1")]
+    assert [(each.severity, each.name) for each in audit.findings] == [("high", "Fan 1")]
+
+
+def test_a_finding_about_no_device_is_told_from_the_others_by_the_name_of_its_thing() -> None:
+    line = finding_line({**FINDING, "deviceId": None, "facts": {"name": "Works CA"}}, {})
+    assert (line.device_id, line.name) == ("", "Works CA")
+    assert finding_line({**FINDING, "deviceId": None, "facts": {}}, {}).name == ""
 
 
 async def test_the_fleet_is_audited_and_a_finding_put_aside_with_a_reason(audit: FleetAudit, gateway: Gateway) -> None:

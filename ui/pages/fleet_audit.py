@@ -8,7 +8,7 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.frame import heading, link, may, page
-from ui.components.pieces import answers, done, empty, field, pager, problem, skeleton_rows
+from ui.components.pieces import answers, done, empty, field, line_head, pager, problem, skeleton_rows
 from ui.console import Console
 from ui.islands.cells import when
 from ui.names import with_names
@@ -29,7 +29,7 @@ class FindingLine:
     wrong: str
     mend: str
     device_id: str
-    device: str
+    name: str  # of the device, or of what it is about where that is no device
     seen_at: str
     resolved_at: str
     reason: str
@@ -56,7 +56,7 @@ def finding_line(finding: dict[str, Any], names: dict[str, str]) -> FindingLine:
         finding["wrong"],
         finding["mend"],
         device_id,
-        names.get(device_id, ""),
+        names.get(device_id, "") if device_id else str(finding["facts"].get("name", "")),
         finding["firstSeenAt"],
         finding["resolvedAt"] or "",
         finding["suppressedReason"] or "",
@@ -216,9 +216,9 @@ def _finding(line: rx.Var[FindingLine]) -> rx.Component:
             rx.el.button(
                 "Put aside…",
                 type="button",
-                class_name="btn btn-small push",
+                class_name="btn btn-small",
                 on_click=FleetAudit.consider(line.id),
-                custom_attrs={"aria-label": "Put aside: " + line.title + " " + line.device},
+                custom_attrs={"aria-label": "Put aside: " + line.title + " " + line.name},
             ),
         ),
         (
@@ -226,9 +226,9 @@ def _finding(line: rx.Var[FindingLine]) -> rx.Component:
             rx.el.button(
                 "Bring back",
                 type="button",
-                class_name="btn btn-small push",
+                class_name="btn btn-small",
                 on_click=FleetAudit.bring_back(line.id),
-                custom_attrs={"aria-label": "Bring back: " + line.title + " " + line.device},
+                custom_attrs={"aria-label": "Bring back: " + line.title + " " + line.name},
             ),
         ),
         rx.fragment(),
@@ -246,12 +246,11 @@ def _finding(line: rx.Var[FindingLine]) -> rx.Component:
     )
     mended = rx.cond(line.resolved_at != "", rx.el.span(" · mended ", when(at=line.resolved_at)))
     return rx.el.li(
-        rx.el.div(
+        line_head(
             _severity(line.severity),
             rx.el.b(line.title, class_name="cap"),
-            rx.cond(line.device_id != "", link(line.device, to="/devices/" + line.device_id)),
-            rx.cond(may("devices:write"), deed),
-            class_name="row",
+            rx.cond(line.device_id != "", link(line.name, to="/devices/" + line.device_id)),
+            action=rx.cond(may("devices:write"), deed),
         ),
         rx.el.p(line.wrong),
         rx.el.p(rx.icon("wrench", size=14), rx.el.span(line.mend, class_name="cap"), class_name="with-icon"),
@@ -274,7 +273,7 @@ def _checks() -> rx.Component:
                 ),
                 rx.el.span(check.title, class_name="cap"),
                 rx.el.span(rx.cond(check.found > 0, check.found.to_string(), "none"), class_name="push num muted"),
-                class_name="row nowrap-row",
+                class_name="row nowrap-row row-middle",
             ),
             key=check.title,
         )

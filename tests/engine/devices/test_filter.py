@@ -43,6 +43,21 @@ def test_labels_of_a_list_are_asked_for_by_name_or_by_value() -> None:
     assert labels_asked(["site=7", "site"]) == (("site", ()),), "any value is more than that one"
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "values"),
+    [
+        (r"a\=b=c=d", "a=b", ("c=d",)),
+        (r"a\=b", "a=b", ()),
+        (r"a\\=b", "a\\", ("b",)),
+        (r"a\b=c\=d", r"a\b", (r"c\=d",)),
+        ("a\nb=c", "a\nb", ("c",)),
+        ("a\\", "a\\", ()),
+    ],
+)
+def test_an_equals_sign_may_belong_to_the_name_of_a_label(text: str, name: str, values: tuple[str, ...]) -> None:
+    assert labels_asked([text]) == ((name, values),)
+
+
 @pytest.mark.parametrize("text", ["=7", "", "x" * 41, "site=" + "x" * 121, "site=\0", "si\0te"])
 def test_labels_that_no_device_can_have_are_refused(text: str) -> None:
     with pytest.raises(FilterMalformed):

@@ -126,6 +126,7 @@ async def test_a_registered_authority_is_about_to_end_until_it_is_of_no_account(
     (finding,) = await found(tenant, "registered_authority_expiring")
     assert finding.subject == str(soon.id)
     assert (finding.facts["name"], finding.facts["devices"]) == ("Old root", 0)
+    assert finding.wrong.startswith("“Old root”, an authority that you registered, ends")
     device = await tenant.device()
     change(
         tenant,
