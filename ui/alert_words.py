@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import floor, log10
 from typing import Any
 
 from ui.command_words import plain
@@ -22,6 +23,7 @@ COMPARED: Mapping[str, str] = {
     "not in": "none of ",
 }
 VERDICTS: Mapping[Any, str] = {True: "yes", False: "no", None: "unknown"}
+MOST_DIGITS = 15
 _SPANS = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
 _WINDOWS = {"avg": "the average {}", "min": "the lowest {}", "max": "the highest {}", "sum": "the sum of {}"}
 _AREAS = {"inside": "it is inside", "outside": "it is outside", "entered": "it enters", "left": "it leaves"}
@@ -166,7 +168,7 @@ def _compared(leaf: Mapping[str, Any], metrics: Mapping[str, Metric]) -> str:
         return "yes" if value is (op == "==") else "no"
     if isinstance(value, Mapping):
         against = leaf.get("against")
-        seen = "" if against is None else f" ({_value(against)}{behind})"
+        seen = "" if against is None else f" ({_measured(against, leaf.get('seen'))}{behind})"
         return COMPARED.get(op, "") + _other(value, leaf, metrics) + seen
     if isinstance(value, list):
         together = {"between": " and ", "outside": " to "}.get(op, ", ")
@@ -202,12 +204,35 @@ def _seen(leaf: Mapping[str, Any], metrics: Mapping[str, Metric]) -> str:
     if "changed" in leaf or "stuck" in leaf:
         return ""
     sign = unit(leaf.get("unit"))
-    return f"seen: {_value(leaf['seen'])}" + (f" {sign}" if sign and not isinstance(leaf["seen"], bool | str) else "")
+    told = f" {sign}" if sign and not isinstance(leaf["seen"], bool | str) else ""
+    return f"seen: {_measured(leaf['seen'], leaf.get('value'), leaf.get('against'))}{told}"
+
+
+def _measured(value: Any, *beside: Any) -> str:
+    """A value with the digits that mean something, and those that tell it from what it was held against."""
+    if not _is_number(value):
+        return _value(value)
+    size = abs(value)
+    least = 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 1 or not size else 2 - floor(log10(size))
+    limits = [each for one in beside for each in (one if isinstance(one, list) else [one]) if _is_number(each)]
+    digits = least
+    while digits < MOST_DIGITS and any(_side(round(value, digits), each) != _side(value, each) for each in limits):
+        digits += 1
+    return f"{round(value, digits):.15g}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _side(value: float, limit: float) -> int:
+    return (value > limit) - (value < limit)
 
 
 def _value(value: Any) -> str:
+    """A value as somebody wrote it into the rule."""
     if isinstance(value, float):
-        return f"{round(value, 2):g}" if abs(value) < 100_000 else f"{value:,.0f}"
+        return f"{value:.15g}"
     return f"“{value}”" if isinstance(value, str) else plain(value)
 
 

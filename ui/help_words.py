@@ -102,7 +102,9 @@ SAYING = (
         "area",
         "Area: where a device is",
         "A circle around a point, or an area with corners. A device is inside or outside, or has just come in or "
-        "gone out. Corners are written as latitude and longitude, in the order in which one walks around the area.",
+        "gone out. You need know no coordinates: take the place where a device is now as the middle of the circle, or "
+        "as the next corner. Otherwise corners are written as latitude and longitude, in the order in which one walks "
+        "around the area.",
         "52.52, 13.405 is the middle of Berlin.",
         ("condition",),
     ),
@@ -185,8 +187,11 @@ TRYING = (
     Concept(
         "rule-test",
         "Test of a rule",
-        "A piece of history, or messages you made up, with what the rule must do about it: “this must alert”. Tests "
-        "stay with the rule and are run at every change; a rule that breaks one cannot be published.",
+        "A piece of history, or messages you made up, with what the rule must do about it. Point at a time of the past "
+        "in the chart, by dragging or with a click at its beginning and one at its end, and say “this must alert” or "
+        "“this must stay quiet”: what the device sent then is kept with the rule. All its tests are run at every "
+        "change, and a rule that breaks one cannot be published.",
+        "Last Tuesday from 2:10 to 2:40 the freezer thawed, and nobody was told: this must alert.",
         see=("backtest", "try"),
     ),
     Concept(

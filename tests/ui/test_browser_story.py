@@ -53,7 +53,7 @@ async def test_a_rule_made_by_mouse_tells_by_mail_and_webhook_what_a_message_sai
         await page.get_by_role("link", name="New rule").first.click()
         await page.get_by_role("button", name=TEMPLATE).click()
         await page.get_by_label("Open for, number").fill("1")
-        await page.get_by_label("Open for, unit").select_option(label="seconds")
+        await page.get_by_label("Open for, unit").select_option(label="second")
         await page.get_by_label("Tell people").select_option(label="Shift")
         await page.get_by_role("button", name="Use it").click()
         await page.get_by_label("Name", exact=True).fill(BY_MOUSE)

@@ -24,12 +24,17 @@ AREAS = [
     for _ in range(300)
 ]
 CIRCLES = [{"lat": 52.5, "lon": 13.4, "radius_m": 500}, {"lat": -33.9, "lon": 151.2, "radius_m": 20_000}]
+LATEST = [
+    {"metric": "speed", "value": 5},
+    {"metric": "seen", "value": {"lat": 52.123456789, "lon": 13.4}},
+    {"metric": "spot", "value": {"lat": 1, "lng": 2}},
+]
 VALUES: list[Any] = [{"lat": 1, "lon": 2}, {"latitude": 1, "longitude": 2}, {"lat": 1, "lng": 2}, {"lat": "1"}, 5, None]
 
 
 @pytest.fixture(scope="module")
 def said() -> dict[str, Any]:
-    asked = json.dumps({"texts": TEXTS, "areas": AREAS, "circles": CIRCLES, "values": VALUES})
+    asked = json.dumps({"texts": TEXTS, "areas": AREAS, "circles": CIRCLES, "values": VALUES, "latest": LATEST})
     done = subprocess.run([str(BUN), str(LAW)], input=asked, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
@@ -65,3 +70,8 @@ def test_what_is_drawn_lies_in_the_drawing_and_nothing_known_is_not_drawn(said: 
 
 def test_a_device_is_where_its_value_says_in_any_of_the_usual_words(said: dict[str, Any]) -> None:
     assert said["positions"] == [[1, 2], [1, 2], [1, 2], None, None, None]
+
+
+def test_a_place_is_taken_from_where_a_device_stands_and_is_the_next_corner(said: dict[str, Any]) -> None:
+    assert said["standing"] == [[52.123457, 13.4], [1, 2], None, None]
+    assert said["grown"] == [[[1, 2], [None, None], [None, None]], [*AREAS[0], [1, 2]]]

@@ -34,6 +34,7 @@ SECOND = 1000
 def say(*asked: list[Any]) -> list[Any]:
     """What the designer answers to these calls."""
     told = {name: str(ISLANDS / f"rule_{name}.js") for name in ("keep", "given", "limits")}
+    told["numbers"] = str(ISLANDS / "numbers.js")
     said = subprocess.run(
         [str(BUN), str(LAW)], input=json.dumps(told | {"asked": asked}), capture_output=True, text=True, timeout=60
     )
@@ -166,3 +167,24 @@ def test_a_slider_reaches_over_all_that_is_drawn_and_over_its_limit() -> None:
     assert beyond["most"] > 50
     assert (flat["least"] < 0, flat["most"] > 16) == (True, True)
     assert (other["least"] < -0.4, 1.4 < other["most"] < 3) == (True, True)
+
+
+def test_a_number_has_the_digits_that_mean_something_and_those_that_tell_it_from_its_limit() -> None:
+    numbers = [77.2496, 135.649, 1013.25, 0.0123456, 0, -9.999]
+    assert say(*(["plainNumber", each] for each in numbers)) == ["77.25", "135.6", "1,013", "0.0123", "0", "-10"]
+    asked = [{"seen": 8.0004, "value": 8}, {"seen": 253.04, "value": [207, 253]}, {"seen": 7.9999, "against": 8}]
+    assert say(*(["seenNumber", each] for each in asked)) == ["8.0004", "253.04", "7.9999"]
+
+
+def test_a_limit_is_drawn_among_values_of_its_unit_however_that_is_written() -> None:
+    when = {"any": [PLAIN | {"unit": "°C"}, PLAIN | {"unit": "degF"}, PLAIN]}
+    (found,) = say(["limitsOf", document(when), "temperature", "degC"])
+    assert [each["isDrawn"] for each in found] == [True, False, True]
+
+
+def test_what_a_step_would_do_is_said_apart_from_its_end() -> None:
+    told = [["raise an alert", "tag it", "clear: it was no"], ["clear: x"], []]
+    both, end, nothing = say(*(["didWords", each] for each in told))
+    assert both == "It would raise an alert, tag it. It would then be over: it was no."
+    assert end == "It would be over: x."
+    assert nothing == ""

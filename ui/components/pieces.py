@@ -4,14 +4,24 @@ from typing import Any
 
 import reflex as rx
 
+from ui.components.help import help_link
+
 
 def card(
-    title: str | rx.Var[str], *children: rx.Component, aside: rx.Component | None = None, words: str = ""
+    title: str | rx.Var[str],
+    *children: rx.Component,
+    aside: rx.Component | None = None,
+    words: str = "",
+    about: str = "",
 ) -> rx.Component:
-    """A titled box."""
+    """A titled box. `about`: the concept of /help that it is about."""
+    named = rx.el.h2(title)
     return rx.el.section(
         rx.el.div(
-            rx.el.div(rx.el.h2(title), rx.el.p(words) if words else rx.fragment()),
+            rx.el.div(
+                rx.el.div(named, help_link(about), class_name="titled") if about else named,
+                rx.el.p(words) if words else rx.fragment(),
+            ),
             aside if aside is not None else rx.fragment(),
             class_name="card-head",
         ),
@@ -103,6 +113,14 @@ def empty(
         *actions,
         class_name="empty empty-small" if small else "empty",
     )
+
+
+def line_head(*who: Any, action: Any) -> rx.Component:
+    """The beginning of a list's line: its name and badges, and at the end what can be done with it (or when it was).
+
+    A long name breaks beside the button; several buttons go below it on a small screen.
+    """
+    return rx.el.div(rx.el.div(*who, class_name="row"), action, class_name="line-head")
 
 
 def skeleton(height: int = 14, width: str = "100%") -> rx.Component:

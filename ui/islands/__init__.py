@@ -24,8 +24,9 @@ NAMES = (
     "importer.jsx",
     "spans.jsx",
 )
-# The parts of the rule designer, which only its own files import.
-RULE_PARTS = (
+# What only these files import: numbers in words, and the parts of the rule designer.
+PARTS = (
+    "numbers.js",
     "rule_words.js",
     "rule_desk.js",
     "rule_hooks.js",
@@ -41,6 +42,9 @@ RULE_PARTS = (
     "rule_limits.js",
     "rule_keep.js",
     "rule_why.jsx",
+    "rule_time.js",
+    "rule_point.jsx",
+    "rule_timeline.jsx",
     "rule_chart.css",
     "rule_chart.jsx",
     "rule_backtest.jsx",
@@ -57,6 +61,6 @@ RULE_PARTS = (
 # took half a second of each start; on a thread of its own there are few.
 with ThreadPoolExecutor(1) as one:
     LIVE, CELLS, PULSE, NEWS, CHART, RULE_MODEL, RULE_EDITOR, IMPORTER, SPANS = one.map(_shared, NAMES)
-    list(one.map(_shared, RULE_PARTS))
+    list(one.map(_shared, PARTS))
 
 LINE_PACKAGES = ["graphql-ws@6.4.2", "graphql@16.11.0"]

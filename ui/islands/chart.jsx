@@ -327,7 +327,7 @@ function marked(options, moments) {
   const css = getComputedStyle(document.documentElement);
   const draw = ({ ctx, bbox, valToPos }) => {
     const dpr = window.devicePixelRatio || 1;
-    moments.forEach(({ at, words, colour }) => {
+    moments.forEach(({ at, words, colour }, i) => {
       const x = Math.round(valToPos(at / 1000, "x", true));
       const ink = css.getPropertyValue(colour).trim();
       ctx.save();
@@ -341,7 +341,9 @@ function marked(options, moments) {
       ctx.font = `600 ${12 * dpr}px ${css.getPropertyValue("--sans")}`;
       const isLeft = x > bbox.left + bbox.width * 0.75;
       ctx.textAlign = isLeft ? "right" : "left";
-      ctx.fillText(words, x + (isLeft ? -6 : 6) * dpr, bbox.top + 12 * dpr);
+      const before = i ? Math.round(valToPos(moments[i - 1].at / 1000, "x", true)) : -Infinity;
+      const isNear = Math.abs(x - before) < 48 * dpr; // then the words would stand on each other
+      ctx.fillText(words, x + (isLeft ? -6 : 6) * dpr, bbox.top + (isNear ? 27 : 12) * dpr);
       ctx.restore();
     });
   };

@@ -4,6 +4,9 @@
 // Each event has a cursor: after a lost connection the subscription resumes behind the last one seen, and when
 // the journal no longer reaches that far back the page is told to load afresh.
 import { createClient } from "graphql-ws";
+import { plainNumber } from "./numbers.js";
+
+export { plainNumber };
 
 const GATHER_MS = 60;
 let client;
@@ -189,14 +192,6 @@ function isLate({ deviceId, change, version }) {
   if (version < (newest.get(deviceId) ?? 0)) return true;
   newest.set(deviceId, version);
   return false;
-}
-
-/** A number as people write it: no more digits than mean something. */
-export function plainNumber(value) {
-  if (!Number.isFinite(value)) return "–";
-  const size = Math.abs(value);
-  const digits = size >= 1000 ? 0 : size >= 100 ? 1 : size >= 1 ? 2 : 3;
-  return value.toLocaleString(undefined, { maximumFractionDigits: digits });
 }
 
 /** Any telemetry value in words: number, yes/no, text, or a compact object. */

@@ -50,6 +50,18 @@ export function positionOf(value) {
   return at.every(Number.isFinite) ? at : null;
 }
 
+/** Where a device stands by its latest values, of one metric or of any: [latitude, longitude] to the decimetre, or null. */
+export function standing(latest, metric = null) {
+  const found = latest.filter((each) => metric === null || each.metric === metric).map((each) => positionOf(each.value));
+  return found.find(Boolean)?.map(round) ?? null;
+}
+
+/** The corners with one more; one that had yet to be filled in is that one. */
+export function withCorner(corners, at) {
+  const open = corners.findIndex((each) => !each.every(Number.isFinite));
+  return open < 0 ? [...corners, at] : corners.map((each, i) => (i === open ? at : each));
+}
+
 /** A drawing of `of` (circle or polygon) with points: {corners, circle, points} in a box of `size`; null if nothing is known. */
 export function drawn(of, points, [width, height]) {
   const corners = (of.polygon ?? squareOf(of.circle)).filter((each) => each.every(Number.isFinite));

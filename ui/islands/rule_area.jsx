@@ -1,9 +1,10 @@
 // Where a device is: inside or outside a circle or an area with corners, drawn beside where the devices were last.
-import { useEffect, useId, useState } from "react";
+import { useEffect, useId, useRef, useState } from "react";
 import { ask } from "./live.js";
-import { circleOf, drawn, positionOf, read, squareOf, textOf } from "./rule_area.js";
+import { DevicePick } from "./rule_actions.jsx";
+import { circleOf, drawn, positionOf, read, squareOf, standing, textOf, withCorner } from "./rule_area.js";
 import { useDesk } from "./rule_desk.js";
-import { Help, Pick, Write } from "./rule_pieces.jsx";
+import { Help, Offer, Pick, Remove, Write } from "./rule_pieces.jsx";
 import { WHEREABOUTS } from "./rule_words.js";
 
 const SIZE = [320, 190];
@@ -38,13 +39,63 @@ export function Place({ node, put, metrics, bad }) {
   );
 }
 
-/** The corners of an area, and its drawing. */
-export const Area = ({ place, put }) => (
-  <div className="area">
-    {place.of.polygon ? <Corners value={place.of.polygon} onChange={(corners) => put(["place", "of", "polygon"], corners)} /> : null}
-    <Drawing of={place.of} metric={place.metric} />
-  </div>
-);
+/** The corners of an area, its drawing, and places taken from where devices are. */
+export function Area({ place, put }) {
+  const { profiles, document } = useDesk();
+  const profileId = profiles.find((each) => each.key === document.scope?.profile)?.id;
+  const { circle, polygon } = place.of;
+  const middle = ([lat, lon]) => put(["place", "of", "circle"], { ...circle, lat, lon });
+  const corner = (at) => put(["place", "of", "polygon"], withCorner(polygon, at));
+  return (
+    <>
+      <WhereNow metric={place.metric} profileId={profileId} words={circle ? "around where a device is now" : "a corner where a device is now"} onTake={circle ? middle : corner} />
+      <div className="area">
+        {polygon ? <Corners value={polygon} onChange={(corners) => put(["place", "of", "polygon"], corners)} /> : null}
+        <Drawing of={place.of} metric={place.metric} />
+      </div>
+    </>
+  );
+}
+
+/** Nobody knows coordinates by heart: a place is taken from a device that stands there. `metric` null: any that says a place. */
+export function WhereNow({ metric, profileId, words, onTake }) {
+  const { queries } = useDesk();
+  const [isAsking, setAsking] = useState(false);
+  const [said, setSaid] = useState({ words: "", isBad: false });
+  const box = useRef(null);
+  useEffect(() => {
+    if (isAsking) box.current.querySelector("input").focus();
+  }, [isAsking]);
+  const take = async (id) => {
+    try {
+      const { device } = await ask(queries.standing, { id });
+      const at = standing(device.latest, metric);
+      if (!at) return setSaid({ words: `${device.name} has not said yet where it is.`, isBad: true });
+      onTake(at);
+      setAsking(false);
+      setSaid({ words: `Taken from ${device.name}: ${at.join(", ")}`, isBad: false });
+    } catch (failure) {
+      setSaid({ words: failure.message, isBad: true });
+    }
+  };
+  return (
+    <div className="clause where-now" ref={box}>
+      {isAsking ? (
+        <>
+          <span>where</span>
+          <DevicePick value={null} profileId={profileId} label="The device that is there now" onChange={take} />
+          <span>is now</span>
+          <Remove label="Write it instead" onClick={() => setAsking(false)} />
+        </>
+      ) : (
+        <Offer onClick={() => (setAsking(true), setSaid({ words: "", isBad: false }))}>{words}</Offer>
+      )}
+      <span className={said.isBad ? "clause-problem" : "small muted"} role="status">
+        {said.words}
+      </span>
+    </div>
+  );
+}
 
 /** The corners, a line each. What is no corner stays as it was written, and is said. */
 function Corners({ value, onChange }) {

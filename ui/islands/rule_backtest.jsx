@@ -1,11 +1,12 @@
 // What a rule would have done: the platform plays the stored history through it, and again with each change.
 import { useEffect, useRef, useState } from "react";
 import { ask, plainNumber } from "./live.js";
-import { Chart, moment, times } from "./rule_chart.jsx";
+import { Chart } from "./rule_chart.jsx";
 import { useDesk } from "./rule_desk.js";
 import { setAt } from "./rule_model.js";
 import { Help, Pick } from "./rule_pieces.jsx";
 import { keptTest } from "./rule_keep.js";
+import { moment, times } from "./rule_time.js";
 import { Why } from "./rule_why.jsx";
 
 const PLAY_AFTER_MS = 700;
@@ -110,7 +111,7 @@ function Played({ result, days, isOld, onLook }) {
         {result.messages.toLocaleString()} messages of {devices === 1 ? "1 device" : `${devices.toLocaleString()} devices`} were played
         {isComplete ? "." : `; only part of the history of ${devicesInScope.toLocaleString()} devices.`}
       </p>
-      <Chart key={`${seen?.id} ${days}`} device={seen} devices={choice} setDevice={setDevice} episodes={episodes} result={result} bucket={RANGES.find(([key]) => key === days)[2]} />
+      <Chart key={days} device={seen} devices={choice} setDevice={setDevice} episodes={episodes} result={result} bucket={RANGES.find(([key]) => key === days)[2]} />
       {episodes.length ? (
         <ul className="episodes" aria-label="When it would have fired">
           {shown.map((each) => (

@@ -1,4 +1,5 @@
 // What stands on the cards of a rule's picture: a title and a short text for each part. No React in here.
+import { seenNumber } from "./numbers.js";
 import { spanOf } from "./rule_model.js";
 import { DAYS, MISSING, SCHEDULES, SEVERITIES, WHEREABOUTS, opsOf, scheduleOf, sign, wantsTwo } from "./rule_words.js";
 
@@ -22,12 +23,13 @@ function scalarWords(value, type) {
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
-function operandWords(value, unit, vocabulary) {
+/** `own`: the metric that is compared, which need not be named again where its own past is meant. */
+function operandWords(value, unit, vocabulary, own) {
   const tail = unit ? ` ${unit}` : "";
   if (Array.isArray(value)) return value;
   if (typeof value !== "object" || value === null) return `${scalarWords(value)}${tail}`;
   if ("attribute" in value) return `the device's “${value.attribute ?? OPEN}”`;
-  if ("ago" in value) return `${nameOf(vocabulary, value.metric)} ${spanWords(value.ago)} ago`;
+  if ("ago" in value) return `${value.metric === own ? "what it was" : nameOf(vocabulary, value.metric)} ${spanWords(value.ago)} ago`;
   const times = value.times === undefined ? "" : ` × ${value.times}`;
   const plus = value.plus === undefined ? "" : value.plus < 0 ? ` − ${-value.plus}${tail}` : ` + ${value.plus}${tail}`;
   return "metric" in value ? `${nameOf(vocabulary, value.metric)}${times}${plus}` : JSON.stringify(value);
@@ -35,7 +37,7 @@ function operandWords(value, unit, vocabulary) {
 
 function comparedWords(node, vocabulary, unit, type) {
   const op = opsOf(type).find(([key]) => key === node.op)?.[1] ?? node.op ?? OPEN;
-  if (!Array.isArray(node.value)) return `${op} ${operandWords(node.value, unit, vocabulary)}`;
+  if (!Array.isArray(node.value)) return `${op} ${operandWords(node.value, unit, vocabulary, node.metric)}`;
   const values = node.value.map((each) => scalarWords(each, type));
   return `${op} ${values.join(wantsTwo(node.op) ? " and " : ", ")}${unit ? ` ${unit}` : ""}`;
 }
@@ -69,7 +71,7 @@ export function seenWords(part, vocabulary) {
   const { seen } = part;
   if (seen === null || seen === undefined || typeof seen === "object" || (typeof seen === "boolean" && !part.metric)) return "";
   const unit = typeof seen === "number" && part.agg?.fn !== "count" ? sign(part.unit ?? metricOf(vocabulary, part.metric)?.unit) : "";
-  return `${scalarWords(seen)}${unit ? ` ${unit}` : ""}`;
+  return `${typeof seen === "number" ? seenNumber(part) : scalarWords(seen)}${unit ? ` ${unit}` : ""}`;
 }
 
 /** Days as people list them: "Monday to Friday", "Sat, Sun". */

@@ -3,30 +3,43 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import "./rule_chart.css";
 import { ask, plainNumber } from "./live.js";
 import { useDesk } from "./rule_desk.js";
-import { keptSpan } from "./rule_keep.js";
 import { limitsOf, reachOf } from "./rule_limits.js";
 import { metricsRead, setAt } from "./rule_model.js";
 import { Pick } from "./rule_pieces.jsx";
+import { Pointed, usePointing } from "./rule_point.jsx";
+import { ends, times } from "./rule_time.js";
+import { Timeline } from "./rule_timeline.jsx";
 import { sign } from "./rule_words.js";
 
 const W = 1000;
 const H = 220;
-const HOUR = 36e5;
-const CLICK_PX = 4;
+const LEAST_MS = 6e5;
+// A new device has only minutes of history, of which an hour's average would be one point.
+const FINER = { "1h": "5m", "5m": "10s" };
+const ENOUGH = 24;
 
-export const times = (count) => (count === 1 ? "once" : count === 2 ? "twice" : `${count.toLocaleString()} times`);
-export const moment = (text) => new Date(text).toLocaleString(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+const told = (telemetry, i, column) => Number(telemetry[column]?.[i] ?? telemetry.values[i]);
+const pointsOf = (telemetry) => telemetry.times.map((at, i) => [at, told(telemetry, i, "values"), told(telemetry, i, "min"), told(telemetry, i, "max")]).filter(([, value]) => Number.isFinite(value));
+
+/** The line to draw: in buckets, and in finer ones where the history is too short for those. */
+async function lineOf(query, asked, signal) {
+  const { device } = await ask(query, { ...asked, limit: 2000 }, signal);
+  const points = pointsOf(device.telemetry);
+  const finer = FINER[asked.bucket];
+  if (!points.length || points.length >= ENOUGH || !finer) return points;
+  return lineOf(query, { ...asked, from: new Date(Math.max(points[0][0], Date.parse(asked.from))).toISOString(), bucket: finer }, signal);
+}
 
 function useLine(deviceId, metric, from, bucket, query) {
   const [points, setPoints] = useState(null);
   const start = useRef(from);
   start.current = from;
   useEffect(() => {
+    setPoints(null);
     if (!deviceId || !metric) return undefined;
     const controller = new AbortController();
-    const told = (telemetry, i, column) => Number(telemetry[column]?.[i] ?? telemetry.values[i]);
-    ask(query, { id: deviceId, metric, from: start.current, bucket, limit: 2000 }, controller.signal)
-      .then(({ device: { telemetry } }) => setPoints(telemetry.times.map((at, i) => [at, told(telemetry, i, "values"), told(telemetry, i, "min"), told(telemetry, i, "max")]).filter(([, value]) => Number.isFinite(value))))
+    lineOf(query, { id: deviceId, metric, from: start.current, bucket }, controller.signal)
+      .then(setPoints)
       .catch((failure) => failure.name !== "AbortError" && setPoints([]));
     return () => controller.abort();
   }, [deviceId, metric, bucket, query]);
@@ -44,8 +57,10 @@ export function Chart({ device, devices, setDevice, episodes, result, bucket }) 
   const limits = useMemo(() => (key ? limitsOf(document, key, metric.unit) : []), [document, key]);
   const marks = episodes.filter((each) => each.device.id === device?.id);
   const scale = useMemo(() => scaleOf(points ?? [], limits, result), [points, result, limits]);
-  const [span, setSpan] = useState(null);
-  if (!key) return null;
+  const [pointed, setPointed] = useState(null);
+  const span = pointed?.deviceId === device?.id ? pointed : null;
+  const setSpan = (next, deviceId = device?.id) => setPointed({ ...next, deviceId });
+  if (!key) return <Timeline {...{ device, devices, setDevice, episodes, result, span, setSpan }} />;
   const unit = sign(metric.unit);
   const name = metric.label || key;
   return (
@@ -65,6 +80,7 @@ function Plot({ name, unit, device, points, limits, marks, scale, result, span, 
   const { x, y, low, high } = scale;
   const [point, half] = usePointing(scale, setSpan);
   const drawn = points ?? [];
+  const [first, last] = ends(scale.first, result.to);
   const line = drawn.map(([at, value]) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`).join(" ");
   const band = [...drawn.map(([at, , , most]) => [at, most]), ...drawn.map(([at, , least]) => [at, least]).reverse()].map(([at, value]) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`).join(" ");
   return (
@@ -91,42 +107,12 @@ function Plot({ name, unit, device, points, limits, marks, scale, result, span, 
         </span>
       </div>
       <div className="marked-foot small muted">
-        <span>{moment(scale.first)}</span>
+        <span>{first}</span>
         {half === null ? null : <span>Now click where it ends.</span>}
-        <span>{moment(result.to)}</span>
+        <span>{last}</span>
       </div>
     </>
   );
-}
-
-/** A time is pointed at by dragging, or by a click at its beginning and one at its end. */
-function usePointing(scale, setSpan) {
-  const drag = useRef(null);
-  const [half, setHalf] = useState(null);
-  const timeAt = (event) => {
-    const { left, width } = event.currentTarget.getBoundingClientRect();
-    return Math.round(scale.at(Math.min(1, Math.max(0, (event.clientX - left) / width))));
-  };
-  const tell = (one, other) => setSpan({ from: Math.min(one, other), to: Math.max(one, other) });
-  const stop = (event) => {
-    if (!drag.current) return;
-    const { at, px } = drag.current;
-    drag.current = null;
-    if (Math.abs(event.clientX - px) > CLICK_PX) return setHalf(null);
-    if (half !== null) tell(half, at);
-    setHalf(half === null ? at : null);
-  };
-  const point = {
-    onPointerDown: (event) => {
-      if (event.button !== 0) return;
-      event.currentTarget.setPointerCapture(event.pointerId);
-      drag.current = { at: timeAt(event), px: event.clientX };
-    },
-    onPointerMove: (event) => drag.current && Math.abs(event.clientX - drag.current.px) > CLICK_PX && tell(drag.current.at, timeAt(event)),
-    onPointerUp: stop,
-    onPointerCancel: () => (drag.current = null),
-  };
-  return [point, half];
 }
 
 /** A limit of the rule as a slider: moving it plays the history again. Of several limits one is chosen. */
@@ -167,60 +153,12 @@ function Limit({ limits, scale, isLoaded, unit }) {
   );
 }
 
-const field = (ms) => {
-  const at = new Date(ms);
-  return new Date(at.getTime() - at.getTimezoneOffset() * 6e4).toISOString().slice(0, 19);
-};
-
-/** What must have come of the time that was pointed at, or written; kept among the tests. */
-function Pointed({ device, span, setSpan, result }) {
-  const { document, change, queries } = useDesk();
-  const [said, setSaid] = useState("");
-  const write = (end) => (event) => {
-    const at = Date.parse(event.target.value);
-    if (Number.isFinite(at)) setSpan({ from: at, to: Math.min(at + HOUR, Date.parse(result.to)), ...span, [end]: at });
-  };
-  const isWhole = span && span.from <= span.to;
-  const keep = async (isRaise) => {
-    setSaid("…");
-    try {
-      const { test, said: how } = await keptSpan(device, span, isRaise, document, queries.series);
-      change((old) => setAt(old, ["tests"], [...(old.tests ?? []), test]));
-      setSaid(`Kept among the tests. ${how}`);
-    } catch (failure) {
-      setSaid(failure.message);
-    }
-  };
-  return (
-    <fieldset className="pointed">
-      <legend className="small muted">Drag over the chart, click where a time begins and ends, or write it: what must have come of it?</legend>
-      <div className="row bench-row small">
-        <span>From</span>
-        <input type="datetime-local" step="1" className="token token-input" aria-label="From" value={span ? field(span.from) : ""} onChange={write("from")} />
-        <span>to</span>
-        <input type="datetime-local" step="1" className="token token-input" aria-label="To" value={span ? field(span.to) : ""} onChange={write("to")} />
-      </div>
-      <div className="row bench-row">
-        <button type="button" className="btn btn-small" disabled={!isWhole} onClick={() => keep(true)}>
-          This must alert
-        </button>
-        <button type="button" className="btn btn-small" disabled={!isWhole} onClick={() => keep(false)}>
-          This must stay quiet
-        </button>
-        <span className="small muted" role="status">
-          {span && !isWhole ? "It ends before it begins." : said}
-        </span>
-      </div>
-    </fieldset>
-  );
-}
-
 function scaleOf(points, limits, result) {
   const drawn = limits.filter((each) => each.isDrawn).map((each) => each.value);
   const all = [...points.flatMap(([, , least, most]) => [least, most]), ...drawn];
   const [low, high] = all.length ? [Math.min(...all), Math.max(...all)] : [0, 1];
   const from = Date.parse(result.from);
-  const first = points.length ? Math.max(from, Math.min(points[0][0], Date.parse(result.to) - HOUR)) : from;
+  const first = points.length ? Math.max(from, Math.min(points[0][0], Date.parse(result.to) - LEAST_MS)) : from;
   const wide = Math.max(Date.parse(result.to) - first, 1);
   const tall = high - low || 1;
   return { low, high, first, at: (share) => first + share * wide, x: (at) => ((at - first) / wide) * W, y: (value) => H - 12 - ((value - low) / tall) * (H - 24) };

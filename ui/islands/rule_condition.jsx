@@ -364,7 +364,8 @@ function Operand({ node, put, type, metrics }) {
     );
   }
   const options = [...metrics.values()].filter((each) => each.type === type).map((each) => [each.key, each.label || each.key]);
-  const pick = <Pick label="Other value" value={value.metric} options={options} onChange={(key) => put(["value", "metric"], key)} />;
+  const called = ([key, words]) => [key, "ago" in value && key === node.metric ? "what it was" : words];
+  const pick = <Pick label="Other value" value={value.metric} options={options.map(called)} onChange={(key) => put(["value", "metric"], key)} />;
   if ("ago" in value) {
     return (
       <>

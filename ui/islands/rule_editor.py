@@ -15,6 +15,7 @@ QUERIES = {
     "devices": "rule_devices",
     "device": "device_name",
     "whereabouts": "rule_whereabouts",
+    "standing": "rule_standing",
     "templates": "rule_templates",
     "fill": "rule_fill",
     "rule": "rule",

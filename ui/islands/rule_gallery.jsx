@@ -25,6 +25,8 @@ import {
   Zap,
 } from "lucide-react";
 import { ask } from "./live.js";
+import { WhereNow } from "./rule_area.jsx";
+import { Desk } from "./rule_desk.js";
 import { Clock, Help, Pick, Span, Write } from "./rule_pieces.jsx";
 import { sign } from "./rule_words.js";
 
@@ -193,7 +195,7 @@ function Filling({ template, profiles, profile, setProfile, policies, queries, o
         {template.holes.map((hole) => (
           <div className="hole" key={hole.key}>
             <span className="hole-label">{hole.label}</span>
-            <Hole hole={hole} value={choices[hole.key] ?? hole.default} onChange={set(hole.key)} metrics={metrics} />
+            <Hole hole={hole} value={choices[hole.key] ?? hole.default} onChange={set(hole.key)} metrics={metrics} profileId={profiles.find((each) => each.key === profile)?.id} queries={queries} />
           </div>
         ))}
         {policies.length ? (
@@ -228,7 +230,7 @@ function Filling({ template, profiles, profile, setProfile, policies, queries, o
   );
 }
 
-function Hole({ hole, value, onChange, metrics }) {
+function Hole({ hole, value, onChange, metrics, profileId, queries }) {
   switch (hole.kind) {
     case "METRIC":
       return <Pick label={hole.label} value={value ?? hole.fitting[0] ?? ""} options={hole.fitting.map((key) => [key, metrics.get(key)?.label || key])} onChange={onChange} />;
@@ -247,9 +249,12 @@ function Hole({ hole, value, onChange, metrics }) {
       const circle = value ?? { lat: null, lon: null, radius_m: 500 };
       const part = (key, label, size) => <Write label={label} numeric size={size} value={circle[key]} onChange={(next) => onChange({ ...circle, [key]: next })} />;
       return (
-        <span className="token-pair token-wrap">
-          {part("radius_m", "Radius in metres", 6)} <span>m around</span> {part("lat", "Latitude", 9)} {part("lon", "Longitude", 9)}
-        </span>
+        <Desk.Provider value={{ queries }}>
+          <span className="token-pair token-wrap">
+            {part("radius_m", "Radius in metres", 6)} <span>m around</span> {part("lat", "Latitude", 9)} {part("lon", "Longitude", 9)}
+          </span>
+          <WhereNow metric={null} profileId={profileId} words="around where a device is now" onTake={([lat, lon]) => onChange({ ...circle, lat, lon })} />
+        </Desk.Provider>
       );
     }
     default:

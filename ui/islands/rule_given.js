@@ -39,6 +39,16 @@ export function toldOf({ afterSeconds, values, event, isOnline }) {
   return { at: spanText(afterSeconds * 1000), ...presence, ...(event ? { $event: event } : {}), ...values };
 }
 
+const OVER = "clear: ";
+
+/** What a step would do, in words: "It would raise a minor alert. It would then be over: …". */
+export function didWords(did) {
+  const acts = did.filter((each) => !each.startsWith(OVER));
+  const ends = did.filter((each) => each.startsWith(OVER)).map((each) => each.slice(OVER.length));
+  const begun = acts.length ? [`It would ${acts.join(", ")}.`] : [];
+  return [...begun, ...ends.slice(0, 1).map((why) => `It would ${acts.length ? "then " : ""}be over: ${why}.`)].join(" ");
+}
+
 const isPlace = (value) => typeof value !== "object" || (typeof value.lat === "number" && typeof value.lon === "number");
 
 /** Whether a step says all that it begins to say: a number that is none, or half a position, cannot be played. */

@@ -1,13 +1,13 @@
 // The numeric limits that a rule has for a metric: what can be dragged. No React in here.
 import { METRIC_KINDS, leavesOf } from "./rule_model.js";
-import { LOOKS, opsOf } from "./rule_words.js";
+import { LOOKS, opsOf, sign } from "./rule_words.js";
 
 const OPS = new Map(opsOf("NUMBER"));
 const SMOOTH = new Set(["avg", "min", "max"]);
 
 /** Whether the limit is measured as the metric's values are, so that it can be drawn among them. */
 function isDrawn({ kind, node }, unit) {
-  const isSame = !node.unit || node.unit === unit;
+  const isSame = !node.unit || sign(node.unit) === sign(unit);
   return isSame && (kind === "value" || (kind === "agg" && SMOOTH.has(node.agg.fn)));
 }
 

@@ -1,7 +1,7 @@
 // The small parts of the rule designer: words to choose, numbers to write, lengths of time, menus.
 import { useEffect, useId, useRef, useState } from "react";
 import { numberOf, spanOf, writtenOf } from "./rule_model.js";
-import { DAYS, UNITS } from "./rule_words.js";
+import { DAYS, ONE, UNITS } from "./rule_words.js";
 
 /** A word of the sentence that is chosen. Options: [key, words] or [group, [[key, words]…]]. */
 export function Pick({ label, value, options, onChange, wide, bad }) {
@@ -78,7 +78,7 @@ export function Span({ label, value, onChange, bad }) {
       <Pick
         label={`${label}, unit`}
         value={unit}
-        options={UNITS}
+        options={span.count === "1" ? ONE : UNITS}
         onChange={(of) => {
           setUnit(of);
           if (span.count !== "") tell(span.count, of);

@@ -3,7 +3,7 @@ import { useEffect, useState } from "react";
 import { ask } from "./live.js";
 import { DevicePick } from "./rule_actions.jsx";
 import { useDesk } from "./rule_desk.js";
-import { factsRead, givenOf, isWholeStep, testDevice } from "./rule_given.js";
+import { didWords, factsRead, givenOf, isWholeStep, testDevice } from "./rule_given.js";
 import { triedTest } from "./rule_keep.js";
 import { dropAt, metricsRead, setAt, spanMs } from "./rule_model.js";
 import { Help, Pick, Remove, Span, Write } from "./rule_pieces.jsx";
@@ -156,7 +156,7 @@ function Play() {
               </div>
               {said ? (
                 <p className="small">
-                  <Phase phase={said.phase} /> {said.did.length ? `It would ${said.did.join(", ")}.` : ""}
+                  <Phase phase={said.phase} /> {didWords(said.did)}
                 </p>
               ) : null}
             </li>

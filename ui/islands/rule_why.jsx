@@ -1,5 +1,6 @@
 // A condition with what each part saw: yes, no, or nobody knows.
 import { plainValue } from "./live.js";
+import { seenNumber } from "./numbers.js";
 import { leafWords, sign } from "./rule_words.js";
 
 const VERDICTS = { true: ["yes", "Yes"], false: ["no", "No"], null: ["open", "Unknown"] };
@@ -23,7 +24,7 @@ function Part({ tree, metrics }) {
   const join = ["all", "any", "not"].find((key) => key in tree);
   if (!join) {
     const unit = sign(tree.unit ?? metrics.get(tree.metric)?.unit);
-    const seen = tree.seen === null || tree.seen === undefined ? "nothing known" : typeof tree.seen === "object" ? null : plainValue(tree.seen) + (typeof tree.seen === "number" && unit && tree.agg?.fn !== "count" ? ` ${unit}` : "");
+    const seen = tree.seen === null || tree.seen === undefined ? "nothing known" : typeof tree.seen === "object" ? null : (typeof tree.seen === "number" ? seenNumber(tree) : plainValue(tree.seen)) + (typeof tree.seen === "number" && unit && tree.agg?.fn !== "count" ? `\u00a0${unit}` : "");
     return (
       <li>
         <Sign is={tree.is} /> {leafWords(tree, metrics)}

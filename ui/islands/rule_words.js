@@ -71,6 +71,9 @@ export const UNITS = [
   ["d", "days"],
 ];
 
+/** The same where there is one of them: "1 hour". */
+export const ONE = UNITS.map(([key, words]) => [key, words.slice(0, -1)]);
+
 export const SEVERITIES = [
   ["info", "an info"],
   ["minor", "a minor"],
@@ -155,6 +158,12 @@ const KIN = [["degC", "degF", "K"], ["mbar", "bar", "hPa", "kPa", "Pa", "psi"], 
 /** Units in which a metric's limit may be given, its own among them; [] where there is nothing to choose. */
 export const kinOf = (unit) => KIN.find((kin) => kin.includes(unit)) ?? [];
 
+/** "1h" as "1 hour"; what is no length of time stays as it is. */
+function agoWords(text) {
+  const [, count, unit] = /^(\d+)([smhd])$/.exec(text ?? "") ?? [];
+  return unit ? `${count} ${(count === "1" ? ONE : UNITS).find(([key]) => key === unit)[1]}` : String(text ?? "…");
+}
+
 /** A name for a rule nobody named: the sentence's first words. */
 export function proposedName(node, metrics) {
   const name = (key) => metrics.get(key)?.label || key;
@@ -167,7 +176,7 @@ export function proposedName(node, metrics) {
   if (node.stuck) return `${name(node.metric)} stands still`;
   const metric = metrics.get(node.metric);
   const op = opsOf(metric?.type ?? "NUMBER").find(([key]) => key === node.op)?.[1] ?? node.op;
-  const one = (value) => (value === true ? "yes" : value === false ? "no" : typeof value === "object" && value ? name(value.metric ?? value.attribute) : String(value ?? ""));
+  const one = (value) => (value === true ? "yes" : value === false ? "no" : typeof value === "object" && value ? ("ago" in value ? `${value.metric === node.metric ? "what it was" : name(value.metric)} ${agoWords(value.ago)} ago` : name(value.metric ?? value.attribute)) : String(value ?? ""));
   const value = Array.isArray(node.value) ? node.value.map(one).join(wantsTwo(node.op) ? " and " : ", ") : one(node.value);
   const unit = typeof node.value === "object" && !Array.isArray(node.value) ? "" : sign(node.unit ?? metric?.unit);
   const look = node.agg ? ` ${LOOKS.find(([, fn]) => fn === node.agg.fn)?.[2] ?? ""}` : node.rate ? " per " + node.rate.per : node.delta ? " moved" : "";

@@ -206,6 +206,6 @@ def channels() -> rx.Component:
             may("notifications:write"),
             rx.el.div(rx.el.h3("Add a channel"), kinds, class_name="card-body stack list-below"),
         ),
-        aside=help_link("channel"),
+        about="channel",
         words="The ways to reach people and programs. A channel alone sends nothing: a policy says when.",
     )

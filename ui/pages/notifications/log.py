@@ -4,7 +4,6 @@ import reflex as rx
 
 from ui.channels import DeliveryLine
 from ui.components.frame import may
-from ui.components.help import help_link
 from ui.components.pieces import card, empty, pager
 from ui.islands.cells import when
 from ui.pages.notifications.controls import small
@@ -85,6 +84,7 @@ def log() -> rx.Component:
             ),
             empty("inbox", "Nothing here", "Whatever is sent is listed here for 30 days.", small=True),
         ),
-        aside=rx.el.div(help_link("delivery"), filters, class_name="row"),
+        aside=filters,
+        about="delivery",
         words="What does not arrive is tried again for three days, ever more rarely.",
     )

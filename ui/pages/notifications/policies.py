@@ -200,6 +200,7 @@ def policies() -> rx.Component:
                 small=True,
             ),
         ),
-        aside=rx.el.div(help_link("policy"), add, class_name="row nowrap-row"),
+        aside=add,
+        about="policy",
         words="Who is told of what, and who is next if nobody answers. Rules name a policy.",
     )

@@ -1,0 +1,86 @@
+// A time of the past is pointed at, and kept as a test: "this must alert".
+import { useRef, useState } from "react";
+import { useDesk } from "./rule_desk.js";
+import { keptSpan } from "./rule_keep.js";
+import { setAt } from "./rule_model.js";
+
+const HOUR = 36e5;
+const CLICK_PX = 4;
+
+/** A time is pointed at by dragging, or by a click at its beginning and one at its end. */
+export function usePointing(scale, setSpan) {
+  const drag = useRef(null);
+  const [half, setHalf] = useState(null);
+  const timeAt = (event) => {
+    const { left, width } = event.currentTarget.getBoundingClientRect();
+    return Math.round(scale.at(Math.min(1, Math.max(0, (event.clientX - left) / width))));
+  };
+  const tell = (one, other) => setSpan({ from: Math.min(one, other), to: Math.max(one, other) });
+  const stop = (event) => {
+    if (!drag.current) return;
+    const { at, px } = drag.current;
+    drag.current = null;
+    if (Math.abs(event.clientX - px) > CLICK_PX) return setHalf(null);
+    if (half !== null) tell(half, at);
+    setHalf(half === null ? at : null);
+  };
+  const point = {
+    onPointerDown: (event) => {
+      if (event.button !== 0) return;
+      event.currentTarget.setPointerCapture(event.pointerId);
+      drag.current = { at: timeAt(event), px: event.clientX };
+    },
+    onPointerMove: (event) => drag.current && Math.abs(event.clientX - drag.current.px) > CLICK_PX && tell(drag.current.at, timeAt(event)),
+    onPointerUp: stop,
+    onPointerCancel: () => (drag.current = null),
+  };
+  return [point, half];
+}
+
+const field = (ms) => {
+  const at = new Date(ms);
+  return new Date(at.getTime() - at.getTimezoneOffset() * 6e4).toISOString().slice(0, 19);
+};
+
+/** What must have come of the time that was pointed at, or written; kept among the tests. */
+export function Pointed({ device, span, setSpan, result }) {
+  const { document, change, queries } = useDesk();
+  const [said, setSaid] = useState("");
+  const write = (end) => (event) => {
+    const at = Date.parse(event.target.value);
+    if (Number.isFinite(at)) setSpan({ from: at, to: Math.min(at + HOUR, Date.parse(result.to)), ...span, [end]: at });
+  };
+  const isWhole = span && span.from <= span.to;
+  const keep = async (isRaise) => {
+    setSaid("…");
+    try {
+      const { test, said: how } = await keptSpan(device, span, isRaise, document, queries.series);
+      change((old) => setAt(old, ["tests"], [...(old.tests ?? []), test]));
+      setSaid(`Kept among the tests. ${how}`);
+    } catch (failure) {
+      setSaid(failure.message);
+    }
+  };
+  return (
+    <fieldset className="pointed">
+      <legend className="small muted">Drag over the chart, click where a time begins and ends, or write it: what must have come of it?</legend>
+      <div className="row bench-row small">
+        <span>From</span>
+        <input type="datetime-local" step="1" className="token token-input" aria-label="From" value={span ? field(span.from) : ""} onChange={write("from")} />
+        <span>to</span>
+        <input type="datetime-local" step="1" className="token token-input" aria-label="To" value={span ? field(span.to) : ""} onChange={write("to")} />
+      </div>
+      <div className="row bench-row">
+        <button type="button" className="btn btn-small" disabled={!isWhole} onClick={() => keep(true)}>
+          This must alert
+        </button>
+        <button type="button" className="btn btn-small" disabled={!isWhole} onClick={() => keep(false)}>
+          This must stay quiet
+        </button>
+        <span className="small muted" role="status">
+          {span && !isWhole ? "It ends before it begins." : said}
+        </span>
+      </div>
+    </fieldset>
+  );
+}
