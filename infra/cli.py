@@ -1,6 +1,9 @@
 """The commands of `tidegate`; each one's parts are imported when it is called."""
 
 import argparse
+import os
+import select
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -18,6 +21,18 @@ Run = Callable[[argparse.Namespace, Settings], int]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code. What a person can mend is said in one line, without a traceback."""
     try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()  # here a broken pipe can be told from others, at exit it cannot
+    except BrokenPipeError:
+        if not _nobody_reads():
+            raise
+        return 128 + signal.SIGPIPE
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
         words = list(sys.argv[1:] if arguments is None else arguments)
         parsed = _parser(words).parse_args(words)
         settings = Settings.from_env()
@@ -28,6 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _nobody_reads() -> bool:
+    """Whether the pipe that broke is our output's, as in `tidegate doctor | head`; the rest of it then goes nowhere."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)  # asked for or not, an end that is gone is told
+    if not poll.poll(0):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:

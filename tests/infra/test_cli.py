@@ -1,6 +1,7 @@
 """The command line: what it offers exists, and what a person can mend is said in one line."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,25 @@ def test_a_bad_setting_is_one_line_without_a_traceback(tmp_path: Path) -> None:
     assert (
         done.stderr == "tidegate: TIDEGATE_HTTP_PORT is 'eight thousand': it must be a port number from 1 to 65535.\n"
     )
+
+
+def test_whoever_reads_only_the_beginning_sees_no_traceback(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)  # as `head` does when it has had enough
+    environ = {**os.environ, "TIDEGATE_DATA_DIR": str(tmp_path)}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "infra.cli", "doctor"],
+            env=environ,
+            stdout=write,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
 def test_a_second_up_in_the_same_folder_is_refused_in_one_line(tmp_path: Path) -> None:
