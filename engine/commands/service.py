@@ -207,6 +207,8 @@ async def _answered(tx: Tx, command_id: UUID, device_id: UUID, answer: Answer, a
     values: dict[str, object] = {"reason": answer.reason, "result": answer.result}
     if answer.status is CommandStatus.ACKNOWLEDGED:
         values = {"acknowledged_at": at, "due_at": None}
+    # Whoever answers has had the command: the answer may overtake what tells that it was sent.
+    values["sent_at"] = func.coalesce(commands.c.sent_at, at)
     if await _move(tx, command_id, answer.status, values, device_id=device_id, at=at) is not None:
         return
     # It was over already, or it is no command of this device: then nothing matches, and nobody is told.

@@ -63,8 +63,19 @@ async def test_a_command_is_sent_acknowledged_and_done(tenant: Tenant) -> None:
 
 async def test_an_answer_that_overtakes_the_receipt_is_not_lost(tenant: Tenant) -> None:
     command = await issue(tenant, await pump(tenant))
-    assert (await hear(tenant, command, ANSWERED, status="acknowledged")).status is CommandStatus.ACKNOWLEDGED
+    acknowledged = await hear(tenant, command, ANSWERED, status="acknowledged")
+    assert (acknowledged.status, acknowledged.sent_at) == (CommandStatus.ACKNOWLEDGED, NOW)
     assert (await hear(tenant, command, SENT)).status is CommandStatus.ACKNOWLEDGED
+    other = await issue(tenant, await pump(tenant))
+    done = await hear(tenant, other, ANSWERED, status="succeeded")
+    assert (done.status, done.sent_at) == (CommandStatus.SUCCEEDED, NOW), "whoever has done it has had it"
+
+
+async def test_an_answer_leaves_the_moment_of_sending_as_it_was(tenant: Tenant) -> None:
+    command = await issue(tenant, await pump(tenant))
+    await hear(tenant, command, SENT, at=int(NOW.timestamp() * 1000) - 5_000)
+    done = await hear(tenant, command, ANSWERED, status="succeeded")
+    assert (done.sent_at, done.finished_at) == (NOW - timedelta(seconds=5), NOW)
 
 
 async def test_a_late_answer_after_a_timeout_is_kept_beside_it_and_changes_nothing(tenant: Tenant) -> None:
