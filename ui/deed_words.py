@@ -136,9 +136,9 @@ WHOLE = {
     "session.end": "signed out",
     "session.open": "signed in",
     "tenant.invite": "invited the first owner of the organisation",
-    "transfer.accept": "took over from another organisation the device",
-    "transfer.accepted": "handed over to another organisation the device",
-    "transfer.offer": "offered to another organisation the device",
+    "transfer.accept": "took over, from another organisation, the device",
+    "transfer.accepted": "handed over, to another organisation, the device",
+    "transfer.offer": "offered to hand over the device",
     "transfer.withdraw": "withdrew the offer of the device",
 }
 # The same deeds where an identity provider did them, to somebody else.
@@ -180,5 +180,6 @@ REASONS = {
     "SCOPES_TOO_WIDE": "more rights than their own",
     "ROLE_TOO_WIDE": "more rights than their own",
     "SECOND_FACTOR_REQUIRED": "a second factor has to be set up first",
+    "DEVICE_KEY_TAKEN": "another device has the key",
     "ALERT_CLEARED": "it was over already",
 }

@@ -4,9 +4,11 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from ui.deed_words import ACTORS, NOUNS, REASONS, SELF, VERBS, VOUCHED, WHOLE
+from ui.rights import right_words
 from ui.words import words
 
 # Which page shows a target of this kind.
@@ -14,6 +16,8 @@ PAGES = {"device": "/devices/", "profile": "/profiles/", "rule": "/rules/", "gro
 # What changes with everything and says nothing, or is said before the values.
 DULL = frozenset({"version", "updated_at", "created_at", "id", "tenant_id", "changes"})
 SHORT = 40
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?([+-]\d\d:\d\d|Z)")
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,16 @@ class DeedLine:
 
 def nameless_devices(entries: list[dict[str, Any]]) -> list[str]:
     """The ids of devices to which something was done that does not say their name."""
-    return [each["targetId"] for each in entries if each["targetKind"] == "device" and not _own_name(each)]
+    return [
+        each["targetId"]
+        for each in entries
+        if each["targetKind"] == "device" and each["targetId"] and not _own_name(each)
+    ]
 
 
 def deed_line(entry: dict[str, Any], names: Mapping[str, str]) -> DeedLine:
-    """An entry of the contract in words; `names` are those of devices, by id."""
-    found = changes(entry["before"], entry["after"])
+    """An entry of the contract in words; `names` are those of devices and groups, by id."""
+    found = changes(entry["before"], entry["after"], names)
     is_change = entry["before"] is not None and entry["after"] is not None
     kind = entry["targetKind"] or entry["action"].partition(".")[0]
     address = f" from {entry['address']}" if entry["address"] else ""
@@ -87,6 +95,8 @@ def actor(kind: str) -> tuple[str, str]:
 def said(entry: dict[str, Any]) -> str:
     """What was done, ready to follow who did it and to be followed by the thing's name: "changed the device"."""
     action = entry["action"]
+    if action == "device.login":  # which is only noted when it is refused; how often and why, the entry says
+        return WHOLE[action] if entry["targetKind"] == "device" else "refused logins that no device of yours made"
     if action == "session.end" and entry["before"] is not None:
         return "ended a session" if entry["actorId"] == entry["targetId"] else "ended a session of another person"
     if entry["result"] == "DONE":
@@ -135,6 +145,8 @@ def _a(noun: str) -> str:
 
 def _name(entry: dict[str, Any], names: Mapping[str, str]) -> str:
     """What the thing is called; the end of its id where it has no name."""
+    if entry["action"] == "device.login" and entry["targetKind"] == "tenant":
+        return ""
     if entry["action"] in SELF and entry["actorKind"] != "provider":
         return ""
     return _own_name(entry) or names.get(entry["targetId"], "") or _short_id(entry)
@@ -144,7 +156,7 @@ def _own_name(entry: dict[str, Any]) -> str:
     """The name that the entry itself tells: what the thing was called afterwards, else before."""
     for side in (entry["after"], entry["before"]):
         if isinstance(side, dict):
-            for word in ("name", "email", "key"):
+            for word in ("reason",) if entry["targetKind"] == "silence" else ("name", "email", "key"):
                 if isinstance(side.get(word), str) and side[word]:
                     return str(side[word])
     return ""
@@ -155,11 +167,32 @@ def _short_id(entry: dict[str, Any]) -> str:
     return f"…{entry['targetId'][-6:]}" if entry["targetId"] else ""
 
 
-def changes(before: Any, after: Any) -> list[Change]:
-    """What differs between the two, value by value, by name."""
+def changes(before: Any, after: Any, names: Mapping[str, str] | None = None) -> list[Change]:
+    """What differs between the two, value by value, by its name; `names` are those of things, by id."""
     old, new = _flat(before), _flat(after)
-    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
-    return [Change(name, old.get(name, ""), new.get(name, "")) for name in names]
+    paths = [path for path in {**old, **new} if old.get(path) != new.get(path)]
+
+    def said(side: dict[str, Any], path: str) -> str:
+        return _plain(side[path], names or {}) if path in side else ""
+
+    return [Change(path.replace("_", " "), said(old, path), said(new, path)) for path in paths]
+
+
+def _plain(value: Any, names: Mapping[str, str]) -> str:
+    """A value as people write it: no brackets, no seconds of a moment, no ids where there are names."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(_plain(each, names) for each in value)
+    if isinstance(value, float):
+        return f"{value:.12g}"
+    if not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if MOMENT.fullmatch(value):
+        return f"{datetime.fromisoformat(value).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    if UUID.fullmatch(value):
+        return names.get(value) or f"…{value[-6:]}"
+    return right_words(value)
 
 
 def summary(found: list[Change]) -> str:
@@ -183,7 +216,7 @@ def spoken(entry: dict[str, Any]) -> str:
     return sentence if isinstance(sentence, str) else ""
 
 
-def _flat(value: Any, path: str = "") -> dict[str, str]:
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
     """Every plain value under its path: `when.metric`, `metrics.temperature.max`, `metrics 2.max`."""
     if isinstance(value, dict) and value:
         pairs = {f"{path}.{name}" if path else name: part for name, part in value.items() if path or name not in DULL}
@@ -192,8 +225,8 @@ def _flat(value: Any, path: str = "") -> dict[str, str]:
     elif value is None or value in ({}, []):
         return {}
     else:
-        return {path: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}
-    flat: dict[str, str] = {}
+        return {path: value}
+    flat: dict[str, Any] = {}
     for name, part in pairs.items():
         flat |= _flat(part, name)
     return flat

@@ -1,4 +1,4 @@
-"""The names of devices, for lists in which the contract gives only their ids."""
+"""The names of devices and groups, for lists in which the contract gives only their ids."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -14,6 +14,15 @@ async def with_names(console: Console, known: Mapping[str, str], device_ids: Ite
     unknown = sorted(set(device_ids) - known.keys())
     names = await asyncio.gather(*(_name_of(console, device_id) for device_id in unknown))
     return {**known, **dict(zip(unknown, names, strict=True))}
+
+
+async def group_names(console: Console) -> dict[str, str]:
+    """The names of the groups, by id; none for who may not see them."""
+    try:
+        found = (await console.ask("group_names"))["deviceGroups"]["items"]
+    except Refused:
+        return {}
+    return {each["id"]: each["name"] for each in found}
 
 
 async def _name_of(console: Console, device_id: str) -> str:

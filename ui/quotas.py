@@ -6,8 +6,8 @@ from typing import Any
 # What is limited: its name, and what happens above it. In the order people think of them.
 QUOTAS: dict[str, tuple[str, str]] = {
     "DEVICES": ("Devices", "Above it none can be added."),
-    "MESSAGES_PER_S": ("Messages a second", "Mean of the last hour. Senders above it are slowed down or refused."),
-    "VALUES_PER_S": ("Values a second", "Mean of the last hour. Senders above it are slowed down or refused."),
+    "MESSAGES_PER_S": ("Messages a second", "Average of the last hour. Senders above it are slowed down or refused."),
+    "VALUES_PER_S": ("Values a second", "Average of the last hour. Senders above it are slowed down or refused."),
     "STORAGE_DAYS": ("Days of history", "The oldest day there is. What is older is removed."),
     "SUBSCRIPTIONS": (
         "Live streams at once",

@@ -93,7 +93,7 @@ def way_line(way: Mapping[str, Any], profiles: Mapping[str, str], now: datetime)
         way["name"],
         KINDS.get(way["kind"], way["kind"].lower()),
         makes + approval + rule,
-        f"{way['uses']:,}{most} came in",
+        f"{way['uses']:,}{most} came in" if way["uses"] else f"none{most} came in yet",
         way["createdBy"],
         way["createdAt"],
         way["expiresAt"] or "",

@@ -210,14 +210,26 @@ def test_only_what_differs_is_listed_each_under_its_path() -> None:
     before = {"version": 1, "metrics": [{"key": "t", "max": 8.0}, {"key": "h"}], "document": {"when": {"op": ">"}}}
     after = {"version": 2, "metrics": [{"key": "h"}, {"key": "t", "max": 9.5}], "document": {"when": {"op": "<"}}}
     found = [(each.name, each.before, each.after) for each in changes(before, after)]
-    assert ("metrics.t.max", "8.0", "9.5") in found
+    assert ("metrics.t.max", "8", "9.5") in found
     assert ("document.when.op", ">", "<") in found
     assert len(found) == 2
 
 
 def test_a_long_list_of_changes_is_told_in_one_line() -> None:
     found = changes({"a": "1", "b": "x" * 99, "c": True}, {"a": "2", "b": "y", "c": False, "d": "new"})
-    assert summary(found) == "a 1 → 2, c true → false and 2 more"
+    assert summary(found) == "a 1 → 2, c yes → no and 2 more"
+
+
+def test_values_of_the_log_read_as_people_write_them() -> None:
+    group, member = "0190e6f2-0000-7000-8000-0000000000aa", "0190e6f2-0000-7000-8000-0000000000bb"
+    after = {"scopes": ["devices:read", "x:y"], "expires_at": "2027-02-20T10:47:19.686250+01:00", "is_on": True}
+    found = changes(None, {**after, "groups": [group, member]}, {group: "Basel"})
+    assert [(each.name, each.after) for each in found] == [
+        ("scopes", "See devices and profiles, x:y"),
+        ("expires at", "2027-02-20 09:47 UTC"),
+        ("is on", "yes"),
+        ("groups", "Basel, …0000bb"),
+    ]
 
 
 async def test_the_log_is_asked_with_what_was_chosen_and_from_its_beginning(gateway: Gateway, visit: Visit) -> None:

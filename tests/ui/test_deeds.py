@@ -103,8 +103,12 @@ def test_words_are_for_deeds_that_exist() -> None:
     ("entry", "sentence"),
     [
         ({"action": "device.erase"}, "ada@example.org began to erase all data of the device"),
-        ({"action": "transfer.offer"}, "ada@example.org offered to another organisation the device"),
+        ({"action": "transfer.offer"}, "ada@example.org offered to hand over the device"),
         ({"action": "provisioner.revoke"}, "ada@example.org revoked the way in"),
+        (
+            {"action": "silence.create", "targetKind": "silence", "after": {"reason": "Cleaning", "key": "x"}},
+            "ada@example.org made the silence Cleaning",
+        ),
         (
             {"action": "deviceTransferOffer", "result": "DENIED", "reason": "FORBIDDEN"},
             "ada@example.org was not allowed to offer a transfer of a device (no right to)",

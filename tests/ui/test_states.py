@@ -303,12 +303,19 @@ async def test_an_added_device_shows_its_token(adding: AddDevice, gateway: Gatew
     assert adding.token == ""
 
 
-async def test_a_taken_key_leaves_the_form_as_it_was(adding: AddDevice, gateway: Gateway) -> None:
+async def test_a_taken_key_leaves_the_form_as_it_was_and_says_so_at_the_key(
+    adding: AddDevice, gateway: Gateway
+) -> None:
     gateway.refuses("DeviceProvision", "There is a device with this key already.", "DEVICE_KEY_TAKEN")
     adding.set_name("X")
     await run(adding.add())
-    assert (adding.name, adding.uid, adding.is_busy) == ("X", "", False)
-    assert adding.problem == "There is a device with this key already."
+    assert (adding.name, adding.uid, adding.is_busy, adding.problem) == ("X", "", False, "")
+    assert adding.key_problem.startswith("Another device has this key")
+    adding.set_key("x-2")
+    assert adding.key_problem == ""
+    gateway.refuses("DeviceProvision", "No more devices.", "QUOTA_EXCEEDED")
+    await run(adding.add())
+    assert (adding.problem, adding.key_problem) == ("No more devices.", "")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import reflex as rx
 from ui.client import Refused
 from ui.components.frame import ALL_DEVICES, may
 from ui.components.help import help_link
-from ui.components.pieces import answers, card, done, empty, field, problem, skeleton_rows
+from ui.components.pieces import answers, card, done, empty, field, line_head, problem, skeleton_rows
 from ui.console import Console
 from ui.islands.cells import when
 from ui.islands.spans import spans
@@ -319,12 +319,12 @@ def _line(each: rx.Var[SilenceLine]) -> rx.Component:
     end = rx.el.button(
         rx.cond(each.is_coming, "Drop it", "End it now"),
         type="button",
-        class_name="btn btn-small push",
+        class_name="btn btn-small",
         on_click=Silences.end(each.id),
         custom_attrs={"aria-label": "End now: " + each.about},
     )
     return rx.el.li(
-        rx.el.div(
+        line_head(
             rx.el.p(
                 rx.cond(
                     each.is_over,
@@ -336,8 +336,7 @@ def _line(each: rx.Var[SilenceLine]) -> rx.Component:
                     ),
                 )
             ),
-            rx.cond(~each.is_over & may("alerts:write") & may(ALL_DEVICES), end),
-            class_name="row",
+            action=rx.cond(~each.is_over & may("alerts:write") & may(ALL_DEVICES), end),
         ),
         rx.el.p("“", each.reason, "” · ", each.by, class_name="small muted"),
         key=each.id,

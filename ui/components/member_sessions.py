@@ -5,6 +5,7 @@ from typing import Any
 import reflex as rx
 
 from ui.client import Refused
+from ui.components.pieces import line_head
 from ui.console import Console
 from ui.islands.cells import when
 from ui.sessions import SessionLine, session_line
@@ -49,21 +50,20 @@ class MemberSessions(rx.State, mixin=True):
         self.sessions, self.knows_sessions = [session_line(each) for each in found], True
 
 
-def member_sessions(state: type[MemberSessions], name: rx.Var[str]) -> rx.Component:
-    """The list, in the form that changes a member of this name."""
+def member_sessions(state: type[MemberSessions], name: rx.Var[str], *, end_all: Any) -> rx.Component:
+    """The list, in the form that changes a member of this name; `end_all` signs them out of all."""
 
     def line(session: rx.Var[SessionLine]) -> rx.Component:
         return rx.el.li(
-            rx.el.div(
+            line_head(
                 rx.el.b(session.agent),
-                rx.el.button(
+                action=rx.el.button(
                     "Sign out there",
                     type="button",
-                    class_name="btn btn-small push",
+                    class_name="btn btn-small",
                     on_click=state.end_session(session.id),
                     custom_attrs={"aria-label": "Sign " + name + " out of " + session.agent},
                 ),
-                class_name="row",
             ),
             rx.el.p(
                 rx.cond(session.address != "", rx.el.span("from ", session.address, " · ")),
@@ -78,7 +78,7 @@ def member_sessions(state: type[MemberSessions], name: rx.Var[str]) -> rx.Compon
 
     listed = rx.cond(
         state.sessions.length() > 0,
-        rx.el.ul(rx.foreach(state.sessions, line), class_name="list"),
+        rx.el.ul(rx.foreach(state.sessions, line), class_name="list list-flush"),
         rx.el.p("Nowhere at the moment.", class_name="small muted"),
     )
     return rx.el.section(
@@ -88,5 +88,10 @@ def member_sessions(state: type[MemberSessions], name: rx.Var[str]) -> rx.Compon
             rx.el.p(state.session_problem, class_name="small", role="alert"),
         ),
         rx.cond(state.knows_sessions, listed),
+        rx.cond(
+            ~state.knows_sessions | (state.sessions.length() > 0),
+            rx.el.button("Sign out everywhere", type="button", class_name="btn btn-small", on_click=end_all),
+        ),
+        class_name="sheet-part",
         aria_label="Where this person is signed in",
     )

@@ -159,8 +159,8 @@ export function Importer({ profiles, query }) {
               Choose a file…
               <input type="file" accept=".csv,text/csv,text/plain" className="sr-only" onChange={read} />
             </label>
-            <span className="small muted">or paste it below, as CSV with a line of headings.</span>
-            <button type="button" className="btn btn-small btn-ghost push" onClick={() => save("devices.csv", example(profiles[0]?.key || ""))}>
+            <span className="small muted">saved as CSV by the spreadsheet; or paste it below, headings first.</span>
+            <button type="button" className="btn btn-small push" onClick={() => save("devices.csv", example(profiles[0]?.key || ""))}>
               Save an example
             </button>
           </div>
@@ -177,7 +177,7 @@ export function Importer({ profiles, query }) {
             <div className="field">
               <label htmlFor="import-profile">Lines that name no profile get</label>
               <select id="import-profile" className="select" value={profileId} onChange={(event) => change(setProfileId)(event.target.value)}>
-                <option value="">none: such lines are wrong</option>
+                <option value="">no profile: such lines are left out</option>
                 {profiles.map((each) => (
                   <option key={each.id} value={each.id}>
                     {each.name}
@@ -223,7 +223,7 @@ export function Importer({ profiles, query }) {
                 </div>
                 {result.isDryRun ? (
                   <button type="button" className="btn btn-primary" disabled={busy || !willDo} onClick={() => run(false)}>
-                    {willDo ? `Take ${count(willDo, "device", "devices")}` : "Nothing to take"}
+                    {willDo ? `Import ${count(willDo, "device", "devices")}` : "Nothing to import"}
                   </button>
                 ) : (
                   <a className="btn" href="/devices">

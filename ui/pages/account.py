@@ -6,7 +6,7 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.frame import NativeForm, heading, page
-from ui.components.pieces import card, done, field, problem, skeleton_rows
+from ui.components.pieces import card, done, field, line_head, problem, skeleton_rows
 from ui.components.second_factor import second_factor
 from ui.console import Console
 from ui.islands.cells import when
@@ -136,19 +136,19 @@ def _password_form() -> rx.Component:
 
 def _session(session: rx.Var[SessionLine]) -> rx.Component:
     return rx.el.li(
-        rx.el.div(
+        line_head(
             rx.el.b(session.agent),
-            rx.cond(
+            action=rx.cond(
                 session.is_current,
-                rx.el.span("this one", class_name="badge badge-accent push"),
+                rx.el.span("this one", class_name="badge badge-accent"),
                 rx.el.button(
                     "Sign out there",
                     type="button",
-                    class_name="btn btn-small push",
+                    class_name="btn btn-small",
                     on_click=Account.end(session.id),
+                    custom_attrs={"aria-label": "Sign out there: " + session.agent},
                 ),
             ),
-            class_name="row",
         ),
         rx.el.p(
             rx.cond(session.address != "", rx.el.span("from ", session.address, " · ")),

@@ -37,6 +37,7 @@ class AddDevice(Named, Console):
     token: str = ""
     command: str = ""
     is_busy: bool = False
+    taken: str = ""  # the key that the platform would not take
 
     _metrics: dict[str, list[dict[str, Any]]] = {}
 
@@ -47,7 +48,9 @@ class AddDevice(Named, Console):
 
     @rx.var
     def key_problem(self) -> str:
-        """What is wrong with the key, before the platform has to say it."""
+        """What is wrong with the key: seen here before the platform has to say it, or said by it."""
+        if self.key and self.key == self.taken:
+            return "Another device has this key, or had it once. Choose another one."
         if not self.key or KEY.fullmatch(self.key):
             return ""
         return "Only letters, digits, - and _; at most 40 of them."
@@ -60,7 +63,7 @@ class AddDevice(Named, Console):
         if (away := await self.enter()) is not None:
             yield away
             return
-        self.problem = self.name = self.key = self.uid = self.token = self.command = ""
+        self.problem = self.name = self.key = self.taken = self.uid = self.token = self.command = ""
         self._is_own_key = self.is_busy = False
         try:
             found = (await self.ask("profiles", first=100))["profiles"]["items"]
@@ -92,7 +95,11 @@ class AddDevice(Named, Console):
         try:
             made = (await self.ask("device_provision", input=new))["deviceProvision"]
         except Refused as refusal:
-            self.problem = refusal.words
+            if refusal.code == "DEVICE_KEY_TAKEN":
+                self.taken = self.key
+                yield rx.set_focus("key")
+            else:
+                self.problem = refusal.words
             return
         finally:
             self.is_busy = False
@@ -191,7 +198,7 @@ def _made() -> rx.Component:
                 rx.el.div(
                     rx.el.h2("Send a first message"),
                     rx.el.p(
-                        "Paste this line, or let the device do the same.",
+                        "Paste this line into a terminal, or let the device do the same.",
                         class_name="muted",
                         style={"marginBottom": "8px"},
                     ),
@@ -224,7 +231,7 @@ def add_device() -> rx.Component:
             rx.cond(
                 AddDevice.uid != "",
                 "The device is added. Three steps to its first value.",
-                "Anything that can speak MQTT: a sensor, a gateway, a script.",
+                "Anything that sends values over the network: a sensor, a machine, a gateway, a program.",
             ),
         ),
         problem(AddDevice.problem),

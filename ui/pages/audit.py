@@ -12,13 +12,14 @@ from ui.components.pieces import empty, pager, problem, skeleton_rows
 from ui.console import Console
 from ui.deeds import Change, DeedLine, deed_line, nameless_devices
 from ui.islands.cells import when
-from ui.names import with_names
+from ui.names import group_names, with_names
 from ui.paging import PAGE_SIZE, Paged
 
 # Entries are found by how their action begins; what was turned away is named after the contract's field.
 ABOUT = (
     ("", "Everything"),
     ("device", "Devices"),
+    ("device.login", "Refused logins of devices"),
     ("credential", "Device tokens"),
     ("transfer", "Transfers"),
     ("provisioner", "Ways in"),
@@ -81,6 +82,7 @@ class Audit(Paged, Console):
             return away
         self.about = self.actor = self.result = self.begin = self.end = ""
         self.target = self.router.url.query_parameters.get("target", "")
+        self._names |= await group_names(self)
         return await self.first_page()
 
     @rx.event
@@ -204,7 +206,7 @@ def _toolbar() -> rx.Component:
         return rx.el.label(
             name,
             rx.el.input(
-                type="date", default_value="", class_name="input", on_change=on_change, style={"width": "150px"}
+                type="date", default_value="", class_name="input", on_change=on_change, style={"width": "146px"}
             ),
             class_name="small muted",
             style={"display": "flex", "align_items": "center", "gap": "6px"},
@@ -225,15 +227,18 @@ def _toolbar() -> rx.Component:
         ),
         pick("About what", ABOUT, Audit.about, Audit.set_about),
         pick("What became of it", RESULTS, Audit.result, Audit.set_result),
-        day("From", lambda text: Audit.set_begin(text, ZONE)),
-        day("Until", lambda text: Audit.set_end(text, ZONE)),
+        rx.el.div(
+            day("From", lambda text: Audit.set_begin(text, ZONE)),
+            day("until", lambda text: Audit.set_end(text, ZONE)),
+            class_name="row",
+        ),
         rx.cond(
             Audit.target != "",
             rx.el.button(
                 "Only one thing is shown: show all", type="button", class_name="btn", on_click=Audit.forget_target
             ),
         ),
-        class_name="toolbar",
+        class_name="toolbar toolbar-close",
     )
 
 

@@ -203,7 +203,7 @@ def devices() -> rx.Component:
         "Devices",
         heading(
             "Devices",
-            "Everything that sends you telemetry.",
+            "Everything that sends you values, and what it sent last.",
             rx.cond(
                 may("devices:write"),
                 rx.fragment(

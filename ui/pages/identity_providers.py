@@ -6,7 +6,7 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.frame import heading, may, page
-from ui.components.pieces import answers, card, done, doubt, empty, field, problem, skeleton_rows
+from ui.components.pieces import answers, card, done, doubt, empty, field, line_head, problem, skeleton_rows
 from ui.console import Console
 from ui.islands.cells import command
 from ui.providers import CALLBACK, NEWCOMERS, OWN, Provider, input_of, provider_line
@@ -319,21 +319,20 @@ def _buttons(line: rx.Var[Provider]) -> rx.Component:
             button("Switch on", "Switch on", IdentityProviders.switch(line.id, True)),
         ),
         button("Remove…", "Remove", IdentityProviders.doubt(line.id), "btn-danger"),
-        class_name="row push",
+        class_name="row",
     )
 
 
 def _line(line: rx.Var[Provider]) -> rx.Component:
     return rx.el.li(
-        rx.el.div(
-            rx.el.b(line.name),
+        line_head(
+            rx.el.b(line.name, class_name="wrap"),
             rx.cond(
                 line.is_enabled,
                 rx.el.span("on", class_name="badge badge-ok"),
                 rx.el.span("off", class_name="badge"),
             ),
-            rx.cond(may("tenant:write"), _buttons(line)),
-            class_name="row",
+            action=rx.cond(may("tenant:write"), _buttons(line)),
         ),
         rx.el.p(line.newcomers_words, class_name="small"),
         rx.el.p(line.issuer, " · client ", line.client_id, class_name="small muted wrap"),

@@ -57,6 +57,12 @@ def _columns() -> rx.Component:
     rows = (rx.fragment(rx.el.dt(rx.el.code(name)), rx.el.dd(words)) for name, words in COLUMNS)
     return rx.el.details(
         rx.el.summary("Which columns may it have?"),
+        rx.el.p(
+            "In any order, under a first line with their names; divided by commas or semicolons. Where the table has "
+            "tags or attributes, a device gets just those that its line names.",
+            class_name="small muted",
+            style={"marginBottom": "10px", "maxWidth": "68ch"},
+        ),
         rx.el.dl(*rows, class_name="kv"),
         class_name="fold",
     )
@@ -67,9 +73,12 @@ def import_devices() -> rx.Component:
     return page(
         "Devices",
         rx.el.div(
-            link(rx.icon("arrow-left", size=15), "Devices", to="/devices", class_name="crumb"),
-            rx.el.h1("Import devices"),
-            rx.el.p("From a table, for example out of a spreadsheet. First see what would happen.", class_name="muted"),
+            rx.el.div(
+                link(rx.icon("arrow-left", size=15), "Devices", to="/devices", class_name="crumb"),
+                rx.el.h1("Import devices"),
+                rx.el.p("From a table, for example out of a spreadsheet. First see what would happen."),
+            ),
+            class_name="head",
         ),
         problem(ImportDevices.problem, ImportDevices.load),
         rx.cond(

@@ -9,7 +9,7 @@ import reflex as rx
 from ui.client import Refused
 from ui.components.frame import heading, link, may, page
 from ui.components.member_sessions import MemberSessions, member_sessions
-from ui.components.pieces import answers, card, done, doubt, empty, field, problem, skeleton_rows
+from ui.components.pieces import answers, card, done, doubt, empty, field, line_head, problem, skeleton_rows
 from ui.components.reach import CHOOSE, Reach, reach, sees
 from ui.components.shown_once import shown_once
 from ui.console import Console
@@ -373,10 +373,7 @@ def _form(member: rx.Var[MemberLine]) -> rx.Component:
         ),
         rx.cond(People.removing == member.id, _confirm(member)),
         rx.cond(People.taking == member.id, _take(member)),
-        member_sessions(People, member.name),
-        rx.el.div(
-            rx.el.button("Sign out everywhere", type="button", class_name="btn btn-small", on_click=People.sign_out)
-        ),
+        member_sessions(People, member.name, end_all=People.sign_out),
         rx.cond(
             member.has_factor & (People.taking == ""),
             rx.el.div(
@@ -404,23 +401,19 @@ def _line(member: rx.Var[MemberLine]) -> rx.Component:
     )
     mine = link("Your account", to="/account", class_name="btn btn-small")
     return rx.el.li(
-        rx.el.div(
-            rx.el.b(member.name),
+        line_head(
+            rx.el.b(member.name, class_name="wrap"),
             rx.cond(member.is_me, rx.el.span("you", class_name="badge badge-accent")),
             rx.el.span(member.role_name, class_name="badge"),
             rx.cond(member.sees != "", rx.el.span("some devices", class_name="badge")),
             rx.cond(member.has_factor, rx.el.span("second factor", class_name="badge badge-ok")),
-            rx.el.span(
-                rx.cond(member.is_me, mine, rx.cond(may("users:write") & (People.changing != member.id), change)),
-                class_name="push",
-            ),
-            class_name="row",
+            action=rx.cond(member.is_me, mine, rx.cond(may("users:write") & (People.changing != member.id), change)),
         ),
         rx.el.p(
             rx.el.span(member.email, class_name="wrap"),
             " · ",
             member.role_words,
-            " · here since ",
+            " · joined ",
             when(at=member.since),
             rx.cond(member.sees != "", rx.fragment(" · ", member.sees)),
             class_name="small muted",
@@ -482,20 +475,19 @@ def _invited() -> rx.Component:
 
 def _invitation(invitation: rx.Var[InvitationLine]) -> rx.Component:
     return rx.el.li(
-        rx.el.div(
+        line_head(
             rx.el.b(invitation.email, class_name="wrap"),
             rx.el.span(invitation.role_name, class_name="badge"),
-            rx.cond(
+            action=rx.cond(
                 may("users:write"),
                 rx.el.button(
                     "Withdraw…",
                     type="button",
-                    class_name="btn btn-small btn-danger push",
+                    class_name="btn btn-small btn-danger",
                     on_click=People.doubt_invitation(invitation.id),
                     custom_attrs={"aria-label": "Withdraw the invitation of " + invitation.email},
                 ),
             ),
-            class_name="row",
         ),
         rx.el.p(
             "invited by ",

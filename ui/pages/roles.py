@@ -8,7 +8,7 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.frame import link, may, page
-from ui.components.pieces import answers, card, done, doubt, empty, field, problem, skeleton_rows
+from ui.components.pieces import answers, card, done, doubt, empty, field, line_head, problem, skeleton_rows
 from ui.components.rights import chosen, rights_boxes, rights_fold
 from ui.console import Console
 from ui.rights import GIVEN, Right, RightGroup, grouped
@@ -174,14 +174,13 @@ def _line(role: rx.Var[RoleLine]) -> rx.Component:
             on_click=Roles.doubt(role.id),
             custom_attrs={"aria-label": "Delete " + role.name},
         ),
-        class_name="row push",
+        class_name="row",
     )
     return rx.el.li(
-        rx.el.div(
-            rx.el.b(role.name),
+        line_head(
+            rx.el.b(role.name, class_name="wrap"),
             rx.el.span(role.people_words, class_name="badge"),
-            rx.cond(may("users:write"), buttons),
-            class_name="row",
+            action=rx.cond(may("users:write"), buttons),
         ),
         rights_fold(role.rights),
         rx.cond(Roles.deleting == role.id, _confirm(role)),

@@ -9,7 +9,7 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.frame import heading, page
-from ui.components.pieces import answers, card, done, doubt, empty, field, problem, skeleton_rows
+from ui.components.pieces import answers, card, done, doubt, empty, field, line_head, problem, skeleton_rows
 from ui.components.reach import CHOOSE, Reach, reach, sees
 from ui.components.rights import chosen, rights_boxes, rights_fold
 from ui.components.shown_once import secret, shown_once
@@ -246,22 +246,20 @@ def _confirm(token: rx.Var[TokenLine]) -> rx.Component:
 def _line(token: rx.Var[TokenLine]) -> rx.Component:
     ends = rx.cond(token.expires_at != "", rx.el.span("ends ", when(at=token.expires_at)), rx.el.span("never ends"))
     return rx.el.li(
-        rx.el.div(
-            rx.el.b(token.name),
-            rx.el.code(token.prefix, "…"),
+        line_head(
+            rx.el.b(token.name, class_name="wrap"),
             rx.cond(token.sees != "", rx.el.span("some devices", class_name="badge")),
-            rx.cond(
+            action=rx.cond(
                 token.ended_at != "",
-                rx.el.span(token.ended_how, " ", when(at=token.ended_at), class_name="small muted push"),
+                rx.el.span(token.ended_how, " ", when(at=token.ended_at), class_name="small muted"),
                 rx.el.button(
                     "Revoke…",
                     type="button",
-                    class_name="btn btn-small btn-danger push",
+                    class_name="btn btn-small btn-danger",
                     on_click=Tokens.doubt(token.id),
                     custom_attrs={"aria-label": "Revoke " + token.name},
                 ),
             ),
-            class_name="row",
         ),
         rx.el.p(
             rx.cond(
@@ -271,6 +269,8 @@ def _line(token: rx.Var[TokenLine]) -> rx.Component:
             ),
             " · ",
             rx.cond(token.ended_at != "", rx.el.span("issued ", when(at=token.created_at)), ends),
+            " · begins with ",
+            rx.el.code(token.prefix, "…"),
             rx.cond(token.sees != "", rx.fragment(" · ", token.sees)),
             class_name="small muted cap",
         ),

@@ -8,7 +8,7 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.frame import link, may, page
-from ui.components.pieces import answers, card, done, doubt, empty, field, note, problem, skeleton_rows
+from ui.components.pieces import answers, card, done, doubt, empty, field, line_head, note, problem, skeleton_rows
 from ui.components.shown_once import secret, shown_once
 from ui.console import Console
 from ui.first_message import mosquitto_pub
@@ -50,7 +50,7 @@ def offer_line(offer: Mapping[str, Any], names: Mapping[str, str]) -> OfferLine:
         offer["id"],
         offer["deviceId"],
         names.get(offer["deviceId"], ""),
-        f"only for “{offer['toTenant']}”" if offer["toTenant"] else "for whoever has the code",
+        f"only for “{offer['toTenant']}”" if offer["toTenant"] else "for anybody with the code",
         offer["offeredBy"],
         offer["offeredAt"],
         offer["expiresAt"],
@@ -281,12 +281,13 @@ def _take() -> rx.Component:
                 field(
                     "Profile",
                     rx.el.select(
-                        rx.el.option("Yours of the same key, or a copy", value=""),
+                        rx.el.option("The one it has there", value=""),
                         rx.foreach(Transfers.profiles, lambda each: rx.el.option(each.name, value=each.id)),
                         id="transfer-profile",
                         name="profileId",
                         class_name="select",
                     ),
+                    "Yours of the same key if there is one, else a copy of theirs.",
                     for_="transfer-profile",
                 ),
                 field(
@@ -353,28 +354,27 @@ def _line(line: rx.Var[OfferLine]) -> rx.Component:
     withdraw = rx.el.button(
         "Withdraw…",
         type="button",
-        class_name="btn btn-small btn-danger push",
+        class_name="btn btn-small btn-danger",
         on_click=Transfers.doubt(line.id),
         custom_attrs={"aria-label": "Withdraw the offer of " + line.device},
     )
     return rx.el.li(
-        rx.el.div(
+        line_head(
             link(line.device, to="/devices/" + line.device_id, class_name="strong"),
-            rx.el.span(line.to_whom, class_name="badge"),
-            rx.cond(
+            action=rx.cond(
                 line.ended_at != "",
-                rx.el.span(line.ended_how, " ", when(at=line.ended_at), class_name="small muted push"),
+                rx.el.span(line.ended_how, " ", when(at=line.ended_at), class_name="small muted"),
                 rx.cond(may("devices:write"), withdraw),
             ),
-            class_name="row",
         ),
         rx.el.p(
-            "Offered by ",
-            line.offered_by,
+            line.to_whom,
+            " · offered by ",
+            rx.el.span(line.offered_by, class_name="wrap"),
             " ",
             when(at=line.offered_at),
             rx.cond(line.ended_at == "", rx.el.span(" · the code ends ", when(at=line.expires_at))),
-            class_name="small muted",
+            class_name="small muted cap",
         ),
         rx.cond(Transfers.withdrawing == line.id, _confirm(line)),
         key=line.id,
@@ -391,14 +391,10 @@ def _lists() -> rx.Component:
     return rx.fragment(
         rx.cond(
             (Transfers.open.length() > 0) | ((Transfers.device_id == "") & ~Transfers.is_taking),
-            rx.el.section(
-                rx.cond(
-                    Transfers.open.length() > 0,
-                    rx.el.ul(rx.foreach(Transfers.open, _line), class_name="list"),
-                    none_yet,
-                ),
-                class_name="card",
-                aria_label="Open offers",
+            rx.cond(
+                Transfers.open.length() > 0,
+                card("On offer", rx.el.ul(rx.foreach(Transfers.open, _line), class_name="list")),
+                rx.el.section(none_yet, class_name="card", aria_label="On offer"),
             ),
         ),
         rx.cond(

@@ -9,7 +9,7 @@ from ui.client import Refused
 from ui.components.frame import heading, link, may, page
 from ui.components.gate import Gate, gate
 from ui.components.new_way import NewWay, new_way
-from ui.components.pieces import card, done, doubt, empty, field, problem, skeleton_rows
+from ui.components.pieces import card, done, doubt, empty, field, line_head, problem, skeleton_rows
 from ui.console import Console
 from ui.islands.cells import when
 from ui.ways import TURNED, Choice, DecidedLine, WaitingLine, WayLine, choices, decided_line, waiting_line, way_line
@@ -202,15 +202,14 @@ def _waiting(line: rx.Var[WaitingLine]) -> rx.Component:
             on_click=WaysIn.consider(line.id),
             custom_attrs={"aria-label": "Turn away " + line.key},
         ),
-        class_name="row push",
+        class_name="row",
     )
     return rx.el.li(
-        rx.el.div(
-            rx.el.b(rx.cond(line.name != "", line.name, line.key)),
+        line_head(
+            rx.el.b(rx.cond(line.name != "", line.name, line.key), class_name="wrap"),
             rx.cond((line.name != "") & (line.name != line.key), rx.el.code(line.key)),
             rx.foreach(line.labels, lambda label: rx.el.span(label, class_name="badge")),
-            rx.cond(may("devices:write"), buttons),
-            class_name="row",
+            action=rx.cond(may("devices:write"), buttons),
         ),
         rx.el.p(
             "Asked ",
@@ -256,18 +255,17 @@ def _way(way: rx.Var[WayLine]) -> rx.Component:
         ),
         button("Change…", "Change", Gate.open(way.id)),
         button("Close…", "Close", WaysIn.doubt(way.id), "btn-danger"),
-        class_name="row push",
+        class_name="row",
     )
     return rx.el.li(
-        rx.el.div(
-            rx.el.b(way.name),
+        line_head(
+            rx.el.b(way.name, class_name="wrap"),
             rx.el.span(way.kind, class_name="badge"),
-            rx.cond(
+            action=rx.cond(
                 way.ended_at != "",
-                rx.el.span(way.ended_how, " ", when(at=way.ended_at), class_name="small muted push"),
+                rx.el.span(way.ended_how, " ", when(at=way.ended_at), class_name="small muted"),
                 rx.cond(may("devices:write"), buttons),
             ),
-            class_name="row",
         ),
         rx.el.p(
             way.words,
@@ -287,11 +285,10 @@ def _decided(line: rx.Var[DecidedLine]) -> rx.Component:
         line.device_id != "", link(line.key, to="/devices/" + line.device_id, class_name="strong"), rx.el.b(line.key)
     )
     return rx.el.li(
-        rx.el.div(
+        line_head(
             key,
             rx.el.span(line.said, class_name="badge"),
-            rx.el.span(when(at=line.at), class_name="small muted push"),
-            class_name="row",
+            action=rx.el.span(when(at=line.at), class_name="small muted"),
         ),
         rx.el.p(
             rx.cond(line.by != "", rx.el.span("By ", line.by)),
