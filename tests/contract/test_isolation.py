@@ -6,7 +6,8 @@ with an id that nobody has. Both answers must be the same but for that id, and n
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -55,6 +56,7 @@ from tests.support.tenant import Tenant, found_tenant
 
 ANSWERS_S = 60.0
 LISTEN_S = 0.4
+HEARD_OUT_S = 10.0
 _TIMES = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 
 
@@ -192,9 +194,21 @@ class Stranger:
         self._look(cell, theirs, foreign)
         if foreign is not None:
             nothing = await self.ask(cell, nobody)
+            if cell.kind == "subscription" and _alike(theirs, foreign) != _alike(nothing, nobody):
+                # a moment may be too short on a machine that does other things as well: who differs is heard out
+                with self.patient():
+                    theirs, nothing = await self.ask(cell, foreign), await self.ask(cell, nobody)
+                self._look(cell, theirs, foreign)
             if _alike(theirs, foreign) != _alike(nothing, nobody):
                 self.leaks.append(f"{cell}: an id of ours is answered otherwise than nobody's: {theirs} / {nothing}")
         self.asked.add(str(cell))
+
+    @contextmanager
+    def patient(self) -> Iterator[None]:
+        """Streams are listened to for long."""
+        usual, self.listen_s = self.listen_s, HEARD_OUT_S
+        yield
+        self.listen_s = usual
 
     async def ask(self, cell: Cell, value: str) -> str:
         """Status and text of the answer."""

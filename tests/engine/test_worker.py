@@ -24,7 +24,7 @@ from infra.local.postgres import Postgres
 from infra.local.valkey import Valkey
 from tests.support.tenant import Tenant, found_tenant
 
-WAIT_S = 30.0
+WAIT_S = 60.0
 
 
 class Processes:
@@ -44,7 +44,7 @@ class Processes:
         """kill -9, by pid."""
         process = self._running.pop(role)
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
+        process.wait(WAIT_S)
 
     def stop(self) -> None:
         """Stop all of them."""

@@ -16,9 +16,10 @@ import pytest
 
 from engine.settings import SettingError, Settings
 from infra import metrics
-from infra.local.ports import free_port
 from infra.local.postgres import Postgres
 from infra.local.valkey import Valkey
+from tests.support.patience import PATIENCE_S
+from tests.support.process import free_port
 from tests.support.tenant import Tenant
 
 
@@ -32,7 +33,7 @@ def taken() -> Iterator[int]:
 def scraped(port: int) -> str:
     """The page of a port; empty when nobody answers."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_S) as response:
             return str(response.read().decode())
     except OSError:
         return ""
@@ -88,7 +89,7 @@ async def test_worker_tick_and_web_are_measured_and_name_no_tenant(
     finally:
         for process_ in running:
             process_.send_signal(signal.SIGKILL)
-            process_.wait(10)
+            process_.wait(PATIENCE_S)
 
 
 async def _missing(wanted: dict[str, tuple[str, ...]], ports: dict[str, int]) -> list[str]:
@@ -105,4 +106,4 @@ async def _missing(wanted: dict[str, tuple[str, ...]], ports: dict[str, int]) ->
 
 def _ask(port: int) -> None:
     with contextlib.suppress(OSError):
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/health/live", timeout=5).close()
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/health/live", timeout=PATIENCE_S).close()

@@ -19,6 +19,7 @@ from infra.local.signals import MODELS, Unwilling
 from infra.local.signals import signal as model
 from ingest.normaliser import compile_shape, normalise
 from tests.support.line import Line
+from tests.support.patience import PATIENCE_S
 from tests.support.process import IngestProcess
 from tests.support.tenant import Tenant
 
@@ -102,7 +103,7 @@ async def test_a_command_is_taken_done_once_and_reported_also_when_it_comes_agai
         obedience.hear("", json.dumps(body).encode())
     obedience.hear("", b"no command")
     answering = asyncio.create_task(obedience.answer(publish))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while len(said) < 6:
             await asyncio.sleep(0)
     answering.cancel()
@@ -126,7 +127,7 @@ async def test_a_command_whose_answer_is_cut_off_is_answered_on_the_next_connect
     with pytest.raises(ConnectionResetError):
         await obedience.answer(broken)
     answering = asyncio.create_task(obedience.answer(whole))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while len(said) < 2:
             await asyncio.sleep(0)
     answering.cancel()
@@ -179,6 +180,6 @@ async def test_simulated_devices_come_back_after_a_kill_and_nothing_acknowledged
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():
             await asyncio.sleep(0.05)

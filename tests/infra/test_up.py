@@ -17,9 +17,10 @@ from typing import Any
 import paho.mqtt.publish
 import pytest
 
+from engine.settings import variable
 from infra.local import claims
 from infra.local.ground import uproot
-from infra.local.ports import free_port
+from tests.support.process import free_port
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(300)]
 BOUND_S = 120.0
@@ -61,7 +62,7 @@ class Up:
 
     def answers(self, path: str) -> bool:
         try:
-            with urllib.request.urlopen(self.url + path, timeout=5) as response:
+            with urllib.request.urlopen(self.url + path, timeout=60) as response:
                 return bool(response.status == 200)
         except OSError:
             return False
@@ -75,7 +76,7 @@ class Up:
     def get(self, path: str) -> Any:
         """A REST answer, read with the newcomer's token."""
         request = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {self.demo['api_token']}"})
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             return json.load(response)
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -85,7 +86,7 @@ class Up:
             env=self.environ,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=BOUND_S,
             check=False,
         )
 
@@ -95,8 +96,8 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """Everything with the demo running in a folder of its own, on free ports."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
     environ["TIDEGATE_DATA_DIR"] = str(tmp_path_factory.mktemp("up") / "data")
-    for name in ("HTTP", "MQTT", "METRICS"):
-        environ[f"TIDEGATE_{name}_PORT"] = str(free_port())
+    for name in claims.PORTS:
+        environ[variable(name)] = str(free_port())
     process = subprocess.Popen(
         [sys.executable, "-m", "infra.cli", "up", "--demo"], env=environ, stdout=-1, stderr=subprocess.STDOUT, text=True
     )
@@ -123,7 +124,7 @@ def test_everything_answers_once_up_says_that_it_is_ready(up: Up) -> None:
     assert up.answers("/health/ready")
     assert up.answers("/")
     assert {up.child(f"serve {name}") is not None for name in ("ingest", "worker", "tick", "web")} == {True}
-    assert up.child("simulate") is not None
+    until(lambda: up.child("simulate") is not None, "nothing is simulated")
 
 
 def test_a_newcomer_is_told_the_password_once_and_the_file_that_keeps_it_is_private(up: Up) -> None:

@@ -20,6 +20,7 @@ from engine.devices.model import Device
 from engine.drain import Drain
 from engine.store.pool import Store
 from infra.local.postgres import Postgres
+from tests.support.patience import PATIENCE_S
 from tests.support.process import IngestProcess, ingest_process
 from tests.support.tenant import Tenant
 
@@ -50,7 +51,7 @@ class Pump:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():
             await asyncio.sleep(0.02)
 

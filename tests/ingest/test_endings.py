@@ -14,10 +14,9 @@ from engine.fleet import retire, transfer
 from engine.store.pool import Store
 from infra.local.device_client import DeviceClient, Refused
 from infra.local.postgres import Postgres
+from tests.support.patience import TOLD_S
 from tests.support.process import IngestProcess, ingest_process
 from tests.support.tenant import Tenant
-
-PROMISED_S = 2.0
 
 
 class Talker:
@@ -33,7 +32,7 @@ class Talker:
         await self.client.publish(f"t/{self._name}/up/telemetry", payload)
 
     async def is_cut(self) -> None:
-        """Wait for the end of the connection, within what is promised."""
+        """Wait for the end of the connection, at once when told."""
         await _until(lambda: not self.client.is_connected)
 
 
@@ -79,7 +78,7 @@ async def test_quarantine_erasure_and_transfer_cut_the_live_connection(
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PROMISED_S
+    end = time.monotonic() + TOLD_S
     while not condition():
-        assert time.monotonic() < end, f"not within {PROMISED_S} s"
+        assert time.monotonic() < end, f"not within {TOLD_S} s"
         await asyncio.sleep(0.02)

@@ -22,6 +22,7 @@ from resolvers.gateway import Gateway
 from tests.support import tokens
 from tests.support.api import Api
 from tests.support.line import Line
+from tests.support.patience import PATIENCE_S
 from tests.support.process import IngestProcess, ingest_process
 from tests.support.tenant import Tenant
 
@@ -49,7 +50,7 @@ async def paste(line: str, folder: Path) -> tuple[int, str]:
         *shlex.split(line), cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     try:
-        said, _ = await asyncio.wait_for(running.communicate(), 20)
+        said, _ = await asyncio.wait_for(running.communicate(), PATIENCE_S)
     except TimeoutError:
         running.kill()
         raise

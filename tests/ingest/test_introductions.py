@@ -27,6 +27,7 @@ from resolvers.gateway import Gateway
 from schema.wire import provisioning
 from tests.support import csr
 from tests.support.line import Line
+from tests.support.patience import PATIENCE_S
 from tests.support.process import IngestProcess, ingest_process
 from tests.support.tenant import Tenant
 from ui import ways
@@ -43,7 +44,7 @@ async def paste(line: str, folder: Path) -> tuple[int, str]:
     running = await asyncio.create_subprocess_exec(
         *shlex.split(line), cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
-    said, _ = await asyncio.wait_for(running.communicate(), 20)
+    said, _ = await asyncio.wait_for(running.communicate(), PATIENCE_S)
     return running.returncode or 0, said.decode()
 
 
@@ -146,13 +147,13 @@ async def test_a_claim_certificate_lets_in_over_mqtt_and_https_for_a_csr_of_the_
     context = ssl.create_default_context(cafile=str(site.folder / "tls" / "server.pem"))
     context.load_cert_chain(site.folder / "claim.pem", site.folder / "claim.key")
     url = f"https://127.0.0.1:{site.process.https_port}/ingest/v1/provision"
-    async with httpx.AsyncClient(verify=context, trust_env=False) as device:
+    async with httpx.AsyncClient(timeout=PATIENCE_S, verify=context, trust_env=False) as device:
         second = await device.post(url, json={"device": "pump-2", "csr": csr.request()})
         assert (second.status_code, second.json()["username"]) == (201, f"{site.tenant.key}/d/pump-2")
         without = await device.post(url, json={"device": "pump-3"})
         assert (without.status_code, without.json()["code"]) == (422, "INTRODUCTION_MALFORMED")
     stranger = ssl.create_default_context(cafile=str(site.folder / "tls" / "server.pem"))
-    async with httpx.AsyncClient(verify=stranger, trust_env=False) as device:
+    async with httpx.AsyncClient(timeout=PATIENCE_S, verify=stranger, trust_env=False) as device:
         nobody = await device.post(url, json={"device": "pump-4", "csr": csr.request()})
         assert (nobody.status_code, nobody.json()["code"]) == (422, "INTRODUCTION_MALFORMED")
 

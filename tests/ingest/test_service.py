@@ -17,6 +17,7 @@ from infra.local.device_client import DeviceClient, Refused
 from infra.local.postgres import Postgres
 from ingest import service
 from tests.support.line import Line
+from tests.support.patience import PATIENCE_S, TOLD_S
 from tests.support.process import IngestProcess, ingest_process
 from tests.support.tenant import Tenant
 
@@ -70,7 +71,7 @@ async def sender(process: IngestProcess, tenant: Tenant) -> tuple[Sender, Device
     return made, device
 
 
-async def until(condition: Any, timeout_s: float = 15) -> None:
+async def until(condition: Any, timeout_s: float = PATIENCE_S) -> None:
     """Wait until condition() holds."""
     async with asyncio.timeout(timeout_s):
         while not condition():
@@ -125,7 +126,7 @@ async def test_a_death_around_the_commit_loses_and_doubles_nothing(
         delivering = asyncio.create_task(device.deliver(range(5, 10), at))
         assert await process.ended() == -signal.SIGKILL
         await process.start()
-        await asyncio.wait_for(delivering, 30)
+        await asyncio.wait_for(delivering, PATIENCE_S)
     finally:
         await device.client.close()
         await process.stop(signal.SIGKILL)
@@ -142,10 +143,10 @@ async def test_kills_at_random_lose_and_double_nothing(postgres: Postgres, tenan
     try:
         delivering = asyncio.gather(*(each.deliver(range(400), at - 1_000) for each in senders))
         for kill in range(3):
-            await until(lambda done=100 * (kill + 1): sum(len(each.acknowledged) for each in senders) >= done, 30)
+            await until(lambda done=100 * (kill + 1): sum(len(each.acknowledged) for each in senders) >= done)
             await process.stop(signal.SIGKILL)
             await process.start()
-        await asyncio.wait_for(delivering, 60)
+        await asyncio.wait_for(delivering, PATIENCE_S)
     finally:
         for each in senders:
             await each.client.close()
@@ -179,7 +180,7 @@ async def test_a_suspended_device_is_cut_refused_and_let_in_again(
         await suspended.publish({"temperature": 1})
         async with tenant.store.as_tenant(tenant.principal()) as tx:
             await devices.suspend(tx, row.id)
-        await until(lambda: not suspended.client.is_connected, 2)
+        await until(lambda: not suspended.client.is_connected, TOLD_S)
         with pytest.raises(Refused):
             await suspended.again()
         await until(lambda: "suspended" in [body.get("reason") for _, body in line.journal(tenant)])
@@ -208,7 +209,7 @@ async def test_a_device_that_comes_in_by_another_process_is_put_out_of_the_first
         here, row = await sender(first, tenant)
         there = Sender(second, tenant, row, await tenant.device_token(row))
         await there.client.connect()
-        await until(lambda: not here.client.is_connected, 2)
+        await until(lambda: not here.client.is_connected, TOLD_S)
         await there.publish({"temperature": 2})
         await until(lambda: "device.disconnected" in [kind for kind, _ in line.journal(tenant)])
         assert there.client.is_connected
@@ -228,7 +229,7 @@ async def test_after_the_database_was_away_sessions_are_checked_and_the_good_one
         await asyncio.to_thread(postgres.stop)
         waiting = asyncio.create_task(good.publish({"temperature": 2}))
         await asyncio.to_thread(postgres.start)
-        await asyncio.wait_for(waiting, 15)
+        await asyncio.wait_for(waiting, PATIENCE_S)
         await until(lambda: not gone.client.is_connected)
         assert good.client.is_connected
         assert len(line.stored(tenant)) == 2
@@ -244,7 +245,7 @@ async def test_a_changed_profile_counts_from_the_next_message(postgres: Postgres
         async with tenant.store.as_tenant(tenant.principal()) as tx:
             metrics = [Metric("mode", MetricType.NUMBER)]
             await devices.profile_change(tx, profile.id, metrics=metrics, expected_version=profile.version)
-        for number in range(100):
+        for number in range(1_000):
             await device.publish({"mode": f"eco {number}"})
             if line.inbox(tenant):
                 break

@@ -10,6 +10,7 @@ from engine.tenants import platform
 from infra.local.device_client import DeviceClient, Refused
 from infra.local.postgres import Postgres
 from tests.support.line import Line
+from tests.support.patience import TOLD_S
 from tests.support.people import found_operator
 from tests.support.process import IngestProcess, ingest_process
 from tests.support.tenant import Tenant
@@ -44,7 +45,7 @@ async def test_devices_on_two_processes_are_cut_and_refused_and_come_back(
         bystander, _ = await _connected(one, neighbour)
         async with store.as_tenant(operator.principal) as tx:
             await platform.suspend(tx, tenant.id, reason="unpaid")
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(TOLD_S):
             await asyncio.gather(_gone(here), _gone(there))
         again = DeviceClient("127.0.0.1", two.mqtt_port, *login)
         with pytest.raises(Refused):

@@ -28,6 +28,7 @@ from ingest.adapters.mqtt.encode import encode
 from ingest.adapters.mqtt.packets import V5, Connect
 from tests.support import csr
 from tests.support.line import Line
+from tests.support.patience import PATIENCE_S, TOLD_S
 from tests.support.process import IngestProcess, ingest_process
 from tests.support.tenant import Tenant
 
@@ -89,7 +90,7 @@ async def paste(line: str, folder: Path) -> tuple[int, str]:
         *shlex.split(line), cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     try:
-        said, _ = await asyncio.wait_for(running.communicate(), 15)
+        said, _ = await asyncio.wait_for(running.communicate(), PATIENCE_S)
     except TimeoutError:
         running.kill()
         raise
@@ -110,7 +111,7 @@ def publish(process: IngestProcess, tenant: Tenant, device: Device, name: str, v
 
 async def believed(process: IngestProcess, line: str) -> None:
     """The process has heard of a new authority: a line that must work does, within seconds."""
-    for _ in range(50):
+    for _ in range(200):
         code, said = await paste(line, process.data_dir)
         if code == 0:
             return
@@ -184,7 +185,7 @@ async def _connack(port: int, context: ssl.SSLContext | None, connect: Connect) 
     reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
     try:
         writer.write(encode(connect, V5))
-        return (await asyncio.wait_for(reader.readexactly(4), 10))[3]
+        return (await asyncio.wait_for(reader.readexactly(4), PATIENCE_S))[3]
     finally:
         writer.close()
 
@@ -208,13 +209,13 @@ async def test_a_live_session_ends_when_its_certificate_is_revoked_or_its_device
             "127.0.0.1", process.mqtts_port, ssl=_context(process.data_dir, name)
         )
         writer.write(encode(Connect(V5, "c"), V5))
-        assert (await asyncio.wait_for(reader.readexactly(4), 10))[3] == 0
+        assert (await asyncio.wait_for(reader.readexactly(4), PATIENCE_S))[3] == 0
         lines.append((reader, writer))
     async with tenant.store.as_tenant(tenant.principal()) as tx:
         await devices.revoke_credential(tx, signed.credential.id)
         await devices.suspend(tx, suspended.id)
     for reader, writer in lines:
-        assert b"\xe0" in await asyncio.wait_for(reader.read(), 2), "a DISCONNECT, then the end"
+        assert b"\xe0" in await asyncio.wait_for(reader.read(), TOLD_S), "a DISCONNECT, then the end"
         writer.close()
 
 

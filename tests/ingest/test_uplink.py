@@ -12,6 +12,7 @@ from ingest.directory import Directory
 from ingest.quota import Quota
 from ingest.uplink import Pipeline
 from tests.support.line import running_line
+from tests.support.patience import PATIENCE_S
 from tests.support.proxy import proxy_to
 from tests.support.tenant import Tenant
 
@@ -43,7 +44,7 @@ async def test_messages_of_a_device_that_is_still_looked_up_keep_their_order(
     at = int(time.time() * 1000)
     async with running_line(postgres) as line:
         told = [line.send(tenant, devices[n % 3], {"time": at + n, "values": {"temperature": n}}) for n in range(60)]
-        assert await asyncio.wait_for(asyncio.gather(*told), 20) == [Verdict.STORED] * 60
+        assert await asyncio.wait_for(asyncio.gather(*told), PATIENCE_S) == [Verdict.STORED] * 60
         rows = [row for kind, body in line.journal(tenant) for row in body.get("r", [])]
     for device in devices:
         times = [row[1] for row in rows if row[0] == str(device.id)]
@@ -60,7 +61,7 @@ async def test_a_device_above_its_quota_is_refused_and_counted_and_its_neighbour
         at = int(time.time() * 1000)
         told = [line.send(tenant, mad, {"time": at - n, "values": {"temperature": 1}}) for n in range(8)]
         told.append(line.send(tenant, calm, {"temperature": 1}))
-        verdicts = await asyncio.wait_for(asyncio.gather(*told), 20)
+        verdicts = await asyncio.wait_for(asyncio.gather(*told), PATIENCE_S)
         assert verdicts == [Verdict.STORED] * 5 + [Verdict.QUOTA] * 3 + [Verdict.STORED]
     assert line.counts(tenant)[str(mad.id)] == [8, 5, 0, 0, 3, 0]  # written when the line was closed
 
@@ -75,7 +76,7 @@ async def test_a_full_pipeline_says_so_and_calls_back_when_it_is_not(postgres: P
         assert line.pipeline.is_full
         line.pipeline.when_drained(drained.set)
         assert not drained.is_set()
-        await asyncio.wait_for(drained.wait(), 20)
+        await asyncio.wait_for(drained.wait(), PATIENCE_S)
         assert not line.pipeline.is_full
         await asyncio.gather(*told)
 
@@ -89,9 +90,9 @@ async def test_while_the_database_is_away_unknown_devices_are_told_to_repeat(
         line.directory = Directory(Database(url, timeout_s=0.2), patience_s=0.5)
         line.pipeline = Pipeline(line.directory, line.writer)
         proxy.fall_silent()
-        assert await asyncio.wait_for(line.send(tenant, device, {"temperature": 1}), 20) is Verdict.UNAVAILABLE
+        assert await asyncio.wait_for(line.send(tenant, device, {"temperature": 1}), PATIENCE_S) is Verdict.UNAVAILABLE
         proxy.speak_again()
-        assert await asyncio.wait_for(line.send(tenant, device, {"temperature": 1}), 20) is Verdict.STORED
+        assert await asyncio.wait_for(line.send(tenant, device, {"temperature": 1}), PATIENCE_S) is Verdict.STORED
 
 
 async def test_a_mistake_of_ours_costs_one_message(

@@ -18,6 +18,7 @@ from ingest.batch import NOT_KEPT
 from ingest.database import connect
 from ingest.rejected import Inbox
 from tests.support.line import Line, running_line
+from tests.support.patience import PATIENCE_S
 from tests.support.proxy import proxy_to
 from tests.support.tenant import Tenant
 
@@ -27,7 +28,7 @@ def now_ms() -> int:
 
 
 async def all_of(*told: "asyncio.Future[Verdict]") -> list[Verdict]:
-    return await asyncio.wait_for(asyncio.gather(*told), 30)
+    return await asyncio.wait_for(asyncio.gather(*told), PATIENCE_S)
 
 
 def assert_exact(line: Line, tenant: Tenant, received: int) -> None:
@@ -264,7 +265,7 @@ async def test_a_database_restart_in_the_middle_loses_and_doubles_nothing(postgr
         await asyncio.to_thread(postgres.stop)
         await asyncio.sleep(0.3)
         await asyncio.to_thread(postgres.start)
-        told = await asyncio.wait_for(sender, 60)
+        told = await asyncio.wait_for(sender, PATIENCE_S)
         assert set(told) == {Verdict.STORED}
         assert_exact(line, tenant, len(told))
 
@@ -291,7 +292,7 @@ async def test_a_commit_whose_answer_was_lost_is_recognised_and_not_counted_twic
         ):
             proxy.lose_answer_to(request)
             lost = proxy.lost
-            assert await asyncio.wait_for(line.send(tenant, device, payload), 20) is verdict
+            assert await asyncio.wait_for(line.send(tenant, device, payload), PATIENCE_S) is verdict
             assert proxy.lost == lost + 1
         assert line.counts(tenant)[str(device.id)] == [5, 3, 1, 1, 0, 0]
         assert_exact(line, tenant, 5)
@@ -303,7 +304,7 @@ async def test_a_lost_answer_before_the_commit_is_simply_tried_again(postgres: P
     async with proxy_to(postgres.port) as proxy, running_line(postgres, port=proxy.port) as line:
         await line.send(tenant, device, known)
         proxy.lose_answer_to(b"INSERT INTO telemetry")
-        assert await asyncio.wait_for(line.send(tenant, device, [known, new]), 20) is Verdict.STORED
+        assert await asyncio.wait_for(line.send(tenant, device, [known, new]), PATIENCE_S) is Verdict.STORED
         assert proxy.lost == 1
         assert_exact(line, tenant, 3)
 
@@ -313,7 +314,10 @@ async def test_a_silent_database_gives_the_messages_back_and_takes_their_repeats
 ) -> None:
     device = await tenant.device()
     payload = {"time": now_ms(), "values": {"temperature": 1}}
-    async with proxy_to(postgres.port) as proxy, running_line(postgres, port=proxy.port, patience_s=0.5) as line:
+    async with (
+        proxy_to(postgres.port) as proxy,
+        running_line(postgres, port=proxy.port, timeout_s=1, patience_s=1.5) as line,
+    ):
         assert await line.send(tenant, device, {"temperature": 0}) is Verdict.STORED
         proxy.fall_silent()
         told = await all_of(*(line.send(tenant, device, payload) for _ in range(3)))
@@ -321,7 +325,7 @@ async def test_a_silent_database_gives_the_messages_back_and_takes_their_repeats
         assert line.writer.waiting == 0
         proxy.speak_again()
         # What lay on the way may have arrived and been committed after all: then the repeat is a duplicate.
-        again = await asyncio.wait_for(line.send(tenant, device, payload), 20)
+        again = await asyncio.wait_for(line.send(tenant, device, payload), PATIENCE_S)
         assert again in (Verdict.STORED, Verdict.DUPLICATE)
         assert len(line.stored(tenant)) == 2
         assert_exact(line, tenant, line.counts(tenant)[str(device.id)][0])
@@ -337,7 +341,7 @@ async def test_what_comes_alone_is_written_at_once_and_what_comes_in_a_stream_sh
         told = []
         for n in range(1, 4):
             told.append(line.send(tenant, device, {"time": at + n, "values": {"temperature": 1}}))
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.01)
         assert not any(verdict.done() for verdict in told)
         assert await all_of(*told) == [Verdict.STORED] * 3
     assert [len(body["r"]) for kind, body in line.journal(tenant) if kind == "telemetry"] == [1, 3]

@@ -8,6 +8,7 @@ from engine.tenancy import Role
 from engine.tenants import service as tenants
 from resolvers.denials import MOST_ACTORS, MOST_OF_ONE, Denials
 from tests.support.api import Api
+from tests.support.patience import PATIENCE_S
 from tests.support.sockets import line
 from tests.support.tenant import Tenant
 
@@ -15,7 +16,7 @@ from tests.support.tenant import Tenant
 async def test_a_denied_try_and_a_deed_are_both_in_the_log(served: str, tenant: Tenant) -> None:
     device = await tenant.device()
     reader, owner = await tenant.api_token(Role.VIEWER), await tenant.api_token()
-    async with httpx.AsyncClient(base_url=f"http://{served}/api/v1", trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=f"http://{served}/api/v1", timeout=PATIENCE_S, trust_env=False) as client:
         for token, status in ((reader, 403), (owner, 200), (owner, 409)):
             headers = {"Authorization": f"Bearer {token}"}
             answer = await client.request("DELETE", f"/devices/{device.id}", headers=headers)

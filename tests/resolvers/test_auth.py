@@ -13,6 +13,7 @@ from engine.tenants.errors import TenantSuspended
 from resolvers.auth import Authenticator
 from resolvers.changes import Changes
 from resolvers.watch import Watch
+from tests.support.patience import PATIENCE_S
 
 SECRET = "tgs_" + "x" * 40
 
@@ -103,7 +104,7 @@ async def test_what_is_open_ends_when_its_tenant_is_suspended_or_notifications_w
     assert not open_.done()
     door.is_suspended = True
     heard.tell(f"tenant:{door.tenant_id}" if of == "tenant" else "")
-    await asyncio.wait_for(open_, 10)
+    await asyncio.wait_for(open_, PATIENCE_S)
 
 
 async def test_an_answer_that_was_overtaken_by_a_suspension_is_not_remembered(door: Door, heard: Heard) -> None:

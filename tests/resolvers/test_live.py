@@ -25,6 +25,7 @@ from resolvers.gateway import Gateway
 from schema.rules import EXAMPLE
 from tests.support.api import Api
 from tests.support.journal import journal, tell
+from tests.support.patience import PATIENCE_S, TOLD_S
 from tests.support.sockets import dialled, line
 from tests.support.tenant import Tenant
 
@@ -37,7 +38,7 @@ STATUS = "subscription($after: String) { deviceStatus(after: $after) { cursor de
 
 async def _following(gateway: Gateway, tenant: Tenant) -> None:
     """Wait until the gateway follows the tenant's journal."""
-    for _ in range(500):
+    for _ in range(6_000):
         tail = gateway.services.live.tails.get(tenant.id)
         if tail and tail.has_listeners:
             return
@@ -144,11 +145,14 @@ async def test_the_farewell_of_a_replaced_connection_is_told_by_its_version(
         await live.subscribe('subscription { deviceStatus(after: "0") { cursor change version reason } }')
         assert [shown(await live.next("deviceStatus")) for _ in told] == told
     url, headers = f"http://{served}/api/v1/stream/device-status?after=0", {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(trust_env=False) as client, client.stream("GET", url, headers=headers) as stream:
+    async with (
+        httpx.AsyncClient(timeout=PATIENCE_S, trust_env=False) as client,
+        client.stream("GET", url, headers=headers) as stream,
+    ):
         lines = aiter(stream.aiter_lines())
         mirrored: list[tuple[str, int, str | None]] = []
         while len(mirrored) < len(told):
-            said = await asyncio.wait_for(anext(lines), 10)
+            said = await asyncio.wait_for(anext(lines), PATIENCE_S)
             if said.startswith("data: "):
                 mirrored.append(shown(json.loads(said.removeprefix("data: "))))
     assert mirrored == told
@@ -205,7 +209,9 @@ async def test_a_revoked_token_is_cut_within_two_seconds_on_sockets_and_streams(
         live, bystander = [await open_.enter_async_context(line(served, secret)) for secret in (viewer, other)]
         for each in (live, bystander):
             await each.subscribe(STATUS)
-        client = await open_.enter_async_context(httpx.AsyncClient(base_url=f"http://{served}", trust_env=False))
+        client = await open_.enter_async_context(
+            httpx.AsyncClient(base_url=f"http://{served}", timeout=PATIENCE_S, trust_env=False)
+        )
         client.headers.update({"Authorization": f"Bearer {viewer}", "Accept": "text/event-stream"})
         streams = [
             await open_.enter_async_context(client.stream(method, path, json=body))
@@ -217,7 +223,7 @@ async def test_a_revoked_token_is_cut_within_two_seconds_on_sockets_and_streams(
         told = [stream.aiter_raw() for stream in streams]
         assert [await anext(each) for each in told] == [b":\n\n"] * 2, "both streams have begun"
         await api.data(owner, "mutation($id: ID!) { tokenRevoke(id: $id) { id } }", id=id_)
-        async with asyncio.timeout(2):  # what is promised; without being told, they would look again after RECHECK_S
+        async with asyncio.timeout(TOLD_S):  # without being told, they would look again after RECHECK_S
             assert await live.closed() == 4403
             for rest in told:
                 assert [chunk async for chunk in rest] == [], "nothing more is said"

@@ -21,6 +21,7 @@ from infra.local.postgres import Postgres
 from resolvers.gateway import Gate, Gateway
 from tests.support.api import Api
 from tests.support.outside import post_office
+from tests.support.patience import PATIENCE_S
 from tests.support.tenant import Tenant
 
 HOOK = {"name": "Our program", "webhook": {"url": "https://hooks.example/a-secret-path?token=a-secret-token"}}
@@ -158,5 +159,5 @@ async def test_an_invitation_comes_by_mail_and_its_link_lets_the_person_in(
 async def _deliver(tenant: Tenant, gateway: Gateway, worker_store: Store, mail: Mail | None) -> None:
     postman = Postman(worker_store, Ways(gateway.services.vault, Outbound(), mail, "https://tide.example"))
     postman.wake([tenant.id])
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         await postman.rest()

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import hmac
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +28,9 @@ from infra.local.postgres import Postgres
 from resolvers.gateway import Gate, Gateway
 from tests.support.api import Api
 from tests.support.oidc import CLIENT_ID, CLIENT_SECRET, OpenIdProvider, Person, openid_provider, query_of
+from tests.support.patience import PATIENCE_S
 from tests.support.people import colleague, sign_in
+from tests.support.process import free_port
 from tests.support.tenant import Tenant, found_tenant
 
 REGISTER = (
@@ -43,10 +44,9 @@ ME = "{ me { email role tenant { key } memberships { tenantKey } hasSecondFactor
 @pytest.fixture(scope="module")
 async def loopback(postgres: Postgres, engines_dir: Path) -> AsyncIterator[Gateway]:
     """A gateway that may ask providers on this machine, as a developer's does."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = Settings(database_url=postgres.url("app"), http_port=port, data_dir=engines_dir, outbound_loopback=True)
+    settings = Settings(
+        database_url=postgres.url("app"), http_port=free_port(), data_dir=engines_dir, outbound_loopback=True
+    )
     gateway = Gateway(settings, bus=MemoryBus())
     async with gateway.running():
         while not gateway.changes.is_listening:
@@ -74,7 +74,7 @@ class Browser:
 
     async def at_provider(self, address: str) -> str:
         """Where the provider sends the browser back to: our path with its answer."""
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=PATIENCE_S, trust_env=False) as client:
             back = urlsplit((await client.get(address)).headers["location"])
         return f"{back.path}?{back.query}"
 

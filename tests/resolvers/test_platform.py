@@ -14,6 +14,7 @@ from engine.tenancy import Role
 from engine.tenants.second_factor import STEP_S, code_at
 from infra.local.postgres import Postgres
 from tests.support.api import Api
+from tests.support.patience import PATIENCE_S, TOLD_S
 from tests.support.people import found_operator, sign_in
 from tests.support.sockets import dialled, line
 from tests.support.tenant import Tenant
@@ -30,7 +31,7 @@ async def operator(postgres: Postgres, store: Store) -> str:
 
 async def _refused(api: Api, secret: str, status: int, path: str = "/me") -> dict[str, Any]:
     """What an unwelcome secret is told, once the database's notification has reached this process."""
-    for _ in range(200):
+    for _ in range(1_500):
         answer = await api.rest(secret, "GET", path)
         if answer.status_code == status:
             said: dict[str, Any] = answer.json()
@@ -88,18 +89,18 @@ async def test_suspension_cuts_sockets_streams_sessions_and_tokens_within_two_se
         line(served, session) as people,
         line(served, token) as program,
         line(served, other) as bystander,
-        httpx.AsyncClient(base_url=f"http://{served}", trust_env=False) as client,
+        httpx.AsyncClient(base_url=f"http://{served}", timeout=PATIENCE_S, trust_env=False) as client,
     ):
         for each in (people, program, bystander):
             await each.subscribe(STATUS)
         headers = {"Authorization": f"Bearer {token}", "Accept": "text/event-stream"}
-        async with client.stream("GET", "/api/v1/stream/device-status", headers=headers, timeout=10) as stream:
+        async with client.stream("GET", "/api/v1/stream/device-status", headers=headers, timeout=PATIENCE_S) as stream:
             assert stream.status_code == 200
             before = time.monotonic()
             said = (await api.data(operator, SUSPEND, id=str(tenant.id)))["platformTenantSuspend"]
             assert said == {"suspendedReason": "unpaid"}
-            assert [await people.closed(2), await program.closed(2)] == [4403, 4403]
-            async with asyncio.timeout(2):
+            assert [await people.closed(TOLD_S), await program.closed(TOLD_S)] == [4403, 4403]
+            async with asyncio.timeout(TOLD_S):
                 async for _ in stream.aiter_raw():
                     pass
             print(f"cut in {(time.monotonic() - before) * 1000:.0f} ms")

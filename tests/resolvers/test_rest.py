@@ -13,6 +13,7 @@ from infra.local.postgres import Postgres
 from resolvers.gateway import Gateway
 from tests.support.api import Api
 from tests.support.journal import tell
+from tests.support.patience import PATIENCE_S
 from tests.support.tenant import Tenant
 
 PROBLEM = "application/problem+json"
@@ -195,7 +196,7 @@ async def test_a_stream_has_ids_and_goes_on_behind_the_last(
     url = f"http://{served}/api/v1/stream/telemetry?deviceIds={device.id}"
     now = clock.now_ms()
     tell(postgres, tenant.id, [(device.id, now + n, {"n": n}) for n in range(3)])
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=PATIENCE_S, trust_env=False) as client:
         async with client.stream("GET", url, headers={**headers, "Last-Event-ID": "0"}) as stream:
             assert stream.headers["content-type"].startswith("text/event-stream")
             events = await _events(stream, 2)
@@ -215,7 +216,7 @@ async def test_a_subscription_is_served_as_events_by_graphql_too(
     query = f'subscription {{ telemetry(deviceIds: ["{device.id}"], after: "0") {{ values }} }}'
     headers = {"Authorization": f"Bearer {token}", "Accept": "text/event-stream"}
     async with (
-        httpx.AsyncClient(trust_env=False) as client,
+        httpx.AsyncClient(timeout=PATIENCE_S, trust_env=False) as client,
         client.stream("POST", f"http://{served}/graphql", json={"query": query}, headers=headers) as stream,
     ):
         event = (await _events(stream, 1))[0]
@@ -228,7 +229,7 @@ async def test_a_stream_ends_when_its_token_is_revoked(served: str, api: Api, te
     id_ = next(token["id"] for token in tokens if token["name"] == "test viewer")
     headers = {"Authorization": f"Bearer {viewer}"}
     async with (
-        httpx.AsyncClient(trust_env=False, timeout=10) as client,
+        httpx.AsyncClient(timeout=PATIENCE_S, trust_env=False) as client,
         client.stream("GET", f"http://{served}/api/v1/stream/alerts", headers=headers) as stream,
     ):
         lines = stream.aiter_lines()

@@ -16,6 +16,7 @@ from resolvers.gateway import Gateway
 from resolvers.sight import GOOD_FOR_S
 from tests.resolvers.test_live import STATUS, TELEMETRY, _following
 from tests.support.journal import journal
+from tests.support.patience import TOLD_S
 from tests.support.people import colleague
 from tests.support.sockets import line
 from tests.support.tenant import Tenant
@@ -71,7 +72,7 @@ async def test_a_changed_limit_cuts_a_members_streams(
         await _following(gateway, tenant)
         async with store.as_tenant(tenant.principal()) as tx:
             await members.change_role(tx, person.id, Role.OPERATOR, groups=[group.id])
-        assert await live.closed(timeout_s=2) == 4403
+        assert await live.closed(timeout_s=TOLD_S) == 4403
 
 
 async def test_readings_stop_when_a_device_leaves_and_none_of_it_is_counted(

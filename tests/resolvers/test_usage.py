@@ -19,6 +19,7 @@ from resolvers.budgets import Budgets
 from resolvers.changes import Changes
 from resolvers.gateway import Gateway
 from tests.support.api import Api
+from tests.support.patience import PATIENCE_S
 from tests.support.people import found_operator
 from tests.support.sockets import line as connected
 from tests.support.tenant import Tenant
@@ -37,7 +38,7 @@ async def _limit(tenant: Tenant, gateway: Gateway, **limits: int | None) -> None
     forget = gateway.changes.on_change(lambda what: heard.set() if what == f"quota:{tenant.id}" else None)
     async with tenant.store.as_tenant(tenant.principal()) as tx:
         await quotas.change(tx, {QuotaName(name): limit for name, limit in limits.items()})
-    await asyncio.wait_for(heard.wait(), 10)
+    await asyncio.wait_for(heard.wait(), PATIENCE_S)
     forget()
 
 
@@ -87,7 +88,7 @@ async def test_the_budget_of_the_api_is_the_tenants_and_the_refusal_says_when_to
     assert mirrored.headers["content-type"] == "application/problem+json"
     assert (await api.data(other, ME))["me"]  # the neighbour has its own
     await _limit(tenant, gateway, api_cost_per_min=None)
-    async with asyncio.timeout(10):  # what was owed is paid off within a moment
+    async with asyncio.timeout(PATIENCE_S):  # what was owed is paid off within a moment
         while "errors" in await api.graphql(token, "{ devices { items { id } } }"):
             await asyncio.sleep(0.01)
     await gateway.budgets.note()
@@ -101,7 +102,7 @@ async def test_streams_beyond_the_quota_are_refused_and_ended_ones_make_room(
     await _limit(tenant, gateway, subscriptions=2)
     headers = {"Authorization": f"Bearer {token}", "Accept": "text/event-stream"}
     url = f"http://{served}/api/v1/stream/device-status"
-    async with httpx.AsyncClient(trust_env=False, timeout=10) as client, connected(served, token) as line:
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE_S) as client, connected(served, token) as line:
         await line.subscribe(FOLLOW)
         async with client.stream("GET", url, headers=headers) as first:
             assert first.status_code == 200
@@ -122,7 +123,7 @@ async def test_streams_beyond_the_quota_are_refused_and_ended_ones_make_room(
             await asyncio.sleep(0.01)
         async with client.stream("GET", url, headers=headers) as again:
             assert again.status_code == 200
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while gateway.budgets.now(tenant.id)[0] or gateway.budgets.now(neighbour.id)[0]:
             await asyncio.sleep(0.01)
     await gateway.budgets.note()
@@ -138,13 +139,13 @@ async def test_streams_on_other_processes_count_too(
     try:
         ends = [await there.open_stream(tenant.id) for _ in range(2)]
         ends.append(await here.open_stream(tenant.id))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while here.now(tenant.id)[0] < 3:
                 await asyncio.sleep(0.05)
         with pytest.raises(QuotaExceeded, match="3 live streams open"):
             await here.open_stream(tenant.id)
         ends[0]()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while here.now(tenant.id)[0] > 2:
                 await asyncio.sleep(0.05)
         await here.open_stream(tenant.id)

@@ -9,6 +9,7 @@ import pytest
 from infra.patience import PatientHttp
 from resolvers.limits import MAX_BODY_BYTES
 from tests.security.raw import Wire
+from tests.support.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ async def test_who_says_nothing_or_only_empty_lines_is_hung_up_on(wire: Wire) ->
     live = f"GET /health/live HTTP/1.1\r\nHost: {wire.host}\r\n\r\n".encode()
     reader, writer = await asyncio.open_connection("127.0.0.1", wire.port)
     writer.write(live)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         assert b" 200 " in await reader.readline()
         try:
             while not reader.at_eof():
@@ -65,7 +66,7 @@ async def test_who_goes_on_sending_after_the_answer_is_hung_up_on(wire: Wire) ->
     head = _request(wire, "Content-Type: application/json", "Content-Length: 999999999")
     reader, writer = await asyncio.open_connection("127.0.0.1", wire.port)
     writer.write(head)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         assert b" 413 " in await reader.readline()
         try:
             while not reader.at_eof():

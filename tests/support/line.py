@@ -17,19 +17,20 @@ from ingest.database import Database
 from ingest.directory import Directory
 from ingest.uplink import Pipeline
 from ingest.writer import Writer
+from tests.support.patience import PATIENCE_S
 from tests.support.tenant import Tenant
 
 
 class Line:
     """Writer, directory and pipeline over a real database; `woken` collects whom the writer woke."""
 
-    def __init__(self, postgres: Postgres, *, port: int | None = None, **writer: Any) -> None:
+    def __init__(self, postgres: Postgres, *, port: int | None = None, timeout_s: float = 20, **writer: Any) -> None:
         """`port`: where the writer finds the database, if not at its own port (a `Proxy`)."""
         self.postgres = postgres
         self.woken: list[UUID] = []
         url = postgres.url("ingest")
-        self.database = Database(url.replace(f":{postgres.port}/", f":{port or postgres.port}/"), timeout_s=1)
-        self.directory = Directory(Database(postgres.url("ingest"), timeout_s=2))
+        self.database = Database(url.replace(f":{postgres.port}/", f":{port or postgres.port}/"), timeout_s=timeout_s)
+        self.directory = Directory(Database(postgres.url("ingest"), timeout_s=20))
         self.writer = Writer(self.database, self.woken.extend, **writer)
         self.pipeline = Pipeline(self.directory, self.writer)
 
@@ -109,7 +110,7 @@ async def running_line(postgres: Postgres, *, port: int | None = None, **writer:
     finally:
         line.writer.close()
         try:
-            await asyncio.wait_for(task, 10)
+            await asyncio.wait_for(task, PATIENCE_S)
         finally:
             await line.directory.close()
             await line.database.drop()

@@ -1,9 +1,10 @@
 """A process of the platform as production runs it, started on free ports and ended by its own number."""
 
 import asyncio
+import itertools
 import os
+import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,12 +14,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from infra.local.ports import is_free
+from tests.support.patience import PATIENCE_S
+
+_PORTS = 4_000
+_turns = itertools.count(random.SystemRandom().randrange(_PORTS))
+
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 that nobody has at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port on 127.0.0.1 that nobody has at the moment, and that nobody is given before its server has begun.
+
+    It is below those that the system gives to whoever wants any, in a block of this process of the tests, and none is
+    given twice in a row.
+    """
+    first = 10_000 + _PORTS * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 5)
+    return next(port for turn in _turns if is_free(port := first + turn % _PORTS))
 
 
 class IngestProcess:
@@ -53,7 +63,7 @@ class IngestProcess:
                 stdout=log,
                 stderr=log,
             )
-        until = time.monotonic() + 30
+        until = time.monotonic() + 2 * PATIENCE_S
         while await asyncio.to_thread(self.get, "/health/ready") != 200:
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < until, self.log.read_text()
@@ -62,7 +72,7 @@ class IngestProcess:
     def get(self, path: str) -> int:
         """The status of a GET on the internal port; 0 when nobody answers."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.internal_port}{path}", timeout=2) as response:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.internal_port}{path}", timeout=PATIENCE_S) as response:
                 return int(response.status)
         except urllib.error.HTTPError as error:
             return error.code
@@ -71,10 +81,10 @@ class IngestProcess:
 
     def text(self, path: str) -> str:
         """The body of a GET on the internal port."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.internal_port}{path}", timeout=2) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.internal_port}{path}", timeout=PATIENCE_S) as response:
             return str(response.read().decode())
 
-    async def ended(self, timeout_s: float = 20) -> int:
+    async def ended(self, timeout_s: float = PATIENCE_S) -> int:
         """Wait for its end; the return code."""
         assert self.process is not None
         return await asyncio.to_thread(self.process.wait, timeout_s)
@@ -99,4 +109,4 @@ async def ingest_process(
     finally:
         if process.process is not None and process.process.poll() is None:
             process.process.kill()
-            process.process.wait(10)
+            process.process.wait(PATIENCE_S)

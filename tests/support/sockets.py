@@ -9,6 +9,8 @@ from typing import Any
 import websockets
 from websockets.asyncio.client import ClientConnection
 
+from tests.support.patience import PATIENCE_S, TOLD_S
+
 
 class Line:
     """One socket; answers are read in order."""
@@ -20,7 +22,7 @@ class Line:
         """Send one message as JSON."""
         await self.connection.send(json.dumps(message))
 
-    async def hear(self, timeout_s: float = 10) -> dict[str, Any]:
+    async def hear(self, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
         """The next message."""
         message: dict[str, Any] = json.loads(await asyncio.wait_for(self.connection.recv(), timeout_s))
         return message
@@ -29,14 +31,14 @@ class Line:
         """Begin an operation."""
         await self.say({"type": "subscribe", "id": id_, "payload": {"query": query, "variables": variables}})
 
-    async def next(self, field: str, timeout_s: float = 10) -> dict[str, Any]:
+    async def next(self, field: str, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
         """The root field of the next event."""
         message = await self.hear(timeout_s)
         assert message["type"] == "next", message
         value: dict[str, Any] = message["payload"]["data"][field]
         return value
 
-    async def closed(self, timeout_s: float = 10) -> int:
+    async def closed(self, timeout_s: float = TOLD_S) -> int:
         """The code with which the server closes; whatever it says before is dropped."""
 
         async def drain() -> None:
@@ -54,7 +56,11 @@ class Line:
 async def dialled(address: str, headers: Mapping[str, str] | None = None) -> AsyncIterator[Line]:
     """A socket that has said nothing yet."""
     async with websockets.connect(
-        f"ws://{address}/graphql", subprotocols=["graphql-transport-ws"], additional_headers=headers or {}, proxy=None
+        f"ws://{address}/graphql",
+        subprotocols=["graphql-transport-ws"],
+        additional_headers=headers or {},
+        proxy=None,
+        open_timeout=PATIENCE_S,
     ) as connection:
         yield Line(connection)
 

@@ -21,6 +21,7 @@ from engine.store.pool import Store
 from engine.tenancy import system
 from tests.engine.notifications.conftest import HOT, Desk
 from tests.support.outside import Endpoint, Post, endpoint, post_office
+from tests.support.patience import PATIENCE_S
 
 ORIGIN = "https://tidegate.example"
 OUTBOUND = Outbound(may_loop_back=True)
@@ -58,7 +59,7 @@ class Round:
             await self.hurry(later)
         postman = Postman(self.store, self.ways)
         postman.wake([self.desk.tenant.id])
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             await postman.rest()
         return await self.desk.log()
 
@@ -182,7 +183,7 @@ async def test_two_postmen_do_not_send_the_same_twice(
     for _ in range(6):
         await desk.notify("program")
     postmen = [Postman(worker_store, ways) for _ in range(3)]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while any(each.state is not DeliveryState.DELIVERED for each in await desk.log()):
             for postman in postmen:
                 postman.wake([desk.tenant.id])
@@ -204,13 +205,13 @@ async def test_an_endpoint_that_does_not_answer_holds_up_nobody_else(
         await desk.notify("quick")
         postman = Postman(worker_store, ways)
         postman.wake([desk.tenant.id])
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while not quick.calls:
                 await asyncio.sleep(0.02)
         assert len(hook.calls) <= leases.EACH  # and those are still waiting for their answer
         states = {each.state for each in await desk.log() if each.channel_name == "slow"}
         assert DeliveryState.DELIVERED not in states
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             hook.wait_s = 0
             await postman.rest()
 

@@ -42,7 +42,7 @@ async def test_a_worker_prunes_and_counts_devices_by_itself(
     finally:
         for process in running:
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait(10)
+            process.wait(60)
 
 
 async def _is_kept_up(store: Store, tenant: Tenant) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg
@@ -55,6 +56,15 @@ def vault(tmp_path: Path) -> LocalVault:
     return LocalVault(tmp_path / "vault.key")
 
 
+NOW = time.time()
+
+
+@pytest.fixture(autouse=True)
+def _the_clock_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between making a code and asking about it no step of thirty seconds ends."""
+    monkeypatch.setattr("engine.tenants.second_factor.time", SimpleNamespace(time=lambda: NOW))
+
+
 class Phone:
     """An authenticator app: shows the code of the step after the one that confirmed, and so on."""
 
@@ -64,7 +74,7 @@ class Phone:
 
     def code(self) -> str:
         """The next code that was not shown yet; one step ahead at most, as a fast clock would be."""
-        self._shown = max(self._shown + 1, int(time.time() // STEP_S) - 1)
+        self._shown = max(self._shown + 1, int(NOW // STEP_S) - 1)
         return code_at(self._secret, self._shown)
 
     def same_again(self) -> str:

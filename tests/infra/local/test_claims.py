@@ -12,7 +12,8 @@ import pytest
 from engine.settings import Settings
 from infra.local import claims
 from infra.local.errors import SetupProblem
-from infra.local.ports import free_port, holder, is_free
+from infra.local.ports import holder, is_free
+from tests.support.process import free_port
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from infra.local.postgres import Postgres
 from infra.local.valkey import Valkey
 
 pytestmark = pytest.mark.engines
-BOUND_S = 40.0
+BOUND_S = 80.0
 
 OWNER = """
 import signal

@@ -18,7 +18,7 @@ from infra.local.pulse import TRIES, Pulse
 from infra.local.supervisor import Restarts, Service, Supervisor
 from infra.local.voice import Voice
 
-BOUND_S = 30.0
+BOUND_S = 60.0
 
 
 def until(holds: Callable[[], bool]) -> None:

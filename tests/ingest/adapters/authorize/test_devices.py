@@ -16,6 +16,7 @@ from ingest.adapters.authorize.service import routes
 from ingest.authorize import DoorAuthorizer
 from ingest.database import Database
 from tests.support import csr
+from tests.support.patience import PATIENCE_S
 from tests.support.process import ingest_process
 from tests.support.tenant import Tenant
 
@@ -84,7 +85,10 @@ async def test_an_ingest_process_answers_on_its_internal_port_whoever_shows_the_
     device = await tenant.device()
     login = {"username": f"{tenant.key}/d/{device.key}", "password": await tenant.device_token(device)}
     log = tmp_path / "ingest.log"
-    async with ingest_process(postgres.url("ingest"), log) as process, httpx.AsyncClient(trust_env=False) as broker:
+    async with (
+        ingest_process(postgres.url("ingest"), log) as process,
+        httpx.AsyncClient(timeout=PATIENCE_S, trust_env=False) as broker,
+    ):
         url = f"http://127.0.0.1:{process.internal_port}/authorize/emqx/authn"
         assert (await broker.post(url, json=login)).status_code == 401
         headers = {"Authorization": f"Bearer {SECRET}"}

@@ -11,6 +11,7 @@ from uuid import UUID, uuid5
 from ingest.adapters.base import Decision, GoneReason, Message, RefusalReason, Refused, Verdict
 from ingest.adapters.mqtt.endpoint import MqttEndpoint
 from ingest.quota import Allowance
+from tests.support.patience import PATIENCE_S
 
 SPACE = UUID("0191d7a0-0000-7000-8000-000000000000")
 
@@ -123,7 +124,7 @@ class House:
         return self.endpoint.port
 
 
-async def until(condition: Callable[[], object], patience_s: float = 10.0) -> None:
+async def until(condition: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
     """Wait until `condition` holds; fail when it does not in time."""
     async with asyncio.timeout(patience_s):
         while not condition():

@@ -23,9 +23,9 @@ from ingest.adapters.mqtt.packets import (
 )
 from ingest.adapters.mqtt.properties import NONE
 from tests.ingest.adapters.mqtt.memory import House
+from tests.support.patience import PATIENCE_S
 
 P = TypeVar("P", bound=Packet)
-PATIENCE_S = 10.0
 
 
 class RawClient:

@@ -15,6 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from ingest.adapters.base import Verdict
 from tests.ingest.adapters.mqtt import certificate
 from tests.ingest.adapters.mqtt.memory import House, device_id, until
+from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 Version = MQTTProtocolVersion
@@ -79,7 +80,7 @@ async def test_paho_subscribes_and_acknowledges_what_it_is_sent(house: House, ve
     client.client.subscribe([(HOME + "down/#", 1), ("t/acme/d/other/down/#", 1)])
     await until(lambda: client.grants)
     assert [grant.is_failure for grant in client.grants[0]] == [False, True]
-    assert await asyncio.wait_for(house.endpoint.send(PUMP, "down/cmd/1", b"open"), 10) is True
+    assert await asyncio.wait_for(house.endpoint.send(PUMP, "down/cmd/1", b"open"), PATIENCE_S) is True
     assert client.messages == [(HOME + "down/cmd/1", b"open", 1)]
     await client.stop()
 
@@ -155,7 +156,7 @@ async def run(*command: str) -> tuple[int, str]:
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     try:
-        said, _ = await asyncio.wait_for(process.communicate(), 10)
+        said, _ = await asyncio.wait_for(process.communicate(), PATIENCE_S)
     except TimeoutError:
         process.kill()
         raise
@@ -198,5 +199,5 @@ async def test_mosquitto_sub_receives_a_command(house: House, version: str) -> N
     )
     listening = asyncio.create_task(run(*command))
     await until(lambda: house.ready)
-    assert await asyncio.wait_for(house.endpoint.send(PUMP, "down/cmd/7", b"open"), 10) is True
+    assert await asyncio.wait_for(house.endpoint.send(PUMP, "down/cmd/7", b"open"), PATIENCE_S) is True
     assert await listening == (0, f"{HOME}down/cmd/7 open\n")

@@ -16,6 +16,7 @@ from ingest.adapters.mqtt.reasons import Reason
 from tests.ingest.adapters.mqtt.conftest import OpenHouse
 from tests.ingest.adapters.mqtt.memory import House, device_id, turns, until
 from tests.ingest.adapters.mqtt.raw_client import RawClient
+from tests.support.patience import PATIENCE_S
 
 LEVELS = pytest.mark.parametrize("level", [V311, V5])
 PUMP = device_id("acme/d/pump-7")
@@ -133,8 +134,7 @@ async def test_who_is_silent_beyond_one_and_a_half_keep_alives_is_closed(house: 
 
 async def test_who_pings_stays(house: House) -> None:
     async with await RawClient.login(house, keep_alive_s=1) as client:
-        hurry(house)
-        for _ in range(12):
+        for _ in range(20):
             client.send(Pingreq())
             await client.expect(Pingresp)
             await asyncio.sleep(0.1)
@@ -280,7 +280,7 @@ async def test_stopping_does_not_wait_for_a_verdict_for_ever(house: House) -> No
     async with await RawClient.login(house) as client:
         client.publish()
         await until(lambda: house.uplink.undecided)
-        await asyncio.wait_for(house.endpoint.stop(), 10)
+        await asyncio.wait_for(house.endpoint.stop(), PATIENCE_S)
         assert await client.is_closed()
 
 
