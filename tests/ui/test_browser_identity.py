@@ -192,7 +192,7 @@ async def test_a_table_is_tried_then_taken_and_a_device_lets_itself_in_after_a_y
         await page.get_by_role("button", name="Try it").click()
         await expect(page.get_by_text("There is no profile with the key 'nothing'.")).to_be_visible()
         assert (await console.ask('{ devices(search: "valve") { items { key } } }'))["devices"]["items"] == []
-        await page.get_by_role("button", name="Take 1 device").click()
+        await page.get_by_role("button", name="Import 1 device").click()
         async with page.expect_download() as download:
             await page.get_by_role("button", name="Save the tokens").click()
         await (await download.value).save_as(tmp_path / "tokens.csv")

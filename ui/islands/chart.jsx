@@ -125,7 +125,7 @@ function options(width, height, metric, range, rows, onCursor) {
         size: 52,
         space: 44,
         splits: metric.type === "BOOLEAN" ? () => [0, 1] : undefined,
-        values: metric.type === "BOOLEAN" ? () => ["no", "yes"] : (_, splits) => splits.map(plainNumber),
+        values: metric.type === "BOOLEAN" ? () => ["no", "yes"] : (_, splits) => splits.map((each) => plainNumber(each)),
       },
     ],
     series: [
