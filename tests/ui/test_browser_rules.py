@@ -1,8 +1,11 @@
 """The rule designer in Chromium: a rule from a template by mouse, one by keyboard alone, both tried and published."""
 
+import asyncio
 import json
 import re
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from playwright.async_api import Browser, expect
@@ -12,6 +15,8 @@ from tests.ui.test_browser_pages import wrong_with
 
 pytestmark = pytest.mark.timeout(300)
 SENTENCE = "[data-rule=sentence]"
+WARMTH = {"key": "warmth", "label": "Warmth", "type": "NUMBER", "unit": "degC"}
+WARM = {"metric": "warmth", "op": ">", "value": 8, "unit": "degC"}
 
 
 async def test_a_rule_is_made_from_a_template_by_mouse_looked_back_on_tried_and_published(
@@ -20,9 +25,12 @@ async def test_a_rule_is_made_from_a_template_by_mouse_looked_back_on_tried_and_
     async with console.visitor(chromium) as visitor:
         page = visitor.page
         await visitor.enter("/rules/new")
+        await expect(page.get_by_role("button", name="Freezer too warm")).to_be_visible()
+        assert await wrong_with(page) == []
         await page.get_by_role("button", name="Freezer too warm").click()
         await page.get_by_label("Too warm above").fill("-3")
         await expect(page.locator(SENTENCE)).to_contain_text("above -3 °C")
+        assert await wrong_with(page) == []
         await expect(page.get_by_text(re.compile(r"applies to \d+ devices"))).to_be_visible()
         await page.get_by_role("button", name="Use it").click()
 
@@ -123,7 +131,10 @@ async def test_a_question_mark_leads_to_what_the_word_means_beside_what_is_writt
     async with console.visitor(chromium, theme="dark") as visitor:
         page = visitor.page
         await visitor.enter("/rules/new")
+        assert await wrong_with(page) == []
         await page.get_by_role("button", name="Start from nothing").click()
+        await expect(page.locator(".sentence")).to_be_visible()
+        assert await wrong_with(page) == []
         async with page.expect_popup() as opened:
             await page.get_by_role("link", name="Help: condition").click()
         told = await opened.value
@@ -138,23 +149,36 @@ async def test_a_question_mark_leads_to_what_the_word_means_beside_what_is_writt
         await expect(page.locator(".sentence")).to_be_visible()
 
 
-async def _room(console: Console, key: str) -> str:
-    """A device of its own kind that has been at 5, 9 and 5 degrees for some minutes each; a new rule for its kind."""
-    warmth = {"key": "warmth", "label": "Warmth", "type": "NUMBER", "unit": "degC"}
+async def _device(console: Console, key: str, metric: dict[str, Any]) -> Callable[[float, Any], None]:
+    """A device of a kind of its own with one metric; answers the way to let it send, as of so many minutes ago."""
     make = "mutation ($i: ProfileCreate!) { profileCreate(input: $i) { id } }"
-    kind = (await console.ask(make, i={"key": key, "name": key, "metrics": [warmth]}))["profileCreate"]["id"]
+    kind = (await console.ask(make, i={"key": key, "name": key, "metrics": [metric]}))["profileCreate"]["id"]
     provision = "mutation ($i: DeviceProvision!) { deviceProvision(input: $i) { token device { key } } }"
     token = (await console.ask(provision, i={"key": key, "profileId": kind}))["deviceProvision"]["token"]
     tenant = console.device["username"].split("/")[0]
-    now = int(time.time() * 1000)
-    for minutes, value in ((50, 5), (45, 9), (40, 9), (35, 5), (20, 7), (15, 5)):
-        body = json.dumps({"time": now - minutes * 60_000, "values": {"warmth": value}}).encode()
+
+    def says(minutes: float, value: Any) -> None:
+        at = int((time.time() - minutes * 60) * 1000)
+        body = json.dumps({"time": at, "values": {metric["key"]: value}}).encode()
         where = "127.0.0.1", console.mqtt_port
         send(where, (f"{tenant}/d/{key}", token), f"t/{tenant}/d/{key}/up/telemetry", body)
-    when = {"metric": "warmth", "op": ">", "value": 8, "unit": "degC"}
-    document = {"v": 1, "name": f"Too warm, {key}", "severity": "minor", "scope": {"profile": key}, "when": when}
+
+    return says
+
+
+async def _rule(console: Console, key: str, when: dict[str, Any], **more: Any) -> str:
+    """A rule for the devices of one kind, which rests."""
+    document = {"v": 1, "name": f"Rule of {key}", "severity": "minor", "scope": {"profile": key}, "when": when, **more}
     query = "mutation ($d: JSON!) { ruleCreate(input: {document: $d, isEnabled: false}) { id } }"
     return str((await console.ask(query, d=document | {"then": [{"do": "alert"}]}))["ruleCreate"]["id"])
+
+
+async def _room(console: Console, key: str) -> str:
+    """A device of its own kind that has been at 5, 9 and 5 degrees for some minutes each; a new rule for its kind."""
+    says = await _device(console, key, WARMTH)
+    for minutes, value in ((50, 5), (45, 9), (40, 9), (35, 5), (20, 7), (15, 5)):
+        says(minutes, value)
+    return await _rule(console, key, WARM)
 
 
 async def test_the_limit_is_dragged_past_the_last_firing_and_back(console: Console, chromium: Browser) -> None:
@@ -193,6 +217,11 @@ async def test_a_spike_that_did_not_alert_is_pointed_at_and_must(console: Consol
         plot = page.locator(".marked-plot svg")
         box = await plot.bounding_box()
         assert box is not None
+        await plot.click(position={"x": box["width"] * 0.5, "y": 40})
+        await expect(page.get_by_text("Now click where it ends.")).to_be_visible()
+        await plot.click(position={"x": box["width"] * 0.6, "y": 40})
+        await expect(page.get_by_text("Now click where it ends.")).to_have_count(0)
+        await expect(page.locator(".marked-span")).to_have_count(1)
         await page.mouse.move(box["x"] + box["width"] * 0.77, box["y"] + 40)
         await page.mouse.down()
         await page.mouse.move(box["x"] + box["width"] * 0.83, box["y"] + 40, steps=3)
@@ -203,3 +232,93 @@ async def test_a_spike_that_did_not_alert_is_pointed_at_and_must(console: Consol
         await expect(page.locator(".tests").get_by_text("Fails")).to_have_count(1)
         await page.get_by_label("Value", exact=True).fill("6")
         await expect(page.locator(".tests").get_by_text("Holds")).to_have_count(2)
+
+
+async def test_a_place_is_taken_from_a_device_marked_on_a_time_line_and_made_up(
+    console: Console, chromium: Browser
+) -> None:
+    says = await _device(console, "bench-truck", {"key": "position", "label": "Position", "type": "OBJECT"})
+    for minutes, lat in ((40, 52.5), (30, 52.9), (20, 52.5)):
+        says(minutes, {"lat": lat, "lon": 13.4})
+    circle = {"circle": {"lat": 1, "lon": 2, "radius_m": 500}}
+    place = {"place": {"metric": "position", "is": "outside", "of": circle}}
+    rule_id = await _rule(console, "bench-truck", {"any": [place, {"event": "door-forced"}, {"tag": "loose"}]})
+    async with console.visitor(chromium) as visitor:
+        page = visitor.page
+        await visitor.enter(f"/rules/{rule_id}")
+        await page.get_by_role("button", name="around where a device is now").click()
+        await page.get_by_label("The device that is there now").fill("bench-truck")
+        await expect(page.get_by_text("Taken from bench-truck: 52.5, 13.4")).to_be_visible()
+        await expect(page.get_by_label("Latitude", exact=True)).to_have_value("52.5")
+        await expect(page.get_by_role("img", name="bench-truck: it would have fired once.")).to_be_visible()
+        assert await wrong_with(page) == []
+
+        await page.get_by_role("button", name="Try it").click()
+        await page.get_by_role("button", name="make up a message").click()
+        said = page.locator(".trial-steps > li").first
+        await page.get_by_label("Step 1, event").select_option(label="no event")
+        await page.get_by_label("Step 1, Position, latitude").fill("52.5")
+        await page.get_by_label("Step 1, Position, longitude").fill("13.4")
+        await expect(said).to_contain_text("All is well")
+        await page.get_by_label("Step 1, event").select_option(label="event “door-forced”")
+        await expect(said).to_contain_text("It would raise a minor alert. It would then be over: ")
+        await page.get_by_label("Step 1, event").select_option(label="no event")
+        await expect(said).not_to_contain_text("It would raise")
+        await page.get_by_label("The tag loose").select_option(label="has the tag “loose”")
+        await expect(said).to_contain_text("It fires")
+        assert await wrong_with(page) == []
+        await page.get_by_role("button", name="Keep as a test").click()
+        await page.get_by_role("button", name="Tests (1)").click()
+        await expect(page.locator(".tests").get_by_text("Holds")).to_be_visible()
+        await page.get_by_role("button", name="Publish", exact=True).click()
+        await expect(page.get_by_text("“Rule of bench-truck” is published")).to_be_visible()
+    saved = (await console.ask("query ($id: ID!) { rule(id: $id) { document } }", id=rule_id))["rule"]["document"]
+    assert saved["when"]["any"][0]["place"]["of"]["circle"] == {"lat": 52.5, "lon": 13.4, "radius_m": 500}
+    [test] = saved["tests"]
+    assert test["device"] == {"tags": ["loose"]}
+    assert test["given"][0]["position"] == {"lat": 52.5, "lon": 13.4}
+
+
+async def test_versions_say_what_changed_and_what_was_only_watched_is_noted(
+    console: Console, chromium: Browser
+) -> None:
+    says = await _device(console, "watch-room", WARMTH)
+    rule_id = await _rule(console, "watch-room", WARM)
+    later = {"v": 1, "name": "Rule of watch-room", "severity": "minor", "scope": {"profile": "watch-room"}}
+    later |= {"when": {**WARM, "value": 7.5}, "then": [{"do": "alert"}]}
+    change = "mutation ($id: ID!, $i: RuleUpdate!) { ruleUpdate(id: $id, input: $i) { id } }"
+    await console.ask(change, id=rule_id, i={"document": later})
+    await console.ask("mutation ($id: ID!) { ruleModeSet(id: $id, mode: SHADOW) { id } }", id=rule_id)
+    for _ in range(200):
+        says(0, 9)
+        fired = await console.ask("query ($id: ID!) { ruleFirings(id: $id) { items { id } } }", id=rule_id)
+        if fired["ruleFirings"]["items"]:
+            break
+        await asyncio.sleep(0.2)
+    async with console.visitor(chromium) as visitor:
+        page = visitor.page
+        await visitor.enter(f"/rules/{rule_id}")
+        await page.get_by_role("button", name="Noted").click()
+        noted = page.get_by_label("What it noted")
+        await expect(noted).to_contain_text("warmth was 9 °C, above 7.5 °C")
+        await noted.locator("summary").first.click()
+        await expect(noted).to_contain_text("It would have: raise a minor alert")
+        assert await wrong_with(page) == []
+        await page.get_by_role("button", name="Versions").click()
+        second = page.locator(".versions > li", has_text="Version 2")
+        await expect(second).to_contain_text("7.5 °C")
+        assert await wrong_with(page) == []
+        await page.locator(".versions > li", has_text="Version 1").get_by_text("Take it as the draft").click()
+        await expect(page.get_by_label("Value", exact=True)).to_have_value("8")
+        await expect(page.get_by_text("Draft saved")).to_be_visible()
+        await visitor.open(f"/rules/{rule_id}")
+        await expect(page.get_by_text("This is the draft that")).to_be_visible()
+        await page.get_by_role("button", name="Throw the draft away").click()
+        await expect(page.get_by_text("The draft is thrown away.")).to_be_visible()
+        await visitor.open(f"/rules/{rule_id}")
+        await expect(page.get_by_label("Value", exact=True)).to_have_value("7.5")
+        await page.get_by_role("button", name="Versions").click()
+        await page.locator(".versions > li", has_text="Version 1").get_by_text("Publish it again").click()
+        await expect(page.get_by_text("is as it was in version 1 again.")).to_be_visible()
+    saved = await console.ask("query ($id: ID!) { rule(id: $id) { mode document } }", id=rule_id)
+    assert saved["rule"]["document"]["when"] == WARM
