@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import httpx
 from playwright.async_api import Browser, Page, async_playwright
 
 import ui
+from tests.ui.support import AWAKE
 
 FOLDER = Path(ui.__file__).parent / "screenshots"
 SIZES = ((1440, 900), (390, 844))
@@ -27,6 +29,18 @@ RULE = {
     "limits": {"cooldown": "15m"},
     "then": [{"do": "alert"}, {"do": "tag", "add": "warm"}],
 }
+DAMP = {
+    "v": 1,
+    "name": "Cold room too damp",
+    "severity": "minor",
+    "scope": {"profile": "cold-room"},
+    "when": {"metric": "humidity", "op": ">", "value": 60, "unit": "%"},
+    "then": [{"do": "alert"}],
+}
+DOOR = {**DAMP, "name": "Door opened", "severity": "info", "when": {"metric": "door_open", "op": "==", "value": True}}
+NIGHT_SHIFT = {"name": "Night shift", "email": {"addresses": ["night@example.org"]}}
+HEAD = {"name": "Head of the plant", "email": {"addresses": ["head@example.org"]}}
+RAISED_WITHIN_S = 60
 Step = Callable[[Page], Awaitable[object]]
 
 
@@ -39,8 +53,26 @@ async def _template(page: Page) -> None:
     await page.get_by_label("Too warm above").fill("-3")
 
 
+async def _bench(page: Page) -> None:
+    await page.get_by_role("button", name="Try it").click()
+    await page.get_by_role("button", name="make up a message").click()
+    await page.get_by_label("Step 1, Temperature").fill("9.5")
+    await _down(page)
+
+
+async def _down(page: Page) -> None:
+    """To the bench, which on a phone is below the sentence."""
+    await page.locator(".designer-side").scroll_into_view_if_needed()
+    await page.evaluate("document.querySelector('.designer-side').scrollIntoView({block: 'start'}); scrollBy(0, -70)")
+
+
+async def _versions(page: Page) -> None:
+    await page.get_by_role("button", name="Versions").click()
+    await _down(page)
+
+
 async def _alert(page: Page) -> None:
-    await page.locator(".alert-line a").first.click()
+    await page.locator(".alert-line", has_text=str(DAMP["name"])).locator(".reason-link").first.click()
     await page.get_by_role("region", name="Why").wait_for()
 
 
@@ -50,8 +82,9 @@ VIEWS: dict[str, tuple[str, Step | None]] = {
     "rules-template": ("/rules/new", _template),
     "rules-designer": ("/rules/{rule}", None),
     "rules-picture": ("/rules/{rule}", _click("Picture")),
-    "rules-bench": ("/rules/{rule}", _click("Try it")),
-    "rules-versions": ("/rules/{rule}", _click("Versions")),
+    "rules-bench": ("/rules/{rule}", _bench),
+    "rules-versions": ("/rules/{rule}", _versions),
+    "rules-timeline": ("/rules/{door}", _down),
     "alerts-list": ("/alerts", None),
     "alerts-alert": ("/alerts", _alert),
     "notifications": ("/notifications", None),
@@ -59,41 +92,69 @@ VIEWS: dict[str, tuple[str, Step | None]] = {
 }
 
 
-def _rule(demo: dict[str, Any]) -> str:
-    """A rule of two versions, once made and found again afterwards."""
+def _asking(demo: dict[str, Any]) -> Callable[..., Any]:
+    headers = {"Authorization": f"Bearer {demo['api_token']}"}
 
     def ask(query: str, **variables: Any) -> Any:
-        headers = {"Authorization": f"Bearer {demo['api_token']}"}
-        with httpx.Client(base_url=demo["url"], headers=headers, trust_env=False) as http:
+        with httpx.Client(base_url=demo["url"], headers=headers, trust_env=False, timeout=60) as http:
             answer = http.post("/graphql", json={"query": query, "variables": variables}).json()
         assert "errors" not in answer, answer
         return answer["data"]
 
-    listed = ask("query ($s: String) { rules(search: $s) { items { id } } }", s=RULE["name"])["rules"]["items"]
-    if not listed:
-        make = "mutation ($d: JSON!) { ruleCreate(input: {document: $d}) { id } }"
-        made = ask(make, d={**RULE, "for": "5m"})["ruleCreate"]
+    return ask
+
+
+def _rule(ask: Callable[..., Any], document: dict[str, Any], before: dict[str, Any] | None = None) -> str:
+    """A rule that is once made, in two versions where there was one before, and found again afterwards."""
+    listed = ask("query ($s: String) { rules(search: $s) { items { id name } } }", s=document["name"])["rules"]["items"]
+    for each in listed:
+        if each["name"] == document["name"]:
+            return str(each["id"])
+    make = "mutation ($d: JSON!) { ruleCreate(input: {document: $d}) { id } }"
+    made = ask(make, d=before or document)["ruleCreate"]["id"]
+    if before:
         change = "mutation ($id: ID!, $i: RuleUpdate!) { ruleUpdate(id: $id, input: $i) { id } }"
-        ask(change, id=made["id"], i={"document": RULE})
-        listed = [made]
-    return str(listed[0]["id"])
+        ask(change, id=made, i={"document": document})
+    return str(made)
 
 
-async def _take(browser: Browser, demo: dict[str, Any], rule: str, names: list[str]) -> None:
+def _prepare(demo: dict[str, Any]) -> dict[str, str]:
+    """What the pictures show: rules, an open alert, channels and a policy."""
+    ask = _asking(demo)
+    found = {"rule": _rule(ask, RULE, {**RULE, "for": "5m"}), "door": _rule(ask, DOOR)}
+    damp = _rule(ask, DAMP)
+    if not ask("{ notificationPolicies { key } }")["notificationPolicies"]:
+        make = "mutation ($i: ChannelCreate!) { channelCreate(input: $i) { channel { id } } }"
+        night, head = (ask(make, i=each)["channelCreate"]["channel"]["id"] for each in (NIGHT_SHIFT, HEAD))
+        steps = [{"afterMin": 0, "channelIds": [night]}, {"afterMin": 15, "channelIds": [head]}]
+        plan = "mutation ($i: NotificationPolicyCreate!) { notificationPolicyCreate(input: $i) { id } }"
+        ask(plan, i={"name": "Cold rooms, day and night", "steps": steps})
+    is_open = "query ($id: ID!) { alerts(ruleId: $id, isOpen: true, first: 1) { items { id } } }"
+    until = time.monotonic() + RAISED_WITHIN_S
+    while not ask(is_open, id=damp)["alerts"]["items"]:
+        assert time.monotonic() < until, "no alert was raised"
+        time.sleep(1)
+    return found
+
+
+async def _take(browser: Browser, demo: dict[str, Any], made: dict[str, str], names: list[str]) -> None:
     for (width, height), theme in ((size, theme) for size in SIZES for theme in ("light", "dark")):
         context = await browser.new_context(
             viewport={"width": width, "height": height},
             color_scheme=theme,  # type: ignore[arg-type]
+            device_scale_factor=1 if width > 800 else 2,
         )
         page = await context.new_page()
         await page.goto(demo["url"] + "/sign-in")
+        await page.wait_for_function(AWAKE)
         await page.get_by_label("E-mail").fill(demo["email"])
         await page.get_by_label("Password").fill(demo["password"])
         await page.get_by_role("button", name="Sign in").click()
         await page.get_by_role("button", name="Sign out").first.wait_for(state="attached")
         for name in names:
             path, step = VIEWS[name]
-            await page.goto(demo["url"] + path.format(rule=rule))
+            await page.goto(demo["url"] + path.format(**made))
+            await page.wait_for_function(AWAKE)
             await page.wait_for_load_state("networkidle")
             await page.wait_for_timeout(800)
             if step:
@@ -111,7 +172,7 @@ async def main(data: Path, names: list[str]) -> None:
             executable_path=shutil.which("chromium"),
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         )
-        await _take(browser, demo, _rule(demo), names or list(VIEWS))
+        await _take(browser, demo, _prepare(demo), names or list(VIEWS))
 
 
 if __name__ == "__main__":

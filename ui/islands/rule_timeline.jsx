@@ -12,7 +12,7 @@ export function Timeline({ device, devices, setDevice, episodes, result, span, s
   const { document } = useDesk();
   const { rows, left } = rowsOf(episodes, device);
   const canKeep = device && metricsRead(document).length > 0;
-  if (!rows.length) return null;
+  if (!episodes.length && !canKeep) return null;
   const scale = timeScale(episodes, result, W);
   const point = (id) => (next) => {
     setDevice(id);
