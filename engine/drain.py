@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from engine import clock
 from engine.commands import service as commands
-from engine.devices import presence
+from engine.devices import presence, refusals
 from engine.devices import service as devices
 from engine.journal import read
 from engine.journal.model import Entry
@@ -286,6 +286,8 @@ async def _follow(tx: Tx, entry: Entry, reaction: Reaction, newest: fold.Newest,
         case "device.decommissioned":
             await reaction.device_gone(tx, body["device"])
             await commands.device_gone(tx, UUID(body["device"]))
+        case refusals.REFUSED:
+            refusals.follow(tx, body)
         case "device.suspended" | "device.quarantined":
             reaction.device_out(body["device"])
         case "device.resumed" | "device.released":

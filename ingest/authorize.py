@@ -4,12 +4,13 @@ The token itself never goes to the database, only its sha256; it is random, so a
 found by its fingerprint: who it is, and whose, is what was written down when it was signed, never what its name claims.
 A JWT is checked here, against the public keys that the door names for the device; then the key's handle, which nobody
 outside knows, opens the door like a token's digest.
+Who is refused is told to `noted`, with the device if there is such a one: the audit log of its tenant shall say so.
 A herd of devices coming back after a restart shares questions: whatever asked while one was under way is in the next.
 """
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, get_args
 from uuid import UUID
@@ -18,7 +19,7 @@ import psycopg
 
 from engine.ids import fingerprint
 from ingest import arrays, statements
-from ingest.adapters.base import Decision, GoneReason, RefusalReason, Refused
+from ingest.adapters.base import Decision, GoneReason, RefusalReason, Refused, Tried
 from ingest.database import Database
 from ingest.metrics import LOGINS
 from ingest.newcomers import Newcomers
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 # In one order for everybody: the door raises each device's session epoch, and two herds must not wait for each other.
 ASK = """
 SELECT asked.n, c.tenant_id, c.device_id, c.credential_id, c.session_epoch, c.expires_at, c.refusal,
-       c.tenant_key, c.device_key, c.secret_sha256, c.public_key
+       c.tenant_key, c.device_key, c.secret_sha256, c.public_key, c.why
 FROM (SELECT * FROM unnest(%b, %b, %b) WITH ORDINALITY AS u (tenant, device, secret, n) ORDER BY tenant, device) asked
 CROSS JOIN LATERAL app.credential(asked.tenant, asked.device, asked.secret) c
 """
@@ -59,6 +60,11 @@ BY_CERTIFICATE = ("", "")
 KEYS = b""
 """Instead of a digest, which is never empty: by which public keys may this device prove itself?"""
 
+_JWT_FAULTS: Mapping[str, str] = {"bad_credentials": "jwt_wrong"}
+"""Why a JWT was refused, where the reason that its sender is told says less."""
+
+Noted = Callable[[UUID, UUID | None, str], None]
+
 Answer = Decision | list[tuple[bytes, bytes]]
 """Who came in, or the handles and public keys (DER) of the device that was asked for."""
 
@@ -69,16 +75,24 @@ class DoorAuthorizer:
     """The `Authorizer` of tokens, JWTs and certificates; remembers by which credential each device came in."""
 
     def __init__(
-        self, database: Database, checks: Database, *, audience: str = "tidegate", newcomers: Newcomers | None = None
+        self,
+        database: Database,
+        checks: Database,
+        *,
+        audience: str = "tidegate",
+        newcomers: Newcomers | None = None,
+        noted: Noted | None = None,
     ) -> None:
         """Two connections: logins on the first, re-checks of sessions on the second.
 
         ``audience``: what a JWT's aud must name. ``newcomers``: who introduces devices with an unknown certificate.
+        ``noted`` hears of each login that was refused to somebody known.
         """
         self._database = database
         self._checks = checks
         self._audience = audience
         self._newcomers = newcomers
+        self._noted = noted
         self._asked: list[Asked] = []
         self._asking: asyncio.Task[None] | None = None
         self._credential_of: dict[UUID, UUID] = {}
@@ -101,6 +115,8 @@ class DoorAuthorizer:
                 decision = await self._enter(parse_username(username), fingerprint(secret))
         except Refused as refusal:
             LOGINS.labels(refusal.reason).inc()
+            if refusal.tried is not None and self._noted is not None:
+                self._noted(*refusal.tried)
             raise
         LOGINS.labels("accepted").inc()
         return decision
@@ -138,11 +154,27 @@ class DoorAuthorizer:
         except Refused as refusal:
             if refusal.reason != "bad_credentials" or self._newcomers is None:
                 raise
-            await self._newcomers.introduce(certificate)
+            await self._introduce(certificate)
             decision = await self._enter(BY_CERTIFICATE, digest)
         if username and parse_username(username) != (decision.tenant, decision.device):
-            raise Refused("bad_credentials")
+            raise Refused("bad_credentials", (decision.tenant_id, decision.device_id, "username"))
         return decision
+
+    async def _introduce(self, certificate: bytes) -> None:
+        """Have a newcomer let in; of a certificate that a tenant's own authority has signed and nobody noted, tell."""
+        assert self._newcomers is not None
+        try:
+            await self._newcomers.introduce(certificate)
+        except Refused as refusal:
+            if refusal.reason != "bad_credentials":
+                raise
+            signed = await self._newcomers.claimed(certificate)
+            if signed is None:
+                raise
+            tenant_id, name = signed
+            found = await self._tried(parse_username(name), certificate, "certificate")
+            is_its_own = found is not None and found[0] == tenant_id
+            raise Refused(refusal.reason, found if is_its_own else (tenant_id, None, "certificate")) from None
 
     async def _by_jwt(self, username: str, token: bytes) -> Decision:
         """By a JWT (RFC 7519) that a registered key of the device has signed; the session ends with it."""
@@ -150,10 +182,24 @@ class DoorAuthorizer:
         keys = await self._ask(names, KEYS)
         assert isinstance(keys, list)
         if not keys:
-            raise Refused("bad_credentials")
-        handle, ends = await asyncio.to_thread(_checked, token, keys, username, self._audience)
+            raise Refused("bad_credentials", await self._tried(names, token, "jwt_wrong"))
+        try:
+            handle, ends = await asyncio.to_thread(_checked, token, keys, username, self._audience)
+        except Refused as refusal:
+            why = _JWT_FAULTS.get(refusal.reason, refusal.reason)
+            raise Refused(refusal.reason, await self._tried(names, token, why)) from None
         decision = await self._enter(names, handle)
         return replace(decision, expires_at=min(ends, decision.expires_at or ends))
+
+    async def _tried(self, names: tuple[str, str] | None, shown: bytes, why: str) -> Tried | None:
+        """Whose login this would have been, by the name it gave: asked only when it was refused already."""
+        try:
+            await self._enter(names, fingerprint(shown))  # which is no credential's: it lets nobody in
+        except Refused as refusal:
+            if refusal.tried is not None:
+                tenant_id, device_id, unknown = refusal.tried
+                return tenant_id, device_id, why if device_id is not None else unknown
+        return None
 
     async def _enter(self, names: tuple[str, str] | None, digest: bytes) -> Decision:
         decision = await self._ask(names, digest)
@@ -203,9 +249,10 @@ class DoorAuthorizer:
 
     def _answer(self, asked: Asked, row: tuple[Any, ...]) -> None:
         answer = asked[3]
-        _, tenant_id, device_id, credential_id, epoch, expires_at, refusal, tenant, device, _, _ = row
+        _, tenant_id, device_id, credential_id, epoch, expires_at, refusal, tenant, device, _, _, why = row
         if refusal is not None:
-            _refuse([asked], refusal if refusal in _REASONS else "bad_credentials")
+            tried = None if tenant_id is None else (tenant_id, device_id, why)
+            _refuse([asked], refusal if refusal in _REASONS else "bad_credentials", tried)
             return
         self._credential_of[device_id] = credential_id
         if not answer.done():  # the client may have gone meanwhile
@@ -220,7 +267,7 @@ def _checked(token: bytes, keys: Sequence[tuple[bytes, bytes]], username: str, a
     return jwt.check(token, keys, username, audience)
 
 
-def _refuse(herd: Iterable[Asked], reason: RefusalReason) -> None:
+def _refuse(herd: Iterable[Asked], reason: RefusalReason, tried: Tried | None = None) -> None:
     for _, _, _, answer in herd:
         if not answer.done():
-            answer.set_exception(Refused(reason))
+            answer.set_exception(Refused(reason, tried))

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -48,13 +48,25 @@ class Newcomers:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._authorities: list[tuple[str, UUID, UUID]] = []
+        self._own: dict[UUID, list[str]] = {}
         self._turned_away: OrderedDict[bytes, float] = OrderedDict()
         self._one_at_a_time = asyncio.Lock()
         self._waiting = 0
 
     def believe(self, rows: Iterable[tuple[str, UUID, UUID | None]]) -> None:
         """Learn which authorities there are: certificate (PEM), tenant, and the way in, where there is one."""
-        self._authorities = [(pem, tenant_id, way) for pem, tenant_id, way in rows if way is not None]
+        own: dict[UUID, list[str]] = {}
+        registered = []
+        for pem, tenant_id, way in rows:
+            if way is None:
+                own.setdefault(tenant_id, []).append(pem)
+            else:
+                registered.append((pem, tenant_id, way))
+        self._authorities, self._own = registered, own
+
+    async def claimed(self, der: bytes) -> tuple[UUID, str] | None:
+        """Whose authority has signed a certificate that is nobody's, and the name in it; None if none of these has."""
+        return await asyncio.to_thread(_claimed, der, self._own)
 
     async def introduce(self, der: bytes) -> None:
         """Have a device let in whose certificate TLS has verified; returns when it may log in.
@@ -120,6 +132,13 @@ class Newcomers:
         self._turned_away[digest] = time.monotonic() + _REMEMBERED_S
         if len(self._turned_away) > _MOST_REMEMBERED:
             self._turned_away.popitem(last=False)
+
+
+def _claimed(der: bytes, own: Mapping[UUID, Sequence[str]]) -> tuple[UUID, str] | None:
+    """In a thread, as below."""
+    from ingest import issuers
+
+    return issuers.claimed(der, own)
 
 
 def _signed_by(der: bytes, authorities: Sequence[tuple[str, UUID, UUID]]) -> list[tuple[UUID, UUID]]:

@@ -32,6 +32,7 @@ from ingest.metrics import SESSIONS, WAITING
 from ingest.newcomers import Newcomers
 from ingest.presence import JournalPresence
 from ingest.quota import Quota
+from ingest.refusals import Refusals
 from ingest.uplink import Pipeline
 from ingest.writer import Writer
 
@@ -57,8 +58,13 @@ class Ingest:
         quota = Quota(settings.quota_device_messages_per_s, allowance_of=self.allowances.of)
         self.pipeline = Pipeline(self.directory, self.writer, quota)
         self._newcomers = Newcomers(Database(url))
+        self._refusals = Refusals(self.writer.record)
         self.authorizer = DoorAuthorizer(
-            Database(url), Database(url), audience=settings.jwt_audience, newcomers=self._newcomers
+            Database(url),
+            Database(url),
+            audience=settings.jwt_audience,
+            newcomers=self._newcomers,
+            noted=self._refusals.note,
         )
         self.introductions = Introductions(settings.gateway, relay.secret_of(settings))
         self.endpoint = MqttEndpoint(
@@ -112,6 +118,7 @@ class Ingest:
         """Stop reading, commit and acknowledge what was taken, record who left, close."""
         self.is_accepting = False
         await self.endpoint.stop()
+        self._refusals.close()
         self.writer.close()
         if self._writing is not None:
             _, late = await asyncio.wait([self._writing], timeout=_DRAIN_S)

@@ -120,6 +120,7 @@ WHOLE = {
     "device.give_up_key": "freed the key of the old device",
     "device.import": "imported a table of devices",
     "device.introduce": "could not come in by",
+    "device.login": "refused a login of the device",
     "fleet.audit": "audited the fleet",
     "group.remove": "took devices out of the device group",
     "identity.link": "signed in by an identity provider for the first time",

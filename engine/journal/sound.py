@@ -42,6 +42,10 @@ def _is_ids_or_nothing(value: object) -> bool:
     return value is None or (isinstance(value, list) and all(map(_is_id, value)))
 
 
+def _is_id_or_nothing(value: object) -> bool:
+    return value is None or _is_id(value)
+
+
 _DEVICE = {"device": _is_id}
 _SESSION = {**_DEVICE, "at": _is_time, "epoch": _is_count, "reason": _is_text_or_nothing}
 _NEEDED: Mapping[str, Mapping[str, Callable[[object], bool]]] = {
@@ -50,6 +54,9 @@ _NEEDED: Mapping[str, Mapping[str, Callable[[object], bool]]] = {
     **dict.fromkeys(("device.suspended", "device.resumed", "device.quarantined", "device.released"), _DEVICE),
     **dict.fromkeys(("device.connected", "device.disconnected"), _SESSION),
     "device.event": {**_DEVICE, "type": _is_text},
+    "device.refused": {
+        **{"device": _is_id_or_nothing, "why": _is_text, "count": _is_count, "first": _is_time, "last": _is_time}
+    },
     "rule.changed": {"rule": _is_id},
     "group.changed": {"group": _is_id},
     "rule.noticed": {"subject": _is_text, "notice": _is_text, "message": _is_text},

@@ -66,12 +66,20 @@ class Verdict(enum.IntEnum):
     """The store is away: nothing was kept, the device shall repeat later."""
 
 
-class Refused(Exception):
-    """The login is refused; `reason` says why and holds nothing secret."""
+Tried = tuple[UUID, UUID | None, str]
+"""Whose login it would have been: the tenant, its device (None: it has none of that name), and why it was none."""
 
-    def __init__(self, reason: RefusalReason) -> None:
+
+class Refused(Exception):
+    """The login is refused; `reason` says why and holds nothing secret.
+
+    `tried` is for the tenant's audit log and not for the client, who must not learn which devices there are.
+    """
+
+    def __init__(self, reason: RefusalReason, tried: Tried | None = None) -> None:
         super().__init__(reason)
         self.reason: RefusalReason = reason
+        self.tried = tried
 
 
 @dataclass(frozen=True, slots=True)

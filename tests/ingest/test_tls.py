@@ -1,6 +1,7 @@
 """Devices that show a certificate: made by openssl, used by mosquitto_pub, believed for what was signed and no more."""
 
 import asyncio
+import contextlib
 import re
 import shlex
 import ssl
@@ -17,10 +18,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from sqlalchemy import text
 
 from engine.certificates import service as certificates
-from engine.certificates.model import Signed
+from engine.certificates.model import Authority, Signed
 from engine.certificates.vault import LocalVault
 from engine.devices import service as devices
 from engine.devices.model import Device
+from engine.provisioning import succession
 from engine.settings import SettingError, Settings
 from infra.local.postgres import Postgres
 from ingest import tls
@@ -69,10 +71,18 @@ class Signing:
         (self.folder / f"{name}.key").write_text(csr.pem(key))
         return signed
 
+    async def renew(self) -> Authority:
+        """Give the authority a successor; the former one."""
+        async with self.tenant.store.as_tenant(self.tenant.principal()) as tx:
+            former = await certificates.authority(tx)
+            await certificates.renew(tx, self._vault)
+        return former
+
     async def stolen(self) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
         """The authority's certificate and key."""
         async with self.tenant.store.as_tenant(self.tenant.principal()) as tx:
-            [row] = await tx.rows(text("SELECT id, certificate, sealed_key FROM authorities"))
+            newest = "SELECT id, certificate, sealed_key FROM authorities ORDER BY number DESC LIMIT 1"
+            [row] = await tx.rows(text(newest))
         purpose = b"tidegate authority 1|" + self.tenant.id.bytes + row["id"].bytes
         key = load_der_private_key(await self._vault.open(row["sealed_key"], purpose), None)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
@@ -217,6 +227,75 @@ async def test_a_live_session_ends_when_its_certificate_is_revoked_or_its_device
     for reader, writer in lines:
         assert b"\xe0" in await asyncio.wait_for(reader.read(), TOLD_S), "a DISCONNECT, then the end"
         writer.close()
+
+
+async def test_both_authorities_are_believed_until_the_former_is_retired_live_and_at_the_door(
+    postgres: Postgres, tenant: Tenant, process: IngestProcess, signing: Signing
+) -> None:
+    """From openssl: the old certificate goes on, the new one works beside it, then the old one alone ends."""
+    changed, late = await tenant.device(), await tenant.device()
+    folder = process.data_dir
+    for name in ("before", "after", "late"):
+        for line in (KEY, REQUEST):
+            assert (await paste(line.replace("device.", f"{name}."), folder))[0] == 0
+
+    async def sign(name: str, device: Device) -> None:
+        (folder / f"{name}.pem").write_text(
+            (await signing.sign(device, (folder / f"{name}.csr").read_text())).certificate
+        )
+
+    await sign("before", changed)
+    await sign("late", late)
+    await believed(process, publish(process, tenant, changed, "before", 1))
+    former = await signing.renew()
+    await sign("after", changed)
+    await believed(process, publish(process, tenant, changed, "after", 2))
+    assert (await paste(publish(process, tenant, changed, "before", 3), folder))[0] == 0, "the old one works on"
+
+    lines = {}
+    for name in ("late", "after"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", process.mqtts_port, ssl=_context(folder, name))
+        writer.write(encode(Connect(V5, name), V5))
+        assert (await asyncio.wait_for(reader.readexactly(4), 20))[3] == 0
+        lines[name] = reader, writer
+    await asyncio.sleep(0.2)  # what follows the CONNACK's first bytes has come as well
+    for reader, _ in lines.values():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(reader.read(1_000), 0.2)
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        await succession.retire(tx, former.id, 2)
+    assert (await asyncio.wait_for(lines["late"][0].read(1), 20)) == b"\xe0", "a DISCONNECT, then the end"
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(lines["after"][0].read(1), 0.5)
+    for _, writer in lines.values():
+        writer.close()
+    for name, device in (("before", changed), ("late", late)):
+        code, said = await paste(publish(process, tenant, device, name, 66), folder)
+        assert code != 0
+        assert "not authori" in said.lower(), "it is refused by name, not by a handshake that fails"
+    assert (await paste(publish(process, tenant, changed, "after", 4), folder))[0] == 0
+    assert {values["temperature"] for *_, values in Line(postgres).stored(tenant)} == {1, 2, 3, 4}
+
+
+async def test_a_successor_whose_key_was_stolen_speaks_for_nobody_either(
+    postgres: Postgres, tenant: Tenant, neighbour: Tenant, process: IngestProcess, signing: Signing
+) -> None:
+    own, theirs = await tenant.device(), await neighbour.device()
+    await signing.keep("first", own)
+    await signing.renew()
+    await signing.keep("second", own)
+    await believed(process, publish(process, tenant, own, "second", 1))
+    issuer, issuer_key = await signing.stolen()
+    for victim, device in ((neighbour, theirs), (tenant, own)):
+        key = csr.key()
+        made = _forged(f"{victim.key}/d/{device.key}", issuer, issuer_key, key)
+        (process.data_dir / "forged.pem").write_text(made.public_bytes(csr.Encoding.PEM).decode())
+        (process.data_dir / "forged.key").write_text(csr.pem(key))
+        code, said = await paste(publish(process, victim, device, "forged", 66), process.data_dir)
+        assert code != 0
+        assert "Bad User Name or Password" in said
+    assert [values for *_, values in Line(postgres).stored(tenant)] == [{"temperature": 1}]
+    assert Line(postgres).stored(neighbour) == []
 
 
 Forge = Callable[[x509.CertificateBuilder], x509.CertificateBuilder]

@@ -109,6 +109,20 @@ def test_words_are_for_deeds_that_exist() -> None:
             {"action": "silence.create", "targetKind": "silence", "after": {"reason": "Cleaning", "key": "x"}},
             "ada@example.org made the silence Cleaning",
         ),
+        ({"action": "authority.renew", "after": {"name": "CN=x"}}, "ada@example.org renewed the certificate authority"),
+        ({"action": "authority.retire"}, "ada@example.org retired the certificate authority"),
+        (
+            {"action": "authorityRenew", "targetKind": "", "targetId": "", "result": "DENIED", "reason": "FORBIDDEN"},
+            "ada@example.org was not allowed to renew a certificate authority (no right to)",
+        ),
+        (
+            {"action": "device.login", "actorKind": "system", "actorName": "system", "result": "REFUSED"},
+            "Tidegate refused a login of the device",
+        ),
+        (
+            {"action": "device.login", "actorKind": "system", "actorName": "system", "targetKind": "tenant"},
+            "Tidegate refused logins that no device of yours made",
+        ),
         (
             {"action": "deviceTransferOffer", "result": "DENIED", "reason": "FORBIDDEN"},
             "ada@example.org was not allowed to offer a transfer of a device (no right to)",
