@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
+from hypothesis import HealthCheck, settings
 
 import migrations
 from engine.store.pool import Store
@@ -64,13 +65,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return ByGroup(config, log)
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """A thousand devices and their server in one process need more open files than the usual 1,024."""
+def pytest_configure() -> None:
+    """A thousand devices and their server in one process need more open files than the usual 1,024; and how long an
+    example takes says what else the machine does.
+    """
     allow_many_connections()
-    if config.getoption("--hypothesis-profile") == "fast":
-        from hypothesis import settings  # a second to import: only where it is needed
-
-        settings.register_profile("fast", max_examples=settings.default.max_examples // 5)
+    settings.register_profile("patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("patient")
+    settings.register_profile("fast", settings.default, max_examples=settings.default.max_examples // 5)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -16,7 +16,9 @@ from ingest.statements import Connection
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 texts = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]))
-calm = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+calm = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 import asyncio
 from dataclasses import dataclass
 
+from tests.support.patience import PATIENCE_S
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -23,7 +25,7 @@ class Wire:
     def host(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    async def say(self, *parts: bytes, pause_s: float = 0.0, within_s: float = 20.0) -> Answer:
+    async def say(self, *parts: bytes, pause_s: float = 0.0, within_s: float = PATIENCE_S) -> Answer:
         """Send the parts, with pauses between them, and read until the server closes or has answered."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=2**20)
         try:

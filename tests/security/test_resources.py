@@ -15,8 +15,8 @@ from tests.support.patience import PATIENCE_S
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server's patience, shortened."""
-    monkeypatch.setattr(PatientHttp, "HEADERS_WITHIN_S", 0.3)
-    monkeypatch.setattr(PatientHttp, "BODY_WITHIN_S", 0.3)
+    monkeypatch.setattr(PatientHttp, "HEADERS_WITHIN_S", 0.6)
+    monkeypatch.setattr(PatientHttp, "BODY_WITHIN_S", 0.6)
 
 
 def _request(wire: Wire, *headers: str) -> bytes:

@@ -77,6 +77,7 @@ async def test_the_server_is_asked_whether_a_connection_lives_only_when_it_may_n
         return ping(connection)
 
     monkeypatch.setattr(dialect, "do_ping", count)
+    monkeypatch.setattr(pool, "TRUSTED_S", 600.0)
     for _ in range(3):
         await _backends(narrow, tenant)
     assert asked == 0
