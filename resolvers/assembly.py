@@ -91,12 +91,12 @@ def schema() -> Schema:
     for root, deed in ((Query, "{}.read"), (Mutation, "{}"), (Subscription, "{}.follow")):
         for field in _fields(root):
             needs = _needs(field)
-            if needs is None:
+            if not needs:
                 raise Unguarded(f"{root.__name__}.{field.python_name} has no @needs")
-            field.extensions = [*field.extensions, Guard(needs, writes=root is Mutation, deed=deed)]
+            field.extensions = [*field.extensions, Guard(*needs, writes=root is Mutation, deed=deed)]
     for field in _fields(Device):
-        if field.base_resolver and (field.arguments or _needs(field)):
-            field.extensions = [*field.extensions, Guard(_needs(field), deed="device_{}.read")]
+        if field.base_resolver and field.arguments:
+            field.extensions = [*field.extensions, Guard(deed="device_{}.read")]
     return Schema(Query, Mutation, Subscription, config=StrawberryConfig(scalar_map=SCALARS))
 
 
@@ -105,5 +105,5 @@ def _fields(type_: type) -> list[StrawberryField]:
     return definition.fields
 
 
-def _needs(field: StrawberryField) -> Needs | None:
-    return next((directive for directive in field.directives if isinstance(directive, Needs)), None)
+def _needs(field: StrawberryField) -> list[Needs]:
+    return [directive for directive in field.directives if isinstance(directive, Needs)]

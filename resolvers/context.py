@@ -35,6 +35,7 @@ from engine.tenants.errors import LimitedToGroups, SecondFactorRequired
 from engine.tenants.repeats import Claimed
 from resolvers.denials import Denials
 from resolvers.loaders import Batch
+from schema.directives import Needs
 from schema.errors import Unauthenticated
 from schema.telemetry import Series
 
@@ -95,6 +96,14 @@ class RequestContext:
         if scope and not self.principal.may(scope):
             raise Forbidden(f"This needs the right {scope}.", scope=scope)
         assert self.principal
+
+    def may(self, needs: Needs) -> bool:
+        """Whether the caller would be let in where this is needed."""
+        try:
+            self.require(needs.scope, whole=needs.whole)
+        except (Unauthenticated, Forbidden):
+            return False
+        return True
 
     def again(self) -> "RequestContext":
         """The same caller with nothing fetched yet."""

@@ -3,7 +3,7 @@
 import asyncio
 import weakref
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Hashable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Hashable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from inspect import isawaitable
@@ -27,12 +27,15 @@ from graphql.validation import MaxIntrospectionDepthRule
 from strawberry.execution import optimized_is_awaitable
 from strawberry.schema import Schema
 
-from engine.errors import EngineError
+from engine.errors import EngineError, Forbidden
 from resolvers.context import RequestContext
 from resolvers.errors import formatted
 from resolvers.limits import MAX_TOKENS, measure_cost, measure_shape
+from resolvers.nested import asked_below
 from resolvers.projector import Projector
-from schema.errors import BadInput
+from resolvers.selections import Fragments
+from schema.directives import Needs
+from schema.errors import BadInput, Unauthenticated
 
 _RULES = (*specified_rules, MaxIntrospectionDepthRule)
 _CACHED = 500
@@ -64,7 +67,9 @@ class Prepared:
     text: str
     document: DocumentNode
     operations: Mapping[str, OperationDefinitionNode]
-    fragments: Mapping[str, FragmentDefinitionNode]
+    fragments: Fragments
+    needed: Mapping[str | None, Sequence[Needs]]
+    """Which rights each operation may need below its root fields."""
     costs: dict[Hashable, int] = field(default_factory=dict)
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
@@ -117,7 +122,12 @@ class Operations:
         except Exception as error:
             raise Refused(GraphQLError(str(error), original_error=error)) from None
         named = {operation.name.value if operation.name else "": operation for operation in operations}
-        return Prepared(text, document, named, fragments)
+        needed = {name or None: self._needed(operation, fragments) for name, operation in named.items()}
+        return Prepared(text, document, named, fragments, needed)
+
+    def _needed(self, operation: OperationDefinitionNode, fragments: Fragments) -> Sequence[Needs]:
+        asked = (each.needs for each in asked_below(self.graphql, operation, fragments))
+        return tuple({(needs.scope, needs.whole): needs for needs in asked}.values())
 
     def build(
         self, prepared: Prepared, operation_name: str | None, variables: Mapping[str, Any] | None, context: object
@@ -155,6 +165,25 @@ class Operations:
                 prepared.costs[key] = cost
         return cost
 
+    async def _ask(self, prepared: Prepared, executor: Executor[Any], context: RequestContext) -> None:
+        """Raise Refused where the caller lacks a right that the operation needs below its root fields.
+
+        The log notes it as it notes what root fields turn away. Who did not sign in is turned away by those.
+        """
+        operation, variables = executor.operation, executor.variable_values.coerced
+        needed = prepared.needed[operation.name.value if operation.name else None]
+        if all(context.may(needs) for needs in needed):
+            return
+        for asked in asked_below(self.graphql, operation, prepared.fragments, variables):
+            try:
+                context.require(asked.needs.scope, whole=asked.needs.whole)
+            except Unauthenticated:
+                return
+            except Forbidden as error:
+                await context.turned_away(asked.deed, asked.target(variables), error)
+                said = GraphQLError(error.message, [asked.node], path=list(asked.path), original_error=error)
+                raise Refused(said) from None
+
     async def run(
         self,
         prepared: Prepared,
@@ -168,6 +197,7 @@ class Operations:
             raise Refused(GraphQLError("Subscriptions need a WebSocket or `Accept: text/event-stream`."))
         with _refusing():
             await context.charge(cost)
+        await self._ask(prepared, executor, context)
         try:
             return plain(await _finished(execute_root_selection_set(executor)))
         finally:
@@ -186,6 +216,8 @@ class Operations:
             raise Refused(GraphQLError("This is no subscription."))
         with _refusing():
             await context.charge(cost)
+        await self._ask(prepared, executor, context)
+        with _refusing():
             end = await context.services.budgets.open_stream(context.principal.tenant_id)
         try:
             source = create_source_event_stream(executor)

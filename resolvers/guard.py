@@ -23,12 +23,14 @@ Check = Callable[[object, str], None]
 class Guard(FieldExtension):
     """Enforces ``@needs`` and ``@constraint``, and opens the transaction of a mutation root field.
 
+    What fields below the root fields need is asked for the operation as a whole, before it runs: see nested.py.
+
     ``writes``: the field runs in a transaction of its own, committed before its answer is read. Who is turned away for
     want of a right is noted in the audit log, of a field that writes also who is because the thing stands otherwise;
     ``deed`` is what the log calls it, the field's name in its braces.
     """
 
-    def __init__(self, needs: Needs | None, *, writes: bool = False, deed: str = "{}") -> None:
+    def __init__(self, *needs: Needs, writes: bool = False, deed: str = "{}") -> None:
         self.needs = needs
         self._writes = writes
         self._deed = deed
@@ -40,8 +42,8 @@ class Guard(FieldExtension):
             self._checks[argument.python_name] = _argument_check(argument)
 
     def _check(self, info: Info, arguments: Mapping[str, Any]) -> None:
-        if self.needs is not None:
-            info.context.require(self.needs.scope, whole=self.needs.whole)
+        for each in self.needs:
+            info.context.require(each.scope, whole=each.whole)
         for name, check in self._checks.items():
             if (value := arguments.get(name)) is not None:
                 check(value, "")

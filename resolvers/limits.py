@@ -5,14 +5,11 @@ from typing import Any
 
 from graphql import (
     FieldNode,
-    FragmentDefinitionNode,
-    FragmentSpreadNode,
     GraphQLField,
     GraphQLList,
     GraphQLNamedType,
     GraphQLObjectType,
     GraphQLSchema,
-    InlineFragmentNode,
     IntValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
@@ -22,6 +19,7 @@ from graphql import (
 )
 from strawberry.types.field import StrawberryField
 
+from resolvers.selections import Fragments, fields_of
 from schema.directives import Cost
 from schema.errors import TooCostly
 
@@ -35,7 +33,6 @@ MAX_ALIASES = 30
 MAX_COST = 5_000
 _LIST_EXPECTED = 10
 
-Fragments = Mapping[str, FragmentDefinitionNode]
 Roots = tuple[GraphQLNamedType, ...]
 
 
@@ -62,16 +59,11 @@ class _Aliases:
 
 def _depth(selections: SelectionSetNode | None, fragments: Fragments, aliases: _Aliases) -> int:
     deepest = 0
-    for node in selections.selections if selections else ():
-        if isinstance(node, FieldNode):
-            if node.alias:
-                aliases.add()
-            if not node.name.value.startswith("__"):
-                deepest = max(deepest, 1 + _depth(node.selection_set, fragments, aliases))
-        elif isinstance(node, InlineFragmentNode):
-            deepest = max(deepest, _depth(node.selection_set, fragments, aliases))
-        elif isinstance(node, FragmentSpreadNode):
-            deepest = max(deepest, _depth(fragments[node.name.value].selection_set, fragments, aliases))
+    for node in fields_of(selections, fragments):
+        if node.alias:
+            aliases.add()
+        if not node.name.value.startswith("__"):
+            deepest = max(deepest, 1 + _depth(node.selection_set, fragments, aliases))
     return deepest
 
 
@@ -97,15 +89,7 @@ class _Costs:
         self._variables = variables
 
     def of(self, selections: SelectionSetNode | None, parent: GraphQLNamedType) -> int:
-        total = 0
-        for node in selections.selections if selections else ():
-            if isinstance(node, FieldNode):
-                total += self._field(node, parent)
-            elif isinstance(node, InlineFragmentNode):
-                total += self.of(node.selection_set, parent)
-            elif isinstance(node, FragmentSpreadNode):
-                total += self.of(self._fragments[node.name.value].selection_set, parent)
-        return total
+        return sum(self._field(node, parent) for node in fields_of(selections, self._fragments))
 
     def _field(self, node: FieldNode, parent: GraphQLNamedType) -> int:
         field = parent.fields.get(node.name.value) if isinstance(parent, GraphQLObjectType) else None

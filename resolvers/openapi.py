@@ -22,7 +22,8 @@ from graphql import (
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 
-from resolvers.routes import PREFIX, Parameter, Restful, is_node, routes, shown_fields
+from resolvers.nested import is_node, needs_of
+from resolvers.routes import PREFIX, Parameter, Restful, reference, routes, shown_fields
 from schema.directives import Constraint, Example, Method
 
 Json = dict[str, Any]
@@ -99,7 +100,9 @@ class _Document:
                 "description": "The REST mirror of the GraphQL contract, derived from its @rest directives. Problems "
                 "are RFC 9457; lists are paged by keyset with Link; changes can be bound to a version by If-Match; "
                 "POST may be repeated under an Idempotency-Key; streams are server-sent events resumed by "
-                "Last-Event-ID.",
+                "Last-Event-ID. x-needs names the rights that a route asks for; of a thing that another right "
+                "protects its answer shows the id, key and name, and values that another right protects are left out "
+                "for whoever lacks it.",
                 "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             },
             "servers": [{"url": "/"}],
@@ -237,12 +240,7 @@ class _Document:
 
     def _object(self, type_: GraphQLObjectType, *, is_below_node: bool) -> Json:
         if is_node(type_) and is_below_node:
-            return {
-                "type": "object",
-                "description": f"A {type_.name}, by its id.",
-                "required": ["id"],
-                "properties": {"id": _LEAVES["ID"]},
-            }
+            return self._referred(type_, ["id"])
         # A value object without things in it looks the same everywhere; others depend on where they stand.
         name = type_.name if is_below_node is False or not _holds_nodes(type_) else f"{type_.name}Below"
         if name not in self._schemas:
@@ -252,13 +250,30 @@ class _Document:
             self._schemas[name] = {
                 "type": "object",
                 "description": type_.description or "",
-                "required": list(fields),
+                "required": [key for key, field in fields.items() if not _is_withheld(field)],
                 "properties": {key: self._field(field, below) for key, field in fields.items()},
             }
         return {"$ref": f"#/components/schemas/{name}"}
 
+    def _referred(self, type_: GraphQLObjectType, names: list[str]) -> Json:
+        return {
+            "type": "object",
+            "description": f"A {type_.name}, by its {' and '.join(names)}.",
+            "required": names,
+            "properties": {name: self._leaf(get_named_type(type_.fields[name].type)) for name in names},
+        }
+
     def _field(self, field: GraphQLField, is_below_node: bool) -> Json:
-        return {**self._output(field.type, is_below_node=is_below_node), "description": field.description or ""}
+        named, rights = get_named_type(field.type), " and ".join(needs.scope for needs in needs_of(field))
+        if rights and is_node(named):
+            assert isinstance(named, GraphQLObjectType)
+            refers = self._referred(named, reference(named))
+            is_list = isinstance(get_nullable_type(field.type), GraphQLList)
+            shown = {"type": "array", "items": refers} if is_list else refers
+            return {**shown, "description": f"{field.description} Its own route shows more, by the right {rights}."}
+        shown = self._output(field.type, is_below_node=is_below_node)
+        said = f" Left out where the caller lacks the right {rights}." if rights else ""
+        return {**shown, "description": f"{field.description or ''}{said}"}
 
     def _reference(self, type_: Any) -> Json:
         if isinstance(type_, GraphQLInputObjectType):
@@ -310,6 +325,11 @@ class _Document:
             self._schemas.setdefault(type_.name, {"type": "string", **said})
             return {"$ref": f"#/components/schemas/{type_.name}"}
         return dict(_LEAVES[type_.name])
+
+
+def _is_withheld(field: GraphQLField) -> bool:
+    """Whether only some callers are shown it."""
+    return bool(needs_of(field)) and not is_node(get_named_type(field.type))
 
 
 def _tag(route: Restful) -> str:

@@ -79,6 +79,7 @@ class Mirror:
         if "if-match" in request.headers and not route.takes_if_match:
             raise BadInput("If-Match is not supported here.")
         context = RequestContext(self._front.services, caller.principal)
+        given |= {variable: all(map(context.may, needs)) for variable, needs in route.withheld.items()}
         if route.is_stream:
             return await self._stream(route, prepared, given, context, secret, caller)
         key = requests.idempotency_key(request) if route.kind == "mutation" and route.method is Method.POST else None

@@ -1,7 +1,7 @@
 """The REST mirror's routes, derived from the schema: one constant GraphQL document for each ``@rest``."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 
 from resolvers.limits import MAX_BODY_BYTES, MAX_LONG_BODY_BYTES
+from resolvers.nested import REFERENCE, is_node, needs_of
 from schema.directives import Constraint, Method, Needs, Problem, Rest, Secret
 
 PREFIX = "/api/v1"
@@ -60,6 +61,8 @@ class Restful:
     description: str
     scopes: tuple[str, ...]
     problems: tuple[Problem, ...]
+    withheld: Mapping[str, tuple[Needs, ...]]
+    """What the document asks whether to show: the variable, and the rights that show it."""
     body: Parameter | None = None
     """The argument whose input object is the whole body, if there is one."""
 
@@ -138,9 +141,10 @@ def locations(found: list[Restful]) -> dict[str, str]:
     }
 
 
-def is_node(type_: object) -> bool:
-    """Whether things of this type have an id of their own."""
-    return isinstance(type_, GraphQLObjectType) and "id" in type_.fields
+def reference(type_: object) -> list[str]:
+    """The fields by which one refers to things of this type."""
+    assert isinstance(type_, GraphQLObjectType)
+    return [name for name in REFERENCE if name in type_.fields]
 
 
 def shown_fields(type_: GraphQLObjectType) -> Iterator[tuple[str, GraphQLField]]:
@@ -170,9 +174,9 @@ def _route(kind: str, chain: _Chain) -> Restful:
     rest = _directive(chain.last, Rest)
     assert rest is not None
     parameters = tuple(_parameters(chain, rest))
+    withheld: dict[str, tuple[Needs, ...]] = {}
     placed = [p for p in parameters if p.place == "body"]
     is_whole = len(placed) == 1 and isinstance(get_nullable_type(placed[0].argument.type), GraphQLInputObjectType)
-    needs = [_directive(step, Needs) for _, step in chain.steps]
     return Restful(
         method=rest.method,
         path=rest.path,
@@ -180,12 +184,13 @@ def _route(kind: str, chain: _Chain) -> Restful:
         kind=kind,
         name=chain.steps[-1][0] if len(chain.steps) == 1 else chain.steps[0][0] + _capital(chain.steps[-1][0]),
         fields=tuple(name for name, _ in chain.steps),
-        document=_document(kind, chain, parameters),
+        document=_document(kind, chain, parameters, withheld),
         parameters=parameters,
         result=chain.last.type,
         description=chain.last.description or "",
-        scopes=tuple(dict.fromkeys(need.scope for need in needs if need and need.scope)),
+        scopes=tuple(dict.fromkeys(need.scope for _, step in chain.steps for need in needs_of(step) if need.scope)),
         problems=tuple(directive for directive in _directives(chain.last) if isinstance(directive, Problem)),
+        withheld=withheld,
         body=placed[0] if is_whole else None,
     )
 
@@ -204,9 +209,13 @@ def _parameters(chain: _Chain, rest: Rest) -> Iterator[Parameter]:
             yield Parameter(name, name, place, argument)
 
 
-def _document(kind: str, chain: _Chain, parameters: tuple[Parameter, ...]) -> str:
-    declared = ", ".join(f"${p.variable}: {_variable_type(p.argument)}" for p in parameters)
-    selection = _selection(get_named_type(chain.last.type), is_below_node=False)
+def _document(
+    kind: str, chain: _Chain, parameters: tuple[Parameter, ...], withheld: dict[str, tuple[Needs, ...]]
+) -> str:
+    """The document; what it is to be told is added to ``withheld``."""
+    selection = _selection(get_named_type(chain.last.type), withheld, is_below_node=False)
+    variables = [f"${p.variable}: {_variable_type(p.argument)}" for p in parameters]
+    declared = ", ".join([*variables, *(f"${name}: Boolean!" for name in withheld)])
     for name, step in reversed(chain.steps):
         given = ", ".join(f"{argument}: ${argument}" for argument in step.args)
         selection = f"{{ {name}{f'({given})' if given else ''} {selection} }}"
@@ -221,19 +230,31 @@ def _variable_type(argument: GraphQLArgument) -> str:
     return str(type_)
 
 
-def _selection(type_: Any, *, is_below_node: bool) -> str:
-    """Every leaf and value object; things found below another thing are shown by id alone."""
+def _selection(type_: Any, withheld: dict[str, tuple[Needs, ...]], *, is_below_node: bool) -> str:
+    """Every leaf and value object; things found below another thing are shown by id alone.
+
+    A thing that another right protects is shown by what anybody may read of it, whoever asks: the rest is at its own
+    route. Any other field that another right protects is shown to those who hold it, and left out otherwise.
+    """
     if is_leaf_type(type_):
         return ""
     assert isinstance(type_, GraphQLObjectType)
     if is_node(type_) and is_below_node:
         return "{ id }"
     below = is_below_node or is_node(type_)
-    parts = [
-        f"{name} {_selection(get_named_type(field_.type), is_below_node=below)}".rstrip()
-        for name, field_ in shown_fields(type_)
-    ]
-    return "{ " + " ".join(parts) + " }"
+    return f"{{ {' '.join(_shown(type_, name, withheld, is_below_node=below) for name in dict(shown_fields(type_)))} }}"
+
+
+def _shown(type_: GraphQLObjectType, name: str, withheld: dict[str, tuple[Needs, ...]], *, is_below_node: bool) -> str:
+    field_ = type_.fields[name]
+    named, needs = get_named_type(field_.type), needs_of(field_)
+    if needs and is_node(named):
+        return f"{name} {{ {' '.join(reference(named))} }}"
+    if needs:
+        variable = "_".join(["may", *(need.scope.replace(":", "_") for need in needs)])
+        withheld[variable] = needs
+        name = f"{name} @include(if: ${variable})"
+    return f"{name} {_selection(named, withheld, is_below_node=is_below_node)}".rstrip()
 
 
 def _longest(argument: GraphQLArgument) -> int:

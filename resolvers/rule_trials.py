@@ -47,6 +47,7 @@ class RuleTrialQuery:
         "played in part, and says so. Each tenant has one backtest at a time in a web process.",
         directives=[
             Needs(scope="rules:read"),
+            Needs(scope="telemetry:read"),
             Rest(method=Method.POST, path="/rules/backtest"),
             INVALID,
             MALFORMED,
@@ -82,6 +83,7 @@ class RuleTrialQuery:
         description="How a rule stands for a device now or at a moment of the past, and why it fires or does not.",
         directives=[
             Needs(scope="rules:read"),
+            Needs(scope="telemetry:read"),
             Rest(method=Method.POST, path="/rules/explain"),
             INVALID,
             Problem(status=404, slug="device-not-found"),

@@ -12,7 +12,7 @@ from engine.alerts.model import AlertStatus
 from engine.rules.model import Severity
 from schema.context import Info, loaded
 from schema.devices import Device
-from schema.directives import Constraint, Cost, Example
+from schema.directives import Constraint, Cost, Example, Needs
 from schema.enums import shown
 from schema.rules import Rule
 from schema.scalars import Json
@@ -110,12 +110,16 @@ class Alert:
             device_id=alert.device_id,
         )
 
-    @strawberry.field(description="The rule that fired, as it is now.", directives=[Cost(weight=1)])
+    @strawberry.field(
+        description="The rule that fired, as it is now.", directives=[Needs(scope="rules:read"), Cost(weight=1)]
+    )
     def rule(self, info: Info) -> Rule:
         """The rule that fired."""
         return loaded(info.context.rules, self.rule_id, Rule.of)
 
-    @strawberry.field(description="The device that it is about.", directives=[Cost(weight=1)])
+    @strawberry.field(
+        description="The device that it is about.", directives=[Needs(scope="devices:read"), Cost(weight=1)]
+    )
     def device(self, info: Info) -> Device:
         """The device that it is about."""
         return loaded(info.context.devices, self.device_id, Device.of)
@@ -186,7 +190,7 @@ class AlertGroup:
             rule_id=group.rule_id,
         )
 
-    @strawberry.field(description="The rule.", directives=[Cost(weight=1)])
+    @strawberry.field(description="The rule.", directives=[Needs(scope="rules:read"), Cost(weight=1)])
     def rule(self, info: Info) -> Rule:
         """The rule."""
         return loaded(info.context.rules, self.rule_id, Rule.of)

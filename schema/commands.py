@@ -11,7 +11,7 @@ from engine.commands import model
 from engine.commands.model import CommandStatus
 from schema.context import Info, loaded
 from schema.devices import Device
-from schema.directives import Constraint, Cost, Example
+from schema.directives import Constraint, Cost, Example, Needs
 from schema.enums import shown
 from schema.scalars import Json
 
@@ -79,7 +79,9 @@ class Command:
             device_id=command.device_id,
         )
 
-    @strawberry.field(description="The device that it is for.", directives=[Cost(weight=1)])
+    @strawberry.field(
+        description="The device that it is for.", directives=[Needs(scope="devices:read"), Cost(weight=1)]
+    )
     def device(self, info: Info) -> Device:
         """The device that it is for."""
         return loaded(info.context.devices, self.device_id, Device.of)

@@ -42,12 +42,15 @@ class Rest:
 
 @strawberry.schema_directive(
     locations=[Location.FIELD_DEFINITION],
-    description="The scope a caller must hold to use this field. Empty: any caller who is signed in. A field that is "
-    "about the whole tenant is refused to whoever is limited to groups of devices; so is every scope that does not "
-    "speak of devices, telemetry, alerts, rules (to read) or the inbox.",
+    repeatable=True,
+    description="The scope a caller must hold to use this field; of several, each. Empty: any caller who is signed in. "
+    "A field that is about the whole tenant is refused to whoever is limited to groups of devices; so is every scope "
+    "that does not speak of devices, telemetry, alerts, rules (to read) or the inbox. On a field below another that "
+    "leads to a thing with an id: whoever lacks the scope may read the thing's id, key and name, and an operation that "
+    "asks for more of it is refused before any of it runs.",
 )
 class Needs:
-    """``@needs``: enforced on every root field before its resolver runs."""
+    """``@needs``: every root field declares it, and each field below that shows what another right protects."""
 
     scope: str = strawberry.directive_field(name="scope", default="")
     whole: bool = strawberry.directive_field(name="whole", default=False)

@@ -11,7 +11,7 @@ from engine.rules import tried
 from engine.rules.state import Phase
 from schema.context import Info, loaded
 from schema.devices import Device
-from schema.directives import Constraint, Cost, Example
+from schema.directives import Constraint, Cost, Example, Needs
 from schema.enums import shown
 from schema.scalars import Json
 
@@ -49,7 +49,9 @@ class RuleEpisode:
             device_id=UUID(episode.device_id),
         )
 
-    @strawberry.field(description="The device that it is about.", directives=[Cost(weight=1)])
+    @strawberry.field(
+        description="The device that it is about.", directives=[Needs(scope="devices:read"), Cost(weight=1)]
+    )
     def device(self, info: Info) -> Device:
         """The device that it is about."""
         return loaded(info.context.devices, self.device_id, Device.of)
@@ -78,7 +80,7 @@ class RuleBacktest:
 
     @strawberry.field(
         description="Some of the devices with data, those first that came nearest to firing; at most 20.",
-        directives=[Cost(weight=1)],
+        directives=[Needs(scope="devices:read"), Cost(weight=1)],
     )
     async def nearest(self, info: Info) -> list[Device]:
         """The devices worth looking at, whether or not it fired."""
@@ -254,7 +256,9 @@ class RuleFiring:
             device_id=firing.device_id,
         )
 
-    @strawberry.field(description="The device that it is about.", directives=[Cost(weight=1)])
+    @strawberry.field(
+        description="The device that it is about.", directives=[Needs(scope="devices:read"), Cost(weight=1)]
+    )
     def device(self, info: Info) -> Device:
         """The device that it is about."""
         return loaded(info.context.devices, self.device_id, Device.of)

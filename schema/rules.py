@@ -13,7 +13,7 @@ from engine.rules.lint import Finding, Weight
 from engine.rules.model import MetricType, Mode, Severity
 from engine.rules.templates import HoleKind
 from schema.context import Info, loaded
-from schema.directives import Cost, Example
+from schema.directives import Cost, Example, Needs
 from schema.enums import shown
 from schema.scalars import Json
 
@@ -105,7 +105,10 @@ class Rule:
             updated_at=rule.updated_at,
         )
 
-    @strawberry.field(description="How many of the rule's alerts are not cleared.", directives=[Cost(weight=1)])
+    @strawberry.field(
+        description="How many of the rule's alerts are not cleared.",
+        directives=[Needs(scope="alerts:read"), Cost(weight=1)],
+    )
     def open_alerts(self, info: Info) -> int:
         """The rule's alerts that are not cleared."""
         return loaded(info.context.open_alerts, self.id, lambda count: count)
@@ -201,7 +204,9 @@ class RuleHole:
     default: Json | None = strawberry.field(description="What is taken where nothing is chosen; null: it has to be.")
     unit: str | None = strawberry.field(description="The unit a number is given in, or that a metric has to fit.")
     type: MetricType | None = strawberry.field(description="Of which type a metric has to be.")
-    fitting: list[str] = strawberry.field(description="The profile's metrics that fit, the likeliest first.")
+    fitting: list[str] = strawberry.field(
+        description="The profile's metrics that fit, the likeliest first.", directives=[Needs(scope="devices:read")]
+    )
 
     @classmethod
     def of(cls, hole: "Hole", fitting: Sequence[str]) -> Self:

@@ -19,6 +19,11 @@ TIMEOUT_S = 15.0
 OPERATIONS: dict[str, str] = {
     path.stem: path.read_text() for path in sorted((Path(__file__).parent / "operations").glob("*.graphql"))
 }
+# What an operation leaves out for whoever may not read it: `$readsDevices: Boolean!` asks for devices:read.
+READS: dict[str, dict[str, str]] = {
+    name: {f"reads{noun}": f"{noun.lower()}:read" for noun in re.findall(r"\$reads([A-Z][a-z]+): Boolean!", document)}
+    for name, document in OPERATIONS.items()
+}
 
 
 class Refused(Exception):

@@ -34,8 +34,12 @@ class Console(rx.State):
         return client.session_secret(self.router.headers.cookie)
 
     async def ask(self, operation: str, **variables: Any) -> dict[str, Any]:
-        """Run one operation of the contract as this user; raises Refused with words to show."""
-        return await client.ask(self.secret(), operation, variables)
+        """Run one operation of the contract as this user; raises Refused with words to show.
+
+        What it would leave to a right that the user lacks it does not ask for: see `client.READS`.
+        """
+        reads = {name: scope in self.scopes for name, scope in client.READS[operation].items()}
+        return await client.ask(self.secret(), operation, {**variables, **reads})
 
     def _forget(self) -> None:
         """Empty what this page shows once."""

@@ -20,6 +20,15 @@ NOUNS: dict[str, tuple[str, str, str]] = {
     "tenant": ("Organisation", "See the organisation", "Change the organisation"),
 }
 OTHERS = {"devices:erase": "Erase what a decommissioned device has sent"}
+# What a right shows of the things of other rights: their names alone, until those rights come with it.
+ALONE = {
+    "alerts:read": "Of devices and rules the names only. Add “See devices and profiles”, “See rules” for the rest, and "
+    "“Read values and their history” for the chart.",
+    "commands:read": "Of devices the names only. Add “See devices and profiles” for the rest.",
+    "devices:read": "Without values. Add “Read values and their history” for them.",
+    "rules:read": "Add “Read values and their history” to try rules over what was measured, “See devices and profiles” "
+    "to choose what they are about, “See alerts” to see how many are open.",
+}
 # Those that mean something for some devices only; whoever is limited to groups has no others.
 ABOUT_DEVICES = frozenset(
     {
@@ -47,6 +56,7 @@ class Right:
     scope: str
     words: str
     is_chosen: bool = False
+    alone: str = ""  # what it shows without other rights
 
 
 @dataclass(frozen=True)
@@ -75,8 +85,12 @@ def grouped(scopes: Iterable[str], chosen: Iterable[str] = ()) -> list[RightGrou
         mine = sorted((scope for scope in scopes if scope.partition(":")[0] == noun), key=_weight)
         if mine:
             title = NOUNS[noun][0] if noun in NOUNS else noun.capitalize()
-            groups.append(RightGroup(title, [Right(scope, right_words(scope), scope in picked) for scope in mine]))
+            groups.append(RightGroup(title, [_right(scope, scope in picked) for scope in mine]))
     return groups
+
+
+def _right(scope: str, is_chosen: bool) -> Right:
+    return Right(scope, right_words(scope), is_chosen, ALONE.get(scope, ""))
 
 
 def _weight(scope: str) -> tuple[int, str]:

@@ -71,7 +71,7 @@ class AlertLine:
 
 
 def readings(device: dict[str, Any], limit: int | None = None) -> list[Reading]:
-    """A device's `latest` as records, at most `limit` of them."""
+    """A device's `latest` as records, at most `limit` of them; none for whoever may not read values."""
     return [
         Reading(
             device_id=device["id"],
@@ -81,7 +81,7 @@ def readings(device: dict[str, Any], limit: int | None = None) -> list[Reading]:
             value=each["value"],
             time=each["time"],
         )
-        for each in device["latest"][:limit]
+        for each in device.get("latest", [])[:limit]
     ]
 
 

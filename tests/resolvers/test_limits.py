@@ -6,6 +6,7 @@ from graphql import FragmentDefinitionNode, OperationDefinitionNode, parse
 from resolvers.assembly import schema
 from resolvers.execution import Operations, Prepared, Refused
 from resolvers.limits import MAX_ALIASES, MAX_COST, MAX_DEPTH, measure_cost, measure_shape
+from resolvers.selections import fields_of
 from schema.errors import TooCostly
 from tests.support.api import Api
 from tests.support.tenant import Tenant
@@ -58,6 +59,17 @@ def test_an_operation_that_renames_too_many_fields_is_refused() -> None:
 def test_fragments_do_not_hide_aliases() -> None:
     spreads = " ".join(f"... on Query {{ a{n}: me {{ kind }} }}" for n in range(MAX_ALIASES + 1))
     assert "renames" in _refusal(f"{{ {spreads} }}")
+
+
+def test_a_fragment_counts_once_in_a_selection_however_often_it_is_spread() -> None:
+    """Otherwise a short text of fragments that each spread the next one twice keeps a process busy for years."""
+    doubling = "".join(f" fragment F{n} on Query {{ ...F{n + 1} ...F{n + 1} }}" for n in range(12))
+    document = parse(f"{{ ...F0 ...F0 }}{doubling} fragment F12 on Query {{ one: me {{ name }} two: me {{ name }} }}")
+    operation, *fragments = document.definitions
+    assert isinstance(operation, OperationDefinitionNode)
+    by_name = {node.name.value: node for node in fragments if isinstance(node, FragmentDefinitionNode)}
+    assert len(list(fields_of(operation.selection_set, by_name))) == 2
+    measure_shape(operation, by_name)  # two renamings, not thousands
 
 
 def test_introspection_cannot_be_nested_to_explode() -> None:

@@ -33,10 +33,10 @@ def test_a_fixed_path_is_tried_before_one_with_a_placeholder() -> None:
     assert paths.index("/devices/counts") < paths.index("/devices/{id}")
 
 
-def test_things_below_a_thing_are_shown_by_id_alone() -> None:
+def test_things_below_a_thing_are_shown_by_what_they_are_called_alone() -> None:
     alert = next(route for route in ROUTES if route.path == "/alerts/{id}" and route.kind == "query")
-    assert "device { id }" in alert.document
-    assert "rule { id }" in alert.document
+    assert "device { id key name }" in alert.document, "what another right protects, by what anybody may read of it"
+    assert "rule { id name }" in alert.document
     made = next(route for route in ROUTES if route.path == "/devices" and route.kind == "mutation")
     assert "device { id key name" in made.document, "what was made is shown whole"
 
@@ -47,9 +47,8 @@ def test_every_kind_of_thing_that_is_made_has_a_place_or_a_reason() -> None:
     without = {name for name in made if name not in places and f"{name.removesuffix('Provisioned')}" not in places}
     secret = {route.type.name for route in ROUTES if route.type and route.shows_secret}
     assert {"TokenIssued", "CredentialIssued"} <= without
-    assert without - secret == {"CertificateSigned", "ClaimCertificateSigned", "Credential"}, (
-        "what is shown once has no route, and a credential none of its own"
-    )
+    no_place = {"CertificateAuthority", "CertificateSigned", "ClaimCertificateSigned", "Credential"}
+    assert without - secret == no_place, "what is shown once has no route, credentials and authorities are in lists"
 
 
 def _references(node: Any) -> Iterator[str]:

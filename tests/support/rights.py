@@ -76,12 +76,50 @@ PARTICULAR = {
 }
 """Fields that need another right than their noun says, and why."""
 
+BESIDE = {
+    "ruleBacktest": "telemetry:read",  # shows stored values to whoever writes a condition that asks for them
+    "ruleExplain": "telemetry:read",
+}
+"""Fields that need a second right beside their noun's, and why."""
 
-def right(name: str, kind: str) -> str:
-    """The right that a field must need; empty: being signed in is enough. A new noun needs a line in ``NOUNS``."""
-    if name in PARTICULAR:
-        return PARTICULAR[name]
+BELOW = {
+    ("Device", "latest"): "telemetry:read",
+    ("Device", "telemetry"): "telemetry:read",
+    ("Rule", "openAlerts"): "alerts:read",
+    ("RuleHole", "fitting"): "devices:read",  # a profile's metrics
+}
+"""Values below a thing that another right protects. Whole things below others are found in the schema, see below.py."""
+
+ITS_OWN = {
+    ("CredentialIssued", "token"),  # a device's, as those below
+    ("DeviceProvisioned", "token"),
+    ("DeviceReleased", "token"),
+    ("TransferAccepted", "token"),
+    ("IdentityProvider", "role"),  # what the provider's people are to be
+    ("Me", "role"),
+    ("Membership", "role"),
+    ("Provisioner", "rule"),  # a rule of who may come in
+    ("RuleBacktest", "devices"),  # how far a rule reaches, in numbers
+    ("RuleBacktest", "devicesInScope"),
+    ("RuleBacktest", "firedDevices"),
+    ("UsageHour", "devices"),  # what is counted against a quota
+}
+"""Values that are called after a noun of another right and still say nothing that it protects."""
+
+
+def rights(name: str, kind: str) -> frozenset[str]:
+    """The rights that a root field must need; none: being signed in is enough. A new noun needs a line in ``NOUNS``."""
+    one = PARTICULAR[name] if name in PARTICULAR else _of_noun(name, is_change=kind == "mutation")
+    return frozenset(filter(None, (one, BESIDE.get(name))))
+
+
+def right_to_read(name: str) -> str:
+    """The right that protects what a root field shows."""
+    return _of_noun(name, is_change=False)
+
+
+def _of_noun(name: str, *, is_change: bool) -> str:
     noun = max((noun for noun in NOUNS if name.startswith(noun)), key=len)
-    found = NOUNS[noun][kind == "mutation"]
+    found = NOUNS[noun][is_change]
     assert found is not None, f"{name}: nothing of this kind was ever meant to be changed"
     return found

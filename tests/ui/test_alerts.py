@@ -231,10 +231,23 @@ async def detail(gateway: Gateway, visit: Visit) -> AlertDetail:
             {"at": "2", "kind": "COMMENTED", "by": "Ada", "text": "A fuse."},
         ],
     }
+    gateway.answers["Me"] = {"me": {**ME["me"], "scopes": ["telemetry:read", "devices:read"]}}  # type: ignore[dict-item]
     gateway.answers["Alert"] = {"alert": whole}
     state = visit(AlertDetail, "/alerts/a1")
     await state.load()
     return state
+
+
+async def test_an_alert_is_told_to_whoever_may_see_neither_its_device_nor_values(
+    gateway: Gateway, visit: Visit
+) -> None:
+    gateway.answers["Me"] = {"me": {**ME["me"], "scopes": ["alerts:read"]}}  # type: ignore[dict-item]
+    gateway.answers["Alert"] = {"alert": {**ALERT, "why": LEAF, "history": []}}
+    state = visit(AlertDetail, "/alerts/a1")
+    await state.load()
+    assert gateway.variables("Alert") == {"id": "a1", "readsDevices": False}
+    assert (state.ready, state.problem, state.drawn) == (True, "", {})
+    assert [each.words for each in state.why] == ["Temperature is above 8 °C"]
 
 
 async def test_an_alert_tells_why_what_to_draw_who_was_told_and_what_happened(detail: AlertDetail) -> None:

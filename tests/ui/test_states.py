@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.ui.support import Gateway, Visit
+from tests.ui.support import ME, Gateway, Visit
 from ui.pages.add_device import AddDevice
 from ui.pages.device import Device
 from ui.pages.devices import Devices
@@ -172,6 +172,24 @@ async def test_the_overview_counts_what_it_was_told(gateway: Gateway, visit: Vis
     assert state.alerts[0].device == "cold-1"
 
 
+async def test_pages_ask_for_what_whoever_looks_may_read_and_show_the_rest(gateway: Gateway, visit: Visit) -> None:
+    gateway.answers["Me"] = {"me": {**ME["me"], "scopes": ["devices:read"]}}  # type: ignore[dict-item]
+    seen = {name: value for name, value in DEVICE.items() if name != "latest"}
+    count = {"total": 1, "online": 1, "silent": 0}
+    gateway.answers["Overview"] = {"deviceCount": count, "devices": page([seen])}
+    state = visit(Overview)
+    await state.load()
+    assert gateway.variables("Overview") == {"readsTelemetry": False, "readsAlerts": False}
+    assert (state.ready, state.problem, state.open_alerts, state.devices[0].readings) == (True, "", 0, [])
+    gateway.answers["DeviceDetail"] = {"device": seen}
+    one = visit(Device, "/devices/d1")
+    await run(one.load())
+    assert (one.ready, one.problem, one.name, one.alerts) == (True, "", "Cold room 1", [])
+    gateway.answers["Me"] = {"me": {**ME["me"], "scopes": ["devices:read", "telemetry:read"]}}  # type: ignore[dict-item]
+    await visit(Overview).load()
+    assert gateway.variables("Overview") == {"readsTelemetry": True, "readsAlerts": False}
+
+
 @pytest.fixture
 async def device(gateway: Gateway, visit: Visit) -> Device:
     gateway.answers["DeviceDetail"] = {"device": DEVICE, "alerts": page([])}
@@ -181,7 +199,7 @@ async def device(gateway: Gateway, visit: Visit) -> Device:
 
 
 async def test_a_device_is_found_by_its_address(device: Device, gateway: Gateway) -> None:
-    assert gateway.variables("DeviceDetail") == {"id": "d1"}
+    assert gateway.variables("DeviceDetail")["id"] == "d1"
     assert (device.ready, device.name, device.labels) == (True, "Cold room 1", {"site": "Basel"})
 
 

@@ -32,7 +32,10 @@ def _group(group: rx.Var[RightGroup]) -> rx.Component:
     def tick(right: rx.Var[Right]) -> rx.Component:
         return rx.el.label(
             rx.el.input(type="checkbox", name="right " + right.scope, default_checked=right.is_chosen),
-            rx.el.span(right.words),
+            rx.el.span(
+                right.words,
+                rx.cond(right.alone != "", rx.el.span(right.alone, class_name="small muted right-alone")),
+            ),
             class_name="tick",
             key=right.scope,
         )

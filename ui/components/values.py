@@ -2,6 +2,7 @@
 
 import reflex as rx
 
+from ui.components.frame import may
 from ui.islands.cells import live_value
 from ui.words import Reading
 
@@ -25,5 +26,5 @@ def value_chips(readings: rx.Var[list[Reading]]) -> rx.Component:
     return rx.cond(
         readings.length() > 0,
         rx.el.span(rx.foreach(readings, chip), class_name="values"),
-        rx.el.span("no values yet", class_name="muted small"),
+        rx.cond(may("telemetry:read"), rx.el.span("no values yet", class_name="muted small")),
     )

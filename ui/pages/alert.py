@@ -86,9 +86,9 @@ class AlertDetail(Console):
             no_such = refusal.code == "ALERT_NOT_FOUND" or not UUID.fullmatch(self.uid)
             self.problem = "There is no such alert." if no_such else refusal.words
             return
-        metrics = metrics_of(alert["device"]["profile"])
+        metrics = metrics_of(alert["device"].get("profile", {"metrics": []}))  # left out without the right to it
         self.alert, self.why = alert_line(alert), why_lines(alert["why"], metrics)
-        self.drawn = _drawn(watched(alert["why"]), metrics)
+        self.drawn = _drawn(watched(alert["why"]), metrics) if "telemetry:read" in self.scopes else {}
         entries = [happened(each) for each in alert["history"]]
         self.told = [each for each in entries if each.kind in TOLD_KINDS]
         self.history = entries[::-1]
@@ -196,9 +196,9 @@ def _what() -> rx.Component:
                 class_name="small muted",
             ),
             rx.el.p(
-                link("See the device", to="/devices/" + alert.device_id),
-                rx.el.span(" · ", class_name="muted"),
-                link("See the rule", to="/rules/" + alert.rule_id),
+                rx.cond(may("devices:read"), link("See the device", to="/devices/" + alert.device_id)),
+                rx.cond(may("devices:read") & may("rules:read"), rx.el.span(" · ", class_name="muted")),
+                rx.cond(may("rules:read"), link("See the rule", to="/rules/" + alert.rule_id)),
                 class_name="small",
             ),
         ),

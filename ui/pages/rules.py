@@ -35,7 +35,7 @@ def rule_line(rule: dict[str, Any]) -> RuleLine:
         rule["sentence"],
         str(rule["severity"]).lower(),
         rule["mode"],
-        rule["openAlerts"],
+        rule.get("openAlerts", 0),
     )
 
 

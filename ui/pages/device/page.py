@@ -180,25 +180,26 @@ def _about() -> rx.Component:
     )
 
 
-def device() -> rx.Component:
-    """The page."""
-    sheet = rx.fragment(
-        _edit(),
-        _alerts(),
+def _values() -> rx.Component:
+    none_yet = empty("radio", "No values yet", "Send a first message with the line below. It appears here by itself.")
+    return rx.fragment(
         live_cards(
             device_id=Device.uid,
             readings=Device.readings,
             is_new=Device.last_seen == "",
             on_new=Device.refresh,
         ),
-        rx.cond(
-            Device.readings.length() == 0,
-            rx.el.div(
-                empty("radio", "No values yet", "Send a first message with the line below. It appears here by itself."),
-                class_name="card",
-            ),
-        ),
+        rx.cond(Device.readings.length() == 0, rx.el.div(none_yet, class_name="card")),
         chart(Device.uid, Device.metrics),
+    )
+
+
+def device() -> rx.Component:
+    """The page."""
+    sheet = rx.fragment(
+        _edit(),
+        _alerts(),
+        rx.cond(may("telemetry:read"), _values()),
         rx.cond(Device.is_over, rx.fragment(), commands()),
         rx.el.div(
             rx.el.div(

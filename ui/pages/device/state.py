@@ -94,7 +94,7 @@ class Device(Console):
             return
         self.problem, self.ready = "", True
         self._fill(data["device"])
-        self.alerts = [alert_line(each) for each in data["alerts"]["items"]]
+        self.alerts = [alert_line(each) for each in data.get("alerts", {"items": []})["items"]]
 
     def _fill(self, device: dict[str, Any]) -> None:
         self.key, self.name = device["key"], device["name"] or device["key"]
