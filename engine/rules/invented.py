@@ -9,7 +9,8 @@ from engine.rules.compile import CompiledRule
 from engine.rules.facts import About
 from engine.rules.model import Example, Expected, Given, TestDevice
 from engine.rules.phrases import listed, spelled_ms
-from engine.rules.rehearsal import Budget, Sent, Stage
+from engine.rules.record import Sent
+from engine.rules.rehearsal import Budget, Stage
 from engine.rules.ruleset import RuleSet
 from engine.rules.tried import TestResult
 

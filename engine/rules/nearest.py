@@ -1,10 +1,8 @@
 """Which of the devices that a backtest plays came nearest to firing, so that they can be looked at if none has."""
 
-from collections.abc import Sequence
-
 from engine.rules.findings import is_number
 from engine.rules.model import Leaf, Op, RuleDocument, leaves
-from engine.rules.rehearsal import Sent
+from engine.rules.record import Record
 
 MOST = 20
 _RISING = frozenset({Op.GT, Op.GE})
@@ -24,11 +22,11 @@ class Nearest:
         self._sign = -1 if first is not None and first.op in _FALLING else 1
         self._met: list[tuple[float, str]] = []
 
-    def meet(self, device: str, sent: Sequence[Sent]) -> None:
+    def meet(self, device: str, sent: Record) -> None:
         """This device has sent that."""
         if not sent:
             return
-        seen = (each.values.get(self._metric) for each in sent) if self._metric else ()
+        seen = sent.columns.get(self._metric, ()) if self._metric else ()
         peak = max((self._sign * value for value in seen if is_number(value)), default=float("-inf"))
         self._met.append((-peak, device))
         if len(self._met) > 2 * MOST:

@@ -6,8 +6,8 @@ counted in processor time, and what it keeps in firings.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from engine import clock
 from engine.rules import words
@@ -17,7 +17,9 @@ from engine.rules.facts import About, Moment
 from engine.rules.look import values_at
 from engine.rules.plan import is_light, plan_of
 from engine.rules.reaction import Place, Reaction
+from engine.rules.record import Record, Sent
 from engine.rules.ruleset import RuleSet
+from engine.rules.skim import skim
 from engine.rules.state import Clear, Known, Noticed, Raise, Reading, RuleState
 from engine.rules.step import is_quiet, recall
 from engine.rules.tried import Episode
@@ -27,6 +29,9 @@ MOST_EPISODES = 500
 """So many firings are kept, each with all that was seen (18 KB at worst); of more, only how many there were."""
 LOOK_EVERY = 16
 """After so many messages of a rule of newest values the processor's clock is read; of another rule after each."""
+
+PLAYED_AT_ONCE = 2
+"""Messages played before it is asked whether those that follow can be passed over."""
 
 
 class Budget:
@@ -46,15 +51,6 @@ class Budget:
         if self._end is None:
             self._end = time.thread_time() + self._cpu_s
         return time.thread_time() >= self._end
-
-
-class Sent(NamedTuple):
-    """One message of a device: event time, seq, when it was received (times in ms), and its values."""
-
-    at: int
-    seq: int
-    received: int
-    values: Mapping[str, object]
 
 
 class Stage(Reaction):
@@ -93,6 +89,37 @@ class Stage(Reaction):
 
         ``until_ms`` is server time. It ends early when the budget is spent.
         """
+        rows = self._play(sent)
+        self._elapse_until(until_ms)
+        return rows
+
+    def skim(self, record: Record, until_ms: int) -> int:
+        """As ``play``, but what certainly leaves the rule as it stands is not played, only remembered."""
+        rest = skim(self._rule, record)
+        if rest is None:
+            return self.play(record, until_ms)
+        place = 0
+        while place < len(record) and not self._budget.is_spent:
+            end = rest.until(self.state, place)
+            if end > place:
+                self._pass_over(record, place, end)
+                place = end
+            else:
+                place += self._play(record.between(place, place + PLAYED_AT_ONCE))
+        self._elapse_until(until_ms)
+        return place
+
+    def _pass_over(self, record: Record, start: int, end: int) -> None:
+        """These messages have come and moved nothing."""
+        device, times, last = self._place[1], record.times, end - 1
+        for metric in self.facts.windows.needs.keys() & record.columns.keys():
+            values: Any = record.columns[metric][start:end]
+            self.facts.windows.extend(device, metric, times[start:end], record.seqs[start:end], values)
+        self.facts.next_event()
+        newest = {metric: column[last] for metric, column in record.columns.items()}
+        self._latest.learn(device, times[last], record.received[last], newest)
+
+    def _play(self, sent: Iterable[Sent]) -> int:
         profile, device, rows = self._met[self._place[1]], self._place[1], 0
         rule, states, place, latest, budget = self._rule, self._states, self._place, self._latest, self._budget
         is_simple = is_light(rule) and not plan_of(rule).is_narrow and not self._set.starting
@@ -109,7 +136,6 @@ class Stage(Reaction):
             if not (is_simple and reading.is_newer(latest.of(device)) and is_quiet(rule, state, reading)):
                 self.read(profile, device, reading, received)
             latest.learn(device, at, received, values)
-        self._elapse_until(until_ms)
         return rows
 
     def episodes(self, before_ms: int | None = None) -> Iterator[Episode]:

@@ -8,10 +8,9 @@ Playing costs processor time, which is bounded; a backtest holds no connection w
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import repeat
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -28,7 +27,8 @@ from engine.rules.invented import Invented, Message, tested
 from engine.rules.model import RuleDocument, Silence, TestDevice, leaves
 from engine.rules.nearest import Nearest
 from engine.rules.plan import plan_of, where_of
-from engine.rules.rehearsal import MOST_EPISODES, Budget, Sent, Stage
+from engine.rules.record import Record
+from engine.rules.rehearsal import MOST_EPISODES, Budget, Stage
 from engine.rules.ruleset import RuleSet
 from engine.rules.tried import Backtest, Episode, Look, TestResult
 from engine.rules.turns import Turns
@@ -68,8 +68,8 @@ _DEVICES = text(
 # Of a history that is too long, a look wants the end and a backtest the beginning. As one row of lists, because a row
 # made for each message costs more than playing it.
 _SENT = """
-    SELECT coalesce(array_agg(at), '{{}}'), coalesce(array_agg(seq), '{{}}'), coalesce(array_agg(received), '{{}}'),
-           max(time){lists}
+    SELECT max(time), coalesce(array_agg(at), '{{}}'), coalesce(array_agg(seq), '{{}}'),
+           coalesce(array_agg(received), '{{}}'){lists}
     FROM (
         SELECT CAST(extract(epoch FROM time) * 1000 AS bigint) AS at, seq,
                CAST(extract(epoch FROM received_at) * 1000 AS bigint) AS received, time{columns}
@@ -102,7 +102,7 @@ class _Story:
     begin: datetime
     start: datetime
     end: datetime
-    devices: Sequence[tuple[str, About, Sequence[Sent]]]
+    devices: Sequence[tuple[str, About, Record]]
     in_scope: int
     is_whole: bool
 
@@ -152,7 +152,7 @@ async def _story(
     scope = await _in_scope(tx, rule, RuleSet((rule,)), device_ids)
     begin, chosen = start - _reach(rule), list(scope)[:MOST_DEVICES]
     heard = await _heard(tx, rule, chosen, begin)
-    devices: list[tuple[str, About, Sequence[Sent]]] = []
+    devices: list[tuple[str, About, Record]] = []
     left = MOST_MESSAGES
     for device in chosen:
         sent = await _sent(tx, rule, UUID(device), begin, until, left)
@@ -174,7 +174,7 @@ def _play(story: _Story, budget: Budget) -> Backtest:
             break
         stage = Stage(rules, device, about, budget, clock.to_ms(story.start))
         stage.begin(begin)
-        messages += stage.play(sent, until)
+        messages += stage.skim(sent, until)
         total, fired, devices = total + stage.fired, fired + bool(stage.fired), devices + 1
         near.meet(device, sent)
         kept += stage.episodes(kept[-1].raised_at if len(kept) >= MOST_EPISODES else None)
@@ -316,35 +316,27 @@ async def _sent(
     most: int,
     *,
     newest_first: bool = False,
-) -> list[Sent]:
+) -> Record:
     """What the device has sent of what the rule reads, in the order in which it was received."""
     hears_all = not rule.metrics or _hears_silence(rule.document)
     named: dict[str, object] = {"tenant": tx.principal.tenant_id, "device": device, "end": end}
     named |= {"metrics": None if hears_all else list(rule.metrics)}
     named |= {f"m{place}": metric for place, metric in enumerate(rule.metrics)}
     query = _query(len(rule.metrics), newest_first=newest_first)
-    found: list[Sent] = []
+    found: list[list[Any]] = [[] for _ in range(3 + len(rule.metrics))]
     after = -(2**63)
-    while len(found) < most:
-        page = min(MESSAGES_AT_ONCE, most - len(found))
+    while len(found[0]) < most:
+        page = min(MESSAGES_AT_ONCE, most - len(found[0]))
         named |= {"start": start, "after": after, "most": page}
         row: Sequence[Any] = (await tx.execute(query, named)).one()
-        times, seqs, received, last, *columns = row
-        found += map(Sent, times, seqs, received, _told(rule.metrics, columns, len(times)))
-        if newest_first or len(times) < page:
+        last, *columns = row
+        for column, more in zip(found, columns, strict=True):
+            column += reversed(more) if newest_first else more
+        if newest_first or len(columns[0]) < page:
             break
-        after, start = seqs[-1], last
-    found.sort(key=lambda each: (each.received, each.at, each.seq))
-    return found
-
-
-def _told(metrics: Sequence[str], columns: Sequence[Sequence[object]], count: int) -> Iterator[dict[str, object]]:
-    """The values of each message, from a list of each metric in which None stands for not sent."""
-    if len(metrics) == 1:
-        metric = metrics[0]
-        return ({} if value is None else {metric: value} for value in columns[0])
-    rows = zip(*columns, strict=True) if columns else repeat((), count)
-    return ({m: v for m, v in zip(metrics, row, strict=True) if v is not None} for row in rows)
+        after, start = columns[1][-1], last
+    times, seqs, received, *values = found
+    return Record.of(times, seqs, received, dict(zip(rule.metrics, values, strict=True)))
 
 
 def _query(metrics: int, *, newest_first: bool) -> TextClause:

@@ -9,7 +9,7 @@ kept exactly. Points in order cost a few steps each, however long the window; a 
 from array import array
 from bisect import bisect_right
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
 from typing import Any, TypeAlias
@@ -66,6 +66,16 @@ class History:
             self.newest = at
         else:
             self._insert(at, seq, value)
+        return len(self._values) - before
+
+    def extend(self, times: Sequence[int], seqs: Sequence[int], values: Sequence[Value]) -> int:
+        """Take in points in order, all later than the newest; only moments after the last will be asked for then."""
+        before = len(self._values)
+        self._times.extend(times)
+        self._seqs.extend(seqs)
+        self._values.extend(values)
+        self.newest = times[-1]
+        self._let_go()
         return len(self._values) - before
 
     def held(self, moment: int) -> Value | None:
@@ -338,6 +348,12 @@ class Windows:
         histories = self._devices.get(device)
         if histories is not None:
             self.points += self._history(histories, metric).add(at, seq, value)
+
+    def extend(
+        self, device: str, metric: str, times: Sequence[int], seqs: Sequence[int], values: Sequence[Value]
+    ) -> None:
+        """Take in points of a known device, in order and all later than its newest one of the metric."""
+        self.points += self._history(self._devices[device], metric).extend(times, seqs, values)
 
     def of(self, device: str, metric: str) -> History | None:
         """A metric's history, None when it has no points."""

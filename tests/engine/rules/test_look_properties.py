@@ -14,7 +14,8 @@ from engine.rules.compile import CompiledRule
 from engine.rules.facts import About, Facts
 from engine.rules.look import is_calm, is_heard_of_in_time
 from engine.rules.plan import is_light, plan_of
-from engine.rules.rehearsal import Budget, Sent, Stage
+from engine.rules.record import Sent
+from engine.rules.rehearsal import Budget, Stage
 from engine.rules.ruleset import RuleSet
 from engine.rules.state import Noticed, Raise, Reading, RuleState, Tick
 from engine.rules.step import is_worth_storing, recall, step

@@ -1,0 +1,223 @@
+"""Which stored messages certainly leave a rule as it stands, found for all messages of a device at once.
+
+Most of what a backtest plays is far from the rule's limits. For each message it is worked out between which bounds
+everything that the rule reads lies until the next one comes, at whatever moment it is looked at. Where the condition
+is the same for all that lies between them, playing the message would move nothing. Whatever is near a limit, unusual
+or not known is played. So bounds may be too wide, never too narrow: sums are made in passing, and what rounding may
+have made of them is added on either side.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, islice
+from math import fsum, inf
+from operator import le, lt, sub
+from typing import Any, TypeAlias
+
+from engine.rules.compile import CompiledRule
+from engine.rules.facts import compared
+from engine.rules.findings import MAX_EXACT, is_number
+from engine.rules.inputs import InputKind
+from engine.rules.model import Aggregate, All, AnyOf, Condition, Fn, Leaf, Not, Op, Rate
+from engine.rules.moves import PATIENCE_MS
+from engine.rules.plan import OF_DEVICE, WINDOWED, plan_of
+from engine.rules.record import Record
+from engine.rules.resolve import resolved
+from engine.rules.state import Phase, RuleState
+from engine.rules.windows import MOST_POINTS
+
+FALSE, UNSURE, TRUE = 0, 1, 2
+"""What a condition is until the next message comes. All of several is the least of them, any the greatest."""
+ROUNDING = 2**-50
+"""Of a sum of doubles, by how much of all that was added each addition may have been wrong, and more."""
+_TOLD = {True: TRUE, False: FALSE, None: UNSURE}
+_READ = WINDOWED - {InputKind.PLACE} | OF_DEVICE | {InputKind.METRIC, InputKind.TIME}
+
+Bounds: TypeAlias = tuple[Sequence[float], Sequence[float]]
+"""Of each message, between what and what something lies until the next one comes; infinite where it may be unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """The places of the messages that are to be played, by where the rule stands; the last message always is.
+
+    ``longest_lag``: the longest time from an event to its receipt.
+    """
+
+    resting: Sequence[int]
+    firing: Sequence[int]
+    longest_lag: int
+
+    def until(self, state: RuleState, place: int) -> int:
+        """The next message to be played, from ``place`` on: those before it leave the rule in this state.
+
+        What changes by itself after the message before ``place`` must not move it either. Nor must a tick look further
+        than to the next message, as one could that goes by a much shorter lag.
+        """
+        if state.phase not in (Phase.OK, Phase.FIRING):
+            return place
+        if state.due_at is not None and state.lag + PATIENCE_MS < self.longest_lag:
+            return place
+        places = self.firing if state.is_raised else self.resting
+        return max(place, places[bisect_left(places, max(place - 1, 0))])
+
+
+def skim(rule: CompiledRule, record: Record) -> Rest | None:
+    """What is to be played of the record; None for all of it.
+
+    That is so for rules that read anything but values, windows and what the device is, and for devices of which a
+    message came out of order, late or without something that the rule reads.
+    """
+    plan = plan_of(rule)
+    if not rule.metrics or not plan.kinds <= _READ or plan.missing_ms is not None or plan.cron is not None:
+        return None
+    lags = list(map(sub, record.received, record.times))
+    if not lags or not _is_in_order(record) or not _are_plain(rule, record):
+        return None
+    if max(lags) > min(rule.max_lateness_ms, min(lags) + PATIENCE_MS):
+        return None
+    when = _verdicts(resolved(rule.document.when, rule.vocabulary), record)
+    clear = rule.document.clear
+    clears = _not(when) if clear is None else _verdicts(resolved(clear.when, rule.vocabulary), record)
+    stays = (is_wrong == TRUE or is_right == FALSE for is_wrong, is_right in zip(when, clears, strict=True))
+    return Rest(_places(is_wrong == FALSE for is_wrong in when), _places(stays), max(lags))
+
+
+def _is_in_order(record: Record) -> bool:
+    times, received = record.times, record.received
+    return all(map(lt, times, islice(times, 1, None))) and all(map(le, received, islice(received, 1, None)))
+
+
+def _are_plain(rule: CompiledRule, record: Record) -> bool:
+    """Whether each message brings all that the rule reads, as values that are compared and kept as they are."""
+    columns = [record.columns[metric] for metric in rule.metrics]
+    return all(_is_numeric(column) or {*map(type, column)} == {bool} for column in columns)
+
+
+def _is_numeric(column: Sequence[Any]) -> bool:
+    return {*map(type, column)} <= {float, int} and all(-MAX_EXACT <= value <= MAX_EXACT for value in column)
+
+
+def _places(at_rest: Iterable[bool]) -> list[int]:
+    """Where it is not at rest; the last place always, for after it time passes without end."""
+    *others, _ = at_rest
+    return [*(place for place, is_at_rest in enumerate(others) if not is_at_rest), len(others)]
+
+
+def _verdicts(condition: Condition, record: Record) -> Sequence[int]:
+    match condition:
+        case All(of=parts) | AnyOf(of=parts):
+            decides = min if isinstance(condition, All) else max
+            return list(map(decides, *(_verdicts(part, record) for part in (*parts, parts[0]))))
+        case Not(of=part):
+            return _not(_verdicts(part, record))
+        case Leaf(metric=metric, how=None, value=bool(value), op=Op.EQ | Op.NE as op):
+            verdict: dict[object, int] = {each: _TOLD[compared(each, op, value)] for each in (True, False)}
+            column = record.columns[metric]
+            return [UNSURE] * len(record) if _is_numeric(column) else [verdict.get(each, UNSURE) for each in column]
+        case Leaf(op=op, value=value):
+            bounds = _bounds(condition, record)
+            if bounds is not None and all(map(is_number, value if isinstance(value, tuple) else (value,))):
+                return _compared(bounds, op, value)
+    return [UNSURE] * len(record)
+
+
+def _not(verdicts: Sequence[int]) -> Sequence[int]:
+    return [TRUE - verdict for verdict in verdicts]
+
+
+def _compared(bounds: Bounds, op: Op, value: Any) -> Sequence[int]:
+    match op:
+        case Op.GT | Op.LE:
+            above = [
+                TRUE if low > value else FALSE if high <= value else UNSURE for low, high in zip(*bounds, strict=True)
+            ]
+            return above if op is Op.GT else _not(above)
+        case Op.GE | Op.LT:
+            above = [
+                TRUE if low >= value else FALSE if high < value else UNSURE for low, high in zip(*bounds, strict=True)
+            ]
+            return above if op is Op.GE else _not(above)
+        case Op.BETWEEN | Op.EQ:
+            least, most = value if op is Op.BETWEEN else (value, value)
+            return list(map(min, _compared(bounds, Op.GE, least), _compared(bounds, Op.LE, most)))
+        case Op.OUTSIDE | Op.NE:
+            return _not(_compared(bounds, Op.BETWEEN if op is Op.OUTSIDE else Op.EQ, value))
+        case _:
+            return [UNSURE] * len(bounds[0])
+
+
+def _bounds(leaf: Leaf, record: Record) -> Bounds | None:
+    """Between what the left side lies; None where that is not worked out."""
+    column: Any = record.columns[leaf.metric]
+    if not _is_numeric(column):
+        return None
+    match leaf.how:
+        case None:
+            return column, column
+        case Aggregate(fn=fn, over=over) if over is not None:
+            windows = _windows(record.times, over.ms)
+            return _extremes(column, windows, fn) if fn in (Fn.MIN, Fn.MAX) else _sums(column, windows, fn)
+        case Rate(over=over, per=per):
+            times, per_ms = record.times, per.ms
+            return _spread(
+                _windows(times, over.ms),
+                lambda first, last: (column[last] - column[first]) / (times[last] - times[first]) * per_ms,
+                least=2,
+            )
+        case _:
+            return None
+
+
+def _windows(times: Sequence[int], over_ms: int) -> Iterator[tuple[int, int, int]]:
+    """Of each message: itself, and the first places that its window may begin at until the next one comes."""
+    first = [max(bisect_right(times, at - over_ms), place + 1 - MOST_POINTS) for place, at in enumerate(times)]
+    return zip(range(len(times)), first, [*first[1:], len(times)], strict=True)
+
+
+def _sums(column: Sequence[float], windows: Iterator[tuple[int, int, int]], fn: Fn) -> Bounds:
+    """Of sums, averages and counts."""
+    so_far = [0.0, *accumulate(column)]
+    if fn is Fn.COUNT:
+        return _spread(windows, lambda first, last: last + 1 - first)
+    if fn is Fn.SUM:
+        lows, highs = _spread(windows, lambda first, last: so_far[last + 1] - so_far[first])
+    else:
+        lows, highs = _spread(windows, lambda first, last: (so_far[last + 1] - so_far[first]) / (last + 1 - first))
+    slack = ROUNDING * (len(column) + 8) * fsum(map(abs, column))
+    return [low - slack for low in lows], [high + slack for high in highs]
+
+
+def _spread(
+    windows: Iterator[tuple[int, int, int]], of: Callable[[int, int], float], least: int = 1
+) -> tuple[list[float], list[float]]:
+    """The least and the greatest that is made of a window from its first place to its last; it needs so many points."""
+    lows, highs = [], []
+    for last, first, after in windows:
+        if after + least > last + 1:
+            lows.append(-inf)
+            highs.append(inf)
+        else:
+            made = [of(begin, last) for begin in range(first, after + 1)]
+            lows.append(min(made))
+            highs.append(max(made))
+    return lows, highs
+
+
+def _extremes(column: Sequence[float], windows: Iterator[tuple[int, int, int]], fn: Fn) -> Bounds:
+    """Of the least or the greatest: between that of the whole window and that of what is left of it in the end."""
+    sign = 1 if fn is Fn.MAX else -1
+    kept: deque[int] = deque()  # places of values that no later one outdoes
+    lows, highs = [], []
+    for place, _, after in windows:
+        while kept and sign * column[kept[-1]] <= sign * column[place]:
+            kept.pop()
+        kept.append(place)
+        whole = column[kept[0]]
+        while kept and kept[0] < after:
+            kept.popleft()
+        lows.append(min(whole, column[kept[0]]) if kept else -inf)
+        highs.append(max(whole, column[kept[0]]) if kept else inf)
+    return lows, highs

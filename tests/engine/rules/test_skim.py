@@ -1,0 +1,184 @@
+"""What is passed over in a backtest, against playing everything: the same is raised and cleared, at the same times and
+for the same reasons, and the rule stands where it would have stood."""
+
+import random
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.rules.compile import CompiledRule
+from engine.rules.facts import About
+from engine.rules.record import Record, Sent
+from engine.rules.rehearsal import Budget, Stage
+from engine.rules.ruleset import RuleSet
+from engine.rules.skim import skim
+from engine.rules.state import Phase, RuleState
+from tests.engine.rules.making import document, rule
+
+START = 1_763_683_200_000
+AFTER = 4 * 3_600_000
+thoroughly = settings(max_examples=2 * settings.default.max_examples, deadline=None)
+
+
+def a_leaf(rng: random.Random) -> dict[str, Any]:
+    metric, over = rng.choice(["temperature", "humidity"]), rng.choice(["20s", "60s", "5m"])
+    limit = rng.choice([1, 2, 2.5, 3, 3.1, 4, 6])
+    compared: dict[str, Any] = {"op": rng.choice([">", "<", ">=", "<=", "==", "!="]), "value": limit}
+    if rng.random() < 0.2:
+        compared = {"op": rng.choice(["between", "outside"]), "value": [limit, limit + rng.choice([0, 1, 2])]}
+    rise = {"op": rng.choice([">", "<", ">="]), "value": rng.choice([-1.5, 0, 0.5])}
+    kinds: list[dict[str, Any]] = [
+        *2 * [{"metric": metric, **compared}],
+        *4 * [{"metric": metric, "agg": {"fn": rng.choice(["avg", "min", "max", "sum"]), "over": over}, **compared}],
+        {"metric": metric, "agg": {"fn": "count", "over": over}, "op": "<", "value": rng.randint(1, 6)},
+        *2 * [{"metric": metric, "rate": {"per": "1m", "over": over}, **rise}],
+        {"metric": metric, "agg": {"fn": "avg", "last": 3}, **compared},
+        {"metric": metric, "delta": {"over": over}, **rise},
+        {"metric": metric, "changed": {"over": over}},
+        {"metric": metric, "stuck": {"for": over, "within": 1}},
+        {"metric": metric, "op": ">", "value": {"metric": metric, "ago": over}},
+        {"metric": "door_open", "op": "==", "value": rng.random() < 0.5},
+        {"time": {"from": "00:05", "to": f"00:{rng.randint(6, 40):02}", "tz": "UTC"}},
+        {"tag": rng.choice(["outdoor", "indoor"])},
+    ]
+    return rng.choice(kinds)
+
+
+def a_condition(rng: random.Random, depth: int = 2) -> dict[str, Any]:
+    kind = rng.choice(["leaf", "leaf", "all", "any", "not"]) if depth else "leaf"
+    if kind == "leaf":
+        return a_leaf(rng)
+    if kind == "not":
+        return {"not": a_condition(rng, depth - 1)}
+    return {kind: [a_condition(rng, depth - 1) for _ in range(2)]}
+
+
+def a_rule(rng: random.Random) -> CompiledRule:
+    made = document(a_condition(rng))
+    if rng.random() < 0.4:
+        made["for"] = f"{rng.randint(1, 90)}s"
+    if rng.random() < 0.4:
+        made["clear"] = {"when": a_condition(rng)} | ({"for": "15s"} if rng.random() < 0.5 else {})
+    limits: dict[str, Any] = {"cooldown": "45s"} if rng.random() < 0.2 else {}
+    limits |= {"max_per_hour": rng.randint(1, 3)} if rng.random() < 0.2 else {}
+    limits |= {"max_lateness": "2m"} if rng.random() < 0.2 else {}
+    made |= {"limits": limits} if limits else {}
+    return rule(made.pop("when"), **{"held" if key == "for" else key: value for key, value in made.items()})
+
+
+def a_record(rng: random.Random, made: CompiledRule) -> Record:
+    """A device that reports well, mostly: some wander, some stand still, some are lost for a while, some are late."""
+    at, lag, temperature, humidity = START, rng.choice([-5_000, 0, 200, 60_000]), 3.0, 2
+    jitter, step, stories = rng.choice([0, 0, 300, 1_999, 2_000, 2_500]), rng.choice([0.1, 0.5, 2]), list[Sent]()
+    is_even, gap = rng.random() < 0.5, rng.choice([1_000, 5_000, 7_300])
+    for seq in range(rng.randint(1, 160)):
+        at += gap if is_even else rng.choice([1, 900, 5_000, 9_000])
+        at += rng.choice([30_000, 400_000]) if rng.random() < 0.02 else 0
+        temperature = min(7.0, max(-1.0, temperature + rng.choice([-step, 0, step])))
+        humidity = rng.choice([humidity, humidity, 1, 3, 6])
+        values = {"temperature": round(temperature, 1), "humidity": humidity, "door_open": rng.random() < 0.2}
+        stories.append(Sent(at, seq, at + lag + rng.randint(0, jitter), values))
+    columns: dict[str, list[Any]] = {metric: [each.values[metric] for each in stories] for metric in made.metrics}
+    if rng.random() < 0.1 and columns:
+        rng.choice(list(columns.values()))[rng.randrange(len(stories))] = rng.choice([None, "warm", True, 2**60])
+    times, seqs, received, _ = (list(each) for each in zip(*stories, strict=True))
+    return Record.of(times, seqs, received, columns)
+
+
+def on_stage(made: CompiledRule) -> Stage:
+    stage = Stage(RuleSet((made,)), "d", About("p", {"outdoor": ""}), Budget(60))
+    stage.begin(START)
+    return stage
+
+
+@thoroughly
+@given(st.integers(0, 2**32))
+def test_what_is_passed_over_would_have_changed_nothing(seed: int) -> None:
+    rng = random.Random(seed)
+    made = a_rule(rng)
+    record = a_record(rng, made)
+    until = max(record.received) + rng.choice([0, AFTER])
+    played, skimmed = on_stage(made), on_stage(made)
+    assert skimmed.skim(record, until) == played.play(record, until) == len(record)
+    assert list(skimmed.episodes()) == list(played.episodes())
+    assert (skimmed.state.phase, skimmed.state.since) == (played.state.phase, played.state.since)
+    now = max(until, *record.times)
+    assert {name: seen[:2] for name, seen in skimmed.seen(now).items()} == {
+        name: seen[:2] for name, seen in played.seen(now).items()
+    }
+
+
+def steady(count: int, every_s: int = 5, warm: range = range(0)) -> Record:
+    times = [START + place * every_s * 1_000 for place in range(count)]
+    values = [9.0 if place in warm else 4.0 + place % 7 / 10 for place in range(count)]
+    return Record.of(times, list(range(count)), [at + 200 for at in times], {"temperature": list[object](values)})
+
+
+WINDOWS: dict[str, dict[str, Any]] = {
+    "newest": {},
+    **{fn: {"agg": {"fn": fn, "over": "5m"}} for fn in ("avg", "min", "max")},
+    "rate": {"rate": {"per": "1m", "over": "5m"}},
+}
+
+
+@pytest.mark.parametrize("kind", sorted(WINDOWS))
+def test_nearly_all_of_a_calm_day_with_one_warm_hour_is_passed_over(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = rule({"metric": "temperature", **WINDOWS[kind], "op": ">", "value": 0.9 if kind == "rate" else 8})
+    record, played = steady(17_280, warm=range(5_000, 5_720)), list[int]()
+    play = Stage._play
+
+    def counted(stage: Stage, sent: Iterable[Sent]) -> int:
+        played.append(play(stage, sent))
+        return played[-1]
+
+    monkeypatch.setattr(Stage, "_play", counted)
+    stage = on_stage(made)
+    assert stage.skim(record, record.received[-1] + AFTER) == 17_280
+    assert stage.fired >= 1
+    assert sum(played) < 500
+
+
+def test_an_average_that_is_its_limit_but_for_rounding_is_played() -> None:
+    made = rule({"metric": "temperature", "agg": {"fn": "avg", "over": "30s"}, "op": ">", "value": 0.1})
+    record = steady(2_000)
+    record.columns["temperature"][:] = [0.1] * 2_000
+    rest = skim(made, record)
+    assert rest is not None
+    assert list(rest.resting) == list(range(2_000))
+
+
+def test_of_what_came_out_of_order_late_or_incomplete_everything_is_played() -> None:
+    made = rule({"metric": "temperature", "op": ">", "value": 8})
+    assert skim(made, steady(100)) is not None
+    for spoil in ("times", "received", "columns"):
+        record = steady(100)
+        if spoil == "columns":
+            record.columns["temperature"][40] = None
+        elif spoil == "times":
+            record.times[40] = record.times[39]
+        else:
+            record.received[:] = [at + 4_000_000 for at in record.times]
+        assert skim(made, record) is None
+    uneven = steady(100)
+    uneven.received[40:] = [at + 2_001 for at in uneven.received[40:]]
+    assert skim(made, uneven) is None, "a tick might look further than to the next message"
+
+
+def test_a_rule_that_waits_is_played_on() -> None:
+    rest = skim(rule({"metric": "temperature", "op": ">", "value": 8}), steady(100))
+    assert rest is not None
+    assert rest.until(RuleState(), 10) == 99
+    assert rest.until(RuleState(phase=Phase.PENDING), 10) == 10
+    assert rest.until(RuleState(due_at=START, lag=-1_900), 10) == 10, "its ticks would look too far ahead"
+
+
+def test_what_a_device_has_sent_is_put_in_the_order_in_which_it_was_received() -> None:
+    record = Record.of([1, 2, 3], [7, 8, 9], [30, 10, 20], {"temperature": [None, 2.0, 3.0]})
+    assert list(record) == [
+        Sent(2, 8, 10, {"temperature": 2.0}),
+        Sent(3, 9, 20, {"temperature": 3.0}),
+        Sent(1, 7, 30, {}),
+    ]
