@@ -31,7 +31,18 @@ from engine.tenants import members
 from infra.local.postgres import Postgres
 from resolvers.assembly import schema
 from resolvers.gateway import Gateway
-from tests.contract.test_isolation import ANSWERS_S, TOLD, Owned, Stranger, _alike, _foreign, _kind_of, _owned, _reject
+from tests.contract.test_isolation import (
+    ANSWERS_S,
+    HEARD_OUT_S,
+    TOLD,
+    Owned,
+    Stranger,
+    _alike,
+    _kind_of,
+    _owned,
+    _reject,
+    _try_all,
+)
 from tests.contract.test_isolation import _everything_of as everything_of
 from tests.support import matrix
 from tests.support.matrix import Cell
@@ -138,11 +149,6 @@ def _come(hidden: Owned, device_id: str) -> None:
     hidden.tenant.happen("device.connected", device=device_id, at=clock.now_ms(), epoch=1, reason=None)
 
 
-async def _try_all(limited: Limited, hidden: Owned, cells: list[Cell]) -> None:
-    for cell in cells:
-        await limited.try_cell(cell, _foreign(hidden, cell))
-
-
 async def test_nothing_outside_ones_groups_is_told_or_changed(
     limited: Limited, hidden: Owned, postgres: Postgres, figure: Callable[[str], None]
 ) -> None:
@@ -167,8 +173,7 @@ async def test_what_is_in_ones_groups_is_told(limited: Limited, own: tuple[Devic
         value = mine[_kind_of(cell)] if cell.target else str(uuid4())
         said = await limited.ask(cell, value)
         if cell.kind == "subscription" and not any(mark in said for mark in marks):
-            with limited.patient():
-                said = await limited.ask(cell, value)
+            said = await limited.ask(cell, value, HEARD_OUT_S)
         if '"errors"' not in said and any(mark in said for mark in marks):
             shown.add(str(cell).split(" ", 1)[1].split("(")[0])
     assert {
