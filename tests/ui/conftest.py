@@ -21,8 +21,8 @@ from playwright.async_api import Browser, async_playwright
 from engine.settings import variable
 from infra.local import claims
 from infra.local.ground import uproot
-from infra.local.ports import free_port
 from tests.support.outside import Post, post_office
+from tests.support.process import free_port
 from tests.ui.support import Console, Gateway, Visit
 from ui import client
 

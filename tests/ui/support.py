@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ import paho.mqtt.client as paho
 import reflex as rx
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from playwright.async_api import Browser, Page, expect
+from playwright.async_api import TimeoutError as PlaywrightTimeout
 from reflex.istate.data import RouterData
 
 from tests.support.outside import Post
@@ -25,11 +26,33 @@ from tests.support.outside import Post
 Answer = dict[str, Any] | Callable[[dict[str, Any]], dict[str, Any]]
 S = TypeVar("S", bound=rx.State)
 
-AWAKE = "Object.keys(document.querySelector('main, form, button') ?? {}).some(key => key.startsWith('__react'))"
-
-SENT_WITHIN_S = 20.0
-SHOWN_WITHIN_MS = 20_000
+SENT_WITHIN_S = 30.0
+SHOWN_WITHIN_MS = 30_000
 """A machine that does other things as well may need much longer than usual; the assertions' own bound is 5 s."""
+
+COUNT_ARRIVALS = """
+  window.arrivals = 0;
+  window.WebSocket = class extends WebSocket {
+    constructor(...given) {
+      super(...given);
+      this.addEventListener("message", ({ data }) => {
+        if (typeof data === "string" && /"is_hydrated[^"]*":true/.test(data)) window.arrivals += 1;
+      });
+    }
+  };
+"""
+"""The server says that a page is complete, once it was opened anew or come to by a link."""
+
+AWAKE = """() => {
+  const first = document.querySelector("main, form, button") ?? {};
+  const taken = Object.keys(first).some((key) => key.startsWith("__react"));
+  if (!taken || !window.arrivals) return false;
+  document.documentElement.dataset.awake = "";
+  return true;
+}"""
+"""Before React has taken over a page that came ready-made, a click is lost without a word; before the page's own
+question is answered, what a click opens is closed again by the answer.
+"""
 
 expect.set_options(timeout=SHOWN_WITHIN_MS)
 
@@ -137,7 +160,7 @@ class Console:
         """Let the demo's spare device send what will not be accepted; returns when it lies in the inbox."""
         before = await self._inbox_ids()
         self._send(body, protocol=MQTTProtocolVersion.MQTTv5)
-        for _ in range(100):
+        for _ in range(300):
             if await self._inbox_ids() != before:
                 return
             await asyncio.sleep(0.1)
@@ -179,8 +202,15 @@ class Visitor:
         await self.awake()
 
     async def awake(self) -> None:
-        """Wait until React has taken over the page that came ready-made: before, a click is lost without a word."""
+        """Wait until the page answers to clicks; what Playwright does and expects itself waits for it on its own."""
         await self.page.wait_for_function(AWAKE)
+
+    @asynccontextmanager
+    async def led(self) -> AsyncIterator[None]:
+        """What is done leads to another page by a link; goes on when that one is complete."""
+        before = await self.page.evaluate("window.arrivals")
+        yield
+        await self.page.wait_for_function("before => window.arrivals > before", arg=before)
 
     async def sign_in(self, password: str | None = None) -> None:
         """Fill in the form and send it."""
@@ -197,8 +227,14 @@ class Visitor:
         await self.awake()
 
     async def is_too_wide(self) -> bool:
-        """Whether the page scrolls sideways."""
-        return bool(await self.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"))
+        """Whether the page scrolls sideways, and not just for a moment while it is laid out."""
+        try:
+            await self.page.wait_for_function(
+                "() => document.documentElement.scrollWidth <= window.innerWidth", timeout=2_000
+            )
+        except PlaywrightTimeout:
+            return True
+        return False
 
 
 async def tab_to(page: Page, name: str, most: int = 60) -> None:
@@ -251,7 +287,10 @@ async def _visitor(console: Console, chromium: Browser, width: int, theme: str) 
         color_scheme=theme,  # type: ignore[arg-type]
     )
     context.set_default_timeout(SHOWN_WITHIN_MS)
+    await context.add_init_script(COUNT_ARRIVALS)
     page = await context.new_page()
+    visitor = Visitor(console, page)
+    await page.add_locator_handler(page.locator("html:not([data-awake])"), visitor.awake)
     wrong: list[str] = []
     host = console.url.removeprefix("http://")
     page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
@@ -259,7 +298,7 @@ async def _visitor(console: Console, chromium: Browser, width: int, theme: str) 
     page.on("request", lambda request: None if _is_own(request.url, host) else wrong.append(f"asked {request.url}"))
     page.on("websocket", lambda socket: None if _is_own(socket.url, host) else wrong.append(f"asked {socket.url}"))
     try:
-        yield Visitor(console, page)
+        yield visitor
     finally:
         await context.close()
     assert not wrong, wrong

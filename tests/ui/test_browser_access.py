@@ -87,7 +87,7 @@ async def test_a_message_that_was_not_accepted_lies_in_the_inbox_with_its_reason
 
 
 async def test_a_token_is_issued_used_and_revoked(console: Console, chromium: Browser) -> None:
-    async with console.visitor(chromium) as visitor, httpx.AsyncClient(timeout=20, trust_env=False) as http:
+    async with console.visitor(chromium) as visitor, httpx.AsyncClient(timeout=60, trust_env=False) as http:
         page = visitor.page
         await visitor.enter("/access/tokens")
         await page.get_by_role("button", name="New token").click()
@@ -150,10 +150,10 @@ async def test_a_finding_says_what_to_do_and_is_mended_once_that_is_done(console
         await finding.get_by_role("link", name="Key ring").click()
         await expect(page.get_by_role("heading", name="Key ring")).to_be_visible()
         tokens = page.get_by_role("button", name="Revoke", exact=True)
-        many = await tokens.count()
-        while many > 2:
+        await expect(tokens).to_have_count(4)
+        for left in (3, 2):
             await tokens.first.click()
-            await expect(tokens).to_have_count(many := many - 1)
+            await expect(tokens).to_have_count(left)
         await visitor.open("/fleet-audit")
         await expect(finding).to_be_visible()  # until the next audit
         await page.get_by_role("button", name="Audit now").click()

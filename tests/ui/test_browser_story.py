@@ -13,13 +13,13 @@ from standardwebhooks.webhooks import Webhook
 from tests.support.outside import Endpoint, endpoint
 from tests.ui.support import Console, tab_to
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 TEMPLATE = re.compile("^Door left open")
 BY_MOUSE, BY_KEYS = "Door by mouse", "Door by keys"
 
 
 async def _until(holds: Callable[[], object], what: str) -> None:
-    for _ in range(300):
+    for _ in range(600):
         if holds():
             return
         await asyncio.sleep(0.1)
