@@ -46,7 +46,8 @@ COUNT_ARRIVALS = """
 AWAKE = """() => {
   const first = document.querySelector("main, form, button") ?? {};
   const taken = Object.keys(first).some((key) => key.startsWith("__react"));
-  if (!taken || !window.arrivals) return false;
+  const isPlain = document.readyState === "complete" && !document.scripts.length; // not of the console
+  if (!isPlain && !(taken && window.arrivals)) return false;
   document.documentElement.dataset.awake = "";
   return true;
 }"""
