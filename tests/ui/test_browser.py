@@ -110,7 +110,6 @@ async def test_a_new_device_is_added_and_its_pasted_first_message_arrives(consol
         await page.get_by_role("button", name="Add the device").click()
         await expect(page.get_by_text("Waiting for the first message")).to_be_visible()
         command = await page.get_by_role("textbox", name="Command to paste").inner_text()
-        await page.wait_for_timeout(500)  # the page subscribes a moment after it shows
         paste(command)
         await expect(page.get_by_text("It arrived.")).to_be_visible()
         await page.get_by_role("link", name="Go to the device").click()
@@ -270,19 +269,29 @@ async def test_a_rule_that_makes_no_sense_is_explained_beside_the_field(console:
         await expect(save).to_be_enabled()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1440])
-async def test_every_page_fits_the_screen_and_follows_the_systems_theme(
+OTHER = {"light": "dark", "dark": "light"}
+UNNAMED = """[...document.querySelectorAll('button, a[href], input:not([type=hidden]), select, textarea')]
+  .filter((each) => !(each.getAttribute('aria-label') || each.textContent.trim() || each.labels?.length))
+  .map((each) => each.outerHTML)"""
+
+
+@pytest.mark.parametrize(("width", "theme"), [(390, "dark"), (1440, "light")])
+async def test_every_page_fits_the_screen_follows_the_systems_theme_and_names_its_controls(
     console: Console, chromium: Browser, width: int, theme: str
 ) -> None:
+    """Each page is opened on a small dark screen and on a wide light one, and there the system changes its mind."""
     async with console.visitor(chromium, width, theme) as visitor:
+        page = visitor.page
         await visitor.enter("/")
         for place in [*PLACES, f"/devices/{console.device['id']}"]:
             await visitor.open(place)
-            await expect(visitor.page.locator("h1")).to_be_visible()
-            await expect(visitor.page.locator(".skeleton")).to_have_count(0)
-            assert not await visitor.is_too_wide(), place
-            assert theme in (await visitor.page.locator("html").get_attribute("class") or ""), place
+            await expect(page.locator("h1")).to_be_visible()
+            await expect(page.locator(".skeleton")).to_have_count(0)
+            for shown in (theme, OTHER[theme], theme):
+                await page.emulate_media(color_scheme=shown)  # type: ignore[arg-type]
+                await expect(page.locator("html")).to_have_class(re.compile(shown))
+                assert not await visitor.is_too_wide(), (place, shown)
+            assert await page.evaluate(UNNAMED) == [], place
 
 
 async def test_the_theme_can_be_changed_and_is_remembered(console: Console, chromium: Browser) -> None:
@@ -311,15 +320,3 @@ async def test_the_console_is_used_by_keyboard_alone(console: Console, chromium:
         await expect(visitor.page.get_by_role("link", name="Devices", exact=True).first).to_be_focused()
         await keyboard.press("Enter")
         await expect(visitor.page.get_by_role("heading", name="Devices")).to_be_visible()
-
-
-async def test_every_control_has_a_name(console: Console, chromium: Browser) -> None:
-    unnamed = """[...document.querySelectorAll('button, a[href], input:not([type=hidden]), select, textarea')]
-      .filter((each) => !(each.getAttribute('aria-label') || each.textContent.trim() || each.labels?.length))
-      .map((each) => each.outerHTML)"""
-    async with console.visitor(chromium) as visitor:
-        await visitor.enter("/")
-        for place in [*PLACES, f"/devices/{console.device['id']}"]:
-            await visitor.open(place)
-            await expect(visitor.page.locator(".skeleton")).to_have_count(0)
-            assert await visitor.page.evaluate(unnamed) == [], place

@@ -44,6 +44,11 @@ class Columns {
     });
   }
 
+  /** Whether a reading of this time is drawn, or too old to be. */
+  knows(at) {
+    return at < Date.now() - this.range.ms || this.rows.has(this.range.bucket ? Math.floor(at / this.range.bucketMs) * this.range.bucketMs : at);
+  }
+
   /** Rising rows inside the range. */
   sorted(now) {
     const from = now - this.range.ms - (this.range.bucketMs ?? 0);
@@ -194,9 +199,11 @@ function useSeries(deviceId, metric, range, query) {
     const controller = new AbortController();
     // Listen first, then ask for the past: nothing falls between the two, and the same reading twice is one row.
     const stop = watchTelemetry(deviceId, (event) => {
-      if (event.isCatchUp) return; // the past is asked for below
       const value = event.values?.[metric.key];
-      if (typeof value === "number" || typeof value === "boolean") columns.current.add(Date.parse(event.time), Number(value));
+      if (typeof value !== "number" && typeof value !== "boolean") return;
+      const at = Date.parse(event.time);
+      if (!event.isCatchUp) columns.current.add(at, Number(value));
+      else if (!columns.current.knows(at)) load(); // something came before the line stood
     });
     const load = async () => {
       try {

@@ -11,6 +11,7 @@ export { plainNumber };
 const GATHER_MS = 60;
 let client;
 let connected = true;
+let stands = false; // before the first connection nothing is told yet, though nothing is interrupted either
 const lineListeners = new Set();
 
 // Signing out ends the session while this page still stands: from then on it asks nothing more.
@@ -32,7 +33,13 @@ function line() {
       setConnected(false);
       await new Promise((done) => setTimeout(done, Math.min(500 * 2 ** Math.min(tries, 5), 15000) * (0.6 + Math.random() * 0.4)));
     },
-    on: { connected: () => setConnected(true) },
+    on: {
+      connected: () => {
+        stands = true;
+        setConnected(true);
+      },
+      closed: () => (stands = false),
+    },
   });
   return client;
 }
@@ -48,6 +55,27 @@ export function onLine(tell) {
   lineListeners.add(tell);
   tell(connected);
   return () => lineListeners.delete(tell);
+}
+
+// What a page loads is as old as the last drain, half a second or a little more: what happens between it and the beginning
+// of a subscription would be seen by neither. So once that time is over one looks again, and later once more, for a
+// machine on which all this takes longer; and so after each interruption in which there was no cursor to resume by.
+const CATCH_UP_MS = [1200, 6000];
+
+/** Calls look() a moment after the line stands, and once more. Returns the way to stop. */
+export function catchUp(look) {
+  let timers = [];
+  const stop = () => timers.forEach(clearTimeout);
+  const begin = () => {
+    stop();
+    timers = CATCH_UP_MS.map((after) => setTimeout(look, after));
+  };
+  if (stands) begin();
+  const forget = line().on("connected", begin);
+  return () => {
+    forget();
+    stop();
+  };
 }
 
 /** One subscription that resumes by its cursor. `event` gets the root field's value, `lost` is told of a gap. */
@@ -145,35 +173,29 @@ const STATUS = `subscription LiveStatus($deviceIds: [ID!], $after: String) {
   deviceStatus(deviceIds: $deviceIds, after: $after) { cursor deviceId change isOnline at reason silentSince version }
 }`;
 
-// What a page loads as latest is as old as the last drain, half a second or a little more: a message stored between it
-// and the beginning of the subscription would be seen by neither. So once that time is over, everybody is asked again.
-const CATCH_UP_MS = 1200;
 const AT_ONCE = 25;
-function catchUp(deviceIds, tell) {
-  const timer = setTimeout(() => {
-    for (let from = 0; from < deviceIds.length; from += AT_ONCE) {
-      const some = deviceIds.slice(from, from + AT_ONCE);
-      const names = some.map((_, n) => `$d${n}: ID!`).join(", ");
-      const fields = some.map((_, n) => `d${n}: device(id: $d${n}) { id latest { metric value time } }`).join(" ");
-      ask(`query CatchUp(${names}) { ${fields} }`, Object.fromEntries(some.map((id, n) => [`d${n}`, id])))
-        .then((data) =>
-          Object.values(data).forEach((device) =>
-            device?.latest.forEach(({ metric, value, time }) =>
-              tell(device.id, { time, values: { [metric]: value }, isCatchUp: true }),
-            ),
+function askAgain(deviceIds, tell) {
+  for (let from = 0; from < deviceIds.length; from += AT_ONCE) {
+    const some = deviceIds.slice(from, from + AT_ONCE);
+    const names = some.map((_, n) => `$d${n}: ID!`).join(", ");
+    const fields = some.map((_, n) => `d${n}: device(id: $d${n}) { id latest { metric value time } }`).join(" ");
+    ask(`query CatchUp(${names}) { ${fields} }`, Object.fromEntries(some.map((id, n) => [`d${n}`, id])))
+      .then((data) =>
+        Object.values(data).forEach((device) =>
+          device?.latest.forEach(({ metric, value, time }) =>
+            tell(device.id, { time, values: { [metric]: value }, isCatchUp: true }),
           ),
-        )
-        .catch(() => {}); // what was missed then comes with the device's next message
-    }
-  }, CATCH_UP_MS);
-  return () => clearTimeout(timer);
+        ),
+      )
+      .catch(() => {}); // what was missed then comes with the device's next message
+  }
 }
 
 /** Each message of one device, as it is stored: {time, values}; soon after the beginning its latest values again. */
 export const watchTelemetry = gatherer((deviceIds, tell) => {
   const stops = [
     follow(TELEMETRY, "telemetry", { deviceIds }, (event) => tell(event.deviceId, event)),
-    catchUp(deviceIds, tell),
+    catchUp(() => askAgain(deviceIds, tell)),
   ];
   return () => stops.forEach((stop) => stop());
 });

@@ -1,10 +1,8 @@
 // Hears of alerts, commands and devices coming and going, and tells the page, at most once a second: a storm stays readable.
 import { useEffect, useRef } from "react";
-import { follow } from "./live.js";
+import { catchUp, follow } from "./live.js";
 
 const REST_MS = 1000;
-// What happens between a page's own question and the beginning of its subscription is in neither: it is asked once more.
-const CATCH_UP_MS = 1200;
 
 /** `field`: the subscription's root field; `onNews()` when anything happens on it, or to commands of `deviceId` only. */
 export function News({ query, field, deviceId, onNews }) {
@@ -23,10 +21,11 @@ export function News({ query, field, deviceId, onNews }) {
       }, wait);
     };
     const stop = follow(query, field, {}, news, news);
-    const catchUp = setTimeout(news, CATCH_UP_MS);
+    // what happens between a page's own question and the beginning of its subscription is in neither
+    const rest = catchUp(() => news());
     return () => {
       clearTimeout(timer);
-      clearTimeout(catchUp);
+      rest();
       stop();
     };
   }, [query, field, deviceId]);
