@@ -62,13 +62,16 @@ class Call:
 
 @dataclass
 class Endpoint:
-    """A web server's memory; ``answer`` and ``says`` are status and body it answers with, after ``wait_s``."""
+    """A web server's memory; ``answer`` and ``says`` are status and body it answers with, after ``wait_s`` and once
+    ``may_answer``.
+    """
 
     port: int
     calls: list[Call] = field(default_factory=list)
     answer: Callable[[Call], int] = lambda _call: 204
     wait_s: float = 0.0
     says: bytes = b""
+    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def url(self) -> str:
@@ -80,6 +83,7 @@ class Endpoint:
 async def endpoint() -> AsyncIterator[Endpoint]:
     """A web server on a free port of this machine."""
     made = Endpoint(0)
+    made.may_answer.set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -89,6 +93,7 @@ async def endpoint() -> AsyncIterator[Endpoint]:
             call = Call(line, headers, body)
             made.calls.append(call)
             await asyncio.sleep(made.wait_s)
+            await made.may_answer.wait()
             status = made.answer(call)
             where = f"Location: http://127.0.0.1:{made.port}/elsewhere\r\n" if 300 <= status < 400 else ""
             writer.write(
