@@ -19,6 +19,7 @@ from ingest.arrays import wire
 from ingest.errors import Rejection
 from ingest.normaliser import Shape
 from ingest.notes import Note
+from ingest.repeats import Key, Once
 from schema.wire.payloads import Reason
 
 CONNECTED, DISCONNECTED = "device.connected", "device.disconnected"
@@ -55,7 +56,12 @@ Reading = tuple[int, int, bytes, Sent]
 class Parcel:
     """One message between decoding and verdict."""
 
-    __slots__ = ("device", "done", "note", "readings", "received_us", "rejections", "size_bytes", "topic", "transport")
+    __slots__ = (
+        *("device", "done", "note", "once", "readings", "received_us", "rejections", "size_bytes", "topic"),
+        "transport",
+    )
+    once: Once | None
+    """Of notes alone: most messages are none, and pay nothing for it."""
 
     def __init__(
         self,
@@ -159,8 +165,8 @@ class Batch:
     def _settle(self, parcel: Parcel, outcome: "Outcome") -> None:
         device = parcel.device
         if parcel.note is not None:
-            outcome.notes.append((device.tenant_id, parcel.note))
-            outcome.verdicts.append((parcel, Verdict.STORED))
+            verdict = outcome.take(device.tenant_id, parcel.note, parcel.once)
+            outcome.verdicts.append((parcel, verdict))
             return
         stored = len(outcome.stored)
         verdict = Verdict.REJECTED if parcel.rejections or not parcel.readings else Verdict.UNAVAILABLE
@@ -197,6 +203,7 @@ class Outcome:
         self.stored: list[Row] = []
         self.rejected: list[tuple[Parcel, Rejection, Sent]] = []
         self.notes: list[tuple[UUID, Note]] = []
+        self._told: set[Key] = set()
         self.verdicts: list[tuple[Parcel, Verdict]] = []
         """Each message's verdict, in the order of arrival."""
         self.counts: dict[Known, list[int]] = {}
@@ -208,6 +215,15 @@ class Outcome:
         if counts is None:
             counts = self.counts[device] = [0, 0, 0, 0, 0, 0]
         return counts
+
+    def take(self, tenant_id: UUID, note: Note, once: Once | None) -> Verdict:
+        """Write a note, unless it is an event that is stored already or comes a second time in this transaction."""
+        if once is not None and (once.is_repeat or (once.may_repeat and once.key in self._told)):
+            return Verdict.DUPLICATE
+        if once is not None:
+            self._told.add(once.key)
+        self.notes.append((tenant_id, note))
+        return Verdict.STORED
 
     def journal(self) -> Iterable[tuple[UUID, str, bytes]]:
         """This transaction's journal rows: arrivals, one telemetry row per tenant, what else devices said, departures.

@@ -65,6 +65,11 @@ def _event(kind: str, said: object, device: str, received_ms: int) -> dict[str, 
     return {"device": device, "type": kind, "at": at_ms, "received": received_ms, "data": data}
 
 
+def has_time(event: Note) -> bool:
+    """Whether an event names its time, rather than having happened when it was heard."""
+    return bool(event[1]["at"] != event[1]["received"])
+
+
 def dump(note: Note, batch_id: str) -> bytes:
     """The note's body as the journal has it; like a telemetry row it begins with the batch's id (`look`)."""
     return orjson.dumps({"b": batch_id, **note[1]})

@@ -12,7 +12,7 @@ from ingest.errors import Rejection
 from ingest.metrics import MESSAGES
 from ingest.normaliser import check_clock, normalise
 from ingest.quota import Allowance, Quota
-from ingest.repeats import Repeats
+from ingest.repeats import Repeats, Told
 from ingest.writer import Writer
 from schema.wire import topics
 from schema.wire.payloads import Reason
@@ -34,6 +34,7 @@ class Pipeline:
         self._max_parked = max_parked
         self._parked = 0
         self._repeats = Repeats()
+        self._told = Told()
 
     def submit(self, message: Message, done: Done) -> None:
         """Take a message; `done` hears its verdict once, after COMMIT or refusal."""
@@ -81,14 +82,33 @@ class Pipeline:
         parcel = Parcel(device, done, received_us, message.topic, message.transport, len(message.payload))
         stamp_us = self._repeats.first_us(message, received_us)
         try:
-            if _fill(parcel, message, stamp_us // 1000):
+            stamped = _fill(parcel, message, stamp_us // 1000)
+            if stamped:
                 self._repeats.remember(message, stamp_us)
+            elif stamped is None:
+                self._tell_once(parcel, message)
         except Exception:  # a mistake of ours: it must cost this message only
             log.exception("ingest.unreadable", extra={"device": device.device_text})
             parcel.readings.clear()
             parcel.rejections[:] = [(Rejection(Reason.UNSTORABLE, "The message could not be read."), message.payload)]
         self._quota.pay(device, parcel.readings)
         self._writer.put(parcel)
+
+    def _tell_once(self, parcel: Parcel, message: Message) -> None:
+        """Let an event that is stored be known again when it is repeated; an answer says which command it is of."""
+        parcel.once = None
+        if parcel.note is None or parcel.note[0] != notes.EVENT:
+            return
+        parcel.once = once = self._told.once(message, has_time=notes.has_time(parcel.note))
+        if once is not None:
+            done = parcel.done
+
+            def heard(verdict: Verdict) -> None:
+                if verdict is Verdict.STORED:
+                    once.remember()
+                done(verdict)
+
+            parcel.done = heard
 
     def _park(self, message: Message, done: Done) -> None:
         """The device's profile must be read first; later messages of the device queue behind this one."""
@@ -104,15 +124,15 @@ class Pipeline:
         self._directory.ask(message.device, heard)
 
 
-def _fill(parcel: Parcel, message: Message, stamp_ms: int) -> bool:
+def _fill(parcel: Parcel, message: Message, stamp_ms: int) -> bool | None:
     """Decode and normalise a message into its parcel: every reading becomes a row to be, or a rejection.
 
-    A reading without a time gets `stamp_ms`; True when there was one.
+    A reading without a time gets `stamp_ms`; True when there was one, None when it is no telemetry.
     """
     payload = message.payload
     if message.topic != "up/telemetry" and not _is_telemetry(message.topic):
         _note(parcel, message)
-        return False
+        return None
     try:
         document = decode.load(payload)
         items = decode.split(document)

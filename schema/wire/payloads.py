@@ -167,7 +167,9 @@ def _answer_schema(words: Sequence[str], **more: object) -> dict[str, object]:
 
 NOTES: Mapping[str, tuple[str, dict[str, object], tuple[object, ...]]] = {
     "event": (
-        "What has happened: an object, with a time of its own if it is not now; an empty payload counts as {}.",
+        "What has happened: an object, with a time of its own if it is not now; an empty payload counts as {}. What "
+        "comes again within ten minutes is the same event: the same words with the same time, or without a time marked "
+        "as a repeat (DUP).",
         {"type": "object", "properties": {"time": {"oneOf": [{"type": "string"}, {"type": "integer"}]}}},
         ({"door": 2}, {"time": "2026-01-31T12:00:00Z", "by": "key"}, {}),
     ),

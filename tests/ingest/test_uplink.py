@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 
 import pytest
 
@@ -35,6 +36,41 @@ async def test_the_marked_repeat_of_a_message_without_time_is_a_duplicate(postgr
         assert await sent(device, 7, 2, dup=True) is Verdict.STORED
         assert await sent(other, 7, 1, dup=True) is Verdict.STORED
         assert len(line.stored(tenant)) == 5
+
+
+async def test_an_event_that_comes_again_is_one_event(postgres: Postgres, tenant: Tenant) -> None:
+    device, other = await tenant.device(), await tenant.device()
+    now = time.time()
+    timed = {"time": int(now * 1000) - 5_000, "door": 2}
+    async with running_line(postgres) as line:
+
+        async def sent(
+            said: Mapping[str, object], *, packet_id: int | None = 7, dup: bool = False, of: object = device,
+            kind: str = "door", later_s: float = 0.0,
+        ) -> Verdict:  # fmt: skip
+            target = other if of is other else device
+            topic = f"up/event/{kind}"
+            return await line.send(
+                tenant, target, said, packet_id=packet_id, dup=dup, at=now + later_s, topic=topic
+            )  # fmt: skip
+
+        assert await sent({"n": 1}) is Verdict.STORED
+        assert await sent({"n": 1}, dup=True, later_s=1) is Verdict.DUPLICATE
+        assert await sent({"n": 1}, later_s=2) is Verdict.STORED  # not marked: it happened again
+        assert await sent({"n": 1}, dup=True, packet_id=8) is Verdict.STORED  # its first try never came here
+        assert await sent({"n": 2}, dup=True) is Verdict.STORED
+        assert await sent({"n": 1}, dup=True, of=other) is Verdict.STORED
+        assert await sent({"n": 1}, dup=True, kind="window") is Verdict.STORED
+        assert await sent({"n": 1}, dup=True, later_s=3_600) is Verdict.STORED  # the packet's id was used anew
+        assert await sent(timed, packet_id=1) is Verdict.STORED
+        assert (
+            await sent(timed, packet_id=2, later_s=3) is Verdict.DUPLICATE
+        )  # marked or not: of that moment there is one
+        assert await sent(timed, packet_id=None, later_s=4) is Verdict.DUPLICATE
+        assert await sent({**timed, "door": 3}, packet_id=3) is Verdict.STORED
+        both = await asyncio.gather(*(sent({**timed, "door": 4}, packet_id=n) for n in (4, 5)))
+        assert sorted(both) == sorted([Verdict.STORED, Verdict.DUPLICATE])
+        assert [kind for kind, _ in line.journal(tenant)].count("device.event") == 10
 
 
 async def test_messages_of_a_device_that_is_still_looked_up_keep_their_order(
