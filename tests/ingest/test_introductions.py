@@ -134,7 +134,7 @@ async def test_a_claim_certificate_lets_in_over_mqtt_and_https_for_a_csr_of_the_
     (site.folder / SERVER).write_bytes((site.folder / "tls" / SERVER).read_bytes())
     assert (await shell(openssl_request(ways.NEWCOMER), site.folder))[0] == 0
     line = ways.claim_line(site.tenant.key, "claim").replace("claim.crt", "claim.pem")
-    for _ in range(30):  # until the process has heard of the tenant's authority
+    for _ in range(200):  # until the process has heard of the tenant's authority
         code, said = await shell(line, site.folder)
         if code == 0 and said.startswith("{"):
             break

@@ -568,7 +568,7 @@ async def test_an_issuer_is_checked_before_it_is_registered(
 
 
 async def _is_nobody(api: Api, secret: str) -> None:
-    for _ in range(200):
+    for _ in range(1_500):
         if (await api.rest(secret, "GET", "/me")).status_code == 401:
             return
         await asyncio.sleep(0.01)
