@@ -118,6 +118,7 @@ async def test_an_area_is_changed_corner_by_corner_and_drawn(console: Console, c
         await area.fill("52.5, 13.3\n52.6, 13.3\n52.6, the gate\n52.5, 13.5")
         await expect(page.get_by_text("Line 3: “52.6, the gate” is not a latitude and a longitude")).to_be_visible()
         await expect(page.get_by_role("button", name="Publish", exact=True)).to_be_disabled()
+        await expect(page.get_by_role("button", name="Publish", exact=True)).to_be_in_viewport()
         await area.fill("52.5, 13.3\n52.6, 13.3\n52.6, 13.5\n52.5, 13.5")
         await page.get_by_role("button", name="Publish", exact=True).click()
         await expect(page.get_by_text("“Out of the yard” is published")).to_be_visible()

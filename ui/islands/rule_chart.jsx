@@ -17,6 +17,8 @@ const LEAST_MS = 6e5;
 // A new device has only minutes of history, of which an hour's average would be one point.
 const FINER = { "1h": "5m", "5m": "10s" };
 const ENOUGH = 24;
+// So few readings are points: a line of one of them would be nothing.
+const FEW = 3;
 
 const told = (telemetry, i, column) => Number(telemetry[column]?.[i] ?? telemetry.values[i]);
 const pointsOf = (telemetry) => telemetry.times.map((at, i) => [at, told(telemetry, i, "values"), told(telemetry, i, "min"), told(telemetry, i, "max")]).filter(([, value]) => Number.isFinite(value));
@@ -97,6 +99,7 @@ function Plot({ name, unit, device, points, limits, marks, scale, result, span, 
           {half === null ? null : <line className="marked-half" x1={x(half)} x2={x(half)} y1="0" y2={H} />}
           <polygon className="marked-band" points={band} />
           <polyline className="marked-line" points={line} />
+          {drawn.length <= FEW ? drawn.map(([at, value]) => <line key={at} className="marked-dot" x1={x(at)} x2={x(at)} y1={y(value)} y2={y(value)} />) : null}
           {limits.filter((each) => each.isDrawn).map(({ path, value }) => <line key={path.join(".")} className="marked-limit" x1="0" x2={W} y1={y(value)} y2={y(value)} />)}
         </svg>
         <span className="marked-high small">
@@ -158,7 +161,8 @@ function scaleOf(points, limits, result) {
   const all = [...points.flatMap(([, , least, most]) => [least, most]), ...drawn];
   const [low, high] = all.length ? [Math.min(...all), Math.max(...all)] : [0, 1];
   const from = Date.parse(result.from);
-  const first = points.length ? Math.max(from, Math.min(points[0][0], Date.parse(result.to) - LEAST_MS)) : from;
+  const begun = points.length ? Math.max(from, Math.min(points[0][0], Date.parse(result.to) - LEAST_MS)) : from;
+  const first = points.length && points.length <= FEW ? begun - (Date.parse(result.to) - begun) / 30 : begun;
   const wide = Math.max(Date.parse(result.to) - first, 1);
   const tall = high - low || 1;
   return { low, high, first, at: (share) => first + share * wide, x: (at) => ((at - first) / wide) * W, y: (value) => H - 12 - ((value - low) / tall) * (H - 24) };

@@ -80,9 +80,10 @@ export function Publish({ draft, isChanged, onDone, onGone }) {
     }, `“${whole.name}” is published${mode === "OFF" ? "" : " "}${how}.`);
   };
   const throwAway = () => act(() => (draft.draft.current ? ask(queries.draftDelete, { id: draft.draft.current.id }) : Promise.resolve()), "The draft is thrown away.");
-  const canPublish = complete && check.isCurrent && !check.problems.length && !isBusy && (hasWords || mode !== rule?.mode);
+  const isIdle = !hasWords && mode === rule?.mode;
+  const canPublish = complete && check.isCurrent && !check.problems.length && !isBusy && !isIdle;
   return (
-    <section className="card card-body stack publish" aria-label="Publish">
+    <section className={`card card-body stack publish${isIdle ? " publish-idle" : ""}`} aria-label="Publish">
       {failure ? (
         <div className="note note-bad" role="alert">
           {failure}
@@ -109,7 +110,7 @@ export function Publish({ draft, isChanged, onDone, onGone }) {
           </button>
         ) : null}
         <span className="small muted" role="status">
-          {draft.words || (hasWords || mode !== rule?.mode ? (complete ? "" : "Fill in what is still open.") : "This is what is in force.")}
+          {draft.words || (isIdle ? "This is what is in force." : complete ? "" : "Fill in what is still open.")}
         </span>
         <Help about="draft" />
         {draft.problem ? (

@@ -26,11 +26,7 @@ export function Timeline({ device, devices, setDevice, episodes, result, span, s
           <Row key={row.device.id} {...row} scale={scale} span={canKeep && row.device.id === device?.id ? span : null} setSpan={canKeep ? point(row.device.id) : null} />
         ))}
       </ul>
-      <div className="marked-foot small muted">
-        {ends(scale.first, result.to).map((words) => (
-          <span key={words}>{words}</span>
-        ))}
-      </div>
+      <p className="timeline-foot small muted">{ends(scale.first, result.to).join(" to ")}</p>
       {left ? <p className="small muted">{left === 1 ? "1 more device" : `${left} more devices`} below.</p> : null}
       {canKeep ? (
         <>

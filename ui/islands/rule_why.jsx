@@ -3,6 +3,7 @@ import { plainValue } from "./live.js";
 import { seenNumber } from "./numbers.js";
 import { leafWords, sign } from "./rule_words.js";
 
+const UNKNOWN = "nothing known";
 const VERDICTS = { true: ["yes", "Yes"], false: ["no", "No"], null: ["open", "Unknown"] };
 const JOINED = { all: "All of these", any: "At least one of these", not: "It is not so that" };
 
@@ -24,11 +25,11 @@ function Part({ tree, metrics }) {
   const join = ["all", "any", "not"].find((key) => key in tree);
   if (!join) {
     const unit = sign(tree.unit ?? metrics.get(tree.metric)?.unit);
-    const seen = tree.seen === null || tree.seen === undefined ? "nothing known" : typeof tree.seen === "object" ? null : (typeof tree.seen === "number" ? seenNumber(tree) : plainValue(tree.seen)) + (typeof tree.seen === "number" && unit && tree.agg?.fn !== "count" ? `\u00a0${unit}` : "");
+    const seen = tree.seen === null || tree.seen === undefined ? UNKNOWN : typeof tree.seen === "object" ? null : (typeof tree.seen === "number" ? seenNumber(tree) : plainValue(tree.seen)) + (typeof tree.seen === "number" && unit && tree.agg?.fn !== "count" ? `\u00a0${unit}` : "");
     return (
       <li>
         <Sign is={tree.is} /> {leafWords(tree, metrics)}
-        {seen && (typeof tree.seen !== "boolean" || tree.metric) ? <span className="muted"> · seen: {seen}</span> : null}
+        {seen && (typeof tree.seen !== "boolean" || tree.metric) ? <span className="muted"> · {seen === UNKNOWN ? seen : `seen: ${seen}`}</span> : null}
       </li>
     );
   }
