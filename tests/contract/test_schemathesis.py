@@ -53,7 +53,7 @@ async def _schemathesis(tenant: Tenant, ids: list[str], config: str, url: str) -
         stderr=asyncio.subprocess.STDOUT,
     )
     try:
-        said, _ = await asyncio.wait_for(process.communicate(), 480)
+        said, _ = await asyncio.wait_for(process.communicate(), 880)
     finally:
         if process.returncode is None:
             process.kill()
@@ -61,7 +61,7 @@ async def _schemathesis(tenant: Tenant, ids: list[str], config: str, url: str) -
     return process.returncode or 0, said.decode()
 
 
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("config", "path"),
     [("schemathesis.toml", "/api/v1/openapi.json"), ("schemathesis-graphql.toml", "/graphql")],

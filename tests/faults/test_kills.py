@@ -4,7 +4,7 @@ import pytest
 
 from infra.bench.kills import KINDS, Campaign, wage
 
-pytestmark = [pytest.mark.engines, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(1200)]
 
 
 def test_whatever_is_killed_nothing_is_lost_stored_twice_miscounted_or_raised_wrongly() -> None:

@@ -19,7 +19,7 @@ def tidegate(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[
         env=environ | variables,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 
@@ -55,7 +55,7 @@ def test_whoever_reads_only_the_beginning_sees_no_traceback(tmp_path: Path) -> N
             stdout=write,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
     finally:

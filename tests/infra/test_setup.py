@@ -26,7 +26,7 @@ def clone(tmp_path: Path) -> Path:
 
 
 def make(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(["make", *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(["make", *arguments], cwd=folder, capture_output=True, text=True, timeout=180, check=False)
 
 
 def test_a_python_that_is_too_old_is_named_before_anything_is_made(clone: Path) -> None:

@@ -22,8 +22,8 @@ from infra.local import claims
 from infra.local.ground import uproot
 from tests.support.process import free_port
 
-pytestmark = [pytest.mark.engines, pytest.mark.timeout(300)]
-BOUND_S = 120.0
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(600)]
+BOUND_S = 240.0
 
 
 def until(holds: Callable[[], bool], what: str) -> None:

@@ -5,7 +5,7 @@ import pytest
 from infra.bench import cut, mtls
 from infra.bench.cut import Cut, Measured
 
-pytestmark = [pytest.mark.engines, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(600)]
 
 
 def test_each_connection_is_cut_and_a_device_with_a_certificate_comes_in(monkeypatch: pytest.MonkeyPatch) -> None:

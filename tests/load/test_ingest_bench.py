@@ -7,7 +7,7 @@ import pytest
 from infra.bench import report
 from infra.bench.ingest import BURSTS, HONEST, measure
 
-pytestmark = [pytest.mark.engines, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(600)]
 
 
 def test_the_honest_scenario_loses_nothing_and_tells_what_every_process_used() -> None:

@@ -5,7 +5,7 @@ import pytest
 from infra.bench import neighbours
 from infra.bench.neighbours import Street
 
-pytestmark = [pytest.mark.engines, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(600)]
 
 
 def test_beside_a_tenant_at_ten_times_its_quota_nothing_is_lost_and_what_is_refused_is_counted() -> None:

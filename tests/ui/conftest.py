@@ -26,7 +26,7 @@ from tests.support.process import free_port
 from tests.ui.support import Console, Gateway, Visit
 from ui import client
 
-READY_S = 180.0
+READY_S = 300.0
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -7,7 +7,7 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.ui.support import Console, paste
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 PLACES = [
     "/",
     "/devices",

@@ -10,7 +10,7 @@ from playwright.async_api import Browser, expect
 
 from tests.ui.support import Console
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 async def test_a_profile_is_made_with_what_its_devices_send(console: Console, chromium: Browser) -> None:

@@ -8,7 +8,7 @@ from playwright.async_api import Browser, expect
 from tests.ui.support import Console
 from tests.ui.test_browser_pages import wrong_with
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 async def test_a_device_is_asked_to_do_something_and_says_when_it_is_done(console: Console, chromium: Browser) -> None:

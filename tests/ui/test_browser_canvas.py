@@ -8,7 +8,7 @@ from playwright.async_api import Browser, Page, expect
 from tests.ui.support import Console
 from tests.ui.test_browser_pages import wrong_with
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 WARM = {"metric": "temperature", "op": ">", "value": 8, "unit": "°C"}
 NIGHT = {"not": {"time": {"from": "06:00", "to": "22:00", "tz": "site"}}}
 DOCUMENT = {

@@ -5,7 +5,7 @@ from playwright.async_api import Browser, expect
 
 from tests.ui.support import Console
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 async def test_somebody_invited_to_one_group_sees_its_devices_and_no_more(console: Console, chromium: Browser) -> None:

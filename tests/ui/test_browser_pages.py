@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.ui.support import Console, Visitor
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 PASSWORD = "four plain words here"
 PAGES = (
     "/",

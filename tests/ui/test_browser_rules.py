@@ -13,7 +13,7 @@ from playwright.async_api import Browser, expect
 from tests.ui.support import Console, send, tab_to
 from tests.ui.test_browser_pages import wrong_with
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 SENTENCE = "[data-rule=sentence]"
 WARMTH = {"key": "warmth", "label": "Warmth", "type": "NUMBER", "unit": "degC"}
 WARM = {"metric": "warmth", "op": ">", "value": 8, "unit": "degC"}

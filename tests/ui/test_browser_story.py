@@ -13,7 +13,7 @@ from standardwebhooks.webhooks import Webhook
 from tests.support.outside import Endpoint, endpoint
 from tests.ui.support import Console, tab_to
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 TEMPLATE = re.compile("^Door left open")
 BY_MOUSE, BY_KEYS = "Door by mouse", "Door by keys"
 

@@ -35,7 +35,7 @@ VALUES: list[Any] = [{"lat": 1, "lon": 2}, {"latitude": 1, "longitude": 2}, {"la
 @pytest.fixture(scope="module")
 def said() -> dict[str, Any]:
     asked = json.dumps({"texts": TEXTS, "areas": AREAS, "circles": CIRCLES, "values": VALUES, "latest": LATEST})
-    done = subprocess.run([str(BUN), str(LAW)], input=asked, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([str(BUN), str(LAW)], input=asked, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found

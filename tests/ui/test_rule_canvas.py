@@ -27,7 +27,7 @@ def _check(name: str, documents: list[dict[str, Any]]) -> dict[str, Any]:
     """What the property said of the documents."""
     asked = json.dumps({"documents": documents, "seed": SEED})
     command = [str(BUN), str(CHECK), name]
-    done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=180, check=False)
     assert done.stdout, done.stderr
     said: dict[str, Any] = json.loads(done.stdout)
     return said

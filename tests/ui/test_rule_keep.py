@@ -36,7 +36,7 @@ def say(*asked: list[Any]) -> list[Any]:
     told = {name: str(ISLANDS / f"rule_{name}.js") for name in ("keep", "given", "limits")}
     told["numbers"] = str(ISLANDS / "numbers.js")
     said = subprocess.run(
-        [str(BUN), str(LAW)], input=json.dumps(told | {"asked": asked}), capture_output=True, text=True, timeout=60
+        [str(BUN), str(LAW)], input=json.dumps(told | {"asked": asked}), capture_output=True, text=True, timeout=180
     )
     assert said.returncode == 0, said.stderr
     found: list[Any] = json.loads(said.stdout)

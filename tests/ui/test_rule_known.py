@@ -17,7 +17,7 @@ ANSWER = "console.log(JSON.stringify([m.namesInUse(devices, documents), document
 def _answer(devices: list[Any], documents: list[Any]) -> Any:
     asked = json.dumps({"devices": devices, "documents": documents})
     command = [str(BUN), "-e", ASK + ANSWER, str(MODEL)]
-    done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -33,7 +33,7 @@ def answers(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
         "documents": documents,
     }
     said = subprocess.run(
-        [str(BUN), str(LAW)], input=json.dumps(asked), capture_output=True, text=True, timeout=60, check=False
+        [str(BUN), str(LAW)], input=json.dumps(asked), capture_output=True, text=True, timeout=180, check=False
     )
     assert said.returncode == 0, said.stderr
     found: list[dict[str, Any]] = json.loads(said.stdout)
