@@ -142,7 +142,7 @@ class Console:
         """What `tidegate operator` prints: the link by which the platform's operator joins."""
         environ = {**os.environ, "TIDEGATE_DATA_DIR": str(self.data_dir), "TIDEGATE_PUBLIC_URL": self.url}
         command = [sys.executable, "-m", "infra.cli", "operator", email]
-        said = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=SENT_WITHIN_S * 4, check=True).stdout
+        said = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=180, check=True).stdout
         found = re.search(r"https?://\S+/auth/accept\S+", said)
         assert found, said
         return found[0]
