@@ -96,7 +96,7 @@ def said(entry: dict[str, Any]) -> str:
     """What was done, ready to follow who did it and to be followed by the thing's name: "changed the device"."""
     action = entry["action"]
     if action == "device.login":  # which is only noted when it is refused; how often and why, the entry says
-        return WHOLE[action] if entry["targetKind"] == "device" else "refused logins that no device of yours made"
+        return WHOLE[action] if entry["targetKind"] == "device" else "refused logins of"
     if action == "session.end" and entry["before"] is not None:
         return "ended a session" if entry["actorId"] == entry["targetId"] else "ended a session of another person"
     if entry["result"] == "DONE":
@@ -146,7 +146,7 @@ def _a(noun: str) -> str:
 def _name(entry: dict[str, Any], names: Mapping[str, str]) -> str:
     """What the thing is called; the end of its id where it has no name."""
     if entry["action"] == "device.login" and entry["targetKind"] == "tenant":
-        return ""
+        return "many devices" if entry["reason"] == "CREDENTIAL_WRONG" else "unknown devices"
     if entry["action"] in SELF and entry["actorKind"] != "provider":
         return ""
     return _own_name(entry) or names.get(entry["targetId"], "") or _short_id(entry)

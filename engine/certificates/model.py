@@ -31,9 +31,10 @@ class AuthorityState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A tenant's certificate authority: what everybody may see of it. ``certificate`` is PEM."""
+    """A tenant's certificate authority: what everybody may see of it. ``certificate`` is PEM, ``name`` its CN."""
 
     id: UUID
+    name: str
     certificate: str
     subject: str
     fingerprint: str

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.engine import RowMapping
 
 from engine import ids
-from engine.certificates import tables, x509
+from engine.certificates import foreign, tables, x509
 from engine.certificates.errors import (
     AuthorityCurrent,
     AuthorityEnded,
@@ -100,9 +100,8 @@ async def renew(tx: Tx, vault: Vault) -> Authority:
     await _mark(tx, former["id"], superseded_at=tx.now)
     row = await _make(tx, vault, former["number"] + 1)
     assert row is not None, "who holds the former one makes its successor alone"
-    made = _authority(row)
-    tx.audit("authority.renew", "authority", made.id, before=_authority(former), after=made)
-    return made
+    tx.audit("authority.renew", "authority", row["id"], after={**_told(row), "after": str(former["id"])})
+    return _authority(row)
 
 
 async def held(tx: Tx, authority_id: UUID) -> Authority:
@@ -121,6 +120,13 @@ async def retire(tx: Tx, authority_id: UUID) -> Authority:
     row = await _mark(tx, authority_id, retired_at=tx.now)
     await tx.notify(f"sessions:{tx.principal.tenant_id}")
     return _authority(row)
+
+
+def _told(row: RowMapping) -> dict[str, object]:
+    """What the audit log says of an authority: nothing that a certificate has to be opened for."""
+    certificate = _loaded(row)
+    fingerprint = x509.fingerprint(certificate).hex()
+    return {"name": foreign.common_name(certificate), "fingerprint": fingerprint, "expires_at": row["expires_at"]}
 
 
 async def sign(tx: Tx, vault: Vault, device_id: UUID, csr: str, days: int = 365) -> Signed:
@@ -197,7 +203,7 @@ async def _first(tx: Tx, vault: Vault) -> RowMapping:
     if made is None:
         found = await tx.one(_mine(tx).with_for_update(read=True))
         return found if found is not None else await _first(tx, vault)
-    tx.audit("authority.make", "authority", made["id"], after=_authority(made))
+    tx.audit("authority.make", "authority", made["id"], after=_told(made))
     return made
 
 
@@ -266,6 +272,7 @@ def _authority(row: RowMapping) -> Authority:
     certificate = _loaded(row)
     return Authority(
         row["id"],
+        foreign.common_name(certificate),
         row["certificate"],
         certificate.subject.rfc4514_string(),
         x509.fingerprint(certificate).hex(),

@@ -50,7 +50,7 @@ async def retire(tx: Tx, authority_id: UUID, certificates_in_use: int = 0) -> St
         "devices_left_without": relies.stranded,
         "claims_revoked": len(claims),
     }
-    tx.audit("authority.retire", "authority", authority_id, after={"name": retired.subject, **took})
+    tx.audit("authority.retire", "authority", authority_id, after={"name": retired.name, **took})
     return Standing(retired, Reliance(), 0)
 
 

@@ -32,7 +32,7 @@ DEVICE = {
 @pytest.fixture
 async def certificates(gateway: Gateway, visit: Visit) -> Certificates:
     gateway.answers["DeviceCertificates"] = {"device": DEVICE}
-    gateway.answers["CertificateSign"] = {"certificateSign": {"certificate": "PEM"}}
+    gateway.answers["CertificateSign"] = {"certificateSign": {"certificate": "PEM", "isShortened": False}}
     gateway.refuses("Authority", "There is no authority yet.", "NO_AUTHORITY")
     state = visit(Certificates, "/devices/d1")
     await state.load()
@@ -52,6 +52,14 @@ async def test_a_request_is_sent_as_it_was_pasted_without_what_stood_around_it(
     assert (certificates.made, certificates.is_asking) == ("PEM", False)
     await certificates.load()
     assert certificates.made == ""
+
+
+async def test_a_certificate_that_ends_with_its_authority_says_so(
+    certificates: Certificates, gateway: Gateway
+) -> None:
+    gateway.answers["CertificateSign"] = {"certificateSign": {"certificate": "PEM", "isShortened": True}}
+    await certificates.sign({"csr": REQUEST, "days": "365"})
+    assert certificates.is_shortened
 
 
 async def test_a_private_key_never_leaves_for_the_platform(certificates: Certificates, gateway: Gateway) -> None:

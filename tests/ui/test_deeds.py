@@ -121,7 +121,7 @@ def test_words_are_for_deeds_that_exist() -> None:
         ),
         (
             {"action": "device.login", "actorKind": "system", "actorName": "system", "targetKind": "tenant"},
-            "Tidegate refused logins that no device of yours made",
+            "Tidegate refused logins of unknown devices",
         ),
         (
             {"action": "deviceTransferOffer", "result": "DENIED", "reason": "FORBIDDEN"},

@@ -6,8 +6,8 @@ from typing import Any
 import reflex as rx
 
 from ui.client import Refused
-from ui.components.frame import may
-from ui.components.pieces import answers, card, done, doubt, empty, field, problem
+from ui.components.frame import link, may
+from ui.components.pieces import answers, card, done, doubt, empty, field, note, problem
 from ui.console import Console
 from ui.credentials import CredentialLine, credential_line, signs
 from ui.first_message import mosquitto_pub_tls, openssl_request, openssl_server
@@ -45,6 +45,7 @@ class Certificates(Console):
     form_number: int = 0
     revoking: str = ""
     made: str = ""
+    is_shortened: bool = False
     request_line: str = ""
     server_line: str = ""
     publish_line: str = ""
@@ -101,7 +102,8 @@ class Certificates(Console):
         try:
             csr = request_of(str(form.get("csr", "")))
             given = {"deviceId": self.uid, "csr": csr, "days": int(form.get("days") or DEFAULT_DAYS)}
-            self.made = (await self.ask("certificate_sign", **given))["certificateSign"]["certificate"]
+            signed = (await self.ask("certificate_sign", **given))["certificateSign"]
+            self.made, self.is_shortened = signed["certificate"], signed["isShortened"]
         except (ValueError, Refused) as refusal:
             self.form_problem = str(refusal)
             self.form_number += "PRIVATE KEY" in str(form.get("csr", ""))  # a key does not stay on the screen
@@ -220,6 +222,15 @@ def _made() -> rx.Component:
             class_name="note note-ok",
             role="status",
         ),
+        rx.cond(
+            Certificates.is_shortened,
+            note(
+                "triangle-alert",
+                "It ends earlier than you asked, with your certificate authority. ",
+                link("Renew the authority", to="/ways-in", class_name="strong"),
+                ", then sign a new one.",
+            ),
+        ),
         rx.el.ol(
             _step(
                 "Put the certificate beside the key",
@@ -320,6 +331,15 @@ def _authority() -> rx.Component:
             _save("Save the authority", Certificates.save_authority),
             _save("Save the revocation list", Certificates.save_revocations),
             class_name="row",
+        ),
+        rx.cond(
+            ~Certificates.is_limited_to_groups,
+            rx.el.p(
+                "To renew it, or to see those before it: ",
+                link("Ways in", to="/ways-in", class_name="strong"),
+                class_name="small muted",
+                style={"marginTop": "12px"},
+            ),
         ),
         class_name="fold card-body",
     )

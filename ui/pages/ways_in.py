@@ -6,6 +6,7 @@ from typing import Any
 import reflex as rx
 
 from ui.client import Refused
+from ui.components.authorities import authorities
 from ui.components.frame import heading, link, may, page
 from ui.components.gate import Gate, gate
 from ui.components.new_way import NewWay, new_way
@@ -349,6 +350,7 @@ def _lists() -> rx.Component:
             class_name="card",
             aria_label="Open ways in",
         ),
+        authorities(),
         _fold("Decided lately", WaysIn.decided, _decided),
         _fold("Closed", WaysIn.ended, _way),
     )

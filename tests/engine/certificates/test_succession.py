@@ -56,12 +56,12 @@ async def test_the_successor_signs_from_now_on_and_both_are_believed(
         current, former = await service.authorities_of(tx)
         held = (await devices.credentials_of(tx, [pump.id]))[pump.id]
         kept = await tx.rows(text("SELECT sealed_key, after::text AS said FROM authorities, audit WHERE seq = 1"))
-        [told] = await tx.rows(text("SELECT target_id, before, after FROM audit WHERE action = 'authority.renew'"))
+        [told] = await tx.rows(text("SELECT target_id, after FROM audit WHERE action = 'authority.renew'"))
     assert (current.state, former.state) == (AuthorityState.CURRENT, AuthorityState.RETIRING)
     assert all(each.revoked_at is None for each in held)
     assert len({bytes(row["sealed_key"]) for row in kept}) == 2, "each key is sealed for itself"
     assert told["target_id"] == str(current.id)
-    assert (told["before"]["id"], told["after"]["id"]) == (str(former.id), str(current.id))
+    assert (told["after"]["name"], told["after"]["after"]) == (f"Devices of {tenant.key} 2", str(former.id))
 
 
 async def test_there_is_nothing_to_renew_before_the_first_certificate(
