@@ -25,6 +25,7 @@ from engine.quotas import usage
 from engine.rules import storms
 from engine.rules.reaction import TICKS_AT_ONCE, Reaction
 from engine.rules.remember import remember
+from engine.rules.sampling import Sampler
 from engine.rules.service import Compiled
 from engine.rules.state import Reading
 from engine.store.pool import Store
@@ -76,6 +77,7 @@ class Drain:
         self._compiled = Compiled()
         self._memories: OrderedDict[UUID, Memory] = OrderedDict()
         self._remembered = 0
+        self._sampler = Sampler()
 
     async def run(self, tenant_id: UUID) -> int:
         """Drain one tenant's backlog; returns how many journal entries were taken.
@@ -165,6 +167,7 @@ class Drain:
         for entry in entries:
             if self._has_mail and entry.kind == storms.RuleNoticed.kind:
                 await storms.tell_owners(tx, entry)
+        reaction.sample(self._sampler, tx.principal.tenant_id, tx.now, talking | due)
         await reaction.save(tx)
         return ticked
 
@@ -279,6 +282,8 @@ async def _follow(tx: Tx, entry: Entry, reaction: Reaction, newest: fold.Newest,
             await reaction.device_changed(tx, body["device"], is_new=True)
         case "group.changed":
             reaction.group_changed(body["group"])
+        case "tenant.time_zone_set":
+            reaction.zone_changed()
         case "device.connected" | "device.disconnected":
             reaction.presence(body["device"], entry.kind == "device.connected", body["epoch"], entry.at)
         case "device.event":

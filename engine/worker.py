@@ -34,7 +34,7 @@ from engine.outbound.fetch import Outbound
 from engine.queue import DRAIN, STALE_S, TICK, celery_app
 from engine.quotas import retention, usage
 from engine.quotas.model import Quotas
-from engine.rules import firings
+from engine.rules import firings, non_firings
 from engine.settings import Settings
 from engine.store.pool import Store
 from engine.store.tx import Tx
@@ -146,6 +146,7 @@ class Loop:
                     await usage.looked(tx)
                     await leases.prune(tx)
                     await firings.prune(tx)
+                    await non_firings.prune(tx)
                 if deleted := await retention.prune(self._store, principal, base):
                     log.info("telemetry.pruned", extra={"tenant": str(principal.tenant_id), "rows": deleted})
         except Unavailable:

@@ -21,6 +21,7 @@ from resolvers.notifications import NotificationMutation, NotificationQuery
 from resolvers.platform import PlatformMutation, PlatformQuery
 from resolvers.profiles import ProfileMutation, ProfileQuery
 from resolvers.provisioning import ProvisioningMutation, ProvisioningQuery
+from resolvers.rule_non_firings import RuleNonFiringQuery
 from resolvers.rule_trials import RuleTrialMutation, RuleTrialQuery
 from resolvers.rules import RuleMutation, RuleQuery
 from resolvers.streams import TelemetryStreams
@@ -46,6 +47,7 @@ class Query(
     UsageQuery,
     RuleQuery,
     RuleTrialQuery,
+    RuleNonFiringQuery,
     AlertQuery,
     CommandQuery,
     NotificationQuery,

@@ -12,7 +12,7 @@ from engine.tenants import service as tenants
 from engine.tenants.person import acting
 from resolvers.arguments import Version
 from resolvers.context import Info
-from schema.directives import Cost, Method, Needs, Problem, Rest
+from schema.directives import Constraint, Cost, Method, Needs, Problem, Rest
 from schema.tenants import (
     ApiToken,
     CustomRole,
@@ -173,6 +173,28 @@ class TenantQuery:
 @strawberry.type
 class TenantMutation:
     """What can be done to API tokens."""
+
+    @strawberry.mutation(
+        description="Lets times of day go by another clock: schedules, hours and quiet hours of rules that do not name "
+        "a time zone, for devices that do not either (attribute timezone). They are looked at anew at once.",
+        directives=[
+            Needs(scope="profiles:write"),
+            Rest(method=Method.PATCH, path="/tenant"),
+            Problem(status=422, slug="time-zone-unknown"),
+        ],
+    )
+    async def tenant_time_zone_set(
+        self,
+        info: Info,
+        time_zone: Annotated[
+            str,
+            strawberry.argument(
+                description="Its IANA name, for example Europe/Berlin.", directives=[Constraint(max_length=64)]
+            ),
+        ],
+    ) -> Tenant:
+        """The tenant after the change."""
+        return Tenant.of(await tenants.set_time_zone(await info.context.tx(), time_zone))
 
     @strawberry.mutation(
         description="Issues an API token. Its secret is shown this once.",

@@ -46,11 +46,15 @@ class Tenant:
     id: UUID = strawberry.field(description="The tenant's id.")
     key: str = strawberry.field(description="The short name that devices use in topics; it never changes.")
     name: str = strawberry.field(description="The name shown to people.")
+    time_zone: str = strawberry.field(
+        description="By whose clock times of day of rules go, for example Europe/Berlin. A time zone that the rule "
+        "names comes before it, then the device's attribute timezone."
+    )
 
     @classmethod
     def of(cls, tenant: model.Tenant) -> Self:
         """The contract's view of ``tenant``."""
-        return cls(id=tenant.id, key=tenant.key, name=tenant.name)
+        return cls(id=tenant.id, key=tenant.key, name=tenant.name, time_zone=tenant.time_zone)
 
 
 @strawberry.type(description="A tenant that the person who asks belongs to, and as what.")

@@ -32,6 +32,7 @@ ERASED = {
     "commands": "id",
     "rule_state": "rule_id",
     "rule_firings": "id",
+    "rule_non_firings": "id",
     "latest": "device_id",
     "counts": "hour",
     "fleet_findings": "id",

@@ -20,6 +20,7 @@ from engine.rules.fights import wishes
 from engine.rules.model import CallWebhook, InGroup, MetricType, Notify, OfProfile, RuleDocument, SendCommand, leaves
 from engine.rules.vocabulary import Metric, Surroundings, Vocabulary
 from engine.store.tx import Tx
+from engine.tenants import service as tenants
 
 MAX_KEPT = 10_000
 _kept: dict[tuple[UUID, int], Neighbour] = {}
@@ -28,8 +29,8 @@ _kept: dict[tuple[UUID, int], Neighbour] = {}
 
 async def vocabularies(tx: Tx) -> dict[str, Vocabulary]:
     """What rules may speak of, by the profile's key."""
-    names = await _group_names(tx)
-    return {profile.key: replace(_spoken(profile), group_names=names) for profile in await _profiles(tx)}
+    names, zone = await _group_names(tx), (await tenants.current(tx)).time_zone
+    return {profile.key: replace(_spoken(profile), group_names=names, zone=zone) for profile in await _profiles(tx)}
 
 
 async def surroundings(tx: Tx, document: RuleDocument) -> Surroundings:

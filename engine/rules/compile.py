@@ -88,7 +88,9 @@ def compile_rule(rule_id: UUID, version: int, document: RuleDocument, vocabulary
         version=version,
         document=document,
         vocabulary=Vocabulary(
-            {metric: vocabulary.metrics[metric] for metric in types}, group_names=vocabulary.group_names
+            {metric: vocabulary.metrics[metric] for metric in types},
+            group_names=vocabulary.group_names,
+            zone=vocabulary.zone,
         ),
         metrics=tuple(types),
         inputs=inputs,

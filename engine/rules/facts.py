@@ -16,11 +16,10 @@ from engine.rules.inputs import Input, InputKind
 from engine.rules.model import AttributeLeaf, Circle, Fn, Op, Scalar, Tagged, Whereabouts
 from engine.rules.places import Position, in_circle, in_polygon, position
 from engine.rules.plan import Clock, Plan, clock_of
-from engine.rules.schedule import zone_of
+from engine.rules.schedule import UTC, zone_of
 from engine.rules.values import plain
 from engine.rules.windows import LOOKBACK_MS, Need, Windows
 
-UTC = ZoneInfo("UTC")
 GRID = 20
 """A window that nothing comes into is looked at anew so many times until it is empty, but at most once a second."""
 
@@ -145,6 +144,11 @@ class Facts:
         """Rules look back so far."""
         self.windows.use(needs)
 
+    def go_by(self, zone: ZoneInfo) -> None:
+        """Times of day go by this clock where neither the rule nor the device names one."""
+        self._zone = zone
+        self._computed.clear()
+
     # ── asking ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def read(self, device: str, each: Input, moment: Moment) -> Scalar | None:
@@ -181,7 +185,7 @@ class Facts:
                 return None
 
     def zone(self, device: str, name: str | None) -> ZoneInfo:
-        """The time zone of that name; without one, of the device's site."""
+        """The time zone of that name; without one, of the device's site, else of the tenant."""
         return (zone_of(name) if name else self.of(device).zone) or self._zone
 
     def holds(self, device: str, clock: Clock, moment: int) -> bool:

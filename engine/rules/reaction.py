@@ -1,8 +1,9 @@
 """What rules make of a batch of events: states loaded once, stepped in order, stored with all that they caused."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import orjson
 from sqlalchemy import TextClause, text
@@ -10,7 +11,7 @@ from sqlalchemy import TextClause, text
 from engine import clock
 from engine.alerts import service as alerts
 from engine.alerts.model import Cleared, Raised
-from engine.rules import acting, circles, firings, storms, words
+from engine.rules import acting, circles, firings, non_firings, storms, words
 from engine.rules.acting import Effect
 from engine.rules.circles import Chain
 from engine.rules.compile import CompiledRule
@@ -20,7 +21,8 @@ from engine.rules.look import is_calm, is_heard_of_in_time
 from engine.rules.moves import STEADY
 from engine.rules.plan import is_light, plan_of, where_of
 from engine.rules.ruleset import MOST_MATCHING, RuleSet
-from engine.rules.state import Clear, EndReason, Event, Noticed, Phase, Raise, Reading, RuleState, Tick
+from engine.rules.sampling import Sample, Sampler, Standing
+from engine.rules.state import Clear, EndReason, Event, Noticed, Raise, Reading, RuleState, Tick
 from engine.rules.step import is_quiet, is_quiet_with, is_worth_storing, recall, step, stop
 from engine.store.tx import Tx
 from engine.telemetry.fold import Newest
@@ -92,6 +94,7 @@ class Reaction:
         self._out: set[str] = set()
         self._wanted: dict[tuple[str, Chain], set[str] | None] = {}
         self._breaker = storms.Breaker()
+        self._samples: list[Sample] = []
 
     def use(self, rules: RuleSet) -> None:
         """From now on these are the rules."""
@@ -99,6 +102,7 @@ class Reaction:
             self._set = rules
             self._rules = {rule.key: rule for rule in rules}
             self.facts.forget()
+            self.facts.go_by(rules.zone)
 
     async def load(self, tx: Tx, devices: Sequence[str]) -> None:
         """Load what the rules remember of these devices; ``read`` expects it of every device it is given."""
@@ -166,6 +170,12 @@ class Reaction:
         ticked, self._due = len(self._due), []
         return ticked
 
+    def sample(self, sampler: Sampler, tenant_id: UUID, now: datetime, devices: Collection[str]) -> None:
+        """Now and then, look why some rules have not fired for some of these devices; after all that has happened."""
+        if sampler.is_due(tenant_id, now):
+            self._samples += sampler.take(tenant_id, now, tuple(self._set), sorted(devices), self._standing)
+            self.facts.next_event()
+
     async def rule_changed(self, tx: Tx, rule_id: str) -> None:
         """A rule was edited or switched: states it no longer owns end, waits and open alerts follow the new rule."""
         rule = self._rules.get(rule_id)
@@ -197,6 +207,11 @@ class Reaction:
         for rule in self._set:
             if group_id in plan_of(rule).groups:
                 self._wanted[rule.key, self.led_by] = None
+
+    def zone_changed(self) -> None:
+        """The tenant's clock is another one: rules that go by that of the device's site look again."""
+        for rule in self._set.of_site:
+            self._wanted[rule.key, ()] = None
 
     def device_out(self, device_id: str) -> None:
         """A device was suspended or put into quarantine: nothing new begins for it (see ``stands``)."""
@@ -232,7 +247,8 @@ class Reaction:
         await alerts.clear_all(tx, self._cleared)
         await firings.note(tx, self._noted)
         await firings.end(tx, self._noted_ends)
-        for done in (self._raised, self._cleared, self._noted, self._noted_ends):
+        await non_firings.keep(tx, self._samples)
+        for done in (self._raised, self._cleared, self._noted, self._noted_ends, self._samples):
             done.clear()
         await self._begin(tx)
         if self._effects:
@@ -440,6 +456,15 @@ class Reaction:
             state = self._states.get(place)
             return state is not None and state.is_raised
         return True
+
+    def _standing(self, rule: CompiledRule, device_id: str) -> Standing | None:
+        """How a rule stands that has not fired for a device it watches."""
+        state = self._states.get((rule.key, device_id)) or RuleState(condition=rule.condition)
+        if state.is_raised or state.condition != rule.condition or device_id in self._out:
+            return None
+        if not self._is_watched(rule, device_id):
+            return None
+        return Standing(recall(rule, state, self._newest.of(device_id)), self.facts.view(device_id))
 
     def _is_in_scope(self, rule: CompiledRule, device_id: str) -> bool:
         plan = plan_of(rule)

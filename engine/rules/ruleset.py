@@ -7,6 +7,7 @@ from uuid import UUID
 from engine.rules.compile import CompiledRule
 from engine.rules.inputs import InputKind
 from engine.rules.plan import OF_DEVICE, Plan, is_light, plan_of
+from engine.rules.schedule import UTC, zone_of
 from engine.rules.windows import Need
 
 CACHE_SIZE = 4_096
@@ -51,6 +52,10 @@ class RuleSet:
         """Rules that look again when something about a device itself has changed."""
         self.of_presence = tuple(rule for rule in self.by_id.values() if InputKind.ONLINE in plans[rule.id].kinds)
         self.of_events = tuple(rule for rule in self.by_id.values() if InputKind.EVENT in plans[rule.id].kinds)
+        self.zone = zone_of(next((rule.vocabulary.zone for rule in self.by_id.values()), None)) or UTC
+        """The tenant's time zone; its rules all know of the same one."""
+        self.of_site = tuple(rule for rule in self.by_id.values() if plans[rule.id].asks_for_site)
+        """Rules that go by the clock of the device's site."""
         self.is_over_quota = False
         """Whether more than MOST_MATCHING rules matched some message."""
 

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
+UTC = ZoneInfo("UTC")
 EVERY_DAY = frozenset(range(1, 8))
 NEVER = 2**62
 

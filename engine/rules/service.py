@@ -39,10 +39,11 @@ _MODE_WORDS = {
 _STRENGTH = {Mode.OFF: 0, Mode.SHADOW: 1, Mode.ON: 2}
 _MODE_DEEDS = {Mode.ON: "rule.enable", Mode.SHADOW: "rule.shadow", Mode.OFF: "rule.disable"}
 
-# changes with every edit of a rule or a profile; the compiled set is kept until it does
+# changes with every edit of a rule or a profile, and of the time zone; the compiled set is kept until it does
 _STAMP = text(
     "SELECT (SELECT (count(*), coalesce(sum(version), 0))::text FROM rules WHERE tenant_id = :tenant) || "
-    "(SELECT (count(*), coalesce(sum(version), 0))::text FROM profiles WHERE tenant_id = :tenant)"
+    "(SELECT (count(*), coalesce(sum(version), 0))::text FROM profiles WHERE tenant_id = :tenant) || "
+    "(SELECT time_zone FROM tenants WHERE id = :tenant)"
 )
 
 

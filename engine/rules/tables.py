@@ -83,3 +83,20 @@ rule_firings = Table(
     Column("cleared_at", DateTime(timezone=True)),
     Column("cleared_reason", Text),
 )
+
+rule_non_firings = Table(
+    "rule_non_firings",
+    metadata,
+    tenant_column(),
+    Column("id", Uuid, primary_key=True),
+    Column("rule_id", Uuid, nullable=False),
+    Column("rule_version", Integer, nullable=False),
+    Column("device_id", Uuid, nullable=False),
+    Column("looked_at", DateTime(timezone=True), nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("phase", Text, nullable=False),
+    Column("verdict", Boolean),
+    Column("is_near", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("why", JSONB, nullable=False),
+)

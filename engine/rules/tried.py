@@ -118,3 +118,23 @@ class Firing:
     would: tuple[str, ...]
     cleared_at: datetime | None
     cleared_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NonFiring:
+    """One look at which a rule did not fire: at what moment of event time, why as sentence and tree.
+
+    ``phase`` is ok or, where only its wait was not over, pending. ``is_near``: all it asks for but one thing was so.
+    """
+
+    id: UUID
+    rule_id: UUID
+    rule_version: int
+    device_id: UUID
+    looked_at: datetime
+    at: datetime
+    phase: Phase
+    verdict: bool | None
+    is_near: bool
+    reason: str
+    why: Any

@@ -34,12 +34,14 @@ class Vocabulary:
     """The metrics a rule may read, by key. ``clashing`` have different types or units in different profiles.
 
     ``interval_s`` is how often its devices are expected to report, if that is known; ``group_names`` are by their ids.
+    ``zone`` is the tenant's time zone, by which times of day go where neither the rule nor the device names one.
     """
 
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     clashing: frozenset[str] = frozenset()
     interval_s: int | None = None
     group_names: Mapping[str, str] = field(default_factory=dict)
+    zone: str | None = None
 
     @classmethod
     def of(cls, metrics: Iterable[Metric], interval_s: int | None = None) -> "Vocabulary":
@@ -52,15 +54,17 @@ class Vocabulary:
         metrics: dict[str, Metric] = {}
         clashing: set[str] = set()
         group_names: dict[str, str] = {}
+        zone: str | None = None
         for vocabulary in vocabularies:
             clashing |= vocabulary.clashing
             group_names.update(vocabulary.group_names)
+            zone = zone or vocabulary.zone
             for key, metric in vocabulary.metrics.items():
                 known = metrics.setdefault(key, metric)
                 if (known.type, known.unit) != (metric.type, metric.unit):
                     clashing.add(key)
         agreed = {key: metric for key, metric in metrics.items() if key not in clashing}
-        return cls(agreed, frozenset(clashing), group_names=group_names)
+        return cls(agreed, frozenset(clashing), group_names=group_names, zone=zone)
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,6 +138,15 @@ def why_not(rule: CompiledRule, known: Mapping[str, Known]) -> str:
     return listed(list(said), "and")
 
 
+def why_not_yet(rule: CompiledRule, known: Mapping[str, Known]) -> str:
+    """Why a rule waits: what it has seen, and what it still waits for."""
+    rule = ignoring(rule, known)
+    plain = normal(rule.document.when)
+    seen = _evidence(plain, explain(plain, rule.vocabulary, known), rule, known).removesuffix(",")
+    held = rule.document.held_for
+    return f"{seen}, but " + ("it is too soon after the last time" if held is None else f"not yet for {spelled(held)}")
+
+
 def _held(condition: Condition, held_for: Duration | None, vocabulary: Vocabulary) -> str:
     text = phrase(condition, vocabulary)
     if held_for is None:

@@ -33,6 +33,12 @@ class TenantMalformed(Invalid):
     code = "TENANT_MALFORMED"
 
 
+class TimeZoneUnknown(Invalid):
+    """A time zone is named as in the IANA database, for example Europe/Berlin or UTC."""
+
+    code = "TIME_ZONE_UNKNOWN"
+
+
 class TenantOwned(Conflict):
     """This tenant has an owner, who invites its people; the platform's operator cannot."""
 

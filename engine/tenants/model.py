@@ -13,12 +13,16 @@ MAX_GROUPS = 50
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """A customer of the platform; its key is in every topic of its devices and never changes."""
+    """A customer of the platform; its key is in every topic of its devices and never changes.
+
+    ``time_zone`` (an IANA name) is that of its devices, where one does not say otherwise.
+    """
 
     id: UUID
     key: str
     name: str
     created_at: datetime
+    time_zone: str = "UTC"
 
 
 @dataclass(frozen=True, slots=True)

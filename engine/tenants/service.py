@@ -1,8 +1,9 @@
-"""A tenant's own affairs: what it is called, and which programs may act for it."""
+"""A tenant's own affairs: what it is called, whose clock it goes by, and which programs may act for it."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
+from zoneinfo import available_timezones
 
 from sqlalchemy import and_, func, insert, or_, select, update
 from sqlalchemy.engine import RowMapping
@@ -11,6 +12,7 @@ from engine import ids
 from engine.store.tx import Tx
 from engine.tenancy import ALL_SCOPES, WITHIN_GROUPS
 from engine.tenants import errors, limits, tables
+from engine.tenants.events import TimeZoneSet
 from engine.tenants.model import ApiToken, Tenant
 
 USE_NOTED_EVERY = timedelta(minutes=1)
@@ -22,7 +24,26 @@ async def current(tx: Tx) -> Tenant:
     """The tenant this transaction acts for."""
     row = await tx.one(select(tenants).where(tenants.c.id == tx.principal.tenant_id))
     assert row is not None, "a principal's tenant exists"
-    return Tenant(row["id"], row["key"], row["name"], row["created_at"])
+    return _tenant(row)
+
+
+async def set_time_zone(tx: Tx, name: str) -> Tenant:
+    """Let times of day go by another clock where neither a rule nor a device names one. Raises TimeZoneUnknown."""
+    if name not in available_timezones():
+        raise errors.TimeZoneUnknown
+    before = await current(tx)
+    if before.time_zone == name:
+        return before
+    query = update(tenants).where(tenants.c.id == tx.principal.tenant_id).values(time_zone=name)
+    row = await tx.one(
+        query.returning(tenants.c.id, tenants.c.key, tenants.c.name, tenants.c.created_at, tenants.c.time_zone)
+    )
+    assert row is not None, "a principal's tenant exists"
+    tx.emit(TimeZoneSet(name))
+    tx.audit(
+        "tenant.set_time_zone", "tenant", before.id, before={"time_zone": before.time_zone}, after={"time_zone": name}
+    )
+    return _tenant(row)
 
 
 async def tokens(tx: Tx) -> list[ApiToken]:
@@ -100,6 +121,10 @@ async def revoke_token(tx: Tx, token_id: UUID) -> ApiToken:
     token = _token(row)
     tx.audit("token.revoke", "token", token_id, after=token)
     return token
+
+
+def _tenant(row: RowMapping) -> Tenant:
+    return Tenant(row["id"], row["key"], row["name"], row["created_at"], row["time_zone"])
 
 
 def _token(row: RowMapping) -> ApiToken:

@@ -27,6 +27,7 @@ tenants = Table(
     Column("suspended_at", DateTime(timezone=True)),
     Column("suspended_reason", Text),
     Column("is_platform", Boolean, nullable=False),
+    Column("time_zone", Text, nullable=False),
 )
 
 users = Table(

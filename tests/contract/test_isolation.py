@@ -38,8 +38,10 @@ from engine.notifications import service as notifications
 from engine.notifications.model import Step
 from engine.provisioning import gate, provisioners, queue
 from engine.provisioning.model import Introduction, Mode, Terms
-from engine.rules import drafts, firings, storms
+from engine.rules import drafts, firings, non_firings, storms
 from engine.rules import service as rules
+from engine.rules.sampling import Sample
+from engine.rules.state import Phase
 from engine.store.pool import Store
 from engine.store.tx import Tx
 from engine.tenancy import Role, system
@@ -98,6 +100,8 @@ async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: 
     async with worker_store.as_tenant(system(tenant.id)) as tx:
         await alerts.raise_all(tx, [raised])
         await firings.note(tx, [(raised, [f"would-{mark}"])])
+        look = Sample(str(rule.id), 1, str(device.id), 1, Phase.OK, False, False, f"why-not-{mark}", {})
+        await non_firings.keep(tx, [look])
         await storms.say(tx, str(rule.id), "refused", f"notice-{mark}", tx.now + timedelta(hours=1))
     retired = await tenant.device(f"retired-{mark}", profile.key)
     async with store.as_tenant(tenant.principal()) as tx:

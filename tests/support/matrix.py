@@ -35,6 +35,7 @@ RULE = {
 }
 SAMPLES: Mapping[str, Any] = {
     "metric": "temperature",
+    "timeZone": "Europe/Berlin",
     "from": "2026-01-01T00:00:00Z",
     "document": RULE,
     "previous": RULE,

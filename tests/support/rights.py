@@ -70,6 +70,7 @@ NOUNS = {
 """The right to read and the right to change, by what a field's name begins with; the longest beginning counts."""
 
 PARTICULAR = {
+    "tenantTimeZoneSet": "profiles:write",
     "deviceErase": "devices:erase",  # what is gone is gone: more than changing a device
     "memberSessions": "users:write",  # where somebody else is signed in is for whoever may sign them out
     "identityProviderCheck": "tenant:write",  # makes the platform ask an address that somebody typed

@@ -87,6 +87,23 @@ def test_cron_runs_by_the_sites_clock() -> None:
     assert shown(next_time("30 2 * * *", at("2026-10-25T02:30"), BERLIN)) == "2026-10-26T02:30+01:00"
 
 
+def test_a_time_that_is_skipped_in_spring_comes_at_once_after_the_jump_and_the_next_day_as_ever() -> None:
+    assert shown(next_time("30 2 * * *", at("2027-03-27T12:00"), BERLIN)) == "2027-03-28T03:00+02:00"
+    assert shown(next_time("30 2 * * *", at("2027-03-28T03:00"), BERLIN)) == "2027-03-29T02:30+02:00"
+    assert shown(last_time("30 2 * * *", at("2027-03-28T01:59"), at("2027-03-28T03:01"), BERLIN)) == (
+        "2027-03-28T03:00+02:00"
+    )
+    assert shown(next_time("0 6 * * *", at("2027-03-27T06:00"), BERLIN)) == "2027-03-28T06:00+02:00"  # 23 hours later
+
+
+def test_a_time_that_comes_twice_in_autumn_counts_once() -> None:
+    first = next_time("30 2 * * *", at("2026-10-24T12:00"), BERLIN)
+    assert shown(first) == "2026-10-25T02:30+02:00"
+    assert shown(next_time("30 2 * * *", first or 0, BERLIN)) == "2026-10-26T02:30+01:00"
+    assert last_time("30 2 * * *", at("2026-10-25T02:30"), at("2026-10-25T02:45", fold=1), BERLIN) is None
+    assert shown(next_time("0 6 * * *", at("2026-10-24T06:00"), BERLIN)) == "2026-10-25T06:00+01:00"  # 25 hours later
+
+
 def test_of_the_times_that_were_missed_the_last_one_counts() -> None:
     begun, now = at("2026-11-20T05:00"), at("2026-11-22T12:00")
     assert shown(last_time("0 6 * * *", begun, now, BERLIN)) == "2026-11-22T06:00+01:00"
