@@ -97,7 +97,7 @@ class Reference:
         else:
             episodes[place] = episodes[place][0], from_ms(action.at)
         thens = plan.then if isinstance(action, Raise) else plan.on_clear
-        for effect in effects_of(rule, device, action, thens, "", self._facts, 0) if thens else ():
+        for effect in effects_of(rule, device, action, thens, "", self._facts, ()) if thens else ():
             self._acts(effect)
 
     def _acts(self, effect: Effect) -> None:
