@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ import paho.mqtt.client as paho
 import reflex as rx
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 from reflex.istate.data import RouterData
 
@@ -206,6 +207,11 @@ class Visitor:
         """Wait until the page answers to clicks; what Playwright does and expects itself waits for it on its own."""
         await self.page.wait_for_function(AWAKE)
 
+    async def stirred(self) -> None:
+        """The same on Playwright's behalf: should it take too long, what waits for it fails, and says so."""
+        with suppress(PlaywrightError):
+            await self.awake()
+
     @asynccontextmanager
     async def led(self) -> AsyncIterator[None]:
         """What is done leads to another page by a link; goes on when that one is complete."""
@@ -291,7 +297,7 @@ async def _visitor(console: Console, chromium: Browser, width: int, theme: str) 
     await context.add_init_script(COUNT_ARRIVALS)
     page = await context.new_page()
     visitor = Visitor(console, page)
-    await page.add_locator_handler(page.locator("html:not([data-awake])"), visitor.awake)
+    await page.add_locator_handler(page.locator("html:not([data-awake])"), visitor.stirred)
     wrong: list[str] = []
     host = console.url.removeprefix("http://")
     page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
