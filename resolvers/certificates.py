@@ -68,7 +68,7 @@ class CertificateQuery:
     ) -> RevocationList:
         """The revocation list."""
         context = info.context
-        found = await certificates.revocations(await context.tx(), context.services.vault, authority_id)
+        found = await succession.revocations(await context.tx(), context.services.vault, authority_id)
         return RevocationList.of(found)
 
 

@@ -4,6 +4,7 @@ A tenant has one authority that signs. Renewed, it has a successor, and what it 
 until it ends or until the former authority is retired.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -173,14 +174,23 @@ async def sign_named(
     return x509.sign(request, name, _loaded(row), key, tx.now, until), _authority(row)
 
 
-async def revocations(tx: Tx, vault: Vault, authority_id: UUID | None = None) -> RevocationList:
+async def by_id(tx: Tx, authority_id: UUID) -> Authority:
+    """The authority with this id, whatever became of it. Raises AuthorityNotFound."""
+    return _authority(await _row(tx, authority_id))
+
+
+async def revocations(
+    tx: Tx, vault: Vault, authority_id: UUID | None = None, others: Sequence[Revoked] = ()
+) -> RevocationList:
     """What an authority (None: the one that signs now) signed, and was taken back and has not expired; signed now.
 
-    Raises NoAuthority, AuthorityNotFound, VaultSealed.
+    ``others`` of its certificates were taken back that are no device's. Raises NoAuthority, AuthorityNotFound,
+    VaultSealed.
     """
     row = await _row(tx, authority_id)
     named = {"tenant": tx.principal.tenant_id, "authority": row["id"], "now": tx.now}
     revoked = [Revoked(int(each["serial"], 16), each["revoked_at"]) for each in await tx.rows(_REVOKED, named)]
+    revoked = [*revoked, *others]
     key = await vault.open(row["sealed_key"], _purpose(tx, row["id"]))
     made = x509.revocation_list(_loaded(row), key, revoked, tx.now)
     assert made.next_update_utc is not None

@@ -190,6 +190,15 @@ async def claims_of(tx: Tx, authority_id: UUID | None = None) -> dict[UUID, list
     return found
 
 
+async def revoked_claims(tx: Tx, authority_id: UUID) -> list[Provisioner]:
+    """The claims of an authority that were taken back before their end."""
+    query = _mine(tx).where(
+        *(provisioners.c.kind == Way.CLAIM, provisioners.c.authority_id == authority_id),
+        *(provisioners.c.revoked_at.is_not(None), provisioners.c.expires_at > tx.now),
+    )
+    return [_provisioner(row, ()) for row in await tx.rows(query.order_by(provisioners.c.id))]
+
+
 async def use(tx: Tx, provisioner_id: UUID) -> None:
     """Spend one use; whoever calls holds the row and has seen that it is open."""
     await tx.execute(

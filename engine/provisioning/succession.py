@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from engine.certificates import foreign
 from engine.certificates import service as certificates
 from engine.certificates.errors import AuthorityInUse
-from engine.certificates.model import Authority, AuthorityState, Reliance
+from engine.certificates.model import Authority, AuthorityState, Reliance, RevocationList, Revoked
+from engine.certificates.vault import Vault
 from engine.provisioning import provisioners
 from engine.store.tx import Tx
 
@@ -26,6 +28,20 @@ async def standings(tx: Tx) -> list[Standing]:
         Standing(each, relies.get(each.id, Reliance()), len(claims.get(each.id, ())))
         for each in await certificates.authorities_of(tx)
     ]
+
+
+async def revocations(tx: Tx, vault: Vault, authority_id: UUID | None = None) -> RevocationList:
+    """What an authority (None: the one that signs now) signed and was taken back, of devices and claims alike.
+
+    Raises NoAuthority, AuthorityNotFound, VaultSealed.
+    """
+    authority = await (certificates.authority(tx) if authority_id is None else certificates.by_id(tx, authority_id))
+    claims = [
+        Revoked(foreign.read(claim.certificate).serial_number, claim.revoked_at)
+        for claim in await provisioners.revoked_claims(tx, authority.id)
+        if claim.certificate is not None and claim.revoked_at is not None
+    ]
+    return await certificates.revocations(tx, vault, authority.id, claims)
 
 
 async def retire(tx: Tx, authority_id: UUID, certificates_in_use: int = 0) -> Standing:

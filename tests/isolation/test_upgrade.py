@@ -45,6 +45,11 @@ INSERT INTO rule_state (tenant_id, rule_id, device_id, state, due_at)
     VALUES (%(tenant)s, %(rule)s, %(device)s, '{}', now());
 INSERT INTO alerts (tenant_id, id, rule_id, rule_version, device_id, episode, severity, status, reason, why, raised_at)
     VALUES (%(tenant)s, %(rule)s, %(rule)s, 1, %(other)s, 1, 'major', 'active', 'warm', '{}', now());
+INSERT INTO authorities (tenant_id, id, certificate, sealed_key, vault, expires_at)
+    VALUES (%(tenant)s, %(group)s, 'PEM', 'sealed', 'local', now() + interval '1 year');
+INSERT INTO provisioners (tenant_id, id, kind, name, mode, needs_approval, secret_sha256, certificate, created_by)
+    VALUES (%(tenant)s, %(rule)s, 'claim', 'May', 'preregistered', false, sha256('claim'), 'PEM', 'Ada'),
+           (%(tenant)s, %(user)s, 'key', 'June', 'preregistered', false, sha256('key'), NULL, 'Ada');
 INSERT INTO journal_head (tenant_id, pos) VALUES (%(tenant)s, 7);
 INSERT INTO readers (tenant_id, reader, pos) VALUES (%(tenant)s, 'drain', 7);
 """
@@ -84,6 +89,10 @@ async def test_a_filled_database_is_brought_up_to_date_and_loses_nothing(
         assert left == (2, 2, 1, 1, 1, 1, 1, 7)
         history = connection.execute("SELECT profile_id, version, declared->'metrics' FROM profile_versions").fetchall()
         assert history == [(upgraded["profile"], 3, [{"key": "t", "type": "number"}])]
+        signed_by = connection.execute("SELECT kind, authority_id FROM provisioners ORDER BY kind").fetchall()
+        assert signed_by == [("claim", upgraded["group"]), ("key", None)]
+        authority = connection.execute("SELECT number, superseded_at, retired_at FROM authorities").fetchall()
+        assert authority == [(1, None, None)]
         assert connection.execute("SELECT tenant_id, what FROM app.due()").fetchall() == [
             (upgraded["tenant"], "journal")
         ]

@@ -54,9 +54,7 @@ async def test_a_request_is_sent_as_it_was_pasted_without_what_stood_around_it(
     assert certificates.made == ""
 
 
-async def test_a_certificate_that_ends_with_its_authority_says_so(
-    certificates: Certificates, gateway: Gateway
-) -> None:
+async def test_a_certificate_that_ends_with_its_authority_says_so(certificates: Certificates, gateway: Gateway) -> None:
     gateway.answers["CertificateSign"] = {"certificateSign": {"certificate": "PEM", "isShortened": True}}
     await certificates.sign({"csr": REQUEST, "days": "365"})
     assert certificates.is_shortened

@@ -186,6 +186,11 @@ async def test_claims_of_a_retired_authority_let_nobody_in(tenant: Tenant, store
         assert not (await provisioners.get(tx, way.id)).is_open(tx.now)
         assert (await provisioners.get(tx, later.id)).is_open(tx.now)
         assert [each.claims for each in await succession.standings(tx)] == [1, 0]
+        listed, empty = [await succession.revocations(tx, vault, each) for each in (former.id, None)]
+    assert way.certificate is not None
+    claim = x509.load_pem_x509_certificate(way.certificate.encode())
+    assert [each.serial_number for each in x509.load_pem_x509_crl(listed.pem.encode())] == [claim.serial_number]
+    assert (listed.revoked, empty.revoked) == (1, 0)
 
 
 async def test_nothing_lasts_longer_than_its_authority_and_an_ended_one_signs_nothing(
