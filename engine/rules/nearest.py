@@ -1,6 +1,5 @@
 """Which of the devices that a backtest plays came nearest to firing, so that they can be looked at if none has."""
 
-from engine.rules.findings import is_number
 from engine.rules.model import Leaf, Op, RuleDocument, leaves
 from engine.rules.record import Record
 
@@ -27,7 +26,8 @@ class Nearest:
         if not sent:
             return
         seen = sent.columns.get(self._metric, ()) if self._metric else ()
-        peak = max((self._sign * value for value in seen if is_number(value)), default=float("-inf"))
+        numbers = [value for value in seen if type(value) is float or type(value) is int]
+        peak = max((self._sign * value for value in numbers), default=float("-inf"))
         self._met.append((-peak, device))
         if len(self._met) > 2 * MOST:
             self._cut()

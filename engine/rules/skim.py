@@ -76,6 +76,9 @@ def skim(rule: CompiledRule, record: Record) -> Rest | None:
     lags = list(map(sub, record.received, record.times))
     if not lags or not _is_in_order(record) or not _are_plain(rule, record):
         return None
+    over_ms = max((need.over_ms for need in plan.needs.values()), default=0)
+    if any(map(over_ms.__ge__, map(sub, islice(record.times, MOST_POINTS, None), record.times))):
+        return None  # a window holds more than is kept
     if max(lags) > min(rule.max_lateness_ms, min(lags) + PATIENCE_MS):
         return None
     when = _verdicts(resolved(rule.document.when, rule.vocabulary), record)
@@ -173,7 +176,7 @@ def _bounds(leaf: Leaf, record: Record) -> Bounds | None:
 
 def _windows(times: Sequence[int], over_ms: int) -> Iterator[tuple[int, int, int]]:
     """Of each message: itself, and the first places that its window may begin at until the next one comes."""
-    first = [max(bisect_right(times, at - over_ms), place + 1 - MOST_POINTS) for place, at in enumerate(times)]
+    first = [bisect_right(times, at - over_ms) for at in times]
     return zip(range(len(times)), first, [*first[1:], len(times)], strict=True)
 
 

@@ -232,7 +232,7 @@ class _Sums:
 
     def slide(self, values: list[Value], first: int, start: int, end: int) -> None:
         """Move both ends on; ``values[0]`` has the place ``first``."""
-        if start >= self.end:
+        if start - self.start > self.end - start:  # more to take back than stays
             self.clear(start)
         for place in range(self.start, start):
             self._take(values[place - first], -1)
