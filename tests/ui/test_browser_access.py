@@ -92,7 +92,7 @@ async def test_a_token_is_issued_used_and_revoked(console: Console, chromium: Br
         await visitor.enter("/access/tokens")
         await page.get_by_role("button", name="New token").click()
         await page.get_by_label("What is it for?").fill("Canteen")
-        await page.get_by_label("See devices and profiles").check()
+        await page.get_by_label(re.compile("^See devices and profiles")).check()
         await page.get_by_role("button", name="Issue the token").click()
         secret = await page.locator("#token-secret").inner_text()
         line = shlex.split(await page.get_by_role("textbox", name="Command to paste").inner_text())
