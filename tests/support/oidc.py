@@ -16,7 +16,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, RSAKey
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 CLIENT_ID, CLIENT_SECRET = "tidegate-of-tests", "a secret of tests"
@@ -34,7 +34,9 @@ class Person:
 
 @dataclass
 class OpenIdProvider:
-    """One provider. ``claims`` overrides what its next tokens say; ``signer`` who signs them."""
+    """One provider. ``claims`` overrides what its next tokens say; ``signer`` who signs them; with ``asks_first`` it
+    shows a page of its own before it sends anybody back.
+    """
 
     issuer: str = ""
     person: Person = field(default_factory=lambda: Person("subject-1", "somebody@customer.example"))
@@ -44,6 +46,7 @@ class OpenIdProvider:
     signer: RSAKey | ECKey | None = None
     algorithm: str = "RS256"
     refuses: str = ""
+    asks_first: bool = False
     asked: list[str] = field(default_factory=list)
     _codes: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -77,8 +80,12 @@ class OpenIdProvider:
         return JSONResponse(KeySet([self.key]).as_dict(private=False))
 
     async def _authorize(self, request: Request) -> Response:
-        """Nobody is asked anything: the person is signed in already."""
+        """The person is signed in already."""
         given = dict(request.query_params)
+        if self.asks_first and not given.pop("yes", ""):
+            on = f"{request.url}&yes=1".replace("&", "&amp;")
+            icon = "<link rel=icon href='data:,'>"  # else a browser asks for one
+            return HTMLResponse(f"<title>Works</title>{icon}<a href='{on}'>Go on as {self.person.name}</a>")
         back = given["redirect_uri"]
         if self.refuses:
             return RedirectResponse(f"{back}?{urlencode({'error': self.refuses, 'state': given['state']})}", 303)

@@ -149,10 +149,12 @@ class Console:
         return found[0]
 
     def visitor(
-        self, chromium: Browser, width: int = 1440, theme: str = "light"
+        self, chromium: Browser, width: int = 1440, theme: str = "light", *, elsewhere: str = ""
     ) -> AbstractAsyncContextManager["Visitor"]:
-        """A person with a fresh browser profile; on leaving, their console must have been clean."""
-        return _visitor(self, chromium, width, theme)
+        """A person with a fresh browser profile; on leaving, their console must have been clean, and nothing may have
+        been asked of another origin than `elsewhere`.
+        """
+        return _visitor(self, chromium, width, theme, elsewhere)
 
     def publish(self, values: dict[str, Any]) -> None:
         """Let the demo's spare device send these values; returns when they are stored."""
@@ -288,7 +290,7 @@ def send(
 
 
 @asynccontextmanager
-async def _visitor(console: Console, chromium: Browser, width: int, theme: str) -> Any:
+async def _visitor(console: Console, chromium: Browser, width: int, theme: str, elsewhere: str) -> Any:
     context = await chromium.new_context(
         viewport={"width": width, "height": 900},
         color_scheme=theme,  # type: ignore[arg-type]
@@ -302,7 +304,7 @@ async def _visitor(console: Console, chromium: Browser, width: int, theme: str) 
     host = console.url.removeprefix("http://")
     page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda request: None if _is_own(request.url, host) else wrong.append(f"asked {request.url}"))
+    page.on("request", lambda each: None if _is_own(each.url, host, elsewhere) else wrong.append(f"asked {each.url}"))
     page.on("websocket", lambda socket: None if _is_own(socket.url, host) else wrong.append(f"asked {socket.url}"))
     try:
         yield visitor
@@ -311,5 +313,6 @@ async def _visitor(console: Console, chromium: Browser, width: int, theme: str) 
     assert not wrong, wrong
 
 
-def _is_own(url: str, host: str) -> bool:
-    return url.startswith((f"http://{host}/", f"ws://{host}/", "data:", "blob:"))
+def _is_own(url: str, host: str, elsewhere: str = "") -> bool:
+    more = (f"{elsewhere}/",) if elsewhere else ()
+    return url.startswith((f"http://{host}/", f"ws://{host}/", "data:", "blob:", *more))

@@ -8,6 +8,7 @@ import pytest
 from engine.identity_providers.model import CALLBACK_PATH
 from tests.ui.support import Gateway, Visit
 from ui import client
+from ui.console import Console
 from ui.pages.identity_providers import IdentityProviders
 from ui.pages.sign_in import SignIn
 from ui.providers import CALLBACK, button_words, domains_of, input_of, provider_line, sign_in_way
@@ -139,6 +140,16 @@ def offering(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(client, "_http", httpx.AsyncClient(transport=httpx.MockTransport(answer)))
     return asked
+
+
+def test_the_organisation_that_was_typed_outlives_signing_in_and_out(visit: Visit) -> None:
+    door = visit(SignIn, "/sign-in")
+    door.organisation = "demo"
+    root = door.parent_state
+    assert root is not None
+    console = root.get_substate(Console.get_full_name().split("."))
+    console.reset()  # as when another person signs in
+    assert door.organisation == "demo"
 
 
 async def test_the_ways_into_an_organisation_are_found_and_remembered(visit: Visit, offering: list[str]) -> None:

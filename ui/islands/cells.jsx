@@ -36,6 +36,7 @@ function lasting(date) {
   return `for ${count} ${unit}${count === 1 ? "" : "s"}`;
 }
 const exact = (date) => date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const toTheMinute = (date) => date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 /** "Sun 06:00": an hour of the last days. */
 const hour = (date) => date.toLocaleString(undefined, { weekday: "short", hour: "2-digit", minute: "2-digit" });
@@ -51,7 +52,7 @@ export function When({ at, none = "never", both = false, asSpan = false, asHour 
   return (
     <time dateTime={date.toISOString()} title={exact(date)} className="nowrap">
       {asHour ? hour(date) : asSpan ? lasting(date) : ago(date)}
-      {both ? <span className="muted exact"> · {exact(date)}</span> : null}
+      {both ? <span className="muted exact"> · {toTheMinute(date)}</span> : null}
     </time>
   );
 }

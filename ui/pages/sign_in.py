@@ -6,9 +6,8 @@ from typing import Any
 import reflex as rx
 
 from ui.client import Refused, ways_in_of
-from ui.components.frame import NativeForm, mark, theme_button
+from ui.components.frame import NativeForm, link, mark, theme_button
 from ui.components.pieces import field, problem
-from ui.console import Console
 from ui.providers import SignInWay, sign_in_way
 
 WORDS = {
@@ -35,8 +34,11 @@ def inside(path: str) -> str:
     return path if is_local and not path.startswith("/sign-in") else "/"
 
 
-class SignIn(Console):
-    """What the address says: what went wrong the last time, and where the visitor wanted to go."""
+class SignIn(rx.State):
+    """What the address says: what went wrong the last time, and where the visitor wanted to go.
+
+    Nothing of the console's: that is emptied whenever somebody signs in or out, and the organisation is remembered.
+    """
 
     error: str = ""
     next_path: str = "/"
@@ -79,7 +81,8 @@ def _ways() -> rx.Component:
     """Below the password: signing in with the account of one's company."""
 
     def button(way: rx.Var[SignInWay]) -> rx.Component:
-        return rx.el.a(rx.icon("fingerprint", size=16), way.words, href=way.path, class_name="btn")
+        # The server leads on from there to the provider; the console itself would look for a page of its own.
+        return link(rx.icon("fingerprint", size=16), way.words, to=way.path, reload_document=True, class_name="btn")
 
     ask = rx.el.details(
         rx.el.summary(rx.cond(SignIn.ways.length() > 0, "Another organisation", "Use your company's account")),
