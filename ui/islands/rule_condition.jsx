@@ -481,7 +481,8 @@ export function TimeOfDay({ node, put }) {
 /** Whose clock counts. */
 export function Zone({ value, onChange }) {
   const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  const options = [["site", "at the device's site"], ["UTC", "UTC"]];
+  const { zone } = useDesk().ground;
+  const options = [["site", `at the device's site, else ${zone}`], ["UTC", "UTC"]];
   if (own && own !== "UTC") options.push([own, `in ${own}`]);
   if (value && !options.some(([key]) => key === value)) options.push([value, `in ${value}`]);
   if (value === undefined) options.unshift(["", "local time"]);

@@ -23,6 +23,8 @@ QUERIES = {
     "backtest": "rule_backtest",
     "series": "rule_series",
     "explain": "rule_explain",
+    "nonFirings": "rule_non_firings",
+    "zone": "tenant_zone",
     "rehearse": "rule_rehearse",
     "tests": "rule_tests",
     "drafts": "rule_drafts",

@@ -48,8 +48,9 @@ export function useGround(ruleId, queries) {
         const known = ask(queries.known, {}, controller.signal)
           .then(({ devices, rules }) => namesInUse(devices.items, rules.items.map((each) => each.document)))
           .catch(() => namesInUse([], []));
-        const [profiles, groups, policies, channels, drafts, seen, inUse] = await Promise.all([ask(queries.profiles, {}, controller.signal), list("groups"), list("policies"), list("channels"), list("drafts"), rule, known]);
-        setFound({ profiles: profiles.profiles.items, groups, policies, channels, drafts, known: inUse, rule: seen.rule });
+        const zoned = ask(queries.zone, {}, controller.signal).then(({ me }) => me.tenant.timeZone).catch(() => "UTC");
+        const [profiles, groups, policies, channels, drafts, seen, inUse, zone] = await Promise.all([ask(queries.profiles, {}, controller.signal), list("groups"), list("policies"), list("channels"), list("drafts"), rule, known, zoned]);
+        setFound({ profiles: profiles.profiles.items, groups, policies, channels, drafts, known: inUse, zone, rule: seen.rule });
       } catch (failure) {
         if (failure.name === "AbortError") return;
         setProblem(failure.code === "RULE_NOT_FOUND" || failure.code === "BAD_REQUEST" ? "There is no such rule." : failure.message);

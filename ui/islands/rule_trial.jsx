@@ -7,7 +7,7 @@ import { didWords, factsRead, givenOf, isWholeStep, testDevice } from "./rule_gi
 import { triedTest } from "./rule_keep.js";
 import { dropAt, metricsRead, setAt, spanMs } from "./rule_model.js";
 import { Help, Pick, Remove, Span, Write } from "./rule_pieces.jsx";
-import { Why } from "./rule_why.jsx";
+import { Why, WhyNot } from "./rule_why.jsx";
 import { sign } from "./rule_words.js";
 
 const ASK_AFTER_MS = 500;
@@ -103,6 +103,7 @@ function Look({ moment, setMoment }) {
       ) : problem ? null : (
         <p className="muted">{ready ? "…" : "Complete the sentence, then each part says yes or no here."}</p>
       )}
+      <WhyNot deviceId={moment.deviceId} onLook={(at) => setMoment({ ...moment, at })} />
     </section>
   );
 }

@@ -1,6 +1,8 @@
 // A condition with what each part saw: yes, no, or nobody knows.
-import { plainValue } from "./live.js";
+import { useEffect, useState } from "react";
+import { ask, plainValue } from "./live.js";
 import { seenNumber } from "./numbers.js";
+import { useDesk } from "./rule_desk.js";
 import { leafWords, sign } from "./rule_words.js";
 
 const UNKNOWN = "nothing known";
@@ -43,5 +45,50 @@ function Part({ tree, metrics }) {
         ))}
       </ul>
     </li>
+  );
+}
+
+const clock = (text) => new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+/** Why the published rule did not fire for a device, as it was looked at now and then. `onLook(moment)` goes there. */
+export function WhyNot({ deviceId, onLook }) {
+  const { rule, queries, metrics } = useDesk();
+  const [looks, setLooks] = useState([]);
+  useEffect(() => {
+    setLooks([]);
+    if (!rule || !deviceId) return undefined;
+    const controller = new AbortController();
+    ask(queries.nonFirings, { ruleId: rule.id, deviceId }, controller.signal)
+      .then(({ ruleNonFirings }) => setLooks(ruleNonFirings.items))
+      .catch(() => {}); // the look above says what is wrong
+    return () => controller.abort();
+  }, [rule?.id, deviceId]);
+  if (!looks.length) return null;
+  const [newest] = looks;
+  return (
+    <div className="stack-tight why-not" data-rule="why-not">
+      <p className="small">
+        <b>Why not.</b> The published rule was last looked at {clock(newest.lookedAt)}: {newest.reason}.
+      </p>
+      <ul className="episodes" aria-label="When it did not fire">
+        {looks.map((each) => (
+          <li key={each.id}>
+            <details className="episode">
+              <summary>
+                <span className="episode-when num">{clock(each.lookedAt)}</span>
+                <span>
+                  {each.isNear ? <b>Almost: </b> : null}
+                  {each.reason}
+                </span>
+              </summary>
+              <Why tree={each.why} metrics={metrics} />
+              <button type="button" className="offer" onClick={() => onLook(each.at)}>
+                Look at that moment
+              </button>
+            </details>
+          </li>
+        ))}
+      </ul>
+    </div>
   );
 }

@@ -8,6 +8,7 @@ import reflex as rx
 from ui.client import Refused
 from ui.components.frame import heading, link, page
 from ui.components.pieces import done, empty, problem, severity_badge, skeleton_rows
+from ui.components.rule_clock import rule_clock
 from ui.components.rule_notices import rule_notices
 from ui.console import Console
 from ui.islands.rule_editor import rule_editor
@@ -181,6 +182,7 @@ def rules() -> rx.Component:
             class_name="card",
             aria_label="Rules",
         ),
+        rule_clock(),
     )
 
 
