@@ -12,7 +12,7 @@ from engine.store.tx import Tx
 from engine.tenants import service as tenants
 from resolvers.arguments import Version
 from resolvers.context import Info
-from resolvers.tenants import NO_ROLE, TOO_WIDE
+from resolvers.tenants import GROUPS_UNCLEAR, GROUPS_UNKNOWN, NO_ROLE, TOO_WIDE
 from schema.directives import Cost, Method, Needs, Problem, Rest
 from schema.identity import (
     ISSUER,
@@ -30,6 +30,8 @@ MALFORMED = (
     NO_ROLE,
     Problem(status=422, slug="identity-provider-malformed"),
     Problem(status=422, slug="role-unclear"),
+    GROUPS_UNCLEAR,
+    GROUPS_UNKNOWN,
     Problem(status=503, slug="vault-sealed"),
 )
 
@@ -115,6 +117,7 @@ class IdentityMutation:
             domains=input.domains or (),
             role=input.role,
             role_id=input.role_id,
+            groups=input.group_ids,
         )
         return await _view(tx, made)
 
@@ -153,6 +156,8 @@ class IdentityMutation:
             domains=input.domains,
             is_enabled=input.is_enabled,
             newcomers=newcomers,
+            groups=input.group_ids,
+            all_devices=input.all_devices,
             expected_version=version,
         )
         return await _view(tx, changed)

@@ -9,6 +9,7 @@ import strawberry
 from engine.identity_providers import model
 from engine.tenancy import Role
 from schema.directives import Constraint
+from schema.tenants import ONLY
 
 _NAME = Constraint(min_length=1, max_length=60)
 _CLIENT = Constraint(min_length=1, max_length=400)
@@ -30,6 +31,9 @@ class IdentityProvider:
     )
     role: Role | None = strawberry.field(description="What somebody new becomes; null: only invited people come in.")
     role_id: UUID | None = strawberry.field(description="Which of the tenant's own roles, where role is CUSTOM.")
+    group_ids: list[UUID] | None = strawberry.field(
+        description="The only groups whose devices somebody new sees; null for all devices."
+    )
     is_enabled: bool = strawberry.field(description="Whether people can sign in by it.")
     sign_in_path: str = strawberry.field(
         description="The path, below the address of the console, at which people begin to sign in by it."
@@ -52,6 +56,7 @@ class IdentityProvider:
             domains=list(provider.domains),
             role=provider.role,
             role_id=provider.role_id,
+            group_ids=None if provider.groups is None else sorted(provider.groups),
             is_enabled=provider.is_enabled,
             sign_in_path=model.sign_in_path(tenant_key, provider.id),
             callback_path=model.CALLBACK_PATH,
@@ -95,6 +100,11 @@ class IdentityProviderRegister:
     role_id: UUID | None = strawberry.field(
         description="Which of the tenant's own roles, where role is CUSTOM.", default=None
     )
+    group_ids: list[UUID] | None = strawberry.field(
+        description="The only groups whose devices somebody new sees; left out: all devices. Needs role.",
+        default=None,
+        directives=[ONLY],
+    )
 
 
 @strawberry.input(description="Changes to an identity provider; what is left out stays.")
@@ -109,6 +119,15 @@ class IdentityProviderUpdate:
     role: Role | None = strawberry.field(description=_ROLE, default=None)
     role_id: UUID | None = strawberry.field(
         description="Which of the tenant's own roles, where role is CUSTOM.", default=None
+    )
+    group_ids: list[UUID] | None = strawberry.field(
+        description="The only groups whose devices people see who are new from now on; left out: as it was.",
+        default=None,
+        directives=[ONLY],
+    )
+    all_devices: bool = strawberry.field(
+        description="Whether the limit to groups is lifted, so that people who are new from now on see all devices.",
+        default=False,
     )
     only_invited: bool | None = strawberry.field(
         description="True: from now on only invited people come in, and role is not given.", default=None

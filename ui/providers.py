@@ -1,11 +1,13 @@
 """Identity providers in words: what a form says about one, and what the button is called that people sign in with."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
+from ui.components.reach import CHOOSE, sees
 from ui.rights import ROLES
 
 CALLBACK = "/auth/oidc/callback"  # where the gateway takes people back; the same for every provider
@@ -29,6 +31,8 @@ class Provider:
     domains: str
     newcomers: str
     newcomers_words: str
+    group_ids: list[str]
+    is_limited: bool
     is_enabled: bool
     link: str
     version: int
@@ -52,13 +56,16 @@ def sign_in_way(offered: Mapping[str, Any], next_path: str) -> SignInWay:
     return SignInWay(button_words(str(offered["name"])), f"{offered['path']}?next={quote(next_path, safe='')}")
 
 
-def provider_line(provider: Mapping[str, Any], own_roles: Mapping[str, str]) -> Provider:
-    """A provider of the contract; `own_roles`: the names of the organisation's own roles, by id."""
-    role, role_id = provider["role"] or "", provider["roleId"] or ""
+def provider_line(
+    provider: Mapping[str, Any], own_roles: Mapping[str, str], groups: Mapping[str, str] = MappingProxyType({})
+) -> Provider:
+    """A provider of the contract; `own_roles` and `groups`: the names of the organisation's own roles and groups."""
+    role, role_id, group_ids = provider["role"] or "", provider["roleId"] or "", provider.get("groupIds")
     domains = ", ".join(provider["domains"])
     named = own_roles.get(role_id) or ROLES.get(role, (role, ""))[0]
     whom = f"Anybody of {domains} becomes {named}" if role else "Only people who were invited come in"
     only = f", with addresses of {domains}" if domains and not role else ""
+    limit = f", who {told}" if (told := sees(group_ids, groups)) else ""
     return Provider(
         provider["id"],
         provider["name"],
@@ -66,15 +73,20 @@ def provider_line(provider: Mapping[str, Any], own_roles: Mapping[str, str]) -> 
         provider["clientId"],
         domains,
         f"{OWN}{role_id}" if role_id else role,
-        whom + only + ".",
+        whom + only + limit + ".",
+        group_ids or [],
+        group_ids is not None,
         provider["isEnabled"],
         "%ORIGIN%" + provider["signInPath"],
         provider["version"],
     )
 
 
-def input_of(form: Mapping[str, Any], *, is_new: bool) -> dict[str, Any]:
-    """What a form says as the contract's input; raises ValueError with words to show."""
+def input_of(form: Mapping[str, Any], *, is_new: bool, groups: Sequence[str] | None = None) -> dict[str, Any]:
+    """What a form says as the contract's input; raises ValueError with words to show.
+
+    `groups`: the only ones whose devices people see who come for the first time, None for all devices.
+    """
     name, secret = str(form.get("name", "")).strip(), str(form.get("secret", "")).strip()
     domains, newcomers = domains_of(str(form.get("domains", ""))), str(form.get("newcomers", ""))
     if not name:
@@ -83,6 +95,12 @@ def input_of(form: Mapping[str, Any], *, is_new: bool) -> dict[str, Any]:
         raise ValueError("Please name the domains of your own addresses: else anybody in the world could come in.")
     role = {"role": "CUSTOM", "roleId": newcomers.removeprefix(OWN)} if newcomers.startswith(OWN) else {}
     given: dict[str, Any] = {"name": name, "domains": domains, **(role or ({"role": newcomers} if newcomers else {}))}
+    if newcomers and groups is not None:
+        if not groups:
+            raise ValueError(CHOOSE)
+        given["groupIds"] = list(groups)
+    elif newcomers and not is_new:
+        given["allDevices"] = True
     if not is_new:
         return given | ({"clientSecret": secret} if secret else {}) | ({} if newcomers else {"onlyInvited": True})
     issuer, client = str(form.get("issuer", "")).strip(), str(form.get("client", "")).strip()

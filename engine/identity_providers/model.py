@@ -7,6 +7,7 @@ from uuid import UUID
 
 from engine.identity_providers.errors import EmailUnverified, ProviderMalformed
 from engine.tenancy import Role
+from engine.tenants import limits
 from engine.tenants.errors import EmailMalformed
 from engine.tenants.invitations import address_of
 
@@ -17,7 +18,10 @@ _DOMAIN = re.compile(r"(?=.{3,190}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """An identity provider of a tenant. ``role``: what somebody new becomes; None: only invited people come in."""
+    """An identity provider of a tenant. ``role``: what somebody new becomes; None: only invited people come in.
+
+    ``groups``: the only groups whose devices somebody new sees, None for all devices.
+    """
 
     id: UUID
     name: str
@@ -26,6 +30,7 @@ class Provider:
     domains: tuple[str, ...]
     role: Role | None
     role_id: UUID | None
+    groups: frozenset[UUID] | None
     is_enabled: bool
     version: int
     created_at: datetime
@@ -36,7 +41,7 @@ class Provider:
     def shown(self) -> dict[str, object]:
         """What the audit log may know: everything but the secret."""
         names = ("name", "issuer", "client_id", "domains", "role", "role_id", "is_enabled")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in names} | limits.said(self.groups)
 
     def takes(self, email: str) -> bool:
         """Whether ``email`` is of a domain that this provider may vouch for; without domains, any is."""

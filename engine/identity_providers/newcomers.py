@@ -110,7 +110,7 @@ async def _role(
     mine = (invitations.c.tenant_id == tx.principal.tenant_id) & (invitations.c.email == said.email)
     query = select(invitations).where(mine, is_open, invitations.c.expires_at > tx.now)
     invited = await tx.one(query.order_by(invitations.c.id.desc()).limit(1).with_for_update())
-    given: Any = (provider.role, provider.role_id, None) if is_new else (None, None, None)
+    given: Any = (provider.role, provider.role_id, limits.stored(provider.groups)) if is_new else (None, None, None)
     if invited is not None:
         here = (invitations.c.tenant_id == tx.principal.tenant_id) & (invitations.c.id == invited["id"])
         await tx.execute(update(invitations).where(here).values(accepted_at=tx.now))

@@ -1,6 +1,6 @@
 """The identity providers of a tenant: registering, changing and removing them. Only who has every right may."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -14,8 +14,8 @@ from engine.identity_providers.model import MAX_PROVIDERS, Provider, checked_dom
 from engine.identity_providers.tables import identity_providers
 from engine.store.tx import Tx
 from engine.tenancy import ALL_SCOPES, Role
-from engine.tenants import roles
-from engine.tenants.errors import RoleTooWide
+from engine.tenants import limits, roles
+from engine.tenants.errors import GroupsUnclear, RoleTooWide
 from engine.tenants.second_factor import Vault
 from engine.tenants.tables import sessions
 
@@ -47,11 +47,13 @@ async def register(
     domains: Sequence[str] = (),
     role: Role | None = None,
     role_id: UUID | None = None,
+    groups: Collection[UUID] | None = None,
 ) -> Provider:
     """Let a provider vouch for people in this tenant; its secret is sealed.
 
-    ``issuer`` is taken as it is: that it is to be reached and fit is the caller's to have asked. Raises RoleTooWide,
-    ProviderMalformed, ProviderTaken, TooManyProviders, VaultSealed and what ``roles.grantable`` raises.
+    ``issuer`` is taken as it is: that it is to be reached and fit is the caller's to have asked. ``groups``: the only
+    groups whose devices somebody new sees. Raises RoleTooWide, ProviderMalformed, ProviderTaken, TooManyProviders,
+    VaultSealed and what ``roles.grantable`` and ``limits.grantable`` raise.
     """
     _refuse_lesser(tx)
     await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"idp|{tx.principal.tenant_id}", 0))))
@@ -74,6 +76,7 @@ async def register(
         "created_at": tx.now,
         "updated_at": tx.now,
         **await _newcomers(tx, role, role_id),
+        "groups": await _limit(tx, role, groups),
     }
     _refuse_everybody(values["role"], values["domains"])
     if any((each.issuer, each.client_id) == (issuer, values["client_id"]) for each in present):
@@ -91,12 +94,15 @@ async def change(
     domains: Sequence[str] | None = None,
     is_enabled: bool | None = None,
     newcomers: tuple[Role | None, UUID | None] | None = None,
+    groups: Collection[UUID] | None = None,
+    all_devices: bool = False,
     expected_version: int | None = None,
 ) -> Provider:
     """Change what is given; ``newcomers``: the role that somebody new gets (None: invited people only).
 
+    ``groups`` limits people who are new from now on to the devices of these groups, ``all_devices`` lifts that limit.
     Switched off, it opens no session more, and those it opened end. Raises ProviderNotFound, ProviderStale,
-    RoleTooWide, ProviderMalformed, VaultSealed and what ``roles.grantable`` raises.
+    RoleTooWide, ProviderMalformed, VaultSealed and what ``roles.grantable`` and ``limits.grantable`` raise.
     """
     _refuse_lesser(tx)
     row = await tx.one(select(providers).where(_the(tx, provider_id)).with_for_update())
@@ -115,6 +121,11 @@ async def change(
         values["domains"] = list(checked_domains(tuple(domains)))
     if newcomers is not None:
         values |= await _newcomers(tx, *newcomers)
+    if groups is not None and all_devices:
+        raise GroupsUnclear
+    role = values.get("role", before.role)
+    if groups is not None or all_devices or role is None:
+        values["groups"] = await _limit(tx, role, groups)
     if is_enabled is not None:
         values["is_enabled"] = is_enabled
     _refuse_everybody(values.get("role", before.role), values.get("domains", before.domains))
@@ -160,6 +171,12 @@ async def _newcomers(tx: Tx, role: Role | None, role_id: UUID | None) -> dict[st
     if role is not None or role_id is not None:
         await roles.grantable(tx, role or Role.VIEWER, role_id)
     return {"role": role, "role_id": role_id}
+
+
+async def _limit(tx: Tx, role: Role | None, groups: Collection[UUID] | None) -> list[UUID] | None:
+    if groups is not None and role is None:
+        raise errors.ProviderMalformed("Only who comes uninvited can be limited to groups here: say what they become.")
+    return limits.stored(await limits.grantable(tx, groups, role=role))
 
 
 async def _saved(tx: Tx, statement: Any, action: str, before: Provider | None = None) -> Provider:
@@ -210,6 +227,7 @@ def _provider(row: RowMapping) -> Provider:
         domains=tuple(row["domains"]),
         role=None if row["role"] is None else Role(row["role"]),
         role_id=row["role_id"],
+        groups=limits.of(row["groups"]),
         is_enabled=row["is_enabled"],
         version=row["version"],
         created_at=row["created_at"],

@@ -16,6 +16,7 @@ identity_providers = Table(
     Column("domains", ARRAY(Text), nullable=False),
     Column("role", Text),
     Column("role_id", Uuid),
+    Column("groups", ARRAY(Uuid)),
     Column("is_enabled", Boolean, nullable=False),
     Column("version", Integer, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),

@@ -1,6 +1,8 @@
 """The command line: what it offers exists, and what a person can mend is said in one line."""
 
+import dataclasses
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from engine.settings import Settings, variable
 from infra.cli import main
 from infra.local import claims
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def tidegate(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
@@ -82,3 +87,20 @@ def test_migrate_without_a_database_says_where_to_get_one(tmp_path: Path) -> Non
     done = tidegate("migrate", TIDEGATE_DATA_DIR=str(tmp_path))
     assert done.returncode == 1
     assert "start it with tidegate up, or set TIDEGATE_DATABASE_URL" in done.stderr
+
+
+def test_the_documents_name_only_commands_and_settings_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    texts = [path.read_text() for path in (ROOT / "README.md", *(ROOT / "adr").glob("*.md"))]
+    said = {
+        tuple(found.split()) for text in texts for found in re.findall(r"`(?:\.venv/bin/)?tidegate ([a-z ]+)", text)
+    }
+    said |= {("bench", found) for text in texts for found in re.findall(r"`bench ([a-z]+)`", text)}
+    assert {("doctor",), ("bench", "registry"), ("audit", "verify")} <= said
+    for words in sorted(said):
+        with pytest.raises(SystemExit) as end:
+            main([*words, "--help"])
+        assert end.value.code == 0, words
+    known = {variable(field.name) for field in dataclasses.fields(Settings)}
+    named = {found for text in texts for found in re.findall(r"TIDEGATE_[A-Z_]+", text)}
+    assert named <= known
+    assert len(named) > 10

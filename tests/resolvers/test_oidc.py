@@ -17,6 +17,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 from starlette.applications import Starlette
 
+from engine.devices import groups
 from engine.identity_providers import discovery
 from engine.journal.bus import MemoryBus
 from engine.settings import Settings
@@ -158,6 +159,40 @@ async def test_somebody_new_comes_in_by_the_provider_as_what_newcomers_are(
     assert again.status_code == 303
     people = (await browser.api.rest(await tenant.api_token(), "GET", "/members")).json()
     assert sorted(person["email"] for person in people) == sorted([tenant.email, "somebody@customer.example"])
+
+
+async def test_somebody_new_sees_only_the_groups_that_newcomers_are_limited_to(
+    browser: Browser, tenant: Tenant, provider: OpenIdProvider, store: Store
+) -> None:
+    mine, _ = await tenant.device("mine"), await tenant.device("other")
+    async with store.as_tenant(tenant.principal()) as tx:
+        group = await groups.create(tx, key="site-7", name="Site 7")
+        await groups.add_devices(tx, group.id, [mine.id])
+    limit = [str(group.id)]
+    made = await registered(browser, tenant, provider, role="OPERATOR", groupIds=limit)
+    assert (await browser.sign_in(made["signInPath"])).status_code == 303
+    seen = await browser.api.data(browser.session, "{ me { groupIds scopes } devices { items { key } } }")
+    assert (seen["me"]["groupIds"], seen["devices"]["items"]) == (limit, [{"key": "mine"}])
+    assert "tenant:read" not in seen["me"]["scopes"]
+    owner, path = await tenant.api_token(), f"/identity-providers/{made['id']}"
+    changes: tuple[tuple[dict[str, Any], int, list[str] | None], ...] = (
+        ({"name": "Renamed"}, 200, limit),
+        ({"groupIds": limit, "allDevices": True}, 422, limit),
+        ({"groupIds": [str(mine.id)]}, 422, limit),
+        ({"groupIds": limit, "onlyInvited": True}, 422, limit),
+        ({"role": "VIEWER"}, 200, limit),
+        ({"allDevices": True}, 200, None),
+        ({"groupIds": limit}, 200, limit),
+        ({"onlyInvited": True}, 200, None),
+        ({"groupIds": limit}, 422, None),
+    )
+    for given, status, shown in changes:
+        answer = await browser.api.rest(owner, "PATCH", path, json=given)
+        assert answer.status_code == status, (given, answer.text)
+        assert (await browser.api.rest(owner, "GET", path)).json()["groupIds"] == shown, given
+    people = (await browser.api.rest(owner, "GET", "/members")).json()
+    newcomer = next(each for each in people if each["email"] != tenant.email)
+    assert newcomer["groupIds"] == limit, "members keep what they are"
 
 
 async def test_a_member_with_that_address_is_that_member_and_stays_it_under_another_address(

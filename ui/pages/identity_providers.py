@@ -7,12 +7,13 @@ import reflex as rx
 from ui.client import Refused
 from ui.components.frame import heading, may, page
 from ui.components.pieces import answers, card, done, doubt, empty, field, line_head, problem, skeleton_rows
+from ui.components.reach import Reach, reach
 from ui.console import Console
 from ui.islands.cells import command
 from ui.providers import CALLBACK, NEWCOMERS, OWN, Provider, input_of, provider_line
 
 
-class IdentityProviders(Console):
+class IdentityProviders(Reach, Console):
     """The organisation's providers, and the one that is being registered or changed."""
 
     ready: bool = False
@@ -44,8 +45,9 @@ class IdentityProviders(Console):
             self.problem = refusal.words
             return
         roles = await self._roles()
+        await self._name_groups()
         self.own_roles = [(OWN + uid, name) for uid, name in roles.items()]
-        self.providers = [provider_line(each, roles) for each in found]
+        self.providers = [provider_line(each, roles, self.group_names) for each in found]
         self.problem, self.ready = "", True
 
     async def _roles(self) -> dict[str, str]:
@@ -69,6 +71,13 @@ class IdentityProviders(Console):
             "domains": found.domains if found else "",
             "newcomers": found.newcomers if found else "",
         }
+        self.is_limited = bool(found and found.is_limited)
+        self.picked = [each for each in found.group_ids if each in self.group_names] if found else []
+
+    @rx.event
+    def set_newcomers(self, newcomers: str) -> None:
+        """What somebody new is to become; '': nobody comes in uninvited, so there is nobody to limit."""
+        self.now = {**self.now, "newcomers": newcomers}
 
     @rx.event
     def set_issuer(self, issuer: str) -> None:
@@ -96,7 +105,7 @@ class IdentityProviders(Console):
         self.form_problem = ""
         is_new = self.writing == "new"
         try:
-            given = input_of(form, is_new=is_new)
+            given = input_of(form, is_new=is_new, groups=sorted(self.picked) if self.is_limited else None)
             if is_new:
                 await self.ask("identity_provider_register", input=given)
             else:
@@ -237,6 +246,7 @@ def _who() -> rx.Component:
                 id="provider-newcomers",
                 name="newcomers",
                 default_value=IdentityProviders.now["newcomers"],
+                on_change=IdentityProviders.set_newcomers,
                 class_name="select",
             ),
             "Members keep what they are.",
@@ -249,6 +259,15 @@ def _who() -> rx.Component:
             for_="provider-domains",
         ),
         class_name="pair",
+    )
+
+
+def _reach() -> rx.Component:
+    return reach(
+        IdentityProviders,
+        "Which devices may they see?",
+        "They look after the devices of these groups, and everything else stays closed to them, whatever the role "
+        "says. Members keep what they see.",
     )
 
 
@@ -267,6 +286,7 @@ def _form() -> rx.Component:
         rx.el.form(
             rx.cond(is_new, new, rx.fragment(name, secret)),
             _who(),
+            rx.cond(IdentityProviders.now["newcomers"] != "", _reach()),
             answers(
                 rx.cond(is_new, "Register it", "Save"), IdentityProviders.write(""), IdentityProviders.form_problem
             ),

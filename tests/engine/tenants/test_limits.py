@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -23,6 +24,7 @@ from engine.telemetry import service as telemetry
 from engine.tenancy import SCOPES, Principal, Role
 from engine.tenants import doorway, errors, invitations, members
 from engine.tenants import service as tenants
+from infra.local.postgres import Postgres
 from tests.support.people import colleague
 from tests.support.tenant import Tenant
 
@@ -135,6 +137,60 @@ async def test_what_is_looked_up_once_for_many_is_what_is_looked_up_for_each(ten
                 for read in (tx.rows, tx.rows_of_many, tx.rows):
                     assert {row["device_id"] for row in await read(query)} == {made[n].id for n in expected}, table
             assert not await tx.scalar(text("SELECT app.reads_many() OR app.asks_for_one()"))
+
+
+async def test_the_silent_and_the_connected_within_groups_are_counted_as_they_are_listed(
+    tenant: Tenant, store: Store, postgres: Postgres
+) -> None:
+    made = {key: await tenant.device(key) for key in ("a1", "a2", "a3", "b1", "b2", "gone")}
+    for device in made.values():
+        await tenant.device_token(device)
+    with psycopg.connect(postgres.url("superuser")) as connection:
+        connection.execute("DELETE FROM presence WHERE tenant_id = %s", [tenant.id])
+        states = (("a1", True, True), ("a2", True, False), ("b1", False, True), ("gone", True, True))
+        for key, is_online, is_silent in states:
+            connection.execute(
+                "INSERT INTO presence (tenant_id, device_id, session_epoch, is_online, since, silent_since) "
+                "VALUES (%s, %s, 1, %s, now(), CASE WHEN %s THEN now() END)",
+                [tenant.id, made[key].id, is_online, is_silent],
+            )
+        connection.execute(  # found silent, and heard since
+            "INSERT INTO presence (tenant_id, device_id, session_epoch, is_online, since, silent_since) "
+            "VALUES (%s, %s, 1, false, now(), now() - interval '1 hour')", [tenant.id, made["a3"].id]
+        )  # fmt: skip
+        connection.execute(
+            "INSERT INTO latest (tenant_id, device_id, values, received_at) VALUES (%s, %s, '{}', now()) "
+            "ON CONFLICT (tenant_id, device_id) DO UPDATE SET received_at = now()", [tenant.id, made["a3"].id]
+        )  # fmt: skip
+    async with store.as_tenant(tenant.principal()) as tx:
+        await service.decommission(tx, made["gone"].id)
+    put = await group_of(tenant, "put", made["a1"], made["b1"])
+    of_a = await group_of(tenant, "of-a", filter_={"keyPrefix": "a"})
+    cases: list[tuple[tuple[Group, ...], list[str]]] = [
+        ((put,), ["a1", "b1"]),
+        ((of_a,), ["a1"]),
+        ((put, of_a), ["a1", "b1"]),
+        ((), []),
+    ]
+    for groups_, silent_keys in cases:
+        who = limited(tenant, *(each.id for each in groups_))
+        async with store.as_tenant(who, read_only=True) as tx:
+            every = await keys(tx)
+            found = [(await service.page(tx, is_silent=True)).items, (await service.page(tx, is_online=True)).items]
+            silent, online = ([each.key for each in devices] for devices in found)
+            others = [each.key for each in (await service.page(tx, is_silent=False)).items]
+            counted = await service.counts(tx)
+            assert silent == silent_keys
+            assert others == [key for key in every if key not in silent_keys]
+            assert (counted.total, counted.online, counted.silent) == (len(every), len(online), len(silent))
+            profile = made["a1"].profile_id
+            assert await service.counts(tx, profile) == counted
+            assert (await service.counts(tx, uuid4())).total == 0
+            assert {row["device_id"] for row in await tx.rows(text("SELECT device_id FROM presence"))} <= {
+                made[key].id for key in (*every, "gone")
+            }, "the limit is in force again"
+    async with store.as_tenant(tenant.principal(), read_only=True) as tx:
+        assert [each.key for each in (await service.page(tx, is_silent=True)).items] == ["a1", "b1"]
 
 
 async def test_what_a_device_leaves_behind_is_seen_with_it_and_not_without(tenant: Tenant, store: Store) -> None:
