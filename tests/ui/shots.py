@@ -13,7 +13,6 @@ import httpx
 from playwright.async_api import Browser, Page, async_playwright
 
 import ui
-from tests.ui.support import AWAKE
 
 FOLDER = Path(ui.__file__).parent / "screenshots"
 SIZES = ((1440, 900), (390, 844))
@@ -38,9 +37,18 @@ DAMP = {
     "then": [{"do": "alert"}],
 }
 DOOR = {**DAMP, "name": "Door opened", "severity": "info", "when": {"metric": "door_open", "op": "==", "value": True}}
+TOWN = [[52.5, 13.3], [52.6, 13.3], [52.62, 13.42], [52.6, 13.5], [52.5, 13.5]]
+VAN = {
+    **DAMP,
+    "name": "Van has left the town",
+    "scope": {"profile": "van"},
+    "when": {"place": {"metric": "position", "is": "left", "of": {"polygon": TOWN}}},
+}
+VANS = {"key": "van", "name": "Delivery van", "metrics": [{"key": "position", "label": "Position", "type": "OBJECT"}]}
 NIGHT_SHIFT = {"name": "Night shift", "email": {"addresses": ["night@example.org"]}}
 HEAD = {"name": "Head of the plant", "email": {"addresses": ["head@example.org"]}}
 RAISED_WITHIN_S = 60
+AWAKE = "Object.keys(document.querySelector('main, form, button') ?? {}).some(key => key.startsWith('__react'))"
 Step = Callable[[Page], Awaitable[object]]
 
 
@@ -58,6 +66,19 @@ async def _bench(page: Page) -> None:
     await page.get_by_role("button", name="make up a message").click()
     await page.get_by_label("Step 1, Temperature").fill("9.5")
     await _down(page)
+
+
+async def _played(page: Page) -> None:
+    await page.locator("[data-rule=backtest]").wait_for()
+
+
+async def _timeline(page: Page) -> None:
+    await _played(page)
+    await page.locator(".timeline").evaluate("each => each.scrollIntoView({block: 'center'})")
+
+
+async def _area(page: Page) -> None:
+    await page.locator(".area svg").evaluate("each => each.scrollIntoView({block: 'center'})")
 
 
 async def _down(page: Page) -> None:
@@ -80,11 +101,12 @@ VIEWS: dict[str, tuple[str, Step | None]] = {
     "rules-list": ("/rules", None),
     "rules-gallery": ("/rules/new", None),
     "rules-template": ("/rules/new", _template),
-    "rules-designer": ("/rules/{rule}", None),
+    "rules-designer": ("/rules/{rule}", _played),
     "rules-picture": ("/rules/{rule}", _click("Picture")),
     "rules-bench": ("/rules/{rule}", _bench),
     "rules-versions": ("/rules/{rule}", _versions),
-    "rules-timeline": ("/rules/{door}", _down),
+    "rules-timeline": ("/rules/{door}", _timeline),
+    "rules-area": ("/rules/{van}", _area),
     "alerts-list": ("/alerts", None),
     "alerts-alert": ("/alerts", _alert),
     "notifications": ("/notifications", None),
@@ -122,6 +144,9 @@ def _prepare(demo: dict[str, Any]) -> dict[str, str]:
     """What the pictures show: rules, an open alert, channels and a policy."""
     ask = _asking(demo)
     found = {"rule": _rule(ask, RULE, {**RULE, "for": "5m"}), "door": _rule(ask, DOOR)}
+    if not any(each["key"] == "van" for each in ask("{ profiles(first: 100) { items { key } } }")["profiles"]["items"]):
+        ask("mutation ($i: ProfileCreate!) { profileCreate(input: $i) { id } }", i=VANS)
+    found["van"] = _rule(ask, VAN)
     damp = _rule(ask, DAMP)
     if not ask("{ notificationPolicies { key } }")["notificationPolicies"]:
         make = "mutation ($i: ChannelCreate!) { channelCreate(input: $i) { channel { id } } }"
