@@ -34,7 +34,7 @@ DEVICES = 50
 POINTS = 1_000
 SIGNAL = Signal(values=3, period=100)
 WARM_UP = 50
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 240.0
 
 _ONE = "query($id: ID!) { device(id: $id) { id key name status isOnline latest { metric value time unit } } }"
 _MANY = (
