@@ -190,6 +190,14 @@ def test_what_is_no_metric_is_said_too(leaf: dict[str, Any], said: str) -> None:
     assert why_lines({**leaf, "is": True, "seen": True, "at": None}, METRICS)[0].words == said
 
 
+@pytest.mark.parametrize(
+    ("seen", "value", "said"),
+    [(77.2496, 60, "77.25"), (8.0004, 8, "8.0004"), (253.04, [207, 253], "253.04"), (1013.25, 900, "1013")],
+)
+def test_what_was_seen_has_the_digits_that_mean_something(seen: float, value: Any, said: str) -> None:
+    assert why_lines({**LEAF, "seen": seen, "value": value}, METRICS)[0].seen == f"seen: {said} °C"
+
+
 def test_the_metric_to_draw_is_the_first_that_is_compared() -> None:
     assert watched({"any": [{"tag": "x"}, {"not": {"all": [DOOR, LEAF]}}]}) == "door"
     assert watched({"tag": "x"}) == watched(None) == ""

@@ -417,7 +417,7 @@ def _quiet_all() -> rx.Component:
 def _can_be_done() -> rx.Component:
     return rx.cond(
         AlertDetail.is_open & may("alerts:write"),
-        card("What to do", body(_acknowledge(), _assign(), _snooze(), _quiet_all()), aside=help_link("acknowledge")),
+        card("What to do", body(_acknowledge(), _assign(), _snooze(), _quiet_all()), about="acknowledge"),
     )
 
 
