@@ -136,7 +136,7 @@ async def test_devices_are_asked_for_by_label_as_people_write_it_and_by_a_device
     await devices.set_label("")
     assert gateway.variables("Devices")["labels"] is None
     gateway.answers["DeviceDetail"] = {
-        "device": {**DEVICE, "labels": {"site": "Hall 1 & 2/é"}},
+        "device": {**DEVICE, "labels": {"site": "Hall 1 & 2/é", "a=b": "c=d"}},
         "alerts": page([]),
     }
     one = visit(Device, "/devices/d1")
@@ -149,6 +149,10 @@ async def test_devices_are_asked_for_by_label_as_people_write_it_and_by_a_device
     assert gateway.variables("Devices")["labels"] == ["floor=2", "site=Hall 1 & 2/é"]
     await others.forget_label()
     assert gateway.variables("Devices")["labels"] == ["floor=2"]
+    odd = visit(Devices, one.label_pages["a=b"])
+    await odd.load()
+    assert gateway.variables("Devices")["labels"] == [r"a\=b=c=d"]
+    assert odd.only_label_words == "a=b: c=d"
 
 
 async def test_a_page_that_cannot_be_fetched_leaves_the_list_and_says_why(devices: Devices, gateway: Gateway) -> None:

@@ -88,7 +88,9 @@ class Devices(Paged, Console):
     @rx.var
     def only_label_words(self) -> str:
         """That label as people write it."""
-        return self.only_label.replace("=", ": ", 1)
+        written = re.match(r"(?:\\[\\=]|[^=])*", self.only_label, re.DOTALL)
+        name = written[0] if written else ""  # in which an equals sign is written \=
+        return re.sub(r"\\([\\=])", r"\1", name) + self.only_label[len(name) :].replace("=", ": ", 1)
 
     @rx.event
     async def set_search(self, text: str) -> None:

@@ -63,7 +63,8 @@ class Device(Console):
     @rx.var
     def label_pages(self) -> dict[str, str]:
         """By label, the list of the devices that have the same."""
-        return {name: f"/devices?label={quote(f'{name}={value}', safe='')}" for name, value in self.labels.items()}
+        asked = {name: name.replace("\\", r"\\").replace("=", r"\=") for name in self.labels}
+        return {name: "/devices?label=" + quote(f"{asked[name]}={self.labels[name]}", safe="") for name in asked}
 
     @rx.event
     async def load(self) -> Any:
