@@ -78,7 +78,12 @@ app.add_page(group, route="/groups/new", title="New group · Tidegate", on_load=
 app.add_page(group, route="/groups/[group]", title="Group · Tidegate", on_load=Group.load)
 app.add_page(concepts, route="/help", title="Help · Tidegate", on_load=Concepts.load)
 app.add_page(inbox, route="/inbox", title="Inbox · Tidegate", on_load=Inbox.load)
-app.add_page(ways_in, route="/ways-in", title="Ways in · Tidegate", on_load=[NewWay.load, Gate.load, WaysIn.load, Authorities.load])
+app.add_page(
+    ways_in,
+    route="/ways-in",
+    title="Ways in · Tidegate",
+    on_load=[NewWay.load, Gate.load, WaysIn.load, Authorities.load],
+)
 app.add_page(fleet_audit, route="/fleet-audit", title="Fleet audit · Tidegate", on_load=FleetAudit.load)
 app.add_page(usage, route="/usage", title="Usage · Tidegate", on_load=Usage.load)
 app.add_page(account, route="/account", title="Your account · Tidegate", on_load=[Account.load, SecondFactor.load])
