@@ -1,8 +1,9 @@
 """A rule played over what a device has sent, or might send: what it would have done, and when.
 
 It is the live engine itself (``Reaction``) that is fed: each message with the time at which it was received, and
-between two messages the ticks that the rule asked for. Nothing is stored and nobody is told. What it may cost is
-counted in processor time, and what it keeps in firings.
+between two messages the ticks that the rule asked for. A backtest leaves out what would certainly move nothing
+(``skim``). Nothing is stored and nobody is told. What it may cost is counted in processor time, and what it keeps in
+firings.
 """
 
 import time
