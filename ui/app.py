@@ -62,7 +62,10 @@ app.add_page(
     device,
     route="/devices/[device]",
     title="Device · Tidegate",
-    on_load=[Device.load, Certificates.load, Memberships.load, PublicKeys.load, Erasure.load, Commands.load],
+    on_load=[
+        *(Commands.begin, Device.load, Certificates.load, Memberships.load),
+        *(PublicKeys.load, Erasure.load, Commands.load),
+    ],
 )
 app.add_page(rules, route="/rules", title="Rules · Tidegate", on_load=Rules.load)
 app.add_page(rule, route="/rules/new", title="New rule · Tidegate", on_load=Rules.open_editor)

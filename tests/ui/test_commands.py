@@ -132,3 +132,14 @@ async def test_what_waits_is_called_off_and_a_refusal_is_said(commands: Commands
     gateway.refuses("CommandCancel", "The device has it already.", "COMMAND_NOT_QUEUED")
     await commands.cancel("c1")
     assert (gateway.variables("CommandCancel"), commands.problem) == ({"id": "c1"}, "The device has it already.")
+
+
+def test_what_another_device_can_be_asked_is_gone_before_anything_else_is_known(visit: Visit) -> None:
+    state = visit(Commands, "/devices/d1")
+    state.begin()
+    state.ready, state.chosen, state.declared = True, "run", [told(RUN)]
+    state.begin()
+    assert (state.ready, state.chosen) == (True, "run"), "still the same device"
+    state.uid = "d2"
+    state.begin()
+    assert (state.uid, state.ready, state.chosen, state.declared) == ("d1", False, "", [])

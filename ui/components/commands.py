@@ -34,12 +34,17 @@ class Commands(Console):
     commands: list[CommandLine] = []
 
     @rx.event
-    async def load(self) -> None:
-        """Come to the device's page."""
+    def begin(self) -> None:
+        """First of all on a device's page: what another device can be asked is gone, so that nobody asks that one."""
         uid = self.segment()
         if uid != self.uid:
             self.ready, self.chosen, self.declared, self.commands = False, "", [], []
         self.uid, self.problem, self.said = uid, "", ""
+
+    @rx.event
+    async def load(self) -> None:
+        """Come to the device's page."""
+        self.begin()
         await self._show()
 
     @rx.event
