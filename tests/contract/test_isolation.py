@@ -1,10 +1,12 @@
 """Nobody sees their neighbour: the whole matrix of the contract, asked by a stranger, gives nothing away.
 
-For every root field and every REST route, for every id it takes: the neighbour asks once with an id of ours and once
-with an id that nobody has. Both answers must be the same but for that id, and nothing of ours may appear in either.
+For every root field and every REST route, for every id it takes, and every text or document that means a thing: the
+neighbour asks once with one of ours and once with one that nobody has. Both answers must be the same but for that, and
+nothing of ours may appear in either.
 """
 
 import asyncio
+import json
 import re
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
@@ -18,6 +20,7 @@ import pytest
 from psycopg import sql
 
 import resolvers.devices
+import resolvers.rules
 from engine import clock
 from engine.alerts import life, silences
 from engine.alerts import service as alerts
@@ -53,6 +56,7 @@ from resolvers.gateway import Gateway
 from tests.support import catalogue, matrix
 from tests.support.matrix import Cell
 from tests.support.people import found_operator, sign_in
+from tests.support.sockets import line
 from tests.support.tenant import Tenant, found_tenant
 
 ANSWERS_S = 60.0
@@ -69,6 +73,8 @@ class Owned:
     secret: str
     ids: dict[str, str]
     marks: list[str]
+    names: dict[str, str]
+    """What it calls some of them, by the argument that takes it."""
 
 
 async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: Tenant, vault: Vault) -> Owned:
@@ -118,6 +124,7 @@ async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: 
             issuer=f"https://{mark}.example",
             client_id=f"client-{mark}",
             client_secret="a secret",
+            domains=[f"{mark}.example"],
         )
     async with store.as_tenant(tenant.principal()) as tx:
         channel = await channels.create(
@@ -163,7 +170,16 @@ async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: 
         "draft": str(draft.id),
         "authority": str(authority.id),
     }
-    return Owned(tenant, token, ids, [mark, tenant.key, tenant.email, *ids.values()])
+    names = {
+        **dict.fromkeys(("actor", "email"), tenant.email),
+        "domains": f"{mark}.example",
+        "groups": group.key,
+        "labels": f"site=label-{mark}",
+        "policy": policy.key,
+        "profile": profile.key,
+        "toTenant": tenant.key,
+    }
+    return Owned(tenant, token, ids, [mark, tenant.key, tenant.email, *ids.values()], names)
 
 
 def _reject(postgres: Postgres, tenant: Tenant, device: Device, mark: str) -> None:
@@ -190,10 +206,12 @@ class Stranger:
     leaks: list[str] = field(default_factory=list)
     asked: set[str] = field(default_factory=set)
     asked_with: set[str] = field(default_factory=set)
+    wrote: set[str] = field(default_factory=set)
+    """What they called our things in what they made for themselves."""
 
     async def try_cell(self, cell: Cell, foreign: str | None) -> None:
         """Ask with a foreign id and with nobody's; compare, and look for marks."""
-        nobody = str(uuid4())
+        nobody = matrix.nobodys(cell)
         theirs = await self.ask(cell, foreign or nobody)
         self._look(cell, theirs, foreign)
         if foreign is not None:
@@ -210,6 +228,8 @@ class Stranger:
     async def ask(self, cell: Cell, value: str, listen_s: float | None = None) -> str:
         """Status and text of the answer."""
         self.asked_with.add(value)
+        if cell.kind == "mutation" and matrix.is_named(cell):
+            self.wrote.add(value)
         given = matrix.arguments(cell, value)
         if cell.kind == "subscription":
             return self._heard(cell, *await self._listen(cell, given, listen_s or self.listen_s))
@@ -246,10 +266,12 @@ class Stranger:
 
     async def _listen(self, cell: Cell, given: dict[str, Any], listen_s: float) -> tuple[int, str]:
         """What a stream says within a moment, from the oldest entry on."""
-        if cell.face == "graphql":
+        if cell.face != "rest":
             document = cell.document.replace(f"{cell.name}(", f'{cell.name}(after: "0", ', 1)
             if "after" not in document:
                 document = document.replace(f"{{ {cell.name} ", f'{{ {cell.name}(after: "0") ', 1)
+            if cell.face == "websocket":
+                return await self._converse(document, given, listen_s)
             request = self.client.build_request(
                 "POST", "/graphql", json={"query": document, "variables": given}, headers=self._headers(stream=True)
             )
@@ -269,6 +291,17 @@ class Stranger:
         finally:
             await response.aclose()
 
+    async def _converse(self, document: str, given: dict[str, Any], listen_s: float) -> tuple[int, str]:
+        """What a stream says on a socket."""
+        said = ""
+        async with line(f"{self.client.base_url.host}:{self.client.base_url.port}", self.secret) as live:
+            await live.subscribe(document, **given)
+            while True:
+                try:
+                    said += f"{json.dumps(await live.hear(listen_s), separators=(',', ':'))}\n"
+                except TimeoutError:
+                    return 200, said
+
     def _heard(self, cell: Cell, status: int, said: str) -> str:
         if (status >= 500 and '"TOO_MANY_TRIES"' not in said) or '"INTERNAL"' in said:
             self.leaks.append(f"{cell}: failed inside: {said}")
@@ -282,9 +315,10 @@ class Stranger:
     def _look(self, cell: Cell, said: str, asked_for: str | None) -> None:
         # an echo of what was asked tells nothing, and one's own audit log and drafts say what one has tried
         is_memory = cell.name in ("audit", "GET /audit") or "raft" in cell.name
-        echoes = self.asked_with if is_memory else {asked_for or ""}
+        for echo in self.asked_with if is_memory else {asked_for or "", *self.wrote}:
+            said = said.replace(echo, "") if echo else said
         for mark in self.marks:
-            if not any(mark in echo for echo in echoes) and mark in said:
+            if mark in said:
                 self.leaks.append(f"{cell}: shows {mark}: {said[:300]}")
 
 
@@ -295,6 +329,17 @@ def _alike(said: str, id_: str) -> str:
     return re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|probe-[0-9a-f]{12}|tg[diopw]?_[\w-]+|\"[\w-]{8}\"", "<new>", said)
 
 
+_KINDS = {
+    **dict.fromkeys(("actor", "email"), "member"),
+    **dict.fromkeys(("labels", "targetId"), "device"),
+    "domains": "vouching",
+    "groups": "group",
+    "policy": "policy",
+    "profile": "profile",
+    "toTenant": "tenant",
+}
+"""Of what kind a thing is that is meant by its name."""
+
 DRAFTS = ("ruleDraft", "ruleDraftSave", "ruleDraftDelete", "rulePublish")
 
 
@@ -302,6 +347,10 @@ def _kind_of(cell: Cell) -> str:
     """Which of our ids fits a cell's target: deviceId and devices take a device; a bare id, the field's noun."""
     assert cell.target is not None
     word = cell.target.split(".")[-1]
+    if word in _KINDS:
+        return _KINDS[word]
+    if word == "search" and "platform" not in cell.name:
+        return "rule" if "rule" in cell.name else "device"
     if "platform" in cell.name:
         return "tenant"
     if word in ("groupId", "groupIds") or (
@@ -371,9 +420,10 @@ def _foreign(owned: Owned, cell: Cell) -> str | None:
     """The id of ours that fits a cell."""
     if cell.target is None:
         return None
-    if cell.target.endswith(".profile"):  # rules name a profile by its key
-        return next(iter(owned.tenant.profiles))
-    return owned.ids[_kind_of(cell)]
+    word = cell.target.split(".")[-1]
+    if word == "search":
+        return f"{_kind_of(cell)}-{owned.marks[0]}"
+    return owned.names[word] if word in owned.names and matrix.is_named(cell) else owned.ids[_kind_of(cell)]
 
 
 TOLD = {"audit", "audit_head"}
@@ -397,6 +447,7 @@ def _digest(connection: psycopg.Connection, table: str, tenant: Tenant) -> str:
     return str(row[0])
 
 
+@pytest.mark.timeout(600)  # a thousand questions, on a machine that may do other things as well
 async def test_nothing_of_ours_reaches_the_neighbour(
     stranger: Stranger, owned: Owned, postgres: Postgres, figure: Callable[[str], None]
 ) -> None:
@@ -409,6 +460,7 @@ async def test_nothing_of_ours_reaches_the_neighbour(
     assert await _everything_of(postgres, owned.tenant) == before
 
 
+@pytest.mark.timeout(600)
 async def test_the_owner_does_see_what_the_neighbour_must_not(stranger: Stranger, owned: Owned) -> None:
     """The matrix asks real questions: asked by the owner, most of them show marks."""
     stranger.secret = owned.secret
@@ -478,6 +530,7 @@ OPERATORS_FROM_OUTSIDE = {
 """What an operator may ask about tenants; what that shows is tested field by field."""
 
 
+@pytest.mark.timeout(600)  # a thousand questions, on a machine that may do other things as well
 async def test_the_platforms_operator_reads_and_changes_nothing_of_a_tenants(
     stranger: Stranger,
     owned: Owned,
@@ -536,13 +589,19 @@ async def _only_from_outside(stranger: Stranger, owned: Owned) -> None:
     assert [mark for mark in owned.marks if mark in answer.text] == []
 
 
+def test_each_text_that_an_argument_takes_is_known_to_mean_a_thing_or_not() -> None:
+    known = matrix.NAMED.keys() | matrix.WITHIN.keys() | matrix.FREE
+    assert matrix.texts(schema()._schema) == known, "a new argument has to be thought about"
+
+
 Getter = Callable[[Tx, UUID], Awaitable[Device]]
 
 
+@pytest.mark.timeout(600)
 async def test_a_planted_leak_is_found(
     stranger: Stranger, owned: Owned, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A resolver that forgets whose transaction it is in, and one that says too much, are both caught."""
+    """Resolvers that forget whose transaction they are in are caught, by an id and by a name."""
 
     class Careless:
         """The devices service, but ``get`` looks where it should not."""
@@ -554,9 +613,23 @@ async def test_a_planted_leak_is_found(
             async with store.as_tenant(owned.tenant.principal(), read_only=True) as tx:
                 return await devices.get(tx, device_id)
 
+    class CarelessRules:
+        """The rules service, but ``page`` looks where it should not when it is asked for a name."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(rules, name)
+
+        async def page(self, tx: Tx, *, search: str | None = None, **asked: Any) -> Any:
+            if search is None:
+                return await rules.page(tx, **asked)
+            async with store.as_tenant(owned.tenant.principal(), read_only=True) as theirs:
+                return await rules.page(theirs, search=search, **asked)
+
     monkeypatch.setattr(resolvers.devices, "devices", Careless())
+    monkeypatch.setattr(resolvers.rules, "rules", CarelessRules())
     cells = [cell for cell in matrix.cells(schema()._schema) if cell.kind == "query"]
     await _try_all(stranger, owned, cells)
     caught = {leak.split(":")[0] for leak in stranger.leaks}
     assert "graphql query device(id)" in caught
     assert "rest query GET /devices/{id}(id)" in caught
+    assert {"graphql query rules(search)", "rest query GET /rules(search)"} <= caught

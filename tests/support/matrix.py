@@ -1,4 +1,6 @@
-"""The isolation matrix: every root field and every REST route of the contract, with every id it takes."""
+"""The isolation matrix: every root field and every REST route of the contract, with every id and every name that it
+takes for a thing, and every stream by each way that there is.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -57,7 +59,6 @@ SAMPLES: Mapping[str, Any] = {
     "certificate": "probe",
     "verification": "probe",
     "issuer": "https://192.0.2.1",  # nobody is asked: no public address
-    "clientId": "probe",
     "clientSecret": "probe",
     "rule": {"cases": [], "otherwise": {}},
     "device": "probe",
@@ -71,6 +72,39 @@ SAMPLES: Mapping[str, Any] = {
     "untilAt": (datetime.now(UTC) + timedelta(days=1)).isoformat(),
 }
 """Values for required arguments that are no ids, by name. A new one needs a line here, or the test fails."""
+
+NAMED: Mapping[str, str] = {
+    "actor": "email",
+    "domains": "domain",
+    "email": "email",
+    "labels": "label",
+    "policy": "policy",
+    "profile": "profile",
+    "search": "search",
+    "targetId": "id",
+    "toTenant": "key",
+}
+"""Texts by which somebody else's thing can be meant, by argument, and what form they have."""
+
+WITHIN: Mapping[str, tuple[str, ...]] = {
+    "csv": ("profile", "groups"),
+    "document": ("devices", "profile", "groups", "policy"),
+    "filter": ("profile",),
+    "previous": ("devices", "profile", "groups", "policy"),
+    "rule": ("profile", "groups"),
+}
+"""Documents and tables that name things, and where."""
+
+FREE = frozenset(
+    {
+        *("account", "action", "after", "addresses", "arguments", "attributes", "botToken", "certificate", "chat"),
+        *("choices", "clientId", "clientSecret", "code", "command", "csr", "current", "description", "device", "end"),
+        *("event", "issuer", "key", "kind", "label", "metrics", "name", "new", "note", "numbers", "password", "path"),
+        *("publicKey", "reason", "scopes", "secret", "sender", "start", "subject", "tags", "template", "text"),
+        *("timeZone", "unit", "url", "values", "verification", "webhookUrl"),
+    }
+)
+"""Texts and documents that say something, but mean no thing of somebody else's."""
 
 
 @dataclass(frozen=True)
@@ -91,14 +125,50 @@ class Cell:
 
 def cells(schema: GraphQLSchema) -> list[Cell]:
     """The whole matrix."""
-    return [*_graphql(schema), *_rest(schema)]
+    asked = list(_graphql(schema))
+    live = [replace(cell, face="websocket") for cell in asked if cell.kind == "subscription"]
+    return [*asked, *live, *_rest(schema)]
+
+
+def texts(schema: GraphQLSchema) -> set[str]:
+    """The names of all arguments, and of what lies in them, that are texts or documents."""
+    found: set[str] = set()
+
+    def look(name: str, type_: Any) -> None:
+        named = get_named_type(type_)
+        if named.name in ("String", "JSON"):
+            found.add(name)
+        elif isinstance(named, GraphQLInputObjectType):
+            for inner, field in named.fields.items():
+                look(inner, field.type)
+
+    for root in (schema.query_type, schema.mutation_type, schema.subscription_type):
+        for field in root.fields.values() if root else ():
+            for name, argument in field.args.items():
+                look(name, argument.type)
+    return found
+
+
+def nobodys(cell: Cell) -> str:
+    """What nobody's thing is called, in the form that a cell asks for."""
+    word, name = (cell.target or "").split(".")[-1], uuid4().hex[:12]
+    forms = {"email": f"{name}@nobody.example", "domain": f"{name}.example", "label": f"site={name}"}
+    if not is_named(cell) or word == "targetId":
+        return str(uuid4())
+    return forms.get(NAMED.get(word, ""), f"nobody-{name}")
+
+
+def is_named(cell: Cell) -> bool:
+    """Whether a cell means a thing by a text or in a document, other than by an id."""
+    *before, word = (cell.target or "").split(".")
+    return word in NAMED or (bool(before) and before[-1] in WITHIN and word != "devices")
 
 
 def thin(cell: Cell) -> Cell:
     """The same question, with nothing of the answer shown but what it is."""
     assert cell.field is not None
     named = get_named_type(cell.field.type)
-    if cell.face != "graphql" or is_leaf_type(named):
+    if cell.face == "rest" or is_leaf_type(named):
         return cell
     return asking(cell, "{ __typename }")
 
@@ -150,29 +220,31 @@ def _field_of(schema: GraphQLSchema, route: Restful) -> GraphQLField:
 
 
 def _targets(field: GraphQLField) -> list[str | None]:
-    """Every place for an id in a field's arguments, or [None] where it takes none."""
-    found: list[str | None] = []
-    for name, argument in field.args.items():
-        found += _ids(name, argument.type)
-    return found or [None]
+    """Every place for an id in a field's arguments, or [None] where it takes none; then every place for a name."""
+    found = [place for name, argument in field.args.items() for place in _places(name, argument.type)]
+    ids: list[str | None] = [path for path, is_id in found if is_id]
+    return [*(ids or [None]), *(path for path, is_id in found if not is_id)]
 
 
-def _ids(path: str, type_: Any) -> list[str | None]:
-    named = get_named_type(type_)
+def _places(path: str, type_: Any) -> Iterator[tuple[str, bool]]:
+    """Where below an argument a thing may be meant, and whether by an id."""
+    named, word = get_named_type(type_), path.split(".")[-1]
     if named.name == "ID":
-        return [path]
-    if path.split(".")[-1] == "document":
-        return [f"{path}.devices", f"{path}.profile"]
-    if isinstance(named, GraphQLInputObjectType):
-        return [place for name, field in named.fields.items() for place in _ids(f"{path}.{name}", field.type)]
-    return []
+        yield path, True
+    elif isinstance(named, GraphQLInputObjectType):
+        for name, field in named.fields.items():
+            yield from _places(f"{path}.{name}", field.type)
+    elif named.name in ("String", "JSON") and word in WITHIN:
+        yield from ((f"{path}.{place}", place == "devices") for place in WITHIN[word])
+    elif named.name == "String" and word in NAMED:
+        yield path, False
 
 
 def _value(name: str, type_: Any, path: str, target: str | None, foreign: str) -> Any:
     bare, named = get_nullable_type(type_), get_named_type(type_)
-    if name == "document":
-        return _rule(path, target, foreign)
-    if named.name == "ID":
+    if named.name in ("String", "JSON") and name in WITHIN:
+        return _naming(name, path, target, foreign)
+    if named.name == "ID" or path == target:
         id_ = foreign if path == target else str(uuid4())
         return [id_] if isinstance(bare, GraphQLList) else id_
     if isinstance(named, GraphQLInputObjectType):
@@ -180,10 +252,10 @@ def _value(name: str, type_: Any, path: str, target: str | None, foreign: str) -
             inner: _value(inner, field.type, f"{path}.{inner}", target, foreign)
             for inner, field in named.fields.items()
             if (isinstance(field.type, GraphQLNonNull) and field.default_value is Undefined)
-            or (target or "").startswith(f"{path}.{inner}")
+            or f"{target or ''}.".startswith(f"{path}.{inner}.")
         }
         return [made] if isinstance(bare, GraphQLList) else made
-    if name == "key":
+    if name in ("key", "clientId"):
         return f"probe-{uuid4().hex[:12]}"
     if isinstance(named, GraphQLEnumType):
         if "CUSTOM" in named.values and (target or "").endswith(".roleId"):
@@ -194,12 +266,19 @@ def _value(name: str, type_: Any, path: str, target: str | None, foreign: str) -
     return SAMPLES[name]
 
 
-def _rule(path: str, target: str | None, foreign: str) -> Any:
-    if target == f"{path}.devices":
-        return {**RULE, "scope": {"profile": None, "devices": [foreign]}}
-    if target == f"{path}.profile":
-        return {**RULE, "scope": {"profile": foreign}}
-    return RULE
+def _naming(name: str, path: str, target: str | None, foreign: str) -> Any:
+    """A document or table that names the target where that lies in it."""
+    place = target.removeprefix(f"{path}.") if (target or "").startswith(f"{path}.") and target else ""
+    said = foreign if place in ("profile", "policy") else [foreign]
+    if name == "csv":
+        return f"key,{place}\nprobe-of-a-table,{foreign}\n" if place else SAMPLES["csv"]
+    if name == "rule":
+        return {"cases": [], "otherwise": {place: said}} if place else SAMPLES["rule"]
+    if name == "filter":
+        return {"profile": [foreign]}
+    if place == "policy":
+        return {**RULE, "then": [{"do": "alert"}, {"do": "notify", "policy": foreign}]}
+    return {**RULE, "scope": {"profile": None, place: said}} if place else RULE
 
 
 def _everything(type_: Any, depth: int) -> str:

@@ -64,6 +64,7 @@ NOUNS = {
     "session": _OWN,
     "silence": _ALERTS,
     "telemetry": ("telemetry:read", None),
+    "tenantTimeZone": ("tenant:read", None),
     "token": ("tokens:write", "tokens:write"),
     "usage": ("tenant:read", None),
 }

@@ -60,9 +60,9 @@ def _figure(value: rx.Component | rx.Var[Any]) -> rx.Component:
     return rx.cond(Overview.ready, rx.el.span(value), skeleton(30, "80px"))
 
 
-def _sees_alerts() -> rx.Var[bool]:
-    """Nearly everybody does: their place is kept until it is known who has come."""
-    return (Console.scopes.length() == 0) | may("alerts:read")
+def _sees(scope: str) -> rx.Var[bool]:
+    """Nearly everybody does: the place is kept until it is known who has come."""
+    return (Console.scopes.length() == 0) | may(scope)
 
 
 def _open_alerts() -> rx.Component:
@@ -107,7 +107,7 @@ def _stats() -> rx.Component:
                 class_name="card stat",
             ),
         ),
-        rx.cond(_sees_alerts(), _open_alerts()),
+        rx.cond(_sees("alerts:read"), _open_alerts()),
         class_name=rx.cond(Overview.silent > 0, "grid stats", "grid stats stats-three"),
     )
 
@@ -196,8 +196,8 @@ def overview() -> rx.Component:
                 ),
             ),
             rx.el.div(
-                rx.cond(_sees_alerts(), _newest_alerts()),
-                pulse(rx.cond(may("inbox:read"), "/inbox", "")),
+                rx.cond(_sees("alerts:read"), _newest_alerts()),
+                rx.cond(_sees("telemetry:read"), pulse(rx.cond(may("inbox:read"), "/inbox", ""))),
             ),
             class_name="grid two alerts-first",
         ),
