@@ -91,7 +91,7 @@ async def test_a_device_is_handed_over_and_taken_over_with_a_new_id_and_a_new_to
         await expect(theirs.get_by_role("button", name="Take a device over")).to_be_visible()
         assert token not in await theirs.content()
 
-        await ours.reload()
+        await owner.open("/devices/transfers")
         await ours.get_by_text("Earlier offers").click()
         await expect(ours.locator("li", has_text="Moving pump")).to_contain_text("taken over")
         await owner.open(f"/devices/{old}")
