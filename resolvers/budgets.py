@@ -80,6 +80,7 @@ class Budgets:
         self._base = base
         self._shares = others
         self._accounts: dict[UUID, Account] = {}
+        self._noting = asyncio.Lock()
         changes.on_change(self._changed)
 
     async def charge(self, tenant_id: UUID, cost: int) -> None:
@@ -131,7 +132,14 @@ class Budgets:
                 await self.note()
 
     async def note(self) -> None:
-        """Add what was counted to the tenants' usage; what cannot be written now is written next time."""
+        """Add what was counted to the tenants' usage; what cannot be written now is written next time.
+
+        When it returns, all that was counted before is written, whoever took it up.
+        """
+        async with self._noting:
+            await self._note_all()
+
+    async def _note_all(self) -> None:
         for tenant_id, account in list(self._accounts.items()):
             counted, account.asked = account.asked, Asked(streams_peak=account.streams)
             if counted == Asked():
