@@ -117,8 +117,7 @@ class Operations:
         operations = [node for node in definitions if isinstance(node, OperationDefinitionNode)]
         fragments = {node.name.value: node for node in definitions if isinstance(node, FragmentDefinitionNode)}
         try:
-            for operation in operations:
-                measure_shape(operation, fragments)
+            measure_shape(operations, fragments)
         except Exception as error:
             raise Refused(GraphQLError(str(error), original_error=error)) from None
         named = {operation.name.value if operation.name else "": operation for operation in operations}

@@ -1,6 +1,6 @@
 """How much one operation may ask for: size, depth, aliases and cost, all measured before anything runs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from graphql import (
@@ -30,40 +30,52 @@ MAX_LONG_BODY_BYTES = 2 * 1024 * 1024
 MAX_TOKENS = 1000
 MAX_DEPTH = 12
 MAX_ALIASES = 30
+MAX_FIELDS = 2_000
+"""Of a whole document, of fragments wherever they are spread. Only fragments get beyond MAX_TOKENS: some that have
+one field several times multiply from level to level, and whatever measures an operation goes through them all."""
+
 MAX_COST = 5_000
 _LIST_EXPECTED = 10
 
 Roots = tuple[GraphQLNamedType, ...]
 
 
-def measure_shape(operation: OperationDefinitionNode, fragments: Fragments) -> None:
-    """Raise TooCostly where an operation nests deeper than MAX_DEPTH or renames more than MAX_ALIASES fields.
+def measure_shape(operations: Iterable[OperationDefinitionNode], fragments: Fragments) -> None:
+    """Raise TooCostly where a document's operations have more than MAX_FIELDS fields.
 
-    Runs after validation, so fragments exist and do not go round in circles. Introspection has its own depth rule.
+    And where one of them nests deeper than MAX_DEPTH or renames more than MAX_ALIASES fields. Runs after validation, so
+    fragments exist and do not go round in circles. Introspection has its own depth rule.
     """
-    aliases = _Aliases()
-    depth = _depth(operation.selection_set, fragments, aliases)
-    if depth > MAX_DEPTH:
-        raise TooCostly(f"This operation is nested {depth} levels deep; at most {MAX_DEPTH} are allowed.")
+    fields = _Counter(MAX_FIELDS, f"This document asks for more than {MAX_FIELDS} fields, its fragments spread.")
+    for operation in operations:
+        aliases = _Counter(MAX_ALIASES, f"This operation renames more than {MAX_ALIASES} fields.")
+        depth = _depth(operation.selection_set, fragments, fields, aliases)
+        if depth > MAX_DEPTH:
+            raise TooCostly(f"This operation is nested {depth} levels deep; at most {MAX_DEPTH} are allowed.")
 
 
-class _Aliases:
-    def __init__(self) -> None:
+class _Counter:
+    """Counts up to what is allowed, and refuses the next one."""
+
+    def __init__(self, most: int, refusal: str) -> None:
         self.count = 0
+        self._most = most
+        self._refusal = refusal
 
     def add(self) -> None:
         self.count += 1
-        if self.count > MAX_ALIASES:
-            raise TooCostly(f"This operation renames more than {MAX_ALIASES} fields.")
+        if self.count > self._most:
+            raise TooCostly(self._refusal)
 
 
-def _depth(selections: SelectionSetNode | None, fragments: Fragments, aliases: _Aliases) -> int:
+def _depth(selections: SelectionSetNode | None, fragments: Fragments, fields: _Counter, aliases: _Counter) -> int:
     deepest = 0
     for node in fields_of(selections, fragments):
+        fields.add()
         if node.alias:
             aliases.add()
         if not node.name.value.startswith("__"):
-            deepest = max(deepest, 1 + _depth(node.selection_set, fragments, aliases))
+            deepest = max(deepest, 1 + _depth(node.selection_set, fragments, fields, aliases))
     return deepest
 
 

@@ -5,7 +5,7 @@ from graphql import FragmentDefinitionNode, OperationDefinitionNode, parse
 
 from resolvers.assembly import schema
 from resolvers.execution import Operations, Prepared, Refused
-from resolvers.limits import MAX_ALIASES, MAX_COST, MAX_DEPTH, measure_cost, measure_shape
+from resolvers.limits import MAX_ALIASES, MAX_COST, MAX_DEPTH, MAX_FIELDS, MAX_TOKENS, measure_cost, measure_shape
 from resolvers.selections import fields_of
 from schema.errors import TooCostly
 from tests.support.api import Api
@@ -46,10 +46,10 @@ def test_an_operation_nested_too_deep_is_refused(levels: int, behind: str) -> No
     assert isinstance(operation, OperationDefinitionNode)
     fragments = {node.name.value: node for node in others if isinstance(node, FragmentDefinitionNode)}
     if levels <= MAX_DEPTH:
-        measure_shape(operation, fragments)
+        measure_shape([operation], fragments)
     else:
         with pytest.raises(TooCostly, match=f"{levels} levels"):
-            measure_shape(operation, fragments)
+            measure_shape([operation], fragments)
 
 
 def test_an_operation_that_renames_too_many_fields_is_refused() -> None:
@@ -69,7 +69,34 @@ def test_a_fragment_counts_once_in_a_selection_however_often_it_is_spread() -> N
     assert isinstance(operation, OperationDefinitionNode)
     by_name = {node.name.value: node for node in fragments if isinstance(node, FragmentDefinitionNode)}
     assert len(list(fields_of(operation.selection_set, by_name))) == 2
-    measure_shape(operation, by_name)  # two renamings, not thousands
+    measure_shape([operation], by_name)  # two renamings, not thousands
+
+
+def _multiplying(times: int, name: str = "") -> str:
+    """An operation whose fragments each have one field so many times, and with it the next fragment."""
+    path = [("AlertPage", "items"), ("Alert", "device"), ("Device", "profile")]
+    spread = [
+        f" fragment F{n}{name} on {type_} {{ {f'{field} {{ ...F{n + 1}{name} }} ' * times}}}"
+        for n, (type_, field) in enumerate(path)
+    ]
+    last = f" fragment F{len(path)}{name} on Profile {{ {'key ' * times}}}"
+    return f"query Q{name} {{ alerts {{ ...F0{name} }} }}{''.join(spread)}{last}"
+
+
+def test_one_field_many_times_does_not_multiply_through_fragments() -> None:
+    """No renaming, not deep and short: six levels of nine would keep the process busy for seconds."""
+    OPERATIONS.prepare(_multiplying(6))  # 1 + 6 + 36 + 216 + 1296
+    assert f"more than {MAX_FIELDS} fields" in _refusal(_multiplying(9))
+
+
+def test_several_operations_of_a_document_are_counted_together() -> None:
+    assert f"more than {MAX_FIELDS} fields" in _refusal(_multiplying(6, "a") + " " + _multiplying(6, "b"))
+
+
+def test_nothing_of_a_document_without_fragments_is_refused_for_its_fields() -> None:
+    """The tokens end before: what the console and generated documents ask for stays far below."""
+    OPERATIONS.prepare("{ alerts { items { " + "id " * 450 + "} } }")
+    assert MAX_FIELDS >= 2 * MAX_TOKENS
 
 
 def test_introspection_cannot_be_nested_to_explode() -> None:
