@@ -7,7 +7,7 @@ firings.
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from engine import clock
@@ -31,6 +31,8 @@ MOST_EPISODES = 500
 LOOK_EVERY = 16
 """After so many messages of a rule of newest values the processor's clock is read; of another rule after each."""
 
+SKIMMING = 0.4
+"""The share of what is left to spend that it may take to find what can be passed over; the rest is for playing."""
 PLAYED_AT_ONCE = 2
 """Messages played before it is asked whether those that follow can be passed over."""
 
@@ -52,6 +54,14 @@ class Budget:
         if self._end is None:
             self._end = time.thread_time() + self._cpu_s
         return time.thread_time() >= self._end
+
+    def part(self, share: float) -> Callable[[], bool]:
+        """Asks whether this share of what is left now is spent."""
+        if self.is_spent or self._end is None:
+            return lambda: True
+        now = time.thread_time()
+        until = now + share * (self._end - now)
+        return lambda: self.is_spent or time.thread_time() >= until
 
 
 class Stage(Reaction):
@@ -96,7 +106,7 @@ class Stage(Reaction):
 
     def skim(self, record: Record, until_ms: int) -> int:
         """As ``play``, but what certainly leaves the rule as it stands is not played, only remembered."""
-        rest = skim(self._rule, record)
+        rest = skim(self._rule, record, self._budget.part(SKIMMING))
         if rest is None:
             return self.play(record, until_ms)
         place = 0

@@ -64,11 +64,12 @@ class Rest:
         return max(place, places[bisect_left(places, max(place - 1, 0))])
 
 
-def skim(rule: CompiledRule, record: Record) -> Rest | None:
+def skim(rule: CompiledRule, record: Record, is_over: Callable[[], bool] = lambda: False) -> Rest | None:
     """What is to be played of the record; None for all of it.
 
     That is so for rules that read anything but values, windows and what the device is, and for devices of which a
-    message came out of order, late or without something that the rule reads.
+    message came out of order, late or without something that the rule reads. Once time ``is_over``, the leaves that
+    are left count as unknown.
     """
     plan = plan_of(rule)
     if not rule.metrics or not plan.kinds <= _READ or plan.missing_ms is not None or plan.cron is not None:
@@ -81,9 +82,9 @@ def skim(rule: CompiledRule, record: Record) -> Rest | None:
         return None  # a window holds more than is kept
     if max(lags) > min(rule.max_lateness_ms, min(lags) + PATIENCE_MS):
         return None
-    when = _verdicts(resolved(rule.document.when, rule.vocabulary), record)
+    when = _verdicts(resolved(rule.document.when, rule.vocabulary), record, is_over)
     clear = rule.document.clear
-    clears = _not(when) if clear is None else _verdicts(resolved(clear.when, rule.vocabulary), record)
+    clears = _not(when) if clear is None else _verdicts(resolved(clear.when, rule.vocabulary), record, is_over)
     stays = (is_wrong == TRUE or is_right == FALSE for is_wrong, is_right in zip(when, clears, strict=True))
     return Rest(_places(is_wrong == FALSE for is_wrong in when), _places(stays), max(lags))
 
@@ -109,13 +110,16 @@ def _places(at_rest: Iterable[bool]) -> list[int]:
     return [*(place for place, is_at_rest in enumerate(others) if not is_at_rest), len(others)]
 
 
-def _verdicts(condition: Condition, record: Record) -> Sequence[int]:
+def _verdicts(condition: Condition, record: Record, is_over: Callable[[], bool]) -> Sequence[int]:
+    if is_over():
+        return [UNSURE] * len(record)
     match condition:
         case All(of=parts) | AnyOf(of=parts):
             decides = min if isinstance(condition, All) else max
-            return list(map(decides, *(_verdicts(part, record) for part in (*parts, parts[0]))))
+            first, *others = [_verdicts(part, record, is_over) for part in parts]
+            return list(map(decides, first, *others)) if others else first
         case Not(of=part):
-            return _not(_verdicts(part, record))
+            return _not(_verdicts(part, record, is_over))
         case Leaf(metric=metric, how=None, value=bool(value), op=Op.EQ | Op.NE as op):
             verdict: dict[object, int] = {each: _TOLD[compared(each, op, value)] for each in (True, False)}
             column = record.columns[metric]

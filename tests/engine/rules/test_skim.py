@@ -2,6 +2,7 @@
 for the same reasons, and the rule stands where it would have stood."""
 
 import random
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.rules import skim as skimming
 from engine.rules.compile import CompiledRule
 from engine.rules.facts import About
 from engine.rules.record import Record, Sent
@@ -16,7 +18,7 @@ from engine.rules.rehearsal import Budget, Stage
 from engine.rules.ruleset import RuleSet
 from engine.rules.skim import skim
 from engine.rules.state import Phase, RuleState
-from tests.engine.rules.making import document, rule
+from tests.engine.rules.making import document, rule, temperature_above
 
 START = 1_763_683_200_000
 AFTER = 4 * 3_600_000
@@ -139,6 +141,45 @@ def test_nearly_all_of_a_calm_day_with_one_warm_hour_is_passed_over(kind: str, m
     assert stage.skim(record, record.received[-1] + AFTER) == 17_280
     assert stage.fired >= 1
     assert sum(played) < 500
+
+
+def fifty_averages() -> CompiledRule:
+    return rule({"any": [temperature_above(8 + at) | {"agg": {"fn": "avg", "over": f"{at + 5}m"}} for at in range(50)]})
+
+
+def test_what_there_is_no_time_to_work_out_is_played() -> None:
+    record, asked = steady(100), iter([False] * 4)  # the whole, and three of its fifty parts
+    rest = skim(fifty_averages(), record, lambda: next(asked, True))
+    assert rest is not None
+    assert list(rest.resting) == list(range(100))
+    assert list(asked) == []
+    known = skim(fifty_averages(), record)
+    assert known is not None
+    assert len(known.resting) < 50
+
+
+def test_finding_what_can_be_passed_over_leaves_some_of_the_budget_for_playing(monkeypatch: pytest.MonkeyPatch) -> None:
+    spent, sums = [0.0], skimming._sums
+
+    def costly(*args: Any) -> Any:
+        spent[0] += 0.2
+        return sums(*args)
+
+    monkeypatch.setattr(skimming, "_sums", costly)
+    monkeypatch.setattr(time, "thread_time", lambda: spent[0])
+    stage = Stage(RuleSet((fifty_averages(),)), "d", About("p", {}), Budget(5.0))
+    stage.begin(START)
+    assert stage.skim(steady(50), START + AFTER) == 50
+    assert spent[0] < 2.5
+
+
+def test_whoever_has_gone_is_waited_for_no_more_while_it_is_found_what_can_be_passed_over() -> None:
+    budget = Budget(60)
+    is_over = budget.part(0.5)
+    assert not is_over()
+    budget.stop()
+    assert is_over()
+    assert budget.part(0.5)()
 
 
 def test_an_average_that_is_its_limit_but_for_rounding_is_played() -> None:
