@@ -56,7 +56,7 @@ class CertificateQuery:
             NO_AUTHORITY,
             NOT_AN_AUTHORITY,
             SEALED,
-            Cost(weight=10),
+            Cost(weight=200),
         ],
     )
     async def certificate_revocations(

@@ -4,6 +4,7 @@ A tenant has one authority that signs. Renewed, it has a successor, and what it 
 until it ends or until the former authority is retired.
 """
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -192,11 +193,11 @@ async def revocations(
     revoked = [Revoked(int(each["serial"], 16), each["revoked_at"]) for each in await tx.rows(_REVOKED, named)]
     revoked = [*revoked, *others]
     key = await vault.open(row["sealed_key"], _purpose(tx, row["id"]))
-    made = x509.revocation_list(_loaded(row), key, revoked, tx.now)
+    made = await asyncio.to_thread(x509.revocation_list, _loaded(row), key, revoked, tx.now)
     assert made.next_update_utc is not None
-    return RevocationList(
-        x509.pem(made), made.issuer.rfc4514_string(), made.last_update_utc, made.next_update_utc, len(revoked)
-    )
+    written = await asyncio.to_thread(x509.pem, made)
+    issuer = made.issuer.rfc4514_string()
+    return RevocationList(written, issuer, made.last_update_utc, made.next_update_utc, len(revoked))
 
 
 async def _signing(tx: Tx, vault: Vault) -> RowMapping:

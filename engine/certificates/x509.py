@@ -100,20 +100,22 @@ def sign(
 def revocation_list(
     authority: x509.Certificate, authority_key: bytes, revoked: Sequence[Revoked], now: datetime
 ) -> x509.CertificateRevocationList:
-    """A signed list of what was taken back. Its number is the second it was made in, which never runs backwards."""
+    """A signed list of what was taken back. Its number is the second it was made in, which never runs backwards.
+
+    A long one takes as long as its certificates are many: not on an event loop.
+    """
     key = _loaded(authority_key)
+    listed = [
+        x509.RevokedCertificateBuilder().serial_number(each.serial).revocation_date(each.at).build() for each in revoked
+    ]
     builder = (
-        x509.CertificateRevocationListBuilder()
+        x509.CertificateRevocationListBuilder(revoked_certificates=listed)  # add_… copies what it has, for each one
         .issuer_name(authority.subject)
         .last_update(now)
         .next_update(now + REVOCATIONS_FRESH)
         .add_extension(x509.CRLNumber(int(now.timestamp())), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
     )
-    for each in revoked:
-        builder = builder.add_revoked_certificate(
-            x509.RevokedCertificateBuilder().serial_number(each.serial).revocation_date(each.at).build()
-        )
     return builder.sign(key, SHA256())
 
 

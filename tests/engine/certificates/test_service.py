@@ -1,7 +1,8 @@
 """A tenant's authority signs what devices ask for, as it decides and not as they ask."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from cryptography import x509
@@ -10,7 +11,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from sqlalchemy import text
 
 from engine.certificates import errors, service
+from engine.certificates.model import Revoked
 from engine.certificates.vault import LocalVault
+from engine.certificates.x509 import make_authority, revocation_list
 from engine.devices import service as devices
 from engine.devices.errors import DeviceNotFound, DeviceStuck
 from engine.store.pool import Store
@@ -101,6 +104,15 @@ async def test_what_was_revoked_is_on_the_list_and_nothing_else(
     serials = {x509.load_pem_x509_certificate(s.certificate.encode()).serial_number for s in (bad, of_gone)}
     assert {each.serial_number for each in made} == serials
     assert (listed.revoked, listed.issuer) == (2, issuer.subject.rfc4514_string())
+
+
+def test_a_long_list_holds_all_that_was_taken_back_and_when() -> None:
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    made, key = make_authority(uuid4(), "acme", now)
+    taken = [Revoked(serial, now - timedelta(minutes=serial)) for serial in range(1, 4_001)]
+    listed = revocation_list(made, key, taken, now)
+    assert {(each.serial_number, each.revocation_date_utc) for each in listed} == {(r.serial, r.at) for r in taken}
+    assert len(listed) == len(taken)
 
 
 def _tampered() -> str:
