@@ -80,7 +80,8 @@ def is_calm(
         due = view.due(each, before)
         if due is not None and due < at:
             return False
-        if due is None:  # it had nothing to change by itself, so the timer does not yet know of what it has now
+        # It had nothing to change by itself, or a shorter lag: then the timer does not yet know of what it has now.
+        if due is None or now.lag < state.lag:
             due = view.due(each, now)
             if due is not None and due + now.lag + _patience(rule) < state.due_at:
                 return False
