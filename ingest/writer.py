@@ -258,6 +258,9 @@ class Writer:
         """The fate of a batch whose devices were told to repeat."""
         if was_committed:
             self._inbox.confirm(unknown[1])
+            for parcel, verdict in unknown[0].verdicts:
+                if verdict is Verdict.STORED and parcel.note is not None and parcel.once is not None:
+                    parcel.once.remember()  # an event has no key in the database by which its repeat is known
             self._wake(unknown[0].batch.tenants)
         else:
             self._keep_what_is_nobodys(unknown[0].batch)

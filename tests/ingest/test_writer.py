@@ -331,6 +331,24 @@ async def test_a_silent_database_gives_the_messages_back_and_takes_their_repeats
         assert_exact(line, tenant, line.counts(tenant)[str(device.id)][0])
 
 
+async def test_an_event_that_was_given_back_and_was_committed_after_all_is_not_stored_a_second_time(
+    postgres: Postgres, tenant: Tenant
+) -> None:
+    device = await tenant.device()
+
+    async def tell(line: Line, *, dup: bool = False) -> Verdict:
+        told = line.send(tenant, device, {"door": 2}, topic="up/event/door", packet_id=7, dup=dup)
+        return await asyncio.wait_for(told, PATIENCE_S)
+
+    async with proxy_to(postgres.port) as proxy, running_line(postgres, port=proxy.port, patience_s=0) as line:
+        proxy.lose_answer_to(b'"door":2')
+        assert await tell(line) is Verdict.UNAVAILABLE
+        assert proxy.lost == 1
+        assert await tell(line, dup=True) is Verdict.DUPLICATE
+        stored = line.look("SELECT count(*) FROM journal WHERE tenant_id = %s AND kind = 'device.event'", tenant.id)
+        assert stored == [(1,)]
+
+
 async def test_what_comes_alone_is_written_at_once_and_what_comes_in_a_stream_shares_a_transaction(
     postgres: Postgres, tenant: Tenant
 ) -> None:
