@@ -24,6 +24,7 @@ class RuleNonFiringQuery:
         "minute, near misses first; the newest few of each rule and device are kept, for 7 days.",
         directives=[
             Needs(scope="rules:read"),
+            Needs(scope="telemetry:read"),
             Rest(method=Method.GET, path="/rule-non-firings"),
             NOT_FOUND,
             Problem(status=422, slug="bad-cursor"),

@@ -107,7 +107,9 @@ async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: 
     async with worker_store.as_tenant(system(tenant.id)) as tx:
         await alerts.raise_all(tx, [raised])
         await firings.note(tx, [(raised, [f"would-{mark}"])])
-        look = Sample(str(rule.id), 1, str(device.id), 1, Phase.OK, False, False, f"why-not-{mark}", {})
+        seen = f"value-{mark}"  # as told below: whoever reads why sees what was measured
+        why = {"metric": "mode", "op": "=", "value": "off", "seen": seen, "is": False}
+        look = Sample(str(rule.id), 1, str(device.id), 1, Phase.OK, False, False, f"mode is {seen}, not off", why)
         await non_firings.keep(tx, [look])
         await storms.say(tx, str(rule.id), "refused", f"notice-{mark}", tx.now + timedelta(hours=1))
     retired = await tenant.device(f"retired-{mark}", profile.key)
