@@ -85,6 +85,7 @@ async def test_days_and_months_begin_at_local_midnight_also_across_clock_changes
         ({"bucket": "0m"}, errors.BucketMalformed),
         ({"bucket": "1s"}, errors.TooManyPoints),
         ({"bucket": "1d", "time_zone": "Mars/Olympus"}, errors.TimeZoneUnknown),
+        ({"bucket": "1d", "time_zone": "localtime"}, errors.TimeZoneUnknown),
         ({"limit": 0}, errors.TooManyPoints),
         ({"end": TODAY - timedelta(days=81)}, errors.RangeEmpty),
     ],
