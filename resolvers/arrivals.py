@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from engine import ids
+from engine.certificates.errors import AuthorityEnded
 from engine.certificates.vault import Vault
 from engine.errors import Conflict, EngineError, Forbidden
 from engine.provisioning import errors, gate, knocks
@@ -164,7 +165,7 @@ class Arrivals:
         except BodyTooLarge:
             return problem_response(Refusal(413, "BODY_TOO_LARGE", "An introduction has at most 32 KiB.", {}))
         except EngineError as error:
-            if isinstance(error, Forbidden | Conflict):
+            if isinstance(error, Forbidden | Conflict) and not isinstance(error, AuthorityEnded):  # nobody's guess
                 self._guesses.failed(address, shown)
             refusal = refused(error)
             log.info("provisioning.refused", extra={"code": refusal.code, "address": address})

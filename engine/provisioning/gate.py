@@ -14,6 +14,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 
 from engine import ids
 from engine.certificates import foreign, x509
+from engine.certificates.errors import AuthorityEnded
 from engine.certificates.vault import Vault
 from engine.errors import Conflict, Forbidden
 from engine.provisioning import acting, admission, errors, jose, provisioners, queue, secrets, tables
@@ -144,6 +145,7 @@ _CLAIM_FAULTS = {
 async def own(store: Store, vault: Vault, token: str, said: Introduction, address: str) -> Admitted | Waiting:
     """Come in with the ownership token of a claim, for the CSR it was given for; the token is spent whatever is said.
 
+    Unless the tenant's authority has ended: that is not the device's doing, and its token is good once it is renewed.
     Raises TicketUnknown, TicketExpired and what ``introduce`` raises.
     """
     way, who = await _way_of_ticket(store, secrets.OWNERSHIP, token, address)
@@ -163,6 +165,8 @@ async def own(store: Store, vault: Vault, token: str, said: Introduction, addres
 
     try:
         return await _told(store, who, way, said.device, come_in)
+    except AuthorityEnded:
+        raise
     except (errors.TurnedAway, errors.NotRegistered, Conflict):
         await _spend(store, who, token)
         raise

@@ -105,6 +105,18 @@ async def test_a_device_that_repeats_what_was_refused_is_slowed_down_and_no_othe
     assert (await knock(api, key=made["key"], device="pump-1")).status_code == 201
 
 
+async def test_that_the_authority_has_ended_is_no_guess_of_the_devices(api: Api, tenant: Tenant) -> None:
+    secret = await tenant.api_token()
+    made = await make_key(api, secret, tenant)
+    asked = {"key": made["key"], "device": "pump-1", "csr": csr.request()}
+    assert (await knock(api, **asked | {"device": "first"})).status_code == 201
+    tenant.run("UPDATE authorities SET expires_at = now() WHERE tenant_id = %s")
+    said = [(await knock(api, **asked)).json()["code"] for _ in range(FAILURES + 1)]
+    assert set(said) == {"AUTHORITY_ENDED"}
+    assert (await api.rest(secret, "POST", "/authority/renew")).status_code < 300
+    assert (await knock(api, **asked)).status_code == 201
+
+
 def test_an_address_that_guesses_waits_a_minute_while_others_may_try() -> None:
     now = [0.0]
     guesses = Guesses(lambda: now[0])

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import text
 
 from engine import clock, ids
-from engine.certificates.errors import CsrMalformed, KeyWeak
+from engine.certificates import service as certificates
+from engine.certificates.errors import AuthorityEnded, CsrMalformed, KeyWeak
 from engine.certificates.vault import LocalVault
 from engine.devices import groups
 from engine.devices import service as devices
@@ -370,6 +371,17 @@ async def test_a_token_is_spent_by_a_refusal_too_and_ends_after_an_hour(site: Si
     await site.as_owner(_age)
     with pytest.raises(errors.TicketExpired):
         await batch.own(late, "pump-1")
+
+
+async def test_a_token_outlives_that_the_tenants_authority_has_ended(site: Site) -> None:
+    batch = await _batch(site)
+    token = await batch.claim(csr.request())
+    site.tenant.run("UPDATE authorities SET expires_at = now() WHERE tenant_id = %s")
+    for _ in range(2):  # the device may try again: it has done nothing wrong
+        with pytest.raises(AuthorityEnded):
+            await batch.own(token, "pump-1")
+    await site.as_owner(certificates.renew, site.vault)
+    assert isinstance(await batch.own(token, "pump-1"), Admitted)
 
 
 async def _age(tx: Any) -> None:
