@@ -51,6 +51,7 @@ class Refusals:
         self._known: dict[_Key, _Told] = {}
         self._of_tenant: Counter[UUID] = Counter()
         self._sweeping: asyncio.TimerHandle | None = None
+        self._untold = 0
 
     def note(self, tenant_id: UUID, device_id: UUID | None, why: str) -> None:
         """One try that was refused. On the loop; nothing waits for anything."""
@@ -62,7 +63,7 @@ class Refusals:
             told = self._known.get(key)
         if told is None:
             if len(self._known) >= MOST:
-                log.warning("ingest.refusals_untold")
+                self._untold += 1
                 return
             told = self._known[key] = _Told(0, now, now, self._steady() + FIRST_S)
             self._of_tenant[tenant_id] += 1
@@ -82,6 +83,7 @@ class Refusals:
             self._tell(key, told)
         self._known.clear()
         self._of_tenant.clear()
+        self._own_up()
 
     def sweep(self) -> None:
         """Tell what is due; forget what nobody has tried again for a whole window."""
@@ -94,8 +96,15 @@ class Refusals:
                 del self._known[key]
                 self._of_tenant[key[0]] -= 1
         self._of_tenant = +self._of_tenant
+        self._own_up()
         loop = asyncio.get_running_loop()
         self._sweeping = loop.call_later(FIRST_S, self.sweep) if self._known else None
+
+    def _own_up(self) -> None:
+        """Say how many are lost: one line in the log, also where they come by the thousand."""
+        if self._untold:
+            log.warning("ingest.refusals_untold", extra={"count": self._untold})
+            self._untold = 0
 
     def _tell(self, key: _Key, told: _Told) -> None:
         tenant_id, device_id, why = key
