@@ -149,7 +149,6 @@ class Drain:
         for entry in entries:
             await _follow(tx, entry, reaction, newest, memory.profiles)
         ticked = reaction.tick(tx.now)
-        reaction.facts.windows.evict(talking)
         await fold.save(tx, newest)
         if telemetry:
             await fold.count(tx, entries[-1].at, telemetry)
@@ -168,6 +167,7 @@ class Drain:
             if self._has_mail and entry.kind == storms.RuleNoticed.kind:
                 await storms.tell_owners(tx, entry)
         reaction.sample(self._sampler, tx.principal.tenant_id, tx.now, talking | due)
+        reaction.facts.windows.evict(talking)
         await reaction.save(tx)
         return ticked
 

@@ -153,7 +153,8 @@ class _Round:
     def looks(self, rule: CompiledRule, devices: Sequence[str]) -> list[Sample]:
         """The near misses among a few devices of the rule, or one look if there is none."""
         found: list[Look] = []
-        for device in _from(devices, self._pace.device):
+        watched = devices if rule.devices is None else [device for device in devices if device in rule.devices]
+        for device in _from(watched, self._pace.device):
             self._tries -= 1
             if self._tries < 0 or len(found) == LOOKS_OF_RULE or self.is_over:
                 break

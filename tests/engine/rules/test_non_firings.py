@@ -29,6 +29,12 @@ DAMP = {"metric": "humidity", "op": ">", "value": 70}
 NOW = datetime(2026, 5, 4, 14, 3, tzinfo=UTC)
 
 
+@pytest.fixture(autouse=True)
+def time_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is looked at does not depend on how busy the machine is."""
+    monkeypatch.setattr(sampling, "CPU_S", 60.0)
+
+
 async def made(tenant: Tenant, when: dict[str, Any], **more: Any) -> UUID:
     async with tenant.store.as_tenant(tenant.principal()) as tx:
         return (await rules.create(tx, document(when, **more))).id
@@ -160,6 +166,17 @@ def test_a_sample_costs_a_bounded_number_of_looks_and_every_rule_has_its_turn() 
         assert 0 < len(asked) <= sampling.LOOKS_AT_ONCE
         met |= {sample.rule_id for sample in taken}
     assert met == {rule.key for rule in made_}
+
+
+def test_a_rule_for_one_device_of_many_has_its_turn_as_well() -> None:
+    names = [str(UUID(int=number)) for number in range(3 * sampling.TRIES_AT_ONCE)]
+    rule = _rule(1, scope={"profile": "p", "devices": [names[-1]]})
+    stood = Standing(RuleState(known={"temperature": Known(4.0, 1, 1)}), View.blind())
+
+    def stands(rule: CompiledRule, device: str) -> Standing | None:
+        return stood if rule.devices is not None and device in rule.devices else None
+
+    assert [sample.device_id for sample in Sampler().take(UUID(int=1), NOW, [rule], names, stands)] == [names[-1]]
 
 
 def test_a_rule_whose_look_fails_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
