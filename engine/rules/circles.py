@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from engine.rules.compile import CompiledRule
+from engine.rules.moves import deadline
 from engine.rules.state import Phase, RuleState
 
 MAX_HOPS = 4
@@ -18,7 +19,9 @@ Chain: TypeAlias = tuple[str, ...]
 def goes_on(rule: CompiledRule, state: RuleState) -> bool:
     """Whether what led to this state also leads to what the rule does next: it is waiting, and not for long."""
     if state.phase is Phase.PENDING:
-        return max(rule.held_ms, rule.cooldown_ms) < SLOW_MS
+        over = deadline(rule, state)  # with the hour in which it may fire no more
+        waits_ms = 0 if over is None or state.since is None else over - state.since
+        return max(rule.held_ms, rule.cooldown_ms, waits_ms) < SLOW_MS
     return state.phase is Phase.CLEARING and rule.clear_held_ms < SLOW_MS
 
 

@@ -9,7 +9,10 @@ from sqlalchemy import text
 from engine.devices import service as devices
 from engine.drain import Drain
 from engine.rules import circles, storms
+from engine.rules.moves import HOUR_MS
+from engine.rules.state import Phase, RuleState
 from engine.store.pool import Store
+from tests.engine.rules.making import rule
 from tests.engine.rules.test_runtime import document, drained, make
 from tests.support.tenant import Tenant
 
@@ -102,6 +105,14 @@ async def test_rules_that_wait_for_long_may_follow_each_other_for_ever(tenant: T
     assert await changes_of(tenant, room.id) > 1 + circles.MAX_HOPS
     async with tenant.store.as_tenant(tenant.principal()) as tx:
         assert await storms.notices(tx) == []
+
+
+def test_a_rule_that_may_fire_no_more_in_this_hour_ends_the_chain() -> None:
+    made = rule({"tag": "day"}, limits={"max_per_hour": 1}, then=[{"do": "tag", "add": "night"}])
+    waits = RuleState(phase=Phase.PENDING, since=HOUR_MS, condition=made.condition)
+    assert circles.goes_on(made, waits)
+    assert not circles.goes_on(made, waits._replace(raised=(HOUR_MS - 1_000,)))
+    assert circles.goes_on(made, waits._replace(raised=(1_000,))), "the hour is nearly over"
 
 
 async def test_what_a_person_sets_begins_a_chain_anew(tenant: Tenant, worker_store: Store) -> None:
