@@ -86,10 +86,11 @@ class RuleState(NamedTuple):
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "RuleState":
-        """The state that ``to_json`` wrote."""
+        """The state that ``to_json`` wrote, here or in another version: of fields it does not know it takes none."""
         known = {metric: Known(*entry) for metric, entry in stored.get("known", {}).items()}
         lists = {name: tuple(stored.get(name, ())) for name in ("raised", "led_by")}
-        return cls(**{**stored, **lists, "phase": Phase(stored.get("phase", Phase.OK)), "known": known})
+        plain = {name: stored[name] for name in cls._fields if name in stored}
+        return cls(**{**plain, **lists, "phase": Phase(stored.get("phase", Phase.OK)), "known": known})
 
 
 class Reading:

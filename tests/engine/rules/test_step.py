@@ -358,6 +358,11 @@ def test_a_state_comes_back_from_json_as_it_was(state: RuleState) -> None:
     assert RuleState.from_json(state.to_json()) == state
 
 
+def test_a_state_that_a_newer_version_has_stored_is_read_without_what_is_unknown_of_it() -> None:
+    state = RuleState(Phase.PENDING, START, 3, START - 5, -7, START + 9, "abc")
+    assert RuleState.from_json({**state.to_json(), "of_tomorrow": {"a": 1}}) == state
+
+
 def test_a_fresh_state_is_stored_as_nothing() -> None:
     assert RuleState().to_json() == {}
 
