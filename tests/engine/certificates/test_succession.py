@@ -126,6 +126,27 @@ async def test_retiring_says_first_what_it_would_cut_off(tenant: Tenant, store: 
         assert all(each.authority.retired_at is None for each in await succession.standings(tx))
 
 
+async def test_a_device_is_stranded_unless_something_else_lets_it_in_now(
+    tenant: Tenant, store: Store, vault: LocalVault
+) -> None:
+    """Neither a second certificate of the same authority does, nor what was taken back or has ended."""
+    twice, taken_back, ended, token, renewed = held = [await tenant.device() for _ in range(5)]
+    for each in (*held, twice):
+        await _signed(tenant, vault, each)
+    async with store.as_tenant(tenant.principal()) as tx:
+        for of in (taken_back, ended, token):
+            left, _ = await devices.issue_token(tx, of.id, tx.now + timedelta(days=1 if of is ended else 3))
+            if of is taken_back:
+                await devices.revoke_credential(tx, left.id)
+        await service.renew(tx, vault)
+    await _signed(tenant, vault, renewed)
+    async with store.as_tenant(tenant.principal()) as tx:
+        tx.now += timedelta(days=2)
+        newest, before = [standing.reliance for standing in await succession.standings(tx)]
+    assert (before.certificates, before.devices, before.stranded) == (6, 5, 3)
+    assert (newest.certificates, newest.devices, newest.stranded) == (1, 1, 0)
+
+
 async def test_a_retired_authority_takes_what_it_signed_with_it_and_nothing_else(
     tenant: Tenant, neighbour: Tenant, store: Store, vault: LocalVault
 ) -> None:
