@@ -181,11 +181,12 @@ class _Looker:
     def by_schedule(self, state: RuleState, *, is_noticed: bool) -> RuleState:
         """Whatever has happened: if a time of the schedule has come since the last look, look; the next one is due.
 
-        A device of which something else was noticed may be in another time zone now.
+        A device of which something else was noticed may be in another time zone now: what has passed by that one's
+        clock before it was to be looked at does not come again.
         """
         assert self.plan.cron is not None
         now_ms, zone = self._now_ms, self._view.zone(self.plan.zone)
-        if state.looked is not None:
+        if state.looked is not None and (state.due_at is None or state.due_at <= now_ms):
             at = last_time(self.plan.cron, state.looked, now_ms, zone)
             if at is not None and at >= now_ms - self.rule.max_lateness_ms:
                 state = self._judge(state, Moment(max(at, state.since or 0), 0, self._view.received))

@@ -5,6 +5,7 @@ import json
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ from engine.rules.ruleset import RuleSet
 from engine.rules.state import Noticed, Raise, Reading, RuleState, Tick
 from engine.rules.step import is_worth_storing, recall, step
 from engine.rules.words import why_raised
-from tests.engine.rules.making import document, rule
+from tests.engine.rules.making import document, rule, temperature_above
 
 SECOND = 1_000
 START = 1_763_700_000_000 - 1_763_700_000_000 % 86_400_000
@@ -315,6 +316,20 @@ def test_a_notice_looks_at_once_and_an_unknown_event_does_nothing() -> None:
     for kind, expected in (("door-opened", 0), ("door-forced", 2), (None, 2)):
         life._move(Noticed(kind), START + 5_000, None)
         assert len(life.told) == expected
+
+
+def test_a_schedule_does_not_make_up_for_times_that_another_time_zone_has_had_already() -> None:
+    minute, hourly = 60 * SECOND, {"schedule": {"cron": "0 * * * *"}}
+    life = Life(rule(temperature_above(8), trigger=hourly))
+    life.read(Message(10 * 60, 1, {"temperature": 9}))
+    assert life.state is not None
+    assert life.state.due_at == START + 60 * minute
+    life.facts.go_by(ZoneInfo("Asia/Kolkata"))  # where an hour began at 00:30 UTC
+    life._move(Noticed(), START + 40 * minute, None)
+    assert life.told == []
+    assert life.state.due_at == START + 90 * minute
+    life.tick_at(START + 90 * minute)
+    assert life.told == [("Raise", 1, 90 * minute)]
 
 
 def test_a_rule_that_ignores_what_is_missing_goes_on_with_what_is_there() -> None:

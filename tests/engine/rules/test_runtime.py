@@ -230,7 +230,9 @@ async def test_a_schedule_looks_at_its_times_only(tenant: Tenant, worker_store: 
     tenant.tell([(room.id, clock.now_ms(), {"temperature": 9.0})])
     await drained(worker_store, tenant, drain)
     assert await fired(tenant) == []
-    tenant.run("UPDATE rule_state SET due_at = now(), state = jsonb_set(state, '{looked}', '1') WHERE tenant_id = %s")
+    tenant.run(
+        'UPDATE rule_state SET due_at = now(), state = state || \'{"looked": 1, "due_at": 1}\' WHERE tenant_id = %s'
+    )
     await drained(worker_store, tenant)  # another worker: it reads what is stored
     assert await fired(tenant) == [(1, "active")]
 
