@@ -46,7 +46,7 @@ class Effect:
     """One action to be done. ``place`` is where it stands in the document; ``facts`` fill placeholders.
 
     ``value`` is what a derived metric gets; ``at_ms`` is event time; ``chain`` are the rules that led to this, its own
-    the last.
+    the last. ``shown`` is the value that made the rule fire as people are told it: rounded, and with its unit.
     """
 
     rule_id: str
@@ -63,6 +63,12 @@ class Effect:
     facts: Mapping[str, str]
     value: Scalar | None = None
     chain: Chain = ()
+    shown: str | None = None
+
+    @property
+    def told(self) -> Mapping[str, str]:
+        """What fills the placeholders of a text for people."""
+        return self.facts if self.shown is None else {**self.facts, "value": self.shown}
 
     @property
     def is_loop(self) -> bool:
@@ -172,7 +178,7 @@ async def _notify(tx: Tx, effects: Sequence[Effect]) -> list[Refusal]:
     for effect, alert_id in zip(effects, alert_ids, strict=True):
         assert isinstance(effect.then, Notify)
         if effect.is_raise and alert_id in raised:
-            words = None if effect.then.message is None else render(effect.then.message, effect.facts)
+            words = None if effect.then.message is None else render(effect.then.message, effect.told)
             wishes.append(telling.Wish(alert_id, effect.then.policy, words))
             continue
         key = effect.id(tx.principal.tenant_id)
@@ -226,7 +232,7 @@ PERFORMERS: Mapping[Performer, tuple[type[Any], ...]] = {
 
 def _message(effect: Effect, own_words: str | None) -> Message:
     happened = "raised" if effect.is_raise else "cleared"
-    text_ = effect.reason if own_words is None else render(own_words, effect.facts)
+    text_ = effect.reason if own_words is None else render(own_words, effect.told)
     return Message(
         kind=f"rule.{happened}",
         title=f"{effect.rule_name}: {effect.facts.get('device', effect.device_id)}",

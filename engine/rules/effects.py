@@ -9,7 +9,19 @@ from engine.rules.compile import CompiledRule
 from engine.rules.facts import Facts, Moment
 from engine.rules.findings import is_number
 from engine.rules.inputs import windows_of
-from engine.rules.model import DeriveMetric, OtherMetric, RaiseAlert, Scalar, Then, WindowValue
+from engine.rules.model import (
+    DeriveMetric,
+    Leaf,
+    Notify,
+    OtherMetric,
+    RaiseAlert,
+    Scalar,
+    Then,
+    WindowValue,
+    leaves,
+)
+from engine.rules.phrases import seen_text, unit_sign
+from engine.rules.resolve import resolved, unit_of
 from engine.rules.state import Clear, Known, Raise
 
 
@@ -41,6 +53,7 @@ def effects_of(
             facts=told,
             value=_value(then, device_id, action, facts) if isinstance(then, DeriveMetric) else None,
             chain=(*led_by, rule.key),
+            shown=_said(rule, action.seen) if isinstance(then, Notify) else None,
         )
         for place, then in enumerate(thens)
         if not isinstance(then, RaiseAlert)
@@ -77,6 +90,16 @@ def _value(then: DeriveMetric, device_id: str, action: Raise | Clear, facts: Fac
             return float(entry.value or 0) * (1.0 if times is None else times) + (plus or 0.0)
         case number:
             return number
+
+
+def _said(rule: CompiledRule, seen: Mapping[str, Known]) -> str | None:
+    """The first value that the rule reads as its reason would say it, with its unit; None where it is no number."""
+    metric = next((each for each in rule.metrics if each in seen), None)
+    if metric is None or not is_number(seen[metric].value):
+        return None
+    found = (leaf for _, leaf in leaves(resolved(rule.document.when, rule.vocabulary)) if isinstance(leaf, Leaf))
+    limits = [leaf.value for leaf in found if leaf.metric == metric and leaf.how is None]
+    return seen_text(seen[metric].value, limits) + unit_sign(unit_of(metric, None, rule.vocabulary))
 
 
 def _shown(value: Scalar | None) -> str:

@@ -11,7 +11,7 @@ KNOWN: Mapping[str, str] = {
     "device.key": "the key under which the device sends",
     "rule": "the rule's name",
     "severity": "how bad it is",
-    "value": "the value that made the rule fire, with its unit",
+    "value": "the value that made the rule fire; in a message with its unit",
     "time": "when it fired, in the site's time",
 }
 PREFIXES = ("metric:", "attribute:")

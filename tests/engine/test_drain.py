@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from engine import clock
 from engine.alerts import service as alerts
@@ -244,16 +245,18 @@ async def test_a_rule_that_tells_somebody_of_its_alert_does_so_step_by_step(
         vault = LocalVault(tmp_path / "key")
         mail = await channels.create(tx, vault, name="mail", contact=contacts.email(["night@desk.example"]))
         await policies.create(tx, name="On call", steps=[Step(0, (mail.id,)), Step(15, (mail.id,))])
-        notify = {"do": "notify", "policy": "on-call", "message": "{device} is at {metric:temperature}."}
+        notify = {"do": "notify", "policy": "on-call", "message": "{device} is at {value}, {metric:temperature}."}
         await rules.create(tx, too_warm(then=[{"do": "alert"}, notify]))
-    tenant.tell([(room.id, clock.now_ms(), {"temperature": 9.5})])
+    tenant.tell([(room.id, clock.now_ms(), {"temperature": 9.54321})])
     await Drain(worker_store).run(tenant.id)
     async with worker_store.as_tenant(system(tenant.id)) as tx:
+        words = [row["message"] for row in await tx.rows(text("SELECT message FROM alert_tellings"), {})]
         await telling.run(tx)
     async with store.as_tenant(tenant.principal()) as tx:
         (alert,) = (await alerts.page(tx)).items
         (told,) = (await notifications.page(tx)).items
     assert (told.title, told.about) == ("freezer-1: Too warm", alert.id)
+    assert words == ["freezer-1 is at 9.54 °C, 9.54321."]
 
 
 async def test_a_worker_forgets_what_it_knew_when_another_has_only_let_time_pass(
