@@ -294,6 +294,7 @@ async def _visitor(console: Console, chromium: Browser, width: int, theme: str, 
     context = await chromium.new_context(
         viewport={"width": width, "height": 900},
         color_scheme=theme,  # type: ignore[arg-type]
+        reduced_motion="reduce",  # a colour on its way to another one is neither, and axe may look just then
     )
     context.set_default_timeout(SHOWN_WITHIN_MS)
     await context.add_init_script(COUNT_ARRIVALS)
