@@ -61,7 +61,6 @@ class Campaign:
     kinds: Sequence[str] = KINDS
     devices: int = 200
     rate: float = 2_000
-    forgotten: int = 1  # of so many messages a worker that was killed may not know any more how late they came
     pause_s: float = 2.0
     seed: int = 0
 
@@ -137,7 +136,7 @@ def _wage(
     is_delivered = wait_for_deliveries(rig.postgres, tenant.id, sink.arrived, DELIVER_WITHIN_S)
     progress = players.progress()
     sent, _ = players.finish()
-    verdict = judge(rig.postgres, tenant, sent, dict(sink.arrived), campaign.forgotten * SIGNAL.step_ms)
+    verdict = judge(rig.postgres, tenant, sent, dict(sink.arrived), SIGNAL.step_ms)
     verdict.blame("webhooks are not called in time", int(not is_delivered), "the bench's tenant")
     verdict.blame("journals are not drained in time", int(not is_drained), "the bench's tenant")
     verdict.blame("clients still have messages without PUBACK", int(not load["is_quiet"]), "at the end")

@@ -9,7 +9,7 @@ pytestmark = [pytest.mark.engines, pytest.mark.timeout(1200)]
 
 def test_whatever_is_killed_nothing_is_lost_stored_twice_miscounted_or_raised_wrongly() -> None:
     told: list[str] = []
-    outcome = wage(Campaign(kills=2, devices=100, rate=500, pause_s=0.5, forgotten=10, seed=20), told.append)
+    outcome = wage(Campaign(kills=2, devices=100, rate=500, pause_s=0.5, seed=20), told.append)
     assert outcome.verdict.wrong == [], told
     assert sorted(kill.kind for kill in outcome.kills) == sorted(KINDS * 2)
     assert outcome.reconnects >= 100, "the clients were never cut: ingest was not killed"
