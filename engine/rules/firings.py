@@ -1,7 +1,6 @@
 """What a rule that only watches would have done: one row for each time it fired, with its end."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import orjson
@@ -88,17 +87,9 @@ async def page(tx: Tx, rule_id: UUID, *, first: int = 50, after: str | None = No
     size, f = pages.page_size(first), rule_firings.c
     query = select(rule_firings).where(f.tenant_id == tx.principal.tenant_id, f.rule_id == rule_id)
     if after is not None:
-        query = query.where(tuple_(f.fired_at, f.id) < tuple_(*_place(after)))
+        query = query.where(tuple_(f.fired_at, f.id) < tuple_(*pages.decode_moment(after)))
     rows = await tx.rows(query.order_by(f.fired_at.desc(), f.id.desc()).limit(size + 1))
-    return pages.cut([_firing(row) for row in rows], size, lambda each: f"{each.fired_at.isoformat()}|{each.id}")
-
-
-def _place(cursor: str) -> tuple[datetime, UUID]:
-    try:
-        fired_at, firing_id = pages.decode(cursor).split("|")
-        return datetime.fromisoformat(fired_at), UUID(firing_id)
-    except ValueError as error:
-        raise pages.BadCursor from error
+    return pages.cut([_firing(row) for row in rows], size, lambda each: pages.moment(each.fired_at, each.id))
 
 
 def _firing(row: RowMapping) -> Firing:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
 from uuid import UUID
 
 import orjson
@@ -87,17 +86,9 @@ async def page(
     if device_id is not None:
         query = query.where(n.device_id == device_id)
     if after is not None:
-        query = query.where(tuple_(n.looked_at, n.id) < tuple_(*_place(after)))
+        query = query.where(tuple_(n.looked_at, n.id) < tuple_(*pages.decode_moment(after)))
     rows = await tx.rows(query.order_by(n.looked_at.desc(), n.id.desc()).limit(size + 1))
-    return pages.cut([_non_firing(row) for row in rows], size, lambda each: f"{each.looked_at.isoformat()}|{each.id}")
-
-
-def _place(cursor: str) -> tuple[datetime, UUID]:
-    try:
-        looked_at, look_id = pages.decode(cursor).split("|")
-        return datetime.fromisoformat(looked_at), UUID(look_id)
-    except ValueError as error:
-        raise pages.BadCursor from error
+    return pages.cut([_non_firing(row) for row in rows], size, lambda each: pages.moment(each.looked_at, each.id))
 
 
 def _non_firing(row: RowMapping) -> NonFiring:

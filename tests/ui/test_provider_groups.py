@@ -1,23 +1,8 @@
 """Which devices people see who come by an identity provider for the first time, as the console says and asks it."""
 
-from typing import Any
-
 from tests.ui.support import ME, Gateway, Visit
+from tests.ui.test_providers import PROVIDER
 from ui.pages.identity_providers import IdentityProviders
-
-PROVIDER: dict[str, Any] = {
-    "id": "i1",
-    "name": "Acme",
-    "issuer": "https://login.acme.example",
-    "clientId": "tidegate",
-    "domains": ["acme.example"],
-    "role": "VIEWER",
-    "roleId": None,
-    "isEnabled": True,
-    "signInPath": "/auth/oidc/start/demo/i1",
-    "callbackPath": "/auth/oidc/callback",
-    "version": 4,
-}
 
 
 async def test_newcomers_are_limited_to_groups_and_let_out_again(gateway: Gateway, visit: Visit) -> None:
