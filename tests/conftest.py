@@ -24,7 +24,14 @@ from tests.support.tenant import Tenant, close_owners, found_tenant
 ENGINE_FIXTURES = {"postgres", "database", "valkey", "store", "worker_store", "tenant", "neighbour"}
 # Without fsync the disk may write when it likes. What a process had committed survives its kill all the same: only a
 # machine that loses its power would tell the difference.
-SMALL = {"shared_buffers": "64MB", "max_wal_size": "256MB", "autovacuum_naptime": "5s", "fsync": "off"}
+# A lock that nobody gives back fails one test, with its name, and what waited for it does not happen afterwards.
+SMALL = {
+    "shared_buffers": "64MB",
+    "max_wal_size": "256MB",
+    "autovacuum_naptime": "5s",
+    "fsync": "off",
+    "lock_timeout": "90s",
+}
 
 
 LONGEST_FIRST = ("browser", "tests/contract", "tests/infra", "tests/faults", "tests/ingest", "tests/load")

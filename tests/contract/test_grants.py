@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 import httpx
 import psycopg
 import pytest
+from psycopg import sql
 
 from engine import clock
 from engine.alerts import service as alerts
@@ -45,6 +46,7 @@ from tests.contract.test_isolation import (
 )
 from tests.contract.test_isolation import _everything_of as everything_of
 from tests.support import matrix
+from tests.support.behind import change
 from tests.support.matrix import Cell
 from tests.support.people import colleague
 from tests.support.tenant import found_tenant
@@ -226,16 +228,15 @@ async def test_a_table_that_forgets_the_limit_is_found(
     table: str, limited: Limited, hidden: Owned, postgres: Postgres
 ) -> None:
     cells = [cell for cell in matrix.cells(schema()._schema) if f"{cell.kind} {cell.name}" == PLANTED[table]]
-    with psycopg.connect(postgres.url("superuser"), autocommit=True) as connection:
-        held = connection.execute(
-            "SELECT qual FROM pg_policies WHERE tablename = %s AND policyname = 'limits'", [table]
-        ).fetchone()
-        assert held is not None
-        connection.execute(f"ALTER POLICY limits ON {table} USING (true)")
-        try:
-            await _try_all(limited, hidden, cells)
-        finally:
-            connection.execute(f"ALTER POLICY limits ON {table} USING ({held[0]})")
+    with psycopg.connect(postgres.url("superuser")) as connection:
+        query = "SELECT qual FROM pg_policies WHERE tablename = %s AND policyname = 'limits'"
+        [held] = connection.execute(query, [table]).fetchall()
+    forget = sql.SQL("ALTER POLICY limits ON {} USING ({})")
+    try:
+        await change(postgres, forget.format(sql.Identifier(table), sql.SQL("true")))
+        await _try_all(limited, hidden, cells)
+    finally:
+        await change(postgres, forget.format(sql.Identifier(table), sql.SQL(held[0])))
     assert limited.leaks != []
     limited.leaks.clear()
     await _try_all(limited, hidden, cells)

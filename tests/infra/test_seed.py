@@ -5,7 +5,6 @@ import stat
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from engine.devices import service as devices
@@ -20,16 +19,16 @@ from infra.local.postgres import Postgres
 from ingest.adapters.base import Refused
 from ingest.authorize import DoorAuthorizer
 from ingest.database import Database
+from tests.support.behind import change
 
 URL = "http://127.0.0.1:8000"
 
 
 @pytest.fixture
-def no_demo(postgres: Postgres) -> None:
+async def no_demo(postgres: Postgres) -> None:
     """Other tests of this run may have left a demo tenant: it steps aside."""
-    with psycopg.connect(postgres.url("superuser")) as connection:
-        connection.execute("UPDATE tenants SET key = 'x' || left(md5(id::text), 12) WHERE key = 'demo'")
-        connection.execute("UPDATE users SET email = id || '@gone.example' WHERE email = %s", [demo.EMAIL])
+    await change(postgres, "UPDATE tenants SET key = 'x' || left(md5(id::text), 12) WHERE key = 'demo'")
+    await change(postgres, "UPDATE users SET email = id || '@gone.example' WHERE email = %s", demo.EMAIL)
 
 
 async def seeded(postgres: Postgres, app: Store, folder: Path, url: str = URL) -> seed.Seeded:
@@ -107,8 +106,7 @@ async def test_what_was_left_half_done_is_completed(
         kept = {name: first.said[name] for name in ("url", "tenant", "email", "password")}
         (tmp_path / "demo.json").write_text(json.dumps(kept))
     else:  # the files of another database
-        with psycopg.connect(postgres.url("superuser")) as connection:
-            connection.execute("UPDATE tenants SET key = 'y' || left(md5(id::text), 12) WHERE key = 'demo'")
+        await change(postgres, "UPDATE tenants SET key = 'y' || left(md5(id::text), 12) WHERE key = 'demo'")
     again = await seeded(postgres, store, tmp_path)
     assert again.is_new
     assert again.said["password"] == first.said["password"]

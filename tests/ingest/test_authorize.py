@@ -78,10 +78,10 @@ async def test_a_token_says_when_it_ends_and_a_suspended_device_waits_outside(
     decision = await authorizer.authorize("any", name, token.encode())
     assert decision.expires_at == pytest.approx(ends.timestamp(), abs=0.001)
     line = Line(postgres)
-    line.change("UPDATE devices SET status = 'suspended' WHERE id = %s", device.id)
+    await line.change("UPDATE devices SET status = 'suspended' WHERE id = %s", device.id)
     assert await why(authorizer, name, token) == "suspended"
-    line.change("UPDATE devices SET status = 'active' WHERE id = %s", device.id)
-    line.change("UPDATE credentials SET expires_at = now() - interval '1 second' WHERE device_id = %s", device.id)
+    await line.change("UPDATE devices SET status = 'active' WHERE id = %s", device.id)
+    await line.change("UPDATE credentials SET expires_at = now() - interval '1 second' WHERE device_id = %s", device.id)
     assert await why(authorizer, name, token) == "revoked"
     await authorizer.close()
 
@@ -166,9 +166,9 @@ async def test_a_login_is_told_to_all_only_when_an_older_session_may_live(
 
     assert await _told(postgres, log_in) == [], "its first"
     assert await _told(postgres, log_in) == [f"login:{device.id}:2"], "nobody has heard how the first went"
-    line.change("UPDATE presence SET seen_epoch = 2, is_online = true WHERE device_id = %s", device.id)
+    await line.change("UPDATE presence SET seen_epoch = 2, is_online = true WHERE device_id = %s", device.id)
     assert await _told(postgres, log_in) == [f"login:{device.id}:3"], "the second is known to live"
-    line.change("UPDATE presence SET seen_epoch = 3, is_online = false WHERE device_id = %s", device.id)
+    await line.change("UPDATE presence SET seen_epoch = 3, is_online = false WHERE device_id = %s", device.id)
     assert await _told(postgres, log_in) == [], "the third is known to be over"
     assert await _told(postgres, lambda: why(authorizer, name, "tgd_wrong")) == [], "who is refused takes nothing over"
     await authorizer.close()

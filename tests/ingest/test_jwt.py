@@ -116,7 +116,7 @@ async def test_a_revoked_or_expired_key_and_a_suspended_device_stay_outside(
     assert await authorizer.dead([session]) == [(session, "revoked")]
     assert await why(authorizer, name, tokens.jwt(key, name)) == "revoked"
     line = Line(postgres)
-    line.change("UPDATE credentials SET expires_at = now() - interval '1 s' WHERE device_id = %s", device.id)
+    await line.change("UPDATE credentials SET expires_at = now() - interval '1 s' WHERE device_id = %s", device.id)
     assert await why(authorizer, name, tokens.jwt(short, name)) == "revoked"
     async with tenant.store.as_tenant(tenant.principal()) as tx:
         await keys.register(tx, device.id, orjson.dumps(tokens.jwk(csr.key())).decode())

@@ -149,17 +149,17 @@ async def test_each_refusal_is_noted_with_the_device_it_was_tried_at(
     assert await door.refuse(f"{neighbour.key}/d/{device.key}", token) == [(neighbour.id, None, "unknown")]
     assert await door.refuse("nobody/d/nothing", token) == []
     assert await door.refuse("nonsense", token) == []
-    line.change("UPDATE devices SET status = 'suspended' WHERE id = %s", device.id)
+    await line.change("UPDATE devices SET status = 'suspended' WHERE id = %s", device.id)
     assert await door.refuse(name, token) == [(tenant.id, device.id, "suspended")]
-    line.change("UPDATE devices SET status = 'active' WHERE id = %s", device.id)
-    line.change("UPDATE tenants SET suspended_at = now() WHERE id = %s", tenant.id)
+    await line.change("UPDATE devices SET status = 'active' WHERE id = %s", device.id)
+    await line.change("UPDATE tenants SET suspended_at = now() WHERE id = %s", tenant.id)
     assert await door.refuse(name, token) == [(tenant.id, device.id, "tenant_suspended")]
-    line.change("UPDATE tenants SET suspended_at = NULL WHERE id = %s", tenant.id)
-    line.change("UPDATE credentials SET expires_at = now() - interval '1 second' WHERE device_id = %s", device.id)
+    await line.change("UPDATE tenants SET suspended_at = NULL WHERE id = %s", tenant.id)
+    await line.change("UPDATE credentials SET expires_at = now() - interval '1 second' WHERE device_id = %s", device.id)
     assert await door.refuse(name, token) == [(tenant.id, device.id, "expired")]
-    line.change("UPDATE credentials SET revoked_at = now() WHERE device_id = %s", device.id)
+    await line.change("UPDATE credentials SET revoked_at = now() WHERE device_id = %s", device.id)
     assert await door.refuse(name, token) == [(tenant.id, device.id, "revoked")]
-    line.change("UPDATE devices SET status = 'decommissioned' WHERE id = %s", device.id)
+    await line.change("UPDATE devices SET status = 'decommissioned' WHERE id = %s", device.id)
     assert await door.refuse(name, token) == [(tenant.id, device.id, "decommissioned")]
 
 

@@ -225,7 +225,7 @@ async def test_after_the_database_was_away_sessions_are_checked_and_the_good_one
     async with ingest_process(postgres.url("ingest"), log) as process:
         (good, _), (gone, row) = await sender(process, tenant), await sender(process, tenant)
         await good.publish({"temperature": 1})
-        line.change("UPDATE devices SET status = 'suspended' WHERE id = %s", row.id)  # nobody notifies
+        await line.change("UPDATE devices SET status = 'suspended' WHERE id = %s", row.id)  # nobody notifies
         await asyncio.to_thread(postgres.stop)
         waiting = asyncio.create_task(good.publish({"temperature": 2}))
         await asyncio.to_thread(postgres.start)

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import psycopg
 import pytest
+from psycopg import sql
 
 from engine.clock import from_ms
 from infra.local.postgres import Postgres
@@ -17,6 +18,7 @@ from ingest.adapters.base import Verdict
 from ingest.batch import NOT_KEPT
 from ingest.database import connect
 from ingest.rejected import Inbox
+from tests.support.behind import change
 from tests.support.line import Line, running_line
 from tests.support.patience import PATIENCE_S
 from tests.support.proxy import proxy_to
@@ -145,7 +147,7 @@ async def test_a_device_that_was_decommissioned_is_refused_and_counted(postgres:
     gone, alive = await tenant.device(), await tenant.device()
     async with running_line(postgres) as line:
         assert await line.send(tenant, gone, {"temperature": 1}) is Verdict.STORED
-        line.change("UPDATE devices SET status = 'decommissioned' WHERE id = %s", gone.id)
+        await line.change("UPDATE devices SET status = 'decommissioned' WHERE id = %s", gone.id)
         told = await all_of(line.send(tenant, gone, {"temperature": 2}), line.send(tenant, alive, {"temperature": 2}))
         assert told == [Verdict.NOT_AUTHORISED, Verdict.STORED]
         assert line.counts(tenant)[str(gone.id)] == [2, 1, 0, 0, 1, 0]
@@ -219,11 +221,11 @@ async def test_any_mix_of_good_repeated_bad_and_poisoned_messages_is_counted_exa
         )
     readings = sum(len(p) if isinstance(p, list) else 1 for p in payloads)
     async with running_line(postgres, max_rows=150) as line:
-        line.change("ALTER TABLE telemetry ADD CONSTRAINT no_poison CHECK (NOT values ? 'poison') NOT VALID")
         try:
+            await line.change("ALTER TABLE telemetry ADD CONSTRAINT no_poison CHECK (NOT values ? 'poison') NOT VALID")
             told = await all_of(*(line.send(tenant, chance.choice(devices), payload) for payload in payloads))
         finally:
-            line.change("ALTER TABLE telemetry DROP CONSTRAINT no_poison")
+            await line.change("ALTER TABLE telemetry DROP CONSTRAINT IF EXISTS no_poison")
         for payload, verdict in zip(payloads, told, strict=True):
             if isinstance(payload, dict) and "poison" in payload["values"]:
                 assert verdict is Verdict.REJECTED
@@ -245,7 +247,7 @@ async def test_a_missing_partition_is_made_and_only_what_can_have_none_is_reject
     at = now_ms() - 40 * 86_400_000
     day = from_ms(at).strftime("%Y%m%d")
     async with running_line(postgres) as line:
-        line.change(f"DROP TABLE telemetry_{day}")
+        await change(postgres, sql.SQL("DROP TABLE {}").format(sql.Identifier(f"telemetry_{day}")))
         assert await line.send(tenant, device, {"time": at, "values": {"temperature": 1}}) is Verdict.STORED
         # Received half a year ago by a clock that went wrong: inside its own window, outside the database's.
         then = time.time() - 180 * 86_400

@@ -4,6 +4,7 @@ Both tenants have rows in every table there is. Each role then reads each table,
 to change and to remove what is ours: statements made from the catalogue, without any filter of the application's.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import LiteralString
@@ -19,6 +20,7 @@ from infra.local.postgres import Postgres
 from resolvers.gateway import Gateway
 from tests.contract.test_isolation import _owned
 from tests.support import catalogue
+from tests.support.behind import change
 from tests.support.gateway import gateway
 from tests.support.tenant import Tenant, found_tenant
 
@@ -167,8 +169,8 @@ def _try_all(two: Two, tables: list[str]) -> tuple[int, list[str]]:
     return granted, leaks
 
 
-def test_no_role_reads_or_writes_a_row_of_ours_as_the_neighbour(two: Two, figure: Callable[[str], None]) -> None:
-    granted, leaks = _try_all(two, two.tables)
+async def test_no_role_reads_or_writes_a_row_of_ours_as_the_neighbour(two: Two, figure: Callable[[str], None]) -> None:
+    granted, leaks = await asyncio.to_thread(_try_all, two, two.tables)
     asked = len(two.tables) * len(ROLES) * len(DEEDS)
     figure(
         f"database: {len(two.tables)}/{len(two.tables)} tables covered, {asked} statements of {len(ROLES)} roles, "
@@ -194,13 +196,12 @@ def test_of_its_own_the_neighbour_does_see_what_the_role_may_read(role: str, two
 
 
 @pytest.mark.parametrize("table", ["channels", "alerts", "telemetry"])
-def test_a_table_whose_policies_sleep_is_found(table: str, two: Two) -> None:
-    with psycopg.connect(two.postgres.url("superuser"), autocommit=True) as connection:
-        name = sql.Identifier(table)
-        connection.execute(sql.SQL("ALTER TABLE {} DISABLE ROW LEVEL SECURITY").format(name))
-        try:
-            _, leaks = _try_all(two, [table])
-        finally:
-            connection.execute(sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(name))
+async def test_a_table_whose_policies_sleep_is_found(table: str, two: Two) -> None:
+    name = sql.Identifier(table)
+    try:
+        await change(two.postgres, sql.SQL("ALTER TABLE {} DISABLE ROW LEVEL SECURITY").format(name))
+        _, leaks = await asyncio.to_thread(_try_all, two, [table])
+    finally:
+        await change(two.postgres, sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(name))
     assert any("SELECT" in leak for leak in leaks)
-    assert _try_all(two, [table])[1] == []
+    assert (await asyncio.to_thread(_try_all, two, [table]))[1] == []

@@ -76,16 +76,16 @@ async def test_the_daily_audit_asks_to_retire_what_nobody_needs_and_to_renew_wha
             return {each.kind: each for each in (await audit.page(tx)).items if each.kind.startswith("authority_")}
 
     later = "UPDATE authorities SET superseded_at = now() - interval '31 days' WHERE tenant_id = %s AND number = 1"
-    line.change(later, tenant.id)
+    await line.change(later, tenant.id)
     assert await audited() == {}, "a device needs it still"
-    line.change("UPDATE authorities SET expires_at = now() + interval '80 days' WHERE tenant_id = %s", tenant.id)
+    await line.change("UPDATE authorities SET expires_at = now() + interval '80 days' WHERE tenant_id = %s", tenant.id)
     found = await audited()
     assert set(found) == {"authority_expiring"}
     async with store.as_tenant(tenant.principal()) as tx:
         former = (await certificates.authorities_of(tx))[1]
-    line.change("UPDATE credentials SET revoked_at = now() WHERE device_id = %s", pump.id)
+    await line.change("UPDATE credentials SET revoked_at = now() WHERE device_id = %s", pump.id)
     found = await audited()
     assert found["authority_left_behind"].subject == str(former.id)
     await api.rest(token, "POST", f"/authorities/{former.id}/retire", json={})
-    line.change("UPDATE authorities SET expires_at = now() + interval '1 year' WHERE tenant_id = %s", tenant.id)
+    await line.change("UPDATE authorities SET expires_at = now() + interval '1 year' WHERE tenant_id = %s", tenant.id)
     assert await audited() == {}

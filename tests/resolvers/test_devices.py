@@ -102,7 +102,7 @@ async def test_groups_are_made_filled_asked_and_deleted(api: Api, tenant: Tenant
 async def test_devices_are_asked_by_whether_they_are_connected(api: Api, tenant: Tenant, postgres: Postgres) -> None:
     token, here = await tenant.api_token(), await tenant.device("here")
     await tenant.device("gone")
-    Line(postgres).change("UPDATE presence SET is_online = true WHERE device_id = %s", here.id)
+    await Line(postgres).change("UPDATE presence SET is_online = true WHERE device_id = %s", here.id)
     for is_online, key in ((True, "here"), (False, "gone")):
         found = await api.data(token, "query($o: Boolean) { devices(isOnline: $o) { items { key } } }", o=is_online)
         assert [item["key"] for item in found["devices"]["items"]] == [key]

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 import orjson
@@ -17,6 +17,7 @@ from ingest.database import Database
 from ingest.directory import Directory
 from ingest.uplink import Pipeline
 from ingest.writer import Writer
+from tests.support.behind import change
 from tests.support.patience import PATIENCE_S
 from tests.support.tenant import Tenant
 
@@ -58,10 +59,9 @@ class Line:
         with psycopg.connect(self.postgres.url("superuser")) as connection:
             return connection.execute(query, parameters).fetchall()
 
-    def change(self, statement: str, *parameters: object) -> None:
+    async def change(self, statement: LiteralString, *parameters: object) -> None:
         """Change the database behind everybody's back, as its superuser."""
-        with psycopg.connect(self.postgres.url("superuser")) as connection:
-            connection.execute(statement, parameters)
+        await change(self.postgres, statement, *parameters)
 
     def stored(self, tenant: Tenant) -> list[tuple[Any, ...]]:
         """Device, epoch ms, seq and values of every telemetry row of a tenant, in order."""

@@ -19,6 +19,7 @@ from engine.fleet import chores
 from engine.journal import read
 from engine.store.pool import Store
 from engine.tenancy import system
+from tests.support.behind import change
 from tests.support.journal import journal
 from tests.support.tenant import Tenant
 
@@ -46,22 +47,19 @@ def _session(tenant: Tenant, device: Device, kind: str, epoch: int) -> None:
 async def _pass(tenant: Tenant, worker_store: Store, seconds: float) -> None:
     """Let so much time pass without a report, and somebody look: whatever lies in the past moves further back."""
     back = timedelta(seconds=seconds)
-    with psycopg.connect(tenant.postgres.url("superuser")) as connection:
-        connection.execute(
-            "UPDATE presence SET watched_from = watched_from - %(b)s, silent_since = silent_since - %(b)s "
-            "WHERE tenant_id = %(t)s",
-            {"b": back, "t": tenant.id},
-        )
-        connection.execute("UPDATE latest SET received_at = received_at - %s WHERE tenant_id = %s", (back, tenant.id))
-        connection.execute(
-            "UPDATE silence_watches SET since = since - %s, due_at = now() WHERE tenant_id = %s", (back, tenant.id)
-        )
+    earlier = (
+        "UPDATE presence SET watched_from = watched_from - %s, silent_since = silent_since - %s WHERE tenant_id = %s"
+    )
+    await change(tenant.postgres, earlier, back, back, tenant.id)
+    earlier = "UPDATE latest SET received_at = received_at - %s WHERE tenant_id = %s"
+    await change(tenant.postgres, earlier, back, tenant.id)
+    earlier = "UPDATE silence_watches SET since = since - %s, due_at = now() WHERE tenant_id = %s"
+    await change(tenant.postgres, earlier, back, tenant.id)
     await _look(tenant, worker_store)
 
 
 async def _look(tenant: Tenant, worker_store: Store) -> None:
-    with psycopg.connect(tenant.postgres.url("superuser")) as connection:
-        connection.execute("UPDATE silence_watches SET due_at = now() WHERE tenant_id = %s", (tenant.id,))
+    await change(tenant.postgres, "UPDATE silence_watches SET due_at = now() WHERE tenant_id = %s", tenant.id)
     await Drain(worker_store).run(tenant.id)
     async with worker_store.as_tenant(system(tenant.id)) as tx:
         await silence.look(tx)
@@ -194,16 +192,14 @@ async def test_time_in_which_nobody_looked_or_drained_counts_against_no_device(
     tenant.tell([(pump.id, clock.now_ms(), {"temperature": 5.0})])
     await _look(tenant, worker_store)
     back = timedelta(seconds=600)
-    with psycopg.connect(tenant.postgres.url("superuser")) as connection:
-        connection.execute("UPDATE presence SET watched_from = watched_from - %s", (back,))
-        connection.execute("UPDATE latest SET received_at = received_at - %s", (back,))
-        connection.execute("UPDATE silence_watches SET since = since - %s, due_at = due_at - %s", (back, back))
+    await change(tenant.postgres, "UPDATE presence SET watched_from = watched_from - %s", back)
+    await change(tenant.postgres, "UPDATE latest SET received_at = received_at - %s", back)
+    await change(tenant.postgres, "UPDATE silence_watches SET since = since - %s, due_at = due_at - %s", back, back)
     async with worker_store.as_tenant(system(tenant.id)) as tx:
         await silence.look(tx)
     assert (await _presence(tenant, pump)).silent_since is None, "the platform itself was away"
-    with psycopg.connect(tenant.postgres.url("superuser")) as connection:
-        connection.execute("UPDATE silence_watches SET since = since - %s, due_at = now()", (back,))
-        connection.execute("UPDATE readers SET at = at - %s WHERE tenant_id = %s", (back, tenant.id))
+    await change(tenant.postgres, "UPDATE silence_watches SET since = since - %s, due_at = now()", back)
+    await change(tenant.postgres, "UPDATE readers SET at = at - %s WHERE tenant_id = %s", back, tenant.id)
     tenant.tell([(pump.id, clock.now_ms(), {"temperature": 5.1})])
     async with worker_store.as_tenant(system(tenant.id)) as tx:
         await silence.look(tx)
