@@ -42,6 +42,8 @@ READINGS_AT_ONCE = 5_000
 """How much one transaction takes, in readings."""
 ENTRY_WEIGHS = 40
 """What an entry that is no telemetry weighs, in readings: following it may ask the database. News of alerts weigh 1."""
+GOING_ON_WEIGHS = 500
+"""What the rest of a rule's devices weighs: a few of them a transaction, which takes turns with what came meanwhile."""
 DEVICES_REMEMBERED = 50_000
 POINTS_A_DEVICE = 20
 
@@ -131,7 +133,7 @@ class Drain:
             pos, at = (entries[-1].pos, entries[-1].at) if entries else (position, None)
             await tx.execute(_MOVE, {"tenant": tx.principal.tenant_id, "reader": READER, "pos": pos, "at": at})
             memory.stood = pos, turn + 1
-        return len(entries), ahead.has_more or ticked >= TICKS_AT_ONCE
+        return len(entries), ahead.has_more or ticked >= TICKS_AT_ONCE or memory.reaction.has_more
 
     async def _react(self, tx: Tx, entries: Sequence[Entry], memory: "Memory", position: int) -> int:
         telemetry = [entry.body for entry in entries if entry.kind == "telemetry"]
@@ -250,6 +252,8 @@ class Ahead:
 def _weight(entry: Entry) -> int:
     if entry.kind == "telemetry":  # which may bring nothing but how much was refused, of some devices
         return len(entry.body["r"]) + len(entry.body["n"]) or 1
+    if entry.kind == "rule.reached":
+        return GOING_ON_WEIGHS
     return 1 if entry.kind.startswith("alert.") else ENTRY_WEIGHS
 
 
@@ -283,7 +287,9 @@ async def _follow(tx: Tx, entry: Entry, reaction: Reaction, newest: fold.Newest,
         case "group.changed":
             reaction.group_changed(body["group"])
         case "tenant.time_zone_set":
-            reaction.zone_changed()
+            reaction.zone_changed(body["time_zone"], clock.to_ms(entry.at))
+        case "rule.reached":
+            reaction.go_on(body)
         case "device.connected" | "device.disconnected":
             reaction.presence(body["device"], entry.kind == "device.connected", body["epoch"], entry.at)
         case "device.event":

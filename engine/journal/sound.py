@@ -42,6 +42,10 @@ def _is_ids_or_nothing(value: object) -> bool:
     return value is None or (isinstance(value, list) and all(map(_is_id, value)))
 
 
+def _is_time_or_nothing(value: object) -> bool:
+    return value is None or _is_time(value)
+
+
 def _is_id_or_nothing(value: object) -> bool:
     return value is None or _is_id(value)
 
@@ -58,6 +62,11 @@ _NEEDED: Mapping[str, Mapping[str, Callable[[object], bool]]] = {
         **{"device": _is_id_or_nothing, "why": _is_text, "count": _is_count, "first": _is_time, "last": _is_time}
     },
     "rule.changed": {"rule": _is_id},
+    "rule.reached": {
+        **{"rule": _is_id, "after": _is_id_or_nothing, "by": _is_ids_or_nothing},
+        **{"since": _is_time_or_nothing, "zone": _is_text_or_nothing},
+    },
+    "tenant.time_zone_set": {"time_zone": _is_text},
     "group.changed": {"group": _is_id},
     "rule.noticed": {"subject": _is_text, "notice": _is_text, "message": _is_text},
     "command.sent": {"command": _is_id, "at": _is_time},

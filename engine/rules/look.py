@@ -7,6 +7,7 @@ a replay decides as the first run did.
 
 from collections.abc import Mapping
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from datalogic_py import DataHandle
 
@@ -182,11 +183,12 @@ class _Looker:
         """Whatever has happened: if a time of the schedule has come since the last look, look; the next one is due.
 
         A device of which something else was noticed may be in another time zone now: what has passed by that one's
-        clock before it was to be looked at does not come again.
+        clock before it was to be looked at does not come again. One that is due by another clock than the one that is
+        right now is due for nothing.
         """
         assert self.plan.cron is not None
         now_ms, zone = self._now_ms, self._view.zone(self.plan.zone)
-        if state.looked is not None and (state.due_at is None or state.due_at <= now_ms):
+        if state.looked is not None and self._is_due(self.plan.cron, state.looked, state.due_at, zone):
             at = last_time(self.plan.cron, state.looked, now_ms, zone)
             if at is not None and at >= now_ms - self.rule.max_lateness_ms:
                 state = self._judge(state, Moment(max(at, state.since or 0), 0, self._view.received))
@@ -194,6 +196,13 @@ class _Looker:
             due = next_time(self.plan.cron, now_ms, zone)
             state = state._replace(looked=now_ms, lag=0, due_at=due)
         return state
+
+    def _is_due(self, cron: str, looked: int, due: int | None, zone: ZoneInfo) -> bool:
+        """Whether a time of the schedule has come by this clock. What is due at its last look is so by a new clock,
+        from that look on: ``Reach``."""
+        if due is None or due > self._now_ms:
+            return due is None
+        return due == looked or due == next_time(cron, looked, zone)
 
     def _pass(self, state: RuleState, until: int, received: int | None) -> RuleState:
         """What happens by itself up to ``until``: inputs change, waits end."""

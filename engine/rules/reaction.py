@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -16,6 +17,7 @@ from engine.rules.acting import Effect
 from engine.rules.circles import Chain
 from engine.rules.compile import CompiledRule
 from engine.rules.effects import effects_of
+from engine.rules.events import RuleReached
 from engine.rules.facts import Facts
 from engine.rules.look import is_calm, is_heard_of_in_time
 from engine.rules.moves import STEADY
@@ -33,6 +35,9 @@ Place = tuple[str, str]
 """(rule id, device id), both as texts, as the journal has them."""
 
 TICKS_AT_ONCE = 2_000
+BEGUN_AT_ONCE = TICKS_AT_ONCE // 2
+"""Where rules are to be looked at for all their devices, so many places a transaction: time passes for more, and a
+timer that is over meanwhile does not wait behind a whole fleet."""
 NOTICE_HOLDS = timedelta(hours=1)
 
 _STATES = (
@@ -51,19 +56,41 @@ _SAVE = text(
     ON CONFLICT (tenant_id, rule_id, device_id) DO UPDATE SET state = excluded.state, due_at = excluded.due_at
     """
 )
-# Begun by the next ticks, a couple of thousand at a time, however many devices there are.
+# Begun by the next ticks, a couple of thousand at a time, however many devices there are. By a clock that is another
+# ``since`` then, a schedule is due from that moment on: not what had passed by it before, but nothing less either.
 _BEGIN = text(
     """
-    INSERT INTO rule_state AS s (tenant_id, rule_id, device_id, state, due_at)
-    SELECT d.tenant_id, CAST(:rule AS uuid), d.id, CAST(:begun_as AS jsonb), :now
-    FROM devices d JOIN profiles p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id
-    WHERE d.tenant_id = :tenant AND d.status IN ('provisioned', 'active')
-      AND (CAST(:profile AS text) IS NULL OR p.key = :profile)
-      AND (CAST(:devices AS uuid[]) IS NULL OR d.id = ANY (CAST(:devices AS uuid[])))
-    ON CONFLICT (tenant_id, rule_id, device_id) DO UPDATE SET
-        due_at = least(s.due_at, excluded.due_at), state = s.state || excluded.state
+    WITH these AS (
+        SELECT d.id
+        FROM devices d JOIN profiles p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id
+        WHERE d.tenant_id = :tenant AND d.status IN ('provisioned', 'active')
+          AND (CAST(:profile AS text) IS NULL OR p.key = :profile)
+          AND (CAST(:devices AS uuid[]) IS NULL OR d.id = ANY (CAST(:devices AS uuid[])))
+          AND (CAST(:after AS uuid) IS NULL OR d.id > CAST(:after AS uuid))
+        ORDER BY d.id LIMIT CAST(:most AS bigint)
+    ), begun AS (
+        INSERT INTO rule_state AS s (tenant_id, rule_id, device_id, state, due_at)
+        SELECT :tenant, CAST(:rule AS uuid), id, CAST(:begun_as AS jsonb), :now FROM these
+        ON CONFLICT (tenant_id, rule_id, device_id) DO UPDATE SET
+            due_at = least(s.due_at, excluded.due_at),
+            state = s.state || excluded.state || CASE
+                WHEN CAST(:since AS bigint) IS NULL OR s.state -> 'looked' IS NULL THEN '{}'
+                ELSE (SELECT jsonb_build_object('looked', m.at, 'due_at', m.at)
+                      FROM greatest(CAST(s.state ->> 'looked' AS bigint), CAST(:since AS bigint)) AS m (at)) END
+    )
+    SELECT CAST(id AS text) AS id FROM these ORDER BY these.id
     """
 )
+
+
+class Reach(NamedTuple):
+    """How far a rule has come that is to be looked at for all its devices: behind the device ``after``.
+
+    ``since``: when (ms) the tenant's clock became another, if that is why.
+    """
+
+    after: str = ""
+    since: int | None = None
 
 
 class Reaction:
@@ -92,7 +119,10 @@ class Reaction:
         self._noted_ends: list[Cleared] = []
         self._gone: set[str] = set()
         self._out: set[str] = set()
-        self._wanted: dict[tuple[str, Chain], set[str] | None] = {}
+        self._wanted: dict[tuple[str, Chain], set[str]] = {}
+        self._whole: dict[tuple[str, Chain], Reach] = {}
+        self.has_more = False
+        """Whether what was saved last told the journal that it is to go on."""
         self._breaker = storms.Breaker()
         self._samples: list[Sample] = []
 
@@ -187,7 +217,7 @@ class Reaction:
             elif is_light_one:
                 self._elapse(place, tx.now)
         if rule is not None and not is_light_one:
-            self._wanted[rule.key, self.led_by] = None
+            self._want_all(rule, self.led_by)
 
     async def device_changed(self, tx: Tx, device_id: str, *, is_new: bool = False) -> None:
         """A device is new or may be another now: rules begin with it, look again, or end what they left open."""
@@ -206,12 +236,23 @@ class Reaction:
         """Other devices are in a group now: rules that ask for it look again at all of theirs."""
         for rule in self._set:
             if group_id in plan_of(rule).groups:
-                self._wanted[rule.key, self.led_by] = None
+                self._want_all(rule, self.led_by)
 
-    def zone_changed(self) -> None:
-        """The tenant's clock is another one: rules that go by that of the device's site look again."""
-        for rule in self._set.of_site:
-            self._wanted[rule.key, ()] = None
+    def zone_changed(self, zone: str, since: int) -> None:
+        """The tenant's clock is another one ``since`` then (ms): rules that go by that of the device's site look again.
+
+        By now it may be a third one: then what the journal says of that one is followed.
+        """
+        if zone == self._set.zone.key:
+            for rule in self._set.of_site:
+                self._want_all(rule, (), Reach(since=since))
+
+    def go_on(self, told: Mapping[str, Any]) -> None:
+        """A rule that is to be looked at for all its devices has the rest of them before it (`RuleReached`)."""
+        rule, zone = self._rules.get(told["rule"]), told.get("zone")
+        if rule is not None and zone in (None, self._set.zone.key):
+            reach = Reach(told.get("after") or "", told.get("since"))
+            self._want_all(rule, tuple(told.get("by") or ()), reach)
 
     def device_out(self, device_id: str) -> None:
         """A device was suspended or put into quarantine: nothing new begins for it (see ``stands``)."""
@@ -276,24 +317,62 @@ class Reaction:
 
     def _want(self, rule: CompiledRule, device_id: str) -> None:
         """The rule is to be looked at for this device as soon as may be."""
-        devices = self._wanted.setdefault((rule.key, self.led_by), set())
-        if devices is not None:
-            devices.add(device_id)
+        self._wanted.setdefault((rule.key, self.led_by), set()).add(device_id)
+
+    def _want_all(self, rule: CompiledRule, led_by: Chain, reach: Reach = Reach()) -> None:
+        """The rule is to be looked at for all its devices behind that reach, a bounded number in one transaction."""
+        other = self._whole.get((rule.key, led_by), reach)
+        since = max((each for each in (reach.since, other.since) if each is not None), default=None)
+        self._whole[rule.key, led_by] = Reach(min(reach.after, other.after), since)
 
     async def _begin(self, tx: Tx) -> None:
-        """Let rules be looked at that are wanted so, each for some devices or (None) for all of theirs."""
-        for rule_id, led_by in sorted(self._wanted):
-            rule, some = self._rules.get(rule_id), self._wanted[rule_id, led_by]
-            if rule is not None:
-                devices = rule.devices if some is None else some
-                asked = {"tenant": tx.principal.tenant_id, "now": tx.now, "rule": rule_id, "profile": rule.profile}
-                begun_as = orjson.dumps({"led_by": led_by} if led_by else {}).decode()
-                named = None if devices is None else sorted(devices)
-                await tx.execute(_BEGIN, {**asked, "devices": named, "begun_as": begun_as})
-                for place in ((rule_id, device) for device in named or ()):
-                    if led_by and place in self._states:  # what is remembered here is not read back
-                        self._states[place] = self._states[place]._replace(led_by=led_by)
+        """Let rules be looked at that are wanted so: each for some devices, or for the next ones of all of theirs."""
+        for (rule_id, led_by), devices in sorted(self._wanted.items()):
+            if rule_id in self._rules:
+                await self._let_look(tx, self._rules[rule_id], led_by, devices)
+        left, self.has_more = BEGUN_AT_ONCE, False
+        for (rule_id, led_by), reach in sorted(self._whole.items()):
+            rule = self._rules.get(rule_id)
+            if rule is None:
+                continue
+            if left:
+                begun = await self._let_look(tx, rule, led_by, rule.devices, reach, left)
+                left -= len(begun)
+                if left:
+                    continue
+                reach = reach._replace(after=begun[-1])
+            zone = None if reach.since is None else self._set.zone.key
+            after = UUID(reach.after) if reach.after else None
+            tx.emit(RuleReached(UUID(rule_id), after, list(led_by), reach.since, zone))
+            self.has_more = True
         self._wanted.clear()
+        self._whole.clear()
+
+    async def _let_look(
+        self,
+        tx: Tx,
+        rule: CompiledRule,
+        led_by: Chain,
+        devices: Collection[str] | None,
+        reach: Reach = Reach(),
+        most: int | None = None,
+    ) -> list[str]:
+        """Let time pass for a rule and (at ``most`` so many of) these devices, None for all; returns which they are."""
+        since = reach.since if plan_of(rule).cron is not None else None
+        asked = {"tenant": tx.principal.tenant_id, "now": tx.now, "rule": rule.key, "profile": rule.profile}
+        asked |= {"devices": None if devices is None else sorted(devices), "after": reach.after or None, "most": most}
+        begun_as = orjson.dumps({"led_by": led_by} if led_by else {}).decode()
+        begun = [row["id"] for row in await tx.rows(_BEGIN, {**asked, "begun_as": begun_as, "since": since})]
+        for place in ((rule.key, device) for device in begun):
+            state = self._states.get(place)
+            if state is not None:  # what is remembered here is not read back
+                if led_by:
+                    state = state._replace(led_by=led_by)
+                if since is not None and state.looked is not None:
+                    from_then = max(state.looked, since)
+                    state = state._replace(looked=from_then, due_at=from_then)
+                self._states[place] = state
+        return begun
 
     def _name(self, rule_id: str) -> str:
         rule = self._rules.get(rule_id)

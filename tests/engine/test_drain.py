@@ -313,6 +313,8 @@ async def test_an_entry_that_nobody_can_read_is_said_and_holds_nobody_up(
         ("device.changed", {}),
         ("device.decommissioned", {"device": None}),
         ("rule.changed", {"rule": 7}),
+        ("rule.reached", {"rule": nobody, "after": "the beginning"}),
+        ("tenant.time_zone_set", {}),
         ("group.changed", {}),
         ("command.sent", {"command": nobody}),
         ("command.answered", {"command": nobody, "device": nobody, "at": 1, "status": "dreaming"}),

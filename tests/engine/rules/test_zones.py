@@ -1,6 +1,9 @@
 """Whose clock a rule goes by: its own time zone, else the device's, else the tenant's, else UTC."""
 
+from datetime import timedelta
 from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import text
@@ -8,9 +11,10 @@ from sqlalchemy import text
 from engine import clock
 from engine.devices import service as devices
 from engine.drain import Drain
+from engine.rules import reaction, trial
 from engine.rules import service as rules
-from engine.rules import trial
 from engine.store.pool import Store
+from engine.store.tx import Tx
 from engine.tenancy import system
 from engine.tenants import errors
 from engine.tenants import service as tenants
@@ -120,3 +124,113 @@ async def test_a_rule_made_later_knows_the_tenants_zone(tenant: Tenant, worker_s
     async with tenant.store.as_tenant(tenant.principal()) as tx:
         await rules.create(tx, at_noon("late"))
     assert await due(tenant, worker_store, Drain(worker_store)) == {("late", "room", "03:30")}
+
+
+class Killed(Exception):
+    """The worker is no more."""
+
+
+class Dying(Drain):
+    """A drain that is killed just before its first COMMIT."""
+
+    async def _react(self, tx: Tx, *args: Any) -> int:
+        await super()._react(tx, *args)
+        raise Killed
+
+
+async def begun_one_by_one(monkeypatch: pytest.MonkeyPatch, at_once: int) -> list[tuple[str, str]]:
+    """Bound how many places of rules one transaction lets be looked at; whom it then has, in order."""
+    monkeypatch.setattr(reaction, "BEGUN_AT_ONCE", at_once)
+    begun: list[tuple[str, str]] = []
+    let_look = reaction.Reaction._let_look
+
+    async def noting(self: Any, tx: Tx, rule: Any, *args: Any) -> list[str]:
+        found = await let_look(self, tx, rule, *args)
+        assert len(found) <= at_once
+        begun.extend((rule.document.name, device) for device in found)
+        return found
+
+    monkeypatch.setattr(reaction.Reaction, "_let_look", noting)
+    return begun
+
+
+async def test_all_devices_go_by_the_new_clock_a_few_a_transaction_also_when_workers_are_killed_meanwhile(
+    tenant: Tenant, worker_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rooms = sorted([str((await tenant.device()).id) for _ in range(7)])
+    await make(tenant, at_noon("one"), at_noon("two"), at_noon("own", tz="Asia/Kolkata"))
+    await drained(worker_store, tenant)
+    begun = await begun_one_by_one(monkeypatch, 3)
+    await go_by(tenant, "Asia/Tokyo")
+    turns, has_more = 0, True
+    while has_more:
+        before = len(begun)
+        with pytest.raises(Killed):  # what it did is done again by the next one
+            await Dying(worker_store).turn(tenant.id, 0)
+        del begun[before:]
+        _, has_more = await Drain(worker_store).turn(tenant.id, 0)  # another worker each time
+        assert len(begun) - before <= 3
+        turns += 1
+    assert turns >= 5
+    assert sorted(begun) == [(name, room) for name in ("one", "two") for room in rooms]  # each once
+    found = await due(tenant, worker_store, Drain(worker_store))
+    assert {(name, when) for name, _, when in found} == {("one", "03:30"), ("two", "03:30"), ("own", "07:00")}
+
+
+async def test_a_clock_that_is_changed_again_meanwhile_is_the_one_that_counts(
+    tenant: Tenant, worker_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rooms = [str((await tenant.device()).id) for _ in range(5)]
+    await make(tenant, at_noon("site"))
+    await drained(worker_store, tenant)
+    begun = await begun_one_by_one(monkeypatch, 2)
+    await go_by(tenant, "Asia/Tokyo")
+    await Drain(worker_store).turn(tenant.id, 0)
+    assert len(begun) == 2
+    await go_by(tenant, "America/Sao_Paulo")
+    assert {when for _, _, when in await due(tenant, worker_store, Drain(worker_store))} == {"15:30"}
+    assert sorted(begun[2:]) == [("site", room) for room in sorted(rooms)]  # the rest for Tokyo was let be
+
+
+async def test_a_schedule_fires_for_times_by_the_new_clock_since_it_was_set_once_each_and_for_none_before(
+    tenant: Tenant, worker_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The times of a schedule that lie just before and just after the change, while devices wait for their turn."""
+    rooms = [(await tenant.device()).id for _ in range(3)]
+    now = clock.now_ms()
+    moment = clock.from_ms(now).astimezone(ZoneInfo("Asia/Tokyo"))
+
+    def daily(name: str, minutes: int) -> dict[str, Any]:
+        at = moment + timedelta(minutes=minutes)
+        trigger = {"schedule": {"cron": f"{at.minute} {at.hour} * * *"}}
+        return document({"metric": "temperature", "op": ">", "value": 8}, name=name, trigger=trigger)
+
+    await make(tenant, daily("before", -20), daily("after", -5))
+    tenant.tell([(room, now, {"temperature": 9.0}) for room in rooms])
+    await drained(worker_store, tenant)
+    assert await fired(tenant) == []
+    an_hour_ago, ten_minutes_ago = now - 60 * 60_000, now - 10 * 60_000
+    # All were looked at an hour ago; one was due by the old clock in the meantime.
+    looked = "state = state || jsonb_build_object('looked', {}) || CASE WHEN device_id = '{}' THEN {} ELSE '{{}}' END"
+    passed = f"jsonb_build_object('due_at', {now - 60_000}::bigint)"
+    tenant.run(f"UPDATE rule_state SET {looked.format(an_hour_ago, rooms[0], passed)} WHERE tenant_id = %s")
+    tenant.run(f"UPDATE rule_state SET due_at = now() WHERE device_id = '{rooms[0]}' AND tenant_id = %s")
+    await begun_one_by_one(monkeypatch, 2)
+    await go_by(tenant, "Asia/Tokyo")
+    tenant.run(
+        f"UPDATE journal SET at = to_timestamp({ten_minutes_ago} / 1000.0) "
+        "WHERE kind = 'tenant.time_zone_set' AND tenant_id = %s"
+    )
+    for _ in range(2):
+        await drained(worker_store, tenant)
+        assert await raised_by(tenant) == {("after", room) for room in rooms[1:]}
+    assert await fired(tenant) == [(1, "active"), (1, "active")]
+
+
+async def raised_by(tenant: Tenant) -> set[tuple[str, UUID]]:
+    """Which rules have raised an alert for which devices."""
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        rows = await tx.rows(
+            text("SELECT r.name, a.device_id FROM alerts a JOIN rules r USING (tenant_id) WHERE r.id = a.rule_id")
+        )
+    return {(row["name"], row["device_id"]) for row in rows}
