@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select, Uuid, and_, bindparam, func, insert, select, text, update
+from sqlalchemy import Select, and_, bindparam, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.engine import RowMapping
 
@@ -16,11 +16,12 @@ from engine.devices.model import Metric, Profile, ProfileVersion, checked_key, c
 from engine.devices.rows import as_declaration, as_profile
 from engine.pages import Page
 from engine.store.tx import Tx
+from engine.store.wire import Reading
 
 profiles, versions = tables.profiles, tables.profile_versions
 
-_BY_IDS = select(profiles).where(  # built once: what devices are asked about asks for it
-    profiles.c.tenant_id == bindparam("tenant"), profiles.c.id == func.any(bindparam("ids", type_=ARRAY(Uuid)))
+_BY_IDS = Reading(  # what devices are asked about asks for it
+    select(profiles).where(profiles.c.tenant_id == bindparam("tenant"), profiles.c.id == func.any(bindparam("ids")))
 )
 
 # Whatever may make a report expected sooner is looked at soon; silence.look decides what comes of it.
@@ -46,7 +47,7 @@ async def profile_by_key(tx: Tx, key: str) -> Profile | None:
 
 async def profiles_by_ids(tx: Tx, profile_ids: Sequence[UUID]) -> dict[UUID, Profile]:
     """Those of ``profile_ids`` that exist."""
-    rows = await tx.rows(_BY_IDS, {"tenant": tx.principal.tenant_id, "ids": profile_ids})
+    rows = await tx.read(_BY_IDS, {"tenant": tx.principal.tenant_id, "ids": list(profile_ids)})
     return {row["id"]: as_profile(row) for row in rows}
 
 

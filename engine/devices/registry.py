@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Select, Uuid, and_, bindparam, column, func, select, table, text, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, column, func, select, table, text, update
 
 from engine import pages
 from engine.devices import errors, filter, groups, tables
@@ -11,21 +11,24 @@ from engine.devices.model import Counts, Device, DeviceStatus, Presence
 from engine.devices.rows import as_device
 from engine.pages import Page
 from engine.store.tx import Tx
+from engine.store.wire import Reading
 
 devices, presence = tables.devices, tables.presence
 
-# Built once, and not for each of the many questions about single devices: that took longer than to be answered.
-_BY_ID = select(devices).where(devices.c.tenant_id == bindparam("tenant"), devices.c.id == bindparam("id"))
-_BY_IDS = select(devices).where(
-    devices.c.tenant_id == bindparam("tenant"), devices.c.id == func.any(bindparam("ids", type_=ARRAY(Uuid)))
+# Made ready once, and not for each of the many questions about devices: that took longer than to be answered.
+_BY_ID = Reading(select(devices).where(devices.c.tenant_id == bindparam("tenant"), devices.c.id == bindparam("id")))
+_BY_IDS = Reading(
+    select(devices).where(devices.c.tenant_id == bindparam("tenant"), devices.c.id == func.any(bindparam("ids")))
 )
 # latest belongs to telemetry, above this package; one scalar of it tells when a device was last heard
-_LAST_SEEN = text(
-    "SELECT p.device_id, p.is_online, p.since, p.reason, greatest(p.since, l.received_at) AS last_seen_at, "
-    "CASE WHEN l.received_at > p.silent_since THEN NULL ELSE p.silent_since END AS silent_since, "
-    "p.seen_epoch AS version "
-    "FROM presence p LEFT JOIN latest l ON l.tenant_id = p.tenant_id AND l.device_id = p.device_id "
-    "WHERE p.tenant_id = :tenant AND p.device_id = ANY (:ids)"
+_LAST_SEEN = Reading(
+    text(
+        "SELECT p.device_id, p.is_online, p.since, p.reason, greatest(p.since, l.received_at) AS last_seen_at, "
+        "CASE WHEN l.received_at > p.silent_since THEN NULL ELSE p.silent_since END AS silent_since, "
+        "p.seen_epoch AS version "
+        "FROM presence p LEFT JOIN latest l ON l.tenant_id = p.tenant_id AND l.device_id = p.device_id "
+        "WHERE p.tenant_id = :tenant AND p.device_id = ANY (:ids)"
+    )
 )
 # of whoever is limited to groups: what belongs to the devices is not asked one by one whether it is seen (ADR 30)
 _COUNTS_WITHIN = text("SELECT total, online, silent FROM app.device_counts(CAST(:profile AS uuid))")
@@ -34,10 +37,10 @@ _latest = table("latest", column("tenant_id"), column("device_id"), column("rece
 
 async def get(tx: Tx, device_id: UUID) -> Device:
     """The device with this id; raises DeviceNotFound."""
-    row = await tx.one(_BY_ID, {"tenant": tx.principal.tenant_id, "id": device_id})
-    if row is None:
+    rows = await tx.read(_BY_ID, {"tenant": tx.principal.tenant_id, "id": device_id})
+    if not rows:
         raise errors.DeviceNotFound
-    return as_device(row)
+    return as_device(rows[0])
 
 
 async def by_key(tx: Tx, key: str) -> Device | None:
@@ -48,7 +51,7 @@ async def by_key(tx: Tx, key: str) -> Device | None:
 
 async def by_ids(tx: Tx, device_ids: Sequence[UUID]) -> dict[UUID, Device]:
     """Those of ``device_ids`` that exist."""
-    rows = await tx.rows(_BY_IDS, {"tenant": tx.principal.tenant_id, "ids": device_ids})
+    rows = await tx.read(_BY_IDS, {"tenant": tx.principal.tenant_id, "ids": list(device_ids)})
     return {row["id"]: as_device(row) for row in rows}
 
 
@@ -104,7 +107,7 @@ async def counts(tx: Tx, profile_id: UUID | None = None) -> Counts:
 
 async def presence_of(tx: Tx, device_ids: Sequence[UUID]) -> dict[UUID, Presence]:
     """The presence of each device; one that never connected is offline since never."""
-    rows = await tx.rows(_LAST_SEEN, {"tenant": tx.principal.tenant_id, "ids": list(device_ids)})
+    rows = await tx.read(_LAST_SEEN, {"tenant": tx.principal.tenant_id, "ids": list(device_ids)})
     found = {
         row["device_id"]: Presence(
             row["is_online"], row["since"], row["reason"], row["last_seen_at"], row["silent_since"], row["version"]

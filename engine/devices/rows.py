@@ -9,8 +9,10 @@ from engine import ids
 from engine.devices.declared import Argument, Command, ShadowLeaf, ValueType
 from engine.devices.model import Credential, Declaration, Device, DeviceStatus, Metric, MetricType, Profile
 
+Row = RowMapping | Mapping[str, Any]
 
-def as_device(row: RowMapping) -> Device:
+
+def as_device(row: Row) -> Device:
     """The device in ``row``; a suspended one that is held in quarantine says so."""
     is_held = row["quarantined_at"] is not None and row["status"] == DeviceStatus.SUSPENDED
     return Device(
@@ -28,7 +30,7 @@ def as_device(row: RowMapping) -> Device:
     )
 
 
-def as_profile(row: RowMapping) -> Profile:
+def as_profile(row: Row) -> Profile:
     """The profile in ``row``."""
     said = as_declaration(row)
     return Profile(
@@ -46,7 +48,7 @@ def as_profile(row: RowMapping) -> Profile:
     )
 
 
-def as_declaration(said: Mapping[str, Any] | RowMapping) -> Declaration:
+def as_declaration(said: Row) -> Declaration:
     """What a profile says, from its row or from the document of one of its versions."""
     return Declaration(
         name=said["name"],

@@ -16,25 +16,16 @@ from sqlalchemy import event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from engine.store import audit
 from engine.store.emit import append
 from engine.store.errors import StoreUnavailable
 from engine.store.tx import Tx
+from engine.store.wire import Wire, hang_up
 from engine.tenancy import Principal
 
-_ENTER = text("SELECT set_config('app.tenant_id', :tenant, true)")
-# the same as SET TRANSACTION READ ONLY, without a round trip of its own
-_ENTER_READING = text(
-    "SELECT set_config('app.tenant_id', :tenant, true), set_config('transaction_read_only', 'on', true)"
-)
-# the same for whoever is limited to groups of devices; the policies `limits` ask for it (ADR 30)
-_ENTER_WITHIN = text(
-    "SELECT set_config('app.tenant_id', :tenant, true), app.limit_to(CAST(:groups AS uuid[])), "
-    "set_config('transaction_read_only', :read_only, true)"
-)
 _NAME = re.compile(r"^[a-z_]+$")
 
 # libpq's: a server whose machine or network has gone says nothing; the kernel then gives up after 8 to 11 seconds
@@ -124,24 +115,22 @@ class Store:
         """
         with _translated():
             async with self._engine.connect() as connection:
-                transaction = await connection.begin()
+                wire = Wire(connection)
                 try:
-                    await _enter(connection, principal, read_only=read_only)
-                    tx = Tx(connection, principal, datetime.now(UTC))
+                    await wire.begin(principal, read_only=read_only)
+                    tx = Tx(connection, wire, principal, datetime.now(UTC))
                     yield tx
                     if tx.deeds:
                         await audit.write(connection, principal, tx.deeds)
                     if tx.events:
                         await append(connection, principal.tenant_id, tx.events)
-                    if read_only and connection.invalidated:  # one of several readers was cut off in a statement
-                        await transaction.rollback()
-                    else:
-                        await transaction.commit()
+                    if not (read_only and wire.is_cut):  # as one of several readers was, in a statement
+                        await wire.commit()
                 except Exception:
-                    await transaction.rollback()
+                    await connection.rollback()
                     raise
                 except BaseException:
-                    await _hang_up(connection)
+                    await hang_up(connection)
                     raise
         if tx.events and self._wake:
             self._wake((principal.tenant_id,))
@@ -159,7 +148,7 @@ class Store:
                     rows = [dict(row) for row in result.mappings()]
                     await connection.commit()
                 except asyncio.CancelledError:
-                    await _hang_up(connection)
+                    await hang_up(connection)
                     raise
                 return rows
 
@@ -173,26 +162,6 @@ def _is_quiet(connection: DBAPIConnection) -> bool:
     poll = select.poll()
     poll.register(connection._connection.fileno(), select.POLLIN)  # of psycopg, below SQLAlchemy's
     return not poll.poll(0)
-
-
-async def _enter(connection: AsyncConnection, principal: Principal, *, read_only: bool) -> None:
-    """Say to the database who acts, before anything else is said."""
-    given = {"tenant": str(principal.tenant_id)}
-    if principal.groups is None:
-        await connection.execute(_ENTER_READING if read_only else _ENTER, given)
-        return
-    groups = "{" + ",".join(sorted(map(str, principal.groups))) + "}"  # of no group: "{}", which is not unlimited
-    given |= {"groups": groups, "read_only": "on" if read_only else "off"}
-    await connection.execute(_ENTER_WITHIN, given)
-
-
-async def _hang_up(connection: AsyncConnection) -> None:
-    """Whoever was cancelled may have left a statement half said: nobody else gets that connection.
-
-    Shielded, since a cancelled scope cancels again at every await, and a rollback cut off in the middle gave the next
-    borrower a connection that was still in a transaction.
-    """
-    await asyncio.shield(connection.invalidate())
 
 
 class _translated:

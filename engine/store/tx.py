@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from engine.store.audit import Deed
 from engine.store.emit import Event
 from engine.store.errors import OutsideGroups
+from engine.store.wire import Reading, Wire
 from engine.tenancy import Principal
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
@@ -26,12 +27,13 @@ _NOTIFY = text("SELECT pg_notify('tidegate_changed', :what)")
 class Tx:
     """One open transaction. Statements are serialised: GraphQL resolves siblings concurrently, a connection cannot."""
 
-    def __init__(self, connection: AsyncConnection, principal: Principal, now: datetime) -> None:
+    def __init__(self, connection: AsyncConnection, wire: Wire, principal: Principal, now: datetime) -> None:
         self.principal = principal
         self.now = now
         self.events: list[Event] = []
         self.deeds: list[Deed] = []
         self._connection = connection
+        self._wire = wire
         self._one_at_a_time = asyncio.Lock()
 
     async def execute(self, statement: Executable, params: Parameters = None) -> CursorResult[Any]:
@@ -49,6 +51,11 @@ class Tx:
             if self.principal.is_limited and isinstance(error.orig, InsufficientPrivilege):
                 raise OutsideGroups from None
             raise
+
+    async def read(self, reading: Reading, params: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        """All rows of a statement that was made ready, by column name."""
+        async with self._one_at_a_time:
+            return await self._wire.read(reading, params)
 
     async def rows_of_many(self, statement: Executable) -> Sequence[RowMapping]:
         """All rows of a statement that goes through what belongs to many devices, as their presence.

@@ -11,6 +11,7 @@ from sqlalchemy.engine import RowMapping
 from engine import clock, pages
 from engine.pages import Page
 from engine.store.tx import Tx
+from engine.store.wire import Reading
 from engine.telemetry import bucket as buckets_of
 from engine.telemetry import errors, tables
 from engine.telemetry.model import Count, Rejected, Sample, Series
@@ -19,13 +20,15 @@ MAX_POINTS = 50_000
 
 # One metric is cut out of the row's document; a time-ordered walk down the primary key of that device only. It comes as
 # two columns in one row: a thousand rows of two cost four times as much to read.
-_RANGE = text(
-    "SELECT coalesce(array_agg(at), '{}') AS times, coalesce(json_agg(value), '[]') AS values FROM ("
-    "SELECT (extract(epoch FROM time) * 1000)::bigint AS at, values -> :metric AS value FROM telemetry "
-    "WHERE tenant_id = :tenant AND device_id = :device AND time >= :start AND time < :end AND values ? :metric "
-    "ORDER BY time, seq LIMIT :limit) measured"
+_RANGE = Reading(
+    text(
+        "SELECT coalesce(array_agg(at), '{}') AS times, coalesce(json_agg(value), '[]') AS values FROM ("
+        "SELECT (extract(epoch FROM time) * 1000)::bigint AS at, values -> :metric AS value FROM telemetry "
+        "WHERE tenant_id = :tenant AND device_id = :device AND time >= :start AND time < :end AND values ? :metric "
+        "ORDER BY time, seq LIMIT :limit) measured"
+    )
 )
-_LATEST = text('SELECT device_id, "values" FROM latest WHERE tenant_id = :tenant AND device_id = ANY (:ids)')
+_LATEST = Reading(text('SELECT device_id, "values" FROM latest WHERE tenant_id = :tenant AND device_id = ANY (:ids)'))
 # Seconds to hours have a fixed length and are counted from the zone's midnight, so that a half-hour zone gets its own
 # hours; days and weeks are counted on local time, where a day may have 23 hours; months go by the calendar.
 _STARTS = {
@@ -60,7 +63,7 @@ _BUCKETS = {
 async def latest(tx: Tx, device_ids: Sequence[UUID]) -> dict[UUID, list[Sample]]:
     """Each device's newest value of every metric, by the metric's name."""
     found: dict[UUID, list[Sample]] = {device_id: [] for device_id in device_ids}
-    for row in await tx.rows(_LATEST, {"tenant": tx.principal.tenant_id, "ids": device_ids}):
+    for row in await tx.read(_LATEST, {"tenant": tx.principal.tenant_id, "ids": list(device_ids)}):
         found[row["device_id"]] = [
             Sample(metric, value, clock.from_ms(at_ms)) for metric, (value, at_ms) in sorted(row["values"].items())
         ]
@@ -143,8 +146,7 @@ async def counts(
 async def _measured(tx: Tx, asked: dict[str, Any], limit: int) -> Series:
     if not 1 <= limit <= MAX_POINTS:
         raise errors.TooManyPoints(f"Ask for 1 to {MAX_POINTS} points, or for buckets.")
-    row = await tx.one(_RANGE, {**asked, "limit": limit + 1})
-    assert row is not None
+    (row,) = await tx.read(_RANGE, {**asked, "limit": limit + 1})
     times, values = row["times"], row["values"]
     return Series(asked["metric"], None, times=times[:limit], values=values[:limit], is_truncated=len(times) > limit)
 

@@ -52,14 +52,14 @@ async def test_keys_asked_for_together_are_fetched_together(gateway: Gateway, te
     context = RequestContext(gateway.services, tenant.principal(Role.VIEWER))
     statements = 0
     tx = await context.tx()
-    run = tx.execute
+    run = tx.read
 
     async def counted(*given: object) -> object:
         nonlocal statements
         statements += 1
         return await run(*given)  # type: ignore[arg-type]
 
-    tx.execute = counted  # type: ignore[method-assign,assignment]
+    tx.read = counted  # type: ignore[method-assign,assignment]
     loading = [context.devices.load(device.id) for device in (*made, made[0])]
     found = await asyncio.gather(*loading)
     assert [device.id for device in found] == [device.id for device in (*made, made[0])]

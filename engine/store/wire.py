@@ -1,0 +1,126 @@
+"""What is said to the server without SQLAlchemy in between: how transactions begin and end, and what is read often.
+
+SQLAlchemy's part in a short statement takes more of the processor than psycopg's and the server's together. Here its
+connection is borrowed from it and given back as it was; what fails is told in SQLAlchemy's words, so that nobody need
+know which way a statement went.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any, TypeVar
+from uuid import UUID
+
+import psycopg
+from psycopg import generators
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus
+from psycopg.rows import dict_row
+from sqlalchemy import Executable
+from sqlalchemy.dialects.postgresql.psycopg import dialect_async
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql import ClauseElement
+
+from engine.tenancy import Principal
+
+T = TypeVar("T")
+
+_FAILED = frozenset({ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE})
+
+
+class Reading:
+    """A statement that is asked so often that it is made ready for the driver once. Of plain columns and parameters."""
+
+    def __init__(self, statement: Executable) -> None:
+        if not isinstance(statement, ClauseElement):
+            raise TypeError("Only a statement of SQLAlchemy's can be made ready.")
+        dialect: Any = dialect_async()  # type: ignore[no-untyped-call]
+        compiled: Any = statement.compile(dialect=dialect)
+        types = [each.type.dialect_impl(dialect) for each in compiled._result_columns]
+        converts = any(each.result_processor(dialect, None) for each in types) or compiled._bind_processors
+        if converts or compiled.post_compile_params:
+            raise TypeError("SQLAlchemy must convert some of what this statement takes or gives each time.")
+        self.text = str(compiled)
+        self.fixed: Mapping[str, Any] = {name: value for name, value in compiled.params.items() if value is not None}
+
+
+class Wire:
+    """A connection that was lent, below SQLAlchemy."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        lent = connection.sync_connection
+        assert lent is not None
+        lent.begin()  # says nothing to the server; but once cut off, SQLAlchemy does not go on with another connection
+        driver = lent.connection.driver_connection
+        assert isinstance(driver, psycopg.AsyncConnection)
+        self._connection = connection
+        self._driver = driver
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether it was given up: somebody was cancelled in the middle of a statement, or the server has gone."""
+        return self._connection.invalidated or self._driver.closed
+
+    async def begin(self, principal: Principal, *, read_only: bool) -> None:
+        """Begin a transaction and say who acts, before anything else is said: all in one round trip."""
+        await self._told(self._begin(b"BEGIN; " + _entering(principal, read_only=read_only)))
+
+    async def commit(self) -> None:
+        """End the transaction: what it wrote is there."""
+        await self._told(self._driver.commit())
+
+    async def read(self, reading: Reading, params: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        """All rows, by column name."""
+        return await self._told(self._read(reading.text, {**reading.fixed, **params}))
+
+    async def _begin(self, said: bytes) -> None:
+        async with self._driver.lock:
+            self._driver.pgconn.send_query(said)
+            for result in await self._driver.wait(generators.execute(self._driver.pgconn)):
+                if result.status in _FAILED:
+                    raise error_from_result(result)
+
+    async def _read(self, text: str, params: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        cursor = self._driver.cursor(row_factory=dict_row)
+        await cursor.execute(text, params)
+        return await cursor.fetchall()
+
+    async def _told(self, saying: Awaitable[T]) -> T:
+        """What fails is told as SQLAlchemy tells it, and a connection that cannot go on is given up."""
+        try:
+            return await saying
+        except psycopg.Error as error:
+            if self._driver.closed:
+                await hang_up(self._connection)
+            raise DBAPIError.instance(None, None, error, psycopg.Error, hide_parameters=True) from error
+        except Exception:
+            raise
+        except BaseException:
+            await hang_up(self._connection)
+            raise
+
+
+async def hang_up(connection: AsyncConnection) -> None:
+    """Whoever was cancelled may have left a statement half said: nobody else gets that connection.
+
+    Shielded, since a cancelled scope cancels again at every await, and a rollback cut off in the middle gave the next
+    borrower a connection that was still in a transaction.
+    """
+    await asyncio.shield(connection.invalidate())
+
+
+def _entering(principal: Principal, *, read_only: bool) -> bytes:
+    """The settings that the policies ask for, of ids alone; read only as SET TRANSACTION READ ONLY would have it."""
+    said = [f"set_config('app.tenant_id', {_quoted([principal.tenant_id], '')}, true)"]
+    if principal.groups is not None:  # whoever is limited: the policies `limits` ask (ADR 30); of no group: "{}"
+        said.append(f"app.limit_to(CAST({_quoted(sorted(principal.groups), '{}')} AS uuid[]))")
+    if read_only:
+        said.append("set_config('transaction_read_only', 'on', true)")
+    return f"SELECT {', '.join(said)}".encode()
+
+
+def _quoted(ids: Sequence[UUID], braces: str) -> str:
+    """Ids as a literal: they are sent within the statement, so that nothing but ids may come here."""
+    if not all(type(each) is UUID for each in ids):
+        raise TypeError("An id of a tenant or group is a UUID.")
+    return f"'{braces[:1]}{','.join(map(str, ids))}{braces[1:]}'"
