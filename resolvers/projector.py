@@ -1,25 +1,60 @@
-"""A faster way through plain data: objects whose chosen fields are mere attributes become dictionaries in one go.
+"""A faster way through plain data: objects become dictionaries in one go, with the objects that lie in them.
 
-graphql-core completes every value of every object by itself: about four microseconds each. Here a selection of plain
-leaves is compiled once per operation into a list of (name, attribute, conversion). Whatever is unusual, a null where
-none may be or a value that does not convert, is left to graphql-core, which then says what was wrong and where.
+graphql-core completes every value of every object by itself: about four microseconds each. Here a selection is
+compiled once per operation into a list of columns: leaves and objects, read from an attribute, or by a field's own
+function where it takes no arguments and answers at once, as of things that were fetched before. Whatever is unusual,
+a null where none may be, a value that does not convert or one that must be waited for, is left to graphql-core, which
+then says what was wrong and where.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from types import CoroutineType
+from typing import Any, NamedTuple
 
 from graphql import GraphQLField, GraphQLList, GraphQLNonNull, GraphQLObjectType, is_leaf_type
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types.field import StrawberryField
 
 Convert = Callable[[Any], Any]
-Column = tuple[str, str, Convert, bool]
-"""Name in the answer, attribute of the source, conversion, whether it may be null."""
+Resolve = Callable[[Any, "Info"], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """All that a field's own function may ask for on the short way."""
+
+    context: Any
+
+
+class Plain(NamedTuple):
+    """How a field is read: its attribute, or what resolves it; of a leaf, what converts its value."""
+
+    attribute: str
+    resolve: Resolve | None
+    convert: Convert | None
+    is_nullable: bool
+
+
+class Column(NamedTuple):
+    """A field that was asked for: its name in the answer, how it is read, and of objects what is asked of them."""
+
+    name: str
+    attribute: str
+    resolve: Resolve | None
+    convert: Convert | None
+    is_nullable: bool
+    below: "list[Column] | None"
+    is_list: bool
 
 
 class Unusual(Exception):
     """A value that the short way does not know."""
+
+
+class Waits(Exception):
+    """A value that is not at hand: it would be the same for the next object."""
 
 
 class Projector(StrawberryGraphQLCoreExecutionContext):
@@ -36,7 +71,9 @@ class Projector(StrawberryGraphQLCoreExecutionContext):
         columns = self._columns_of(return_type, field_details_list)
         if columns is not None:
             try:
-                return _project(result, columns)
+                return _project(result, columns, Info(self.context_value))
+            except Waits:
+                self._columns[id(field_details_list)] = None
             except Exception:  # noqa: S110  the long way says what is wrong
                 pass
         return super().complete_object_value(return_type, field_details_list, info, path, result, position_context)
@@ -50,8 +87,11 @@ class Projector(StrawberryGraphQLCoreExecutionContext):
             item = item.of_type
             columns = self._columns_of(item, field_details_list) if isinstance(item, GraphQLObjectType) else None
             if columns is not None:
+                given = Info(self.context_value)
                 try:
-                    return [_project(each, columns) for each in result]
+                    return [_project(each, columns, given) for each in result]
+                except Waits:
+                    self._columns[id(field_details_list)] = None
                 except Exception:  # noqa: S110
                     pass
         return super().complete_list_value(return_type, field_details_list, info, path, result, position_context)
@@ -61,14 +101,13 @@ class Projector(StrawberryGraphQLCoreExecutionContext):
     ) -> Any:
         """One plain field of an object that has others too."""
         name = field_details_list[0].node.name.value
-        column = _plain(parent_type, name)
-        if column is not None:
-            attribute, convert, is_nullable = column
+        plain = _plain(parent_type, name)
+        if plain is not None and plain.resolve is None and plain.convert is not None:
             try:
-                value = getattr(source, attribute)
+                value = getattr(source, plain.attribute)
                 if value is not None:
-                    return convert(value)
-                if is_nullable:
+                    return plain.convert(value)
+                if plain.is_nullable:
                     return None
             except Exception:  # noqa: S110
                 pass
@@ -81,34 +120,58 @@ class Projector(StrawberryGraphQLCoreExecutionContext):
             return self._columns[key]
         except KeyError:
             pass
-        found: list[Column] | None = []
-        for name, details in self.collect_subfields(type_, field_details_list).grouped_field_set.items():
-            plain = _plain(type_, details[0].node.name.value)
-            if plain is None or found is None:
-                found = None
-            else:
-                found.append((name, *plain))
-        self._columns[key] = found if type_.is_type_of is None else None
+        self._columns[key] = self._compiled(type_, field_details_list) if type_.is_type_of is None else None
         return self._columns[key]
 
+    def _compiled(self, type_: GraphQLObjectType, field_details_list: Any) -> list[Column] | None:
+        found: list[Column] = []
+        for name, details in self.collect_subfields(type_, field_details_list).grouped_field_set.items():
+            field_name = details[0].node.name.value
+            plain = _plain(type_, field_name)
+            if plain is None:
+                return None
+            below, is_list = None, False
+            if plain.convert is None:
+                object_, is_list = _object(type_.fields[field_name].type)
+                below = self._columns_of(object_, details) if object_ is not None else None
+                if below is None:
+                    return None
+            found.append(Column(name, *plain, below, is_list))
+        return found
 
-def _project(source: Any, columns: list[Column]) -> dict[str, Any]:
+
+def _project(source: Any, columns: list[Column], info: Info) -> dict[str, Any]:
     projected: dict[str, Any] = {}
-    for name, attribute, convert, is_nullable in columns:
-        value = getattr(source, attribute)
-        if value is not None:
+    for name, attribute, resolve, convert, is_nullable, below, is_list in columns:
+        value = getattr(source, attribute) if resolve is None else _resolved(resolve, source, info)
+        if value is None:
+            if not is_nullable:
+                raise Unusual
+        elif convert is not None:
             value = convert(value)
-        elif not is_nullable:
+        elif not is_list:
+            value = _project(value, below, info)  # type: ignore[arg-type]  # what is no leaf has columns
+        elif isinstance(value, list | tuple):
+            value = [_project(each, below, info) for each in value]  # type: ignore[arg-type]
+        else:
             raise Unusual
         projected[name] = value
     return projected
 
 
-_known: dict[tuple[int, str], tuple[str, Convert, bool] | None] = {}
+def _resolved(resolve: Resolve, source: Any, info: Info) -> Any:
+    value = resolve(source, info)
+    if isinstance(value, CoroutineType):
+        value.close()  # it was not begun
+        raise Waits
+    return value
 
 
-def _plain(type_: GraphQLObjectType, name: str) -> tuple[str, Convert, bool] | None:
-    """How to read a field that is a mere attribute of a leaf type; None for every other field."""
+_known: dict[tuple[int, str], Plain | None] = {}
+
+
+def _plain(type_: GraphQLObjectType, name: str) -> Plain | None:
+    """How to read a field on the short way; None for a field that has none."""
     key = (id(type_), name)  # types live as long as the schema, and there is one schema in a process
     try:
         return _known[key]
@@ -119,13 +182,39 @@ def _plain(type_: GraphQLObjectType, name: str) -> tuple[str, Convert, bool] | N
     return _known[key]
 
 
-def _read(field: GraphQLField) -> tuple[str, Convert, bool] | None:
+def _read(field: GraphQLField) -> Plain | None:
     definition = field.extensions.get("strawberry-definition")
-    if not isinstance(definition, StrawberryField) or not definition.is_basic_field or field.args:
+    if not isinstance(definition, StrawberryField) or field.args:
         return None
+    resolve = None if definition.is_basic_field else _resolving(definition)
     is_nullable = not isinstance(field.type, GraphQLNonNull)
     convert = _conversion(field.type if is_nullable else field.type.of_type)  # type: ignore[union-attr]
-    return (definition.python_name, convert, is_nullable) if convert else None
+    is_known = (definition.is_basic_field or resolve) and (convert or _object(field.type)[0])
+    return Plain(definition.python_name, resolve, convert, is_nullable) if is_known else None
+
+
+def _resolving(definition: StrawberryField) -> Resolve | None:
+    """A field's own function, if it asks for nothing but its object and the context, and nothing stands before it."""
+    resolver = definition.base_resolver
+    if resolver is None or resolver.is_async or definition.extensions or definition.permission_classes:
+        return None
+    function: Any = resolver.wrapped_func
+    taken = tuple(resolver.signature.parameters)
+    shapes: Mapping[tuple[str, ...], Resolve] = {
+        ("self", "info"): function,
+        ("self",): lambda source, _info: function(source),
+    }
+    return shapes.get(taken)
+
+
+def _object(type_: Any) -> tuple[GraphQLObjectType | None, bool]:
+    """The type of an object or of those in a list that holds no null, and whether it is a list."""
+    if isinstance(type_, GraphQLNonNull):
+        type_ = type_.of_type
+    is_list = isinstance(type_, GraphQLList)
+    if is_list:
+        type_ = type_.of_type.of_type if isinstance(type_.of_type, GraphQLNonNull) else None
+    return (type_ if isinstance(type_, GraphQLObjectType) else None), is_list
 
 
 def _conversion(type_: Any) -> Convert | None:

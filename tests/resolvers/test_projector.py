@@ -1,5 +1,6 @@
 """The short way through plain data says exactly what graphql-core says, also where something is wrong."""
 
+import asyncio
 from datetime import datetime
 from enum import Enum
 from types import SimpleNamespace
@@ -48,6 +49,33 @@ class Branch:
     def shout(self) -> str:
         return str(self.name).upper()
 
+    @strawberry.field
+    def first(self, info: strawberry.Info) -> Leaf | None:
+        return cast(Leaf, info.context.leaves[0])  # of none: an error
+
+    @strawberry.field
+    def known(self, info: strawberry.Info) -> list[Leaf]:
+        return cast(list[Leaf], info.context.leaves)
+
+    @strawberry.field
+    def said(self, info: strawberry.Info) -> str:
+        return info.field_name  # more than the short way knows
+
+    @strawberry.field
+    def twig(self) -> "Twig":
+        return cast(Twig, self)
+
+
+@strawberry.type
+class Twig:
+    @strawberry.field
+    def known(self, info: strawberry.Info) -> list[Leaf] | None:
+        return cast(list[Leaf], info.context.few)
+
+    @strawberry.field
+    def shout(self) -> str:
+        return cast(str, self.name)  # type: ignore[attr-defined]
+
 
 @strawberry.type
 class Query:
@@ -63,6 +91,8 @@ QUERIES = [
     "{ branch { __typename leaf { __typename text } leaves { t: text u: text } } }",
     "{ branch { ...b } } fragment b on Branch { leaf { ...l flag } leaves { ... on Leaf { count } ...l } } "
     "fragment l on Leaf { text count }",
+    f"{{ branch {{ name shout first {LEAF} known {LEAF} said twig {{ shout known {LEAF} }} }} }}",
+    "{ branch { name a: twig { b: known { c: text } shout } known { count } } }",
     "{ branch { leaf { text @skip(if: true) count @include(if: true) } leaves { text @include(if: false) flag } } }",
 ]
 
@@ -128,3 +158,45 @@ def test_good_data_takes_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
     branch = SimpleNamespace(name="b", leaf=many[0], leaves=many, few=None)
     assert _said(Projector, f"{{ branch {{ name leaves {LEAF} }} }}", branch)[1] == []
     assert len(completed) < 6
+
+
+def test_what_lies_in_lists_and_what_functions_give_takes_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    completed: list[object] = []
+    slow = StrawberryGraphQLCoreExecutionContext.complete_value
+
+    def counted(self: Any, *given_: Any) -> Any:
+        completed.append(given_[0])
+        return slow(self, *given_)
+
+    monkeypatch.setattr(StrawberryGraphQLCoreExecutionContext, "complete_value", counted)
+    many = [SimpleNamespace(**_good()) for _ in range(20)]
+    branch = SimpleNamespace(name="b", leaf=many[0], leaves=many, few=many)
+    query = f"{{ branch {{ shout known {LEAF} twig {{ shout known {LEAF} }} few {LEAF} first {{ text }} }} }}"
+    assert _said(Projector, query, branch)[1] == []
+    assert len(completed) < 3
+
+
+def test_what_must_be_waited_for_is_asked_once_on_the_short_way_and_then_the_long_way() -> None:
+    asked: list[object] = []
+
+    @strawberry.type
+    class Slow:
+        @strawberry.field
+        def text(self) -> str:
+            async def later() -> str:
+                return "later"
+
+            asked.append(self)
+            return cast(str, later())
+
+    @strawberry.type
+    class Root:
+        @strawberry.field
+        def slow(self) -> list[Slow]:
+            return [Slow(), Slow(), Slow()]
+
+    schema = strawberry.Schema(Root)._schema
+    query = parse("{ slow { text } }")
+    result = asyncio.run(cast(Any, execute(schema, query, executor_class=Projector, operation_extensions=None)))
+    assert (result.data, result.errors) == ({"slow": [{"text": "later"}] * 3}, None)
+    assert len(asked) == 4
