@@ -50,9 +50,11 @@ class ChannelLine:
 
     id: str
     name: str
+    of: str  # the contract's name of its kind
     kind: str
     icon: str
     target: str
+    places: str  # the addresses or numbers, as its form begins with them
     is_enabled: bool
     trouble: str
     last_success_at: str
@@ -110,9 +112,11 @@ def channel_line(channel: dict[str, Any]) -> ChannelLine:
     return ChannelLine(
         channel["id"],
         channel["name"],
+        channel["kind"],
         name,
         icon,
         channel["target"],
+        ", ".join(channel["places"]) if channel["kind"] in ("EMAIL", "SMS") else "",
         channel["isEnabled"],
         trouble,
         channel["lastSuccessAt"] or "",
@@ -176,6 +180,31 @@ def delivery_line(delivery: dict[str, Any]) -> DeliveryLine:
         delivery["createdAt"],
         delivery["canRetry"],
     )
+
+
+PLACES = ("addresses", "numbers")  # fields that may be shown; the others of a form are secrets, or go with one
+# The fields of each kind's form that say where it leads.
+LEADS: dict[str, tuple[str, ...]] = {
+    "EMAIL": ("addresses",),
+    "TELEGRAM": ("token", "chat"),
+    "SMS": ("account", "token", "sender", "numbers"),
+}
+
+
+def changes_of(channel: ChannelLine, form: dict[str, Any]) -> dict[str, Any]:
+    """What a channel's form changes, as the contract's input; left alone, it leads where it did.
+
+    Raises ValueError with words to show.
+    """
+    name = str(form.get("name", "")).strip()
+    if not name:
+        raise ValueError("Please give it a name, for example who reads it.")
+    changed = {"name": name} if name != channel.name else {}
+    fields = LEADS.get(channel.of, ("url",))
+    before = {field: channel.places if field in PLACES else "" for field in fields}
+    if {field: str(form.get(field, "")).strip() for field in fields} == before:
+        return changed
+    return changed | contact_of(channel.of, form)
 
 
 def contact_of(kind: str, form: dict[str, Any]) -> dict[str, Any]:

@@ -117,6 +117,16 @@ SAYING = (
         see=("condition",),
     ),
     Concept(
+        "time-zone",
+        "Whose clock: the time zone",
+        "A time of day in a rule goes by the time zone that the rule names; else by the device's attribute timezone; "
+        "else by your organisation's, which is set below the list of rules. Summer time is kept by itself. When "
+        "something happened is shown by the clock of the computer you sit at; e-mails and other messages say UTC.",
+        "A device with the attribute timezone = America/Sao_Paulo is watched by the clock of São Paulo.",
+        ("condition", "tag"),
+        RULES,
+    ),
+    Concept(
         "action",
         "Then: what happens",
         "What the rule does when it fires, and if you like, when it is over: raise an alert, tell people, call a "
@@ -193,6 +203,24 @@ TRYING = (
         "change, and a rule that breaks one cannot be published.",
         "Last Tuesday from 2:10 to 2:40 the freezer thawed, and nobody was told: this must alert.",
         see=("backtest", "try"),
+    ),
+    Concept(
+        "why-not",
+        "Why not",
+        "Why a rule stayed quiet although you expected it to fire: moments at which the published rule was looked at "
+        "for this device, with what each part of it saw. “Almost” means that only one part was missing. Not every look "
+        "is kept; any other moment can be chosen above.",
+        "“The fridge stood at 9 °C all night”: it did, but the door was open, and the rule asks for a closed one.",
+        ("try", "noted"),
+    ),
+    Concept(
+        "noted",
+        "What a watching rule noted",
+        "A rule that only watches does nothing, but writes down each time it would have: for which device, when, why, "
+        "and what it would have done. Read it after some days; if every entry would have been worth a call, let the "
+        "rule act.",
+        see=("mode", "backtest"),
+        place=RULES,
     ),
     Concept(
         "draft",

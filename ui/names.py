@@ -1,12 +1,15 @@
 """The names of devices and groups, for lists in which the contract gives only their ids."""
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping
 
 from ui.client import Refused
 from ui.console import Console
 
 GONE = "a removed device"
+UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+"""What an id looks like; an address may have anything else in its place."""
 
 
 async def with_names(console: Console, known: Mapping[str, str], device_ids: Iterable[str]) -> dict[str, str]:

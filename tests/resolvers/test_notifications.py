@@ -49,6 +49,9 @@ async def test_a_webhooks_key_is_shown_once_and_its_address_never(api: Api, tena
     assert renamed.json()["secret"] is None
     moved = await api.rest(token, "PATCH", path, json={"webhook": {"url": "https://other.example/"}})
     assert moved.json()["secret"] not in (None, made["secret"])
+    inwards = await api.rest(token, "PATCH", path, json={"webhook": {"url": "http://10.0.0.1/"}})
+    assert (inwards.status_code, inwards.json()["code"]) == (422, "ADDRESS_REFUSED")
+    assert (await api.rest(token, "GET", path)).json()["target"] == "other.example"
 
 
 @pytest.mark.parametrize(

@@ -295,7 +295,7 @@ async def test_an_alert_that_is_not_there_is_said_to_be_missing(gateway: Gateway
     gateway.refuses("Alert", "No alert has this id.", "ALERT_NOT_FOUND")
     state = visit(AlertDetail, "/alerts/a9")
     await state.load()
-    assert state.problem == "There is no such alert."
+    assert (state.is_gone, state.ready, state.problem) == (True, False, "")
 
 
 def test_a_silence_says_what_it_is_about() -> None:

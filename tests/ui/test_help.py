@@ -24,7 +24,7 @@ NEEDED = {
     "mode",
 }
 NEEDED |= {"backtest", "rule-test", "draft", "version", "alert", "acknowledge", "silence", "escalation", "channel"}
-NEEDED |= {"profile", "tag", "group", "command", "device-shadow"}
+NEEDED |= {"time-zone", "why-not", "noted", "profile", "tag", "group", "command", "device-shadow"}
 
 
 def _led_to() -> set[str]:

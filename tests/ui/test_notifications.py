@@ -8,6 +8,7 @@ from tests.ui.support import Gateway, Visit
 from ui.channels import (
     MAX_STEPS,
     LaterStep,
+    changes_of,
     channel_line,
     contact_of,
     delivery_line,
@@ -22,6 +23,7 @@ CHANNEL: dict[str, Any] = {
     "kind": "EMAIL",
     "name": "Night shift",
     "target": "anna@example.org and 1 more",
+    "places": ["anna@example.org", "bo@example.org"],
     "isEnabled": True,
     "disabledReason": None,
     "failures": 0,
@@ -165,6 +167,48 @@ async def test_a_webhooks_key_is_shown_until_one_comes_back(told: Notifications,
     assert (told.secret, told.kind) == ("whsec_x", "")
     await told.load()
     assert told.secret == ""
+
+
+async def test_a_channel_is_told_other_addresses_and_keeps_the_rest(told: Notifications, gateway: Gateway) -> None:
+    gateway.answers["ChannelUpdate"] = {"channelUpdate": {"channel": {"id": "c1"}, "secret": None}}
+    told.change("c1")
+    assert told.changed is not None
+    assert (told.kind, told.changed.places) == ("EMAIL", "anna@example.org, bo@example.org")
+    await told.make({"name": "Night shift", "addresses": "anna@example.org, cy@example.org"})
+    addresses = {"email": {"addresses": ["anna@example.org", "cy@example.org"]}}
+    assert gateway.variables("ChannelUpdate") == {"id": "c1", "input": addresses, "version": 1}
+    assert (told.kind, told.changed, told.secret) == ("", None, "")
+    assert "Send it a test" in told.said
+
+
+async def test_a_webhook_that_leads_elsewhere_shows_its_new_key(told: Notifications, gateway: Gateway) -> None:
+    told.channels = [channel_line({**CHANNEL, "kind": "WEBHOOK", "target": "old.example", "places": ["old.example"]})]
+    gateway.answers["ChannelUpdate"] = {"channelUpdate": {"channel": {"id": "c1"}, "secret": "whsec_y"}}
+    told.change("c1")
+    await told.make({"name": "Tickets", "url": "https://new.example/hook"})
+    changes = {"name": "Tickets", "webhook": {"url": "https://new.example/hook"}}
+    assert gateway.variables("ChannelUpdate")["input"] == changes
+    assert (told.secret, told.secret_of) == ("whsec_y", "Tickets")
+
+
+def test_a_channels_form_sends_only_what_was_changed() -> None:
+    by_phone = channel_line({**CHANNEL, "kind": "SMS", "places": ["+4915112345678"]})
+    kept = {"name": "Night shift", "account": "", "token": "", "sender": "", "numbers": "+4915112345678"}
+    assert changes_of(by_phone, kept) == {}
+    assert changes_of(by_phone, {**kept, "name": "Late shift"}) == {"name": "Late shift"}
+    with pytest.raises(ValueError, match="key"):
+        changes_of(by_phone, {**kept, "numbers": "+4915187654321"})
+    program = channel_line({**CHANNEL, "kind": "WEBHOOK"})
+    assert changes_of(program, {"name": "Night shift", "url": ""}) == {}
+    with pytest.raises(ValueError, match="at least one"):
+        changes_of(channel_line(CHANNEL), {"name": "Night shift", "addresses": ""})
+
+
+async def test_a_channel_that_cannot_be_changed_so_keeps_its_form(told: Notifications, gateway: Gateway) -> None:
+    gateway.refuses("ChannelUpdate", "Somebody has changed it meanwhile.", "VERSION_STALE")
+    told.change("c1")
+    await told.make({"name": "Late shift", "addresses": "anna@example.org, bo@example.org"})
+    assert (told.kind, told.form_problem) == ("EMAIL", "Somebody has changed it meanwhile.")
 
 
 async def test_what_is_refused_leaves_the_form_open_and_says_why(told: Notifications, gateway: Gateway) -> None:

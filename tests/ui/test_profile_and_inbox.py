@@ -313,7 +313,7 @@ async def test_a_profile_that_is_not_there_is_said_plainly(gateway: Gateway, vis
     gateway.refuses("Profile", "There is no such profile, or none that you may see.", "PROFILE_NOT_FOUND")
     state = visit(Profile, "/profiles/other")
     await run(state.load())
-    assert (state.ready, state.problem) == (False, "There is no such profile.")
+    assert (state.is_gone, state.ready, state.problem) == (True, False, "")
 
 
 def test_every_reason_of_the_wire_is_told_in_words() -> None:

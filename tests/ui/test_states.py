@@ -211,14 +211,14 @@ async def test_a_device_that_is_not_there_is_said_plainly(gateway: Gateway, visi
     gateway.refuses("DeviceDetail", "There is no such device, or none that you may see.", "DEVICE_NOT_FOUND")
     state = visit(Device, "/devices/other")
     await run(state.load())
-    assert (state.ready, state.problem) == (False, "There is no such device.")
+    assert (state.is_gone, state.ready, state.problem) == (True, False, "")
 
 
 async def test_an_address_that_names_no_device_at_all_is_said_plainly(gateway: Gateway, visit: Visit) -> None:
     gateway.refuses("DeviceDetail", "An id is a UUID, for example 0190e6f2-…", "BAD_REQUEST")
     state = visit(Device, "/devices/nonsense")
     await run(state.load())
-    assert state.problem == "There is no such device."
+    assert (state.is_gone, state.problem) == (True, "")
 
 
 async def test_an_issued_token_is_put_into_the_line_to_paste(device: Device, gateway: Gateway) -> None:

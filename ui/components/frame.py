@@ -7,9 +7,11 @@ from reflex_components_core.el.elements.base import BaseHTML
 from reflex_components_core.react_router import ReactRouterLink
 
 from ui.components.help import help_link
+from ui.components.instead import barred
 from ui.console import Console
 from ui.islands.cells import live_line
 from ui.islands.news import alert_news
+from ui.rights import right_words
 
 ALL_DEVICES = "devices:all"  # no right of the contract: to see devices, and not those of some groups only
 
@@ -113,6 +115,13 @@ def may(scope: str) -> rx.Var[bool]:
     if scope == ALL_DEVICES:
         return Console.scopes.contains("devices:read") & ~Console.is_limited_to_groups
     return Console.scopes.contains(scope)
+
+
+def only(scope: str, *children: rx.Component, where: rx.Var[bool] | None = None) -> rx.Component:
+    """What needs a right, for those who hold it; the others are told so. `where`: when the right is needed at all."""
+    is_open = (Console.scopes.length() == 0) | may(scope)
+    instead = barred("" if scope == ALL_DEVICES else right_words(scope))
+    return rx.cond(is_open if where is None else is_open | ~where, rx.fragment(*children), instead)
 
 
 def _if_allowed(name: str, path: str, icon: str, scope: str, here: str, size: int = 18) -> rx.Component:
@@ -219,9 +228,16 @@ def _more(here: str) -> rx.Component:
 
 
 def page(
-    here: str, *children: rx.Component, narrow: bool = False, on_alert: Any = Console.count_alerts
+    here: str,
+    *children: rx.Component,
+    needs: str = "",
+    narrow: bool = False,
+    on_alert: Any = Console.count_alerts,
 ) -> rx.Component:
-    """A page in its frame. `here`: its place in the navigation; `on_alert`: what follows when an alert changes."""
+    """A page in its frame. `here`: its place in the navigation; `needs`: the right without which there is nothing to
+    see; `on_alert`: what follows when an alert changes.
+    """
+    shown = (only(needs, *children),) if needs else children
     return rx.el.div(
         rx.el.a("Skip to content", href="#content", class_name="skip"),
         rx.el.aside(
@@ -253,9 +269,7 @@ def page(
             class_name="topbar",
         ),
         rx.el.main(
-            rx.el.div(
-                _factor_needed(), _factor_taken(), *children, class_name="page page-narrow" if narrow else "page"
-            ),
+            rx.el.div(_factor_needed(), _factor_taken(), *shown, class_name="page page-narrow" if narrow else "page"),
             id="content",
             class_name="main",
             tab_index=-1,

@@ -27,16 +27,17 @@ from ui.ways import (
 BATCH = "batch"  # the name of the files of a claim
 # What each kind is called, and what speaks for it.
 WAYS = (
-    ("KEY", "A key", "The simplest: one secret text in the software of all devices."),
+    ("KEY", "A key", "The simplest: one secret text in the software of all devices. Whoever finds it out can use it."),
     (
         "CLAIM",
         "A claim certificate",
-        "Better: the devices prove a key that they do not send. Yours is never seen here.",
+        "Safer: a batch of devices shares a certificate and its secret key. They show that they hold the key without "
+        "sending it: nobody who listens learns it, nor do we.",
     ),
     (
         "AUTHORITY",
         "An authority of your own",
-        "Best: each device carries a certificate from its factory, and shows it.",
+        "Safest: each device has a certificate and a key of its own from its factory, and none knows another's.",
     ),
 )
 TERMINAL = "Paste it into a terminal where the secrets of your devices are made."
@@ -200,8 +201,8 @@ def _authority() -> rx.Component:
     return rx.el.div(
         _pem("certificate", "The authority's certificate", "", "-----BEGIN CERTIFICATE-----"),
         rx.el.p(
-            "Then prove that its key is yours. This signs a certificate of a name that only you are asked for; the "
-            "files of the authority are called ca.crt and ca.key here:",
+            "Then show that you hold its key, so that nobody can register an authority that is not theirs. This line "
+            "signs a certificate with a name made just for this; the authority's files are called ca.crt and ca.key:",
             class_name="small muted",
         ),
         command(text=NewWay.proof, hint=TERMINAL, label="Command that proves whose authority it is"),

@@ -5,6 +5,7 @@ from typing import Any
 import reflex as rx
 
 from ui.client import Refused
+from ui.components.help import help_link
 from ui.components.pieces import done, field, problem
 from ui.console import Console
 
@@ -58,6 +59,8 @@ def rule_clock() -> rx.Component:
                 ", else by ",
                 rx.el.b(RuleClock.zone),
                 ". ",
+                help_link("time-zone"),
+                " ",
                 rx.cond(
                     RuleClock.scopes.contains(RIGHT) & ~RuleClock.is_open,
                     rx.el.button("Change", type="button", class_name="btn btn-small", on_click=RuleClock.turn),

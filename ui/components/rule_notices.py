@@ -9,7 +9,7 @@ import reflex as rx
 from ui.client import Refused
 from ui.components.frame import link
 from ui.console import Console
-from ui.islands.cells import when
+from ui.islands.cells import told, when
 
 SAID: Mapping[str, str] = {
     "STORM": "Too much at once.",
@@ -80,7 +80,7 @@ def _line(notice: rx.Var[NoticeLine]) -> rx.Component:
         rx.el.span(
             rx.el.strong(notice.title),
             " ",
-            notice.words,
+            told(text=notice.words, at=notice.since),
             " ",
             rx.el.span(
                 when(at=notice.since),

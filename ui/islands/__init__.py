@@ -27,6 +27,7 @@ NAMES = (
 # What only these files import: numbers in words, and the parts of the rule designer.
 PARTS = (
     "numbers.js",
+    "zones.js",
     "rule_words.js",
     "rule_desk.js",
     "rule_hooks.js",

@@ -1,6 +1,7 @@
 // Small live pieces: a value, a device's presence, a time that ages, a button that copies.
 import { useEffect, useReducer, useRef, useState } from "react";
 import { onLine, plainValue, watchStatus, watchTelemetry } from "./live.js";
+import { inOwnZone, ownZone } from "./zones.js";
 
 // One clock for every relative time on the page.
 const clock = new Set();
@@ -35,7 +36,7 @@ function lasting(date) {
   const count = Math.round(seconds / size);
   return `for ${count} ${unit}${count === 1 ? "" : "s"}`;
 }
-const exact = (date) => date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const exact = (date) => `${date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" })} (${ownZone()})`;
 const toTheMinute = (date) => date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 /** "Sun 06:00": an hour of the last days. */
@@ -55,6 +56,20 @@ export function When({ at, none = "never", both = false, asSpan = false, asHour 
       {both ? <span className="muted exact"> · {toTheMinute(date)}</span> : null}
     </time>
   );
+}
+
+/** A sentence of the platform's, its times by the viewer's own clock. `at`: when it was said. */
+export function Told({ text, at }) {
+  const [ready, setReady] = useState(false);
+  useEffect(() => setReady(true), []);
+  return <>{ready ? inOwnZone(text, at) : text}</>;
+}
+
+/** Which time zone the page's times are of. */
+export function OwnZone() {
+  const [zone, setZone] = useState("");
+  useEffect(() => setZone(ownZone()), []);
+  return zone ? <span>Times are by the clock of this computer: {zone.replaceAll("_", " ")}.</span> : <span />;
 }
 
 function useLatest(deviceId, metric, value, time) {

@@ -25,6 +25,20 @@ class When(_Cell):
     as_hour: rx.Var[bool]
 
 
+class Told(_Cell):
+    """A sentence of the platform's, the times in it by the viewer's own clock; `at`: when it was said."""
+
+    tag = "Told"
+    text: rx.Var[str]
+    at: rx.Var[str | None]
+
+
+class OwnZone(_Cell):
+    """Says which time zone the times of the page are of."""
+
+    tag = "OwnZone"
+
+
 class LiveValue(_Cell):
     """A metric's newest value."""
 
@@ -100,6 +114,8 @@ class LiveLine(_Cell):
 
 
 when = When.create
+told = Told.create
+own_zone = OwnZone.create
 live_value = LiveValue.create
 live_when = LiveWhen.create
 live_presence = LivePresence.create

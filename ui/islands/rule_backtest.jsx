@@ -8,6 +8,7 @@ import { Help, Pick } from "./rule_pieces.jsx";
 import { keptTest } from "./rule_keep.js";
 import { moment, times } from "./rule_time.js";
 import { Why } from "./rule_why.jsx";
+import { inOwnZone } from "./zones.js";
 
 const PLAY_AFTER_MS = 700;
 const AGAIN_AFTER_MS = 1200;
@@ -148,7 +149,7 @@ function Episode({ episode, onLook }) {
           <span className="episode-when num">{moment(episode.raisedAt)}</span>
           <span>
             <b>{episode.device.name}</b> <span className="muted">{lasted(episode)}</span>
-            <span className="sub">{episode.reason}</span>
+            <span className="sub">{inOwnZone(episode.reason, episode.raisedAt)}</span>
           </span>
         </summary>
         <Why tree={episode.why} metrics={metrics} />

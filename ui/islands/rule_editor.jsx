@@ -1,5 +1,5 @@
 // The rule designer: one document, shown as a sentence one fills in, beside what the platform says about it.
-import { Suspense, lazy, useCallback, useMemo, useState } from "react";
+import { Suspense, lazy, useCallback, useEffect, useMemo, useState } from "react";
 import { Redo2, Undo2 } from "lucide-react";
 import { Backtest } from "./rule_backtest.jsx";
 import { Desk, isShown, useDesk } from "./rule_desk.js";
@@ -22,10 +22,13 @@ const VIEWS = [
   ["picture", "Picture", Picture],
 ];
 
-/** The page's island. `ruleId` empty: a new rule. `onDone(words)` when it is published or deleted. */
-export function RuleEditor({ ruleId, queries, onDone }) {
-  const { found, problem } = useGround(ruleId, queries);
+/** The page's island. `ruleId` empty: a new rule. `onDone(words)` when it is published or deleted; `onAbsent()`: no such rule. */
+export function RuleEditor({ ruleId, queries, mayWrite, onDone, onAbsent }) {
+  const { found, problem, isAbsent } = useGround(ruleId, queries);
   const [start, setStart] = useState(null);
+  useEffect(() => {
+    if (isAbsent) onAbsent?.();
+  }, [isAbsent]);
   if (problem) {
     return (
       <div className="note note-bad" role="alert">
@@ -50,7 +53,7 @@ export function RuleEditor({ ruleId, queries, onDone }) {
     return <Gallery profiles={ground.profiles} policies={ground.policies} drafts={drafts.filter((each) => each.ruleId === null)} queries={queries} onStart={begun} onGoOn={goOn} />;
   }
   const draft = rule ? (drafts.find((each) => each.ruleId === rule.id) ?? null) : start.draft;
-  return <Designer key={rule?.id ?? "new"} ground={ground} rule={rule} start={draft?.document ?? rule?.document ?? start.document} first={draft} queries={queries} onDone={onDone} />;
+  return <Designer key={rule?.id ?? "new"} ground={ground} rule={rule} start={draft?.document ?? rule?.document ?? start.document} first={draft} queries={queries} mayWrite={mayWrite} onDone={onDone} />;
 }
 
 function metricsOf(profiles, key) {
@@ -58,7 +61,7 @@ function metricsOf(profiles, key) {
   return new Map(chosen.flatMap((each) => each.metrics).map((each) => [each.key, each]));
 }
 
-function Designer({ ground, rule, start, first, queries, onDone }) {
+function Designer({ ground, rule, start, first, queries, mayWrite, onDone }) {
   const [history, setHistory] = useState(() => begin(start));
   const [view, setView] = useState(VIEWS[0][0]);
   const [moment, setMoment] = useState({ deviceId: null, at: "" });
@@ -79,10 +82,10 @@ function Designer({ ground, rule, start, first, queries, onDone }) {
   const back = useCallback(() => setHistory(undo), []);
   const forth = useCallback(() => setHistory(redo), []);
   const isChanged = document !== start;
-  const draft = useDraft(whole, isChanged && !isGone, rule, first, queries);
+  const draft = useDraft(whole, isChanged && !isGone && mayWrite, rule, first, queries);
   useUndoKeys(back, forth);
-  useLeaveGuard(isChanged && !isGone && draft.words === "");
-  const desk = { document, whole, name, change, metrics, commands, profiles, ground, check, complete, queries, rule, why, setWhy };
+  useLeaveGuard(isChanged && !isGone && mayWrite && draft.words === "");
+  const desk = { document, whole, name, change, metrics, commands, profiles, ground, check, complete, queries, rule, mayWrite, why, setWhy };
   const View = VIEWS.find(([key]) => key === view)[2];
   const gone = () => setGone(true);
   const look = (next) => {
@@ -103,7 +106,7 @@ function Designer({ ground, rule, start, first, queries, onDone }) {
         </div>
         <div className="designer-right">
           <InWords />
-          <Publish draft={draft} isChanged={isChanged} onDone={onDone} onGone={gone} />
+          {mayWrite ? <Publish draft={draft} isChanged={isChanged} onDone={onDone} onGone={gone} /> : <Looking rule={rule} isChanged={isChanged} />}
           <aside className="card designer-side" aria-label="Test bench">
             <div className="bench-tabs" role="group" aria-label="Test bench">
               {sides.map(([key, words]) => (
@@ -123,6 +126,18 @@ function Designer({ ground, rule, start, first, queries, onDone }) {
         </div>
       </div>
     </Desk.Provider>
+  );
+}
+
+/** In place of publishing, for who may look and not write. */
+function Looking({ rule, isChanged }) {
+  const does = { ON: "It is in force.", SHADOW: "It only watches: it notes what it would do.", OFF: "It rests." }[rule?.mode] ?? "";
+  return (
+    <section className="card card-body" aria-label="What may be done">
+      <p className="small muted" role="status">
+        {does} {isChanged ? "What you have changed here is for trying only: nothing of it is kept." : "Change what you like to try it out: nothing of it is kept."}
+      </p>
+    </section>
   );
 }
 

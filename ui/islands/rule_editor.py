@@ -1,7 +1,7 @@
 """The rule designer: a gallery, a sentence to fill in, a test bench; it asks and tells /graphql itself."""
 
 import reflex as rx
-from reflex.event import passthrough_event_spec
+from reflex.event import no_args_event_spec, passthrough_event_spec
 
 from ui.client import OPERATIONS
 from ui.islands import LINE_PACKAGES, RULE_EDITOR
@@ -40,17 +40,23 @@ QUERIES = {
 
 
 class RuleEditor(rx.NoSSRComponent):
-    """`rule_id` empty means a new rule; `on_done` brings the words to show afterwards."""
+    """`rule_id` empty means a new rule; `on_done` brings the words to show afterwards, `on_absent`: no such rule."""
 
     library = RULE_EDITOR.importable_path
     tag = "RuleEditor"
     lib_dependencies: list[str] = ["@xyflow/react@12.12.1", *LINE_PACKAGES]
     rule_id: rx.Var[str]
     queries: rx.Var[dict[str, str]]
+    may_write: rx.Var[bool]
     on_done: rx.EventHandler[passthrough_event_spec(str)]
+    on_absent: rx.EventHandler[no_args_event_spec]
 
 
-def rule_editor(rule_id: rx.Var[str] | str, on_done: object) -> rx.Component:
-    """The editor with the operations it needs."""
+def rule_editor(
+    rule_id: rx.Var[str] | str, may_write: rx.Var[bool], on_done: object, on_absent: object
+) -> rx.Component:
+    """The editor with the operations it needs; who may not write looks and tries."""
     queries = {name: OPERATIONS[operation] for name, operation in QUERIES.items()}
-    return RuleEditor.create(rule_id=rule_id, queries=queries, on_done=on_done)
+    return RuleEditor.create(
+        rule_id=rule_id, queries=queries, may_write=may_write, on_done=on_done, on_absent=on_absent
+    )

@@ -36,6 +36,7 @@ const LISTS = { drafts: ["ruleDrafts", "items"], groups: ["deviceGroups", "items
 export function useGround(ruleId, queries) {
   const [found, setFound] = useState(null);
   const [problem, setProblem] = useState("");
+  const [isAbsent, setAbsent] = useState(false);
   useEffect(() => {
     const controller = new AbortController();
     const list = (name) =>
@@ -53,15 +54,17 @@ export function useGround(ruleId, queries) {
         setFound({ profiles: profiles.profiles.items, groups, policies, channels, drafts, known: inUse, zone, rule: seen.rule });
       } catch (failure) {
         if (failure.name === "AbortError") return;
-        setProblem(failure.code === "RULE_NOT_FOUND" || failure.code === "BAD_REQUEST" ? "There is no such rule." : failure.message);
+        if (failure.code === "RULE_NOT_FOUND" || failure.code === "BAD_REQUEST") setAbsent(true);
+        else setProblem(failure.message);
       }
     };
     setFound(null);
     setProblem("");
+    setAbsent(false);
     load();
     return () => controller.abort();
   }, [ruleId]);
-  return { found, problem };
+  return { found, problem, isAbsent };
 }
 
 /** Asks before a reload or a closed tab throws edits away. */

@@ -4,6 +4,7 @@ import { ask } from "./live.js";
 import { useDesk } from "./rule_desk.js";
 import { Help } from "./rule_pieces.jsx";
 import { Why } from "./rule_why.jsx";
+import { inOwnZone } from "./zones.js";
 
 const SAVE_AFTER_MS = 1200;
 const MODES = [
@@ -143,7 +144,7 @@ export function Publish({ draft, isChanged, onDone, onGone }) {
 
 /** What was published before, what changed each time in words, and the way back. */
 export function Versions({ onDone, onGone }) {
-  const { rule, queries, change } = useDesk();
+  const { rule, queries, change, mayWrite } = useDesk();
   const [versions, setVersions] = useState(null);
   const [problem, setProblem] = useState("");
   useEffect(() => {
@@ -188,9 +189,11 @@ export function Versions({ onDone, onGone }) {
                 <button type="button" className="offer" onClick={() => change(() => each.document)}>
                   Take it as the draft
                 </button>
-                <button type="button" className="offer" onClick={() => revert(each.version)}>
-                  Publish it again
-                </button>
+                {mayWrite ? (
+                  <button type="button" className="offer" onClick={() => revert(each.version)}>
+                    Publish it again
+                  </button>
+                ) : null}
               </div>
             ) : null}
           </li>
@@ -214,24 +217,35 @@ export function Noted() {
   }, [rule.id]);
   if (problem) return <p className="clause-problem">{problem}</p>;
   if (!firings) return <p className="muted">…</p>;
-  if (!firings.length) return <p className="muted">This rule only watches, and has noted nothing so far. What it would do appears here.</p>;
+  if (!firings.length) {
+    return (
+      <p className="muted">
+        This rule only watches, and has noted nothing so far. What it would do appears here. <Help about="noted" />
+      </p>
+    );
+  }
   return (
-    <ul className="episodes" aria-label="What it noted">
-      {firings.map((each) => (
-        <li key={each.id}>
-          <details className="episode">
-            <summary>
-              <span className="episode-when num">{day(each.firedAt)}</span>
-              <span>
-                <b>{each.device.name}</b>
-                <span className="sub">{each.reason}</span>
-              </span>
-            </summary>
-            <p className="small">It would have: {each.would.join(" ")}</p>
-            <Why tree={each.why} metrics={metrics} />
-          </details>
-        </li>
-      ))}
-    </ul>
+    <div className="stack-tight">
+      <p className="small muted">
+        What this rule would have done, had it been let; the newest first. <Help about="noted" />
+      </p>
+      <ul className="episodes" aria-label="What it noted">
+        {firings.map((each) => (
+          <li key={each.id}>
+            <details className="episode">
+              <summary>
+                <span className="episode-when num">{day(each.firedAt)}</span>
+                <span>
+                  <b>{each.device.name}</b>
+                  <span className="sub">{inOwnZone(each.reason, each.firedAt)}</span>
+                </span>
+              </summary>
+              <p className="small">It would have: {each.would.join(" ")}</p>
+              <Why tree={each.why} metrics={metrics} />
+            </details>
+          </li>
+        ))}
+      </ul>
+    </div>
   );
 }

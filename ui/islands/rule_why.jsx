@@ -3,7 +3,9 @@ import { useEffect, useState } from "react";
 import { ask, plainValue } from "./live.js";
 import { seenNumber } from "./numbers.js";
 import { useDesk } from "./rule_desk.js";
+import { Help } from "./rule_pieces.jsx";
 import { leafWords, sign } from "./rule_words.js";
+import { inOwnZone } from "./zones.js";
 
 const UNKNOWN = "nothing known";
 const VERDICTS = { true: ["yes", "Yes"], false: ["no", "No"], null: ["open", "Unknown"] };
@@ -68,7 +70,7 @@ export function WhyNot({ deviceId, onLook }) {
   return (
     <div className="stack-tight why-not" data-rule="why-not">
       <p className="small">
-        <b>Why not.</b> The published rule was last looked at {clock(newest.lookedAt)}: {newest.reason}.
+        <b>Why not.</b> <Help about="why-not" /> The published rule was last looked at {clock(newest.lookedAt)}: {inOwnZone(newest.reason, newest.lookedAt)}.
       </p>
       <ul className="episodes" aria-label="When it did not fire">
         {looks.map((each) => (
@@ -78,7 +80,7 @@ export function WhyNot({ deviceId, onLook }) {
                 <span className="episode-when num">{clock(each.lookedAt)}</span>
                 <span>
                   {each.isNear ? <b>Almost: </b> : null}
-                  {each.reason}
+                  {inOwnZone(each.reason, each.lookedAt)}
                 </span>
               </summary>
               <Why tree={each.why} metrics={metrics} />

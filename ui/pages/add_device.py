@@ -245,4 +245,5 @@ def add_device() -> rx.Component:
             ),
         ),
         narrow=True,
+        needs="devices:write",
     )

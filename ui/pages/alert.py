@@ -1,6 +1,5 @@
 """One alert: what happened, why, who was told, what was said about it, and what can be done."""
 
-import re
 from typing import Any
 
 import reflex as rx
@@ -10,14 +9,15 @@ from ui.client import Refused
 from ui.components.alert_pieces import quiet
 from ui.components.frame import ALL_DEVICES, link, may, page
 from ui.components.help import help_link
+from ui.components.instead import gone
 from ui.components.pieces import body, card, done, field, problem, severity_badge, skeleton, skeleton_rows
 from ui.console import Console
-from ui.islands.cells import when
+from ui.islands.cells import own_zone, told, when
 from ui.islands.chart import moment
 from ui.islands.spans import spans
+from ui.names import UUID
 from ui.words import AlertLine, alert_line
 
-UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 EMPTY = AlertLine("", "", "", "", "", "", "", "", "", "", "", "", "", "")
 TOLD_KINDS = ("TOLD", "NOT_TOLD", "SILENCED")
 
@@ -27,6 +27,7 @@ class AlertDetail(Console):
 
     ready: bool = False
     problem: str = ""
+    is_gone: bool = False  # or never was
     said: str = ""
     uid: str = ""
     alert: AlertLine = EMPTY
@@ -54,7 +55,7 @@ class AlertDetail(Console):
         """Come to the page."""
         uid = self.segment()
         if uid != self.uid:
-            self.ready, self.uid, self.alert = False, uid, EMPTY
+            self.ready, self.uid, self.alert, self.is_gone = False, uid, EMPTY, False
         self.problem = self.said = self.doing = ""
         if (away := await self.enter()) is not None:
             return away
@@ -83,8 +84,8 @@ class AlertDetail(Console):
         try:
             alert = (await self.ask("alert", id=self.uid))["alert"]
         except Refused as refusal:
-            no_such = refusal.code == "ALERT_NOT_FOUND" or not UUID.fullmatch(self.uid)
-            self.problem = "There is no such alert." if no_such else refusal.words
+            self.is_gone = refusal.code == "ALERT_NOT_FOUND" or not UUID.fullmatch(self.uid)
+            self.problem = "" if self.is_gone else refusal.words
             return
         metrics = metrics_of(alert["device"].get("profile", {"metrics": []}))  # left out without the right to it
         self.alert, self.why = alert_line(alert), why_lines(alert["why"], metrics)
@@ -92,7 +93,7 @@ class AlertDetail(Console):
         entries = [happened(each) for each in alert["history"]]
         self.told = [each for each in entries if each.kind in TOLD_KINDS]
         self.history = entries[::-1]
-        self.problem, self.ready = "", True
+        self.problem, self.ready, self.is_gone = "", True, False
 
     async def _do(self, operation: str, said: str, **variables: Any) -> None:
         self.problem = self.said = ""
@@ -182,7 +183,7 @@ def _what() -> rx.Component:
     return card(
         "What happened",
         body(
-            rx.el.p(alert.reason, class_name="reason alert-reason"),
+            rx.el.p(told(text=alert.reason, at=alert.raised_at), class_name="reason alert-reason"),
             rx.el.p(
                 "Raised ",
                 when(at=alert.raised_at, both=True),
@@ -191,8 +192,12 @@ def _what() -> rx.Component:
                     rx.el.span(". Over ", when(at=alert.cleared_at, both=True)),
                     ". It is not over yet",
                 ),
-                rx.cond(alert.cleared_reason != "", rx.el.span(": ", alert.cleared_reason)),
-                ".",
+                rx.cond(
+                    alert.cleared_reason != "",
+                    rx.el.span(": ", told(text=alert.cleared_reason, at=alert.cleared_at)),
+                ),
+                ". ",
+                own_zone(),
                 class_name="small muted",
             ),
             rx.el.p(
@@ -263,7 +268,7 @@ def _entry(each: rx.Var[Happened]) -> rx.Component:
         icon,
         rx.el.div(
             rx.el.p(each.words, rx.el.span(" · ", when(at=each.at), class_name="muted small")),
-            rx.cond(each.text != "", rx.el.p(each.text, class_name="happened-text")),
+            rx.cond(each.text != "", rx.el.p(told(text=each.text, at=each.at), class_name="happened-text")),
         ),
         class_name="happened",
     )
@@ -431,9 +436,16 @@ def alert() -> rx.Component:
     waiting = rx.el.div(skeleton_rows(), class_name="card")
     return page(
         "Alerts",
-        _heading(),
-        problem(AlertDetail.problem, AlertDetail.load),
-        done(AlertDetail.said),
-        rx.cond(AlertDetail.ready, sheet, rx.cond(AlertDetail.problem == "", waiting)),
+        rx.cond(
+            AlertDetail.is_gone,
+            gone("alert", "See all alerts", "/alerts"),
+            rx.fragment(
+                _heading(),
+                problem(AlertDetail.problem, AlertDetail.load),
+                done(AlertDetail.said),
+                rx.cond(AlertDetail.ready, sheet, rx.cond(AlertDetail.problem == "", waiting)),
+            ),
+        ),
         on_alert=AlertDetail.refresh,
+        needs="alerts:read",
     )

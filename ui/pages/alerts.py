@@ -12,7 +12,7 @@ from ui.components.alert_silences import silences
 from ui.components.frame import heading, link, may, page
 from ui.components.pieces import empty, problem, severity_badge, skeleton_rows
 from ui.console import Console
-from ui.islands.cells import when
+from ui.islands.cells import told, when
 from ui.words import AlertLine, alert_line
 
 SEVERITY_ORDER = ("critical", "major", "minor", "warning", "info")
@@ -319,7 +319,11 @@ def _open(alert: rx.Var[AlertLine]) -> rx.Component:
         ),
         rx.el.div(
             rx.el.div(
-                link(alert.reason, to="/alerts/" + alert.id, class_name="reason reason-link"),
+                link(
+                    told(text=alert.reason, at=alert.raised_at),
+                    to="/alerts/" + alert.id,
+                    class_name="reason reason-link",
+                ),
                 _words(alert),
                 rx.cond(alert.note != "", rx.el.p("“", alert.note, "”", class_name="small muted")),
             ),
@@ -336,11 +340,18 @@ def _past(alert: rx.Var[AlertLine]) -> rx.Component:
     return rx.el.li(
         rx.el.div(
             severity_badge(alert.severity),
-            link(alert.reason, to="/alerts/" + alert.id, class_name="reason-past reason-link"),
+            link(
+                told(text=alert.reason, at=alert.raised_at),
+                to="/alerts/" + alert.id,
+                class_name="reason-past reason-link",
+            ),
             rx.el.span("over ", when(at=alert.cleared_at), class_name="small muted push"),
             class_name="row",
         ),
-        rx.cond(alert.cleared_reason != "", rx.el.p("Ended: ", alert.cleared_reason, class_name="small muted")),
+        rx.cond(
+            alert.cleared_reason != "",
+            rx.el.p("Ended: ", told(text=alert.cleared_reason, at=alert.cleared_at), class_name="small muted"),
+        ),
         _words(alert),
         key=alert.id,
     )
@@ -543,4 +554,5 @@ def alerts() -> rx.Component:
             rx.cond(Alerts.problem == "", rx.el.div(skeleton_rows(), class_name="card")),
         ),
         on_alert=Alerts.refresh,
+        needs="alerts:read",
     )

@@ -11,7 +11,7 @@ from ui.components.frame import heading, link, page
 from ui.components.pieces import empty, pager, problem, skeleton_rows
 from ui.console import Console
 from ui.deeds import Change, DeedLine, deed_line, nameless_devices
-from ui.islands.cells import when
+from ui.islands.cells import told, when
 from ui.names import group_names, with_names
 from ui.paging import PAGE_SIZE, Paged
 
@@ -140,8 +140,8 @@ def _changes(deed: rx.Var[DeedLine]) -> rx.Component:
     def row(change: rx.Var[Change]) -> rx.Component:
         return rx.el.tr(
             rx.el.th(change.name, scope="row"),
-            rx.el.td(rx.cond(change.before != "", rx.el.del_(change.before))),
-            rx.el.td(rx.cond(change.after != "", rx.el.ins(change.after))),
+            rx.el.td(rx.cond(change.before != "", rx.el.del_(told(text=change.before, at="")))),
+            rx.el.td(rx.cond(change.after != "", rx.el.ins(told(text=change.after, at="")))),
         )
 
     return rx.el.details(
@@ -175,7 +175,10 @@ def _deed(deed: rx.Var[DeedLine]) -> rx.Component:
                 deed.said,
                 " ",
                 rx.cond(deed.target != "", name),
-                rx.cond(deed.summary != "", rx.fragment(": ", rx.el.span(deed.summary, class_name="muted"))),
+                rx.cond(
+                    deed.summary != "",
+                    rx.fragment(": ", rx.el.span(told(text=deed.summary, at=deed.at), class_name="muted")),
+                ),
                 class_name="wrap deed",
             ),
             rx.match(
@@ -275,4 +278,5 @@ def audit() -> rx.Component:
         problem(Audit.problem, Audit.load),
         _toolbar(),
         rx.el.section(_list(), class_name="card", aria_label="Entries"),
+        needs="audit:read",
     )

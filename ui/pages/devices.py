@@ -222,4 +222,5 @@ def devices() -> rx.Component:
         problem(Devices.problem, Devices.load),
         _toolbar(),
         rx.el.section(_list(), class_name="card", aria_label="Devices"),
+        needs="devices:read",
     )

@@ -7,7 +7,7 @@ from typing import Any
 import reflex as rx
 
 from ui.client import Refused
-from ui.components.frame import heading, link, may, page
+from ui.components.frame import ALL_DEVICES, heading, link, may, page
 from ui.components.pieces import answers, done, empty, field, line_head, pager, problem, skeleton_rows
 from ui.console import Console
 from ui.islands.cells import when
@@ -383,4 +383,5 @@ def fleet_audit() -> rx.Component:
             aria_label="Findings",
         ),
         _checks(),
+        needs=ALL_DEVICES,
     )

@@ -7,7 +7,8 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.devices import device_table
-from ui.components.frame import link, may, page
+from ui.components.frame import link, may, only, page
+from ui.components.instead import gone
 from ui.components.pieces import card, done, empty, field, pager, problem, search_box, skeleton_rows
 from ui.console import Console
 from ui.filters import STATUSES, Unclear, filter_of, in_words, labels_text, listed
@@ -32,6 +33,7 @@ class Group(Named, Paged, Console):
     """The group of the address, or a new one; its devices page by page."""
 
     uid: str = ""
+    is_gone: bool = False  # or never was
     said: str = ""
     is_filtered: bool = True
     how: str = ""
@@ -62,7 +64,7 @@ class Group(Named, Paged, Console):
         if uid == "" or uid != self.uid:
             self.said, self.name, self.key = "", "", ""
         self.ready, self.uid, self.problem, self.form_problem, self.search = False, uid, "", "", ""
-        self.is_deleting, self.is_editing, self._is_own_key = False, uid == "", False
+        self.is_deleting, self.is_editing, self._is_own_key, self.is_gone = False, uid == "", False, False
         self.offered, self.devices = [], []
         yield
         if (away := await self.enter()) is not None:
@@ -76,8 +78,8 @@ class Group(Named, Paged, Console):
             found = (await self.ask("profiles", first=100))["profiles"]["items"]
             group = (await self.ask("device_group", id=self.uid))["deviceGroup"] if self.uid else None
         except Refused as refusal:
-            no_such = refusal.code in ("GROUP_NOT_FOUND", "BAD_REQUEST")
-            self.problem = "There is no such group." if no_such else refusal.words
+            self.is_gone = refusal.code in ("GROUP_NOT_FOUND", "BAD_REQUEST")
+            self.problem = "" if self.is_gone else refusal.words
             return
         self._fill(group or {"filter": {}}, {each["key"]: each["name"] for each in found})
         if group is None:
@@ -478,18 +480,27 @@ def group() -> rx.Component:
     by_hand = ~Group.is_filtered & may("devices:write")
     return page(
         "Groups",
-        _heading(),
-        problem(Group.problem, Group.load),
-        done(Group.said),
         rx.cond(
-            Group.ready,
-            rx.fragment(
-                rx.cond(Group.is_editing, _form()),
+            Group.is_gone,
+            gone("group", "See all groups", "/groups"),
+            only(
+                "devices:write",
+                _heading(),
+                problem(Group.problem, Group.load),
+                done(Group.said),
                 rx.cond(
-                    ~Group.is_new,
-                    rx.fragment(_members(), rx.cond(by_hand & ~Group.is_editing, _put_in()), _ending()),
+                    Group.ready,
+                    rx.fragment(
+                        rx.cond(Group.is_editing, _form()),
+                        rx.cond(
+                            ~Group.is_new,
+                            rx.fragment(_members(), rx.cond(by_hand & ~Group.is_editing, _put_in()), _ending()),
+                        ),
+                    ),
+                    rx.cond(Group.problem == "", rx.el.div(skeleton_rows(), class_name="card")),
                 ),
+                where=Group.is_new & Group.ready,
             ),
-            rx.cond(Group.problem == "", rx.el.div(skeleton_rows(), class_name="card")),
         ),
+        needs="devices:read",
     )

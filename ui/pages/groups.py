@@ -122,4 +122,5 @@ def groups() -> rx.Component:
             class_name="card",
             aria_label="Groups",
         ),
+        needs="devices:read",
     )

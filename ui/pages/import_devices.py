@@ -86,4 +86,5 @@ def import_devices() -> rx.Component:
             rx.fragment(_columns(), importer(ImportDevices.profiles)),
             rx.cond(ImportDevices.problem == "", rx.el.div(skeleton_rows(), class_name="card")),
         ),
+        needs="devices:write",
     )

@@ -11,7 +11,7 @@ from ui.components.pieces import empty, pager, problem, skeleton_rows
 from ui.console import Console
 from ui.islands.cells import copy, when
 from ui.islands.pulse import turned_away
-from ui.names import with_names
+from ui.names import GONE, UUID, with_names
 from ui.paging import PAGE_SIZE, Paged
 from ui.rejected import ABOUT_THE_PROFILE, readable, reason_words
 
@@ -85,6 +85,9 @@ class Inbox(Paged, Console):
             return None
         self._names = {each["id"]: each["name"] or each["key"] for each in found}
         self._names = await with_names(self, self._names, [self.device_id] if self.device_id else [])
+        if self._names.get(self.device_id) == GONE and not UUID.fullmatch(self.device_id):
+            self._names.pop(self.device_id)
+            self.device_id = ""  # the address names no device at all: then all
         self._offer()
         return await self.first_page()
 
@@ -200,4 +203,5 @@ def inbox() -> rx.Component:
         _toolbar(),
         rx.cond(Inbox.ready, turned_away(Inbox.device_id)),
         rx.el.section(_list(), class_name="card", aria_label="Messages that were not accepted"),
+        needs="inbox:read",
     )

@@ -9,7 +9,7 @@ from ui.components.devices import device_table
 from ui.components.frame import heading, link, may, page
 from ui.components.pieces import body, card, empty, problem, severity_badge, skeleton, skeleton_rows
 from ui.console import Console
-from ui.islands.cells import when
+from ui.islands.cells import told, when
 from ui.islands.news import status_news
 from ui.islands.pulse import pulse
 from ui.words import AlertLine, DeviceLine, alert_line, device_line
@@ -151,7 +151,10 @@ def _alert(alert: rx.Var[AlertLine]) -> rx.Component:
             rx.el.span(when(at=alert.raised_at), class_name="small muted push"),
             class_name="row",
         ),
-        rx.el.p(link(alert.reason, to="/alerts/" + alert.id, class_name="cap reason-link"), style={"marginTop": "5px"}),
+        rx.el.p(
+            link(told(text=alert.reason, at=alert.raised_at), to="/alerts/" + alert.id, class_name="cap reason-link"),
+            style={"marginTop": "5px"},
+        ),
         rx.el.p(
             link(alert.device, to="/devices/" + alert.device_id),
             rx.el.span(" · ", alert.rule, class_name="muted"),
@@ -178,7 +181,10 @@ def overview() -> rx.Component:
         heading(
             "Overview",
             "Your fleet at this moment.",
-            link(rx.icon("plus", size=16), "Add a device", to="/devices/add", class_name="btn"),
+            rx.cond(
+                may("devices:write"),
+                link(rx.icon("plus", size=16), "Add a device", to="/devices/add", class_name="btn"),
+            ),
         ),
         problem(Overview.problem, Overview.load),
         _stats(),
@@ -186,7 +192,7 @@ def overview() -> rx.Component:
         rx.el.div(
             rx.el.div(
                 rx.cond(
-                    nothing,
+                    nothing & may("devices:write"),
                     _get_started(),
                     card(
                         "Devices",

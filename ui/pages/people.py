@@ -558,4 +558,5 @@ def people() -> rx.Component:
             card("Invited, not here yet", rx.el.ul(rx.foreach(People.invitations, _invitation), class_name="list")),
         ),
         narrow=True,
+        needs="users:read",
     )

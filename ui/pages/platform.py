@@ -477,4 +477,5 @@ def platform() -> rx.Component:
             class_name="card",
             aria_label="Organisations",
         ),
+        needs="platform:read",
     )

@@ -176,4 +176,5 @@ def profiles() -> rx.Component:
             ),
             rx.el.div(skeleton_rows(), class_name="card"),
         ),
+        needs="devices:read",
     )

@@ -246,4 +246,5 @@ def roles() -> rx.Component:
             rx.el.div(skeleton_rows(), class_name="card"),
         ),
         narrow=True,
+        needs="users:read",
     )

@@ -6,7 +6,8 @@ from typing import Any
 import reflex as rx
 
 from ui.client import Refused
-from ui.components.frame import heading, link, page
+from ui.components.frame import heading, link, may, only, page
+from ui.components.instead import gone
 from ui.components.pieces import done, empty, problem, severity_badge, skeleton_rows
 from ui.components.rule_clock import rule_clock
 from ui.components.rule_notices import rule_notices
@@ -50,6 +51,7 @@ class Rules(Console):
     has_more: bool = False
     rule_id: str = ""
     is_open: bool = False  # whether rule_id is the address's: before that the editor must not show
+    is_gone: bool = False  # or never was
 
     _end: str | None = None
 
@@ -91,7 +93,7 @@ class Rules(Console):
     @rx.event
     async def open_editor(self) -> Any:
         """Come to the editor: /rules/new or /rules/{id}."""
-        self.is_open = False
+        self.is_open = self.is_gone = False
         yield
         if (away := await self.enter()) is not None:
             yield away
@@ -101,6 +103,11 @@ class Rules(Console):
         self.is_open = True
 
     @rx.event
+    def missed(self) -> None:
+        """The editor has found no such rule."""
+        self.is_gone = True
+
+    @rx.event
     def edited(self, words: str) -> Any:
         """The editor is done: back to the list, which says what happened."""
         self.said = words
@@ -108,6 +115,13 @@ class Rules(Console):
 
 
 def _line(rule: rx.Var[RuleLine]) -> rx.Component:
+    choose = rx.el.select(
+        *(rx.el.option(words, value=mode) for mode, words in MODES),
+        value=rule.mode,
+        on_change=Rules.let(rule.id),
+        class_name=rx.match(rule.mode, ("ON", "mode mode-on"), ("SHADOW", "mode mode-watch"), "mode"),
+        custom_attrs={"aria-label": "What “" + rule.name + "” does"},
+    )
     return rx.el.li(
         rx.el.div(
             rx.el.div(
@@ -127,13 +141,7 @@ def _line(rule: rx.Var[RuleLine]) -> rx.Component:
             class_name="rule-words",
         ),
         rx.el.div(
-            rx.el.select(
-                *(rx.el.option(words, value=mode) for mode, words in MODES),
-                value=rule.mode,
-                on_change=Rules.let(rule.id),
-                class_name=rx.match(rule.mode, ("ON", "mode mode-on"), ("SHADOW", "mode mode-watch"), "mode"),
-                custom_attrs={"aria-label": "What “" + rule.name + "” does"},
-            ),
+            rx.cond(may("rules:write"), choose, rx.match(rule.mode, *MODES[:-1], MODES[-1][1])),
             class_name="row above nowrap",
         ),
         class_name=rx.cond(rule.mode == "OFF", "rule-line is-link is-off", "rule-line is-link"),
@@ -142,7 +150,8 @@ def _line(rule: rx.Var[RuleLine]) -> rx.Component:
 
 
 def _new() -> rx.Component:
-    return link(rx.icon("plus", size=16), "New rule", to="/rules/new", class_name="btn btn-primary")
+    new = link(rx.icon("plus", size=16), "New rule", to="/rules/new", class_name="btn btn-primary")
+    return rx.cond(may("rules:write"), new)
 
 
 def rules() -> rx.Component:
@@ -183,30 +192,36 @@ def rules() -> rx.Component:
             aria_label="Rules",
         ),
         rule_clock(),
+        needs="rules:read",
     )
 
 
 def rule() -> rx.Component:
     """The editor of one rule, or of a new one."""
     is_new = Rules.rule_id == ""
+    may_write = may("rules:write")
+    words = rx.cond(
+        is_new,
+        "Choose what you want to be told of, then make it your own. Nothing is in force until you publish.",
+        rx.cond(may_write, "Nothing changes until you publish.", "You may look at it and try it, and not change it."),
+    )
+    editor = rule_editor(Rules.rule_id, may_write=may_write, on_done=Rules.edited, on_absent=Rules.missed)
     return page(
         "Rules",
-        rx.el.div(
-            link(rx.icon("arrow-left", size=15), "Rules", to="/rules", class_name="crumb"),
-            rx.el.h1(rx.cond(is_new, "New rule", "Edit rule")),
-            rx.el.p(
-                rx.cond(
-                    is_new,
-                    "Choose what you want to be told of, then make it your own. Nothing is in force until you publish.",
-                    "Nothing changes until you publish.",
+        rx.cond(
+            Rules.is_gone,
+            gone("rule", "See all rules", "/rules"),
+            only(
+                "rules:write",
+                rx.el.div(
+                    link(rx.icon("arrow-left", size=15), "Rules", to="/rules", class_name="crumb"),
+                    rx.el.h1(rx.cond(is_new, "New rule", rx.cond(may_write, "Edit rule", "Rule"))),
+                    rx.el.p(words, class_name="muted"),
                 ),
-                class_name="muted",
+                rule_notices(),
+                rx.cond(Rules.is_open, editor, rx.el.div(skeleton_rows(), class_name="card")),
+                where=is_new & Rules.is_open,
             ),
         ),
-        rule_notices(),
-        rx.cond(
-            Rules.is_open,
-            rule_editor(Rules.rule_id, on_done=Rules.edited),
-            rx.el.div(skeleton_rows(), class_name="card"),
-        ),
+        needs="rules:read",
     )

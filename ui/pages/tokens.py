@@ -335,4 +335,5 @@ def tokens() -> rx.Component:
         rx.cond(Tokens.secret != "", _issued()),
         rx.cond(Tokens.ready, _lists(), rx.el.div(skeleton_rows(), class_name="card")),
         narrow=True,
+        needs="tokens:write",
     )

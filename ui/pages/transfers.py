@@ -13,7 +13,7 @@ from ui.components.shown_once import secret, shown_once
 from ui.console import Console
 from ui.first_message import mosquitto_pub
 from ui.islands.cells import command, when
-from ui.names import with_names
+from ui.names import GONE, with_names
 
 SPANS = (("24", "a day"), ("72", "three days"), ("168", "a week"), ("336", "two weeks, the longest"))
 DEFAULT_HOURS = "72"
@@ -97,8 +97,8 @@ class Transfers(Console):
             return
         device_id = self.router.url.query_parameters.get("device", "")
         if device_id:
-            self._names = await with_names(self, self._names, [device_id])
-            self.device_id, self.device_name = device_id, self._names[device_id]
+            name = (await with_names(self, {}, [device_id]))[device_id]
+            self.device_id, self.device_name = ("", "") if name == GONE else (device_id, name)
         await self._show()
 
     async def _show(self) -> None:
@@ -442,4 +442,5 @@ def transfers() -> rx.Component:
         rx.cond(Transfers.taken_id != "", _taken()),
         rx.cond(Transfers.ready, _lists(), rx.el.div(skeleton_rows(), class_name="card")),
         narrow=True,
+        needs="devices:read",
     )

@@ -120,4 +120,5 @@ def usage() -> rx.Component:
             ),
             rx.cond(Usage.problem == "", rx.el.div(skeleton_rows(6), class_name="card")),
         ),
+        needs="tenant:read",
     )

@@ -7,7 +7,7 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.authorities import authorities
-from ui.components.frame import heading, link, may, page
+from ui.components.frame import ALL_DEVICES, heading, link, may, page
 from ui.components.gate import Gate, gate
 from ui.components.new_way import NewWay, new_way
 from ui.components.pieces import card, done, doubt, empty, field, line_head, problem, skeleton_rows
@@ -367,4 +367,5 @@ def ways_in() -> rx.Component:
         rx.cond(Gate.uid == "", problem(Gate.problem)),
         new_way(on_made=WaysIn.look_again),
         rx.cond(WaysIn.ready, _lists(), rx.el.div(skeleton_rows(), class_name="card")),
+        needs=ALL_DEVICES,
     )

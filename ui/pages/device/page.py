@@ -6,10 +6,11 @@ from ui.components.certificates import certificates
 from ui.components.commands import commands
 from ui.components.erasure import erasure
 from ui.components.frame import link, may, page
+from ui.components.instead import gone
 from ui.components.memberships import memberships
 from ui.components.pieces import answers, body, card, done, empty, field, problem, severity_badge, skeleton
 from ui.components.public_keys import public_keys
-from ui.islands.cells import live_cards, live_presence, live_when, when
+from ui.islands.cells import live_cards, live_presence, live_when, told, when
 from ui.islands.chart import chart
 from ui.pages.device.life import ending, in_and_out, quarantined
 from ui.pages.device.state import Device
@@ -51,9 +52,9 @@ def _heading() -> rx.Component:
         ),
         rx.el.div(
             rx.cond(
-                Device.ready & ~Device.is_over,
+                Device.ready & ~Device.is_over & may("devices:write"),
                 rx.fragment(
-                    rx.cond(may("devices:write"), in_and_out()),
+                    in_and_out(),
                     rx.el.button(
                         rx.icon("pencil", size=15),
                         "Edit",
@@ -120,7 +121,7 @@ def _alerts() -> rx.Component:
     def line(alert: rx.Var[AlertLine]) -> rx.Component:
         return rx.el.div(
             severity_badge(alert.severity),
-            link(alert.reason, to="/alerts/" + alert.id, class_name="cap reason-link"),
+            link(told(text=alert.reason, at=alert.raised_at), to="/alerts/" + alert.id, class_name="cap reason-link"),
             rx.el.span(
                 link(alert.rule, to="/rules/" + alert.rule_id),
                 " · ",
@@ -203,7 +204,7 @@ def device() -> rx.Component:
         rx.cond(Device.is_over, rx.fragment(), commands()),
         rx.el.div(
             rx.el.div(
-                rx.cond(Device.is_over | (Device.status == "QUARANTINED"), rx.fragment(), connect()),
+                rx.cond(may("devices:write") & ~Device.is_over & (Device.status != "QUARANTINED"), connect()),
                 certificates(),
                 public_keys(),
                 rx.cond(Device.is_over, erasure(Device.key)),
@@ -219,9 +220,16 @@ def device() -> rx.Component:
     )
     return page(
         "Devices",
-        _heading(),
-        problem(Device.problem, Device.load),
-        done(Device.said),
-        quarantined(),
-        rx.cond(Device.ready, sheet, rx.cond(Device.problem == "", waiting)),
+        rx.cond(
+            Device.is_gone,
+            gone("device", "See all devices", "/devices"),
+            rx.fragment(
+                _heading(),
+                problem(Device.problem, Device.load),
+                done(Device.said),
+                quarantined(),
+                rx.cond(Device.ready, sheet, rx.cond(Device.problem == "", waiting)),
+            ),
+        ),
+        needs="devices:read",
     )

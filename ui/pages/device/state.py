@@ -1,6 +1,5 @@
 """What the page knows of the device of its address, and what is being done with it."""
 
-import re
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -11,10 +10,9 @@ from ui.client import Refused
 from ui.console import Console
 from ui.credentials import CredentialLine, credential_line
 from ui.first_message import mosquitto_pub
+from ui.names import UUID
 from ui.pages.device.words import MetricLine, all_readings, drawable, labels_of, labels_text
 from ui.words import STATUS_WORDS, AlertLine, Reading, alert_line, words
-
-UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class Device(Console):
@@ -24,6 +22,7 @@ class Device(Console):
 
     ready: bool = False
     problem: str = ""
+    is_gone: bool = False  # or never was
     said: str = ""
     uid: str = ""
     key: str = ""
@@ -71,7 +70,7 @@ class Device(Console):
         """Come to the page."""
         uid = self.segment()
         if uid != self.uid:
-            self.ready, self.uid = False, uid
+            self.ready, self.uid, self.is_gone, self.problem = False, uid, False, ""
         self.token = self.said = ""  # a token is shown once: whoever comes back does not see it again
         self.is_editing = self.is_ending = self.is_shutting = False
         yield
@@ -90,10 +89,10 @@ class Device(Console):
         try:
             data = await self.ask("device_detail", id=self.uid)
         except Refused as refusal:
-            no_such = refusal.code == "DEVICE_NOT_FOUND" or not UUID.fullmatch(self.uid)
-            self.problem = "There is no such device." if no_such else refusal.words
+            self.is_gone = refusal.code == "DEVICE_NOT_FOUND" or not UUID.fullmatch(self.uid)
+            self.problem = "" if self.is_gone else refusal.words
             return
-        self.problem, self.ready = "", True
+        self.problem, self.ready, self.is_gone = "", True, False
         self._fill(data["device"])
         self.alerts = [alert_line(each) for each in data.get("alerts", {"items": []})["items"]]
 

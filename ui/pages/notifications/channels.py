@@ -11,29 +11,44 @@ from ui.islands.cells import when
 from ui.pages.notifications.controls import small, text
 from ui.pages.notifications.state import Notifications
 
+IS_CHANGE = Notifications.changed.is_not_none()
+KEPT = "Left empty, it stays as it is."
+
 
 def _secret_text(id_: str, name: str) -> rx.Component:
     return text(id_, name, type="password")
 
 
+def _hint(words: str) -> rx.Component:
+    """A hint, and for a channel there is that what cannot be shown need not be written again."""
+    return rx.el.span(words, rx.cond(IS_CHANGE, f" {KEPT}", ""))
+
+
 def _fields(kind: str) -> list[rx.Component]:
     """What has to be known to reach somebody by this kind."""
+    places = rx.cond(IS_CHANGE, Notifications.changed.places, "")
     match kind:
         case "EMAIL":
             hint = "Several: with a comma between them. Each gets a message of its own."
-            return [field("E-mail addresses", text("c-to", "addresses", "anna@example.com"), hint, for_="c-to")]
+            box = text("c-to", "addresses", "anna@example.com", default_value=places)
+            return [field("E-mail addresses", box, hint, for_="c-to")]
         case "WEBHOOK":
-            hint = "https, on the public internet. You get a key with which your program can tell that it is us."
-            return [field("Address of your program", text("c-url", "url", "https://…"), hint, for_="c-url")]
+            hint = rx.cond(
+                IS_CHANGE,
+                f"{KEPT} Another address gets another key, which your program there needs; the old key ends.",
+                "https, on the public internet. You get a key with which your program can tell that it is us.",
+            )
+            return [field("Address of your program", text("c-url", "url", "https://…"), rx.el.span(hint), for_="c-url")]
         case "SLACK":
-            hint = "In Slack: Apps → Incoming WebHooks → Add to Slack, choose the channel, copy the webhook URL."
+            hint = _hint("In Slack: Apps → Incoming WebHooks → Add to Slack, choose the channel, copy the webhook URL.")
             placeholder = "https://hooks.slack.com/services/…"
             return [field("Incoming webhook", text("c-url", "url", placeholder), hint, for_="c-url")]
         case "TEAMS":
-            hint = "In Teams: … beside the channel → Workflows → “Post to a channel when a webhook is received”."
+            hint = _hint("In Teams: … beside the channel → Workflows → “Post to a channel when a webhook is received”.")
             return [field("Address of the workflow", text("c-url", "url", "https://…"), hint, for_="c-url")]
         case "TELEGRAM":
             return [
+                _all_or_nothing(),
                 field("The bot's token", _secret_text("c-token", "token"), "BotFather shows it.", for_="c-token"),
                 field(
                     "The chat",
@@ -45,6 +60,7 @@ def _fields(kind: str) -> list[rx.Component]:
         case _:
             carriers = (rx.el.option(name, value=key) for key, name in CARRIERS)
             return [
+                _all_or_nothing(),
                 field("Carrier", rx.el.select(*carriers, id="c-by", name="provider", class_name="select"), for_="c-by"),
                 field(
                     "Account",
@@ -56,15 +72,25 @@ def _fields(kind: str) -> list[rx.Component]:
                 field("It comes from", text("c-from", "sender", "+4915112345678"), for_="c-from"),
                 field(
                     "Numbers",
-                    text("c-to", "numbers", "+4915187654321"),
+                    text("c-to", "numbers", "+4915187654321", default_value=places),
                     "With their country; several with a comma between them.",
                     for_="c-to",
                 ),
             ]
 
 
-def new_channel() -> rx.Component:
-    """The form for a channel of the chosen kind."""
+def _all_or_nothing() -> rx.Component:
+    return rx.cond(
+        IS_CHANGE,
+        rx.el.p(
+            "Leave this as it is, or fill in all of it anew: what is kept of the key, nobody can read.",
+            class_name="small muted",
+        ),
+    )
+
+
+def channel_form() -> rx.Component:
+    """The form for a channel of the chosen kind, a new one or one there is."""
     forms = [
         (
             kind,
@@ -78,31 +104,41 @@ def new_channel() -> rx.Component:
         )
         for kind in KINDS
     ]
-    title = rx.match(Notifications.kind, *((kind, f"New channel: {said[0]}") for kind, said in KINDS.items()), "")
+    new = rx.match(Notifications.kind, *((kind, f"New channel: {said[0]}") for kind, said in KINDS.items()), "")
+    title = rx.cond(IS_CHANGE, "Change “" + Notifications.changed.name + "”", new)
     return rx.el.section(
         rx.el.div(rx.el.h2(title), class_name="card-head"),
         rx.el.form(
             field(
                 "Name",
-                text("c-name", "name", "Night shift", auto_focus=True, max_length=60),
+                text(
+                    "c-name",
+                    "name",
+                    "Night shift",
+                    auto_focus=True,
+                    max_length=60,
+                    default_value=rx.cond(IS_CHANGE, Notifications.changed.name, ""),
+                ),
                 "As you want to find it in lists.",
                 for_="c-name",
             ),
             rx.match(Notifications.kind, *forms, rx.fragment()),
-            answers("Make the channel", Notifications.choose(""), Notifications.form_problem),
-            key=Notifications.kind,
+            answers(
+                rx.cond(IS_CHANGE, "Save", "Make the channel"), Notifications.choose(""), Notifications.form_problem
+            ),
+            key=Notifications.kind + rx.cond(IS_CHANGE, Notifications.changed.id, ""),
             on_submit=Notifications.make,
             class_name="card-body stack card-form",
         ),
         class_name="card",
-        aria_label="New channel",
+        aria_label=rx.cond(IS_CHANGE, "Change a channel", "New channel"),
     )
 
 
 def key() -> rx.Component:
-    """A new webhook's key, shown this once."""
+    """The key of a webhook that is new or leads elsewhere, shown this once."""
     return shown_once(
-        "The key of the new webhook",
+        "The key of the webhook",
         (
             rx.el.b("The key of “", Notifications.secret_of, "” is shown this once."),
             " With it, and a library of Standard Webhooks, your program can tell that a message is ours. ",
@@ -129,6 +165,7 @@ def _channel(line: rx.Var[ChannelLine]) -> rx.Component:
                 small("Switch off", Notifications.switch(line.id, False), "Switch off " + line.name),
                 small("Switch on", Notifications.switch(line.id, True), "Switch on " + line.name, "btn-primary"),
             ),
+            small("Change", Notifications.change(line.id), "Change " + line.name),
             small("Remove…", Notifications.doubt(line.id), "Remove " + line.name, "btn-danger"),
             class_name="row push",
         ),

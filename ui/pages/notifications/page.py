@@ -4,7 +4,7 @@ import reflex as rx
 
 from ui.components.frame import heading, page
 from ui.components.pieces import done, problem, skeleton_rows
-from ui.pages.notifications.channels import channels, key, new_channel
+from ui.pages.notifications.channels import channel_form, channels, key
 from ui.pages.notifications.log import log
 from ui.pages.notifications.policies import plan, policies
 from ui.pages.notifications.state import Notifications
@@ -49,10 +49,11 @@ def notifications() -> rx.Component:
             rx.fragment(
                 _no_mail(),
                 rx.cond(Notifications.secret != "", key()),
-                rx.cond(Notifications.kind != "", new_channel(), channels()),
+                rx.cond(Notifications.kind != "", channel_form(), channels()),
                 rx.cond(Notifications.is_planning, plan(), policies()),
                 log(),
             ),
             rx.cond(Notifications.problem == "", rx.el.div(skeleton_rows(6), class_name="card")),
         ),
+        needs="notifications:read",
     )

@@ -10,6 +10,7 @@ from ui.channels import (
     DeliveryLine,
     LaterStep,
     PolicyLine,
+    changes_of,
     channel_line,
     contact_of,
     delivery_line,
@@ -36,7 +37,8 @@ class Notifications(Paged, Console):
     policies: list[PolicyLine] = []
     log: list[DeliveryLine] = []
     only: str = ""
-    kind: str = ""  # of the channel that is being made
+    kind: str = ""  # of the channel that is being made or changed
+    changed: ChannelLine | None = None  # the channel that is being changed
     removing: str = ""
     testing: str = ""
     tested: str = ""
@@ -53,7 +55,7 @@ class Notifications(Paged, Console):
     async def load(self) -> Any:
         """Come to the page. A webhook's key is shown once: whoever comes back does not see it again."""
         self.said = self.form_problem = self.kind = self.removing = self.testing = self.tested = self.only = ""
-        self.is_planning, self.policy = False, None
+        self.is_planning, self.policy, self.changed = False, None, None
         if (away := await self.enter()) is not None:
             return away
         await self.first_page()
@@ -92,12 +94,22 @@ class Notifications(Paged, Console):
     def choose(self, kind: str) -> None:
         """Open the form for a channel of this kind; '' closes it."""
         self.kind, self.form_problem, self.said, self.secret = kind, "", "", ""
-        self.is_planning, self.policy = False, None
+        self.is_planning, self.policy, self.changed = False, None, None
+
+    @rx.event
+    def change(self, channel_id: str) -> None:
+        """Open the form of a channel there is."""
+        found = next((each for each in self.channels if each.id == channel_id), None)
+        self.kind, self.form_problem, self.said, self.secret = found.of if found else "", "", "", ""
+        self.is_planning, self.policy, self.changed, self.removing = False, None, found, ""
 
     @rx.event
     async def make(self, form: dict[str, Any]) -> Any:
-        """Make a channel, and try it at once."""
+        """Make a channel, or change one."""
         self.form_problem = ""
+        if self.changed is not None:
+            await self._save(self.changed, form)
+            return
         name = str(form.get("name", "")).strip()
         try:
             if not name:
@@ -110,6 +122,23 @@ class Notifications(Paged, Console):
         self.secret, self.secret_of = made["channelCreate"]["secret"] or "", name
         await self._show()
         self.said = f"“{name}” is there. Send it a test before you rely on it."
+
+    async def _save(self, channel: ChannelLine, form: dict[str, Any]) -> None:
+        """Change a channel, unless somebody else has meanwhile. A webhook that leads elsewhere has another key."""
+        secret = ""
+        try:
+            changes = changes_of(channel, form)
+            if changes:
+                told = await self.ask("channel_update", id=channel.id, input=changes, version=channel.version)
+                secret = told["channelUpdate"]["secret"] or ""
+        except (ValueError, Refused) as refusal:
+            self.form_problem = str(refusal)
+            return
+        name = changes.get("name", channel.name)
+        self.kind, self.changed, self.secret, self.secret_of = "", None, secret, name
+        await self._show()
+        leads_elsewhere = bool(set(changes) - {"name"})
+        self.said = f"“{name}” leads there now. Send it a test before you rely on it." if leads_elsewhere else "Saved."
 
     @rx.event
     def put_away(self) -> None:
@@ -184,7 +213,7 @@ class Notifications(Paged, Console):
         """Open the form for a policy, a new one where no id is given."""
         self.policy = next((each for each in self.policies if each.id == policy_id), None)
         self.laters = list(self.policy.later) if self.policy and self.policy.later else [next_step([])]
-        self.is_planning, self.form_problem, self.said, self.kind = True, "", "", ""
+        self.is_planning, self.form_problem, self.said, self.kind, self.changed = True, "", "", "", None
 
     @rx.event
     def add_step(self) -> None:

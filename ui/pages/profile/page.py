@@ -2,7 +2,8 @@
 
 import reflex as rx
 
-from ui.components.frame import link, may, page
+from ui.components.frame import link, may, only, page
+from ui.components.instead import gone
 from ui.components.pieces import done, problem, skeleton_rows
 from ui.pages.profile.sections import about, commands, history, interval, metrics, settings
 from ui.pages.profile.state import Profile
@@ -57,38 +58,51 @@ def _foot() -> rx.Component:
     )
 
 
+def _heading() -> rx.Component:
+    return rx.el.div(
+        link(rx.icon("arrow-left", size=15), "Profiles", to="/profiles", class_name="crumb"),
+        rx.el.h1(rx.cond(Profile.is_new, "New profile", rx.cond(Profile.name != "", Profile.name, "Profile"))),
+        rx.el.p(
+            "What devices of one make have in common.",
+            rx.cond(may("profiles:write"), " Nothing changes until you save.", ""),
+            class_name="muted",
+        ),
+    )
+
+
 def profile() -> rx.Component:
     """The page."""
-    return page(
-        "Profiles",
-        rx.el.div(
-            link(rx.icon("arrow-left", size=15), "Profiles", to="/profiles", class_name="crumb"),
-            rx.el.h1(rx.cond(Profile.is_new, "New profile", rx.cond(Profile.name != "", Profile.name, "Profile"))),
-            rx.el.p("What devices of one make have in common. Nothing changes until you save.", class_name="muted"),
+    sheet = rx.cond(
+        Profile.ready,
+        rx.fragment(
+            rx.el.form(
+                rx.el.fieldset(
+                    about(),
+                    metrics(),
+                    interval(),
+                    commands(),
+                    settings(),
+                    disabled=~may("profiles:write"),
+                    class_name="bare stack-wide",
+                ),
+                _foot(),
+                on_submit=Profile.save,
+                class_name="stack-wide",
+            ),
+            history(),
         ),
         rx.cond(
-            Profile.ready,
-            rx.fragment(
-                rx.el.form(
-                    rx.el.fieldset(
-                        about(),
-                        metrics(),
-                        interval(),
-                        commands(),
-                        settings(),
-                        disabled=~may("profiles:write"),
-                        class_name="bare stack-wide",
-                    ),
-                    _foot(),
-                    on_submit=Profile.save,
-                    class_name="stack-wide",
-                ),
-                history(),
-            ),
-            rx.cond(
-                Profile.problem != "",
-                problem(Profile.problem, Profile.load),
-                rx.el.div(skeleton_rows(), class_name="card"),
-            ),
+            Profile.problem != "",
+            problem(Profile.problem, Profile.load),
+            rx.el.div(skeleton_rows(), class_name="card"),
         ),
+    )
+    return page(
+        "Profiles",
+        rx.cond(
+            Profile.is_gone,
+            gone("profile", "See all profiles", "/profiles"),
+            only("profiles:write", _heading(), sheet, where=Profile.is_new & Profile.ready),
+        ),
+        needs="devices:read",
     )

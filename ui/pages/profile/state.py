@@ -52,6 +52,7 @@ class Profile(Named, Console):
     version: int = 0
     is_stale: bool = False
     is_busy: bool = False
+    is_gone: bool = False  # or never was
 
     _last_row: int = 0
     _oldest: str | None = None
@@ -86,6 +87,7 @@ class Profile(Named, Console):
         if uid == "" or uid != self.uid:
             self.said = ""
         self.ready, self.is_stale, self.is_busy, self.uid, self.problem = False, False, False, uid, ""
+        self.is_gone = False
         yield
         if (away := await self.enter()) is not None:
             yield away
@@ -106,8 +108,8 @@ class Profile(Named, Console):
         try:
             data = await self.ask("profile", id=self.uid, first=SHOWN_VERSIONS)
         except Refused as refusal:
-            no_such = refusal.code in ("PROFILE_NOT_FOUND", "BAD_REQUEST")
-            self.problem = "There is no such profile." if no_such else refusal.words
+            self.is_gone = refusal.code in ("PROFILE_NOT_FOUND", "BAD_REQUEST")
+            self.problem = "" if self.is_gone else refusal.words
             return
         profile = data["profile"]
         self.key = profile["key"]

@@ -1,0 +1,27 @@
+// Moments that the platform writes in UTC, put into the reader's own time zone, which is named. No React in here.
+
+const WRITTEN = /(?:(\d{4})-(\d\d)-(\d\d) |(\d{1,2}) ([A-Z][a-z]{2}) (\d{4}) )?\b(\d\d):(\d\d) UTC/g;
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const DAY_MS = 864e5;
+
+/** The name of the reader's time zone, as "Europe/Berlin". */
+export const ownZone = () => new Intl.DateTimeFormat().resolvedOptions().timeZone;
+
+/**
+ * A sentence with the times in it as the reader's clock shows them: "since 14:02 UTC" is "since 16:02 GMT+2". `at`: when
+ * it was said; a time without a day is of that day, or the next one behind "until". `zone`, `locale`: the reader's, if not given.
+ */
+export function inOwnZone(text, at, zone = undefined, locale = undefined) {
+  const said = at ? new Date(at) : new Date();
+  return String(text ?? "").replace(WRITTEN, (whole, year, month, day, short, name, long, hours, minutes, offset) => {
+    const date = new Date(said);
+    if (year) date.setUTCFullYear(+year, +month - 1, +day);
+    else if (name) date.setUTCFullYear(+long, MONTHS.indexOf(name), +short);
+    date.setUTCHours(+hours, +minutes, 0, 0);
+    if (!year && !name && date < said && /until\s*$/i.test(text.slice(0, offset))) date.setTime(date.getTime() + DAY_MS);
+    if (Number.isNaN(date.getTime())) return whole;
+    const dayOf = (each) => each.toLocaleDateString(locale, { timeZone: zone, day: "numeric", month: "short", year: "numeric" });
+    const clock = date.toLocaleTimeString(locale, { timeZone: zone, hour: "2-digit", minute: "2-digit", timeZoneName: "short" });
+    return dayOf(date) === dayOf(said) ? clock : `${dayOf(date)}, ${clock}`;
+  });
+}
