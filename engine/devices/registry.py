@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, column, func, select, table, text, update
+from sqlalchemy import ColumnElement, FromClause, Select, and_, bindparam, column, func, select, table, text, update
 
 from engine import pages
 from engine.devices import errors, filter, groups, tables
@@ -32,6 +32,9 @@ _LAST_SEEN = Reading(
 )
 # of whoever is limited to groups: what belongs to the devices is not asked one by one whether it is seen (ADR 30)
 _COUNTS_WITHIN = text("SELECT total, online, silent FROM app.device_counts(CAST(:profile AS uuid))")
+NEAR, NEAR_BY_PRESENCE = 5_000, 1_000
+"""Of whoever is limited to groups it is asked device by device what is theirs, and of its presence once more: so many
+devices are looked at first, in the order of their keys, since a page is often full with them."""
 _latest = table("latest", column("tenant_id"), column("device_id"), column("received_at"))
 
 
@@ -76,7 +79,15 @@ async def page(
     Raises GroupNotFound, FilterMalformed, BadCursor, BadPageSize.
     """
     size = pages.page_size(first)
-    query = _mine(tx).where(_chosen(search, profile_id, status), *_labelled(labels))
+    query = _mine(tx).where(_chosen(profile_id, status))
+    if after is not None:
+        query = query.where(devices.c.key > pages.decode(after))
+    asked = [*_labelled(devices, labels), *_worded(devices, search)]
+    if tx.principal.is_limited and (asked or is_online is not None) and group_id is None and is_silent is None:
+        near = await tx.rows(_near(tx, query, search, labels, is_online).limit(size + 1))
+        if len(near) > size:
+            return pages.cut([as_device(row) for row in near], size, lambda device: device.key)
+    query = query.where(*asked)
     if group_id is not None:
         query = query.where(groups.holds(tx, await groups.get(tx, group_id)))
     if is_online is not None:
@@ -84,8 +95,6 @@ async def page(
     if is_silent is not None:
         silent = select(func.app.silent().column_valued("id")) if tx.principal.is_limited else _silent(tx)
         query = query.where(devices.c.id.in_(silent) if is_silent else devices.c.id.not_in(silent))
-    if after is not None:
-        query = query.where(devices.c.key > pages.decode(after))
     read = tx.rows if is_online is is_silent is None else tx.rows_of_many
     rows = await read(query.order_by(devices.c.key).limit(size + 1))
     return pages.cut([as_device(row) for row in rows], size, lambda device: device.key)
@@ -97,7 +106,7 @@ async def counts(tx: Tx, profile_id: UUID | None = None) -> Counts:
         found = await tx.one(_COUNTS_WITHIN, {"profile": profile_id})
         assert found is not None
         return Counts(found["total"], found["online"], found["silent"])
-    where = and_(devices.c.tenant_id == tx.principal.tenant_id, _chosen(None, profile_id, None))
+    where = and_(devices.c.tenant_id == tx.principal.tenant_id, _chosen(profile_id, None))
     total = select(func.count()).select_from(devices).where(where)
     online = total.where(devices.c.id.in_(_online(tx))).scalar_subquery().label("online")
     silent = total.where(devices.c.id.in_(_silent(tx))).scalar_subquery().label("silent")
@@ -141,6 +150,21 @@ def _mine(tx: Tx) -> Select[tuple[object, ...]]:
     return select(devices).where(devices.c.tenant_id == tx.principal.tenant_id)
 
 
+def _near(
+    tx: Tx, query: Select[tuple[object, ...]], search: str | None, labels: Sequence[str], is_online: bool | None
+) -> Select[tuple[object, ...]]:
+    """Those that are asked for among the first devices of ``query``, read no further than to the end of a page."""
+    most = NEAR if is_online is None else NEAR_BY_PRESENCE
+    first = query.order_by(devices.c.key).limit(most).subquery("first")
+    found = select(first).where(*_labelled(first, labels), *_worded(first, search)).order_by(first.c.key)
+    if is_online is None:
+        return found
+    its_own = and_(presence.c.tenant_id == tx.principal.tenant_id, presence.c.device_id == first.c.id)
+    # a scalar, so that the planner looks it up for each device and does not read the whole fleet's presence
+    stands = func.coalesce(select(presence.c.is_online).where(its_own).scalar_subquery(), False)
+    return found.where(stands.is_(is_online))
+
+
 def _online(tx: Tx) -> Select[tuple[UUID]]:
     return select(presence.c.device_id).where(presence.c.tenant_id == tx.principal.tenant_id, presence.c.is_online)
 
@@ -159,19 +183,21 @@ def _unheard() -> ColumnElement[bool]:
     return and_(presence.c.silent_since.is_not(None), ~heard.exists())
 
 
-def _chosen(search: str | None, profile_id: UUID | None, status: DeviceStatus | None) -> ColumnElement[bool]:
+def _chosen(profile_id: UUID | None, status: DeviceStatus | None) -> ColumnElement[bool]:
     wanted = [tables.status == status if status else devices.c.status != DeviceStatus.DECOMMISSIONED]
-    if search:
-        wanted.append(devices.c.words.contains(func.lower(_escaped(search)), escape="\\"))
     if profile_id is not None:
         wanted.append(devices.c.profile_id == profile_id)
     return and_(*wanted)
 
 
-def _labelled(labels: Sequence[str]) -> list[ColumnElement[bool]]:
+def _worded(of: FromClause, search: str | None) -> list[ColumnElement[bool]]:
+    return [of.c.words.contains(func.lower(_escaped(search)), escape="\\")] if search else []
+
+
+def _labelled(of: FromClause, labels: Sequence[str]) -> list[ColumnElement[bool]]:
     found = []
     for name, values in filter.labels_asked(labels):
-        value = devices.c.labels[name].astext
+        value = of.c.labels[name].astext
         found.append(value.in_(values) if values else value.is_not(None))
     return found
 

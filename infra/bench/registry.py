@@ -1,7 +1,8 @@
 """`tidegate bench registry`: what lists of devices cost in a large fleet, on a database of its own.
 
 Every question goes the way of the API: the service's own function, in a read-only transaction as the tenant, under
-row-level security; as somebody who sees all, and as members limited to one group, a small one and one of most floors.
+row-level security; as somebody who sees all, and as members limited to a small group, to one of most floors, and to a
+group for each of these floors whose filters ask for more than labels.
 Beside the fleet lies a neighbour's, half as large, so that an index without the tenant first would show.
 """
 
@@ -159,18 +160,25 @@ async def _heard(postgres: Postgres, tenant_id: UUID) -> None:
 
 
 async def _members(store: Store, tenant_id: UUID) -> dict[str, Principal]:
-    """An operator of one site of fifty, and one of four floors of seven."""
-    places: dict[str, dict[str, object]] = {"one site": {"site": "7"}, "four floors": {"floor": ["0", "1", "2", "3"]}}
-    async with store.as_tenant(system(tenant_id)) as tx:
-        made = {
-            name: await groups.create(tx, key=name.replace(" ", "-"), name=name, filter_={"labels": labels})
-            for name, labels in places.items()
-        }
-    scopes = SCOPES[Role.OPERATOR]
-    return {
-        f"limited to {name}": Principal(tenant_id, "user", ids.uuid7(), scopes, groups=frozenset({group.id}))
-        for name, group in made.items()
+    """An operator of one site of fifty, and two of four floors of seven."""
+    every_profile = [f"kind-{n}" for n in range(5)]
+    places: dict[str, list[dict[str, object]]] = {
+        "one site": [{"labels": {"site": "7"}}],
+        "four floors": [{"labels": {"floor": ["0", "1", "2", "3"]}}],
+        "four mixed groups": [
+            {"labels": {"floor": "0"}},
+            {"labels": {"floor": "1"}, "profile": every_profile},
+            {"labels": {"floor": "2"}, "status": ["active", "provisioned", "suspended"]},
+            {"labels": {"floor": "3"}, "keyPrefix": "device-"},
+        ],
     }
+    members = {}
+    for name, filters in places.items():
+        async with store.as_tenant(system(tenant_id)) as tx:
+            made = [await groups.create(tx, key=ids.uuid7().hex, name=name, filter_=each) for each in filters]
+        limits = frozenset(group.id for group in made)
+        members[f"limited to {name}"] = Principal(tenant_id, "user", ids.uuid7(), SCOPES[Role.OPERATOR], groups=limits)
+    return members
 
 
 async def _analysed(postgres: Postgres) -> None:

@@ -9,7 +9,7 @@ async def test_every_question_is_asked_of_a_small_fleet(postgres: Postgres) -> N
     measured = await registry.ask(postgres, 300)
     names = [answer.name for answer in measured.answers]
     assert {"page from the middle", "search that finds nothing", "dynamic group: one site", "counts"} <= set(names)
-    assert {"silent ones", "limited to one site: counts", "limited to four floors: silent ones"} <= set(names)
+    assert {"silent ones", "limited to one site: counts", "limited to four mixed groups: silent ones"} <= set(names)
     assert "import of 300 devices" in names
     assert all(0 < answer.median_ms <= answer.worst_ms for answer in measured.answers)
     assert measured.as_json()["devices"] == 300

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
@@ -10,10 +11,10 @@ from sqlalchemy import text
 
 from engine import clock
 from engine.alerts import service as alerts
-from engine.devices import bulk, groups, service, sheet
+from engine.devices import bulk, groups, registry, service, sheet
 from engine.devices import errors as device_errors
 from engine.devices.filter import Group
-from engine.devices.model import Device
+from engine.devices.model import Device, DeviceStatus
 from engine.quotas import service as quotas
 from engine.quotas.errors import DeviceQuotaReached
 from engine.quotas.model import QuotaName
@@ -25,6 +26,7 @@ from engine.tenancy import SCOPES, Principal, Role
 from engine.tenants import doorway, errors, invitations, members
 from engine.tenants import service as tenants
 from infra.local.postgres import Postgres
+from tests.support.behind import change
 from tests.support.people import colleague
 from tests.support.tenant import Tenant
 
@@ -116,6 +118,45 @@ async def test_several_groups_add_up_and_none_at_all_shows_nothing(tenant: Tenan
             named = {device: [each.key for each in found] for device, found in of_each.items() if found}
             assert named == ({a.id: ["one"], b.id: ["two"]} if expected else {})
     assert b.key == "b"
+
+
+async def test_who_is_limited_finds_the_same_however_many_devices_are_looked_at_first(
+    tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = await tenant.profile()
+    async with store.as_tenant(tenant.principal()) as tx:
+        for n in range(9):
+            made = await service.provision(tx, key=f"d{n}", name=f"Pump {n % 3}", profile_id=profile.id)
+            await service.change(tx, made.id, labels={"site": "7" if n else "8", "floor": str(n % 2)})
+            if n == 4:
+                await service.decommission(tx, made.id)
+    of_keys = "FROM devices d WHERE d.tenant_id = p.tenant_id AND d.id = p.device_id AND p.tenant_id = %s AND d.key IN"
+    await change(
+        tenant.postgres, f"UPDATE presence p SET is_online = true {of_keys} ('d0', 'd1', 'd5', 'd6')", tenant.id
+    )
+    never_came = of_keys.replace("FROM", "USING")
+    await change(tenant.postgres, f"DELETE FROM presence p {never_came} ('d2', 'd3')", tenant.id)
+    group = await group_of(tenant, "site-7", filter_={"labels": {"site": "7"}})
+    asked: tuple[tuple[dict[str, Any], str], ...] = (
+        ({"search": "pump 1"}, "17"),
+        ({"search": "PUMP", "labels": ["floor=1"]}, "1357"),
+        ({"labels": ["site=8"]}, ""),
+        ({"is_online": True}, "156"),
+        ({"is_online": False}, "2378"),
+        ({"is_online": False, "search": "pump 2", "labels": ["floor=0"]}, "28"),
+        ({"is_online": True, "status": DeviceStatus.DECOMMISSIONED}, ""),
+    )
+    for near in (1, 3, 1_000):
+        monkeypatch.setattr(registry, "NEAR", near)
+        monkeypatch.setattr(registry, "NEAR_BY_PRESENCE", near)
+        for chosen, expected in asked:
+            async with store.as_tenant(limited(tenant, group.id), read_only=True) as tx:
+                found, after, has_more = [], None, True
+                while has_more:
+                    page = await service.page(tx, first=2, after=after, **chosen)
+                    found += [device.key for device in page.items]
+                    after, has_more = page.end_cursor, page.has_next_page
+            assert found == [f"d{n}" for n in expected], (near, chosen)
 
 
 async def test_what_is_looked_up_once_for_many_is_what_is_looked_up_for_each(tenant: Tenant, store: Store) -> None:
