@@ -10,6 +10,7 @@ import strawberry
 from engine.devices import model
 from engine.devices import service as devices
 from engine.fleet import retire
+from engine.telemetry import service as telemetry
 from resolvers.arguments import After, First, Version, asks_for, paged
 from resolvers.context import Info, RequestContext
 from schema.devices import (
@@ -37,11 +38,16 @@ async def prefetch(context: RequestContext, info: Info, found: Sequence[model.De
     ids = [device.id for device in found]
     if wanted & {"profile", "latest"}:
         await context.profiles.prime(device.profile_id for device in found)
-    if "latest" in wanted:
-        await context.latest.prime(ids)
     if "groups" in wanted:
         await context.groups.prime(ids)
-    if wanted.intersection(_PRESENCE_FIELDS):
+    asks_presence = not wanted.isdisjoint(_PRESENCE_FIELDS)
+    if asks_presence and "latest" in wanted:
+        for device_id, (presence, latest) in (await telemetry.standing(await context.tx(), ids)).items():
+            context.presences.put(device_id, presence)
+            context.latest.put(device_id, latest)
+    elif "latest" in wanted:
+        await context.latest.prime(ids)
+    elif asks_presence:
         await context.presences.prime(ids)
 
 

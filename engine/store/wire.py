@@ -55,6 +55,7 @@ class Wire:
         assert isinstance(driver, psycopg.AsyncConnection)
         self._connection = connection
         self._driver = driver
+        self._reader: psycopg.AsyncCursor[dict[str, Any]] | None = None
 
     @property
     def is_cut(self) -> bool:
@@ -81,9 +82,10 @@ class Wire:
                     raise error_from_result(result)
 
     async def _read(self, text: str, params: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-        cursor = self._driver.cursor(row_factory=dict_row)
-        await cursor.execute(text, params)
-        return await cursor.fetchall()
+        if self._reader is None:  # one for all: it remembers how to convert what it has met
+            self._reader = self._driver.cursor(row_factory=dict_row)
+        await self._reader.execute(text, params)
+        return await self._reader.fetchall()
 
     async def _told(self, saying: Awaitable[T]) -> T:
         """What fails is told as SQLAlchemy tells it, and a connection that cannot go on is given up."""

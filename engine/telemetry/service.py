@@ -1,6 +1,6 @@
 """Asking for telemetry: latest values, series as measured or in buckets, what was rejected and how much came in."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -9,6 +9,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.engine import RowMapping
 
 from engine import clock, pages
+from engine.devices.model import Presence
 from engine.pages import Page
 from engine.store.tx import Tx
 from engine.store.wire import Reading
@@ -29,6 +30,17 @@ _RANGE = Reading(
     )
 )
 _LATEST = Reading(text('SELECT device_id, "values" FROM latest WHERE tenant_id = :tenant AND device_id = ANY (:ids)'))
+# As the registry tells presence, with the newest values beside it: lists of devices ask for both, of many at once.
+_STANDING = Reading(
+    text(
+        "SELECT d.id, p.device_id IS NOT NULL AS is_known, p.is_online, p.since, p.reason, "
+        "greatest(p.since, l.received_at) AS last_seen_at, "
+        "CASE WHEN l.received_at > p.silent_since THEN NULL ELSE p.silent_since END AS silent_since, "
+        'p.seen_epoch AS version, l."values" FROM unnest(CAST(:ids AS uuid[])) AS d (id) '
+        "LEFT JOIN presence p ON p.tenant_id = :tenant AND p.device_id = d.id "
+        "LEFT JOIN latest l ON l.tenant_id = :tenant AND l.device_id = d.id"
+    )
+)
 # Seconds to hours have a fixed length and are counted from the zone's midnight, so that a half-hour zone gets its own
 # hours; days and weeks are counted on local time, where a day may have 23 hours; months go by the calendar.
 _STARTS = {
@@ -64,10 +76,14 @@ async def latest(tx: Tx, device_ids: Sequence[UUID]) -> dict[UUID, list[Sample]]
     """Each device's newest value of every metric, by the metric's name."""
     found: dict[UUID, list[Sample]] = {device_id: [] for device_id in device_ids}
     for row in await tx.read(_LATEST, {"tenant": tx.principal.tenant_id, "ids": list(device_ids)}):
-        found[row["device_id"]] = [
-            Sample(metric, value, clock.from_ms(at_ms)) for metric, (value, at_ms) in sorted(row["values"].items())
-        ]
+        found[row["device_id"]] = _samples(row["values"])
     return found
+
+
+async def standing(tx: Tx, device_ids: Sequence[UUID]) -> dict[UUID, tuple[Presence, list[Sample]]]:
+    """Each device's presence, as ``devices.presence_of`` has it, and its newest values, in one question."""
+    rows = await tx.read(_STANDING, {"tenant": tx.principal.tenant_id, "ids": list(device_ids)})
+    return {row["id"]: (_presence(row), _samples(row["values"] or {})) for row in rows}
 
 
 async def series(
@@ -149,6 +165,18 @@ async def _measured(tx: Tx, asked: dict[str, Any], limit: int) -> Series:
     (row,) = await tx.read(_RANGE, {**asked, "limit": limit + 1})
     times, values = row["times"], row["values"]
     return Series(asked["metric"], None, times=times[:limit], values=values[:limit], is_truncated=len(times) > limit)
+
+
+def _samples(values: Mapping[str, tuple[object, int]]) -> list[Sample]:
+    return [Sample(metric, value, clock.from_ms(at_ms)) for metric, (value, at_ms) in sorted(values.items())]
+
+
+def _presence(row: Mapping[str, Any]) -> Presence:
+    if not row["is_known"]:
+        return Presence()
+    return Presence(
+        row["is_online"], row["since"], row["reason"], row["last_seen_at"], row["silent_since"], row["version"]
+    )
 
 
 def _rejected(row: RowMapping) -> Rejected:

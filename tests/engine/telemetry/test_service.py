@@ -1,11 +1,15 @@
 """Asking for telemetry: points as measured, buckets on the calendar of a zone, and clear refusals."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+import psycopg
 import pytest
 
 from engine import clock
+from engine.devices import service as devices
+from engine.devices.model import Presence
 from engine.store.pool import Store
 from engine.telemetry import errors, service
 from engine.telemetry.model import Series
@@ -104,3 +108,33 @@ async def test_a_neighbours_device_has_no_points(tenant: Tenant, neighbour: Tena
         series = await service.series(tx, room.id, "m", TODAY - timedelta(days=1), TODAY + timedelta(days=1))
         assert (await service.latest(tx, [room.id]))[room.id] == []
     assert list(series.values) == []
+
+
+async def test_presence_and_newest_values_asked_together_are_what_they_are_alone(
+    tenant: Tenant, neighbour: Tenant, store: Store
+) -> None:
+    heard, silent, new, foreign = [*[await tenant.device() for _ in range(3)], await neighbour.device()]
+    with psycopg.connect(tenant.postgres.url("superuser")) as connection:
+        for owner, device, values in (
+            (tenant, heard, '{"b": [1, 2000], "a": ["x", 3000]}'),
+            (neighbour, foreign, "{}"),
+        ):
+            connection.execute(
+                "INSERT INTO latest (tenant_id, device_id, values, received_at) VALUES (%s, %s, %s, now())",
+                (owner.id, device.id, values),
+            )
+        for device in (heard, silent, foreign):
+            connection.execute(
+                "UPDATE presence SET is_online = true, since = now() - interval '1 h', seen_epoch = 7, reason = 'x', "
+                "silent_since = now() - interval '1 min' WHERE device_id = %s",
+                (device.id,),
+            )
+    asked = [heard.id, silent.id, new.id, foreign.id, uuid4()]
+    async with store.as_tenant(tenant.principal(), read_only=True) as tx:
+        presences, latest = await devices.presence_of(tx, asked), await service.latest(tx, asked)
+        together = await service.standing(tx, asked)
+    assert together == {each: (presences[each], latest[each]) for each in asked}
+    assert [sample.metric for sample in latest[heard.id]] == ["a", "b"]
+    assert presences[silent.id].silent_since is not None
+    assert presences[heard.id].silent_since is None
+    assert presences[foreign.id] == Presence()
