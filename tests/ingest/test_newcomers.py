@@ -69,9 +69,9 @@ async def test_what_was_decided_is_told(
     newcomers.believe([(pem(authority.certificate), tenant.id, way.id)])
     shown = der(authority.sign("pump-1"))
     assert await why(newcomers, shown) == "unavailable"
-    Line(postgres).change("UPDATE enrolments SET status = %s WHERE tenant_id = %s", status, tenant.id)
+    await Line(postgres).change("UPDATE enrolments SET status = %s WHERE tenant_id = %s", status, tenant.id)
     assert await why(newcomers, shown) == reason
-    Line(postgres).change("UPDATE enrolments SET status = 'done' WHERE tenant_id = %s", tenant.id)
+    await Line(postgres).change("UPDATE enrolments SET status = 'done' WHERE tenant_id = %s", tenant.id)
     if reason == "turned_away":
         assert await why(newcomers, shown) == "turned_away", "remembered for a moment"
     else:
