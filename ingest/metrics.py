@@ -6,6 +6,7 @@ MESSAGES = Counter("tidegate_ingest_messages", "Messages taken from devices, by 
 COMMITS = Counter("tidegate_ingest_commits", "Transactions committed.")
 TROUBLE = Counter("tidegate_ingest_trouble", "Transactions that failed and were tried again, by kind.", ["kind"])
 LOGINS = Counter("tidegate_ingest_logins", "Logins of devices, by result.", ["result"])
+HANDSHAKES = Counter("tidegate_ingest_tls_failures", "TLS handshakes of devices that failed, by reason.", ["reason"])
 WAITING = Gauge("tidegate_ingest_waiting", "Readings that wait for their COMMIT.")
 SESSIONS = Gauge("tidegate_ingest_sessions", "Devices that are connected.")
 BATCH_ROWS = Histogram(

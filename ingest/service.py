@@ -27,6 +27,7 @@ from ingest.changes import Changes, Conflated
 from ingest.database import Database
 from ingest.directory import Directory
 from ingest.downlink import Downlink
+from ingest.handshakes import Handshakes
 from ingest.introductions import Introductions
 from ingest.metrics import SESSIONS, WAITING
 from ingest.newcomers import Newcomers
@@ -77,6 +78,8 @@ class Ingest:
         )
         self._downlink = Downlink(Database(url), self.endpoint, self.writer.record)
         self.tls = tls.server_context(settings)
+        self._handshakes = Handshakes()
+        self._handshakes.watch(self.tls)
         self._trust = tls.Trust(self.tls, Database(url), self._newcomers)
         self._recheck = Conflated(self._cut_the_dead)
         self._believe = Conflated(self._trust.refresh)
@@ -119,6 +122,7 @@ class Ingest:
         self.is_accepting = False
         await self.endpoint.stop()
         self._refusals.close()
+        self._handshakes.tell()
         self.writer.close()
         if self._writing is not None:
             _, late = await asyncio.wait([self._writing], timeout=_DRAIN_S)

@@ -378,7 +378,9 @@ async def test_a_devices_certificate_signs_nobody_and_a_strangers_authority_coun
         (process.data_dir / "child.key").write_text(csr.pem(key))
         with pytest.raises((ssl.SSLError, asyncio.IncompleteReadError, ConnectionError)):
             await _connack(process.mqtts_port, _context(process.data_dir, "child"), Connect(V5, "c"))
-    assert 'tidegate_ingest_logins_total{result="accepted"}' in process.text("/metrics")
+    told = process.text("/metrics")
+    assert 'tidegate_ingest_logins_total{result="accepted"}' in told
+    assert 'tidegate_ingest_tls_failures_total{reason="unknown_authority"}' in told
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
@@ -393,6 +395,7 @@ async def test_old_tls_is_not_spoken_and_the_key_is_ours_alone(process: IngestPr
                 await asked
         else:
             assert await asked == 0x86, "spoken, but nobody without a password"
+    assert 'tidegate_ingest_tls_failures_total{reason="version"}' in process.text("/metrics")
     assert (process.data_dir / "tls/server.key").stat().st_mode & 0o777 == 0o600
 
 
