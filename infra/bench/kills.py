@@ -38,7 +38,7 @@ PROMISED_S = {"postgres": 10.0, "backend": 10.0}
 """Accepting again within so many seconds (DESIGN D9); 5 for the others."""
 
 RECOVER_WITHIN_S = 300.0
-"""Then it is given up. How soon it did is reported; a machine with ten times as much to do takes minutes to catch up."""
+"""Then it is given up. How soon it did is reported; with ten times as much to do it takes minutes to catch up."""
 DRAIN_WITHIN_S = 120.0
 DELIVER_WITHIN_S = 300.0
 """What a worker died with is sent again after 90 s, three at a time."""
