@@ -1,7 +1,8 @@
 """`tidegate bench cut`: how soon a revocation ends what is connected; and a device's way from openssl to a PUBACK.
 
 Everything goes as for a tenant: by REST, with an API token, on a platform of its own. A time counts from the moment the
-request is sent to the moment at which the other side of the live connection sees its end.
+request is sent to the moment at which the other side of the live connection sees its end. A certificate authority that
+is retired ends many at once; of those the last ones count.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ import httpx
 import websockets
 
 from engine.tenancy import Role
-from infra.bench import mtls
+from infra.bench import mtls, signed
 from infra.bench.readings import Signal
 from infra.bench.report import table
 from infra.bench.rig import Rig
@@ -28,6 +29,8 @@ from infra.local.errors import SetupProblem
 
 PROMISED_S = 2.0
 WITHIN_S = 30.0
+BY_CERTIFICATE = 100
+"""So many devices are connected by certificates of an authority that is retired."""
 SETTLE_S = 0.5
 """No protocol says when a subscription has begun: it is given so long, and must still be there then."""
 SUBSCRIPTION = "subscription { deviceStatus { cursor } }"
@@ -68,11 +71,12 @@ class Measured:
         return asdict(self)
 
 
-def measure(times: int, tell: Callable[[str], None] = print) -> Measured:
+def measure(times: int, tell: Callable[[str], None] = print, by_certificate: int = BY_CERTIFICATE) -> Measured:
     """Cut each kind of connection so many times on a platform of its own; `tell` hears each line of the log."""
     with Rig(with_web=True) as rig:
-        tenant = asyncio.run(found(rig.postgres, Signal(), times, [], role=Role.ADMIN))
-        return asyncio.run(_measure(rig, tenant, tell))
+        devices = max(times, by_certificate)
+        tenant = asyncio.run(found(rig.postgres, Signal(), devices, [], role=Role.ADMIN))
+        return asyncio.run(_measure(rig, tenant, times, devices, tell))
 
 
 def shown(measured: Measured) -> str:
@@ -89,11 +93,14 @@ def _said(cut: Cut) -> str:
     return "kept" if cut.is_kept else "BROKEN"
 
 
-async def _measure(rig: Rig, tenant: BenchTenant, tell: Callable[[str], None]) -> Measured:
-    platform = Platform(rig, tenant)
+async def _measure(
+    rig: Rig, tenant: BenchTenant, times: int, by_certificate: int, tell: Callable[[str], None]
+) -> Measured:
+    platform = Platform(rig, tenant, times)
     async with platform.http:
         cuts = [
             await platform.cut("credential revoked", "MQTT connection", platform.credential, platform.device),
+            await platform.retirement(by_certificate),
             await platform.cut("device suspended", "MQTT connection", platform.suspension, platform.device),
             await platform.cut("API token revoked", "GraphQL WebSocket", platform.token, platform.socket),
             await platform.cut("API token revoked", "SSE stream", platform.token, platform.stream),
@@ -120,7 +127,8 @@ class Case:
 class Platform:
     """A running platform as a tenant has it."""
 
-    def __init__(self, rig: Rig, tenant: BenchTenant) -> None:
+    def __init__(self, rig: Rig, tenant: BenchTenant, times: int) -> None:
+        self._times = times
         self.tenant_key = tenant.identities[0].tenant
         self.data_dir = rig.folder
         self.mqtts_port = rig.ports["mqtts_port"]
@@ -146,9 +154,9 @@ class Platform:
         made: Callable[[int], Awaitable[Case]],
         connected: Callable[[Case], AbstractAsyncContextManager[Ended]],
     ) -> Cut:
-        """Connect and cut, once with each of the tenant's devices."""
+        """Connect and cut, each time with another of the tenant's devices."""
         seconds = []
-        for number in range(len(self._tenant.device_ids)):
+        for number in range(self._times):
             case = await made(number)
             async with connected(case) as end:
                 ending = asyncio.ensure_future(end)
@@ -161,6 +169,34 @@ class Platform:
                     await ending
                 seconds.append(time.monotonic() - began)
         return Cut(deed, ended, seconds)
+
+    async def retirement(self, devices: int) -> Cut:
+        """Connect so many devices by certificate and retire their authority; how long the last ones' ends took."""
+        ended = f"{devices} MQTT connections by certificate, the last of them"
+        trust = self.data_dir / "tls" / "server.pem"
+        async with contextlib.AsyncExitStack() as stack:
+            ends = []
+            for number in range(devices):
+                made = await signed.made(self, self._tenant.device_ids[number])
+                client = DeviceClient(
+                    "127.0.0.1", self.mqtts_port, self._username(number), "", tls=signed.context(made, trust)
+                )
+                await _connected(client)
+                stack.push_async_callback(client.close)
+                ends.append(asyncio.ensure_future(client.ended()))
+            authority = await self.ask("GET", "/authority")
+            await self.ask("POST", "/authority/renew")
+            await asyncio.sleep(SETTLE_S)
+            if any(end.done() for end in ends):
+                raise SetupProblem("A connection by certificate ended before its authority was retired.")
+            took: list[float] = []
+            began = time.monotonic()
+            for end in ends:
+                end.add_done_callback(lambda _: took.append(time.monotonic() - began))
+            await self.ask("POST", f"/authorities/{authority['id']}/retire", inUse=devices)
+            async with asyncio.timeout(WITHIN_S):
+                await asyncio.gather(*ends)
+        return Cut("authority retired", ended, sorted(took)[-self._times :])
 
     # ── what is cut, and how ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -217,6 +253,16 @@ class Platform:
             if not response.is_success:
                 raise SetupProblem(f"The gateway refused an SSE stream: {response.status_code}.")
             yield _read(response)
+
+
+async def _connected(client: DeviceClient) -> None:
+    """Connected, once the process has heard of the authority: it believes a new one as soon as it is told of it."""
+    async with asyncio.timeout(WITHIN_S):
+        while True:
+            try:
+                return await client.connect()
+            except OSError:
+                await asyncio.sleep(SETTLE_S)
 
 
 async def _read(response: httpx.Response) -> None:

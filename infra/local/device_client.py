@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -39,8 +40,19 @@ class Refused(Exception):
 class DeviceClient:
     """One connection. Every method raises OSError (which ConnectionError and TimeoutError are) when it is gone."""
 
-    def __init__(self, host: str, port: int, username: str, token: str, *, keep_alive_s: int = 60) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        username: str,
+        token: str,
+        *,
+        keep_alive_s: int = 60,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """``tls``: how to speak it, with the certificate that stands for a token if there is none."""
         self._where = host, port
+        self._tls = tls
         self._username = username
         self._token = token
         self._keep_alive_s = keep_alive_s
@@ -53,7 +65,7 @@ class DeviceClient:
     async def connect(self) -> None:
         """Log in; raises Refused or OSError."""
         async with asyncio.timeout(_ANSWER_S):
-            reader, self._writer = await asyncio.open_connection(*self._where)
+            reader, self._writer = await asyncio.open_connection(*self._where, ssl=self._tls)
             decoder = Decoder(_MAX_PACKET_BYTES, V311)
             login = Connect(
                 V311,

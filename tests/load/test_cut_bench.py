@@ -11,9 +11,10 @@ pytestmark = [pytest.mark.engines, pytest.mark.timeout(600)]
 def test_each_connection_is_cut_and_a_device_with_a_certificate_comes_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mtls, "PUBLISHER", "no-such-program")  # mosquitto_pub is what test_tls pastes
     told: list[str] = []
-    measured = cut.measure(1, told.append)
+    measured = cut.measure(1, told.append, by_certificate=3)
     assert [(each.deed, each.ended) for each in measured.cuts] == [
         ("credential revoked", "MQTT connection"),
+        ("authority retired", "3 MQTT connections by certificate, the last of them"),
         ("device suspended", "MQTT connection"),
         ("API token revoked", "GraphQL WebSocket"),
         ("API token revoked", "SSE stream"),
