@@ -76,6 +76,8 @@ def is_calm(
     if (state.quiet_from is not None and state.quiet_from > at) or (state.since is not None and state.since > at):
         return False
     before, now = Moment(looked, state.lag, view.before), Moment(at, now_ms - at, view.received, at)
+    if now.lag < state.lag - PATIENCE_MS:
+        return False
     values: dict[str, object] = {metric: sent[metric] for metric in rule.metrics}
     for each in plan.computed:
         due = view.due(each, before)
@@ -276,6 +278,8 @@ class _Looker:
         """The state with the server time at which it is to be looked at again, if nothing comes.
 
         One that is due earlier stays: to be asked for nothing costs less than to store another time with each message.
+        When it is asked it goes by the shortest way since, within its patience: after what a device had kept back and
+        sent at once, the first of it says nothing of how late the last of it came.
         """
         looked = self._looked(state)
         found = [deadline(self.rule, state)]
@@ -286,7 +290,7 @@ class _Looker:
             return state if state.due_at is None else state._replace(due_at=None)
         due_at = max(due + lag + self._patience_ms, self._now_ms + apart_ms)
         if state.due_at is not None and self._now_ms < state.due_at <= due_at:
-            return state
+            return state._replace(lag=lag) if lag < state.lag - PATIENCE_MS else state
         return state._replace(lag=lag, due_at=due_at)
 
     def _looked(self, state: RuleState) -> int | None:

@@ -3,6 +3,7 @@ nothing of what is raised and cleared, nor when."""
 
 import json
 import random
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 from engine.clock import from_ms
 from engine.rules.compile import CompiledRule
 from engine.rules.facts import About, Facts
+from engine.rules.inputs import InputKind
 from engine.rules.look import is_calm, is_heard_of_in_time
+from engine.rules.moves import PATIENCE_MS
 from engine.rules.plan import is_light, plan_of
 from engine.rules.record import Sent
 from engine.rules.rehearsal import Budget, Stage
@@ -275,6 +278,68 @@ def test_what_is_left_out_changes_nothing_however_long_messages_take(seed: int) 
     made, story = a_rule(rng, max_lateness="2m"), a_jittered_story(rng)
     asked = drained(made, story, random.Random(seed + 1), is_short=False)
     assert drained(made, story, random.Random(seed + 1)) == asked
+
+
+def a_story_of_one_that_catches_up(rng: random.Random) -> list[Message]:
+    """A device sends what it had kept back: each message comes sooner after its event than the one before."""
+    story, now, before = [], START + 3 * END * SECOND, START
+    for each in a_story(rng):
+        now, before = now + min(rng.choice([1, 50, 200, 200, 200, 1_500, 9_000]), each.at - before), each.at
+        story.append(each._replace(lag=now - each.at))
+    return [*story[:-1], story[-1]._replace(values={"temperature": 2, "humidity": 1, **story[-1].values})]
+
+
+def hurried(made: CompiledRule, story: Sequence[Message], until: int, rng: random.Random) -> list[tuple[str, int, int]]:
+    """What is told live by then: the worker looks once a second, the journal is behind at times, memory is lost."""
+    life, waiting, now, is_behind = Life(made), deque(story), story[0].received, False
+    while now < until:
+        now, is_behind = now + SECOND, not is_behind and rng.random() < 0.5
+        while not is_behind and waiting and waiting[0].received <= now:
+            life.read(waiting.popleft())
+        life.tick_at(now)
+        if rng.random() < 0.3:
+            life.forget()
+    return life.told
+
+
+def unhurried(made: CompiledRule, story: Sequence[Message], until: int) -> list[tuple[str, int, int]]:
+    """What is told by then where timers are asked only when nothing more comes, to the millisecond."""
+    life = Life(made, is_short=False)
+    for message in story:
+        life.read(message)
+    while life.state is not None and (due := life.state.due_at) is not None and due <= until:
+        life.tick_at(due)
+        if life.state.due_at is not None and life.state.due_at <= due:
+            break
+    return life.told
+
+
+@settings(deadline=None)
+@given(seeds)
+def test_of_a_device_that_has_caught_up_the_same_is_told_at_the_same_time_as_of_one_never_late(seed: int) -> None:
+    rng = random.Random(seed)
+    made = a_rule(rng, max_lateness="2h")
+    while InputKind.SILENCE in plan_of(made).kinds:  # which the worker's clock ends, however late messages come
+        made = a_rule(rng, max_lateness="2h")
+    story = a_story_of_one_that_catches_up(rng)
+    prompt = [each._replace(lag=story[-1].lag) for each in story]
+    until = story[-1].received + rng.randint(10, 400) * SECOND
+    told = hurried(made, story, until, random.Random(seed + 1))
+    must, may = unhurried(made, prompt, until - 2 * SECOND - PATIENCE_MS), unhurried(made, prompt, until)
+    assert must == told[: len(must)]
+    assert told == may[: len(told)]
+
+
+def test_what_a_device_had_kept_back_does_not_keep_its_timers_back() -> None:
+    warm = {"metric": "temperature", "agg": {"fn": "count", "over": "60s"}, "op": ">", "value": 2}
+    now, made = START + 3_600 * SECOND, rule(warm)
+    life = Life(made)
+    for n in range(30):  # the last has just been measured, the first almost five minutes ago
+        life.read(Message((now - START) // SECOND - 290 + 10 * n, n, {"temperature": 9}, lag=290_000 - 9_990 * n))
+    assert [kind for kind, *_ in life.told] == ["Raise"]
+    for second in range(46):
+        life.tick_at(now + second * SECOND)
+    assert life.told[1:] == [("Clear", 1, now - START + 42_000)], "windows are looked at every three seconds"
 
 
 def test_a_late_point_of_a_window_begins_the_wait_when_it_comes() -> None:
