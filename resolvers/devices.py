@@ -34,9 +34,9 @@ _PRESENCE_FIELDS = ("isOnline", "presence", "lastSeenAt")
 
 async def prefetch(context: RequestContext, info: Info, found: Sequence[model.Device]) -> None:
     """Fetch what the operation asks of these devices, before it asks."""
-    wanted = asks_for(info, "profile", "latest", "groups", *_PRESENCE_FIELDS)
+    wanted = asks_for(info, "profile", "latest", "telemetry", "groups", *_PRESENCE_FIELDS)
     ids = [device.id for device in found]
-    if wanted & {"profile", "latest"}:
+    if wanted & {"profile", "latest", "telemetry"}:
         await context.profiles.prime(device.profile_id for device in found)
     if "groups" in wanted:
         await context.groups.prime(ids)
