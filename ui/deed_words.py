@@ -112,10 +112,34 @@ VERBS = {
     "wake": ("woke", "wake"),
     "withdraw": ("withdrew", "withdraw"),
 }
+# What the contract's fields let one see, where the field's name does not say it: `platformTenants` and the like.
+SEEN = {
+    "audit": "the audit log",
+    "certificateAuthorities": "the certificate authorities",
+    "channels": "the notification channels",
+    "deliveries": "what notifications went out",
+    "deviceTransfers": "the transfers of devices",
+    "fleetAudit": "the fleet audit",
+    "fleetFindings": "the findings of the fleet audit",
+    "identityProviders": "the identity providers",
+    "inbox": "the messages that were not accepted",
+    "invitations": "who is invited",
+    "members": "the people of the organisation",
+    "memberSessions": "where a member is signed in",
+    "notificationPolicies": "the notification policies",
+    "notificationSettings": "how notifications are sent",
+    "platformTenants": "the organisations of the platform",
+    "platformUsage": "what organisations use of the platform",
+    "roles": "the roles",
+    "tokens": "the API tokens",
+    "usage": "what is used of the platform",
+}
+# A credential by its kind, as what is issued or revoked.
+CREDENTIALS = {"jwt": "public key", "token": "token", "x509": "certificate"}
 # Deeds whose words are not made of a verb and a noun.
 WHOLE = {
-    "credential.issue": "issued a token for the device",
-    "credential.revoke": "revoked a token of the device",
+    "authority.renew": "renewed the certificate authority, which is now",
+    "authority.retire": "took out of use the former certificate authority",
     "device.erase": "began to erase all data of the device",
     "device.erased": "erased all data of the device",
     "device.give_up_key": "freed the key of the old device",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ui.deed_words import ACTORS, NOUNS, REASONS, SELF, VERBS, VOUCHED, WHOLE
+from ui.deed_words import ACTORS, CREDENTIALS, NOUNS, REASONS, SEEN, SELF, VERBS, VOUCHED, WHOLE
 from ui.rights import right_words
 from ui.words import words
 
@@ -100,17 +100,30 @@ def said(entry: dict[str, Any]) -> str:
     if action == "session.end" and entry["before"] is not None:
         return "ended a session" if entry["actorId"] == entry["targetId"] else "ended a session of another person"
     if entry["result"] == "DONE":
+        if action in ("credential.issue", "credential.revoke"):
+            return _about_credential(entry)
         if entry["actorKind"] == "provider" and action in VOUCHED:
             return VOUCHED[action]
         return WHOLE.get(action) or _done(action)
     reason = REASONS.get(entry["reason"] or "", words((entry["reason"] or "").lower()).lower())
-    because = f" ({reason})" if reason else ""
+    is_plain = entry["result"] == "DENIED" and entry["reason"] == "FORBIDDEN"  # "was not allowed to" says it
+    because = f" ({reason})" if reason and not is_plain else ""
     if action == "session.open":
         return f"could not {'vouch for' if entry['actorKind'] == 'provider' else 'sign in'}{because}"
     if action == "device.introduce":
         return f"turned a device away{because}"
     verb = "was not allowed to" if entry["result"] == "DENIED" else "tried to"
     return f"{verb} {_tried(action)}{because}"
+
+
+def _about_credential(entry: dict[str, Any]) -> str:
+    sides = [side for side in (entry["after"], entry["before"]) if isinstance(side, dict)]
+    kind = next((str(side["kind"]) for side in sides if side.get("kind")), "token")
+    what = CREDENTIALS.get(kind, "credential")
+    if entry["action"] == "credential.revoke":
+        return f"revoked a {what} of the device"
+    deed = {"x509": "signed", "jwt": "registered"}.get(kind, "issued")
+    return f"{deed} a {what} for the device"
 
 
 def _done(action: str) -> str:
@@ -122,7 +135,8 @@ def _tried(action: str) -> str:
     """A deed that did not happen, from `rule.change` or from the contract's field `ruleUpdate`."""
     noun, _, verb = action.partition(".") if "." in action else split(action)
     if verb in ("read", "follow"):  # of a field of the contract, which names things: `memberSessions.read`
-        return f"{verb} {' '.join(re.findall(r'[A-Z]?[a-z0-9]+', noun)).lower()}"
+        plain = SEEN.get(noun) or " ".join(re.findall(r"[A-Z]?[a-z0-9]+", noun)).lower()
+        return f"{'see' if verb == 'read' else 'follow'} {plain}"
     return f"{VERBS[verb][1] if verb in VERBS else words(verb).lower()} {_a(noun)}"
 
 
@@ -175,7 +189,12 @@ def changes(before: Any, after: Any, names: Mapping[str, str] | None = None) -> 
     def said(side: dict[str, Any], path: str) -> str:
         return _plain(side[path], names or {}) if path in side else ""
 
-    return [Change(path.replace("_", " "), said(old, path), said(new, path)) for path in paths]
+    return [Change(_called(path), said(old, path), said(new, path)) for path in paths]
+
+
+def _called(path: str) -> str:
+    """A value by its name as people say it: `device_id` is the device, `scopes` are rights."""
+    return {"scopes": "rights"}.get(path, path.replace("_", " ").removesuffix(" id"))
 
 
 def _plain(value: Any, names: Mapping[str, str]) -> str:
@@ -208,12 +227,24 @@ def summary(found: list[Change]) -> str:
 def spoken(entry: dict[str, Any]) -> str:
     """What the entry itself says in sentences: what was changed, else what the thing says; '' if it says nothing."""
     after = entry["after"] if isinstance(entry["after"], dict) else {}
+    if rights := _rights(entry["before"], entry["after"]):
+        return rights
     told = after.get("changes")
     if isinstance(told, list) and told and all(isinstance(each, str) for each in told):
         return " ".join(told)
     sides = [side for side in (entry["before"], entry["after"]) if isinstance(side, dict)]
     sentence = sides[0].get("sentence") if len(sides) == 1 else None
     return sentence if isinstance(sentence, str) else ""
+
+
+def _rights(before: Any, after: Any) -> str:
+    """Which rights came and went, in sentences; '' where none did."""
+    sides = [side.get("scopes") if isinstance(side, dict) else None for side in (before, after)]
+    if not all(isinstance(each, list) for each in sides):
+        return ""
+    old, new = (set(map(str, each or [])) for each in sides)
+    said = (("New is: ", new - old), ("No longer: ", old - new))
+    return " ".join(f"{name}{'; '.join(sorted(map(right_words, some)))}." for name, some in said if some)
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:

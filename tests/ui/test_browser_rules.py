@@ -323,3 +323,26 @@ async def test_versions_say_what_changed_and_what_was_only_watched_is_noted(
         await expect(page.get_by_text("is as it was in version 1 again.")).to_be_visible()
     saved = await console.ask("query ($id: ID!) { rule(id: $id) { mode document } }", id=rule_id)
     assert saved["rule"]["document"]["when"] == WARM
+
+
+async def test_the_clock_of_the_organisation_is_set_below_its_rules(console: Console, chromium: Browser) -> None:
+    change = "mutation ($zone: String!) { tenantTimeZoneSet(timeZone: $zone) { timeZone } }"
+    async with console.visitor(chromium) as visitor:
+        page = visitor.page
+        await visitor.enter("/rules")
+        clock = page.get_by_role("region", name="Whose clock rules go by")
+        await clock.get_by_role("button", name="Change").click()
+        await clock.get_by_label("Your organisation's time zone").fill("Europe/Atlantis")
+        await clock.get_by_role("button", name="Save the time zone").click()
+        await expect(clock.get_by_role("alert")).to_be_visible()
+        await clock.get_by_label("Your organisation's time zone").fill("Europe/Zurich")
+        await clock.get_by_role("button", name="Save the time zone").click()
+        try:
+            await expect(clock.get_by_role("status")).to_contain_text("go by Europe/Zurich now")
+            assert await wrong_with(page) == []
+        finally:
+            await console.ask(change, zone="UTC")
+        await visitor.open("/alerts/nothing-of-the-kind")
+        async with visitor.led():
+            await page.get_by_role("link", name="See all alerts").click()
+        await expect(page.get_by_role("heading", name="Alerts")).to_be_visible()

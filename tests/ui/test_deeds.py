@@ -109,11 +109,14 @@ def test_words_are_for_deeds_that_exist() -> None:
             {"action": "silence.create", "targetKind": "silence", "after": {"reason": "Cleaning", "key": "x"}},
             "ada@example.org made the silence Cleaning",
         ),
-        ({"action": "authority.renew", "after": {"name": "CN=x"}}, "ada@example.org renewed the certificate authority"),
-        ({"action": "authority.retire"}, "ada@example.org retired the certificate authority"),
+        (
+            {"action": "authority.renew", "after": {"name": "CN=x"}},
+            "ada@example.org renewed the certificate authority, which is now CN=x",
+        ),
+        ({"action": "authority.retire"}, "ada@example.org took out of use the former certificate authority"),
         (
             {"action": "authorityRenew", "targetKind": "", "targetId": "", "result": "DENIED", "reason": "FORBIDDEN"},
-            "ada@example.org was not allowed to renew a certificate authority (no right to)",
+            "ada@example.org was not allowed to renew a certificate authority",
         ),
         (
             {"action": "device.login", "actorKind": "system", "actorName": "system", "result": "REFUSED"},
@@ -124,20 +127,33 @@ def test_words_are_for_deeds_that_exist() -> None:
             "Tidegate refused logins of unknown devices",
         ),
         (
+            {"action": "credential.issue", "after": {"kind": "x509"}},
+            "ada@example.org signed a certificate for the device",
+        ),
+        ({"action": "credential.issue", "after": {"kind": "token"}}, "ada@example.org issued a token for the device"),
+        (
+            {"action": "credential.revoke", "after": {"kind": "jwt"}},
+            "ada@example.org revoked a public key of the device",
+        ),
+        (
+            {"action": "platformTenants.read", "result": "DENIED", "reason": "FORBIDDEN"},
+            "ada@example.org was not allowed to see the organisations of the platform",
+        ),
+        (
             {"action": "deviceTransferOffer", "result": "DENIED", "reason": "FORBIDDEN"},
-            "ada@example.org was not allowed to offer a transfer of a device (no right to)",
+            "ada@example.org was not allowed to offer a transfer of a device",
         ),
         (
             {"action": "sessionsRevokeOthers", "result": "DENIED", "reason": "FORBIDDEN"},
-            "ada@example.org was not allowed to end sessions elsewhere (no right to)",
+            "ada@example.org was not allowed to end sessions elsewhere",
         ),
         (
             {"action": "memberSessions.read", "result": "DENIED", "reason": "FORBIDDEN"},
-            "ada@example.org was not allowed to read member sessions (no right to)",
+            "ada@example.org was not allowed to see where a member is signed in",
         ),
         (
             {"action": "deviceStatus.follow", "result": "DENIED", "reason": "FORBIDDEN"},
-            "ada@example.org was not allowed to follow device status (no right to)",
+            "ada@example.org was not allowed to follow device status",
         ),
         (
             {"action": "device.provision", "actorKind": "provisioner", "actorName": "key: Fans of May"},
@@ -172,6 +188,16 @@ def test_what_was_done_to_a_rule_is_said_in_sentences() -> None:
     assert made.summary == gone.summary == old["sentence"]
     plain = deed_line({**ENTRY, "before": {"name": "Pump"}, "after": {"name": "Main pump"}}, {})
     assert plain.summary == "name Pump → Main pump"
+
+
+def test_rights_that_come_and_go_are_named_and_not_counted() -> None:
+    before, after = {"scopes": ["alerts:read", "alerts:write"]}, {"scopes": ["alerts:read", "rules:read"]}
+    role = {"name": "Night shift"}
+    entry = {**ENTRY, "action": "role.change", "targetKind": "role", "before": role | before, "after": role | after}
+    line = deed_line(entry, {})
+    assert (line.said, line.target) == ("changed the role", "Night shift")
+    assert line.summary == "New is: See rules. No longer: Acknowledge alerts."
+    assert [each.name for each in line.changes] == ["rights"]
 
 
 def test_a_deed_of_a_kind_of_actor_newer_than_the_console_names_it() -> None:

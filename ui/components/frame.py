@@ -120,7 +120,12 @@ def may(scope: str) -> rx.Var[bool]:
 def only(scope: str, *children: rx.Component, where: rx.Var[bool] | None = None) -> rx.Component:
     """What needs a right, for those who hold it; the others are told so. `where`: when the right is needed at all."""
     is_open = (Console.scopes.length() == 0) | may(scope)
-    instead = barred("" if scope == ALL_DEVICES else right_words(scope))
+    instead = barred(
+        "" if scope == ALL_DEVICES else right_words(scope),
+        "Only whoever operates the platform holds it."
+        if scope.startswith("platform:")
+        else "An administrator of your organisation can change that, under People.",
+    )
     return rx.cond(is_open if where is None else is_open | ~where, rx.fragment(*children), instead)
 
 

@@ -165,7 +165,7 @@ def _channel(line: rx.Var[ChannelLine]) -> rx.Component:
                 small("Switch off", Notifications.switch(line.id, False), "Switch off " + line.name),
                 small("Switch on", Notifications.switch(line.id, True), "Switch on " + line.name, "btn-primary"),
             ),
-            small("Change", Notifications.change(line.id), "Change " + line.name),
+            small("Change…", Notifications.change(line.id), "Change " + line.name),
             small("Remove…", Notifications.doubt(line.id), "Remove " + line.name, "btn-danger"),
             class_name="row push",
         ),
