@@ -1,5 +1,7 @@
 """Which of the devices that a backtest plays came nearest to firing, so that they can be looked at if none has."""
 
+from math import inf
+
 from engine.rules.model import Leaf, Op, RuleDocument, leaves
 from engine.rules.record import Record
 
@@ -18,7 +20,7 @@ class Nearest:
         limits = (leaf for _, leaf in leaves(document.when) if isinstance(leaf, Leaf) and leaf.op in _RISING | _FALLING)
         first = next(limits, None)
         self._metric = None if first is None else first.metric
-        self._sign = -1 if first is not None and first.op in _FALLING else 1
+        self._is_falling = first is not None and first.op in _FALLING
         self._met: list[tuple[float, str]] = []
 
     def meet(self, device: str, sent: Record) -> None:
@@ -27,8 +29,8 @@ class Nearest:
             return
         seen = sent.columns.get(self._metric, ()) if self._metric else ()
         numbers = [value for value in seen if type(value) is float or type(value) is int]
-        peak = max((self._sign * value for value in numbers), default=float("-inf"))
-        self._met.append((-peak, device))
+        reached = min(numbers, default=inf) if self._is_falling else -max(numbers, default=-inf)
+        self._met.append((reached, device))
         if len(self._met) > 2 * MOST:
             self._cut()
 

@@ -461,7 +461,7 @@ class Reaction:
                 # It only watched when this began: nothing was raised or done, so nothing of that is to be ended.
                 self._noted_ends.append(_told(place, action, words.why_cleared(rule, action)))
             else:
-                self._clear(rule, place, action, words.why_cleared(rule, action), led_by)
+                self._clear(rule, place, action, led_by)
 
     def _elapse(self, place: Place, now: datetime, event: Tick | Noticed = Tick()) -> None:
         """Time has passed: move on what was going on, end what nobody watches any more."""
@@ -499,13 +499,13 @@ class Reaction:
         if plan.then and not hushed:
             self._effects += effects_of(rule, place[1], action, plan.then, reason, self.facts, led_by)
 
-    def _clear(self, rule: CompiledRule, place: Place, action: Clear, reason: str, led_by: Chain) -> None:
+    def _clear(self, rule: CompiledRule, place: Place, action: Clear, led_by: Chain) -> None:
         """End what the rule raised and do what it does then.
 
         A firing that acted is ended so too when an edit ends it, even one that only lets the rule watch from now on:
         what it switched on is switched off. One that was only noted never gets here by an edit (see ``_move``).
         """
-        plan, is_edit = plan_of(rule), action.reason is EndReason.RULE_CHANGED
+        plan, is_edit, reason = plan_of(rule), action.reason is EndReason.RULE_CHANGED, words.why_cleared(rule, action)
         if rule.key in self._set.shadows and not is_edit:
             self._noted_ends.append(_told(place, action, reason))
             return

@@ -82,7 +82,7 @@ class Stage(Reaction):
         self._rule: CompiledRule = next(iter(rules))
         self._place: Place = self._rule.key, device
         self._fired: dict[int, Raise] = {}
-        self._ended: dict[int, tuple[int, str]] = {}
+        self._ended: dict[int, Clear] = {}
 
     def begin(self, now_ms: int) -> None:
         """The rule is there from this server time on: one that may fire for a device that says nothing looks now."""
@@ -129,6 +129,8 @@ class Stage(Reaction):
         self.facts.next_event()
         newest = {metric: column[last] for metric, column in record.columns.items()}
         self._latest.learn(device, times[last], record.received[last], newest)
+        if (state := self._states.get(self._place)) is not None and state.due_at is not None:
+            self._states[self._place] = state._replace(due_at=None)  # whatever was due by then would have moved nothing
 
     def _play(self, sent: Iterable[Sent]) -> int:
         profile, device, rows = self._met[self._place[1]], self._place[1], 0
@@ -154,8 +156,8 @@ class Stage(Reaction):
         for fired in self._fired.values():
             if before_ms is not None and fired.at >= before_ms:
                 continue
-            end = self._ended.get(fired.episode, (None, None))
-            reason = words.why_raised(self._rule, fired)
+            cleared, reason = self._ended.get(fired.episode), words.why_raised(self._rule, fired)
+            end = (None, None) if cleared is None else (cleared.at, words.why_cleared(self._rule, cleared))
             yield Episode(self._place[1], fired.episode, fired.at, reason, fired.why, *end)
 
     def told(self) -> list[str]:
@@ -165,7 +167,7 @@ class Stage(Reaction):
         for episode in self._fired:
             said += done
             if episode in self._ended:
-                said.append(f"clear: {self._ended[episode][1]}")
+                said.append(f"clear: {words.why_cleared(self._rule, self._ended[episode])}")
         return said
 
     def seen(self, at_ms: int) -> dict[str, Known]:
@@ -190,6 +192,6 @@ class Stage(Reaction):
             if self.fired <= MOST_EPISODES:
                 self._fired[action.episode] = action
 
-    def _clear(self, rule: CompiledRule, place: Place, action: Clear, reason: str, led_by: Chain) -> None:
+    def _clear(self, rule: CompiledRule, place: Place, action: Clear, led_by: Chain) -> None:
         if action.episode in self._fired:
-            self._ended[action.episode] = action.at, reason
+            self._ended[action.episode] = action

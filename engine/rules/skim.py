@@ -9,7 +9,7 @@ have made of them is added on either side.
 
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, islice
 from math import fsum, inf
@@ -21,7 +21,7 @@ from engine.rules.facts import compared
 from engine.rules.findings import MAX_EXACT, is_number
 from engine.rules.inputs import InputKind
 from engine.rules.model import Aggregate, All, AnyOf, Condition, Fn, Leaf, Not, Op, Rate
-from engine.rules.moves import PATIENCE_MS
+from engine.rules.moves import PATIENCE_MS, deadline
 from engine.rules.plan import OF_DEVICE, WINDOWED, plan_of
 from engine.rules.record import Record
 from engine.rules.resolve import resolved
@@ -41,27 +41,28 @@ Bounds: TypeAlias = tuple[Sequence[float], Sequence[float]]
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """The places of the messages that are to be played, by where the rule stands; the last message always is.
+    """The places of the messages that are ``to_play``, by where the rule stands; the last message always is.
 
-    ``longest_lag``: the longest time from an event to its receipt.
+    ``times``: event time of each message. ``longest_lag``: the longest time from an event to its receipt.
     """
 
-    resting: Sequence[int]
-    firing: Sequence[int]
+    rule: CompiledRule
+    times: Sequence[int]
+    to_play: Mapping[Phase, Sequence[int]]
     longest_lag: int
 
     def until(self, state: RuleState, place: int) -> int:
         """The next message to be played, from ``place`` on: those before it leave the rule in this state.
 
         What changes by itself after the message before ``place`` must not move it either. Nor must a tick look further
-        than to the next message, as one could that goes by a much shorter lag.
+        than to the next message, as one could that goes by a much shorter lag. With what comes when a wait is over,
+        it is.
         """
-        if state.phase not in (Phase.OK, Phase.FIRING):
-            return place
         if state.due_at is not None and state.lag + PATIENCE_MS < self.longest_lag:
             return place
-        places = self.firing if state.is_raised else self.resting
-        return max(place, places[bisect_left(places, max(place - 1, 0))])
+        places, over = self.to_play[state.phase], deadline(self.rule, state)
+        end = places[bisect_left(places, max(place - 1, 0))]
+        return max(place, end if over is None else min(end, bisect_left(self.times, over)))
 
 
 def skim(rule: CompiledRule, record: Record, is_over: Callable[[], bool] = lambda: False) -> Rest | None:
@@ -85,8 +86,17 @@ def skim(rule: CompiledRule, record: Record, is_over: Callable[[], bool] = lambd
     when = _verdicts(resolved(rule.document.when, rule.vocabulary), record, is_over)
     clear = rule.document.clear
     clears = _not(when) if clear is None else _verdicts(resolved(clear.when, rule.vocabulary), record, is_over)
-    stays = (is_wrong == TRUE or is_right == FALSE for is_wrong, is_right in zip(when, clears, strict=True))
-    return Rest(_places(is_wrong == FALSE for is_wrong in when), _places(stays), max(lags))
+    both = list(enumerate(zip(when, clears, strict=True)))
+    to_play = {
+        Phase.OK: [place for place, is_wrong in enumerate(when) if is_wrong != FALSE],
+        Phase.PENDING: [place for place, is_wrong in enumerate(when) if is_wrong != TRUE],
+        Phase.FIRING: [place for place, (is_wrong, is_right) in both if is_wrong != TRUE and is_right != FALSE],
+        Phase.CLEARING: [place for place, (is_wrong, is_right) in both if is_wrong != FALSE or is_right != TRUE],
+    }
+    for places in to_play.values():  # the last one always: after it time passes without end
+        if places[-1:] != [len(lags) - 1]:
+            places.append(len(lags) - 1)
+    return Rest(rule, record.times, to_play, max(lags))
 
 
 def _is_in_order(record: Record) -> bool:
@@ -101,13 +111,7 @@ def _are_plain(rule: CompiledRule, record: Record) -> bool:
 
 
 def _is_numeric(column: Sequence[Any]) -> bool:
-    return {*map(type, column)} <= {float, int} and all(-MAX_EXACT <= value <= MAX_EXACT for value in column)
-
-
-def _places(at_rest: Iterable[bool]) -> list[int]:
-    """Where it is not at rest; the last place always, for after it time passes without end."""
-    *others, _ = at_rest
-    return [*(place for place, is_at_rest in enumerate(others) if not is_at_rest), len(others)]
+    return {*map(type, column)} <= {float, int} and min(column) >= -MAX_EXACT and max(column) <= MAX_EXACT
 
 
 def _verdicts(condition: Condition, record: Record, is_over: Callable[[], bool]) -> Sequence[int]:
@@ -207,9 +211,15 @@ def _spread(
             lows.append(-inf)
             highs.append(inf)
         else:
-            made = [of(begin, last) for begin in range(first, after + 1)]
-            lows.append(min(made))
-            highs.append(max(made))
+            low = high = of(first, last)
+            for begin in range(first + 1, after + 1):
+                made = of(begin, last)
+                if made < low:
+                    low = made
+                elif made > high:
+                    high = made
+            lows.append(low)
+            highs.append(high)
     return lows, highs
 
 

@@ -232,12 +232,13 @@ class _Sums:
 
     def slide(self, values: list[Value], first: int, start: int, end: int) -> None:
         """Move both ends on; ``values[0]`` has the place ``first``."""
-        if start - self.start > self.end - start:  # more to take back than stays
-            self.clear(start)
-        for place in range(self.start, start):
-            self._take(values[place - first], -1)
-        for place in range(self.end, end):
-            self._take(values[place - first], 1)
+        if start - self.start + end - self.end > end - start:
+            self._sum_up(values[start - first : end - first])
+        else:
+            for place in range(self.start, start):
+                self._take(values[place - first], -1)
+            for place in range(self.end, end):
+                self._take(values[place - first], 1)
         self.start, self.end = start, end
 
     def result(self, kind: str) -> float | None:
@@ -245,6 +246,15 @@ class _Sums:
         if not self._count or self._huge:
             return None
         return fsum(self._partials) if kind == "sum" else fsum(self._partials) / self._count
+
+    def _sum_up(self, values: list[Value]) -> None:
+        """Begin anew with these values: fewer than would have to be taken in and back, and at once."""
+        numbers = [float(value) for value in values if type(value) is float or type(value) is int]
+        small = [number for number in numbers if -HUGE <= number <= HUGE]
+        self._count, self._huge, self._partials = len(numbers), len(numbers) - len(small), []
+        while rest := fsum(small):  # what rounding has left of it comes next, until nothing is left
+            self._partials.insert(0, rest)
+            small.append(-rest)
 
     def _take(self, value: Value, sign: int) -> None:
         if type(value) is not float and type(value) is not int:

@@ -274,4 +274,4 @@ def _when(since: int, at: int, held_for: Duration | None) -> str:
 def _clock(at: datetime, beside: datetime) -> str:
     """The time of day; with the date if it is not the day of ``beside``."""
     day = "" if at.date() == beside.date() else f"{at.day} {at:%b %Y} "
-    return f"{day}{at:%H:%M} UTC"
+    return f"{day}{at.hour:02}:{at.minute:02} UTC"

@@ -151,11 +151,11 @@ def test_what_there_is_no_time_to_work_out_is_played() -> None:
     record, asked = steady(100), iter([False] * 4)  # the whole, and three of its fifty parts
     rest = skim(fifty_averages(), record, lambda: next(asked, True))
     assert rest is not None
-    assert list(rest.resting) == list(range(100))
+    assert list(rest.to_play[Phase.OK]) == list(range(100))
     assert list(asked) == []
     known = skim(fifty_averages(), record)
     assert known is not None
-    assert len(known.resting) < 50
+    assert len(known.to_play[Phase.OK]) < 50
 
 
 def test_finding_what_can_be_passed_over_leaves_some_of_the_budget_for_playing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +188,7 @@ def test_an_average_that_is_its_limit_but_for_rounding_is_played() -> None:
     record.columns["temperature"][:] = [0.1] * 2_000
     rest = skim(made, record)
     assert rest is not None
-    assert list(rest.resting) == list(range(2_000))
+    assert list(rest.to_play[Phase.OK]) == list(range(2_000))
 
 
 def test_of_what_came_out_of_order_late_or_incomplete_everything_is_played() -> None:
@@ -208,12 +208,22 @@ def test_of_what_came_out_of_order_late_or_incomplete_everything_is_played() -> 
     assert skim(made, uneven) is None, "a tick might look further than to the next message"
 
 
-def test_a_rule_that_waits_is_played_on() -> None:
+def test_while_a_rule_waits_what_goes_on_alike_is_passed_over_until_the_wait_is_over() -> None:
+    made = rule({"metric": "temperature", "op": ">", "value": 8}, held="62s")
+    rest = skim(made, steady(100, warm=range(30, 60)))
+    assert rest is not None
+    pending = RuleState(Phase.PENDING, since=START + 150_000)
+    assert rest.until(pending, 31) == 43, "it has lasted for 62 s"
+    assert rest.until(pending._replace(quiet_from=START), 31) == 43
+    assert rest.until(pending, 59) == 59, "the next one is no longer too warm"
+    assert rest.until(RuleState(Phase.CLEARING, since=START), 61) == 61, "it is over at once"
+
+
+def test_before_a_tick_that_would_look_too_far_ahead_everything_is_played() -> None:
     rest = skim(rule({"metric": "temperature", "op": ">", "value": 8}), steady(100))
     assert rest is not None
     assert rest.until(RuleState(), 10) == 99
-    assert rest.until(RuleState(phase=Phase.PENDING), 10) == 10
-    assert rest.until(RuleState(due_at=START, lag=-1_900), 10) == 10, "its ticks would look too far ahead"
+    assert rest.until(RuleState(due_at=START, lag=-1_900), 10) == 10
 
 
 def test_what_a_device_has_sent_is_put_in_the_order_in_which_it_was_received() -> None:
