@@ -21,6 +21,7 @@ import psycopg
 from engine.notifications import channels
 from engine.notifications.model import Channel
 from engine.rules.compile import CompiledRule
+from engine.rules.moves import PATIENCE_MS
 from engine.rules.service import Compiled
 from engine.store.pool import Store
 from engine.tenancy import system
@@ -30,7 +31,8 @@ from infra.local.postgres import Postgres
 
 MAX_SHOWN = 5
 TIMERS_LATE_MS = 10_000
-"""A timer that has been due for less may not have been asked yet."""
+"""A timer that has been due for less may not have been asked yet. One may be asked PATIENCE_MS early: a message that
+came so much sooner after its event than those before does not move it."""
 
 _NOW = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
 _STORED = """
@@ -167,19 +169,10 @@ def wait_for_deliveries(postgres: Postgres, tenant_id: UUID, arrived: Mapping[UU
     return True
 
 
-def judge(
-    postgres: Postgres,
-    tenant: BenchTenant,
-    sent: Sent,
-    arrived: Mapping[UUID, int] | None = None,
-    clock_step_ms: int = 0,
-) -> Verdict:
+def judge(postgres: Postgres, tenant: BenchTenant, sent: Sent, arrived: Mapping[UUID, int] | None = None) -> Verdict:
     """Compare what clients were told with what the database holds. Call it when the journal is drained.
 
-    ``arrived``: how often each delivery came where it was sent, as of now. ``clock_step_ms``: by how much a device's
-    clock gains on the server's from one message to the next. A timer is asked by how late one of the last messages
-    came, and which of them it was is not the same where memory was lost: so much sooner or later is it asked. What it
-    ends, and at what time of the device, is judged exactly.
+    ``arrived``: how often each delivery came where it was sent, as of now.
     """
     verdict = Verdict()
     rules, known = asyncio.run(_rules(postgres, tenant.id))
@@ -196,9 +189,9 @@ def judge(
             {number_of[device]: found.count for device, found in seen.items()},
             {number_of[row[0]]: row[1:] for row in connection.execute(_COUNTS, [tenant.id])},
         )
-        reference.elapse(now_ms - TIMERS_LATE_MS - clock_step_ms)
+        reference.elapse(now_ms - TIMERS_LATE_MS)
         must = reference.expected.copy()
-        reference.elapse(now_ms + clock_step_ms)
+        reference.elapse(now_ms + PATIENCE_MS)
         bounds = Bounds(must, reference.expected)
         _judge_alerts(verdict, bounds, connection.execute(_ALERTS, [tenant.id]).fetchall(), told, rules)
         _judge_calls(verdict, bounds, connection.execute(_DELIVERIES, [tenant.id]).fetchall(), arrived or {})

@@ -137,7 +137,7 @@ def _wage(
     is_delivered = wait_for_deliveries(rig.postgres, tenant.id, sink.arrived, DELIVER_WITHIN_S)
     progress = players.progress()
     sent, _ = players.finish()
-    verdict = judge(rig.postgres, tenant, sent, dict(sink.arrived), SIGNAL.step_ms)
+    verdict = judge(rig.postgres, tenant, sent, dict(sink.arrived))
     verdict.blame("webhooks are not called in time", int(not is_delivered), "the bench's tenant")
     verdict.blame("journals are not drained in time", int(not is_drained), "the bench's tenant")
     verdict.blame("clients still have messages without PUBACK", int(not load["is_quiet"]), "at the end")
