@@ -48,8 +48,9 @@ class CertificateQuery:
         return [AuthorityStanding.of(each.authority, each.reliance, each.claims) for each in found]
 
     @strawberry.field(
-        description="The list of certificates that one authority signed and that were taken back, signed by it now, "
-        "for whoever checks certificates elsewhere. Tidegate itself refuses a revoked certificate at once.",
+        description="The list of certificates that one authority signed and that were taken back, signed by it within "
+        "the last ten minutes, for whoever checks certificates elsewhere. Tidegate itself refuses a revoked "
+        "certificate at once.",
         directives=[
             Needs(scope="devices:read", whole=True),
             Rest(method=Method.GET, path="/authority/revocations"),
@@ -68,7 +69,8 @@ class CertificateQuery:
     ) -> RevocationList:
         """The revocation list."""
         context = info.context
-        found = await succession.revocations(await context.tx(), context.services.vault, authority_id)
+        vault, kept = context.services.vault, context.services.revocation_lists
+        found = await succession.revocations(await context.tx(), vault, authority_id, kept)
         return RevocationList.of(found)
 
 

@@ -14,6 +14,7 @@ import strawberry
 from engine.alerts import service as alerts
 from engine.alerts import timeline
 from engine.alerts.model import Alert, AlertNote
+from engine.certificates.kept import KeptLists
 from engine.certificates.vault import Vault
 from engine.commands import service as commands
 from engine.commands.model import Command
@@ -56,6 +57,7 @@ class Services:
     sends_mail: bool = False
     """Whether the operator has set up a mail server."""
     denials: Denials = field(default_factory=Denials)
+    revocation_lists: KeptLists = field(default_factory=KeptLists)
 
 
 class RequestContext:

@@ -5,7 +5,7 @@ until it ends or until the former authority is retired.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -24,6 +24,7 @@ from engine.certificates.errors import (
     TooManyAuthorities,
     ValidityMalformed,
 )
+from engine.certificates.kept import KeptLists
 from engine.certificates.model import (
     MADE_WITHIN,
     MAX_DAYS,
@@ -49,6 +50,12 @@ _REVOKED = text(
     "ORDER BY k.revoked_at, c.serial"
 )
 
+# what changes with whatever comes to the list or goes from it
+_WHICH = text(
+    "SELECT count(*) AS revoked, max(k.revoked_at) AS last_at, bit_xor(hashtextextended(c.serial, 0)) AS serials "
+    "FROM certificates c JOIN credentials k ON k.tenant_id = c.tenant_id AND k.id = c.credential_id "
+    "WHERE c.tenant_id = :tenant AND c.authority_id = :authority AND k.revoked_at IS NOT NULL AND c.not_after > :now"
+)
 # All at once, by device and authority, and not certificate by certificate, which takes seconds of a hundred thousand.
 # What is no certificate of ours has no authority, and is a way in of its own.
 _RELIANCE = text(
@@ -183,15 +190,33 @@ async def by_id(tx: Tx, authority_id: UUID) -> Authority:
 
 
 async def revocations(
-    tx: Tx, vault: Vault, authority_id: UUID | None = None, others: Sequence[Revoked] = ()
+    tx: Tx,
+    vault: Vault,
+    authority_id: UUID | None = None,
+    others: Sequence[Revoked] = (),
+    kept: KeptLists | None = None,
 ) -> RevocationList:
     """What an authority (None: the one that signs now) signed, and was taken back and has not expired; signed now.
 
-    ``others`` of its certificates were taken back that are no device's. Raises NoAuthority, AuthorityNotFound,
-    VaultSealed.
+    ``others`` of its certificates were taken back that are no device's. ``kept``: one of these, if all of that is on it
+    and no more. Raises NoAuthority, AuthorityNotFound, VaultSealed.
     """
     row = await _row(tx, authority_id)
     named = {"tenant": tx.principal.tenant_id, "authority": row["id"], "now": tx.now}
+    if kept is None:
+        return await _listed(tx, vault, row, named, others)
+    which = await tx.one(_WHICH, named)
+    assert which is not None
+    key = (tx.principal.tenant_id, row["id"], *which.values(), *others)
+    found = kept.get(key, tx.now)
+    if found is None:
+        kept.put(key, found := await _listed(tx, vault, row, named, others))
+    return found
+
+
+async def _listed(
+    tx: Tx, vault: Vault, row: RowMapping, named: Mapping[str, object], others: Sequence[Revoked]
+) -> RevocationList:
     revoked = [Revoked(int(each["serial"], 16), each["revoked_at"]) for each in await tx.rows(_REVOKED, named)]
     revoked = [*revoked, *others]
     key = await vault.open(row["sealed_key"], _purpose(tx, row["id"]))

@@ -6,6 +6,7 @@ from uuid import UUID
 from engine.certificates import foreign
 from engine.certificates import service as certificates
 from engine.certificates.errors import AuthorityInUse
+from engine.certificates.kept import KeptLists
 from engine.certificates.model import Authority, AuthorityState, Reliance, RevocationList, Revoked
 from engine.certificates.vault import Vault
 from engine.provisioning import provisioners
@@ -30,10 +31,12 @@ async def standings(tx: Tx) -> list[Standing]:
     ]
 
 
-async def revocations(tx: Tx, vault: Vault, authority_id: UUID | None = None) -> RevocationList:
+async def revocations(
+    tx: Tx, vault: Vault, authority_id: UUID | None = None, kept: KeptLists | None = None
+) -> RevocationList:
     """What an authority (None: the one that signs now) signed and was taken back, of devices and claims alike.
 
-    Raises NoAuthority, AuthorityNotFound, VaultSealed.
+    ``kept``: one of these, signed lately, if it says the same. Raises NoAuthority, AuthorityNotFound, VaultSealed.
     """
     authority = await (certificates.authority(tx) if authority_id is None else certificates.by_id(tx, authority_id))
     claims = [
@@ -41,7 +44,7 @@ async def revocations(tx: Tx, vault: Vault, authority_id: UUID | None = None) ->
         for claim in await provisioners.revoked_claims(tx, authority.id)
         if claim.certificate is not None and claim.revoked_at is not None
     ]
-    return await certificates.revocations(tx, vault, authority.id, claims)
+    return await certificates.revocations(tx, vault, authority.id, claims, kept)
 
 
 async def retire(tx: Tx, authority_id: UUID, certificates_in_use: int = 0) -> Standing:
