@@ -70,16 +70,17 @@ _PROFILES = text(
 class Drain:
     """One worker's drain; what it keeps between transactions it can lose at any time.
 
-    ``has_mail``: mail is set up, and owners hear of what they should know.
+    ``has_mail``: mail is set up, and owners hear of what they should know. ``sampler`` chooses where it is looked why
+    rules did not fire.
     """
 
-    def __init__(self, store: Store, *, has_mail: bool = False) -> None:
+    def __init__(self, store: Store, *, has_mail: bool = False, sampler: Sampler | None = None) -> None:
         self._store = store
         self._has_mail = has_mail
         self._compiled = Compiled()
         self._memories: OrderedDict[UUID, Memory] = OrderedDict()
         self._remembered = 0
-        self._sampler = Sampler()
+        self._sampler = sampler or Sampler()
 
     async def run(self, tenant_id: UUID) -> int:
         """Drain one tenant's backlog; returns how many journal entries were taken.

@@ -1,8 +1,9 @@
 """`tidegate bench rules`: what the way from the journal to an action costs, how it scales, how late timers are, and
-what a backtest costs.
+what a backtest costs, and what it does to look why rules did not fire.
 
 A database of its own, no devices and no broker: the journal is written as ingest writes it, and one worker's drain is
-run in this process, so that its CPU is this process's own and Postgres' is that of its backend.
+run in this process, which collects garbage as workers do, so that its CPU is this process's own and Postgres' is that
+of its backend.
 """
 
 import asyncio
@@ -11,6 +12,8 @@ import random
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from statistics import median
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +22,7 @@ import psycopg
 
 from engine import clock, ids
 from engine.drain import Drain
+from engine.rules.sampling import Sampler
 from engine.rules.step import PATIENCE_MS
 from engine.store.pool import Store
 from infra.bench import backtest, processes
@@ -27,11 +31,14 @@ from infra.bench.readings import WARM, Signal
 from infra.bench.report import table
 from infra.bench.tenant import BETWEEN, OTHER_PROFILES, BenchTenant, found, rule
 from infra.local.postgres import Postgres
+from infra.serve import collect_garbage_seldom
 
 SIGNAL = Signal(values=3, period=100, has_seq=True)
 GOAL_A_CORE = {300: 40_000, 10: 6_000}
 GOAL_MANY = 0.7
 GOAL_LATE_S = 2.0
+GOAL_SAMPLING = 1.05
+SAMPLING_PAIRS = 5
 TIMERS_WITHIN_S = 60.0
 _WARM = {"metric": "temperature", "op": ">", "value": BETWEEN}
 
@@ -60,7 +67,12 @@ class Run:
     @property
     def a_core(self) -> float:
         """Events a second that one core could do, the worker's and Postgres' work together."""
-        return 1e6 / (self.worker_us + self.postgres_us)
+        return 1e6 / self.cpu_us
+
+    @property
+    def cpu_us(self) -> float:
+        """CPU of an event, the worker's and Postgres' together."""
+        return self.worker_us + self.postgres_us
 
 
 @dataclass(slots=True)
@@ -72,6 +84,12 @@ class Measured:
     timers: int = 0
     late_s: dict[str, float] = field(default_factory=dict)
     tried: list[backtest.Tried] = field(default_factory=list)
+    sampled: list[tuple[Run, Run]] = field(default_factory=list)
+
+    @property
+    def sampling(self) -> float:
+        """CPU of an event where it is looked why rules did not fire, over that where it is not: the median of pairs."""
+        return median(on.cpu_us / off.cpu_us for on, off in self.sampled) if self.sampled else 0.0
 
     @property
     def ratio(self) -> float:
@@ -84,16 +102,18 @@ class Measured:
         plain = [run for run in self.runs if run.course.kind == "plain"]
         is_fast = all(run.a_core >= GOAL_A_CORE[run.course.per_transaction] for run in plain)
         is_fast = is_fast and all(tried.a_core >= backtest.GOAL_A_CORE for tried in self.tried)
+        is_fast = is_fast and self.sampling <= GOAL_SAMPLING
         return is_fast and self.ratio >= GOAL_MANY and self.late_s.get("p99", GOAL_LATE_S + 1) <= GOAL_LATE_S
 
     def as_json(self) -> dict[str, Any]:
         """Everything, for a file."""
-        return asdict(self) | {"ratio": self.ratio}
+        return asdict(self) | {"ratio": self.ratio, "sampling": self.sampling}
 
 
 def measure(events: int, timers: int, history: int = 190_000) -> Measured:
     """Run all courses on a server of its own, and throw it away."""
     measured = Measured()
+    collect_garbage_seldom()
     with database() as (postgres, _):
         for size in GOAL_A_CORE:
             for kind in ("plain", "windows"):
@@ -104,7 +124,18 @@ def measure(events: int, timers: int, history: int = 190_000) -> Measured:
         measured.timers = timers
         measured.late_s = asyncio.run(_timers(postgres, timers))
         measured.tried = asyncio.run(backtest.tried(postgres, history))
+        for _ in range(SAMPLING_PAIRS):
+            on, off = (asyncio.run(_run(postgres, Course(events), sampler)) for sampler in (Sampler(), Unlooking()))
+            measured.sampled.append((on, off))
     return measured
+
+
+class Unlooking(Sampler):
+    """Never looks why a rule did not fire."""
+
+    def is_due(self, tenant_id: UUID, now: datetime) -> bool:
+        """It is not."""
+        return False
 
 
 def shown(measured: Measured) -> str:
@@ -128,15 +159,19 @@ def shown(measured: Measured) -> str:
         f"  10,000 rules go at {measured.ratio:.2f} of the speed of 1,000 (goal {GOAL_MANY})",
         f"  {measured.timers} timers due in one second are late by {late} (goal p99 {GOAL_LATE_S:g} s)",
     ]
+    if measured.sampled:
+        pairs = ", ".join(f"{on.cpu_us:.1f}/{off.cpu_us:.1f}" for on, off in measured.sampled)
+        looks = f"looks why rules did not fire cost {measured.sampling:.2f} of the CPU without (goal {GOAL_SAMPLING})"
+        said.append(f"  {looks}; pairs, us an event: {pairs}")
     return "\n".join([*said, "", backtest.shown(measured.tried)])
 
 
-async def _run(postgres: Postgres, course: Course) -> Run:
+async def _run(postgres: Postgres, course: Course, sampler: Sampler | None = None) -> Run:
     tenant = await found(postgres, SIGNAL, course.devices, _matching(course.kind))
     _add_others(postgres, tenant.id, course.rules - 3)
     store = Store(postgres.url("worker"), size=1)
     try:
-        drain = Drain(store)
+        drain = Drain(store, sampler=sampler)
         await _drained(drain, tenant.id)  # rules are compiled, nothing of a device is known yet
         _write(postgres, tenant, course)
         worker, server, began = time.process_time(), _server_cpu_s(), time.monotonic()

@@ -34,3 +34,8 @@ def test_a_missed_goal_is_shown_and_fails_the_bench() -> None:
     assert measured(4).is_within
     assert not measured(9).is_within
     assert "111111" in rules.shown(measured(9)).replace(",", "")
+    sampled = measured(4)
+    on, off = Run(Course(), 7, 5, 20, 1), Run(Course(), 5, 5, 20, 1)
+    sampled.sampled = [(on, off), (off, off), (on, off)]
+    assert not sampled.is_within
+    assert "cost 1.20 of the CPU without" in rules.shown(sampled)
