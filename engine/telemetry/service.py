@@ -168,7 +168,8 @@ async def _measured(tx: Tx, asked: dict[str, Any], limit: int) -> Series:
 
 
 def _samples(values: Mapping[str, tuple[object, int]]) -> list[Sample]:
-    return [Sample(metric, value, clock.from_ms(at_ms)) for metric, (value, at_ms) in sorted(values.items())]
+    times = {at_ms: clock.from_ms(at_ms) for at_ms in {at_ms for _, at_ms in values.values()}}  # mostly one
+    return [Sample(metric, value, times[at_ms]) for metric, (value, at_ms) in sorted(values.items())]
 
 
 def _presence(row: Mapping[str, Any]) -> Presence:
