@@ -33,7 +33,10 @@ def all_plain(values: Mapping[str, object]) -> Mapping[str, Scalar | None]:
         if kind is float:
             if not -math.inf < value < math.inf:  # type: ignore[operator]
                 break
-        elif kind is not bool and ((kind is not int and kind is not str) or plain(value) is not value):
+        elif kind is int:
+            if not -MAX_EXACT <= value <= MAX_EXACT:  # type: ignore[operator]
+                break
+        elif kind is not bool and (kind is not str or plain(value) is not value):
             break
     else:
         return values  # type: ignore[return-value]
