@@ -5,7 +5,10 @@ this worker or another.
 """
 
 import logging
+import random
 import time
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from engine.devices import erase, silence
@@ -22,36 +25,45 @@ TURN_S = 1.0
 async def run(store: Store, turn_s: float = TURN_S) -> bool:
     """One turn through all tenants that have something to do; says whether there is more to be done at once.
 
-    One tenant's trouble is logged and does not keep the others waiting. Raises Unavailable.
+    Each takes one step, then those that have more another, and whom one turn did not reach may come first in the next:
+    one tenant's long erasure keeps nobody waiting. Its trouble is logged and keeps nobody waiting either. Raises
+    Unavailable.
     """
     until = time.monotonic() + turn_s
     waiting = [row for row in await store.door("tenants_all") if row["has_chores"] or row["has_silence"]]
-    has_more = False
-    for row in waiting:
-        tenant_id = row["tenant_id"]
-        if time.monotonic() > until:
-            return True
-        try:
-            if row["has_silence"]:
-                async with store.as_tenant(system(tenant_id)) as tx:
-                    has_more |= await silence.look(tx)
-            if row["has_chores"]:
-                has_more |= await of_tenant(store, tenant_id, until)
-        except Unavailable:
-            raise
-        except Exception:
-            log.exception("fleet.chores_failed", extra={"tenant": str(tenant_id)})
+    random.shuffle(waiting)
+    while waiting:
+        more = []
+        for row in waiting:
+            if time.monotonic() > until:
+                return True
+            if await _of_tenant(store, row):
+                more.append(row)
+        waiting = more
+    return False
+
+
+async def _of_tenant(store: Store, row: Mapping[str, Any]) -> bool:
+    tenant_id, has_more = row["tenant_id"], False
+    try:
+        if row["has_silence"]:
+            async with store.as_tenant(system(tenant_id)) as tx:
+                has_more = await silence.look(tx)
+        if row["has_chores"]:
+            has_more |= await step(store, tenant_id)
+    except Unavailable:
+        raise
+    except Exception:
+        log.exception("fleet.chores_failed", extra={"tenant": str(tenant_id)})
+        return False
     return has_more
 
 
-async def of_tenant(store: Store, tenant_id: UUID, until: float) -> bool:
-    """One tenant's chores, until the moment ``until`` (monotonic); says whether more can be done at once."""
+async def step(store: Store, tenant_id: UUID) -> bool:
+    """A tenant's transfers and audit if they are due, and one step of its erasures; says whether there is more."""
     await transfer.settle(store, tenant_id)
     async with store.as_tenant(system(tenant_id)) as tx:
         if await audit.is_due(tx):
             await audit.run(tx, "daily")
-    while True:
-        async with store.as_tenant(system(tenant_id)) as tx:
-            has_more = await erase.step(tx)
-        if not has_more or time.monotonic() > until:
-            return has_more
+    async with store.as_tenant(system(tenant_id)) as tx:
+        return await erase.step(tx)

@@ -24,7 +24,7 @@ from infra.local.postgres import Postgres
 from infra.local.valkey import Valkey
 from tests.support.tenant import Tenant, found_tenant
 
-WAIT_S = 60.0
+WAIT_S = 180.0
 
 
 class Processes:

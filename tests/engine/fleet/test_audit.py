@@ -318,8 +318,8 @@ async def test_a_finding_is_put_aside_for_a_reason_and_until_a_day(tenant: Tenan
 
 async def test_the_worker_audits_once_a_day(tenant: Tenant, store: Store, worker_store: Store) -> None:
     await tenant.device()
-    await chores.of_tenant(worker_store, tenant.id, 0)
-    await chores.of_tenant(worker_store, tenant.id, 0)
+    await chores.step(worker_store, tenant.id)
+    await chores.step(worker_store, tenant.id)
     async with store.as_tenant(tenant.principal(), read_only=True) as tx:
         made = await audit.latest(tx)
         assert not await audit.is_due(tx)
@@ -330,7 +330,7 @@ async def test_the_worker_audits_once_a_day(tenant: Tenant, store: Store, worker
 
 async def test_the_daily_audit_sees_registered_authorities_too(tenant: Tenant, worker_store: Store) -> None:
     way = await register(tenant, Authority())
-    await chores.of_tenant(worker_store, tenant.id, 0)
+    await chores.step(worker_store, tenant.id)
     async with tenant.store.as_tenant(tenant.principal(), read_only=True) as tx:
         (finding,) = (await audit.page(tx, kind="registered_authority_expiring")).items
     assert finding.subject == str(way.id)

@@ -1,6 +1,7 @@
 """The worker that runs in production does a fleet's chores by itself, and one tenant's trouble is not the others'."""
 
 import asyncio
+import random
 from uuid import UUID
 
 import pytest
@@ -10,6 +11,7 @@ from engine.devices import erase
 from engine.devices.model import Erasure
 from engine.fleet import audit, chores, retire
 from engine.store.pool import Store
+from engine.store.tx import Tx
 from tests.engine.test_worker import WAIT_S, Processes, processes
 from tests.support.tenant import Tenant
 
@@ -50,6 +52,27 @@ async def test_one_tenants_trouble_does_not_keep_the_others_waiting(
         assert (await audit.latest(tx)).trigger == "daily"
     async with store.as_tenant(tenant.principal(), read_only=True) as tx:
         assert await audit.is_due(tx)
+
+
+async def test_one_tenants_long_erasure_does_not_keep_the_others_waiting(
+    tenant: Tenant, neighbour: Tenant, worker_store: Store, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[UUID] = []
+
+    async def long(tx: Tx) -> bool:
+        steps.append(tx.principal.tenant_id)
+        return steps.count(tenant.id) < 5 and tx.principal.tenant_id == tenant.id
+
+    async def only(_name: str) -> list[dict[str, object]]:
+        return [{"tenant_id": each.id, "has_chores": True, "has_silence": False} for each in (tenant, neighbour)]
+
+    monkeypatch.setattr(erase, "step", long)
+    monkeypatch.setattr(worker_store, "door", only)
+    monkeypatch.setattr(random, "shuffle", lambda _waiting: None)  # the one with much to do stays in front
+    assert await chores.run(worker_store, turn_s=60) is False
+    assert steps == [tenant.id, neighbour.id, *[tenant.id] * 4]
+    async with store.as_tenant(neighbour.principal(), read_only=True) as tx:
+        assert (await audit.latest(tx)).trigger == "daily"
 
 
 async def _erasure(store: Store, tenant: Tenant, device_id: UUID) -> Erasure:

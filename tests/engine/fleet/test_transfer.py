@@ -201,8 +201,8 @@ async def test_the_worker_settles_what_a_killed_one_left(
     await accepted(neighbour, code, vault)
     due = {row["tenant_id"] for row in await worker_store.door("tenants_all") if row["has_chores"]}
     assert neighbour.id in due
-    await chores.of_tenant(worker_store, tenant.id, 0)
-    await chores.of_tenant(worker_store, neighbour.id, 0)
+    await chores.step(worker_store, tenant.id)
+    await chores.step(worker_store, neighbour.id)
     due = {row["tenant_id"] for row in await worker_store.door("tenants_all") if row["has_chores"]}
     assert not due & {tenant.id, neighbour.id}
     async with store.as_tenant(tenant.principal(), read_only=True) as tx:
