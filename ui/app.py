@@ -11,6 +11,8 @@ from ui.components.gate import Gate
 from ui.components.memberships import Memberships
 from ui.components.new_way import NewWay
 from ui.components.public_keys import PublicKeys
+from ui.components.rule_clock import RuleClock
+from ui.components.rule_notices import RuleNotices
 from ui.components.second_factor import SecondFactor
 from ui.components.trouble import fault, lost, no_such_page
 from ui.pages.account import Account, account
@@ -67,9 +69,14 @@ app.add_page(
         *(PublicKeys.load, Erasure.load, Commands.load),
     ],
 )
-app.add_page(rules, route="/rules", title="Rules · Tidegate", on_load=Rules.load)
-app.add_page(rule, route="/rules/new", title="New rule · Tidegate", on_load=Rules.open_editor)
-app.add_page(rule, route="/rules/[rule]", title="Rule · Tidegate", on_load=Rules.open_editor)
+app.add_page(
+    rules,
+    route="/rules",
+    title="Rules · Tidegate",
+    on_load=[Rules.load, RuleClock.load, RuleNotices.load],
+)
+app.add_page(rule, route="/rules/new", title="New rule · Tidegate", on_load=[Rules.open_editor, RuleNotices.load])
+app.add_page(rule, route="/rules/[rule]", title="Rule · Tidegate", on_load=[Rules.open_editor, RuleNotices.load])
 app.add_page(alerts, route="/alerts", title="Alerts · Tidegate", on_load=[Alerts.load, Silences.load])
 app.add_page(alert, route="/alerts/[alert]", title="Alert · Tidegate", on_load=AlertDetail.load)
 app.add_page(notifications, route="/notifications", title="Notifications · Tidegate", on_load=Notifications.load)

@@ -306,7 +306,7 @@ TELLING = (
         "webhook-key",
         "The key of a webhook",
         "Each call is signed with it (Standard Webhooks), so that your program can tell a call from us from one "
-        "that somebody made up. It is shown once, when the channel is made.",
+        "that somebody made up. It is shown once, when the channel is made or gets another address.",
         see=("channel",),
     ),
     Concept(

@@ -345,4 +345,4 @@ async def test_the_clock_of_the_organisation_is_set_below_its_rules(console: Con
         await visitor.open("/alerts/nothing-of-the-kind")
         async with visitor.led():
             await page.get_by_role("link", name="See all alerts").click()
-        await expect(page.get_by_role("heading", name="Alerts")).to_be_visible()
+        await expect(page.get_by_role("heading", name="Alerts", exact=True)).to_be_visible()

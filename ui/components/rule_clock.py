@@ -71,7 +71,6 @@ def rule_clock() -> rx.Component:
         rx.cond(RuleClock.is_open, _form()),
         class_name="stack-tight",
         aria_label="Whose clock rules go by",
-        on_mount=RuleClock.load,
     )
 
 

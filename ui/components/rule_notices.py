@@ -70,7 +70,6 @@ def rule_notices() -> rx.Component:
             rx.el.p("And ", RuleNotices.more.to_string(), " more like these.", class_name="small muted"),
         ),
         style={"display": "contents"},  # where there is none it takes no room
-        on_mount=RuleNotices.load,
     )
 
 

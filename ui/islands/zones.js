@@ -21,7 +21,7 @@ export function inOwnZone(text, at, zone = undefined, locale = undefined) {
     if (!year && !name && date < said && /until\s*$/i.test(text.slice(0, offset))) date.setTime(date.getTime() + DAY_MS);
     if (Number.isNaN(date.getTime())) return whole;
     const dayOf = (each) => each.toLocaleDateString(locale, { timeZone: zone, day: "numeric", month: "short", year: "numeric" });
-    const clock = date.toLocaleTimeString(locale, { timeZone: zone, hour: "2-digit", minute: "2-digit", timeZoneName: "short" });
+    const clock = date.toLocaleTimeString(locale, { timeZone: zone, hour: "numeric", minute: "2-digit", timeZoneName: "short" });
     return dayOf(date) === dayOf(said) ? clock : `${dayOf(date)}, ${clock}`;
   });
 }

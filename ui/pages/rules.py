@@ -205,7 +205,8 @@ def rule() -> rx.Component:
         "Choose what you want to be told of, then make it your own. Nothing is in force until you publish.",
         rx.cond(may_write, "Nothing changes until you publish.", "You may look at it and try it, and not change it."),
     )
-    editor = rule_editor(Rules.rule_id, may_write=may_write, on_done=Rules.edited, on_absent=Rules.missed)
+    island = rule_editor(Rules.rule_id, may_write=may_write, on_done=Rules.edited, on_absent=Rules.missed)
+    editor = rx.el.div(island, class_name="island")  # grey while it is on its way
     return page(
         "Rules",
         rx.cond(

@@ -138,7 +138,8 @@ class Notifications(Paged, Console):
         self.kind, self.changed, self.secret, self.secret_of = "", None, secret, name
         await self._show()
         leads_elsewhere = bool(set(changes) - {"name"})
-        self.said = f"“{name}” leads there now. Send it a test before you rely on it." if leads_elsewhere else "Saved."
+        moved = f"“{name}” leads to its new address now. Send it a test before you rely on it."
+        self.said = moved if leads_elsewhere else "Saved."
 
     @rx.event
     def put_away(self) -> None:
