@@ -183,7 +183,7 @@ def test_a_deed_reads_as_a_sentence() -> None:
     [
         ("session.open", "DONE", None, "signed in"),
         ("session.open", "DENIED", "BAD_CREDENTIALS", "could not sign in (the password was wrong)"),
-        ("deviceUpdate", "DENIED", "FORBIDDEN", "was not allowed to change a device (no right to)"),
+        ("deviceUpdate", "DENIED", "FORBIDDEN", "was not allowed to change a device"),
         ("ruleUpdate", "REFUSED", "RULE_CHANGED", "tried to change a rule (somebody else had changed it meanwhile)"),
         ("credential.issue", "DONE", None, "issued a token for the device"),
         (
@@ -225,7 +225,7 @@ def test_values_of_the_log_read_as_people_write_them() -> None:
     after = {"scopes": ["devices:read", "x:y"], "expires_at": "2027-02-20T10:47:19.686250+01:00", "is_on": True}
     found = changes(None, {**after, "groups": [group, member]}, {group: "Basel"})
     assert [(each.name, each.after) for each in found] == [
-        ("scopes", "See devices and profiles, x:y"),
+        ("rights", "See devices and profiles, x:y"),
         ("expires at", "2027-02-20 09:47 UTC"),
         ("is on", "yes"),
         ("groups", "Basel, …0000bb"),
