@@ -76,8 +76,8 @@ def is_calm(
     if (state.quiet_from is not None and state.quiet_from > at) or (state.since is not None and state.since > at):
         return False
     before, now = Moment(looked, state.lag, view.before), Moment(at, now_ms - at, view.received, at)
-    if now.lag < state.lag - PATIENCE_MS:
-        return False
+    if now.lag < state.lag - PATIENCE_MS or (plan.silence_ms is not None and now.lag != state.lag):
+        return False  # in event time, a silence is over sooner the later the message that began it came
     values: dict[str, object] = {metric: sent[metric] for metric in rule.metrics}
     for each in plan.computed:
         due = view.due(each, before)
