@@ -70,6 +70,7 @@ class Batch(Generic[K, V]):
             for future in waiting.values():
                 if not future.done():
                     future.set_exception(error)
+                    future.exception()  # whoever waited may have been cancelled: then it is nobody's news
             return
         for key, future in waiting.items():
             if future.done():

@@ -7,7 +7,7 @@ a null where none may be, a value that does not convert or one that must be wait
 then says what was wrong and where.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from types import CoroutineType
@@ -62,7 +62,7 @@ class Projector(StrawberryGraphQLCoreExecutionContext):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._columns: dict[int, list[Column] | None] = {}
+        self._columns: dict[tuple[GraphQLObjectType, int], list[Column] | None] = {}
 
     def complete_object_value(
         self, return_type: Any, field_details_list: Any, info: Any, path: Any, result: Any, position_context: Any
@@ -73,7 +73,7 @@ class Projector(StrawberryGraphQLCoreExecutionContext):
             try:
                 return _project(result, columns, Info(self.context_value))
             except Waits:
-                self._columns[id(field_details_list)] = None
+                self._columns[return_type, id(field_details_list)] = None
             except Exception:  # noqa: S110  the long way says what is wrong
                 pass
         return super().complete_object_value(return_type, field_details_list, info, path, result, position_context)
@@ -91,7 +91,7 @@ class Projector(StrawberryGraphQLCoreExecutionContext):
                 try:
                     return [_project(each, columns, given) for each in result]
                 except Waits:
-                    self._columns[id(field_details_list)] = None
+                    self._columns[item, id(field_details_list)] = None
                 except Exception:  # noqa: S110
                     pass
         return super().complete_list_value(return_type, field_details_list, info, path, result, position_context)
@@ -115,7 +115,7 @@ class Projector(StrawberryGraphQLCoreExecutionContext):
 
     def _columns_of(self, type_: GraphQLObjectType, field_details_list: Any) -> list[Column] | None:
         """The compiled selection, or None where some of it is not plain."""
-        key = id(field_details_list)  # alive as long as this executor: it lies in the operation's own tree
+        key = (type_, id(field_details_list))  # which lives as long as this executor, in the operation's own tree
         try:
             return self._columns[key]
         except KeyError:
@@ -161,18 +161,19 @@ def _project(source: Any, columns: list[Column], info: Info) -> dict[str, Any]:
 
 def _resolved(resolve: Resolve, source: Any, info: Info) -> Any:
     value = resolve(source, info)
-    if isinstance(value, CoroutineType):
-        value.close()  # it was not begun
+    if isinstance(value, Awaitable):
+        if isinstance(value, CoroutineType):
+            value.close()  # it was not begun
         raise Waits
     return value
 
 
-_known: dict[tuple[int, str], Plain | None] = {}
+_known: dict[tuple[GraphQLObjectType, str], Plain | None] = {}
 
 
 def _plain(type_: GraphQLObjectType, name: str) -> Plain | None:
     """How to read a field on the short way; None for a field that has none."""
-    key = (id(type_), name)  # types live as long as the schema, and there is one schema in a process
+    key = (type_, name)
     try:
         return _known[key]
     except KeyError:

@@ -13,3 +13,7 @@ class OutsideGroups(Forbidden):
     """You may only add and change devices of your groups, and this would lie outside them."""
 
     code = "OUTSIDE_GROUPS"
+
+
+class TransactionOver(RuntimeError):
+    """Somebody asks in a transaction that has ended: a fault of ours, or a question that nobody waits for any more."""

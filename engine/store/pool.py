@@ -119,7 +119,10 @@ class Store:
                 try:
                     await wire.begin(principal, read_only=read_only)
                     tx = Tx(connection, wire, principal, datetime.now(UTC))
-                    yield tx
+                    try:
+                        yield tx
+                    finally:
+                        tx.end()
                     if tx.deeds:
                         await audit.write(connection, principal, tx.deeds)
                     if tx.events:

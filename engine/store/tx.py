@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.store.audit import Deed
 from engine.store.emit import Event
-from engine.store.errors import OutsideGroups
+from engine.store.errors import OutsideGroups, TransactionOver
 from engine.store.wire import Reading, Wire
 from engine.tenancy import Principal
 
@@ -35,6 +35,14 @@ class Tx:
         self._connection = connection
         self._wire = wire
         self._one_at_a_time = asyncio.Lock()
+        self._is_over = False
+
+    def end(self) -> None:
+        """From now on nobody is answered: the connection goes back, and may act as another tenant at once.
+
+        Who was fetching something for a question that failed meanwhile may still come and ask.
+        """
+        self._is_over = True
 
     async def execute(self, statement: Executable, params: Parameters = None) -> CursorResult[Any]:
         """Run one statement and return its buffered result.
@@ -45,6 +53,7 @@ class Tx:
             return await self._execute(statement, params)
 
     async def _execute(self, statement: Executable, params: Parameters) -> CursorResult[Any]:
+        self._ask()
         try:
             return await self._connection.execute(statement, params)
         except ProgrammingError as error:
@@ -55,7 +64,13 @@ class Tx:
     async def read(self, reading: Reading, params: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         """All rows of a statement that was made ready, by column name."""
         async with self._one_at_a_time:
+            self._ask()
             return await self._wire.read(reading, params)
+
+    def _ask(self) -> None:
+        # whatever was let pass here is before COMMIT in the driver's queue
+        if self._is_over:
+            raise TransactionOver
 
     async def rows_of_many(self, statement: Executable) -> Sequence[RowMapping]:
         """All rows of a statement that goes through what belongs to many devices, as their presence.

@@ -108,7 +108,8 @@ async def hang_up(connection: AsyncConnection) -> None:
     Shielded, since a cancelled scope cancels again at every await, and a rollback cut off in the middle gave the next
     borrower a connection that was still in a transaction.
     """
-    await asyncio.shield(connection.invalidate())
+    if not connection.closed:
+        await asyncio.shield(connection.invalidate())
 
 
 def _entering(principal: Principal, *, read_only: bool) -> bytes:

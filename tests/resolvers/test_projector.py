@@ -4,7 +4,7 @@ import asyncio
 from datetime import datetime
 from enum import Enum
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Annotated, Any, cast
 from uuid import UUID, uuid4
 
 import pytest
@@ -200,3 +200,25 @@ def test_what_must_be_waited_for_is_asked_once_on_the_short_way_and_then_the_lon
     result = asyncio.run(cast(Any, execute(schema, query, executor_class=Projector, operation_extensions=None)))
     assert (result.data, result.errors) == ({"slow": [{"text": "later"}] * 3}, None)
     assert len(asked) == 4
+
+
+def test_objects_of_several_types_in_one_place_are_each_read_as_what_they_are() -> None:
+    @strawberry.type
+    class Pump:
+        name: str
+
+    @strawberry.type
+    class Room:
+        name: str
+        floor: str
+
+    @strawberry.type
+    class Building:
+        @strawberry.field
+        def things(self) -> list[Annotated[Pump | Room, strawberry.union("Thing")]]:
+            return [Pump(name="p"), Room(name="r", floor="1")]
+
+    schema = strawberry.Schema(Building)._schema
+    query = parse("{ things { ... on Pump { pump: name } ... on Room { room: name floor } } }")
+    result = execute(schema, query, executor_class=Projector, operation_extensions=None)
+    assert (result.data, result.errors) == ({"things": [{"pump": "p"}, {"room": "r", "floor": "1"}]}, None)

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Integer, Numeric, bindparam, column, select, table, text
 from sqlalchemy.exc import DataError, SQLAlchemyError
 
-from engine.store.errors import StoreUnavailable
+from engine.store.errors import StoreUnavailable, TransactionOver
 from engine.store.pool import Store
 from engine.store.wire import Reading
 from engine.tenancy import Principal
@@ -103,3 +103,29 @@ async def test_only_ids_are_said_with_the_beginning(narrow: Store) -> None:
     with pytest.raises(TypeError):
         async with narrow.as_tenant(asking):
             pass
+
+
+async def test_a_transaction_that_is_over_asks_nothing_more_in_the_next_ones_name(
+    tenant: Tenant, neighbour: Tenant, narrow: Store
+) -> None:
+    async with narrow.as_tenant(tenant.principal(), read_only=True) as over:
+        await over.read(WHO, {"n": 1})
+    async with narrow.as_tenant(neighbour.principal(), read_only=True) as tx:
+        for asked in (over.read(WHO, {"n": 1}), over.rows(text("SELECT 1")), over.rows_of_many(text("SELECT 1"))):
+            with pytest.raises(TransactionOver):
+                await asked
+        assert (await tx.read(WHO, {"n": 1}))[0]["tenant"] == str(neighbour.id)
+
+
+async def test_who_still_waits_for_their_turn_when_a_transaction_ends_does_not_get_it(
+    tenant: Tenant, neighbour: Tenant, narrow: Store
+) -> None:
+    """As the loaders of a question of which another part has failed."""
+    async with narrow.as_tenant(tenant.principal(), read_only=True) as tx:
+        first, second = (asyncio.create_task(tx.read(SLEEPS, {"seconds": 0.2})) for _ in range(2))
+        await asyncio.sleep(0.05)
+    async with narrow.as_tenant(neighbour.principal(), read_only=True) as tx:
+        assert (await tx.read(WHO, {"n": 1}))[0]["tenant"] == str(neighbour.id)
+        assert first.done(), "what was under way when the transaction ended is before COMMIT"
+        with pytest.raises(TransactionOver):
+            await second
