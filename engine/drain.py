@@ -42,8 +42,9 @@ READINGS_AT_ONCE = 5_000
 """How much one transaction takes, in readings."""
 ENTRY_WEIGHS = 40
 """What an entry that is no telemetry weighs, in readings: following it may ask the database. News of alerts weigh 1."""
-GOING_ON_WEIGHS = 500
-"""What the rest of a rule's devices weighs: a few of them a transaction, which takes turns with what came meanwhile."""
+GOING_ON_WEIGHS = READINGS_AT_ONCE
+"""What the rest of some rules' devices weighs: one such entry a transaction, in turns with what came meanwhile. A
+second one would only be told again, as the first may use up what one transaction lets be looked at."""
 DEVICES_REMEMBERED = 50_000
 POINTS_A_DEVICE = 20
 
@@ -253,7 +254,7 @@ class Ahead:
 def _weight(entry: Entry) -> int:
     if entry.kind == "telemetry":  # which may bring nothing but how much was refused, of some devices
         return len(entry.body["r"]) + len(entry.body["n"]) or 1
-    if entry.kind == "rule.reached":
+    if entry.kind == "rules.reached":
         return GOING_ON_WEIGHS
     return 1 if entry.kind.startswith("alert.") else ENTRY_WEIGHS
 
@@ -289,8 +290,9 @@ async def _follow(tx: Tx, entry: Entry, reaction: Reaction, newest: fold.Newest,
             reaction.group_changed(body["group"])
         case "tenant.time_zone_set":
             reaction.zone_changed(body["time_zone"], clock.to_ms(entry.at))
-        case "rule.reached":
-            reaction.go_on(body)
+        case "rules.reached":
+            for told in body["rest"]:
+                reaction.go_on(told)
         case "device.connected" | "device.disconnected":
             reaction.presence(body["device"], entry.kind == "device.connected", body["epoch"], entry.at)
         case "device.event":

@@ -1,7 +1,6 @@
 """Whether a journal entry says what its kind must say: one that does not is passed over, and stops nobody."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 from uuid import UUID
 
 from engine.journal.model import Entry
@@ -50,6 +49,20 @@ def _is_id_or_nothing(value: object) -> bool:
     return value is None or _is_id(value)
 
 
+_REACHED: Mapping[str, Callable[[object], bool]] = {
+    **{"rule": _is_id, "after": _is_id_or_nothing, "by": _is_ids_or_nothing},
+    **{"since": _is_time_or_nothing, "zone": _is_text_or_nothing},
+}
+
+
+def _has(needed: Mapping[str, Callable[[object], bool]], body: object) -> bool:
+    return isinstance(body, dict) and all(is_right(body.get(name)) for name, is_right in needed.items())
+
+
+def _are_reached(value: object) -> bool:
+    return isinstance(value, list) and all(_has(_REACHED, each) for each in value)
+
+
 _DEVICE = {"device": _is_id}
 _SESSION = {**_DEVICE, "at": _is_time, "epoch": _is_count, "reason": _is_text_or_nothing}
 _NEEDED: Mapping[str, Mapping[str, Callable[[object], bool]]] = {
@@ -62,10 +75,7 @@ _NEEDED: Mapping[str, Mapping[str, Callable[[object], bool]]] = {
         **{"device": _is_id_or_nothing, "why": _is_text, "count": _is_count, "first": _is_time, "last": _is_time}
     },
     "rule.changed": {"rule": _is_id},
-    "rule.reached": {
-        **{"rule": _is_id, "after": _is_id_or_nothing, "by": _is_ids_or_nothing},
-        **{"since": _is_time_or_nothing, "zone": _is_text_or_nothing},
-    },
+    "rules.reached": {"rest": _are_reached},
     "tenant.time_zone_set": {"time_zone": _is_text},
     "group.changed": {"group": _is_id},
     "rule.noticed": {"subject": _is_text, "notice": _is_text, "message": _is_text},
@@ -80,7 +90,4 @@ def is_sound(entry: Entry) -> bool:
     Telemetry is not looked at: ingest writes it, as one document for many readings.
     """
     needed = _NEEDED.get(entry.kind)
-    if needed is None:
-        return True
-    body: Any = entry.body
-    return isinstance(body, dict) and all(is_right(body.get(name)) for name, is_right in needed.items())
+    return needed is None or _has(needed, entry.body)

@@ -1,6 +1,6 @@
 """What happens to rules, as the journal tells it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
@@ -16,15 +16,12 @@ class RuleChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class RuleReached(Event):
-    """A rule that is to be looked at for all its devices has come as far as ``after``; the rest is still to be done.
+class RulesReached(Event):
+    """Rules that are to be looked at for all their devices have come so far; the ``rest`` is still to be done.
 
-    ``by``: the rules that led to it. ``since`` (ms), ``zone``: when the tenant's clock became this one, if that did.
+    Of each ``rule``: the device ``after`` which it goes on; ``by``, the rules that led to it; ``since`` (ms) and
+    ``zone``, when the tenant's clock became this one, if that did.
     """
 
-    kind: ClassVar[str] = "rule.reached"
-    rule: UUID
-    after: UUID | None
-    by: list[str] = field(default_factory=list)
-    since: int | None = None
-    zone: str | None = None
+    kind: ClassVar[str] = "rules.reached"
+    rest: list[dict[str, object]]

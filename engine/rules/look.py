@@ -186,25 +186,31 @@ class _Looker:
 
         A device of which something else was noticed may be in another time zone now: what has passed by that one's
         clock before it was to be looked at does not come again. One that is due by another clock than the one that is
-        right now is due for nothing.
+        right now is due for nothing, but for what has come since the tenant's clock became this one.
         """
         assert self.plan.cron is not None
         now_ms, zone = self._now_ms, self._view.zone(self.plan.zone)
-        if state.looked is not None and self._is_due(self.plan.cron, state.looked, state.due_at, zone):
-            at = last_time(self.plan.cron, state.looked, now_ms, zone)
+        begin = self._unlooked(self.plan.cron, state, zone)
+        if begin is not None:
+            at = last_time(self.plan.cron, begin, now_ms, zone)
             if at is not None and at >= now_ms - self.rule.max_lateness_ms:
                 state = self._judge(state, Moment(max(at, state.since or 0), 0, self._view.received))
-        if is_noticed or state.looked is None or state.due_at is None or state.due_at <= now_ms:
+        is_due = state.due_at is None or state.due_at <= now_ms
+        if is_noticed or is_due or state.looked is None or state.clock_since is not None:
             due = next_time(self.plan.cron, now_ms, zone)
-            state = state._replace(looked=now_ms, lag=0, due_at=due)
+            state = state._replace(looked=now_ms, lag=0, due_at=due, clock_since=None)
         return state
 
-    def _is_due(self, cron: str, looked: int, due: int | None, zone: ZoneInfo) -> bool:
-        """Whether a time of the schedule has come by this clock. What is due at its last look is so by a new clock,
-        from that look on: ``Reach``."""
-        if due is None or due > self._now_ms:
-            return due is None
-        return due == looked or due == next_time(cron, looked, zone)
+    def _unlooked(self, cron: str, state: RuleState, zone: ZoneInfo) -> int | None:
+        """After which moment a time of the schedule may have come by this clock; None if none is to be looked for."""
+        looked, due, since = state.looked, state.due_at, state.clock_since
+        if looked is None or (since is None and due is not None and due > self._now_ms):
+            return None
+        if due is not None and due == next_time(cron, looked, zone):  # this device's clock is the one it was
+            return looked
+        if since is None:
+            return looked if due is None else None
+        return max(looked, since)
 
     def _pass(self, state: RuleState, until: int, received: int | None) -> RuleState:
         """What happens by itself up to ``until``: inputs change, waits end."""

@@ -17,7 +17,7 @@ from engine.rules.acting import Effect
 from engine.rules.circles import Chain
 from engine.rules.compile import CompiledRule
 from engine.rules.effects import effects_of
-from engine.rules.events import RuleReached
+from engine.rules.events import RulesReached
 from engine.rules.facts import Facts
 from engine.rules.look import is_calm, is_heard_of_in_time
 from engine.rules.moves import STEADY
@@ -38,6 +38,9 @@ TICKS_AT_ONCE = 2_000
 BEGUN_AT_ONCE = TICKS_AT_ONCE // 2
 """Where rules are to be looked at for all their devices, so many places a transaction: time passes for more, and a
 timer that is over meanwhile does not wait behind a whole fleet."""
+TOLD_AT_ONCE = 50
+"""How many of the rules that are left then one journal entry tells. The drain takes one such entry a transaction: of
+many rules, only those it names are told again as they were."""
 NOTICE_HOLDS = timedelta(hours=1)
 
 _STATES = (
@@ -56,8 +59,7 @@ _SAVE = text(
     ON CONFLICT (tenant_id, rule_id, device_id) DO UPDATE SET state = excluded.state, due_at = excluded.due_at
     """
 )
-# Begun by the next ticks, a couple of thousand at a time, however many devices there are. By a clock that is another
-# ``since`` then, a schedule is due from that moment on: not what had passed by it before, but nothing less either.
+# Begun by the next ticks, a couple of thousand at a time, however many devices there are.
 _BEGIN = text(
     """
     WITH these AS (
@@ -72,11 +74,7 @@ _BEGIN = text(
         INSERT INTO rule_state AS s (tenant_id, rule_id, device_id, state, due_at)
         SELECT :tenant, CAST(:rule AS uuid), id, CAST(:begun_as AS jsonb), :now FROM these
         ON CONFLICT (tenant_id, rule_id, device_id) DO UPDATE SET
-            due_at = least(s.due_at, excluded.due_at),
-            state = s.state || excluded.state || CASE
-                WHEN CAST(:since AS bigint) IS NULL OR s.state -> 'looked' IS NULL THEN '{}'
-                ELSE (SELECT jsonb_build_object('looked', m.at, 'due_at', m.at)
-                      FROM greatest(CAST(s.state ->> 'looked' AS bigint), CAST(:since AS bigint)) AS m (at)) END
+            due_at = least(s.due_at, excluded.due_at), state = s.state || excluded.state
     )
     SELECT CAST(id AS text) AS id FROM these ORDER BY these.id
     """
@@ -248,7 +246,7 @@ class Reaction:
                 self._want_all(rule, (), Reach(since=since))
 
     def go_on(self, told: Mapping[str, Any]) -> None:
-        """A rule that is to be looked at for all its devices has the rest of them before it (`RuleReached`)."""
+        """A rule that is to be looked at for all its devices has the rest of them before it (`RulesReached`)."""
         rule, zone = self._rules.get(told["rule"]), told.get("zone")
         if rule is not None and zone in (None, self._set.zone.key):
             reach = Reach(told.get("after") or "", told.get("since"))
@@ -330,7 +328,7 @@ class Reaction:
         for (rule_id, led_by), devices in sorted(self._wanted.items()):
             if rule_id in self._rules:
                 await self._let_look(tx, self._rules[rule_id], led_by, devices)
-        left, self.has_more = BEGUN_AT_ONCE, False
+        left, rest = BEGUN_AT_ONCE, list[dict[str, object]]()
         for (rule_id, led_by), reach in sorted(self._whole.items()):
             rule = self._rules.get(rule_id)
             if rule is None:
@@ -342,9 +340,11 @@ class Reaction:
                     continue
                 reach = reach._replace(after=begun[-1])
             zone = None if reach.since is None else self._set.zone.key
-            after = UUID(reach.after) if reach.after else None
-            tx.emit(RuleReached(UUID(rule_id), after, list(led_by), reach.since, zone))
-            self.has_more = True
+            told = {"rule": rule_id, "after": reach.after or None, "by": list(led_by)}
+            rest.append({**told, "since": reach.since, "zone": zone})
+        for n in range(0, len(rest), TOLD_AT_ONCE):
+            tx.emit(RulesReached(rest[n : n + TOLD_AT_ONCE]))
+        self.has_more = bool(rest)
         self._wanted.clear()
         self._whole.clear()
 
@@ -358,20 +358,16 @@ class Reaction:
         most: int | None = None,
     ) -> list[str]:
         """Let time pass for a rule and (at ``most`` so many of) these devices, None for all; returns which they are."""
-        since = reach.since if plan_of(rule).cron is not None else None
+        news: dict[str, Any] = {"led_by": led_by} if led_by else {}
+        if reach.since is not None and plan_of(rule).cron is not None:
+            news["clock_since"] = reach.since
         asked = {"tenant": tx.principal.tenant_id, "now": tx.now, "rule": rule.key, "profile": rule.profile}
         asked |= {"devices": None if devices is None else sorted(devices), "after": reach.after or None, "most": most}
-        begun_as = orjson.dumps({"led_by": led_by} if led_by else {}).decode()
-        begun = [row["id"] for row in await tx.rows(_BEGIN, {**asked, "begun_as": begun_as, "since": since})]
+        begun = [row["id"] for row in await tx.rows(_BEGIN, {**asked, "begun_as": orjson.dumps(news).decode()})]
         for place in ((rule.key, device) for device in begun):
             state = self._states.get(place)
             if state is not None:  # what is remembered here is not read back
-                if led_by:
-                    state = state._replace(led_by=led_by)
-                if since is not None and state.looked is not None:
-                    from_then = max(state.looked, since)
-                    state = state._replace(looked=from_then, due_at=from_then)
-                self._states[place] = state
+                self._states[place] = state._replace(**news)
         return begun
 
     def _name(self, rule_id: str) -> str:

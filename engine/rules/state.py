@@ -46,7 +46,8 @@ class RuleState(NamedTuple):
     time when the wait was last looked at. ``due_at``: server time at which a Tick is wanted, None for never.
     ``condition``: the condition_hash this state belongs to. ``looked``: event time of the last look that no message
     caused (for a schedule: server time). ``raised``: when the last alerts were raised, where that is limited.
-    ``led_by``: the rules whose doing is being followed up here (``circles``).
+    ``led_by``: the rules whose doing is being followed up here (``circles``). ``clock_since``: server time at which the
+    tenant's clock became another, where a schedule was not looked at since.
     """
 
     phase: Phase = Phase.OK
@@ -59,6 +60,7 @@ class RuleState(NamedTuple):
     looked: int | None = None
     raised: tuple[int, ...] = ()
     led_by: tuple[str, ...] = ()
+    clock_since: int | None = None
     known: Mapping[str, Known] = NOTHING_KNOWN
 
     def knowing(self, known: Mapping[str, Known]) -> "RuleState":

@@ -313,7 +313,7 @@ async def test_an_entry_that_nobody_can_read_is_said_and_holds_nobody_up(
         ("device.changed", {}),
         ("device.decommissioned", {"device": None}),
         ("rule.changed", {"rule": 7}),
-        ("rule.reached", {"rule": nobody, "after": "the beginning"}),
+        ("rules.reached", {"rest": [{"rule": nobody, "after": "the beginning"}]}),
         ("tenant.time_zone_set", {}),
         ("group.changed", {}),
         ("command.sent", {"command": nobody}),

@@ -231,7 +231,7 @@ async def test_a_schedule_looks_at_its_times_only(tenant: Tenant, worker_store: 
     await drained(worker_store, tenant, drain)
     assert await fired(tenant) == []
     tenant.run(
-        'UPDATE rule_state SET due_at = now(), state = state || \'{"looked": 1, "due_at": 1}\' WHERE tenant_id = %s'
+        'UPDATE rule_state SET due_at = now(), state = state || \'{"looked": 1, "due_at": 60000}\' WHERE tenant_id = %s'
     )
     await drained(worker_store, tenant)  # another worker: it reads what is stored
     assert await fired(tenant) == [(1, "active")]

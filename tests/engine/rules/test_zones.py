@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import text
 
-from engine import clock
+from engine import clock, drain
 from engine.devices import service as devices
 from engine.drain import Drain
 from engine.rules import reaction, trial
@@ -223,6 +223,60 @@ async def test_a_schedule_fires_for_times_by_the_new_clock_since_it_was_set_once
         await drained(worker_store, tenant)
         assert await raised_by(tenant) == {("after", room) for room in rooms[1:]}
     assert await fired(tenant) == [(1, "active"), (1, "active")]
+
+
+async def test_what_is_due_by_a_clock_that_stayed_fires_also_when_the_tenants_is_set_meanwhile(
+    tenant: Tenant, worker_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the device's own clock, or the schedule's, while many are due at once and ticks take them one by one."""
+    own, other, site = [(await tenant.device()).id for _ in range(3)]
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        for room in (own, other):
+            await devices.change(tx, room, labels={"timezone": "UTC"})
+    now = clock.now_ms()
+    at = clock.from_ms(now).replace(second=0, microsecond=0) - timedelta(minutes=2)
+    warm, cron = {"metric": "temperature", "op": ">", "value": 8}, f"{at.minute} {at.hour} * * *"
+    await make(
+        tenant,
+        document(warm, name="site", trigger={"schedule": {"cron": cron}}),
+        document(
+            {"any": [warm, hours_around_now()]}, name="own", trigger={"schedule": {"cron": cron, "tz": "Etc/UTC"}}
+        ),
+    )
+    tenant.tell([(room, now, {"temperature": 9.0}) for room in (own, other, site)])
+    await drained(worker_store, tenant)
+    assert await fired(tenant) == []
+    passed = f"jsonb_build_object('looked', {now - 60 * 60_000}::bigint, 'due_at', {clock.to_ms(at)}::bigint)"
+    tenant.run(f"UPDATE rule_state SET due_at = now(), state = state || {passed} WHERE tenant_id = %s")
+    one_by_one = str(reaction._DUE).replace(f"LIMIT {reaction.TICKS_AT_ONCE}", "LIMIT 1")
+    monkeypatch.setattr(reaction, "_DUE", text(one_by_one))
+    monkeypatch.setattr(drain, "TICKS_AT_ONCE", 1)
+    await go_by(tenant, "Asia/Tokyo")
+    for _ in range(2):
+        await drained(worker_store, tenant)
+        still = {("own", room) for room in (own, other, site)} | {("site", room) for room in (own, other)}
+        assert await raised_by(tenant) == still
+    assert len(await fired(tenant)) == 5
+    async with worker_store.as_tenant(system(tenant.id)) as tx:
+        left = "SELECT count(*) FROM rule_state WHERE jsonb_exists(state, 'clock_since')"
+        assert await tx.scalar(text(left)) == 0
+
+
+async def test_many_rules_that_go_through_their_devices_tell_the_journal_once_a_transaction(
+    tenant: Tenant, worker_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rooms = [str((await tenant.device()).id) for _ in range(6)]
+    names = [f"rule {n}" for n in range(10)]
+    await make(tenant, *map(at_noon, names))
+    await drained(worker_store, tenant)
+    begun = await begun_one_by_one(monkeypatch, 4)
+    monkeypatch.setattr(reaction, "TOLD_AT_ONCE", 5)
+    await go_by(tenant, "Asia/Tokyo")
+    await drained(worker_store, tenant)
+    assert sorted(begun) == sorted((name, room) for name in names for room in rooms)
+    async with worker_store.as_tenant(system(tenant.id)) as tx:
+        told = await tx.scalar(text("SELECT count(*) FROM journal WHERE kind = 'rules.reached'"))
+    assert 10 <= told <= 16  # 60 places in 15 transactions, in two lists of rules
 
 
 async def raised_by(tenant: Tenant) -> set[tuple[str, UUID]]:
