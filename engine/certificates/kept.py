@@ -1,14 +1,21 @@
-"""Revocation lists that were signed lately: one to which nothing came and from which nothing went is given again."""
+"""Revocation lists that were signed lately: one to which nothing came is given again until ten minutes have passed."""
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from engine.certificates.model import RevocationList
 
 FRESH_FOR = timedelta(minutes=10)
 """How old a list may be that is given again: whoever keeps one is to fetch the next within days."""
 MOST_BYTES = 32 * 1024 * 1024
+
+
+def period(now: datetime) -> datetime:
+    """When the ten minutes that ``now`` lies in began. What expires in them is still listed to their end, so that in
+    every process a list only grows meanwhile.
+    """
+    return datetime.fromtimestamp(now.timestamp() // FRESH_FOR.total_seconds() * FRESH_FOR.total_seconds(), UTC)
 
 
 class KeptLists:
@@ -20,11 +27,11 @@ class KeptLists:
         self._lists: OrderedDict[Hashable, RevocationList] = OrderedDict()
 
     def get(self, key: Hashable, now: datetime) -> RevocationList | None:
-        """The list under ``key``, if it was signed within FRESH_FOR."""
+        """The list under ``key``, if it is one of these ten minutes."""
         found = self._lists.get(key)
         if found is None:
             return None
-        if now - found.issued_at > FRESH_FOR:
+        if found.issued_at < period(now):
             self._forget(key)
             return None
         self._lists.move_to_end(key)

@@ -24,7 +24,7 @@ from engine.certificates.errors import (
     TooManyAuthorities,
     ValidityMalformed,
 )
-from engine.certificates.kept import KeptLists
+from engine.certificates.kept import KeptLists, period
 from engine.certificates.model import (
     MADE_WITHIN,
     MAX_DAYS,
@@ -196,13 +196,14 @@ async def revocations(
     others: Sequence[Revoked] = (),
     kept: KeptLists | None = None,
 ) -> RevocationList:
-    """What an authority (None: the one that signs now) signed, and was taken back and has not expired; signed now.
+    """What an authority (None: the one that signs now) signed, and was taken back and has not expired.
 
-    ``others`` of its certificates were taken back that are no device's. ``kept``: one of these, if all of that is on it
-    and no more. Raises NoAuthority, AuthorityNotFound, VaultSealed.
+    Dated by what came last, or when these ten minutes began: the same in every process. ``others`` of its certificates
+    were taken back that are no device's. ``kept``: one of these, if all of that is on it and no more. Raises
+    NoAuthority, AuthorityNotFound, VaultSealed.
     """
     row = await _row(tx, authority_id)
-    named = {"tenant": tx.principal.tenant_id, "authority": row["id"], "now": tx.now}
+    named = {"tenant": tx.principal.tenant_id, "authority": row["id"], "now": period(tx.now)}
     if kept is None:
         return await _listed(tx, vault, row, named, others)
     which = await tx.one(_WHICH, named)
@@ -220,7 +221,8 @@ async def _listed(
     revoked = [Revoked(int(each["serial"], 16), each["revoked_at"]) for each in await tx.rows(_REVOKED, named)]
     revoked = [*revoked, *others]
     key = await vault.open(row["sealed_key"], _purpose(tx, row["id"]))
-    made = await asyncio.to_thread(x509.revocation_list, _loaded(row), key, revoked, tx.now)
+    at = max(period(tx.now), row["created_at"], *(each.at for each in revoked))
+    made = await asyncio.to_thread(x509.revocation_list, _loaded(row), key, revoked, at)
     assert made.next_update_utc is not None
     written = await asyncio.to_thread(x509.pem, made)
     issuer = made.issuer.rfc4514_string()
