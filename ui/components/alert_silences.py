@@ -380,7 +380,7 @@ def silences() -> rx.Component:
     return rx.fragment(
         problem(Silences.problem),
         done(Silences.said),
-        rx.cond(Silences.is_making, _form()),
+        rx.cond(Silences.is_making & may("alerts:write") & may(ALL_DEVICES), _form()),
         rx.cond(
             Silences.ready,
             rx.fragment(

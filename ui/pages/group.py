@@ -7,7 +7,7 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.devices import device_table
-from ui.components.frame import link, may, only, page
+from ui.components.frame import ALL_DEVICES, link, may, only, page
 from ui.components.instead import gone
 from ui.components.pieces import card, done, empty, field, pager, problem, search_box, skeleton_rows
 from ui.console import Console
@@ -210,6 +210,11 @@ class Group(Named, Paged, Console):
         return rx.redirect("/groups")
 
 
+def _may_change() -> rx.Var[bool]:
+    """Groups say who sees what: who sees some of them only changes none."""
+    return may("devices:write") & may(ALL_DEVICES)
+
+
 def _ticks(title: str, ticks: rx.Var[list[Tick]]) -> rx.Component:
     def box(tick: rx.Var[Tick]) -> rx.Component:
         return rx.el.label(
@@ -364,7 +369,7 @@ def _members() -> rx.Component:
         empty("list-filter", "No device fits", "As soon as one does, it is here by itself.", small=True),
         empty("boxes", "Empty", "Put devices in with the list below.", small=True),
     )
-    by_hand = ~Group.is_filtered & may("devices:write")
+    by_hand = ~Group.is_filtered & _may_change()
     return rx.el.section(
         rx.cond(
             Group.devices.length() > 0,
@@ -430,7 +435,7 @@ def _ending() -> rx.Component:
         aria_label="Delete this group?",
     )
     return rx.cond(
-        may("devices:write"),
+        _may_change(),
         rx.el.div(
             rx.cond(
                 Group.is_deleting,
@@ -468,39 +473,43 @@ def _heading() -> rx.Component:
             rx.cond(Group.is_new | ~Group.ready, rx.el.p("Devices that belong together."), about),
         ),
         rx.el.div(
-            rx.cond(Group.ready & ~Group.is_editing & may("devices:write"), edit),
+            rx.cond(Group.ready & ~Group.is_editing & _may_change(), edit),
             class_name="actions",
         ),
         class_name="head",
     )
 
 
+def _body() -> rx.Component:
+    """The group, or the form for a new one."""
+    by_hand = ~Group.is_filtered & _may_change()
+    return rx.fragment(
+        _heading(),
+        problem(Group.problem, Group.load),
+        done(Group.said),
+        rx.cond(
+            Group.ready,
+            rx.fragment(
+                rx.cond(Group.is_editing & _may_change(), _form()),
+                rx.cond(
+                    ~Group.is_new,
+                    rx.fragment(_members(), rx.cond(by_hand & ~Group.is_editing, _put_in()), _ending()),
+                ),
+            ),
+            rx.cond(Group.problem == "", rx.el.div(skeleton_rows(), class_name="card")),
+        ),
+    )
+
+
 def group() -> rx.Component:
     """The page."""
-    by_hand = ~Group.is_filtered & may("devices:write")
+    is_begun = Group.is_new & Group.ready
     return page(
         "Groups",
         rx.cond(
             Group.is_gone,
             gone("group", "See all groups", "/groups"),
-            only(
-                "devices:write",
-                _heading(),
-                problem(Group.problem, Group.load),
-                done(Group.said),
-                rx.cond(
-                    Group.ready,
-                    rx.fragment(
-                        rx.cond(Group.is_editing, _form()),
-                        rx.cond(
-                            ~Group.is_new,
-                            rx.fragment(_members(), rx.cond(by_hand & ~Group.is_editing, _put_in()), _ending()),
-                        ),
-                    ),
-                    rx.cond(Group.problem == "", rx.el.div(skeleton_rows(), class_name="card")),
-                ),
-                where=Group.is_new & Group.ready,
-            ),
+            only("devices:write", only(ALL_DEVICES, _body(), where=is_begun), where=is_begun),
         ),
         needs="devices:read",
     )

@@ -6,7 +6,7 @@ from typing import Any
 import reflex as rx
 
 from ui.client import Refused
-from ui.components.frame import heading, link, may, page
+from ui.components.frame import ALL_DEVICES, heading, link, may, page
 from ui.components.pieces import empty, pager, problem, skeleton_rows
 from ui.console import Console
 from ui.filters import in_words
@@ -87,7 +87,7 @@ def _line(group: rx.Var[GroupLine]) -> rx.Component:
 
 def _new() -> rx.Component:
     return rx.cond(
-        may("devices:write"),
+        may("devices:write") & may(ALL_DEVICES),
         link(rx.icon("plus", size=16), "New group", to="/groups/new", class_name="btn btn-primary"),
     )
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import reflex as rx
 
 from ui.client import Refused
-from ui.components.frame import link, may, page
+from ui.components.frame import ALL_DEVICES, link, may, page
 from ui.components.pieces import answers, card, done, doubt, empty, field, line_head, note, problem, skeleton_rows
 from ui.components.shown_once import secret, shown_once
 from ui.console import Console
@@ -414,7 +414,7 @@ def _lists() -> rx.Component:
 def transfers() -> rx.Component:
     """The page."""
     take = rx.cond(
-        may("devices:write") & ~Transfers.is_taking,
+        may("devices:write") & may(ALL_DEVICES) & ~Transfers.is_taking,
         rx.el.button(
             rx.icon("download", size=16),
             "Take a device over",
@@ -438,7 +438,7 @@ def transfers() -> rx.Component:
         done(Transfers.said),
         rx.cond(Transfers.device_id != "", _offer()),
         rx.cond(Transfers.code != "", _code()),
-        rx.cond(Transfers.is_taking, _take()),
+        rx.cond(Transfers.is_taking & may(ALL_DEVICES), _take()),
         rx.cond(Transfers.taken_id != "", _taken()),
         rx.cond(Transfers.ready, _lists(), rx.el.div(skeleton_rows(), class_name="card")),
         narrow=True,
