@@ -187,7 +187,7 @@ PLACES = ("addresses", "numbers")  # fields that may be shown; the others of a f
 LEADS: dict[str, tuple[str, ...]] = {
     "EMAIL": ("addresses",),
     "TELEGRAM": ("token", "chat"),
-    "SMS": ("account", "token", "sender", "numbers"),
+    "SMS": ("provider", "account", "token", "sender", "numbers"),
 }
 
 
@@ -233,7 +233,7 @@ def contact_of(kind: str, form: dict[str, Any]) -> dict[str, Any]:
             numbers = [each.strip() for each in said("numbers", "Please write at least one number.").split(",")]
             return {
                 "sms": {
-                    "provider": str(form.get("provider", "TWILIO")),
+                    "provider": said("provider", "Please choose the carrier."),
                     "account": str(form.get("account", "")).strip(),
                     "secret": said("token", "Please paste the account's key."),
                     "sender": said("sender", "Please write whom the message comes from."),

@@ -193,10 +193,15 @@ async def test_a_webhook_that_leads_elsewhere_shows_its_new_key(told: Notificati
 
 def test_a_channels_form_sends_only_what_was_changed() -> None:
     by_phone = channel_line({**CHANNEL, "kind": "SMS", "places": ["+4915112345678"]})
-    kept = {"name": "Night shift", "account": "", "token": "", "sender": "", "numbers": "+4915112345678"}
+    empty = dict.fromkeys(("provider", "account", "token", "sender"), "")
+    kept = {"name": "Night shift", **empty, "numbers": "+4915112345678"}
     assert changes_of(by_phone, kept) == {}
     assert changes_of(by_phone, {**kept, "name": "Late shift"}) == {"name": "Late shift"}
     with pytest.raises(ValueError, match="key"):
+        changes_of(by_phone, {**kept, "provider": "CLICKSEND"})
+    anew = {**kept, "provider": "MESSAGEBIRD", "token": "k", "sender": "Us"}
+    assert changes_of(by_phone, anew)["sms"]["provider"] == "MESSAGEBIRD"
+    with pytest.raises(ValueError, match="carrier"):
         changes_of(by_phone, {**kept, "numbers": "+4915187654321"})
     program = channel_line({**CHANNEL, "kind": "WEBHOOK"})
     assert changes_of(program, {"name": "Night shift", "url": ""}) == {}

@@ -58,7 +58,8 @@ def _fields(kind: str) -> list[rx.Component]:
                 ),
             ]
         case _:
-            carriers = (rx.el.option(name, value=key) for key, name in CARRIERS)
+            kept = rx.cond(IS_CHANGE, rx.el.option("As it is", value=""))
+            carriers = [kept, *(rx.el.option(name, value=key) for key, name in CARRIERS)]
             return [
                 _all_or_nothing(),
                 field("Carrier", rx.el.select(*carriers, id="c-by", name="provider", class_name="select"), for_="c-by"),
