@@ -18,6 +18,9 @@ TOLD = {
     ("since 30 Jun 2026 20:00 UTC", RAISED, BERLIN): "since 30 Jun 2026, 22:00 CEST",
     ("for 2 hours since 21:30 UTC", LATE, BERLIN): "for 2 hours since 22 Nov 2026, 22:30 CET",  # read on the 23rd there
     ("nobody is told until 00:10 UTC.", LATE, BERLIN): "nobody is told until 01:10 CET.",  # of the next day
+    ("until 23:30 UTC.", "2026-11-22T23:30:40Z", BERLIN): "until 00:30 CET.",  # in its last minute still
+    ("until 23:29 UTC.", "2026-11-22T23:30:40Z", BERLIN): "until 24 Nov 2026, 00:29 CET.",
+    ("at 24:10 UTC, at 12:75 UTC", LATE, BERLIN): "at 24:10 UTC, at 12:75 UTC",
     ("at 02:00 UTC", LATE, CHICAGO): "at 21 Nov 2026, 20:00 GMT-6",
     ("Until 2026-11-23 06:00 UTC.", LATE, BERLIN): "Until 07:00 CET.",
     ("2026-01-31 23:59 UTC", None, BERLIN): "1 Feb 2026, 00:59 CET",

@@ -1,7 +1,8 @@
 // Moments that the platform writes in UTC, put into the reader's own time zone, which is named. No React in here.
 
-const WRITTEN = /(?:(\d{4})-(\d\d)-(\d\d) |(\d{1,2}) ([A-Z][a-z]{2}) (\d{4}) )?\b(\d\d):(\d\d) UTC/g;
+const WRITTEN = /(?:(\d{4})-(\d\d)-(\d\d) |(\d{1,2}) ([A-Z][a-z]{2}) (\d{4}) )?\b([01]\d|2[0-3]):([0-5]\d) UTC/g;
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MINUTE_MS = 6e4;
 const DAY_MS = 864e5;
 
 /** The name of the reader's time zone, as "Europe/Berlin". */
@@ -18,7 +19,8 @@ export function inOwnZone(text, at, zone = undefined, locale = undefined) {
     if (year) date.setUTCFullYear(+year, +month - 1, +day);
     else if (name) date.setUTCFullYear(+long, MONTHS.indexOf(name), +short);
     date.setUTCHours(+hours, +minutes, 0, 0);
-    if (!year && !name && date < said && /until\s*$/i.test(text.slice(0, offset))) date.setTime(date.getTime() + DAY_MS);
+    const isOver = date.getTime() + MINUTE_MS <= said.getTime(); // not in its own minute, which has no seconds here
+    if (!year && !name && isOver && /until\s*$/i.test(text.slice(0, offset))) date.setTime(date.getTime() + DAY_MS);
     if (Number.isNaN(date.getTime())) return whole;
     const dayOf = (each) => each.toLocaleDateString(locale, { timeZone: zone, day: "numeric", month: "short", year: "numeric" });
     const clock = date.toLocaleTimeString(locale, { timeZone: zone, hour: "numeric", minute: "2-digit", timeZoneName: "short" });
