@@ -76,7 +76,7 @@ def is_calm(
     if (state.quiet_from is not None and state.quiet_from > at) or (state.since is not None and state.since > at):
         return False
     before, now = Moment(looked, state.lag, view.before), Moment(at, now_ms - at, view.received, at)
-    if now.lag < state.lag - PATIENCE_MS or (plan.silence_ms is not None and now.lag != state.lag):
+    if now.lag < state.lag - PATIENCE_MS or (plan.silence_ms is not None and now.lag > state.lag + PATIENCE_MS):
         return False  # in event time, a silence is over sooner the later the message that began it came
     values: dict[str, object] = {metric: sent[metric] for metric in rule.metrics}
     for each in plan.computed:
@@ -285,9 +285,13 @@ class _Looker:
 
         One that is due earlier stays: to be asked for nothing costs less than to store another time with each message.
         When it is asked it goes by the shortest way since, within its patience: after what a device had kept back and
-        sent at once, the first of it says nothing of how late the last of it came.
+        sent at once, the first of it says nothing of how late the last of it came. A rule that hears silence goes by
+        the last way, within that patience: when a silence is over depends on it.
         """
         looked = self._looked(state)
+        if self.plan.silence_ms is not None:
+            lag = state.lag if abs(lag - state.lag) <= PATIENCE_MS else lag
+            state = state if lag == state.lag else state._replace(lag=lag)
         found = [deadline(self.rule, state)]
         if looked is not None:
             found.append(self._next(state, Moment(looked, lag, received)))

@@ -274,6 +274,7 @@ def test_a_backtest_tells_what_is_told_live_of_late_messages_too(seed: int) -> N
 @example(635)  # a way that became shorter: what a window holds changes before the timer's time
 @example(1190)
 @example(2858)  # a way that became longer: the silence after it is over sooner, as event time goes
+@example(1000769)  # the same by little more than half a second
 def test_what_is_left_out_changes_nothing_however_long_messages_take(seed: int) -> None:
     rng = random.Random(seed)
     made, story = a_rule(rng, max_lateness="2m"), a_jittered_story(rng)
@@ -375,6 +376,26 @@ def test_the_first_look_of_a_new_rule_knows_how_late_a_devices_messages_come() -
     assert life.told == []
     life.tick_at(late.received + 31 * 60 * SECOND)
     assert [kind for kind, *_ in life.told] == ["Raise"]
+
+
+def test_a_rule_that_hears_silence_is_not_asked_with_every_message_because_none_comes_by_quite_the_same_way() -> None:
+    rng, made = random.Random(1), rule({"any": [temperature_above(8), {"silence": "10m"}]})
+
+    class Asked(Life):
+        messages = 0
+
+        def _move(self, event: Any, now: int, before: int | None) -> None:
+            self.messages += isinstance(event, Reading)
+            super()._move(event, now, before)
+
+    even, uneven = Asked(made), Asked(made)
+    for n in range(2_000):
+        even.read(Message(1 + 5 * n, n, {"temperature": 4 + n % 3}))
+        uneven.read(Message(1 + 5 * n, n, {"temperature": 4 + n % 3}, lag=LAG + rng.randint(0, 900)))
+    assert uneven.messages <= 2 * even.messages < 40, "as its timer is, every ten minutes"
+    uneven.read(Message(10_005, 2_000, {"temperature": 4}, lag=30_000))
+    assert uneven.state is not None
+    assert uneven.state.lag == 30_000, "this way is another one"
 
 
 def test_a_notice_looks_at_once_and_an_unknown_event_does_nothing() -> None:
