@@ -17,6 +17,9 @@ PAGES = {"device": "/devices/", "profile": "/profiles/", "rule": "/rules/", "gro
 DULL = frozenset({"version", "updated_at", "created_at", "id", "tenant_id", "changes"})
 SHORT = 40
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?([+-]\d\d:\d\d|Z)")
+SAID_MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC")  # a moment as `_plain` writes it
+SAID_HOUR = re.compile(r"\d\d:\d\d UTC")
+QUOTED = re.compile(r"“[^”]*”")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -27,6 +30,7 @@ class Change:
     name: str
     before: str
     after: str
+    is_moment: bool = False  # whether both are, so that the reader's own clock may say them
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class DeedLine:
     result: str
     changes: list[Change]
     foot: str
+    is_timed: bool = False  # whether the hours in the summary are the platform's, and none is of a text of people's
 
 
 def nameless_devices(entries: list[dict[str, Any]]) -> list[str]:
@@ -61,6 +66,7 @@ def deed_line(entry: dict[str, Any], names: Mapping[str, str]) -> DeedLine:
     kind = entry["targetKind"] or entry["action"].partition(".")[0]
     address = f" from {entry['address']}" if entry["address"] else ""
     by = actor(entry["actorKind"])[0]
+    brief = spoken(entry, found) or (summary(found) if is_change else "")
     return DeedLine(
         entry["seq"],
         entry["at"],
@@ -68,10 +74,11 @@ def deed_line(entry: dict[str, Any], names: Mapping[str, str]) -> DeedLine:
         said(entry),
         _name(entry, names),
         PAGES.get(kind, "") and entry["targetId"] and PAGES[kind] + entry["targetId"],
-        spoken(entry) or (summary(found) if is_change else ""),
+        brief,
         entry["result"],
         found,
         f"Entry {entry['seq']} · {entry['action']} · by {by}{address}",
+        not any(map(SAID_HOUR.search, [*QUOTED.findall(brief), *_texts(found)])),
     )
 
 
@@ -189,7 +196,18 @@ def changes(before: Any, after: Any, names: Mapping[str, str] | None = None) -> 
     def said(side: dict[str, Any], path: str) -> str:
         return _plain(side[path], names or {}) if path in side else ""
 
-    return [Change(_called(path), said(old, path), said(new, path)) for path in paths]
+    told = [(_called(path), said(old, path), said(new, path)) for path in paths]
+    return [Change(*each, all(map(_is_moment, filter(None, each[1:])))) for each in told]
+
+
+def _is_moment(text: str) -> bool:
+    return SAID_MOMENT.fullmatch(text) is not None
+
+
+def _texts(found: list[Change]) -> list[str]:
+    """The values that people may have written: neither moments nor the platform's own sentence."""
+    some = [each for each in found if not each.is_moment and each.name != "sentence"]
+    return [text for each in some for text in (each.before, each.after)]
 
 
 def _called(path: str) -> str:
@@ -224,11 +242,12 @@ def summary(found: list[Change]) -> str:
     return f"{told} and {rest} more" if rest else told
 
 
-def spoken(entry: dict[str, Any]) -> str:
+def spoken(entry: dict[str, Any], found: list[Change]) -> str:
     """What the entry itself says in sentences: what was changed, else what the thing says; '' if it says nothing."""
     after = entry["after"] if isinstance(entry["after"], dict) else {}
     if rights := _rights(entry["before"], entry["after"]):
-        return rights
+        others = summary([each for each in found if each.name != "rights"])
+        return f"{rights} Also: {others}." if others else rights
     told = after.get("changes")
     if isinstance(told, list) and told and all(isinstance(each, str) for each in told):
         return " ".join(told)
@@ -243,7 +262,7 @@ def _rights(before: Any, after: Any) -> str:
     if not all(isinstance(each, list) for each in sides):
         return ""
     old, new = (set(map(str, each or [])) for each in sides)
-    said = (("New is: ", new - old), ("No longer: ", old - new))
+    said = (("Added: ", new - old), ("Removed: ", old - new))
     return " ".join(f"{name}{'; '.join(sorted(map(right_words, some)))}." for name, some in said if some)
 
 

@@ -196,8 +196,25 @@ def test_rights_that_come_and_go_are_named_and_not_counted() -> None:
     entry = {**ENTRY, "action": "role.change", "targetKind": "role", "before": role | before, "after": role | after}
     line = deed_line(entry, {})
     assert (line.said, line.target) == ("changed the role", "Night shift")
-    assert line.summary == "New is: See rules. No longer: Acknowledge alerts."
+    assert line.summary == "Added: See rules. Removed: Acknowledge alerts."
     assert [each.name for each in line.changes] == ["rights"]
+    renamed = deed_line({**entry, "after": {"name": "Day shift"} | after}, {})
+    assert renamed.summary == f"{line.summary} Also: name Night shift → Day shift."
+
+
+def test_only_hours_of_the_platforms_own_are_said_by_the_readers_clock() -> None:
+    entry = {**ENTRY, "action": "rule.change", "targetKind": "rule"}
+    until = {"name": "Warm", "muted_until": "2026-01-02T06:00:00+00:00"}
+    line = deed_line({**entry, "before": until, "after": {**until, "muted_until": "2026-01-02T08:00:00Z"}}, {})
+    assert (line.is_timed, [each.is_moment for each in line.changes]) == (True, [True])
+    noted = {"name": "Warm", "description": "Ask Bo before 06:00 UTC"}
+    line = deed_line({**entry, "before": noted, "after": {**noted, "description": "Ask Bo before 14:00 UTC"}}, {})
+    assert (line.is_timed, [each.is_moment for each in line.changes]) == (False, [False])
+    assert line.summary == "description Ask Bo before 06:00 UTC → Ask Bo before 14:00 UTC"
+    said = {"sentence": "Silence is noticed from 06:00 UTC."}
+    assert deed_line({**entry, "before": None, "after": said}, {}).is_timed
+    made = {**said, "changes": ["It is called “Before 06:00 UTC” now."]}
+    assert not deed_line({**entry, "before": said, "after": made}, {}).is_timed
 
 
 def test_a_deed_of_a_kind_of_actor_newer_than_the_console_names_it() -> None:

@@ -138,10 +138,13 @@ class Audit(Paged, Console):
 
 def _changes(deed: rx.Var[DeedLine]) -> rx.Component:
     def row(change: rx.Var[Change]) -> rx.Component:
+        def said(value: rx.Var[str]) -> rx.Component:
+            return rx.cond(change.is_moment, told(text=value, at=deed.at), rx.fragment(value))
+
         return rx.el.tr(
             rx.el.th(change.name, scope="row"),
-            rx.el.td(rx.cond(change.before != "", rx.el.del_(told(text=change.before, at="")))),
-            rx.el.td(rx.cond(change.after != "", rx.el.ins(told(text=change.after, at="")))),
+            rx.el.td(rx.cond(change.before != "", rx.el.del_(said(change.before)))),
+            rx.el.td(rx.cond(change.after != "", rx.el.ins(said(change.after)))),
         )
 
     return rx.el.details(
@@ -166,6 +169,7 @@ def _changes(deed: rx.Var[DeedLine]) -> rx.Component:
 
 
 def _deed(deed: rx.Var[DeedLine]) -> rx.Component:
+    summary = rx.cond(deed.is_timed, told(text=deed.summary, at=deed.at), rx.fragment(deed.summary))
     name = rx.cond(deed.page != "", link(deed.target, to=deed.page), rx.el.b(deed.target))
     return rx.el.li(
         rx.el.div(
@@ -177,7 +181,7 @@ def _deed(deed: rx.Var[DeedLine]) -> rx.Component:
                 rx.cond(deed.target != "", name),
                 rx.cond(
                     deed.summary != "",
-                    rx.fragment(": ", rx.el.span(told(text=deed.summary, at=deed.at), class_name="muted")),
+                    rx.fragment(": ", rx.el.span(summary, class_name="muted")),
                 ),
                 class_name="wrap deed",
             ),
