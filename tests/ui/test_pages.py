@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import ui.pages
-from ui.components.frame import ACCESS, FURTHER, PLACES
+from ui.components.frame import ACCESS, FURTHER, PLACES, only
 
 FOLDER = Path(ui.pages.__file__).parent
 
@@ -35,3 +35,22 @@ def test_every_place_of_the_navigation_is_a_page() -> None:
     app = (FOLDER.parent / "app.py").read_text()
     places = [path for _, path, *_ in (*PLACES, *FURTHER, *ACCESS)]
     assert [path for path in places if f'route="{path}"' not in app] == []
+
+
+def test_identity_providers_are_open_to_who_may_read_them_and_changed_by_who_may_change_them() -> None:
+    shown = str(_pages()["identity_providers"]().render())
+    assert "Change the organisation" not in shown  # the right that it takes to change them is not asked for at the door
+    assert 'includes("tenant:write")' in shown
+    assert [needs for name, _, _, needs in ACCESS if name == "Identity providers"] == ["tenant:read"]
+
+
+@pytest.mark.parametrize(
+    ("right", "who"),
+    [
+        ("tenant:write", "An owner of your organisation"),
+        ("users:read", "An administrator of your organisation"),
+        ("platform:read", "Only whoever operates the platform"),
+    ],
+)
+def test_who_lacks_a_right_is_told_who_can_give_it(right: str, who: str) -> None:
+    assert f"{who} " in str(only(right).render())

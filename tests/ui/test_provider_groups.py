@@ -8,7 +8,7 @@ from ui.pages.identity_providers import IdentityProviders
 async def test_newcomers_are_limited_to_groups_and_let_out_again(gateway: Gateway, visit: Visit) -> None:
     limited = {**PROVIDER, "groupIds": ["g1", "gone"]}
     gateway.answers["IdentityProviders"] = {"identityProviders": [limited]}
-    gateway.answers["Me"] = {**ME, "me": {**ME["me"], "scopes": ["devices:read", "tenant:write"]}}  # type: ignore[dict-item]
+    gateway.answers["Me"] = {**ME, "me": {**ME["me"], "scopes": ["devices:read", "tenant:read", "tenant:write"]}}  # type: ignore[dict-item]
     gateway.answers["GroupNames"] = {"deviceGroups": {"items": [{"id": "g1", "name": "Site 7"}]}}
     state = visit(IdentityProviders, "/access/identity-providers")
     await state.load()

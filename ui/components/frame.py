@@ -35,7 +35,7 @@ FURTHER = (
 ACCESS = (
     ("People", "/access/people", "users", "users:read"),
     ("API tokens", "/access/tokens", "key-round", "tokens:write"),
-    ("Identity providers", "/access/identity-providers", "fingerprint", "tenant:write"),
+    ("Identity providers", "/access/identity-providers", "fingerprint", "tenant:read"),
     ("Audit log", "/access/audit", "scroll-text", "audit:read"),
 )
 
@@ -120,13 +120,15 @@ def may(scope: str) -> rx.Var[bool]:
 def only(scope: str, *children: rx.Component, where: rx.Var[bool] | None = None) -> rx.Component:
     """What needs a right, for those who hold it; the others are told so. `where`: when the right is needed at all."""
     is_open = (Console.scopes.length() == 0) | may(scope)
-    instead = barred(
-        "" if scope == ALL_DEVICES else right_words(scope),
-        "Only whoever operates the platform holds it."
-        if scope.startswith("platform:")
-        else "An administrator of your organisation can change that, under People.",
-    )
+    instead = barred("" if scope == ALL_DEVICES else right_words(scope), _remedy(scope))
     return rx.cond(is_open if where is None else is_open | ~where, rx.fragment(*children), instead)
+
+
+def _remedy(scope: str) -> str:
+    if scope.startswith("platform:"):
+        return "Only whoever operates the platform holds it."
+    whoever = "An owner" if scope == "tenant:write" else "An administrator"  # who can give only rights of their own
+    return f"{whoever} of your organisation can change that, under People."
 
 
 def _if_allowed(name: str, path: str, icon: str, scope: str, here: str, size: int = 18) -> rx.Component:

@@ -412,5 +412,5 @@ def identity_providers() -> rx.Component:
             rx.el.div(skeleton_rows(), class_name="card"),
         ),
         narrow=True,
-        needs="tenant:write",
+        needs="tenant:read",
     )
