@@ -121,7 +121,7 @@ class Stage(Reaction):
         return place
 
     def _pass_over(self, record: Record, start: int, end: int) -> None:
-        """These messages have come and moved nothing."""
+        """These messages have come and moved nothing. What was due by then is looked at with the next."""
         device, times, last = self._place[1], record.times, end - 1
         for metric in self.facts.windows.needs.keys() & record.columns.keys():
             values: Any = record.columns[metric][start:end]
@@ -129,8 +129,6 @@ class Stage(Reaction):
         self.facts.next_event()
         newest = {metric: column[last] for metric, column in record.columns.items()}
         self._latest.learn(device, times[last], record.received[last], newest)
-        if (state := self._states.get(self._place)) is not None and state.due_at is not None:
-            self._states[self._place] = state._replace(due_at=None)  # whatever was due by then would have moved nothing
 
     def _play(self, sent: Iterable[Sent]) -> int:
         profile, device, rows = self._met[self._place[1]], self._place[1], 0

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from engine.rules import skim as skimming
 from engine.rules.compile import CompiledRule
 from engine.rules.facts import About
+from engine.rules.moves import PATIENCE_MS
 from engine.rules.record import Record, Sent
 from engine.rules.rehearsal import Budget, Stage
 from engine.rules.ruleset import RuleSet
@@ -96,21 +97,60 @@ def on_stage(made: CompiledRule) -> Stage:
     return stage
 
 
+def told(stage: Stage) -> list[tuple[object, ...]]:
+    """Everything that was raised and cleared by now, in order."""
+    said: list[tuple[object, ...]] = []
+    for each in stage.episodes():
+        said.append((each.raised_at, each.reason, each.why))
+        if each.cleared_at is not None:
+            said.append((each.cleared_at, each.cleared_reason))
+    return said
+
+
 @thoroughly
 @given(st.integers(0, 2**32))
 def test_what_is_passed_over_would_have_changed_nothing(seed: int) -> None:
     rng = random.Random(seed)
     made = a_rule(rng)
     record = a_record(rng, made)
-    until = max(record.received) + rng.choice([0, AFTER])
+    until = max(record.received) + rng.randint(0, 120_000)
     played, skimmed = on_stage(made), on_stage(made)
-    assert skimmed.skim(record, until) == played.play(record, until) == len(record)
+    assert skimmed.skim(record, until) == played.play(record, until - PATIENCE_MS) == len(record)
+    must, before = told(played), stands(played, until)
+    played.play([], until + PATIENCE_MS)
+    may, after, said = told(played), stands(played, until), told(skimmed)
+    assert must == said[: len(must)], "a wait ends as late as the way of the message that began its timer was long"
+    assert said == may[: len(said)]
+    if (must, before) == (may, after):
+        assert stands(skimmed, until) == after
+        assert_looks_again(skimmed.state, played.state)
+    for stage in (played, skimmed):
+        stage.play([], until + AFTER)
     assert list(skimmed.episodes()) == list(played.episodes())
-    assert (skimmed.state.phase, skimmed.state.since) == (played.state.phase, played.state.since)
-    now = max(until, *record.times)
-    assert {name: seen[:2] for name, seen in skimmed.seen(now).items()} == {
-        name: seen[:2] for name, seen in played.seen(now).items()
-    }
+    assert stands(skimmed, until + AFTER) == stands(played, until + AFTER)
+
+
+def stands(stage: Stage, at_ms: int) -> tuple[object, ...]:
+    """Where the rule stands, and what it sees at that moment."""
+    return stage.state.phase, stage.state.since, {name: seen[:2] for name, seen in stage.seen(at_ms).items()}
+
+
+def assert_looks_again(state: RuleState, other: RuleState) -> None:
+    """It goes by as long a way as the other, within the patience, and looks again if that one does."""
+    assert abs(state.lag - other.lag) <= PATIENCE_MS
+    assert other.due_at is None or state.due_at is not None
+
+
+def test_a_timer_that_stands_while_messages_are_passed_over_goes_on_by_the_way_that_it_was_set_by() -> None:
+    rng = random.Random(7559)  # what is over before the end by the way of that message only
+    made = a_rule(rng)
+    record = a_record(rng, made)
+    until = max(record.received) + rng.randint(0, 120_000)
+    played, skimmed = on_stage(made), on_stage(made)
+    assert skimmed.skim(record, until) == played.play(record, until)
+    assert told(skimmed) == told(played)
+    assert (skimmed.state.due_at, skimmed.state.lag) == (played.state.due_at, played.state.lag)
+    assert [each.cleared_at for each in played.episodes()][-1:] == [START + 456_000]
 
 
 def steady(count: int, every_s: int = 5, warm: range = range(0)) -> Record:
