@@ -68,12 +68,13 @@ _DEVICES = text(
 )
 # Of a history that is too long, a look wants the end and a backtest the beginning. As one row of lists, because a row
 # made for each message costs more than playing it; and times as doubles, because numerics cost a quarter of it all.
+# When something was received is rounded down, as ingest does; half a microsecond is for what a double lacks.
 _SENT = """
     SELECT max(time), coalesce(array_agg(at), '{{}}'), coalesce(array_agg(seq), '{{}}'),
            coalesce(array_agg(received), '{{}}'){lists}
     FROM (
         SELECT CAST(date_part('epoch', time) * 1000 AS bigint) AS at, seq,
-               CAST(date_part('epoch', received_at) * 1000 AS bigint) AS received, time{columns}
+               CAST(floor(date_part('epoch', received_at) * 1000 + 0.0005) AS bigint) AS received, time{columns}
         FROM telemetry
         WHERE tenant_id = :tenant AND device_id = :device AND (time, seq) > (:start, CAST(:after AS bigint))
           AND time < :end AND (CAST(:metrics AS text[]) IS NULL OR values ?| CAST(:metrics AS text[]))
@@ -82,7 +83,8 @@ _SENT = """
     """
 _HEARD = text(
     """
-    SELECT CAST(w.id AS text) AS device, CAST(round(extract(epoch FROM t.received_at) * 1000) AS bigint) AS received
+    SELECT CAST(w.id AS text) AS device,
+           CAST(floor(date_part('epoch', t.received_at) * 1000 + 0.0005) AS bigint) AS received
     FROM unnest(CAST(:devices AS uuid[])) AS w (id) CROSS JOIN LATERAL (
         SELECT received_at FROM telemetry
         WHERE tenant_id = :tenant AND device_id = w.id AND time < :start ORDER BY time DESC, seq DESC LIMIT 1

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from engine import clock
@@ -142,6 +143,33 @@ async def test_a_backtest_counts_and_says_when_it_is_only_a_part(
     low = await trial.backtest(store, tenant.principal(), rule(when=asked | {"op": "<", "value": -9}), start)
     assert (never.total, never.nearest) == (0, (str(warm.id), str(cold.id)))
     assert low.nearest == (str(cold.id), str(warm.id))
+
+
+async def test_a_backtest_hears_of_a_message_in_the_millisecond_in_which_live_rules_did(
+    tenant: Tenant, store: Store
+) -> None:
+    """Ingest takes microseconds and tells rules whole milliseconds, rounded down."""
+    room, now = await tenant.device(), clock.now_ms()
+    silent, start, received = rule(when={"silence": "2m"}), now - 3_600_000, []
+    for place, micros in enumerate((0, 1, 499, 500, 501, 999)):
+        sent = start + 60_000 * place
+        tenant.tell([(room.id, sent, {"temperature": 4.0})], received_ms=sent + 7)
+        received.append(sent + 7)
+        with psycopg.connect(tenant.postgres.url("superuser")) as connection:
+            connection.execute(
+                "UPDATE telemetry SET received_at = received_at + %s * interval '1 microsecond' "
+                "WHERE tenant_id = %s AND time = %s",
+                (micros, tenant.id, clock.from_ms(sent)),
+            )
+    async with store.as_tenant(tenant.principal()) as tx:
+        compiled = await trial._compiled(tx, silent)
+        record = await trial._sent(tx, compiled, room.id, clock.from_ms(start), clock.from_ms(now), 100)
+        heard = [
+            await trial._heard(tx, compiled, [str(room.id)], clock.from_ms(start + 60_000 * place + 30_000))
+            for place in range(6)
+        ]
+    assert list(record.received) == received
+    assert heard == [{str(room.id): each} for each in received]
 
 
 BY_ITSELF = {
