@@ -9,6 +9,8 @@ from reflex.state import _override_base_method
 from ui import client
 from ui.client import Refused, SignedOut
 
+ALL_DEVICES = "devices:all"  # no right of the contract: to see devices, and not those of some groups only
+
 
 class Console(rx.State):
     """The signed-in user and tenant; page states are its children and ask through it."""
@@ -59,8 +61,12 @@ class Console(rx.State):
             if isinstance(page, Console):
                 page._forget()
 
-    async def enter(self) -> Any:
-        """Come to a page: make sure somebody is signed in. Returns None, or the way to the sign-in page."""
+    async def enter(self, needs: str = "") -> Any:
+        """Come to a page: make sure somebody is signed in. Returns None, or what the page does instead of loading.
+
+        That is the way to the sign-in page; or nothing, for whoever lacks the right that the page `needs`: the page
+        says so, and a question would only be noted as denied.
+        """
         self._forget_all()  # Reflex calls this on the console itself, whichever page asks
         session = hashlib.sha256(self.secret().encode()).hexdigest()
         if session != self._session:
@@ -86,7 +92,13 @@ class Console(rx.State):
         if self.must_set_up and self.router.url.path.rstrip("/") != "/account":
             return rx.redirect("/account")
         await self._count()
-        return None
+        return [] if needs and self._lacks(needs) else None
+
+    def _lacks(self, right: str) -> bool:
+        """What `frame.only` says without words: who has no rights at all is let in, as it is not known who they are."""
+        if right == ALL_DEVICES:
+            return bool(self.scopes) and ("devices:read" not in self.scopes or self.is_limited_to_groups)
+        return bool(self.scopes) and right not in self.scopes
 
     @rx.event
     async def count_alerts(self) -> None:

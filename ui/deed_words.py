@@ -209,4 +209,7 @@ REASONS = {
     "SECOND_FACTOR_REQUIRED": "a second factor has to be set up first",
     "DEVICE_KEY_TAKEN": "another device has the key",
     "ALERT_CLEARED": "it was over already",
+    "CHANNEL_NAME_TAKEN": "another channel has the name",
 }
+# What entries were noted with, which are sealed, in words that read better.
+PLAINER = {"what it showed is none of the device's": "what it showed is not a credential of this device"}

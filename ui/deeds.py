@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ui.deed_words import ACTORS, CREDENTIALS, NOUNS, REASONS, SEEN, SELF, VERBS, VOUCHED, WHOLE
+from ui.deed_words import ACTORS, CREDENTIALS, NOUNS, PLAINER, REASONS, SEEN, SELF, VERBS, VOUCHED, WHOLE
 from ui.rights import right_words
 from ui.words import words
 
@@ -253,7 +253,11 @@ def spoken(entry: dict[str, Any], found: list[Change]) -> str:
         return " ".join(told)
     sides = [side for side in (entry["before"], entry["after"]) if isinstance(side, dict)]
     sentence = sides[0].get("sentence") if len(sides) == 1 else None
-    return sentence if isinstance(sentence, str) else ""
+    if not isinstance(sentence, str):
+        return ""
+    for noted, plainer in PLAINER.items():
+        sentence = sentence.replace(noted, plainer)
+    return sentence
 
 
 def _rights(before: Any, after: Any) -> str:

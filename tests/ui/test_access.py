@@ -1,5 +1,6 @@
 """Who may do what, in the console: rights in words, tokens, the audit log's sentences."""
 
+import inspect
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,12 +9,15 @@ import pytest
 from engine.tenancy import ALL_SCOPES, WITHIN_GROUPS
 from engine.tenancy import Role as EngineRole
 from tests.ui.support import ME, Gateway, Visit
+from ui.console import Console
 from ui.deeds import changes, deed_line, nameless_devices, summary
 from ui.pages.account import Account
 from ui.pages.audit import Audit, midnight
 from ui.pages.people import People
 from ui.pages.roles import Roles
 from ui.pages.tokens import FIRST_QUESTIONS, Tokens, chosen, curl, token_line
+from ui.pages.usage import Usage
+from ui.pages.ways_in import WaysIn
 from ui.rights import ABOUT_DEVICES, ROLES, grouped, right_words
 from ui.sessions import agent_words
 
@@ -337,11 +341,24 @@ async def test_a_member_gets_a_role_of_the_organisations_own(people: People, gat
     assert people.said == "bob@example.org is Night shift now."
 
 
+@pytest.mark.parametrize("page", [People, Tokens, Roles, Usage, WaysIn])
+async def test_who_lacks_the_right_to_a_page_is_not_asked_for_what_would_be_denied(
+    page: type[Console], gateway: Gateway, visit: Visit
+) -> None:
+    # Within groups: to see devices is not enough for what is about all of them.
+    me = {**ME["me"], "scopes": ["devices:read"], "groupIds": ["g7"]}  # type: ignore[dict-item]
+    gateway.answers["Me"] = {"me": me}
+    loading = visit(page, "/").load()  # type: ignore[attr-defined]
+    came = await run(loading) if inspect.isasyncgen(loading) else await loading
+    assert [name for name, _ in gateway.asked] == ["Me"]
+    assert not any(came)  # and nobody is led away: the page says what is missing
+
+
 @pytest.fixture
 async def grouped_people(gateway: Gateway, visit: Visit) -> People:
     """As `people`, with two groups of devices; Bob is limited to one of them, and to one that is gone."""
     bob = {**MEMBERS[1], "groupIds": ["g7", "g0"]}
-    gateway.answers["Me"] = {**ME, "me": {**ME["me"], "scopes": ["devices:read", "users:write"]}}  # type: ignore[dict-item]
+    gateway.answers["Me"] = {**ME, "me": {**ME["me"], "scopes": ["devices:read", "users:read", "users:write"]}}  # type: ignore[dict-item]
     gateway.answers["GroupNames"] = {"deviceGroups": {"items": [{"id": f"g{n}", "name": f"Site {n}"} for n in (7, 8)]}}
     invited = [{**INVITATIONS[0], "groupIds": ["g8"]}]
     gateway.answers["Members"] = {"members": [MEMBERS[0], bob], "invitations": invited, "roles": []}
@@ -415,7 +432,7 @@ async def test_whoever_has_an_own_role_is_shown_with_its_name(gateway: Gateway, 
 async def roles(gateway: Gateway, visit: Visit) -> Roles:
     holders = [{"customRole": {"id": "r1"}}, {"customRole": None}]
     gateway.answers["Roles"] = {"roles": ROLES_OF_THEIR_OWN, "members": holders}
-    gateway.answers["Me"] = {**ME, "me": {**ME["me"], "scopes": ["devices:read", "alerts:read"]}}  # type: ignore[dict-item]
+    gateway.answers["Me"] = {**ME, "me": {**ME["me"], "scopes": ["devices:read", "alerts:read", "users:read"]}}  # type: ignore[dict-item]
     state = visit(Roles, "/access/roles")
     await state.load()
     return state
@@ -427,7 +444,8 @@ async def test_a_role_is_shown_with_who_has_it_and_opens_with_its_rights_ticked(
     ]
     roles.write("r1")
     ticked = {right.scope: right.is_chosen for group in roles.groups for right in group.rights}
-    assert ticked == {"devices:read": True, "alerts:read": True}  # what one does not hold is not offered
+    # What one does not hold is not offered.
+    assert ticked == {"devices:read": True, "alerts:read": True, "users:read": False}
 
 
 async def test_a_changed_role_is_sent_with_the_version_that_was_read(roles: Roles, gateway: Gateway) -> None:

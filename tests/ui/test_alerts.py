@@ -239,7 +239,7 @@ async def detail(gateway: Gateway, visit: Visit) -> AlertDetail:
             {"at": "2", "kind": "COMMENTED", "by": "Ada", "text": "A fuse."},
         ],
     }
-    gateway.answers["Me"] = {"me": {**ME["me"], "scopes": ["telemetry:read", "devices:read"]}}  # type: ignore[dict-item]
+    gateway.answers["Me"] = {"me": {**ME["me"], "scopes": ["alerts:read", "telemetry:read", "devices:read"]}}  # type: ignore[dict-item]
     gateway.answers["Alert"] = {"alert": whole}
     state = visit(AlertDetail, "/alerts/a1")
     await state.load()
@@ -285,7 +285,7 @@ async def test_who_sees_no_other_member_can_still_take_an_alert_on(detail: Alert
     assert detail.assignees == [{"id": "u1", "name": "Ada"}]
     detail.alert = replace(detail.alert, assigned_to="u9", assigned_name="Eve")
     assert detail.assignees == [{"id": "u1", "name": "Ada"}, {"id": "u9", "name": "Eve"}]
-    gateway.answers["Me"] = {"me": {**ME["me"], "scopes": ["users:read"]}}  # type: ignore[dict-item]
+    gateway.answers["Me"] = {"me": {**ME["me"], "scopes": ["alerts:read", "users:read"]}}  # type: ignore[dict-item]
     gateway.answers["MemberNames"] = {"members": [{"id": "u1", "name": "Ada"}, {"id": "u2", "name": "Bo"}]}
     await detail.load()
     assert [each["name"] for each in detail.members] == ["Ada", "Bo"]

@@ -171,6 +171,12 @@ def test_a_deed_reads_as_a_sentence(entry: dict[str, Any], sentence: str) -> Non
     assert f"{line.who} {line.said} {line.target}".startswith(sentence)
 
 
+def test_a_refused_login_is_told_in_plainer_words_than_it_was_noted_with() -> None:
+    noted = {"sentence": "Tried 3 times: what it showed is none of the device's.", "tries": 3}
+    line = deed_line({**ENTRY, "action": "device.login", "result": "REFUSED", "before": None, "after": noted}, {})
+    assert line.summary == "Tried 3 times: what it showed is not a credential of this device."
+
+
 def test_what_was_done_to_a_rule_is_said_in_sentences() -> None:
     old = {"name": "Warm", "sentence": "When it is above 8, an alert is raised.", "document": {"when": {"value": 8}}}
     new = {**old, "sentence": "When it is above 9, an alert is raised.", "document": {"when": {"value": 9}}}

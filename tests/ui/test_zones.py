@@ -13,8 +13,8 @@ RAISED = "2026-07-01T14:12:00Z"
 LATE = "2026-11-22T23:30:00Z"
 BERLIN, CHICAGO = "Europe/Berlin", "America/Chicago"
 TOLD = {
-    ("above 8 °C, for 10 minutes since 14:02 UTC", RAISED, BERLIN): "above 8 °C, for 10 minutes since 16:02 CEST",
-    ("above 8 °C, for 10 minutes since 14:02 UTC", RAISED, "UTC"): "above 8 °C, for 10 minutes since 14:02 UTC",
+    ("above 8 °C, for 10 minutes since 14:02 UTC", RAISED, BERLIN): "above 8\u00a0°C, for 10 minutes since 16:02 CEST",
+    ("above 8 °C, for 10 minutes since 14:02 UTC", RAISED, "UTC"): "above 8\u00a0°C, for 10 minutes since 14:02 UTC",
     ("since 30 Jun 2026 20:00 UTC", RAISED, BERLIN): "since 30 Jun 2026, 22:00 CEST",
     ("for 2 hours since 21:30 UTC", LATE, BERLIN): "for 2 hours since 22 Nov 2026, 22:30 CET",  # read on the 23rd there
     ("nobody is told until 00:10 UTC.", LATE, BERLIN): "nobody is told until 01:10 CET.",  # of the next day
@@ -25,6 +25,11 @@ TOLD = {
     ("Until 2026-11-23 06:00 UTC.", LATE, BERLIN): "Until 07:00 CET.",
     ("2026-01-31 23:59 UTC", None, BERLIN): "1 Feb 2026, 00:59 CET",
     ("the metric UTC is above 14:02", RAISED, BERLIN): "the metric UTC is above 14:02",
+    (
+        "humidity was 71.6 %, above 8 °C and 60 %",
+        RAISED,
+        BERLIN,
+    ): "humidity was 71.6\u00a0%, above 8\u00a0°C and 60\u00a0%",
     ("", RAISED, BERLIN): "",
 }
 

@@ -8,12 +8,10 @@ from reflex_components_core.react_router import ReactRouterLink
 
 from ui.components.help import help_link
 from ui.components.instead import barred
-from ui.console import Console
+from ui.console import ALL_DEVICES, Console
 from ui.islands.cells import live_line
 from ui.islands.news import alert_news
 from ui.rights import right_words
-
-ALL_DEVICES = "devices:all"  # no right of the contract: to see devices, and not those of some groups only
 
 # Places, for those who hold the right: name, address, icon, the right. These have room in the bar of small screens.
 PLACES = (

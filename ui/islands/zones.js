@@ -25,5 +25,5 @@ export function inOwnZone(text, at, zone = undefined, locale = undefined) {
     const dayOf = (each) => each.toLocaleDateString(locale, { timeZone: zone, day: "numeric", month: "short", year: "numeric" });
     const clock = date.toLocaleTimeString(locale, { timeZone: zone, hour: "numeric", minute: "2-digit", timeZoneName: "short" });
     return dayOf(date) === dayOf(said) ? clock : `${dayOf(date)}, ${clock}`;
-  });
+  }).replace(/(?<=\d) (?=[%°])/g, "\u00a0"); // a number keeps its sign beside it at a line's end
 }

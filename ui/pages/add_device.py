@@ -60,7 +60,7 @@ class AddDevice(Named, Console):
         """Come to the page: an empty form, with the tenant's profiles."""
         self.ready = False
         yield
-        if (away := await self.enter()) is not None:
+        if (away := await self.enter("devices:write")) is not None:
             yield away
             return
         self.problem = self.name = self.key = self.taken = self.uid = self.token = self.command = ""

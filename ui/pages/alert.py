@@ -57,7 +57,7 @@ class AlertDetail(Console):
         if uid != self.uid:
             self.ready, self.uid, self.alert, self.is_gone = False, uid, EMPTY, False
         self.problem = self.said = self.doing = ""
-        if (away := await self.enter()) is not None:
+        if (away := await self.enter("alerts:read")) is not None:
             return away
         self.uid = uid
         await self._show()

@@ -96,7 +96,7 @@ class Alerts(Console):
     @rx.event
     async def load(self) -> Any:
         """Come to the page; ?tab=…, ?rule=… and a begun silence are in the address."""
-        if (away := await self.enter()) is not None:
+        if (away := await self.enter("alerts:read")) is not None:
             return away
         asked = self.router.url.query_parameters
         begun = any(name.startswith("silence_") for name in asked)

@@ -78,7 +78,7 @@ class Audit(Paged, Console):
     @rx.event
     async def load(self) -> Any:
         """Come to the page: /access/audit, or /access/audit?target={id} for the history of one thing."""
-        if (away := await self.enter()) is not None:
+        if (away := await self.enter("audit:read")) is not None:
             return away
         self.about = self.actor = self.result = self.begin = self.end = ""
         self.target = self.router.url.query_parameters.get("target", "")

@@ -50,7 +50,7 @@ class Devices(Paged, Console):
     @rx.event
     async def load(self) -> Any:
         """Come to the page: everything, or what /devices?show=offline, ?group={id} or ?label={name=value} asks."""
-        if (away := await self.enter()) is not None:
+        if (away := await self.enter("devices:read")) is not None:
             return away
         asked = self.router.url.query_parameters
         show = asked.get("show", "").upper()

@@ -7,9 +7,9 @@ from typing import Any
 import reflex as rx
 
 from ui.client import Refused
-from ui.components.frame import ALL_DEVICES, heading, link, may, page
+from ui.components.frame import heading, link, may, page
 from ui.components.pieces import answers, done, empty, field, line_head, pager, problem, skeleton_rows
-from ui.console import Console
+from ui.console import ALL_DEVICES, Console
 from ui.islands.cells import when
 from ui.names import with_names
 from ui.paging import PAGE_SIZE, Paged
@@ -88,7 +88,7 @@ class FleetAudit(Paged, Console):
     async def load(self) -> Any:
         """Come to the page."""
         self.said, self.aside, self.shown, self.is_busy = "", "", "OPEN", False
-        if (away := await self.enter()) is not None:
+        if (away := await self.enter(ALL_DEVICES)) is not None:
             return away
         return await self.first_page()
 

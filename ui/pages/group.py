@@ -67,7 +67,7 @@ class Group(Named, Paged, Console):
         self.is_deleting, self.is_editing, self._is_own_key, self.is_gone = False, uid == "", False, False
         self.offered, self.devices = [], []
         yield
-        if (away := await self.enter()) is not None:
+        if (away := await self.enter("devices:read")) is not None:
             yield away
             return
         self.uid = uid

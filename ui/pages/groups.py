@@ -47,7 +47,7 @@ class Groups(Paged, Console):
     @rx.event
     async def load(self) -> Any:
         """Come to the page."""
-        if (away := await self.enter()) is not None:
+        if (away := await self.enter("devices:read")) is not None:
             return away
         return await self.first_page()
 

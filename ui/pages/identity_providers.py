@@ -34,7 +34,7 @@ class IdentityProviders(Reach, Console):
         """Come to the page."""
         self.said = self.writing = self.form_problem = self.checked = self.doubting = self.pausing = ""
         self.is_checking = False
-        if (away := await self.enter()) is not None:
+        if (away := await self.enter("tenant:read")) is not None:
             return away
         return await self._show()
 

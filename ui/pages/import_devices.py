@@ -41,7 +41,7 @@ class ImportDevices(Console):
     @rx.event
     async def load(self) -> Any:
         """Come to the page."""
-        if (away := await self.enter()) is not None:
+        if (away := await self.enter("devices:write")) is not None:
             return away
         try:
             found = (await self.ask("profiles", first=100))["profiles"]["items"]

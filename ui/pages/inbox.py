@@ -75,7 +75,7 @@ class Inbox(Paged, Console):
     @rx.event
     async def load(self) -> Any:
         """Come to the page: /inbox, or /inbox?device={id} from a device's own page."""
-        if (away := await self.enter()) is not None:
+        if (away := await self.enter("inbox:read")) is not None:
             return away
         self.device_id = self.router.url.query_parameters.get("device", "")
         try:

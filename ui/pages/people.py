@@ -148,7 +148,7 @@ class People(MemberSessions, Reach, Console):
         self.said = self.changing = self.removing = self.taking = self.withdrawing = self.link = self.form_problem = ""
         self.is_inviting = False
         yield  # first of all: what is not to be seen again is gone
-        if (away := await self.enter()) is not None:
+        if (away := await self.enter("users:read")) is not None:
             yield away
             return
         await self._show()

@@ -69,7 +69,7 @@ class Platform(Named, Paged, Console):
         """Come to the page. A link is shown once: whoever comes back does not see it again."""
         self.said = self.doing = self.link = self.search = self.shown = ""
         yield
-        if (away := await self.enter()) is not None:
+        if (away := await self.enter("platform:read")) is not None:
             yield away
             return
         await self.first_page()

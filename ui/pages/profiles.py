@@ -94,7 +94,7 @@ class Profiles(Console):
     @rx.event
     async def load(self) -> Any:
         """Come to the page."""
-        if (away := await self.enter()) is not None:
+        if (away := await self.enter("devices:read")) is not None:
             return away
         try:
             data = await self.ask("profiles", first=100)

@@ -56,7 +56,7 @@ class Roles(Console):
     async def load(self) -> Any:
         """Come to the page."""
         self.said = self.writing = self.deleting = self.form_problem = ""
-        if (away := await self.enter()) is not None:
+        if (away := await self.enter("users:read")) is not None:
             return away
         await self._show()
         return None

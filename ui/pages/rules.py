@@ -58,7 +58,7 @@ class Rules(Console):
     @rx.event
     async def load(self) -> Any:
         """Come to the list. What was just saved is said once."""
-        if (away := await self.enter()) is not None:
+        if (away := await self.enter("rules:read")) is not None:
             return away
         await self._show()
         return None
@@ -95,7 +95,7 @@ class Rules(Console):
         """Come to the editor: /rules/new or /rules/{id}."""
         self.is_open = self.is_gone = False
         yield
-        if (away := await self.enter()) is not None:
+        if (away := await self.enter("rules:read")) is not None:
             yield away
             return
         last = self.segment()

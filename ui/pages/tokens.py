@@ -102,7 +102,7 @@ class Tokens(Reach, Console):
         self.secret = self.command = self.said = self.revoking = self.form_problem = ""
         self.is_issuing = False
         yield  # first of all: what is not to be seen again is gone
-        if (away := await self.enter()) is not None:
+        if (away := await self.enter("tokens:write")) is not None:
             yield away
             return
         await self._show()

@@ -92,7 +92,7 @@ class Transfers(Console):
         self.device_id = self.device_name = self.taken_id = ""
         self.is_taking = False
         yield  # first of all: what is not to be seen again is gone
-        if (away := await self.enter()) is not None:
+        if (away := await self.enter("devices:read")) is not None:
             yield away
             return
         device_id = self.router.url.query_parameters.get("device", "")

@@ -59,7 +59,7 @@ class Usage(Console):
     @rx.event
     async def load(self) -> Any:
         """Come to the page."""
-        if (away := await self.enter()) is not None:
+        if (away := await self.enter("tenant:read")) is not None:
             return away
         try:
             found = (await self.ask("usage"))["usage"]

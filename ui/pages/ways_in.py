@@ -7,11 +7,11 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.authorities import authorities
-from ui.components.frame import ALL_DEVICES, heading, link, may, page
+from ui.components.frame import heading, link, may, page
 from ui.components.gate import Gate, gate
 from ui.components.new_way import NewWay, new_way
 from ui.components.pieces import card, done, doubt, empty, field, line_head, problem, skeleton_rows
-from ui.console import Console
+from ui.console import ALL_DEVICES, Console
 from ui.islands.cells import when
 from ui.ways import TURNED, Choice, DecidedLine, WaitingLine, WayLine, choices, decided_line, waiting_line, way_line
 
@@ -39,7 +39,7 @@ class WaysIn(Console):
         """Come to the page."""
         self.said = ""
         self._ask_nothing()
-        if (away := await self.enter()) is not None:
+        if (away := await self.enter(ALL_DEVICES)) is not None:
             return away
         return await self._show()
 

@@ -74,7 +74,7 @@ class Device(Console):
         self.token = self.said = ""  # a token is shown once: whoever comes back does not see it again
         self.is_editing = self.is_ending = self.is_shutting = False
         yield
-        if (away := await self.enter()) is not None:
+        if (away := await self.enter("devices:read")) is not None:
             yield away
             return
         self.uid = uid

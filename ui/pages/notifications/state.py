@@ -56,7 +56,7 @@ class Notifications(Paged, Console):
         """Come to the page. A webhook's key is shown once: whoever comes back does not see it again."""
         self.said = self.form_problem = self.kind = self.removing = self.testing = self.tested = self.only = ""
         self.is_planning, self.policy, self.changed = False, None, None
-        if (away := await self.enter()) is not None:
+        if (away := await self.enter("notifications:read")) is not None:
             return away
         await self.first_page()
         return None

@@ -89,7 +89,7 @@ class Profile(Named, Console):
         self.ready, self.is_stale, self.is_busy, self.uid, self.problem = False, False, False, uid, ""
         self.is_gone = False
         yield
-        if (away := await self.enter()) is not None:
+        if (away := await self.enter("devices:read")) is not None:
             yield away
             return
         self.uid = uid
