@@ -10,7 +10,7 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from statistics import median
@@ -38,7 +38,7 @@ GOAL_A_CORE = {300: 40_000, 10: 6_000}
 GOAL_MANY = 0.7
 GOAL_LATE_S = 2.0
 GOAL_SAMPLING = 1.05
-SAMPLING_PAIRS = 5
+SAMPLING_PAIRS = 6
 TIMERS_WITHIN_S = 60.0
 _WARM = {"metric": "temperature", "op": ">", "value": BETWEEN}
 
@@ -124,10 +124,20 @@ def measure(events: int, timers: int, history: int = 190_000) -> Measured:
         measured.timers = timers
         measured.late_s = asyncio.run(_timers(postgres, timers))
         measured.tried = asyncio.run(backtest.tried(postgres, history))
-        for _ in range(SAMPLING_PAIRS):
-            on, off = (asyncio.run(_run(postgres, Course(events), sampler)) for sampler in (Sampler(), Unlooking()))
-            measured.sampled.append((on, off))
+        measured.sampled = _sampled(lambda sampler: asyncio.run(_run(postgres, Course(events), sampler)))
     return measured
+
+
+def _sampled(run: Callable[[Sampler], Run]) -> list[tuple[Run, Run]]:
+    """Pairs of runs, with looks and without: now the one first and now the other, as each leaves a larger database."""
+    pairs = []
+    for number in range(SAMPLING_PAIRS):
+        if number % 2 == 0:
+            on, off = run(Sampler()), run(Unlooking())
+        else:
+            off, on = run(Unlooking()), run(Sampler())
+        pairs.append((on, off))
+    return pairs
 
 
 class Unlooking(Sampler):

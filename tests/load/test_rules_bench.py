@@ -2,6 +2,7 @@
 
 import asyncio
 
+from engine.rules.sampling import Sampler
 from infra.bench import backtest, rules
 from infra.bench.backtest import Tried
 from infra.bench.rules import Course, Measured, Run
@@ -39,3 +40,16 @@ def test_a_missed_goal_is_shown_and_fails_the_bench() -> None:
     sampled.sampled = [(on, off), (off, off), (on, off)]
     assert not sampled.is_within
     assert "cost 1.20 of the CPU without" in rules.shown(sampled)
+
+
+def test_what_looking_costs_is_measured_now_first_and_now_last_on_a_database_that_grows() -> None:
+    looked: list[bool] = []
+
+    def run(sampler: Sampler) -> Run:
+        looked.append(not isinstance(sampler, rules.Unlooking))
+        return Run(Course(), 7 if looked[-1] else 5, 5, len(looked), 1)
+
+    pairs = rules._sampled(run)
+    assert all((on.worker_us, off.worker_us) == (7, 5) for on, off in pairs)
+    later = [on.wall_us > off.wall_us for on, off in pairs]
+    assert later == [False, True] * (len(pairs) // 2), "as many times the one as the other"
