@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from engine.rules.places import distance_m, in_circle, in_polygon, position
@@ -47,6 +47,7 @@ def test_a_square_holds_what_is_within_wherever_it_lies_even_across_the_180th_me
     def turned(degrees: float) -> float:
         return (degrees + 180) % 360 - 180
 
+    assume(abs(abs(aside) - half) > 1e-9)  # what lies on its very side is inside or not as rounding has it
     square = [(lat + a * half, turned(lon + b * half)) for a, b in ((1, 1), (1, -1), (-1, -1), (-1, 1))]
     assert in_polygon((lat, turned(lon)), square)
     assert in_polygon((lat + half * 0.9, turned(lon - half * 0.9)), square)
