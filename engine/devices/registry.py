@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, FromClause, Select, and_, bindparam, colum
 from engine import pages
 from engine.devices import errors, filter, groups, tables
 from engine.devices.model import Counts, Device, DeviceStatus, Presence
-from engine.devices.rows import as_device
+from engine.devices.rows import as_device, as_presence
 from engine.pages import Page
 from engine.store.tx import Tx
 from engine.store.wire import Reading
@@ -128,12 +128,7 @@ async def counts(tx: Tx, profile_id: UUID | None = None) -> Counts:
 async def presence_of(tx: Tx, device_ids: Sequence[UUID]) -> dict[UUID, Presence]:
     """The presence of each device; one that never connected is offline since never."""
     rows = await tx.read(_LAST_SEEN, {"tenant": tx.principal.tenant_id, "ids": list(device_ids)})
-    found = {
-        row["device_id"]: Presence(
-            row["is_online"], row["since"], row["reason"], row["last_seen_at"], row["silent_since"], row["version"]
-        )
-        for row in rows
-    }
+    found = {row["device_id"]: as_presence(row) for row in rows}
     return {device_id: found.get(device_id, Presence()) for device_id in device_ids}
 
 

@@ -7,7 +7,7 @@ from sqlalchemy.engine import RowMapping
 
 from engine import ids
 from engine.devices.declared import Argument, Command, ShadowLeaf, ValueType
-from engine.devices.model import Credential, Declaration, Device, DeviceStatus, Metric, MetricType, Profile
+from engine.devices.model import Credential, Declaration, Device, DeviceStatus, Metric, MetricType, Presence, Profile
 
 Row = RowMapping | Mapping[str, Any]
 
@@ -27,6 +27,13 @@ def as_device(row: Row) -> Device:
         updated_at=row["updated_at"],
         quarantine_reason=row["quarantine_reason"] if is_held else None,
         former_key=row["former_key"],
+    )
+
+
+def as_presence(row: Row) -> Presence:
+    """The presence in ``row``, with when it was heard last."""
+    return Presence(
+        row["is_online"], row["since"], row["reason"], row["last_seen_at"], row["silent_since"], row["version"]
     )
 
 

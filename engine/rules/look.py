@@ -290,8 +290,9 @@ class _Looker:
         """
         looked = self._looked(state)
         if self.plan.silence_ms is not None:
-            lag = state.lag if abs(lag - state.lag) <= PATIENCE_MS else lag
-            state = state if lag == state.lag else state._replace(lag=lag)
+            if abs(lag - state.lag) > PATIENCE_MS:
+                state = state._replace(lag=lag)
+            lag = state.lag
         found = [deadline(self.rule, state)]
         if looked is not None:
             found.append(self._next(state, Moment(looked, lag, received)))

@@ -10,6 +10,7 @@ from sqlalchemy.engine import RowMapping
 
 from engine import clock, pages
 from engine.devices.model import Presence
+from engine.devices.rows import as_presence
 from engine.pages import Page
 from engine.store.tx import Tx
 from engine.store.wire import Reading
@@ -83,7 +84,9 @@ async def latest(tx: Tx, device_ids: Sequence[UUID]) -> dict[UUID, list[Sample]]
 async def standing(tx: Tx, device_ids: Sequence[UUID]) -> dict[UUID, tuple[Presence, list[Sample]]]:
     """Each device's presence, as ``devices.presence_of`` has it, and its newest values, in one question."""
     rows = await tx.read(_STANDING, {"tenant": tx.principal.tenant_id, "ids": list(device_ids)})
-    return {row["id"]: (_presence(row), _samples(row["values"] or {})) for row in rows}
+    return {
+        row["id"]: (as_presence(row) if row["is_known"] else Presence(), _samples(row["values"] or {})) for row in rows
+    }
 
 
 async def series(
@@ -170,14 +173,6 @@ async def _measured(tx: Tx, asked: dict[str, Any], limit: int) -> Series:
 def _samples(values: Mapping[str, tuple[object, int]]) -> list[Sample]:
     times = {at_ms: clock.from_ms(at_ms) for at_ms in {at_ms for _, at_ms in values.values()}}  # mostly one
     return [Sample(metric, value, times[at_ms]) for metric, (value, at_ms) in sorted(values.items())]
-
-
-def _presence(row: Mapping[str, Any]) -> Presence:
-    if not row["is_known"]:
-        return Presence()
-    return Presence(
-        row["is_online"], row["since"], row["reason"], row["last_seen_at"], row["silent_since"], row["version"]
-    )
 
 
 def _rejected(row: RowMapping) -> Rejected:

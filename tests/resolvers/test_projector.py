@@ -144,31 +144,29 @@ def test_both_ways_say_the_same(query: str, branch: object) -> None:
     assert _said(Projector, query, branch) == _said(StrawberryGraphQLCoreExecutionContext, query, branch)
 
 
-def test_good_data_takes_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise the test above would compare graphql-core with itself."""
-    completed: list[object] = []
+@pytest.fixture
+def completed(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The types of what graphql-core completes."""
+    types: list[object] = []
     slow = StrawberryGraphQLCoreExecutionContext.complete_value
 
     def counted(self: Any, *given_: Any) -> Any:
-        completed.append(given_[0])
+        types.append(given_[0])
         return slow(self, *given_)
 
     monkeypatch.setattr(StrawberryGraphQLCoreExecutionContext, "complete_value", counted)
+    return types
+
+
+def test_good_data_takes_the_short_way(completed: list[object]) -> None:
+    """Otherwise the test above would compare graphql-core with itself."""
     many = [SimpleNamespace(**_good()) for _ in range(20)]
     branch = SimpleNamespace(name="b", leaf=many[0], leaves=many, few=None)
     assert _said(Projector, f"{{ branch {{ name leaves {LEAF} }} }}", branch)[1] == []
     assert len(completed) < 6
 
 
-def test_what_lies_in_lists_and_what_functions_give_takes_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    completed: list[object] = []
-    slow = StrawberryGraphQLCoreExecutionContext.complete_value
-
-    def counted(self: Any, *given_: Any) -> Any:
-        completed.append(given_[0])
-        return slow(self, *given_)
-
-    monkeypatch.setattr(StrawberryGraphQLCoreExecutionContext, "complete_value", counted)
+def test_what_lies_in_lists_and_what_functions_give_takes_the_short_way(completed: list[object]) -> None:
     many = [SimpleNamespace(**_good()) for _ in range(20)]
     branch = SimpleNamespace(name="b", leaf=many[0], leaves=many, few=many)
     query = f"{{ branch {{ shout known {LEAF} twig {{ shout known {LEAF} }} few {LEAF} first {{ text }} }} }}"
