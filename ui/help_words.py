@@ -121,7 +121,8 @@ SAYING = (
         "Whose clock: the time zone",
         "A time of day in a rule goes by the time zone that the rule names; else by the device's attribute timezone; "
         "else by your organisation's, which is set below the list of rules. Summer time is kept by itself. When "
-        "something happened is shown by the clock of the computer you sit at; e-mails and other messages say UTC.",
+        "something happened is shown by the clock of the computer you sit at; e-mails and other messages go by the "
+        "clock of the device they are about, else by your organisation's, and name it.",
         "A device with the attribute timezone = America/Sao_Paulo is watched by the clock of São Paulo.",
         ("condition", "tag"),
         RULES,

@@ -19,7 +19,7 @@ from engine.alerts import timeline
 from engine.alerts.model import AlertStatus, Happening
 from engine.alerts.tables import alert_tellings as tellings
 from engine.alerts.tables import alerts
-from engine.notifications import policies
+from engine.notifications import clocks, policies
 from engine.notifications import service as notifications
 from engine.notifications.model import Message, Outcome, Policy
 from engine.store.tx import Tx
@@ -41,7 +41,8 @@ _PLAN = text(
 _DUE = text(
     """
     SELECT t.alert_id, t.policy, t.step, t.since, t.message, a.rule_id, a.device_id, a.severity, a.reason, a.raised_at,
-           greatest(a.snoozed_until, a.silenced_until) AS quiet_until, r.name AS rule, d.name AS device
+           greatest(a.snoozed_until, a.silenced_until) AS quiet_until, r.name AS rule, d.name AS device,
+           d.labels ->> 'timezone' AS device_zone, (SELECT time_zone FROM tenants WHERE id = :tenant) AS tenant_zone
     FROM alert_tellings t
     JOIN alerts a ON a.tenant_id = t.tenant_id AND a.id = t.alert_id
     JOIN rules r ON r.tenant_id = a.tenant_id AND r.id = a.rule_id
@@ -106,7 +107,8 @@ async def _tell(tx: Tx, rows: Sequence[RowMapping]) -> None:
     key = uuid5(ids[0], "tell " + " ".join(map(str, ids[1:])) + f" {step}")
     sent = step if policy is None else min(step, len(policy.steps) - 1)
     about = ids[0] if len(ids) == 1 else None
-    outcome = await notifications.notify(tx, rows[0]["policy"], message(rows, worst), key=key, about=about, step=sent)
+    told = message(rows, worst, tx.now)
+    outcome = await notifications.notify(tx, rows[0]["policy"], told, key=key, about=about, step=sent)
     await _note(tx, rows, policy, step, outcome)
     for row in rows:
         await _next(tx, row, policy)
@@ -157,7 +159,7 @@ async def _forget_the_ended(tx: Tx) -> None:
 _RANK = ("info", "minor", "major", "critical")
 
 
-def message(rows: Sequence[RowMapping], severity: str) -> Message:
+def message(rows: Sequence[RowMapping], severity: str, now: datetime) -> Message:
     """What is said of these alerts of one rule (rule, device, device_id, alert_id, reason, message, raised_at, …)."""
     first = rows[0]
     reminder = "" if first["step"] == 0 else "Still open: "
@@ -166,18 +168,24 @@ def message(rows: Sequence[RowMapping], severity: str) -> Message:
         "alerts": [{"id": str(row["alert_id"]), "device": str(row["device_id"])} for row in rows],
     }
     if len(rows) == 1:
-        words = [first["message"], _sentence(first["reason"])] if first["message"] else [_sentence(first["reason"])]
+        reason = _sentence(_reason(first, now))
+        words = [first["message"], reason] if first["message"] else [reason]
         facts = (("Device", first["device"]), ("Rule", first["rule"]), ("Severity", severity))
         title = f"{reminder}{first['device']}: {first['rule']}"
         link = f"/alerts/{first['alert_id']}"
         return Message("alert.raised", title, "\n\n".join(words), facts, link, "See the alert", severity, data)
-    named = tuple((str(row["device"]), str(row["reason"])) for row in rows[:NAMED])
+    named = tuple((str(row["device"]), _reason(row, now)) for row in rows[:NAMED])
     more = len(rows) - len(named)
     text_ = first["message"] or ""
     if more > 0:
         text_ = f"{text_}\n\n{more} more devices are not named here.".strip()
     title = f"{reminder}{len(rows)} devices: {first['rule']}"
     return Message("alert.raised", title, text_, named, "/alerts", "See the alerts", severity, data)
+
+
+def _reason(row: RowMapping, now: datetime) -> str:
+    zone = clocks.zone_for(row["device_zone"], row["tenant_zone"])
+    return clocks.by_clock(row["reason"], zone, row["raised_at"], now)
 
 
 def _sentence(reason: str) -> str:

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from engine import ids
-from engine.notifications import messages, service
+from engine.notifications import clocks, messages, service
 from engine.store.tx import Tx
 from engine.tenants.invitations import address_of
 from engine.tenants.second_factor import Vault
@@ -11,7 +11,8 @@ from engine.tenants.second_factor import Vault
 
 async def invite(tx: Tx, vault: Vault, *, to: str, tenant: str, until: datetime, link: str) -> None:
     """Mail an invitation's ``link``, a path that holds its secret: sealed, and wiped once it has gone."""
-    message = messages.invitation(tenant=tenant, by=tx.principal.name or "Somebody", until=until)
+    ends = clocks.told(until, await clocks.tenants_zone(tx))
+    message = messages.invitation(tenant=tenant, by=tx.principal.name or "Somebody", until=ends)
     await service.mail(tx, vault, address_of(to), message, key=ids.uuid7(), secret_link=link)
 
 

@@ -1,15 +1,16 @@
-"""What is said: one function for each thing that people outside are told of, in plain words."""
+"""What is said: one function for each thing that people outside are told of, in plain words.
 
-from datetime import datetime
+Moments come as words (`clocks.told`), by the clock of whoever reads them.
+"""
 
 from engine.notifications.model import TEST, Message
 
 
-def invitation(*, tenant: str, by: str, until: datetime) -> Message:
+def invitation(*, tenant: str, by: str, until: str) -> Message:
     """Somebody is asked to join a tenant; the link comes apart, since it holds a secret."""
     text = (
         f"{by} has invited you to {tenant} on Tidegate.\n\n"
-        f"The button below works once, until {_said(until)}. If you did not expect this, let it be: nothing happens."
+        f"The button below works once, until {until}. If you did not expect this, let it be: nothing happens."
     )
     return Message("invitation", f"You are invited to {tenant}", text, link_label="Accept the invitation")
 
@@ -24,10 +25,10 @@ def factor_reset(*, by: str) -> Message:
     return Message("second_factor.reset", "Your second factor was taken away", text, link="/account")
 
 
-def channel_disabled(*, name: str, target: str, failures: int, since: datetime, last_error: str) -> Message:
+def channel_disabled(*, name: str, target: str, failures: int, since: str, last_error: str) -> Message:
     """A channel failed for so long that it was switched off."""
     text = (
-        f"Nothing has reached the channel “{name}” since {_said(since)}, in {failures} tries. It is switched off, and "
+        f"Nothing has reached the channel “{name}” since {since}, in {failures} tries. It is switched off, and "
         "whatever waited for it is given up.\n\nPut it right, switch it on again, and send a test."
     )
     facts = (("Channel", name), ("Leads to", target), ("Last error", last_error))
@@ -47,7 +48,3 @@ def test(*, channel: str, by: str) -> Message:
     """Somebody wants to know whether a channel works."""
     text = f"{by} has sent this from Tidegate to see whether the channel “{channel}” works. It does."
     return Message(TEST, f"A test of “{channel}”", text, link="/notifications")
-
-
-def _said(at: datetime) -> str:
-    return f"{at:%-d %B %Y, %H:%M} UTC"

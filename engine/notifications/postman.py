@@ -17,7 +17,7 @@ from uuid import UUID, uuid5
 import orjson
 
 from engine.errors import EngineError, Unavailable
-from engine.notifications import channels, leases, messages, service, webhook
+from engine.notifications import channels, clocks, leases, messages, service, webhook
 from engine.notifications.errors import ChannelNotFound, Undelivered
 from engine.notifications.leases import Leased
 from engine.notifications.mail import Mail
@@ -182,7 +182,7 @@ class Postman:
             name=off["name"],
             target=off["target"],
             failures=off["failures"],
-            since=off["last_success_at"] or off["failing_since"],
+            since=clocks.told(off["last_success_at"] or off["failing_since"], await clocks.tenants_zone(tx)),
             last_error=trouble.words,
         )
         await service.mail_owners(tx, message, key=uuid5(off["id"], f"off {off['version']}"))

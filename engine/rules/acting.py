@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 from uuid import NAMESPACE_URL, UUID, uuid5
+from zoneinfo import ZoneInfo
 
 from engine import clock
 from engine.alerts import service as alerts
@@ -18,7 +19,7 @@ from engine.commands.model import Order
 from engine.devices import service as devices
 from engine.devices.checks import checked_labels
 from engine.devices.errors import DeviceStuck, LabelsMalformed
-from engine.notifications import channels
+from engine.notifications import channels, clocks
 from engine.notifications import service as notifications
 from engine.notifications.model import Message
 from engine.rules.circles import MAX_HOPS, Chain
@@ -34,6 +35,7 @@ from engine.rules.model import (
     Then,
 )
 from engine.rules.placeholders import render
+from engine.rules.schedule import UTC
 from engine.store.tx import Tx
 from engine.telemetry import derived
 
@@ -46,7 +48,8 @@ class Effect:
     """One action to be done. ``place`` is where it stands in the document; ``facts`` fill placeholders.
 
     ``value`` is what a derived metric gets; ``at_ms`` is event time; ``chain`` are the rules that led to this, its own
-    the last. ``shown`` is the value that made the rule fire as people are told it: rounded, and with its unit.
+    the last. ``shown`` is the value that made the rule fire as people are told it: rounded, and with its unit. ``zone``
+    is by whose clock they are told times; ``reason`` says them in UTC.
     """
 
     rule_id: str
@@ -64,11 +67,14 @@ class Effect:
     value: Scalar | None = None
     chain: Chain = ()
     shown: str | None = None
+    zone: ZoneInfo = UTC
 
     @property
     def told(self) -> Mapping[str, str]:
         """What fills the placeholders of a text for people."""
-        return self.facts if self.shown is None else {**self.facts, "value": self.shown}
+        value = {} if self.shown is None else {"value": self.shown}
+        time = {name: f"{said} {clocks.zone_name(self.zone)}" for name, said in self.facts.items() if name == "time"}
+        return {**self.facts, **value, **time}
 
     @property
     def is_loop(self) -> bool:
@@ -232,7 +238,9 @@ PERFORMERS: Mapping[Performer, tuple[type[Any], ...]] = {
 
 def _message(effect: Effect, own_words: str | None) -> Message:
     happened = "raised" if effect.is_raise else "cleared"
-    text_ = effect.reason if own_words is None else render(own_words, effect.told)
+    at = clock.from_ms(effect.at_ms)
+    reason = clocks.by_clock(effect.reason, effect.zone, at, at)
+    text_ = reason if own_words is None else render(own_words, effect.told)
     return Message(
         kind=f"rule.{happened}",
         title=f"{effect.rule_name}: {effect.facts.get('device', effect.device_id)}",
@@ -244,7 +252,7 @@ def _message(effect: Effect, own_words: str | None) -> Message:
             "version": effect.version,
             "device": effect.device_id,
             "episode": effect.episode,
-            "at": clock.from_ms(effect.at_ms).isoformat(),
+            "at": at.isoformat(),
         },
     )
 

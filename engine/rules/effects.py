@@ -54,6 +54,7 @@ def effects_of(
             value=_value(then, device_id, action, facts) if isinstance(then, DeriveMetric) else None,
             chain=(*led_by, rule.key),
             shown=_said(rule, action.seen) if isinstance(then, Notify) else None,
+            zone=facts.zone(device_id, None),
         )
         for place, then in enumerate(thens)
         if not isinstance(then, RaiseAlert)

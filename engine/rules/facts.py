@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
-from engine.clock import from_ms
+from engine.clock import from_ms, zone_of
 from engine.rules.findings import is_number
 from engine.rules.inputs import Input, InputKind
 from engine.rules.model import AttributeLeaf, Circle, Fn, Op, Scalar, Tagged, Whereabouts
 from engine.rules.places import Position, in_circle, in_polygon, position
 from engine.rules.plan import Clock, Plan, clock_of
-from engine.rules.schedule import UTC, zone_of
+from engine.rules.schedule import UTC
 from engine.rules.values import plain
 from engine.rules.windows import LOOKBACK_MS, Need, Windows
 

@@ -4,10 +4,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+from engine.clock import zone_of
 from engine.rules.compile import CompiledRule
 from engine.rules.inputs import InputKind
 from engine.rules.plan import OF_DEVICE, Plan, is_light, plan_of
-from engine.rules.schedule import UTC, zone_of
+from engine.rules.schedule import UTC
 from engine.rules.windows import Need
 
 CACHE_SIZE = 4_096

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from functools import lru_cache
 from typing import TypeAlias
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
@@ -79,11 +79,6 @@ def _edges(span: Span, moment: int, zone: ZoneInfo) -> Iterator[int]:
         yield from sorted(edges)
 
 
-def zone_of(name: str | None) -> ZoneInfo | None:
-    """The time zone of this IANA name, None if there is none."""
-    return None if not name else _zone(name)
-
-
 def is_cron(expression: str) -> bool:
     """Whether this is a cron expression of five fields (minute, hour, day, month, weekday) that comes round at all."""
     return len(expression.split()) == 5 and next_time(expression, 0, ZoneInfo("UTC")) is not None
@@ -120,14 +115,6 @@ def _set_at(low: int, high: int, zone: ZoneInfo) -> int:
 
 def _offset(moment: int, zone: ZoneInfo) -> timedelta | None:
     return datetime.fromtimestamp(moment / 1000, zone).utcoffset()
-
-
-@lru_cache(maxsize=1_024)
-def _zone(name: str) -> ZoneInfo | None:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return None
 
 
 def _ms(at: datetime) -> int:

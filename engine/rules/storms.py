@@ -14,7 +14,7 @@ import orjson
 from sqlalchemy import text
 
 from engine.journal.model import Entry
-from engine.notifications import messages
+from engine.notifications import clocks, messages
 from engine.notifications import service as notifications
 from engine.store.emit import Event
 from engine.store.tx import Tx
@@ -90,7 +90,8 @@ async def tell_owners(tx: Tx, entry: Entry) -> None:
     """Mail the owners that a rule was muted, since its alerts reach nobody meanwhile. Other notices are on the page."""
     if entry.body["notice"] == STORM:
         rule_id = "" if entry.body["subject"] == TENANT else str(entry.body["subject"])
-        message = messages.rule_muted(said=str(entry.body["message"]), rule_id=rule_id)
+        said = clocks.by_clock(str(entry.body["message"]), await clocks.tenants_zone(tx), entry.at, entry.at)
+        message = messages.rule_muted(said=said, rule_id=rule_id)
         key = uuid5(tx.principal.tenant_id, f"{entry.kind} {entry.pos}")
         await notifications.mail_owners(tx, message, key=key)
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import text
@@ -23,6 +24,7 @@ from engine.rules import service as rules
 from engine.store.pool import Store
 from engine.telemetry import service as telemetry
 from engine.tenancy import system
+from engine.tenants import service as tenants
 from tests.support.tenant import Tenant
 
 
@@ -245,9 +247,12 @@ async def test_a_rule_that_tells_somebody_of_its_alert_does_so_step_by_step(
         vault = LocalVault(tmp_path / "key")
         mail = await channels.create(tx, vault, name="mail", contact=contacts.email(["night@desk.example"]))
         await policies.create(tx, name="On call", steps=[Step(0, (mail.id,)), Step(15, (mail.id,))])
-        notify = {"do": "notify", "policy": "on-call", "message": "{device} is at {value}, {metric:temperature}."}
+        said = "{device} is at {value}, {metric:temperature}, {time}."
+        notify = {"do": "notify", "policy": "on-call", "message": said}
         await rules.create(tx, too_warm(then=[{"do": "alert"}, notify]))
-    tenant.tell([(room.id, clock.now_ms(), {"temperature": 9.54321})])
+        await tenants.set_time_zone(tx, "Asia/Kolkata")
+    at = clock.now_ms()
+    tenant.tell([(room.id, at, {"temperature": 9.54321})])
     await Drain(worker_store).run(tenant.id)
     async with worker_store.as_tenant(system(tenant.id)) as tx:
         words = [row["message"] for row in await tx.rows(text("SELECT message FROM alert_tellings"), {})]
@@ -256,7 +261,8 @@ async def test_a_rule_that_tells_somebody_of_its_alert_does_so_step_by_step(
         (alert,) = (await alerts.page(tx)).items
         (told,) = (await notifications.page(tx)).items
     assert (told.title, told.about) == ("freezer-1: Too warm", alert.id)
-    assert words == ["freezer-1 is at 9.54 °C, 9.54321."]
+    there = clock.from_ms(at).astimezone(ZoneInfo("Asia/Kolkata"))
+    assert words == [f"freezer-1 is at 9.54 °C, 9.54321, {there:%Y-%m-%d %H:%M} (Asia/Kolkata)."]
 
 
 async def test_a_worker_forgets_what_it_knew_when_another_has_only_let_time_pass(

@@ -5,6 +5,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from engine import clock
 from engine.alerts import errors, life, silences, telling, timeline
@@ -12,6 +13,7 @@ from engine.alerts import service as alerts
 from engine.alerts.model import Alert, AlertStatus, Cleared, Happening, Raised, Silence
 from engine.certificates.vault import LocalVault
 from engine.devices import groups
+from engine.devices import service as devices
 from engine.devices.model import Device
 from engine.notifications import channels, contacts, policies
 from engine.notifications import service as notifications
@@ -19,6 +21,7 @@ from engine.notifications.model import Delivery, Step
 from engine.rules import service as rules
 from engine.store.pool import Store
 from engine.tenancy import system
+from engine.tenants import service as tenants
 from tests.support.tenant import Tenant
 
 WHY = {"metric": "temperature"}
@@ -54,13 +57,12 @@ class Desk:
             await policies.create(tx, name="On call", steps=told, repeat_min=repeat_min)
         return self
 
-    async def raise_(self, *devices: Device) -> list[Alert]:
+    async def raise_(self, *devices: Device, reason: str = "it was 9 °C") -> list[Alert]:
         """An alert for each device, told by the policy."""
         self._episode += 1
         at = clock.from_ms(clock.now_ms())
         raised = [
-            Raised(str(self.rule), 1, str(device.id), self._episode, "major", "it was 9 °C", WHY, at)
-            for device in devices
+            Raised(str(self.rule), 1, str(device.id), self._episode, "major", reason, WHY, at) for device in devices
         ]
         async with self.worker_store.as_tenant(system(self.tenant.id)) as tx:
             await alerts.raise_all(tx, raised)
@@ -76,6 +78,12 @@ class Desk:
             await telling.run(tx)
         async with self.store.as_tenant(self.tenant.principal()) as tx:
             return list(reversed((await notifications.page(tx)).items))
+
+    async def letters(self) -> list[str]:
+        """The text of whatever was told, oldest first."""
+        async with self.store.as_tenant(self.tenant.principal()) as tx:
+            rows = await tx.rows(text("SELECT message ->> 'text' AS said FROM deliveries ORDER BY created_at, id"))
+            return [row["said"] for row in rows]
 
     async def history(self, alert: Alert) -> list[tuple[Happening, str | None]]:
         """Kinds and words of an alert's history."""
@@ -110,6 +118,21 @@ async def test_the_last_step_is_repeated_where_the_policy_says_so(desk: Desk, te
     assert len(await desk.after(29)) == 1
     assert [told.target for told in await desk.after(31)] == ["step0@desk.example"] * 2
     assert len(await desk.after(62)) == 3
+
+
+async def test_times_are_told_by_the_clock_of_the_device_else_by_the_tenants(desk: Desk, tenant: Tenant) -> None:
+    await desk.open(0)
+    here, there = await tenant.device(), await tenant.device()
+    async with desk.store.as_tenant(tenant.principal()) as tx:
+        await tenants.set_time_zone(tx, "Asia/Kolkata")
+        await devices.change(tx, there.id, labels={"timezone": "Asia/Tokyo"})
+    for device in (here, there):
+        await desk.raise_(device, reason="it was 9 °C since 1 Jan 2026 10:00 UTC")
+        await desk.after(0)
+    assert await desk.letters() == [
+        "It was 9 °C since 1 Jan 2026, 15:30 (Asia/Kolkata).",
+        "It was 9 °C since 1 Jan 2026, 19:00 (Asia/Tokyo).",
+    ]
 
 
 async def test_many_devices_with_one_trouble_are_one_message(desk: Desk, tenant: Tenant) -> None:

@@ -319,7 +319,7 @@ async def test_the_link_of_an_invitation_is_sealed_until_it_is_sent_and_wiped_th
     desk: Desk, round_: Round, post: Post
 ) -> None:
     async with desk.store.as_tenant(desk.tenant.principal()) as tx:
-        message = messages.invitation(tenant="Harbour", by="anna@desk.example", until=tx.now)
+        message = messages.invitation(tenant="Harbour", by="anna@desk.example", until="1 May 2026, 12:00 UTC")
         link = "/auth/accept?token=tgi_a-secret-of-ours"
         await service.mail(tx, desk.vault, "new@desk.example", message, key=uuid4(), secret_link=link)
     assert "tgi_a-secret" not in await _rows(desk)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.rules.schedule import Span, is_cron, last_time, next_time, zone_of
+from engine.clock import zone_of
+from engine.rules.schedule import Span, is_cron, last_time, next_time
 
 BERLIN = ZoneInfo("Europe/Berlin")
 WEEKDAYS = frozenset({1, 2, 3, 4, 5})
