@@ -6,6 +6,7 @@ with ids that follow from what they are about: (tenant, rule, version, device, e
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import NAMESPACE_URL, UUID, uuid5
 from zoneinfo import ZoneInfo
@@ -73,8 +74,7 @@ class Effect:
     def told(self) -> Mapping[str, str]:
         """What fills the placeholders of a text for people."""
         value = {} if self.shown is None else {"value": self.shown}
-        time = {name: f"{said} {clocks.zone_name(self.zone)}" for name, said in self.facts.items() if name == "time"}
-        return {**self.facts, **value, **time}
+        return {**self.facts, **value, "time": f"{self.facts['time']} {clocks.zone_name(self.zone)}"}
 
     @property
     def is_loop(self) -> bool:
@@ -188,7 +188,8 @@ async def _notify(tx: Tx, effects: Sequence[Effect]) -> list[Refusal]:
             wishes.append(telling.Wish(alert_id, effect.then.policy, words))
             continue
         key = effect.id(tx.principal.tenant_id)
-        outcome = await notifications.notify(tx, effect.then.policy, _message(effect, effect.then.message), key=key)
+        message = _message(effect, effect.then.message, tx.now)
+        outcome = await notifications.notify(tx, effect.then.policy, message, key=key)
         if not outcome.deliveries:
             refused.append((effect, outcome.why))
     await telling.plan(tx, wishes)
@@ -206,7 +207,7 @@ async def _call(tx: Tx, effects: Sequence[Effect]) -> list[Refusal]:
             refused.append((effect, f'There is no channel "{wanted}".'))
             continue
         key = effect.id(tx.principal.tenant_id)
-        if await notifications.reach(tx, channel, _message(effect, None), key=key) is None:
+        if await notifications.reach(tx, channel, _message(effect, None, tx.now), key=key) is None:
             refused.append((effect, f"{notifications.MOST_WAITING} deliveries are waiting already."))
     return refused
 
@@ -236,10 +237,10 @@ PERFORMERS: Mapping[Performer, tuple[type[Any], ...]] = {
 }
 
 
-def _message(effect: Effect, own_words: str | None) -> Message:
+def _message(effect: Effect, own_words: str | None, now: datetime) -> Message:
     happened = "raised" if effect.is_raise else "cleared"
     at = clock.from_ms(effect.at_ms)
-    reason = clocks.by_clock(effect.reason, effect.zone, at, at)
+    reason = clocks.by_clock(effect.reason, effect.zone, at, now)
     text_ = reason if own_words is None else render(own_words, effect.told)
     return Message(
         kind=f"rule.{happened}",
