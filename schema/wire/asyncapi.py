@@ -48,10 +48,14 @@ password, or over TLS with a claim certificate and no password. It subscribes `t
 publishes one request to `t/{tenant}/provision/up/request`, hears the answer, and is put out. The same request is taken
 over HTTP, at `POST /ingest/v1/provision`, with the key in it.
 
-A PUBACK with a reason below 0x80 means: committed. A PUBACK of 0x80 or above means: not stored, do not repeat
-(0x87 rights, 0x97 quota, 0x99 rejected into the tenant's inbox with its reason). No PUBACK means: repeat.
+A PUBACK (QoS 2: a PUBREC) with a reason below 0x80 means: committed. One of 0x80 or above means: not stored, do not
+repeat (0x87 rights, 0x97 quota, 0x99 rejected into the tenant's inbox with its reason). None means: repeat.
 A repeat with the same `time` and `seq` (or, without `seq`, the same values) is stored once. A reading without `time`
-is stamped at receipt; its repeat is recognised only within one MQTT connection (packet id and DUP).
+is stamped at receipt; its repeat is recognised by packet id and DUP, for ten minutes and by the same process only.
+
+No session outlives its connection (Session Present is 0, Session Expiry Interval 0): what had no PUBACK or PUBREC is
+repeated on the next one, and a PUBREL for a message of an earlier one is answered with a PUBCOMP (5.0: 0x92). In 5.0 a
+client may name 16 topics by alias.
 """
 
 
@@ -70,7 +74,7 @@ def document() -> dict[str, Any]:
             "mqtt": {
                 "host": "{host}:1883",
                 "protocol": "mqtt",
-                "description": "MQTT 3.1.1 and 5.0, QoS 0 and 1.",
+                "description": "MQTT 3.1.1 and 5.0, QoS 0, 1 and 2 up, 0 and 1 down.",
                 "variables": {"host": {"default": "127.0.0.1"}},
                 "security": [{"$ref": f"#/components/securitySchemes/{name}"} for name in _SECURITY],
             }

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Final, cast
 
 from ingest.adapters.mqtt.decode import check_topic, decode
 from ingest.adapters.mqtt.fields import text_of
 from ingest.adapters.mqtt.packets import V5, V311, Connect, Packet, Publish
+from ingest.adapters.mqtt.properties import Properties, Property
 from ingest.adapters.mqtt.reasons import ProtocolError, Reason, malformed
+
+_ALIAS_ALONE: Final = bytes((3, Property.TOPIC_ALIAS))
+"""How the properties of a PUBLISH begin that has its topic's alias and nothing else."""
 
 
 class Decoder:
@@ -100,7 +104,7 @@ class Decoder:
                 packet_id = data[after] << 8 | data[after + 1]
         if self.level == V5:
             if payload >= end or data[payload] != 0:
-                return cast(Publish, decode(header, data[at:end], V5))
+                return self._with_properties(header, at, payload, end, packet_id)
             payload += 1
         if payload > end:
             raise malformed("a field ends behind its packet")
@@ -110,6 +114,14 @@ class Decoder:
         if raw != self._topic_raw:
             self._set_topic(raw)
         return Publish(self._topic, data[payload:end], header >> 1 & 1, header & 1 == 1, False, packet_id)
+
+    def _with_properties(self, header: int, at: int, found: int, end: int, packet_id: int | None) -> Publish:
+        """The same for 5.0's short form: an empty topic and its alias as the only property; else the long way."""
+        data = self._data
+        if data[at : at + 2] != b"\0\0" or data[found : found + 2] != _ALIAS_ALONE or found + 4 > end or packet_id == 0:
+            return cast(Publish, decode(header, data[at:end], V5))
+        properties: Properties = {Property.TOPIC_ALIAS: data[found + 2] << 8 | data[found + 3]}
+        return Publish("", data[found + 4 : end], header >> 1 & 1, header & 1 == 1, False, packet_id, properties)
 
     def _set_topic(self, raw: bytes) -> None:
         """Devices publish to one topic again and again: check and decode it once."""

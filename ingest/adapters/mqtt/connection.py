@@ -22,6 +22,7 @@ from ingest.adapters.mqtt.packets import (
     Pingreq,
     Puback,
     Publish,
+    Pubrel,
     Subscribe,
     Unsubscribe,
 )
@@ -206,6 +207,8 @@ class Connection(asyncio.Protocol):
                     self.visit.take(packet)
             case Puback():
                 session.delivered(packet)
+            case Pubrel():
+                session.release(packet)
             case Subscribe():
                 session.subscribe(packet)
             case Unsubscribe():
@@ -295,7 +298,7 @@ class Connection(asyncio.Protocol):
         limits = self.endpoint.limits
         self.visit, self._state = visit, _State.OPEN
         self._decoder.max_packet_bytes = limits.visit_bytes
-        self.write(encode(Connack(False, 0, login.granted(packet, visit.terms, limits)), self.level))
+        self.write(encode(Connack(False, 0, login.granted(packet, visit.terms, limits, is_visit=True)), self.level))
         self.endpoint.wheel.put(self, self._deadline(self.endpoint.loop.time()))
         self.release(self.LOGIN)
 

@@ -28,9 +28,9 @@ class Counters:
         self.bytes_in = 0
         """Their payloads."""
         self.refused = 0
-        """Of them: refused for their topic or QoS, or by the verdicts NOT_AUTHORISED and QUOTA."""
+        """Of them: refused for their topic, or by the verdicts NOT_AUTHORISED and QUOTA."""
         self.acknowledged = 0
-        """PUBACKs sent."""
+        """PUBACKs and first PUBRECs sent."""
         self.messages_out = 0
         """PUBLISH packets sent to devices."""
         self.turned_away = 0

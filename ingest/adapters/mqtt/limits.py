@@ -33,6 +33,12 @@ class MqttLimits:
     """Messages of one connection without a verdict; then it is not read. Announced as Receive Maximum in 5.0."""
     in_flight_bytes: int = 1024 * 1024
     """Their payloads together; one message is always let through."""
+    unreleased: int = 1_000
+    """QoS 2 messages of one 3.1.1 connection that wait for their PUBREL; in 5.0 `in_flight` bounds them."""
+    topic_aliases: int = 16
+    """Topics that a 5.0 client may name by a number. Announced as Topic Alias Maximum."""
+    topic_alias_chars: int = 4_096
+    """Characters of these topics together."""
     max_keep_alive_s: int = 1_200
     """The longest keep-alive; also what 0 ("for ever") becomes."""
     outbound_bytes: int = 256 * 1024

@@ -95,10 +95,7 @@ def examine(connect: Connect, *, has_certificate: bool = False) -> Refusal | Non
         return Refusal(Reason.CLIENT_ID_NOT_VALID, ConnectReturn.IDENTIFIER_REJECTED, "The client id is empty.")
     if not has_certificate and (connect.username is None or connect.password is None):
         return REFUSALS["bad_credentials"]
-    will = connect.will
-    if will is not None and will.qos == 2:
-        return Refusal(Reason.QOS_NOT_SUPPORTED, None, "A will has QoS 0 or 1 here.")
-    if will is not None and will.retain and connect.level == V5:
+    if connect.will is not None and connect.will.retain and connect.level == V5:
         return Refusal(Reason.RETAIN_NOT_SUPPORTED, None, "Nothing is retained here; send the will without it.")
     return None
 
@@ -131,18 +128,24 @@ def agree(connect: Connect, limits: MqttLimits, device: str) -> Terms:
     )
 
 
-def granted(connect: Connect, terms: Terms, limits: MqttLimits) -> Properties:
-    """The CONNACK's properties: everything we limit or do not offer, and nothing in 3.1.1."""
+def granted(connect: Connect, terms: Terms, limits: MqttLimits, *, is_visit: bool = False) -> Properties:
+    """The CONNACK's properties: everything we limit or do not offer, and nothing in 3.1.1.
+
+    Without a Maximum QoS it is 2 (section 3.2.2.3.4): a visit's is 1, and it has no topic aliases.
+    """
     if connect.level != V5:
         return NONE
     granted: dict[int, object] = {
         Property.RECEIVE_MAXIMUM: min(limits.in_flight, 0xFFFF),
-        Property.MAXIMUM_QOS: 1,
         Property.RETAIN_AVAILABLE: 0,
         Property.MAXIMUM_PACKET_SIZE: limits.max_packet_bytes,
         Property.SUBSCRIPTION_IDENTIFIERS_AVAILABLE: 0,
         Property.SHARED_SUBSCRIPTION_AVAILABLE: 0,
     }
+    if is_visit:
+        granted[Property.MAXIMUM_QOS] = 1
+    else:
+        granted[Property.TOPIC_ALIAS_MAXIMUM] = limits.topic_aliases
     if connect.properties.get(Property.SESSION_EXPIRY_INTERVAL):
         granted[Property.SESSION_EXPIRY_INTERVAL] = 0
     if terms.keep_alive_s != connect.keep_alive_s:

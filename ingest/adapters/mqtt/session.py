@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Final
 from ingest.adapters.base import Decision, GoneReason, Message, Verdict
 from ingest.adapters.mqtt import topics
 from ingest.adapters.mqtt.encode import encode
+from ingest.adapters.mqtt.inbound import Aliases, Unreleased
 from ingest.adapters.mqtt.login import Terms
 from ingest.adapters.mqtt.outbound import Outbound
 from ingest.adapters.mqtt.packets import (
     V5,
     Puback,
+    Pubcomp,
     Publish,
+    Pubrec,
+    Pubrel,
     Suback,
     Subscribe,
     Subscription,
@@ -33,7 +37,7 @@ if TYPE_CHECKING:
 _WRONG_TOPIC: Final = 6
 """Beside the verdicts: this one never reached the uplink."""
 
-# What 5.0 says in a PUBACK; each means "not stored as telemetry, do not repeat" (DESIGN D1).
+# What 5.0 says in a PUBACK or PUBREC; each means "not stored as telemetry, do not repeat" (DESIGN D1).
 _NO: Final[dict[int, tuple[Reason, str]]] = {
     Verdict.REJECTED: (Reason.PAYLOAD_FORMAT_INVALID, "Rejected: it lies in the tenant's inbox with the reason."),
     Verdict.NOT_AUTHORISED: (Reason.NOT_AUTHORISED, "This device has lost its right to publish."),
@@ -52,6 +56,10 @@ class Receipt:
 
     __slots__ = ("next", "packet_id", "session", "size", "verdict")
 
+    YES = b"\x40\x02"
+    """A PUBACK that says yes, but for its packet id; the same in 3.1.1 and 5.0."""
+    NO: type[Puback | Pubrec] = Puback
+
     def __init__(self, session: Session, packet_id: int | None, size: int) -> None:
         self.session = session
         self.packet_id = packet_id
@@ -65,10 +73,26 @@ class Receipt:
             self.session.decided(self, verdict)
 
 
+class Record(Receipt):
+    """What a PUBLISH with QoS 2 is owed first: a PUBREC; its id is remembered from here to the PUBREL."""
+
+    __slots__ = ()
+
+    YES = b"\x50\x02"
+    NO = Pubrec
+
+    def __call__(self, verdict: Verdict) -> None:
+        """The verdict."""
+        if self.verdict is None:
+            self.session.recorded(self, verdict)
+        super().__call__(verdict)
+
+
 class Session:
     """Lives from CONNACK to the end of its connection; holds no socket and keeps no time."""
 
     __slots__ = (
+        "_aliases",
         "_first",
         "_last",
         "_outbound",
@@ -76,6 +100,8 @@ class Session:
         "_tail",
         "_topic",
         "_undecided_bytes",
+        "_unreleased",
+        "_yes_up_to",
         "allowance",
         "connection",
         "device",
@@ -100,6 +126,10 @@ class Session:
         self._last: Receipt | None = None
         self._outbound: Outbound | None = None
         self._subscriptions: dict[str, int] | None = None
+        self._aliases: Aliases | None = None
+        self._unreleased: Unreleased | None = None
+        # 3.1.1 has no word for a rejection: it is acknowledged, and lies in the inbox
+        self._yes_up_to: int = Verdict.DUPLICATE if connection.level == V5 else Verdict.REJECTED
         self._topic = ""
         self._tail = ""
 
@@ -114,12 +144,12 @@ class Session:
         size = len(payload)
         counters.messages_in += 1
         counters.bytes_in += size
-        if qos == 2 or packet.properties:
-            self._check(packet)
+        if (qos == 2 or packet.properties) and not self._is_new(packet):
+            return
         if packet.topic is not self._topic and not self._turn_to(packet.topic):
             self._refuse_topic(packet)
             return
-        receipt = Receipt(self, packet_id, size)
+        receipt = Receipt(self, packet_id, size) if qos < 2 else self._begin(packet_id or 0, size)
         if packet_id is not None:
             self._append(receipt)
         self.undecided += 1
@@ -153,13 +183,13 @@ class Session:
         if connection.is_closed:
             return
         out = bytearray()
-        yes_up_to = Verdict.DUPLICATE if connection.level == V5 else Verdict.REJECTED
+        yes_up_to = self._yes_up_to
         while (receipt := self._first) is not None and (verdict := receipt.verdict) is not None:
             packet_id = receipt.packet_id or 0
             if verdict <= yes_up_to:
-                out += b"\x40\x02" + packet_id.to_bytes(2, "big")
+                out += receipt.YES + packet_id.to_bytes(2, "big")
             elif verdict in _NO and connection.level == V5:
-                out += self._no(packet_id, verdict)
+                out += self._no(receipt.NO, packet_id, verdict)
             else:
                 connection.write(bytes(out))
                 self._give_up(verdict)
@@ -183,14 +213,45 @@ class Session:
             self._last.next = receipt
         self._last = receipt
 
-    def _check(self, packet: Publish) -> None:
-        if packet.qos == 2:
-            self.connection.endpoint.refused(self.device, "qos")
-            raise ProtocolError(Reason.QOS_NOT_SUPPORTED, "QoS 0 and 1 are spoken here.")
-        if Property.TOPIC_ALIAS in packet.properties:
-            raise ProtocolError(Reason.TOPIC_ALIAS_INVALID, "Topic aliases are not spoken here.")
-        if Property.SUBSCRIPTION_IDENTIFIER in packet.properties:
+    def _is_new(self, packet: Publish) -> bool:
+        """Look at what few messages have, properties and QoS 2; False for the repeat of one not yet released."""
+        found = packet.properties
+        if Property.SUBSCRIPTION_IDENTIFIER in found:
             raise ProtocolError(Reason.PROTOCOL_ERROR, "A client's PUBLISH holds no subscription identifier.")
+        if Property.TOPIC_ALIAS in found:
+            if self._aliases is None:
+                self._aliases = Aliases(self.connection.endpoint.limits)
+            packet.topic = self._aliases.resolve(found[Property.TOPIC_ALIAS], packet.topic)
+        if packet.qos < 2 or self._unreleased is None:
+            return True
+        packet_id = packet.packet_id or 0
+        is_recorded = self._unreleased.is_recorded(packet_id)
+        if is_recorded is None:
+            return True
+        self.connection.spend(1)
+        if is_recorded:  # else the PUBREC comes with the verdict
+            self.connection.write(Record.YES + packet_id.to_bytes(2, "big"))
+        return False
+
+    def _begin(self, packet_id: int, size: int) -> Record:
+        """The first time that a message with QoS 2 is seen."""
+        if self._unreleased is None:
+            self._unreleased = Unreleased()
+        self._unreleased.begin(packet_id, self.connection.level, self.connection.endpoint.limits)
+        return Record(self, packet_id, size)
+
+    def recorded(self, record: Record, verdict: int) -> None:
+        """The verdict of a message with QoS 2: told again to whoever repeats it before the PUBREL."""
+        if self._unreleased is not None and record.packet_id is not None:
+            self._unreleased.record(record.packet_id, is_yes=verdict <= self._yes_up_to)
+
+    def release(self, packet: Pubrel) -> None:
+        """The PUBREL: the client has our PUBREC and repeats no more (section 4.3.3); answered whatever we know."""
+        is_known = self._unreleased is not None and self._unreleased.release(packet.packet_id)
+        if not is_known:
+            self.connection.spend(1)
+        code = Reason.SUCCESS if is_known else Reason.PACKET_ID_NOT_FOUND
+        self.connection.write(encode(Pubcomp(packet.packet_id, code), self.connection.level))
 
     def _turn_to(self, topic: str) -> bool:
         """Look at a topic that differs from the last one; False if the device may not publish there."""
@@ -207,19 +268,19 @@ class Session:
             connection.spend(1)
         elif connection.level == V5:
             connection.spend(1)
-            receipt = Receipt(self, packet.packet_id, 0)
+            receipt = (Receipt if packet.qos == 1 else Record)(self, packet.packet_id, 0)
             receipt.verdict = _WRONG_TOPIC
             self._append(receipt)
             connection.endpoint.has_news(self)
         else:
             raise ProtocolError(Reason.NOT_AUTHORISED, _NO[_WRONG_TOPIC][1])
 
-    def _no(self, packet_id: int, verdict: int) -> bytes:
+    def _no(self, answer: type[Puback | Pubrec], packet_id: int, verdict: int) -> bytes:
         reason, words = _NO[verdict]
-        return encode(Puback(packet_id, reason, explained(words) if self.terms.wants_reasons else NONE), V5)
+        return encode(answer(packet_id, reason, explained(words) if self.terms.wants_reasons else NONE), V5)
 
     def _give_up(self, verdict: int) -> None:
-        """What cannot be said in a PUBACK ends the connection; without a PUBACK the client repeats."""
+        """What cannot be said in a PUBACK or PUBREC ends the connection; without a PUBACK the client repeats."""
         connection = self.connection
         if verdict == Verdict.QUOTA:
             connection.pause_and_close("quota")

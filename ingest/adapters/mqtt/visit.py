@@ -149,7 +149,7 @@ class Visit:
     def _publish(self, packet: Publish) -> None:
         """The request. Nothing of it is looked at here but where it goes; the doorway judges what it says."""
         if packet.qos == 2:
-            raise ProtocolError(Reason.QOS_NOT_SUPPORTED, "QoS 0 and 1 are spoken here.")
+            raise ProtocolError(Reason.QOS_NOT_SUPPORTED, "A newcomer publishes with QoS 0 or 1.")
         if packet.topic != self._request:
             raise ProtocolError(Reason.NOT_AUTHORISED, f"A newcomer publishes to {self._request} only.")
         if packet.properties.get(Property.RESPONSE_TOPIC, self._response) != self._response:

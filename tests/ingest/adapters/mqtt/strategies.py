@@ -70,7 +70,11 @@ def _publish(level: int) -> st.SearchStrategy[Publish]:
     found = properties(level, Kind.PUBLISH)
     qos_0 = st.builds(Publish, topics, payloads, st.just(0), st.booleans(), properties=found)
     qos_1_2 = st.builds(Publish, topics, payloads, st.integers(1, 2), st.booleans(), st.booleans(), packet_ids, found)
-    return qos_0 | qos_1_2
+    if level != V5:
+        return qos_0 | qos_1_2
+    alias = st.fixed_dictionaries({int(Property.TOPIC_ALIAS): u16})
+    by_alias = st.builds(Publish, st.just(""), payloads, st.just(1), packet_id=packet_ids, properties=alias)
+    return qos_0 | qos_1_2 | by_alias
 
 
 def _connect(level: int) -> st.SearchStrategy[Connect]:

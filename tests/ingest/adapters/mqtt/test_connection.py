@@ -16,7 +16,17 @@ from ingest.adapters.mqtt.codec import Decoder
 from ingest.adapters.mqtt.connection import Connection
 from ingest.adapters.mqtt.encode import encode
 from ingest.adapters.mqtt.endpoint import MqttEndpoint
-from ingest.adapters.mqtt.packets import Connack, Connect, Packet, Puback, Publish, Subscribe, Subscription
+from ingest.adapters.mqtt.packets import (
+    Connack,
+    Connect,
+    Packet,
+    Puback,
+    Publish,
+    Pubrec,
+    Pubrel,
+    Subscribe,
+    Subscription,
+)
 from tests.ingest.adapters.mqtt.memory import MemoryAuthorizer, MemoryPresence, MemoryUplink, device_id
 from tests.ingest.adapters.mqtt.strategies import levels, packets, payloads
 
@@ -63,9 +73,10 @@ def mine(level: int) -> st.SearchStrategy[Packet]:
     """Packets a device may well send, so that sessions live longer than one packet."""
     ids = st.integers(1, 60)
     return st.one_of(
-        st.builds(Publish, st.just(HOME + "up/telemetry"), payloads, st.just(1), packet_id=ids),
+        st.builds(Publish, st.just(HOME + "up/telemetry"), payloads, st.integers(1, 2), packet_id=ids),
         st.builds(Publish, st.just(HOME + "up/telemetry"), payloads),
         st.builds(Puback, ids),
+        st.builds(Pubrel, ids),
         st.builds(Subscribe, ids, st.just((Subscription(HOME + "down/#", 1),))),
         packets(level),
     )
@@ -126,6 +137,8 @@ def test_any_packets_in_any_order_are_answered_or_end_the_connection(level: int,
     taken = [message.packet_id for message in uplink.messages if message.qos == 1]
     remaining = iter(taken)
     assert all(packet_id in remaining for packet_id in promised), "a receipt without its message, or out of order"
+    recorded = {answer.packet_id for answer in answers if isinstance(answer, Pubrec) and answer.code == 0}
+    assert recorded <= {message.packet_id for message in uplink.messages if message.qos == 2}
 
 
 @pytest.mark.parametrize("verdict", list(Verdict))

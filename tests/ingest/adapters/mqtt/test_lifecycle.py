@@ -20,7 +20,7 @@ from tests.support.patience import PATIENCE_S
 
 LEVELS = pytest.mark.parametrize("level", [V311, V5])
 PUMP = device_id("acme/d/pump-7")
-WILL = Will("t/acme/d/pump-7/up/status", b"gone", 1)
+WILL = Will("t/acme/d/pump-7/up/status", b"gone", 2)
 
 
 def hurry(house: House) -> None:
@@ -87,7 +87,7 @@ async def test_the_will_of_a_device_that_is_gone_without_a_word_is_published(hou
         pass
     await until(lambda: house.uplink.messages)
     (message,) = house.uplink.messages
-    assert (message.topic, message.payload, message.qos) == ("up/status", b"gone", 1)
+    assert (message.topic, message.payload, message.qos) == ("up/status", b"gone", 2)
     assert house.presence.reasons("pump-7") == ["connected", "network"]
 
 

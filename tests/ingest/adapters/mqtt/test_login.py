@@ -226,11 +226,11 @@ async def test_5_0_announces_every_limit_and_everything_not_offered(open_house: 
         assert answer is not None
         assert answer.properties == {
             Property.RECEIVE_MAXIMUM: 25,
-            Property.MAXIMUM_QOS: 1,
             Property.RETAIN_AVAILABLE: 0,
             Property.MAXIMUM_PACKET_SIZE: 5000,
             Property.SUBSCRIPTION_IDENTIFIERS_AVAILABLE: 0,
             Property.SHARED_SUBSCRIPTION_AVAILABLE: 0,
+            Property.TOPIC_ALIAS_MAXIMUM: 16,
             Property.SESSION_EXPIRY_INTERVAL: 0,
             Property.SERVER_KEEP_ALIVE: 300,
         }
@@ -249,7 +249,6 @@ async def test_enhanced_authentication_is_not_offered(house: House) -> None:
         (V311, Will("t/acme/d/other/up/status", b""), 5),
         (V311, Will("t/acme/d/pump-7/down/cmd/1", b""), 5),
         (V5, Will("t/acme/d/other/up/status", b""), Reason.NOT_AUTHORISED),
-        (V5, Will("t/acme/d/pump-7/up/status", b"", 2), Reason.QOS_NOT_SUPPORTED),
         (V5, Will("t/acme/d/pump-7/up/status", b"", retain=True), Reason.RETAIN_NOT_SUPPORTED),
     ],
 )
