@@ -144,7 +144,8 @@ class NotificationMutation:
         return ChannelSaved(channel=Channel.of(made), secret=contact.secrets.get("key"))
 
     @strawberry.mutation(
-        description="Changes a channel, or switches it off and on. Another address of a webhook gets another key.",
+        description="Changes a channel, or switches it off and on. Another address of a webhook gets another key; a "
+        "Telegram or SMS channel keeps its own where none is given.",
         directives=[WRITE, Rest(method=Method.PATCH, path="/channels/{id}"), NO_CHANNEL, *CHANNEL_REFUSED, STALE],
     )
     async def channel_update(

@@ -45,6 +45,22 @@ _FIELD = Constraint(max_length=200)
 _CLOCK = Constraint(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")
 
 
+@strawberry.type(description="What of a Telegram channel is no secret.")
+class TelegramSettings:
+    """A chat."""
+
+    chat: str = strawberry.field(description="The chat's number, or the @name of a public channel.")
+
+
+@strawberry.type(description="What of an SMS channel is no secret; its numbers are among the channel's places.")
+class SmsSettings:
+    """An account with a carrier."""
+
+    provider: contacts.SmsProvider = strawberry.field(description="Who carries the messages.")
+    account: str = strawberry.field(description="Twilio's account SID, ClickSend's user name; empty for MessageBird.")
+    sender: str = strawberry.field(description="Whom messages come from: a number, or a name.")
+
+
 @strawberry.type(description="A way to reach people or a program. What is secret about it is never shown again.")
 class Channel:
     """A channel, without its secrets."""
@@ -54,6 +70,8 @@ class Channel:
     name: str = strawberry.field(description="What people call it.")
     target: str = strawberry.field(description="Where it leads, as far as that may be shown.")
     places: list[str] = strawberry.field(description="The addresses or numbers it leads to; each is told by itself.")
+    telegram: TelegramSettings | None = strawberry.field(description="Its settings, where it is Telegram.")
+    sms: SmsSettings | None = strawberry.field(description="Its settings, where it is text messages.")
     is_enabled: bool = strawberry.field(description="Whether anything is sent by it.")
     disabled_reason: str | None = strawberry.field(description="Why it is switched off, in words.")
     failures: int = strawberry.field(description="How many tries in a row were in vain.")
@@ -73,6 +91,8 @@ class Channel:
             name=channel.name,
             target=channel.target,
             places=contacts.places(channel.kind, channel.target, channel.settings),
+            telegram=_telegram(channel),
+            sms=_sms(channel),
             is_enabled=channel.is_enabled,
             disabled_reason=channel.disabled_reason,
             failures=channel.failures,
@@ -83,6 +103,17 @@ class Channel:
             created_at=channel.created_at,
             updated_at=channel.updated_at,
         )
+
+
+def _telegram(channel: model.Channel) -> TelegramSettings | None:
+    return TelegramSettings(chat=str(channel.settings["chat"])) if channel.kind is ChannelKind.TELEGRAM else None
+
+
+def _sms(channel: model.Channel) -> SmsSettings | None:
+    if channel.kind is not ChannelKind.SMS:
+        return None
+    provider, account, sender = (str(channel.settings[name]) for name in ("provider", "account", "sender"))
+    return SmsSettings(provider=contacts.SmsProvider(provider), account=account, sender=sender)
 
 
 @strawberry.type(description="A channel after it was made or changed, and the key of a webhook where it is a new one.")
@@ -135,7 +166,11 @@ class TeamsContact:
 class TelegramContact:
     """Settings of a Telegram channel."""
 
-    bot_token: str = strawberry.field(description="The bot's token, as BotFather shows it.", directives=[_FIELD])
+    bot_token: str | None = strawberry.field(
+        description="The bot's token, as BotFather shows it. Left out of a change, the one it has stays.",
+        default=None,
+        directives=[_FIELD],
+    )
     chat: str = strawberry.field(
         description="The chat's number, or the @name of a public channel.", directives=[_FIELD]
     )
@@ -151,8 +186,11 @@ class SmsContact:
         default="",
         directives=[_FIELD],
     )
-    secret: str = strawberry.field(
-        description="Twilio's auth token, ClickSend's API key, MessageBird's access key.", directives=[_FIELD]
+    secret: str | None = strawberry.field(
+        description="Twilio's auth token, ClickSend's API key, MessageBird's access key. Left out of a change by the "
+        "same carrier, the one it has stays.",
+        default=None,
+        directives=[_FIELD],
     )
     sender: str = strawberry.field(
         description="Whom messages come from: a number like +4915112345678, or 3 to 11 letters and digits.",
@@ -188,8 +226,10 @@ class ChannelUpdate:
     webhook: WebhookContact | None = strawberry.field(description="Another address; it gets a new key.", default=None)
     slack: SlackContact | None = strawberry.field(description="Another webhook of Slack's.", default=None)
     teams: TeamsContact | None = strawberry.field(description="Another workflow of Teams'.", default=None)
-    telegram: TelegramContact | None = strawberry.field(description="Another bot or chat.", default=None)
-    sms: SmsContact | None = strawberry.field(description="Another account or other numbers.", default=None)
+    telegram: TelegramContact | None = strawberry.field(description="Another chat, or another bot too.", default=None)
+    sms: SmsContact | None = strawberry.field(
+        description="Other numbers or another sender; another account too.", default=None
+    )
 
 
 @strawberry.type(description="One step of a policy: who is told, and how long after the first.")

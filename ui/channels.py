@@ -54,7 +54,7 @@ class ChannelLine:
     kind: str
     icon: str
     target: str
-    places: str  # the addresses or numbers, as its form begins with them
+    begins: dict[str, str]  # the fields of its form that say where it leads, as they begin; what is secret is empty
     is_enabled: bool
     trouble: str
     last_success_at: str
@@ -116,12 +116,25 @@ def channel_line(channel: dict[str, Any]) -> ChannelLine:
         name,
         icon,
         channel["target"],
-        ", ".join(channel["places"]) if channel["kind"] in ("EMAIL", "SMS") else "",
+        _begins(channel),
         channel["isEnabled"],
         trouble,
         channel["lastSuccessAt"] or "",
         channel["version"],
     )
+
+
+def _begins(channel: dict[str, Any]) -> dict[str, str]:
+    places = ", ".join(channel["places"])
+    match channel["kind"]:
+        case "EMAIL":
+            return {"addresses": places}
+        case "TELEGRAM":
+            return {"token": "", **channel["telegram"]}
+        case "SMS":
+            return {"token": "", "numbers": places, **channel["sms"]}
+        case _:
+            return {"url": ""}
 
 
 def policy_line(policy: dict[str, Any], channels: dict[str, str]) -> PolicyLine:
@@ -182,17 +195,8 @@ def delivery_line(delivery: dict[str, Any]) -> DeliveryLine:
     )
 
 
-PLACES = ("addresses", "numbers")  # fields that may be shown; the others of a form are secrets, or go with one
-# The fields of each kind's form that say where it leads.
-LEADS: dict[str, tuple[str, ...]] = {
-    "EMAIL": ("addresses",),
-    "TELEGRAM": ("token", "chat"),
-    "SMS": ("provider", "account", "token", "sender", "numbers"),
-}
-
-
 def changes_of(channel: ChannelLine, form: dict[str, Any]) -> dict[str, Any]:
-    """What a channel's form changes, as the contract's input; left alone, it leads where it did.
+    """What a channel's form changes, as the contract's input; left alone, it leads where it did and keeps its secret.
 
     Raises ValueError with words to show.
     """
@@ -200,21 +204,25 @@ def changes_of(channel: ChannelLine, form: dict[str, Any]) -> dict[str, Any]:
     if not name:
         raise ValueError("Please give it a name, for example who reads it.")
     changed = {"name": name} if name != channel.name else {}
-    fields = LEADS.get(channel.of, ("url",))
-    before = {field: channel.places if field in PLACES else "" for field in fields}
-    if {field: str(form.get(field, "")).strip() for field in fields} == before:
+    if {field: str(form.get(field, "")).strip() for field in channel.begins} == channel.begins:
         return changed
-    return changed | contact_of(channel.of, form)
+    return changed | contact_of(channel.of, form, keeps=True)
 
 
-def contact_of(kind: str, form: dict[str, Any]) -> dict[str, Any]:
-    """The settings of one kind as the contract's input; raises ValueError with words to show."""
+def contact_of(kind: str, form: dict[str, Any], *, keeps: bool = False) -> dict[str, Any]:
+    """The settings of one kind as the contract's input; ``keeps``: a token or key that is not written stays as it is.
+
+    Raises ValueError with words to show.
+    """
 
     def said(name: str, missing: str) -> str:
         text = str(form.get(name, "")).strip()
         if not text:
             raise ValueError(missing)
         return text
+
+    def secret(name: str, missing: str) -> dict[str, str]:
+        return {} if keeps and not form.get("token") else {name: said("token", missing)}
 
     def several(name: str, missing: str) -> list[str]:
         return [each for each in re.split(r"[\s,;]+", said(name, missing)) if each]
@@ -227,15 +235,15 @@ def contact_of(kind: str, form: dict[str, Any]) -> dict[str, Any]:
         case "SLACK" | "TEAMS":
             return {kind.lower(): {"webhookUrl": said("url", f"Please paste the address that {KINDS[kind][0]} shows.")}}
         case "TELEGRAM":
-            token = said("token", "Please paste the bot's token.")
-            return {"telegram": {"botToken": token, "chat": said("chat", "Please write the chat's number or @name.")}}
+            chat = said("chat", "Please write the chat's number or @name.")
+            return {"telegram": {**secret("botToken", "Please paste the bot's token."), "chat": chat}}
         case _:
             numbers = [each.strip() for each in said("numbers", "Please write at least one number.").split(",")]
             return {
                 "sms": {
                     "provider": said("provider", "Please choose the carrier."),
                     "account": str(form.get("account", "")).strip(),
-                    "secret": said("token", "Please paste the account's key."),
+                    **secret("secret", "Please paste the account's key."),
                     "sender": said("sender", "Please write whom the message comes from."),
                     "numbers": [each for each in numbers if each],
                 }

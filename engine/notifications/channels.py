@@ -44,6 +44,8 @@ async def by_ids(tx: Tx, channel_ids: Sequence[UUID]) -> list[Channel]:
 
 async def create(tx: Tx, vault: Vault, *, name: str, contact: Contact) -> Channel:
     """A new channel. Raises ChannelMalformed, ChannelNameTaken, TooManyChannels, VaultSealed."""
+    if not contact.secrets and contact.kind is not ChannelKind.EMAIL:
+        raise errors.ChannelMalformed("A new channel has no key to keep: give the bot's token, or the account's key.")
     clean = await _free_name(tx, name)
     if int(await tx.scalar(select(func.count()).select_from(channels).where(_of(tx)))) >= MOST:
         raise errors.TooManyChannels
@@ -57,7 +59,9 @@ async def create(tx: Tx, vault: Vault, *, name: str, contact: Contact) -> Channe
         "version": 1,
         "created_at": tx.now,
         "updated_at": tx.now,
-        **await _sealed(tx, vault, channel_id, contact),
+        "kind": contact.kind.value,
+        **_leads(contact),
+        "secret": await _sealed(tx, vault, channel_id, contact),
     }
     row = await tx.one(insert(channels).values(values).returning(channels))
     assert row is not None
@@ -76,7 +80,9 @@ async def change(
     is_enabled: bool | None = None,
     expected_version: int | None = None,
 ) -> Channel:
-    """Change what is given; a channel stays of its kind. Switched off, what waits for it is given up.
+    """Change what is given; a channel stays of its kind, and keeps its secrets where ``contact`` has none.
+
+    Switched off, what waits for it is given up.
 
     Raises ChannelNotFound, Stale, ChannelMalformed, ChannelNameTaken, VaultSealed.
     """
@@ -92,7 +98,11 @@ async def change(
     if contact is not None:
         if contact.kind is not before.kind:
             raise errors.ChannelMalformed(f"This channel is of the kind {before.kind}, and stays so: make another one.")
-        values |= await _sealed(tx, vault, channel_id, contact)
+        if not contact.secrets and contact.settings.get("provider") != before.settings.get("provider"):
+            raise errors.ChannelMalformed("Another carrier has another key: give that too.")
+        values |= _leads(contact)
+        if contact.secrets:
+            values["secret"] = await _sealed(tx, vault, channel_id, contact)
     if is_enabled is not None:
         values |= {"is_enabled": is_enabled, "disabled_reason": None if is_enabled else BY_HAND}
     if contact is not None or is_enabled:
@@ -135,14 +145,12 @@ async def secrets(vault: Vault, tenant_id: UUID, channel: Channel) -> dict[str, 
     return {str(name): str(value) for name, value in opened.items()}
 
 
-async def _sealed(tx: Tx, vault: Vault, channel_id: UUID, contact: Contact) -> dict[str, Any]:
-    plain = orjson.dumps(dict(contact.secrets))
-    return {
-        "kind": contact.kind.value,
-        "target": contact.target,
-        "settings": dict(contact.settings),
-        "secret": await vault.seal(plain, _purpose(tx.principal.tenant_id, channel_id)),
-    }
+def _leads(contact: Contact) -> dict[str, Any]:
+    return {"target": contact.target, "settings": dict(contact.settings)}
+
+
+async def _sealed(tx: Tx, vault: Vault, channel_id: UUID, contact: Contact) -> bytes:
+    return await vault.seal(orjson.dumps(dict(contact.secrets)), _purpose(tx.principal.tenant_id, channel_id))
 
 
 async def _free_name(tx: Tx, name: str, mine: Channel | None = None) -> str:

@@ -47,7 +47,10 @@ class SmsProvider(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """Where a channel leads. ``settings`` may be shown; ``secrets`` are sealed; ``target`` is for people."""
+    """Where a channel leads. ``settings`` may be shown; ``secrets`` are sealed; ``target`` is for people.
+
+    Without secrets, a channel that is changed keeps those it has.
+    """
 
     kind: ChannelKind
     target: str
@@ -105,20 +108,22 @@ def teams(webhook_url: str) -> Contact:
     return Contact(ChannelKind.TEAMS, "Teams, workflow", {}, secrets)
 
 
-def telegram(bot_token: str, chat: str) -> Contact:
-    """A Telegram chat by a bot that is in it. Raises ChannelMalformed."""
-    if not _TELEGRAM_TOKEN.fullmatch(bot_token.strip()):
+def telegram(bot_token: str | None, chat: str) -> Contact:
+    """A Telegram chat by a bot that is in it (None: the one it has). Raises ChannelMalformed."""
+    if bot_token is not None and not _TELEGRAM_TOKEN.fullmatch(bot_token.strip()):
         raise ChannelMalformed("A bot's token is like 123456789:AAF…; BotFather shows it.")
     if not _TELEGRAM_CHAT.fullmatch(chat.strip()):
         raise ChannelMalformed("A chat is a number like -1001234567890, or a public channel's @name.")
-    return Contact(ChannelKind.TELEGRAM, f"chat {chat.strip()}", {"chat": chat.strip()}, {"token": bot_token.strip()})
+    secrets = {} if bot_token is None else {"token": bot_token.strip()}
+    return Contact(ChannelKind.TELEGRAM, f"chat {chat.strip()}", {"chat": chat.strip()}, secrets)
 
 
-def sms(provider: SmsProvider, account: str, secret: str, sender: str, numbers: Sequence[str]) -> Contact:
+def sms(provider: SmsProvider, account: str, secret: str | None, sender: str, numbers: Sequence[str]) -> Contact:
     """Text messages to up to 5 numbers, by an account of the tenant's with a carrier. Raises ChannelMalformed.
 
     ``account``: Twilio's account SID, ClickSend's user name; MessageBird needs none. ``secret``: Twilio's auth token,
-    ClickSend's API key, MessageBird's access key. ``sender``: a number, or a name of 3 to 11 letters and digits.
+    ClickSend's API key, MessageBird's access key; None: the one it has. ``sender``: a number, or a name of 3 to 11
+    letters and digits.
     """
     clean = list(dict.fromkeys(re.sub(r"[ ()/.-]", "", each) for each in numbers))
     if not 1 <= len(clean) <= MOST_NUMBERS or not all(map(_NUMBER.fullmatch, clean)):
@@ -130,10 +135,10 @@ def sms(provider: SmsProvider, account: str, secret: str, sender: str, numbers: 
         raise ChannelMalformed(
             "Twilio's account is an SID like AC0123…" if provider is SmsProvider.TWILIO else "Name the account."
         )
-    if not _KEY.fullmatch(secret.strip()):
+    if secret is not None and not _KEY.fullmatch(secret.strip()):
         raise ChannelMalformed("The account's key does not look like one: letters, digits and dashes.")
     settings = {"provider": provider.value, "account": account.strip(), "sender": sender.strip(), "numbers": clean}
-    return Contact(ChannelKind.SMS, _several(clean), settings, {"secret": secret.strip()})
+    return Contact(ChannelKind.SMS, _several(clean), settings, {} if secret is None else {"secret": secret.strip()})
 
 
 def places(kind: ChannelKind, target: str, settings: Mapping[str, object]) -> list[str]:

@@ -167,7 +167,8 @@ class Channel:
 
     def shown(self) -> dict[str, object]:
         """What the audit log may know: everything but the secrets."""
-        return {"name": self.name, "kind": self.kind, "target": self.target, "is_enabled": self.is_enabled}
+        sent_by = {name: self.settings[name] for name in ("provider", "account", "sender") if name in self.settings}
+        return {"name": self.name, "kind": self.kind, "target": self.target, **sent_by, "is_enabled": self.is_enabled}
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,17 @@ async def test_what_is_no_channel_is_refused_and_says_why(
     assert (refused.status_code, refused.json()["code"]) == (status, code)
 
 
+async def test_what_is_no_secret_of_a_chat_is_changed_alone(api: Api, token: str) -> None:
+    chat = {"botToken": "123456789:AAFabcdefghijklmnopqrstuvwxyz0123", "chat": "-1001234567890"}
+    made = await _channel(api, token, {"name": "Chat", "telegram": chat})
+    path = f"/channels/{made['channel']['id']}"
+    moved = await api.rest(token, "PATCH", path, json={"telegram": {"chat": "@harbour"}})
+    assert (moved.status_code, moved.json()["channel"]["telegram"]) == (200, {"chat": "@harbour"})
+    assert (await api.rest(token, "GET", path)).json()["sms"] is None
+    without = await api.rest(token, "PATCH", "/channels", json={"name": "Other", "telegram": {"chat": "@harbour"}})
+    assert (without.status_code, without.json()["code"]) == (422, "CHANNEL_MALFORMED")
+
+
 async def test_who_may_only_look_changes_nothing_and_who_watches_only_does_not_even_look(
     api: Api, tenant: Tenant
 ) -> None:

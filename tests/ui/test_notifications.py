@@ -173,7 +173,7 @@ async def test_a_channel_is_told_other_addresses_and_keeps_the_rest(told: Notifi
     gateway.answers["ChannelUpdate"] = {"channelUpdate": {"channel": {"id": "c1"}, "secret": None}}
     told.change("c1")
     assert told.changed is not None
-    assert (told.kind, told.changed.places) == ("EMAIL", "anna@example.org, bo@example.org")
+    assert (told.kind, told.changed.begins) == ("EMAIL", {"addresses": "anna@example.org, bo@example.org"})
     await told.make({"name": "Night shift", "addresses": "anna@example.org, cy@example.org"})
     addresses = {"email": {"addresses": ["anna@example.org", "cy@example.org"]}}
     assert gateway.variables("ChannelUpdate") == {"id": "c1", "input": addresses, "version": 1}
@@ -192,17 +192,21 @@ async def test_a_webhook_that_leads_elsewhere_shows_its_new_key(told: Notificati
 
 
 def test_a_channels_form_sends_only_what_was_changed() -> None:
-    by_phone = channel_line({**CHANNEL, "kind": "SMS", "places": ["+4915112345678"]})
-    empty = dict.fromkeys(("provider", "account", "token", "sender"), "")
-    kept = {"name": "Night shift", **empty, "numbers": "+4915112345678"}
+    account = {"provider": "CLICKSEND", "account": "me", "sender": "Us"}
+    by_phone = channel_line({**CHANNEL, "kind": "SMS", "places": ["+4915112345678"], "sms": account})
+    kept = {"name": "Night shift", **account, "token": "", "numbers": "+4915112345678"}
     assert changes_of(by_phone, kept) == {}
     assert changes_of(by_phone, {**kept, "name": "Late shift"}) == {"name": "Late shift"}
-    with pytest.raises(ValueError, match="key"):
-        changes_of(by_phone, {**kept, "provider": "CLICKSEND"})
-    anew = {**kept, "provider": "MESSAGEBIRD", "token": "k", "sender": "Us"}
-    assert changes_of(by_phone, anew)["sms"]["provider"] == "MESSAGEBIRD"
-    with pytest.raises(ValueError, match="carrier"):
-        changes_of(by_phone, {**kept, "numbers": "+4915187654321"})
+    others = {**account, "numbers": ["+4915187654321"]}
+    assert changes_of(by_phone, {**kept, "numbers": "+4915187654321"}) == {"sms": others}, "the key stays"
+    assert changes_of(by_phone, {**kept, "token": "k"})["sms"]["secret"] == "k"
+    with pytest.raises(ValueError, match="number"):
+        changes_of(by_phone, {**kept, "numbers": ""})
+    by_chat = channel_line({**CHANNEL, "kind": "TELEGRAM", "places": ["chat -100"], "telegram": {"chat": "-100"}})
+    form = {"name": "Night shift", "token": "", "chat": "-100"}
+    assert changes_of(by_chat, form) == {}
+    assert changes_of(by_chat, {**form, "chat": "-200"}) == {"telegram": {"chat": "-200"}}
+    assert changes_of(by_chat, {**form, "token": "1:x"}) == {"telegram": {"botToken": "1:x", "chat": "-100"}}
     program = channel_line({**CHANNEL, "kind": "WEBHOOK"})
     assert changes_of(program, {"name": "Night shift", "url": ""}) == {}
     with pytest.raises(ValueError, match="at least one"):

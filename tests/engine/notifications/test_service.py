@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 
 from engine.notifications import channels, contacts, errors, policies, service
+from engine.notifications.contacts import SmsProvider
 from engine.notifications.model import DeliveryState, Message, QuietHours, Step
 from tests.engine.notifications.conftest import HOT, Desk
 
@@ -39,6 +40,24 @@ async def test_who_is_not_told_is_said_in_words(desk: Desk) -> None:
     assert "switched off" in outcome.why
     (entry,) = await desk.log()
     assert (entry.state, entry.last_error, entry.can_retry) == (DeliveryState.GIVEN_UP, service.OFF, False)
+
+
+async def test_a_channel_keeps_its_secret_until_another_one_is_given(desk: Desk) -> None:
+    numbers, key = ["+4915112345678"], "abcdefgh12"
+    carrier = SmsProvider.CLICKSEND
+    made = await desk.channel("phones", contacts.sms(carrier, "me@desk.example", key, "Harbour", numbers))
+    for secret, kept in ((None, key), ("another-key-12", "another-key-12")):
+        contact = contacts.sms(carrier, "me@desk.example", secret, "Pier", ["+4915187654321"])
+        async with desk.store.as_tenant(desk.tenant.principal()) as tx:
+            changed = await channels.change(tx, desk.vault, made.id, contact=contact)
+        assert (changed.target, changed.settings["sender"]) == ("+4915187654321", "Pier")
+        assert await channels.secrets(desk.vault, desk.tenant.id, changed) == {"secret": kept}
+    async with desk.store.as_tenant(desk.tenant.principal()) as tx:
+        elsewhere = contacts.sms(SmsProvider.MESSAGEBIRD, "", None, "Harbour", numbers)
+        with pytest.raises(errors.ChannelMalformed, match="carrier"):
+            await channels.change(tx, desk.vault, made.id, contact=elsewhere)
+    with pytest.raises(errors.ChannelMalformed, match="key"):
+        await desk.channel("chat", contacts.telegram(None, "-1001234567890"))
 
 
 async def test_in_quiet_hours_all_but_the_critical_waits(desk: Desk) -> None:

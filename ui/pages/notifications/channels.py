@@ -15,22 +15,22 @@ IS_CHANGE = Notifications.changed.is_not_none()
 KEPT = "Left empty, it stays as it is."
 
 
-def _secret_text(id_: str, name: str) -> rx.Component:
-    return text(id_, name, type="password")
-
-
 def _hint(words: str) -> rx.Component:
     """A hint, and for a channel there is that what cannot be shown need not be written again."""
     return rx.el.span(words, rx.cond(IS_CHANGE, f" {KEPT}", ""))
 
 
+def _begun(name: str) -> rx.Var[str]:
+    """What the field of this name begins with."""
+    return rx.cond(IS_CHANGE, Notifications.changed.begins[name], "")
+
+
 def _fields(kind: str) -> list[rx.Component]:
     """What has to be known to reach somebody by this kind."""
-    places = rx.cond(IS_CHANGE, Notifications.changed.places, "")
     match kind:
         case "EMAIL":
             hint = "Several: with a comma between them. Each gets a message of its own."
-            box = text("c-to", "addresses", "anna@example.com", default_value=places)
+            box = text("c-to", "addresses", "anna@example.com", default_value=_begun("addresses"))
             return [field("E-mail addresses", box, hint, for_="c-to")]
         case "WEBHOOK":
             hint = rx.cond(
@@ -47,47 +47,51 @@ def _fields(kind: str) -> list[rx.Component]:
             hint = _hint("In Teams: … beside the channel → Workflows → “Post to a channel when a webhook is received”.")
             return [field("Address of the workflow", text("c-url", "url", "https://…"), hint, for_="c-url")]
         case "TELEGRAM":
+            token = text("c-token", "token", type="password")
             return [
-                _all_or_nothing(),
-                field("The bot's token", _secret_text("c-token", "token"), "BotFather shows it.", for_="c-token"),
+                field("The bot's token", token, _hint("BotFather shows it."), for_="c-token"),
                 field(
                     "The chat",
-                    text("c-chat", "chat", "-1001234567890"),
+                    text("c-chat", "chat", "-1001234567890", default_value=_begun("chat")),
                     "Its number, or the @name of a public channel. The bot has to be in it.",
                     for_="c-chat",
                 ),
             ]
         case _:
-            kept = rx.cond(IS_CHANGE, rx.el.option("As it is", value=""))
-            carriers = [kept, *(rx.el.option(name, value=key) for key, name in CARRIERS)]
+            carrier = rx.el.select(
+                *(rx.el.option(name, value=key) for key, name in CARRIERS),
+                id="c-by",
+                name="provider",
+                class_name="select",
+                default_value=rx.cond(IS_CHANGE, Notifications.changed.begins["provider"], CARRIERS[0][0]),
+            )
             return [
-                _all_or_nothing(),
-                field("Carrier", rx.el.select(*carriers, id="c-by", name="provider", class_name="select"), for_="c-by"),
+                field("Carrier", carrier, for_="c-by"),
                 field(
                     "Account",
-                    text("c-account", "account"),
+                    text("c-account", "account", default_value=_begun("account")),
                     "Twilio: the account SID. ClickSend: the user name. MessageBird: leave it empty.",
                     for_="c-account",
                 ),
-                field("The account's key", _secret_text("c-token", "token"), for_="c-token"),
-                field("It comes from", text("c-from", "sender", "+4915112345678"), for_="c-from"),
+                field(
+                    "The account's key",
+                    text("c-token", "token", type="password"),
+                    rx.el.span(rx.cond(IS_CHANGE, f"{KEPT} Another carrier has another key.", "")),
+                    for_="c-token",
+                ),
+                field(
+                    "It comes from",
+                    text("c-from", "sender", "+4915112345678", default_value=_begun("sender")),
+                    "A number, or a name of 3 to 11 letters and digits.",
+                    for_="c-from",
+                ),
                 field(
                     "Numbers",
-                    text("c-to", "numbers", "+4915187654321", default_value=places),
+                    text("c-to", "numbers", "+4915187654321", default_value=_begun("numbers")),
                     "With their country; several with a comma between them.",
                     for_="c-to",
                 ),
             ]
-
-
-def _all_or_nothing() -> rx.Component:
-    return rx.cond(
-        IS_CHANGE,
-        rx.el.p(
-            "Leave this as it is, or fill in all of it anew: what is kept of the key, nobody can read.",
-            class_name="small muted",
-        ),
-    )
 
 
 def channel_form() -> rx.Component:

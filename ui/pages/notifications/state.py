@@ -138,8 +138,7 @@ class Notifications(Paged, Console):
         self.kind, self.changed, self.secret, self.secret_of = "", None, secret, name
         await self._show()
         leads_elsewhere = bool(set(changes) - {"name"})
-        moved = f"“{name}” leads to its new address now. Send it a test before you rely on it."
-        self.said = moved if leads_elsewhere else "Saved."
+        self.said = f"“{name}” is changed. Send it a test before you rely on it." if leads_elsewhere else "Saved."
 
     @rx.event
     def put_away(self) -> None:
