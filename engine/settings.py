@@ -101,6 +101,8 @@ class Settings:
     ingest_https_port: int = _setting(8443, "devices over HTTP with TLS", _port)
     mqtt_port: int = _setting(1883, "devices over MQTT", _port)
     mqtts_port: int = _setting(8883, "devices over MQTT with TLS", _port)
+    mqtt_ws_port: int = _setting(8083, "devices over MQTT in WebSockets", _port)
+    mqtt_wss_port: int = _setting(8084, "devices over MQTT in WebSockets with TLS", _port)
     coap_port: int = _setting(5683, "devices over CoAP (UDP)", _port)
     internal_host: str = _setting("127.0.0.1", "address of the internal ports: health, metrics, authorize")
     metrics_port: int = _setting(9100, "internal port of a process; the next free one where it is not set", _port)

@@ -17,7 +17,16 @@ from infra.local.ground import private_file
 from infra.local.ports import holder, is_free, next_free
 
 NEEDED_MB = 500
-PORTS = ("http_port", "ingest_http_port", "ingest_https_port", "mqtt_port", "mqtts_port", "metrics_port")
+PORTS = (
+    "http_port",
+    "ingest_http_port",
+    "ingest_https_port",
+    "mqtt_port",
+    "mqtts_port",
+    "mqtt_ws_port",
+    "mqtt_wss_port",
+    "metrics_port",
+)
 """Those that something listens on today."""
 STATE = "up.json"
 LOCK = "up.lock"

@@ -74,7 +74,8 @@ def document() -> dict[str, Any]:
             "mqtt": {
                 "host": "{host}:1883",
                 "protocol": "mqtt",
-                "description": "MQTT 3.1.1 and 5.0, QoS 0, 1 and 2 up, 0 and 1 down.",
+                "description": "MQTT 3.1.1 and 5.0, QoS 0, 1 and 2 up, 0 and 1 down. In WebSockets too (port 8083, "
+                "path /mqtt, subprotocol mqtt), in binary frames of at most 256 KiB.",
                 "variables": {"host": {"default": "127.0.0.1"}},
                 "security": [{"$ref": f"#/components/securitySchemes/{name}"} for name in _SECURITY],
             }

@@ -23,13 +23,14 @@ class Closed:
 
 
 async def main() -> None:
-    """Listen for MQTT and for HTTP on free ports, as ingest does, and say which."""
+    """Listen for MQTT, bare and in WebSockets, and for HTTP on free ports, as ingest does, and say which."""
     context = tls.server_context(Settings.from_env())
     endpoint = MqttEndpoint(MemoryAuthorizer(), MemoryUplink(), MemoryPresence())
     mqtt_port = await endpoint.start("127.0.0.1", 0, context)
+    wss_port = await endpoint.start("127.0.0.1", 0, context, in_websockets=True)
     web = socket.create_server(("127.0.0.1", 0))
     async with serving(http_app(Closed()), web, context):
-        sys.stdout.write(f"127.0.0.1:{mqtt_port} 127.0.0.1:{web.getsockname()[1]}\n")
+        sys.stdout.write(f"127.0.0.1:{mqtt_port} 127.0.0.1:{wss_port} 127.0.0.1:{web.getsockname()[1]}\n")
         sys.stdout.flush()
         await asyncio.Event().wait()
 

@@ -36,6 +36,7 @@ class IngestProcess:
 
     def __init__(self, database_url: str, log: Path, valkey_url: str = "", gateway_url: str = "") -> None:
         self.mqtt_port, self.mqtts_port, self.internal_port = free_port(), free_port(), free_port()
+        self.mqtt_ws_port, self.mqtt_wss_port = free_port(), free_port()
         self.http_port, self.https_port = free_port(), free_port()
         self.data_dir = log.parent
         self.log = log
@@ -45,6 +46,8 @@ class IngestProcess:
             "TIDEGATE_VALKEY_URL": valkey_url,
             "TIDEGATE_MQTT_PORT": str(self.mqtt_port),
             "TIDEGATE_MQTTS_PORT": str(self.mqtts_port),
+            "TIDEGATE_MQTT_WS_PORT": str(self.mqtt_ws_port),
+            "TIDEGATE_MQTT_WSS_PORT": str(self.mqtt_wss_port),
             "TIDEGATE_INGEST_HTTP_PORT": str(self.http_port),
             "TIDEGATE_INGEST_HTTPS_PORT": str(self.https_port),
             "TIDEGATE_GATEWAY_URL": gateway_url,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import ssl
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 from uuid import UUID
 
 from ingest.adapters.base import Authorizer, Decision, Doorway, GoneReason, Presence, Uplink
@@ -76,19 +77,28 @@ class MqttEndpoint:
 
     # ── for the process that runs it ────────────────────────────────────────────────────────────────────────────────
 
-    async def start(self, host: str, port: int, ssl: ssl.SSLContext | None = None) -> int:
+    async def start(
+        self, host: str, port: int, ssl: ssl.SSLContext | None = None, *, in_websockets: bool = False
+    ) -> int:
         """Listen (0: any free port) and return the port. May be called again, say for TLS beside plain TCP."""
         if not self._servers:
             self.loop = asyncio.get_running_loop()
             self.wheel = Wheel(self.loop, self.limits.tick_s)
         patience_s = self.limits.connect_timeout_s if ssl is not None else None
         server = await self.loop.create_server(
-            lambda: Connection(self), host, port, ssl=ssl, backlog=4096, ssl_handshake_timeout=patience_s
+            await self._protocol(in_websockets), host, port, ssl=ssl, backlog=4096, ssl_handshake_timeout=patience_s
         )
         self._servers.append(server)
         port = int(server.sockets[0].getsockname()[1])
         self.port = self.port or port
         return port
+
+    async def _protocol(self, in_websockets: bool) -> Callable[[], asyncio.Protocol]:
+        if not in_websockets:
+            return lambda: Connection(self)
+        # not at the top: whoever speaks plain MQTT need not wait for it when the process starts
+        module = await asyncio.to_thread(importlib.import_module, "ingest.adapters.mqtt.websocket")
+        return lambda: cast(asyncio.Protocol, module.WebSocket(self))
 
     async def stop(self) -> None:
         """Stop accepting and reading, wait for the verdicts still out, say goodbye (0x8B in 5.0), close."""

@@ -14,6 +14,8 @@ class MqttLimits:
     """A CONNECT may have so many bytes; before login nobody may make us keep more."""
     connect_timeout_s: float = 10.0
     """From the first byte of TCP to the end of the login."""
+    handshake_bytes: int = 8 * 1024
+    """The request that begins a WebSocket."""
     max_unauthenticated: int = 10_000
     """Connections that have not logged in: as many as a whole fleet that comes back at once, of 3-20 kB each."""
     max_visits: int = 500

@@ -1,0 +1,226 @@
+"""MQTT in WebSockets: the same connection within, and whatever is wrong with its envelope costs its sender only."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.typing import Subprotocol
+
+from ingest.adapters.mqtt.codec import Decoder
+from ingest.adapters.mqtt.encode import encode
+from ingest.adapters.mqtt.packets import V5, Connack, Connect, Disconnect, Packet, Pingreq, Pingresp, Puback, Publish
+from ingest.adapters.mqtt.reasons import Reason
+from tests.ingest.adapters.mqtt import certificate
+from tests.ingest.adapters.mqtt.conftest import OpenHouse
+from tests.ingest.adapters.mqtt.memory import House, device_id, until
+from tests.support.patience import PATIENCE_S
+
+MQTT = [Subprotocol("mqtt")]
+PUMP = device_id("acme/d/pump-7")
+TOPIC = "t/acme/d/pump-7/up/telemetry"
+HELLO = encode(Connect(V5, "tester", username="acme/d/pump-7", password=b"token"), V5)
+
+
+class Client:
+    """A WebSocket that sends frames as a test says, and shows the packets that come back."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self._decoder = Decoder(1024 * 1024, V5)
+
+    async def receive(self) -> Packet | None:
+        """The next packet; None when the server has closed."""
+        async with asyncio.timeout(PATIENCE_S):
+            while (packet := self._decoder.next_packet()) is None:
+                try:
+                    data = await self.socket.recv()
+                except ConnectionClosed:
+                    return None
+                assert isinstance(data, bytes)
+                self._decoder.feed(data)
+            return packet
+
+    async def close_code(self) -> int | None:
+        """Wait for the server to close; with what code."""
+        while await self.receive() is not None:
+            pass
+        await asyncio.wait_for(self.socket.wait_closed(), PATIENCE_S)
+        return self.socket.close_code
+
+
+@asynccontextmanager
+async def dial(house: House, path: str = "/mqtt", **options: Any) -> AsyncIterator[Client]:
+    port = await house.endpoint.start("127.0.0.1", 0, in_websockets=True)
+    chosen = {"subprotocols": MQTT, "compression": "deflate", "open_timeout": PATIENCE_S, **options}
+    async with connect(f"ws://127.0.0.1:{port}{path}", **chosen) as socket:
+        yield Client(socket)
+
+
+@asynccontextmanager
+async def login(house: House) -> AsyncIterator[Client]:
+    async with dial(house) as client:
+        await client.socket.send(HELLO)
+        assert isinstance(await client.receive(), Connack)
+        yield client
+
+
+def publish(number: int, payload: bytes = b"x") -> bytes:
+    return encode(Publish(TOPIC, payload, 1, packet_id=number), V5)
+
+
+async def test_frames_and_packets_begin_and_end_where_they_like(house: House) -> None:
+    async with login(house) as client:
+        assert client.socket.subprotocol == "mqtt"
+        assert client.socket.protocol.extensions == [], "nothing is compressed"
+        stream = b"".join(publish(number, bytes(300)) for number in range(1, 21))
+        await client.socket.send(stream[:1000])
+        await client.socket.send([stream[at : at + 7] for at in range(1000, 1700, 7)])  # one message in many frames
+        await client.socket.send(b"")
+        for at in range(1700, len(stream), 400):
+            await client.socket.send(stream[at : at + 400])
+        assert [await client.receive() for _ in range(20)] == [Puback(number) for number in range(1, 21)]
+        assert house.endpoint.cut(PUMP)
+        ended = await client.receive()
+        assert isinstance(ended, Disconnect)
+        assert ended.code == Reason.ADMINISTRATIVE_ACTION
+        assert await client.close_code() == 1000
+    await until(lambda: not house.endpoint.connections)
+
+
+async def test_a_text_frame_ends_the_connection(house: House) -> None:
+    async with login(house) as client:
+        await client.socket.send("text")
+        await client.socket.send(publish(1))
+        assert await client.close_code() == 1003
+    await until(lambda: house.presence.reasons("pump-7") == ["connected", "protocol_error"])
+    assert house.uplink.messages == []
+
+
+@pytest.mark.parametrize("is_clean", [True, False])
+async def test_who_closes_without_a_disconnect_is_gone_without_a_word(house: House, is_clean: bool) -> None:
+    async with login(house) as client:
+        if is_clean:
+            await client.socket.close()
+        else:
+            client.socket.transport.write_eof()
+    await until(lambda: house.presence.reasons("pump-7") == ["connected", "network"])
+    await until(lambda: not house.endpoint.connections)
+
+
+async def test_who_says_goodbye_has_said_it(house: House) -> None:
+    async with login(house) as client:
+        await client.socket.send(encode(Disconnect(), V5))
+        assert await client.close_code() == 1000
+    assert house.presence.reasons("pump-7") == ["connected", "client"]
+
+
+async def test_a_frame_above_the_longest_packet_is_refused_and_before_the_login_one_above_a_connect(
+    open_house: OpenHouse,
+) -> None:
+    house = await open_house(max_packet_bytes=5_000, connect_packet_bytes=500)
+    async with login(house) as client:
+        await client.socket.send(publish(1, bytes(4_000)))
+        assert await client.receive() == Puback(1)
+        await client.socket.send(bytes(5_001))
+        assert await client.close_code() == 1009
+    async with dial(house) as stranger:
+        await stranger.socket.send(bytes(501))
+        assert await stranger.close_code() == 1009
+
+
+async def test_pings_of_the_envelope_are_answered_and_a_flood_of_them_is_not(open_house: OpenHouse) -> None:
+    house = await open_house(control_burst=10)
+    async with login(house) as client:
+        await asyncio.wait_for(await client.socket.ping(b"there?"), PATIENCE_S)
+        await client.socket.send(encode(Pingreq(), V5))
+        assert isinstance(await client.receive(), Pingresp)
+        for _ in range(60):
+            await client.socket.ping()
+        assert await client.close_code() == 1008
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "status"),
+    [("/", {}, 101), ("/mqtt?x=1", {}, 101), ("/graphql", {}, 404), ("/mqtt", {"subprotocols": None}, 400)],
+)
+async def test_only_mqtt_at_its_path_is_let_in(house: House, path: str, options: dict[str, Any], status: int) -> None:
+    answered = 101
+    try:
+        async with dial(house, path, **options):
+            pass
+    except InvalidStatus as refusal:
+        answered = refusal.response.status_code
+    assert answered == status
+    await until(lambda: not house.endpoint.connections)
+    assert house.endpoint.unauthenticated == 0
+
+
+async def test_a_handshake_that_is_too_long_or_too_slow_is_cut_off(open_house: OpenHouse) -> None:
+    house = await open_house(handshake_bytes=2_000, connect_timeout_s=0.3)
+    with pytest.raises((InvalidHandshake, ConnectionError, EOFError)):
+        async with dial(house, additional_headers={f"X-{number}": "x" * 100 for number in range(30)}):
+            raise AssertionError("let in")
+    port = await house.endpoint.start("127.0.0.1", 0, in_websockets=True)
+    for beginning in (b"", b"GET /mqtt HTTP/1.1\r\nHost: x\r\n", b"\x10\x0c\x00\x04MQTT\n\n"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(beginning)
+        await asyncio.wait_for(reader.read(), PATIENCE_S)  # until it is closed
+        writer.close()
+    await until(lambda: not house.endpoint.connections)
+
+
+async def test_backpressure_reaches_through_the_envelope(open_house: OpenHouse) -> None:
+    house = await open_house(in_flight=4)
+    house.uplink.holding = True
+    async with login(house) as client:
+        await client.socket.send(b"".join(publish(number) for number in range(1, 11)))
+        await until(lambda: len(house.uplink.messages) == 4)
+        house.uplink.holding = False
+        house.uplink.decide()
+        assert [await client.receive() for _ in range(10)] == [Puback(number) for number in range(1, 11)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", [MQTTProtocolVersion.MQTTv311, MQTTProtocolVersion.MQTTv5])
+@pytest.mark.parametrize("is_secure", [False, True])
+async def test_paho_delivers_with_every_qos_and_is_sent_to(
+    house: House, tmp_path: Path, version: MQTTProtocolVersion, is_secure: bool
+) -> None:
+    client = paho.Client(CallbackAPIVersion.VERSION2, protocol=version, transport="websockets")
+    client.username_pw_set("acme/d/pump-7", "token")
+    context = None
+    if is_secure:
+        pem = certificate.make(tmp_path)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(pem)
+        client.tls_set_context(ssl.create_default_context(cafile=str(pem)))
+    port = await house.endpoint.start("127.0.0.1", 0, context, in_websockets=True)
+    receipts: list[int] = []
+    heard: list[bytes] = []
+    client.on_connect = lambda *_: client.subscribe("t/acme/d/pump-7/down/#", 1)  # type: ignore[assignment]
+    client.on_publish = lambda *said: receipts.append(said[2])
+    client.on_message = lambda *said: heard.append(said[2].payload)
+    await asyncio.to_thread(client.connect, "127.0.0.1", port, 30)
+    client.loop_start()
+    try:
+        await until(lambda: house.ready)
+        for number in range(90):
+            client.publish(TOPIC, bytes(1_000) + str(number).encode(), qos=number % 3)
+        await until(lambda: len(receipts) == 90)
+        assert len(house.uplink.messages) == 90
+        assert await asyncio.wait_for(house.endpoint.send(PUMP, "down/cmd/1", b"open"), PATIENCE_S) is True
+        assert heard == [b"open"]
+        client.disconnect()
+        await until(lambda: house.presence.reasons("pump-7") == ["connected", "client"])
+    finally:
+        await asyncio.to_thread(client.loop_stop)
