@@ -19,7 +19,7 @@ import psycopg
 
 from engine.ids import fingerprint
 from ingest import arrays, statements
-from ingest.adapters.base import Decision, GoneReason, RefusalReason, Refused, Tried
+from ingest.adapters.base import Decision, GoneReason, RefusalReason, Refused, Tried, is_jwt
 from ingest.database import Database
 from ingest.metrics import LOGINS
 from ingest.newcomers import Newcomers
@@ -31,8 +31,9 @@ log = logging.getLogger(__name__)
 ASK = """
 SELECT asked.n, c.tenant_id, c.device_id, c.credential_id, c.session_epoch, c.expires_at, c.refusal,
        c.tenant_key, c.device_key, c.secret_sha256, c.public_key, c.why
-FROM (SELECT * FROM unnest(%b, %b, %b) WITH ORDINALITY AS u (tenant, device, secret, n) ORDER BY tenant, device) asked
-CROSS JOIN LATERAL app.credential(asked.tenant, asked.device, asked.secret) c
+FROM (SELECT * FROM unnest(%b, %b, %b, %b) WITH ORDINALITY AS u (tenant, device, secret, begins, n)
+      ORDER BY tenant, device) asked
+CROSS JOIN LATERAL app.credential(asked.tenant, asked.device, asked.secret, asked.begins = 1) c
 """
 
 # Of the sessions held, those that must end, and why. Of two sessions of a device the older one (lower epoch) ends.
@@ -57,6 +58,9 @@ _REASONS: frozenset[str] = frozenset(get_args(RefusalReason))
 BY_CERTIFICATE = ("", "")
 """Instead of a tenant's and a device's key, which are never empty: the fingerprint alone decides."""
 
+BY_TOKEN = ("", "*")
+"""Instead of both keys, where no session begins: the token alone decides, and a certificate is never meant."""
+
 KEYS = b""
 """Instead of a digest, which is never empty: by which public keys may this device prove itself?"""
 
@@ -68,7 +72,8 @@ Noted = Callable[[UUID, UUID | None, str], None]
 Answer = Decision | list[tuple[bytes, bytes]]
 """Who came in, or the handles and public keys (DER) of the device that was asked for."""
 
-Asked = tuple[str, str, bytes, "asyncio.Future[Answer]"]
+Asked = tuple[str, str, bytes, "asyncio.Future[Answer]", bool]
+"""Two keys, the digest of a secret, who waits for the answer, and whether a session begins."""
 
 
 class DoorAuthorizer:
@@ -99,20 +104,28 @@ class DoorAuthorizer:
         self._one_check = asyncio.Lock()
 
     async def authorize(
-        self, client_id: str, username: str, secret: bytes, certificate: bytes | None = None
+        self,
+        client_id: str,
+        username: str,
+        secret: bytes,
+        certificate: bytes | None = None,
+        *,
+        begins: bool = True,
     ) -> Decision:
         """Who logged in; raises Refused: bad_credentials, revoked, suspended, or unavailable (try again).
 
         ``certificate`` (DER) is one whose chain and key TLS has verified; with it a username is not needed, and must
-        be the certificate's if there is one.
+        be the certificate's if there is one. Without a session that ``begins`` no other one ends, the epoch is 0, and
+        a token needs no username either.
         """
         try:
             if certificate is not None:
-                decision = await self._by_certificate(username, certificate)
-            elif secret.startswith(b"eyJ") and secret.count(b".") == 2:
-                decision = await self._by_jwt(username, secret)
+                decision = await self._by_certificate(username, certificate, begins)
+            elif is_jwt(secret):
+                decision = await self._by_jwt(username, secret, begins)
             else:
-                decision = await self._enter(parse_username(username), fingerprint(secret))
+                names = BY_TOKEN if not username and not begins else parse_username(username)
+                decision = await self._enter(names, fingerprint(secret), begins)
         except Refused as refusal:
             LOGINS.labels(refusal.reason).inc()
             if refusal.tried is not None and self._noted is not None:
@@ -147,15 +160,15 @@ class DoorAuthorizer:
         await self._database.drop()
         await self._checks.drop()
 
-    async def _by_certificate(self, username: str, certificate: bytes) -> Decision:
+    async def _by_certificate(self, username: str, certificate: bytes, begins: bool) -> Decision:
         digest = fingerprint(certificate)
         try:
-            decision = await self._enter(BY_CERTIFICATE, digest)
+            decision = await self._enter(BY_CERTIFICATE, digest, begins)
         except Refused as refusal:
             if refusal.reason != "bad_credentials" or self._newcomers is None:
                 raise
             await self._introduce(certificate)
-            decision = await self._enter(BY_CERTIFICATE, digest)
+            decision = await self._enter(BY_CERTIFICATE, digest, begins)
         if username and parse_username(username) != (decision.tenant, decision.device):
             raise Refused("bad_credentials", (decision.tenant_id, decision.device_id, "username"))
         return decision
@@ -176,10 +189,10 @@ class DoorAuthorizer:
             is_its_own = found is not None and found[0] == tenant_id
             raise Refused(refusal.reason, found if is_its_own else (tenant_id, None, "certificate")) from None
 
-    async def _by_jwt(self, username: str, token: bytes) -> Decision:
+    async def _by_jwt(self, username: str, token: bytes, begins: bool) -> Decision:
         """By a JWT (RFC 7519) that a registered key of the device has signed; the session ends with it."""
         names = parse_username(username)
-        keys = await self._ask(names, KEYS)
+        keys = await self._ask(names, KEYS, False)
         assert isinstance(keys, list)
         if not keys:
             raise Refused("bad_credentials", await self._tried(names, token, "jwt_wrong"))
@@ -188,29 +201,29 @@ class DoorAuthorizer:
         except Refused as refusal:
             why = _JWT_FAULTS.get(refusal.reason, refusal.reason)
             raise Refused(refusal.reason, await self._tried(names, token, why)) from None
-        decision = await self._enter(names, handle)
+        decision = await self._enter(names, handle, begins)
         return replace(decision, expires_at=min(ends, decision.expires_at or ends))
 
     async def _tried(self, names: tuple[str, str] | None, shown: bytes, why: str) -> Tried | None:
         """Whose login this would have been, by the name it gave: asked only when it was refused already."""
         try:
-            await self._enter(names, fingerprint(shown))  # which is no credential's: it lets nobody in
+            await self._enter(names, fingerprint(shown), False)  # which is no credential's: it lets nobody in
         except Refused as refusal:
             if refusal.tried is not None:
                 tenant_id, device_id, unknown = refusal.tried
                 return tenant_id, device_id, why if device_id is not None else unknown
         return None
 
-    async def _enter(self, names: tuple[str, str] | None, digest: bytes) -> Decision:
-        decision = await self._ask(names, digest)
+    async def _enter(self, names: tuple[str, str] | None, digest: bytes, begins: bool) -> Decision:
+        decision = await self._ask(names, digest, begins)
         assert isinstance(decision, Decision)
         return decision
 
-    async def _ask(self, names: tuple[str, str] | None, digest: bytes) -> Answer:
+    async def _ask(self, names: tuple[str, str] | None, digest: bytes, begins: bool) -> Answer:
         if names is None:
             raise Refused("bad_credentials")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._asked.append((*names, digest, answer))
+        self._asked.append((*names, digest, answer, begins))
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._answer_all())
         return await answer
@@ -240,9 +253,10 @@ class DoorAuthorizer:
 
     async def _knock(self, herd: Sequence[Asked]) -> list[tuple[Any, ...]]:
         columns = (
-            arrays.texts([tenant for tenant, _, _, _ in herd]),
-            arrays.texts([device for _, device, _, _ in herd]),
-            arrays.blobs([secret for _, _, secret, _ in herd]),
+            arrays.texts([asked[0] for asked in herd]),
+            arrays.texts([asked[1] for asked in herd]),
+            arrays.blobs([asked[2] for asked in herd]),
+            arrays.bigints([asked[4] for asked in herd]),
         )
         async with self._database.transaction() as connection:
             return await (await connection.execute(ASK, columns, binary=True, prepare=True)).fetchall()
@@ -254,10 +268,11 @@ class DoorAuthorizer:
             tried = None if tenant_id is None else (tenant_id, device_id, why)
             _refuse([asked], refusal if refusal in _REASONS else "bad_credentials", tried)
             return
-        self._credential_of[device_id] = credential_id
+        if asked[4]:
+            self._credential_of[device_id] = credential_id
         if not answer.done():  # the client may have gone meanwhile
             expires = None if expires_at is None else expires_at.timestamp()
-            answer.set_result(Decision(tenant_id, tenant, device_id, device, epoch, expires))
+            answer.set_result(Decision(tenant_id, tenant, device_id, device, epoch or 0, expires))
 
 
 def _checked(token: bytes, keys: Sequence[tuple[bytes, bytes]], username: str, audience: str) -> tuple[bytes, float]:
@@ -268,6 +283,6 @@ def _checked(token: bytes, keys: Sequence[tuple[bytes, bytes]], username: str, a
 
 
 def _refuse(herd: Iterable[Asked], reason: RefusalReason, tried: Tried | None = None) -> None:
-    for _, _, _, answer in herd:
-        if not answer.done():
-            answer.set_exception(Refused(reason, tried))
+    for asked in herd:
+        if not asked[3].done():
+            asked[3].set_exception(Refused(reason, tried))

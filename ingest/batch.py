@@ -14,7 +14,7 @@ from uuid import UUID
 import orjson
 
 from ingest import notes
-from ingest.adapters.base import Verdict
+from ingest.adapters.base import Account, Verdict
 from ingest.arrays import wire
 from ingest.errors import Rejection
 from ingest.normaliser import Shape
@@ -180,6 +180,7 @@ class Batch:
                 outcome.stored.append(row)
             elif fate is Verdict.DUPLICATE:
                 outcome.counts_of(device)[DUPLICATES] += 1
+                outcome.duplicates.append(parcel)
             elif fate is Verdict.NOT_AUTHORISED:
                 outcome.counts_of(device)[REFUSED] += 1
             else:
@@ -201,6 +202,8 @@ class Outcome:
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
         self.stored: list[Row] = []
+        self.duplicates: list[Parcel] = []
+        """The messages of readings that were stored before, one by one."""
         self.rejected: list[tuple[Parcel, Rejection, Sent]] = []
         self.notes: list[tuple[UUID, Note]] = []
         self._told: set[Key] = set()
@@ -224,6 +227,15 @@ class Outcome:
             self._told.add(once.key)
         self.notes.append((tenant_id, note))
         return Verdict.STORED
+
+    def account(self) -> None:
+        """Tell who wants to know of each reading what became of those that were not stored."""
+        for parcel in self.duplicates:
+            if isinstance(parcel.done, Account):
+                parcel.done.duplicate()
+        for parcel, rejection, sent in self.rejected:
+            if isinstance(parcel.done, Account):
+                parcel.done.rejected(sent, rejection.reason, rejection.message)
 
     def journal(self) -> Iterable[tuple[UUID, str, bytes]]:
         """This transaction's journal rows: arrivals, one telemetry row per tenant, what else devices said, departures.

@@ -45,7 +45,7 @@ Row = tuple[UUID, UUID, UUID, str, Any, Any]
 
 
 class Sender(Protocol):
-    """Whatever holds connections: the MQTT endpoint."""
+    """Whatever holds connections: the MQTT endpoint, and beside it what devices ask for over HTTP."""
 
     def sessions(self) -> Iterable[Decision]: ...
 
@@ -54,6 +54,9 @@ class Sender(Protocol):
     def listens(self, device_id: UUID, topic_tail: str) -> bool: ...
 
     def send(self, device_id: UUID, topic_tail: str, payload: bytes, qos: int = 1) -> asyncio.Future[bool]: ...
+
+    def looked(self, device_id: UUID) -> None:
+        """Whatever waits for the device has just been sent."""
 
 
 class Downlink:
@@ -106,6 +109,8 @@ class Downlink:
         self._call_off({session.device_id for session in sessions} - more, {row[2] for row in rows})
         for row in rows:
             self._send(row)
+        for session in sessions:
+            self._sender.looked(session.device_id)
         for device_id in more:
             self._look_again(device_id, LOOK_AGAIN_S)
 

@@ -20,6 +20,7 @@ from engine.quotas.shares import Shares
 from engine.settings import SettingError, Settings, variable
 from engine.wake import Waker
 from ingest import tls
+from ingest.adapters.http.endpoint import HttpEndpoint
 from ingest.adapters.mqtt.endpoint import MqttEndpoint
 from ingest.allowances import Allowances
 from ingest.authorize import DoorAuthorizer
@@ -28,12 +29,14 @@ from ingest.database import Database
 from ingest.directory import Directory
 from ingest.downlink import Downlink
 from ingest.handshakes import Handshakes
+from ingest.idempotency import FirstReceipts
 from ingest.introductions import Introductions
 from ingest.metrics import SESSIONS, WAITING
 from ingest.newcomers import Newcomers
 from ingest.presence import JournalPresence
 from ingest.quota import Quota
 from ingest.refusals import Refusals
+from ingest.senders import Senders
 from ingest.uplink import Pipeline
 from ingest.writer import Writer
 
@@ -76,7 +79,16 @@ class Ingest:
             on_subscribed=lambda device: self._downlink.tell(device.device_id),
             doorway=self.introductions,
         )
-        self._downlink = Downlink(Database(url), self.endpoint, self.writer.record)
+        self._keys = FirstReceipts(Database(url))
+        self.http = HttpEndpoint(
+            self.authorizer,
+            self.pipeline,
+            self._keys,
+            self.introductions,
+            refused=self.pipeline.refused,
+            ask=lambda device_id: self._downlink.tell(device_id),
+        )
+        self._downlink = Downlink(Database(url), Senders(self.endpoint, self.http.polls), self.writer.record)
         self.tls = tls.server_context(settings)
         self._handshakes = Handshakes()
         self._handshakes.watch(self.tls)
@@ -109,10 +121,6 @@ class Ingest:
             tls_port = await self.endpoint.start(self._settings.host, self._settings.mqtts_port, self.tls)
         self.is_accepting = True
         log.info("ingest.accepting", extra={"mqtt_port": port, "mqtts_port": tls_port})
-        with _bindable("mqtt_ws_port", self._settings.mqtt_ws_port):
-            await self.endpoint.start(self._settings.host, self._settings.mqtt_ws_port, in_websockets=True)
-        with _bindable("mqtt_wss_port", self._settings.mqtt_wss_port):
-            await self.endpoint.start(self._settings.host, self._settings.mqtt_wss_port, self.tls, in_websockets=True)
 
     async def failed(self) -> None:
         """Return when a part that should run for ever has ended: the process is to be restarted."""
@@ -124,6 +132,7 @@ class Ingest:
     async def stop(self) -> None:
         """Stop reading, commit and acknowledge what was taken, record who left, close."""
         self.is_accepting = False
+        self.http.stop()
         await self.endpoint.stop()
         self._refusals.close()
         self._handshakes.tell()
@@ -139,6 +148,7 @@ class Ingest:
         await self.authorizer.close()
         await self._trust.close()
         await self._newcomers.close()
+        await self._keys.close()
         await self._downlink.close()
         await self.directory.close()
         await self.allowances.close()
@@ -152,12 +162,12 @@ class Ingest:
         kind, _, rest = what.partition(":")
         if kind == "device":
             self._recheck.tell(rest)
+            self.http.changed(UUID(rest))
         elif kind == "command":
             self._downlink.tell(UUID(rest))
-        elif kind == "tenant":
-            self._recheck.tell(what)
-        elif kind == "sessions":  # what some devices signed in by was taken back, all at once
+        elif kind in ("tenant", "sessions"):  # "sessions": what some devices signed in by was taken back, all at once
             self._recheck.tell(f"tenant:{rest}")
+            self.http.changed_tenant(UUID(rest))
         elif kind == "quota":
             self.allowances.changed(UUID(rest))
         elif kind == "ca":
@@ -169,6 +179,7 @@ class Ingest:
     def _missed(self) -> None:
         self.directory.forget_all()
         self.allowances.forget_all()
+        self.http.missed()
         self._recheck.tell(_ALL)
         self._believe.tell(_ALL)
         self._downlink.tell_all()
@@ -196,16 +207,14 @@ async def _web_servers(ingest: Ingest, settings: Settings, http: str) -> AsyncIt
     secure = _listening(settings, "ingest_https_port", settings.host)
     await asyncio.to_thread(importlib.import_module, "ingest.internal")
     from ingest.adapters.authorize.service import routes
-    from ingest.adapters.http import http_app
     from ingest.internal import internal_app
     from ingest.serving import serving
 
     brokers = routes(ingest.authorizer, settings.authorize_secret, settings.aws_iot_arn)
     internal = internal_app(lambda: ingest.is_accepting and not ingest.pipeline.is_full, brokers)
-    devices = http_app(ingest.introductions)
     async with (
-        serving(devices, plain, None, http),
-        serving(devices, secure, ingest.tls, http),
+        serving(ingest.http, plain, None, http),
+        serving(ingest.http, secure, ingest.tls, http),
         serving(internal, inside),
     ):
         yield

@@ -272,6 +272,7 @@ class Writer:
         COMMITS.inc()
         BATCH_ROWS.observe(len(outcome.batch.rows))
         self._inbox.confirm(inbox_rows)
+        outcome.account()
         for parcel, verdict in outcome.verdicts:
             self._tell(parcel, verdict)
         self._news_of_drain()

@@ -82,6 +82,14 @@ class Refused(Exception):
         self.tried = tried
 
 
+class Unkeyed(Exception):
+    """A message is not taken under the Idempotency-Key it came with."""
+
+    def __init__(self, reason: Literal["reused", "too_many", "unavailable"]) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """Who a connection proved to be: the answer of `Authorizer.authorize`.
@@ -119,6 +127,11 @@ class Message:
     transport: str = "mqtt"
 
 
+def is_jwt(secret: bytes) -> bool:
+    """Whether a secret is a JWT by its looks, and not a device's token."""
+    return secret.startswith(b"eyJ") and secret.count(b".") == 2
+
+
 class Authorizer(Protocol):
     """Says who a client is; the one function behind every login of a device."""
 
@@ -130,6 +143,31 @@ class Authorizer(Protocol):
         `certificate` is the client's, in DER, verified by TLS; then both others may be empty.
         """
         ...
+
+
+class Identifier(Protocol):
+    """The same question where no connection stays: nothing begins, and no session of the device ends."""
+
+    async def authorize(
+        self, client_id: str, username: str, secret: bytes, certificate: bytes | None = None, *, begins: bool = True
+    ) -> Decision:
+        """As `Authorizer.authorize`; without a session that `begins`, a token needs no username."""
+        ...
+
+
+class Account:
+    """A `done` that hears, before its verdict, of each reading of its message that was not stored.
+
+    Only what is not stored costs anything: `done`s that are none are not asked.
+    """
+
+    def duplicate(self) -> None:
+        """One reading is stored already."""
+        raise NotImplementedError
+
+    def rejected(self, sent: object, reason: str, words: str) -> None:
+        """One reading, as it was sent, lies in the inbox."""
+        raise NotImplementedError
 
 
 class Allowance(Protocol):

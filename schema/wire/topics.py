@@ -71,14 +71,15 @@ class Topic:
     tail: Tail
 
 
-def _pattern(template: str) -> re.Pattern[str]:
+def pattern(template: str) -> re.Pattern[str]:
+    """Matches what a template with `{parameters}` stands for, each as a group of its name."""
     parts = re.split(r"\{(\w+)\}", template)
     text = "".join(f"(?P<{p}>{PARAMETERS[p]})" if n % 2 else re.escape(p) for n, p in enumerate(parts))
     return re.compile(text)
 
 
 _TAILS = [
-    (_pattern(template), direction, name)
+    (pattern(template), direction, name)
     for direction, table in (("up", UP), ("down", DOWN))
     for name, template in table.items()
 ]

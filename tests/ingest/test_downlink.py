@@ -68,6 +68,9 @@ class Line:
             self.sent.append((json.loads(payload)["id"], answer))
         return answer
 
+    def looked(self, device_id: UUID) -> None:
+        """Nobody here waits to hear that there was nothing."""
+
     @property
     def heard(self) -> list[str]:
         """The ids of the commands that were sent, in order."""

@@ -8,9 +8,9 @@ from engine.provisioning.model import Visitor
 from engine.settings import Settings
 from ingest import tls
 from ingest.adapters.base import Reply
-from ingest.adapters.http import http_app
 from ingest.adapters.mqtt.endpoint import MqttEndpoint
 from ingest.serving import serving
+from tests.ingest.adapters.http.memory import endpoint as web_endpoint
 from tests.ingest.adapters.mqtt.memory import MemoryAuthorizer, MemoryPresence, MemoryUplink
 
 
@@ -29,7 +29,7 @@ async def main() -> None:
     mqtt_port = await endpoint.start("127.0.0.1", 0, context)
     wss_port = await endpoint.start("127.0.0.1", 0, context, in_websockets=True)
     web = socket.create_server(("127.0.0.1", 0))
-    async with serving(http_app(Closed()), web, context):
+    async with serving(web_endpoint(Closed()), web, context):
         sys.stdout.write(f"127.0.0.1:{mqtt_port} 127.0.0.1:{wss_port} 127.0.0.1:{web.getsockname()[1]}\n")
         sys.stdout.flush()
         await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""The devices' own HTTP: what is passed on, what is not, and what is said when nobody is there to decide."""
+"""Newcomers over HTTP: what is passed on, what is not, and what is said when nobody is there to decide."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -10,9 +10,9 @@ import pytest
 from engine.certificates.keyfile import KeyUnreadable
 from engine.provisioning.model import Visitor
 from ingest.adapters.base import Refused, Reply
-from ingest.adapters.http import http_app
 from ingest.introductions import Introductions
 from schema.wire import relay
+from tests.ingest.adapters.http.memory import endpoint
 from tests.support.process import free_port
 
 JSON = {"Content-Type": "application/json"}
@@ -37,7 +37,7 @@ def passing() -> MemoryRelay:
 
 @pytest.fixture
 async def device(passing: MemoryRelay) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(http_app(passing), client=("192.0.2.7", 5))
+    transport = httpx.ASGITransport(endpoint(passing), client=("192.0.2.7", 5))
     async with httpx.AsyncClient(transport=transport, base_url="http://ingest", headers=JSON) as client:
         yield client
 

@@ -1,0 +1,1 @@
+"""Devices over HTTP: each request proves who it is, is answered after COMMIT, and begins no session."""
