@@ -121,6 +121,10 @@ class Ingest:
             tls_port = await self.endpoint.start(self._settings.host, self._settings.mqtts_port, self.tls)
         self.is_accepting = True
         log.info("ingest.accepting", extra={"mqtt_port": port, "mqtts_port": tls_port})
+        with _bindable("mqtt_ws_port", self._settings.mqtt_ws_port):
+            await self.endpoint.start(self._settings.host, self._settings.mqtt_ws_port, in_websockets=True)
+        with _bindable("mqtt_wss_port", self._settings.mqtt_wss_port):
+            await self.endpoint.start(self._settings.host, self._settings.mqtt_wss_port, self.tls, in_websockets=True)
 
     async def failed(self) -> None:
         """Return when a part that should run for ever has ended: the process is to be restarted."""
