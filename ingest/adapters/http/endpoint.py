@@ -191,7 +191,8 @@ async def _give(exchange: Exchange, poll: Poll) -> Answer | None:
 
 def _wait_s(exchange: Exchange) -> int | None:
     """How long the device would wait, None where it says it unfit."""
-    given = parse_qs(exchange.scope.get("query_string", b"").decode("latin-1")).get("wait", [str(wire.WAIT_S)])[-1]
+    asked = parse_qs(exchange.scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+    given = asked.get("wait", [str(wire.WAIT_S)])[-1]
     wait_s = int(given) if given.isdecimal() and len(given) < 4 else wire.MAX_WAIT_S + 1
     return wait_s if wait_s <= wire.MAX_WAIT_S else None
 
