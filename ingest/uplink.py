@@ -20,6 +20,8 @@ from schema.wire.payloads import Reason
 log = logging.getLogger(__name__)
 
 _LOOK_AGAIN_S = 0.05
+_BYTES_A_PLACE = 4_096
+"""A parked message takes a place, and a further one for each so many bytes: so places bound the memory too."""
 
 Done = Callable[[Verdict], None]
 
@@ -112,10 +114,11 @@ class Pipeline:
 
     def _park(self, message: Message, done: Done) -> None:
         """The device's profile must be read first; later messages of the device queue behind this one."""
-        self._parked += 1
+        places = 1 + len(message.payload) // _BYTES_A_PLACE
+        self._parked += places
 
         def heard(found: Known | Verdict) -> None:
-            self._parked -= 1
+            self._parked -= places
             if isinstance(found, Known):
                 self._take(found, message, done)
             else:

@@ -64,6 +64,7 @@ class Connection(asyncio.Protocol):
         "_holds",
         "_last_seen",
         "_pending_close",
+        "_postponed",
         "_spent_at",
         "_state",
         "_task",
@@ -86,6 +87,7 @@ class Connection(asyncio.Protocol):
         self._pending_close: GoneReason = "slow"
         self._decoder = Decoder(endpoint.limits.connect_packet_bytes)
         self._holds = 0
+        self._postponed: Publish | None = None
         self._state = _State.NEW
         self._task: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport | None = None
@@ -169,20 +171,26 @@ class Connection(asyncio.Protocol):
             return
         self._last_seen = self.endpoint.loop.time()
         self._transport.resume_reading()
-        self._pump()
+        postponed, self._postponed = self._postponed, None
+        self._pump(postponed)
 
-    def _pump(self) -> None:
+    def postpone(self, packet: Publish) -> None:
+        """The uplink is full already: this one comes first when it is this connection's turn."""
+        self._postponed = packet
+        self.endpoint.wait_for_uplink(self)
+
+    def _pump(self, packet: Packet | None = None) -> None:
         decoder = self._decoder
         try:
             while not self._holds:
-                packet = decoder.next_packet()
-                if packet is None:
+                if packet is None and (packet := decoder.next_packet()) is None:
                     return
                 self._last_seen = self.endpoint.loop.time()
                 if self.session is not None and type(packet) is Publish:
                     self.session.publish(packet)
                 else:
                     self._take(packet)
+                packet = None
         except ProtocolError as error:
             self._fail(error)
         except Exception:

@@ -70,7 +70,8 @@ class MqttEndpoint:
         self._open: set[Connection] = set()
         self._news: list[Session] = []
         self._held: dict[Connection, None] = {}
-        self._is_waiting = False
+        self.is_waiting = False
+        """The uplink is full: whoever publishes now gets in line."""
         self._drained = asyncio.Event()
         self._empty = asyncio.Event()
         self._stopping = False
@@ -302,13 +303,13 @@ class MqttEndpoint:
         self._wait()
 
     def _wait(self) -> None:
-        if not self._is_waiting:
-            self._is_waiting = True
+        if not self.is_waiting:
+            self.is_waiting = True
             self.uplink.when_drained(self._read_on)
 
     def _read_on(self) -> None:
         """The uplink has room: read on, in the order of holding, as long as it has."""
-        self._is_waiting = False
+        self.is_waiting = False
         while self._held and not self.uplink.is_full:
             connection = next(iter(self._held))
             del self._held[connection]

@@ -139,6 +139,9 @@ class Session:
         """Hand a message to the uplink; stop reading the connection when it has too much undecided."""
         connection = self.connection
         endpoint = connection.endpoint
+        if endpoint.is_waiting:
+            connection.postpone(packet)
+            return
         counters, limits = endpoint.counters, endpoint.limits
         payload, qos, packet_id = packet.payload, packet.qos, packet.packet_id
         size = len(payload)
