@@ -39,6 +39,7 @@ from engine.settings import Settings
 from engine.store.pool import Store
 from engine.store.tx import Tx
 from engine.tenancy import system
+from engine.tenants import repeats
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -147,6 +148,7 @@ class Loop:
                     await leases.prune(tx)
                     await firings.prune(tx)
                     await non_firings.prune(tx)
+                    await repeats.prune(tx)
                 if deleted := await retention.prune(self._store, principal, base):
                     log.info("telemetry.pruned", extra={"tenant": str(principal.tenant_id), "rows": deleted})
         except Unavailable:

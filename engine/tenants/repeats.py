@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import and_, delete, select, update
+from sqlalchemy import and_, delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql import ColumnElement
 
@@ -15,6 +15,15 @@ from engine.tenants.tables import idempotency
 
 KEPT = timedelta(hours=24)
 UNDER_WAY = timedelta(minutes=1)
+
+_PRUNE = text(
+    """
+    DELETE FROM idempotency WHERE (tenant_id, principal_id, key) IN (
+        SELECT tenant_id, principal_id, key FROM idempotency
+        WHERE tenant_id = :tenant AND created_at < :before ORDER BY created_at LIMIT 50000
+    )
+    """
+)
 
 
 class RepeatDiffers(Invalid):
@@ -86,6 +95,11 @@ class Repeatable:
         if row["status"] is None:
             raise Claimed if row["created_at"] > tx.now - UNDER_WAY else RepeatUnanswered
         return Answer(row["status"], row["headers"], None if row["body"] is None else bytes(row["body"]))
+
+
+async def prune(tx: Tx) -> None:
+    """Forget requests of more than a day ago: people's as well as devices', of which there may be many."""
+    await tx.execute(_PRUNE, {"tenant": tx.principal.tenant_id, "before": tx.now - KEPT})
 
 
 def _mine(tx: Tx, key: str) -> ColumnElement[bool]:
