@@ -14,6 +14,11 @@ def upgrade(database_url: str, revision: str = "head") -> None:
     command.upgrade(_config(database_url), revision)
 
 
+def downgrade(database_url: str, revision: str) -> None:
+    """Take the database back to ``revision``, where nothing would be lost by it; raises NotImplementedError."""
+    command.downgrade(_config(database_url), revision)
+
+
 def head() -> str:
     """The newest revision this code knows."""
     revision = ScriptDirectory.from_config(_config("")).get_current_head()

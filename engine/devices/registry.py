@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, FromClause, Select, and_, bindparam, column, func, select, table, text, update
+import orjson
+from sqlalchemy import Select, bindparam, func, select, text, update
 
 from engine import pages
 from engine.devices import errors, filter, groups, tables
@@ -37,12 +38,15 @@ _PAGE = Reading(  # of those that nothing else is asked about
     .order_by(devices.c.key)
     .limit(bindparam("most"))
 )
-# of whoever is limited to groups: what belongs to the devices is not asked one by one whether it is seen (ADR 30)
-_COUNTS_WITHIN = text("SELECT total, online, silent FROM app.device_counts(CAST(:profile AS uuid))")
-NEAR, NEAR_BY_PRESENCE = 5_000, 1_000
-"""Of whoever is limited to groups it is asked device by device what is theirs, and of its presence once more: so many
-devices are looked at first, in the order of their keys, since a page is often full with them."""
-_latest = table("latest", column("tenant_id"), column("device_id"), column("received_at"))
+# The database says it in its own words, so that whoever is limited to groups has what they see asked with it (ADR 30)
+_FOUND = Reading(
+    text(
+        "SELECT * FROM devices WHERE tenant_id = :tenant AND id IN (SELECT app.devices_found("
+        ":words, CAST(:labels AS jsonb), :profile_id, :status, :is_online, :is_silent, :group_id, :after, :most"
+        ")) ORDER BY key"
+    )
+)
+_COUNTS = Reading(text("SELECT total, online, silent FROM app.device_counts(:profile_id)"))
 
 
 async def get(tx: Tx, device_id: UUID) -> Device:
@@ -86,42 +90,29 @@ async def page(
     Raises GroupNotFound, FilterMalformed, BadCursor, BadPageSize.
     """
     size = pages.page_size(first)
-    begins = pages.decode(after) if after is not None else ""
-    if not (search or profile_id or status or group_id or labels) and is_online is is_silent is None:
-        found = await tx.read(_PAGE, {"tenant": tx.principal.tenant_id, "after": begins, "most": size + 1})
-        return pages.cut([as_device(row) for row in found], size, lambda device: device.key)
-    query = _mine(tx).where(_chosen(profile_id, status))
-    if after is not None:
-        query = query.where(devices.c.key > begins)
-    asked = [*_labelled(devices, labels), *_worded(devices, search)]
-    if tx.principal.is_limited and (asked or is_online is not None) and group_id is None and is_silent is None:
-        near = await tx.rows(_near(tx, query, search, labels, is_online).limit(size + 1))
-        if len(near) > size:
-            return pages.cut([as_device(row) for row in near], size, lambda device: device.key)
-    query = query.where(*asked)
-    if group_id is not None:
-        query = query.where(groups.holds(tx, await groups.get(tx, group_id)))
-    if is_online is not None:
-        query = query.where(devices.c.id.in_(_online(tx)) if is_online else devices.c.id.not_in(_online(tx)))
-    if is_silent is not None:
-        silent = select(func.app.silent().column_valued("id")) if tx.principal.is_limited else _silent(tx)
-        query = query.where(devices.c.id.in_(silent) if is_silent else devices.c.id.not_in(silent))
-    read = tx.rows if is_online is is_silent is None else tx.rows_of_many
-    rows = await read(query.order_by(devices.c.key).limit(size + 1))
-    return pages.cut([as_device(row) for row in rows], size, lambda device: device.key)
+    asked: dict[str, object] = {"tenant": tx.principal.tenant_id, "most": size + 1}
+    asked["after"] = pages.decode(after) if after is not None else ""
+    question = _PAGE
+    if search or profile_id or status or group_id or labels or not is_online is is_silent is None:
+        question = _FOUND
+        if group_id is not None:
+            await groups.get(tx, group_id)
+        asked |= {
+            "words": _escaped(search) if search else None,
+            "labels": orjson.dumps(dict(filter.labels_asked(labels))).decode(),
+            "profile_id": profile_id,
+            "status": str(status) if status else None,
+            "is_online": is_online,
+            "is_silent": is_silent,
+            "group_id": group_id,
+        }
+    found = await tx.read(question, asked)
+    return pages.cut([as_device(row) for row in found], size, lambda device: device.key)
 
 
 async def counts(tx: Tx, profile_id: UUID | None = None) -> Counts:
     """How many devices there are, how many of them are connected, and how many silent."""
-    if tx.principal.is_limited:
-        found = await tx.one(_COUNTS_WITHIN, {"profile": profile_id})
-        assert found is not None
-        return Counts(found["total"], found["online"], found["silent"])
-    where = and_(devices.c.tenant_id == tx.principal.tenant_id, _chosen(profile_id, None))
-    total = select(func.count()).select_from(devices).where(where)
-    online = total.where(devices.c.id.in_(_online(tx))).scalar_subquery().label("online")
-    silent = total.where(devices.c.id.in_(_silent(tx))).scalar_subquery().label("silent")
-    (row,) = await tx.rows_of_many(select(total.scalar_subquery().label("total"), online, silent))
+    (row,) = await tx.read(_COUNTS, {"profile_id": profile_id})
     return Counts(row["total"], row["online"], row["silent"])
 
 
@@ -154,58 +145,6 @@ async def save(tx: Tx, device: Device, values: Mapping[str, object]) -> Device:
 
 def _mine(tx: Tx) -> Select[tuple[object, ...]]:
     return select(devices).where(devices.c.tenant_id == tx.principal.tenant_id)
-
-
-def _near(
-    tx: Tx, query: Select[tuple[object, ...]], search: str | None, labels: Sequence[str], is_online: bool | None
-) -> Select[tuple[object, ...]]:
-    """Those that are asked for among the first devices of ``query``, read no further than to the end of a page."""
-    most = NEAR if is_online is None else NEAR_BY_PRESENCE
-    first = query.order_by(devices.c.key).limit(most).subquery("first")
-    found = select(first).where(*_labelled(first, labels), *_worded(first, search)).order_by(first.c.key)
-    if is_online is None:
-        return found
-    its_own = and_(presence.c.tenant_id == tx.principal.tenant_id, presence.c.device_id == first.c.id)
-    # a scalar, so that the planner looks it up for each device and does not read the whole fleet's presence
-    stands = func.coalesce(select(presence.c.is_online).where(its_own).scalar_subquery(), False)
-    return found.where(stands.is_(is_online))
-
-
-def _online(tx: Tx) -> Select[tuple[UUID]]:
-    return select(presence.c.device_id).where(presence.c.tenant_id == tx.principal.tenant_id, presence.c.is_online)
-
-
-def _silent(tx: Tx) -> Select[tuple[UUID]]:
-    return select(presence.c.device_id).where(presence.c.tenant_id == tx.principal.tenant_id, _unheard())
-
-
-def _unheard() -> ColumnElement[bool]:
-    """Found silent, and not heard since: of a reading that came later the next look will say the same."""
-    heard = select(_latest.c.device_id).where(
-        _latest.c.tenant_id == presence.c.tenant_id,
-        _latest.c.device_id == presence.c.device_id,
-        _latest.c.received_at > presence.c.silent_since,
-    )
-    return and_(presence.c.silent_since.is_not(None), ~heard.exists())
-
-
-def _chosen(profile_id: UUID | None, status: DeviceStatus | None) -> ColumnElement[bool]:
-    wanted = [tables.status == status if status else devices.c.status != DeviceStatus.DECOMMISSIONED]
-    if profile_id is not None:
-        wanted.append(devices.c.profile_id == profile_id)
-    return and_(*wanted)
-
-
-def _worded(of: FromClause, search: str | None) -> list[ColumnElement[bool]]:
-    return [of.c.words.contains(func.lower(_escaped(search)), escape="\\")] if search else []
-
-
-def _labelled(of: FromClause, labels: Sequence[str]) -> list[ColumnElement[bool]]:
-    found = []
-    for name, values in filter.labels_asked(labels):
-        value = of.c.labels[name].astext
-        found.append(value.in_(values) if values else value.is_not(None))
-    return found
 
 
 def _escaped(text: str) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from engine import clock
 from engine.alerts import service as alerts
-from engine.devices import bulk, groups, registry, service, sheet
+from engine.devices import bulk, groups, service, sheet
 from engine.devices import errors as device_errors
 from engine.devices.filter import Group
 from engine.devices.model import Device, DeviceStatus
@@ -30,6 +30,7 @@ from tests.support.behind import change
 from tests.support.people import colleague
 from tests.support.tenant import Tenant
 
+GONE = DeviceStatus.DECOMMISSIONED
 ODD = 'wh"ere \\ it (is)'
 FILTERS = (
     {"labels": {"site": "7"}},
@@ -102,6 +103,7 @@ async def test_the_database_finds_in_a_group_what_the_registry_finds(tenant: Ten
             assert [each.key for each in every if group in of_each[each.id]] == expected, wanted
         async with store.as_tenant(limited(tenant, group.id), read_only=True) as tx:
             assert await keys(tx) == expected, wanted
+            assert [device.key for device in (await service.page(tx, is_online=False)).items] == expected, wanted
             assert (await service.counts(tx)).total == len(expected)
         shown += len(expected)
     assert shown >= 9
@@ -120,43 +122,96 @@ async def test_several_groups_add_up_and_none_at_all_shows_nothing(tenant: Tenan
     assert b.key == "b"
 
 
-async def test_who_is_limited_finds_the_same_however_many_devices_are_looked_at_first(
-    tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_who_is_limited_finds_of_theirs_what_others_find_of_all(tenant: Tenant, store: Store) -> None:
     profile = await tenant.profile()
     async with store.as_tenant(tenant.principal()) as tx:
         for n in range(9):
-            made = await service.provision(tx, key=f"d{n}", name=f"Pump {n % 3}", profile_id=profile.id)
-            await service.change(tx, made.id, labels={"site": "7" if n else "8", "floor": str(n % 2)})
+            made = await service.provision(tx, key=f"d{n}", name=f"Pump {n % 3} at 5%", profile_id=profile.id)
+            await service.change(tx, made.id, labels={"site": "7" if n else "8", "floor": str(n % 2), ODD: "it's"})
             if n == 4:
                 await service.decommission(tx, made.id)
+            if n == 5:
+                await service.suspend(tx, made.id)
     of_keys = "FROM devices d WHERE d.tenant_id = p.tenant_id AND d.id = p.device_id AND p.tenant_id = %s AND d.key IN"
     await change(
         tenant.postgres, f"UPDATE presence p SET is_online = true {of_keys} ('d0', 'd1', 'd5', 'd6')", tenant.id
     )
     never_came = of_keys.replace("FROM", "USING")
     await change(tenant.postgres, f"DELETE FROM presence p {never_came} ('d2', 'd3')", tenant.id)
-    group = await group_of(tenant, "site-7", filter_={"labels": {"site": "7"}})
+    async with store.as_tenant(tenant.principal()) as tx:
+        all_devices = [*(await service.page(tx)).items, *(await service.page(tx, status=GONE)).items]
+    ids = {device.key: device for device in all_devices}
+    put = await group_of(tenant, "put", ids["d0"], ids["d6"])
+    of_site = await group_of(tenant, "site-7", filter_={"labels": {"site": "7"}})
+    several_parts = {"labels": {"floor": "1"}, "status": ["active", "provisioned"]}
+    mixed = await group_of(tenant, "mixed", filter_=several_parts)
     asked: tuple[tuple[dict[str, Any], str], ...] = (
         ({"search": "pump 1"}, "17"),
         ({"search": "PUMP", "labels": ["floor=1"]}, "1357"),
-        ({"labels": ["site=8"]}, ""),
-        ({"is_online": True}, "156"),
+        ({"search": "5%"}, "01235678"),
+        ({"search": "%' OR true"}, ""),
+        ({"labels": ["site=8"]}, "0"),
+        ({"labels": ["site=7", "site=' OR true OR '"]}, "1235678"),
+        ({"labels": ["wh\"ere \\\\ it (is)=it's", "floor"]}, "01235678"),
+        ({"labels": ['wh"ere \\\\ it (is)=it', "floor"]}, ""),
+        ({"is_online": True}, "0156"),
         ({"is_online": False}, "2378"),
+        ({"is_silent": False, "search": "pump 0"}, "036"),
+        ({"is_silent": True}, ""),
         ({"is_online": False, "search": "pump 2", "labels": ["floor=0"]}, "28"),
-        ({"is_online": True, "status": DeviceStatus.DECOMMISSIONED}, ""),
+        ({"is_online": True, "status": DeviceStatus.SUSPENDED}, "5"),
+        ({"is_online": True, "status": GONE}, ""),
+        ({"status": GONE}, "4"),
+        ({"profile_id": profile.id, "search": "d1"}, "1"),
+        ({"profile_id": uuid4()}, ""),
+        ({"group_id": mixed.id, "is_online": False}, "37"),
+        ({"group_id": put.id}, "06"),
     )
-    for near in (1, 3, 1_000):
-        monkeypatch.setattr(registry, "NEAR", near)
-        monkeypatch.setattr(registry, "NEAR_BY_PRESENCE", near)
-        for chosen, expected in asked:
-            async with store.as_tenant(limited(tenant, group.id), read_only=True) as tx:
+    whoever = {
+        tenant.principal(): "012345678",
+        limited(tenant, of_site.id): "12345678",
+        limited(tenant, put.id, mixed.id): "01367",
+        limited(tenant, *(each.id for each in (put, of_site, mixed))): "012345678",
+        limited(tenant): "",
+    }
+    for who, seen in whoever.items():
+        for chosen, found_of_all in asked:
+            async with store.as_tenant(who, read_only=True) as tx:
+                expected = [f"d{n}" for n in found_of_all if n in seen]
+                if "group_id" in chosen and who.groups is not None and chosen["group_id"] not in who.groups:
+                    with pytest.raises(device_errors.GroupNotFound):
+                        await service.page(tx, **chosen)
+                    continue
                 found, after, has_more = [], None, True
                 while has_more:
                     page = await service.page(tx, first=2, after=after, **chosen)
                     found += [device.key for device in page.items]
                     after, has_more = page.end_cursor, page.has_next_page
-            assert found == [f"d{n}" for n in expected], (near, chosen)
+            assert found == expected, (seen, chosen)
+
+
+async def test_what_finds_devices_for_the_whole_tenant_tells_nothing_of_what_is_not_seen(
+    tenant: Tenant, neighbour: Tenant, postgres: Postgres
+) -> None:
+    async with site_seven(tenant) as (who, mine, other):
+        put = await group_of(tenant, "put", other)
+        await neighbour.device("mine")
+        of_label = await group_of(neighbour, "site-7", filter_={"keyPrefix": "mine"})
+        found = "SELECT app.devices_found(%s, '{}', NULL, NULL, NULL, NULL, %s, '', %s)"
+        with psycopg.connect(postgres.url("app")) as connection:
+            connection.execute("SELECT set_config('app.tenant_id', %s, true)", [str(tenant.id)])
+            connection.execute("SELECT app.limit_to(%s)", [list(who.groups or ())])
+            for words, group_id, expected in (
+                (None, None, [(mine.id,)]),
+                ("other", None, []),
+                (None, put.id, []),
+                (None, of_label.id, []),
+            ):
+                assert connection.execute(found, [words, group_id, 9]).fetchall() == expected
+            with pytest.raises(psycopg.errors.InvalidRowCountInLimitClause), connection.transaction():
+                connection.execute(found, [None, None, -1])  # which fails while the limit is lifted
+            assert connection.execute("SELECT key FROM devices").fetchall() == [("mine",)]
+            assert connection.execute("SELECT total FROM app.device_counts(NULL)").fetchone() == (1,)
 
 
 async def test_what_is_looked_up_once_for_many_is_what_is_looked_up_for_each(tenant: Tenant, store: Store) -> None:
