@@ -43,7 +43,8 @@ from ingest.writer import Writer
 log = logging.getLogger(__name__)
 
 _ALL = "*"
-_DRAIN_S = 15.0
+_DRAIN_S = 10.0
+"""What the writer may take at the end, after the endpoint has waited 6 s for verdicts; `up` kills after 20 in all."""
 
 
 class Ingest:

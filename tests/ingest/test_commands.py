@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
 
 from engine.commands import service as commands
 from engine.commands.model import Command, CommandStatus
@@ -30,20 +31,31 @@ SET_SPEED = Declared("set-speed", "Set the speed", arguments=(Argument("rpm", Va
 class Pump:
     """A device by paho: it subscribes to its commands and answers as `answer` says."""
 
-    def __init__(self, process: IngestProcess, username: str, token: str) -> None:
+    def __init__(self, process: IngestProcess, username: str, token: str, in_websockets: bool = False) -> None:
         self.heard: list[dict[str, Any]] = []
         self.home = f"t/{username}"
-        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, username, protocol=paho.MQTTv5)
+        self._client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            username,
+            protocol=paho.MQTTv5,
+            transport="websockets" if in_websockets else "tcp",
+        )
         self._client.username_pw_set(username, token)
         self._client.on_connect = lambda client, *_: client.subscribe(f"{self.home}/down/#", 1)
+        self._grants: list[object] = []
+        self._client.on_subscribe = lambda *said: self._grants.append(said)
         self._client.on_message = lambda _client, _data, message: self.heard.append(json.loads(message.payload))
-        self._client.connect("127.0.0.1", process.mqtt_port)
+        self._client.connect("127.0.0.1", process.mqtt_ws_port if in_websockets else process.mqtt_port)
         self._client.loop_start()
 
     def answer(self, command: UUID, what: str, said: object = None) -> None:
         """Publish an ack or a result, and wait until it is stored."""
         payload = b"" if said is None else json.dumps(said).encode()
         self._client.publish(f"{self.home}/up/cmd/{command}/{what}", payload, 1).wait_for_publish(10)
+
+    def is_ready(self) -> bool:
+        """It has subscribed."""
+        return bool(self._grants)
 
     def close(self) -> None:
         self._client.disconnect()
@@ -62,8 +74,8 @@ async def issue(tenant: Tenant, device: Device, rpm: int) -> Command:
 
 
 @asynccontextmanager
-async def pump(process: IngestProcess, login: tuple[str, str]) -> AsyncIterator[Pump]:
-    made = await asyncio.to_thread(Pump, process, *login)
+async def pump(process: IngestProcess, login: tuple[str, str], in_websockets: bool = False) -> AsyncIterator[Pump]:
+    made = await asyncio.to_thread(Pump, process, *login, in_websockets)
     try:
         yield made
     finally:
@@ -111,3 +123,22 @@ async def test_commands_reach_their_device_in_order_and_are_answered(
             last = await issue(tenant, device, 5)
             await until(lambda: bool(again.heard))
             assert [told["id"] for told in again.heard] == [str(last.id)]
+
+
+async def test_a_command_reaches_its_device_by_whichever_process_it_has_come_in(
+    postgres: Postgres, store: Store, tenant: Tenant, tmp_path: Path
+) -> None:
+    profile = await tenant.profile("pumps")
+    async with store.as_tenant(tenant.principal()) as tx:
+        await devices.profile_change(tx, profile.id, commands=(SET_SPEED,))
+    device = await tenant.device(profile="pumps")
+    login = f"{tenant.key}/d/{device.key}", await tenant.device_token(device)
+    async with (
+        ingest_process(postgres.url("ingest"), tmp_path / "first.log") as first,
+        ingest_process(postgres.url("ingest"), tmp_path / "second.log") as second,
+    ):
+        for process, in_websockets in ((first, False), (second, True), (first, True)):
+            async with pump(process, login, in_websockets) as there:
+                await until(there.is_ready)
+                issued = str((await issue(tenant, device, 1)).id)
+                await until(lambda wanted=issued: wanted in [told["id"] for told in there.heard])  # type: ignore[misc]

@@ -1,6 +1,7 @@
 """The ingest process as it runs in production: real sockets, a real database, real deaths."""
 
 import asyncio
+import itertools
 import signal
 import socket
 from pathlib import Path
@@ -28,17 +29,17 @@ def log(tmp_path: Path) -> Path:
 
 
 class Sender:
-    """A device that publishes numbered readings and repeats each until it is acknowledged."""
+    """A device that publishes numbered readings and repeats each until it is acknowledged; `door` says where."""
 
-    def __init__(self, process: IngestProcess, tenant: Tenant, device: Device, token: str) -> None:
-        self._process = process
+    def __init__(self, door: "IngestProcess | Doors", tenant: Tenant, device: Device, token: str) -> None:
+        self._door = door
         self._name = f"{tenant.key}/d/{device.key}"
         self._token = token
         self.client = self._new()
         self.acknowledged: list[int] = []
 
     def _new(self) -> DeviceClient:
-        return DeviceClient("127.0.0.1", self._process.mqtt_port, self._name, self._token)
+        return DeviceClient("127.0.0.1", self._door.mqtt_port, self._name, self._token)
 
     async def publish(self, payload: object) -> None:
         await self.client.publish(f"t/{self._name}/up/telemetry", orjson.dumps(payload))
@@ -64,9 +65,21 @@ class Sender:
             await asyncio.sleep(0.1)
 
 
-async def sender(process: IngestProcess, tenant: Tenant) -> tuple[Sender, Device]:
+class Doors:
+    """Several processes behind one name, as behind a balancer: each new connection goes to the next of them."""
+
+    def __init__(self, *processes: IngestProcess) -> None:
+        self._next = itertools.cycle(processes)
+
+    @property
+    def mqtt_port(self) -> int:
+        """Where to connect this time."""
+        return next(self._next).mqtt_port
+
+
+async def sender(door: IngestProcess | Doors, tenant: Tenant) -> tuple[Sender, Device]:
     device = await tenant.device()
-    made = Sender(process, tenant, device, await tenant.device_token(device))
+    made = Sender(door, tenant, device, await tenant.device_token(device))
     await made.client.connect()
     return made, device
 
@@ -216,6 +229,33 @@ async def test_a_device_that_comes_in_by_another_process_is_put_out_of_the_first
         gone = [body for kind, body in line.journal(tenant) if kind == "device.disconnected"]
         assert [(body["reason"], body["epoch"]) for body in gone] == [("take_over", 1)]
         await there.client.close()
+
+
+async def test_two_processes_restarted_one_after_the_other_lose_and_double_nothing(
+    postgres: Postgres, tenant: Tenant, tmp_path: Path
+) -> None:
+    line, at = Line(postgres), now_ms()
+    async with (
+        ingest_process(postgres.url("ingest"), tmp_path / "first.log") as first,
+        ingest_process(postgres.url("ingest"), tmp_path / "second.log") as second,
+    ):
+        doors = Doors(first, second)
+        senders = [(await sender(doors, tenant))[0] for _ in range(6)]
+        delivering = asyncio.gather(*(each.deliver(range(150), at - 1_000) for each in senders))
+        for restart, process in enumerate((first, second)):
+            await until(lambda done=250 * (restart + 1): sum(len(each.acknowledged) for each in senders) >= done)
+            assert await process.stop() == 0
+            await process.start()
+        await asyncio.wait_for(delivering, 2 * PATIENCE_S)
+        for each in senders:
+            await each.client.close()
+        assert await first.stop() == await second.stop() == 0
+    assert len(line.stored(tenant)) == 6 * 150
+    in_journal = [tuple(row[:3]) for kind, body in line.journal(tenant) for row in body.get("r", [])]
+    assert len(in_journal) == len(set(in_journal)) == 6 * 150
+    gone = [body["reason"] for kind, body in line.journal(tenant) if kind == "device.disconnected"]
+    assert gone.count("shutdown") >= 6, "each process had devices when it was told to stop"
+    assert "ingest.undrained" not in first.log.read_text() + second.log.read_text()
 
 
 async def test_after_the_database_was_away_sessions_are_checked_and_the_good_ones_go_on(
