@@ -26,6 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ingest.add_argument("--rules", choices=("on", "off"), help="100 rules of which 3 match, or none")
     ingest.add_argument("--workers", type=int, help="worker processes")
     ingest.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    http = benches.add_parser("http", help="what a device's request costs")
+    http.add_argument("--connections", type=int, default=50, help="connections kept open, one device each")
+    http.add_argument("--seconds", type=float, default=10, help="how long each way to send is measured")
+    http.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     kills = benches.add_parser("kills", help="kill every process under load, then judge what was stored")
     kills.add_argument("--kills", type=int, help="of each kind")
     kills.add_argument("--events", type=int, help="go on until so many are acknowledged")
@@ -61,6 +65,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Measure, print, and return 1 when something was not as promised. The platform under `settings` is not touched."""
     benches = {
         "ingest": _ingest,
+        "http": _http,
         "kills": _kills,
         "cut": _cut,
         "registry": _registry,
@@ -69,6 +74,16 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         "api": _api,
     }
     return benches[arguments.bench](arguments)
+
+
+def _http(arguments: argparse.Namespace) -> int:
+    from infra.bench import http
+
+    measured = http.measure(arguments.connections, arguments.seconds)
+    print(http.shown(measured))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(measured.as_json(), indent=1) + "\n")
+    return 0 if measured.stored == measured.sent else 1
 
 
 def _registry(arguments: argparse.Namespace) -> int:

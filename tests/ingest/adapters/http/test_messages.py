@@ -8,6 +8,8 @@ import orjson
 import pytest
 
 from engine.clock import now_ms
+from infra.bench import http as bench
+from infra.bench.clients import Identity
 from infra.local.postgres import Postgres
 from schema.wire import asyncapi, topics
 from schema.wire import http as wire
@@ -148,3 +150,10 @@ async def test_no_session_begins_and_an_mqtt_session_goes_on(pump: Caller, postg
     epochs = Line(postgres).look("SELECT session_epoch FROM presence WHERE device_id = %s", pump.device.id)
     assert epochs == [(0,)]
     assert "device.connected" not in [kind for kind, _ in Line(postgres).journal(pump.tenant)]
+
+
+@pytest.mark.parametrize("course", bench.COURSES, ids=lambda course: course.name)
+async def test_what_the_bench_sends_is_stored_each_time(pump: Caller, postgres: Postgres, course: bench.Course) -> None:
+    sender = Identity(pump.tenant.key, pump.device.key, pump.token)
+    times = await bench.run(pump.process.http_port, [sender], course, 0.1)
+    assert len(Line(postgres).stored(pump.tenant)) == len(times) * course.readings > 0
