@@ -51,6 +51,8 @@ class WebSocket(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes of the handshake, and then of frames."""
         frames = self._frames
+        if self._envelope.is_finished:
+            return
         if frames.state is State.CONNECTING:
             self._greeting_left -= len(data)
             if self._greeting_left < 0:
@@ -63,8 +65,9 @@ class WebSocket(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """The peer sends no more."""
-        self._frames.receive_eof()
-        self._answer()
+        if not self._envelope.is_finished:
+            self._frames.receive_eof()
+            self._answer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
@@ -118,7 +121,7 @@ class Envelope(asyncio.Transport):
         super().__init__()
         self._transport = transport
         self._frames = frames
-        self._is_finished = False
+        self.is_finished = False
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Of the socket."""
@@ -154,9 +157,9 @@ class Envelope(asyncio.Transport):
 
     def finish(self) -> None:
         """Nothing more is written; the peer closes the socket, or the connection's patience ends."""
-        if self._is_finished or self._transport.is_closing():
+        if self.is_finished or self._transport.is_closing():
             return
-        self._is_finished = True
+        self.is_finished = True
         if self._transport.can_write_eof():
             self._transport.write_eof()
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,18 +12,24 @@ from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.frames import Frame, Opcode
 from websockets.typing import Subprotocol
 
 from ingest.adapters.mqtt.codec import Decoder
 from ingest.adapters.mqtt.encode import encode
+from ingest.adapters.mqtt.endpoint import MqttEndpoint
 from ingest.adapters.mqtt.packets import V5, Connack, Connect, Disconnect, Packet, Pingreq, Pingresp, Puback, Publish
 from ingest.adapters.mqtt.reasons import Reason
+from ingest.adapters.mqtt.websocket import WebSocket
 from tests.ingest.adapters.mqtt import certificate
 from tests.ingest.adapters.mqtt.conftest import OpenHouse
-from tests.ingest.adapters.mqtt.memory import House, device_id, until
+from tests.ingest.adapters.mqtt.memory import House, MemoryAuthorizer, MemoryPresence, MemoryUplink, device_id, until
+from tests.ingest.adapters.mqtt.test_connection import MemoryTransport
 from tests.support.patience import PATIENCE_S
 
 MQTT = [Subprotocol("mqtt")]
@@ -188,6 +195,69 @@ async def test_backpressure_reaches_through_the_envelope(open_house: OpenHouse) 
         house.uplink.holding = False
         house.uplink.decide()
         assert [await client.receive() for _ in range(10)] == [Puback(number) for number in range(1, 11)]
+
+
+REQUEST = (
+    b"GET /mqtt HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: MDEyMzQ1Njc4OTAxMjM0NQ==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
+)
+
+
+async def play(steps: list[bytes | str]) -> MemoryTransport:
+    """Everything that a peer and our own side may do, in any order, on a socket that shows a write behind its end."""
+    endpoint = MqttEndpoint(MemoryAuthorizer(), MemoryUplink(), MemoryPresence())
+    await endpoint.start("127.0.0.1", 0)
+    socket, transport = WebSocket(endpoint), MemoryTransport()
+    socket.connection_made(transport)
+    for step in steps:
+        if isinstance(step, bytes):
+            socket.data_received(step)
+        elif step == "eof":
+            socket.eof_received()
+        elif step == "close":
+            socket._connection.close("keep_alive", Reason.KEEP_ALIVE_TIMEOUT)
+        else:
+            endpoint.send(PUMP, "down/cmd/1", b"x")
+        await asyncio.sleep(0)
+    socket.connection_lost(None)
+    assert endpoint.live == endpoint.connections == endpoint.unauthenticated == 0
+    await endpoint.stop()
+    return transport
+
+
+frames = st.builds(
+    lambda opcode, data, fin: Frame(opcode, data, fin or opcode >= Opcode.CLOSE).serialize(mask=True),
+    st.sampled_from([Opcode.BINARY, Opcode.BINARY, Opcode.CONT, Opcode.TEXT, Opcode.PING, Opcode.PONG]),
+    st.sampled_from([HELLO, publish(1), publish(2)[:9], encode(Disconnect(), V5)]) | st.binary(max_size=20),
+    st.booleans(),
+)
+CLOSING = Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=True)
+
+
+@settings(deadline=None)
+@given(
+    st.booleans(),
+    st.lists(
+        frames | st.binary(max_size=30) | st.sampled_from([REQUEST, CLOSING, "eof", "close", "send"]), max_size=10
+    ),
+)
+def test_any_frames_in_any_order_are_answered_or_end_the_connection(is_greeted: bool, steps: list[bytes | str]) -> None:
+    errors: list[str] = []
+    watch = logging.Handler(logging.ERROR)
+    watch.emit = lambda record: errors.append(record.getMessage())  # type: ignore[method-assign]
+    log = logging.getLogger("ingest.adapters.mqtt")
+    log.addHandler(watch)
+    try:
+        transport = asyncio.run(play([REQUEST, *steps] if is_greeted else steps))
+    finally:
+        log.removeHandler(watch)
+    assert errors == []
+    assert transport.written.startswith(b"HTTP/1.1 101 ") or not is_greeted
+
+
+async def test_a_handshake_that_is_finished_after_its_time_is_not_answered() -> None:
+    transport = await play([REQUEST[:60], "close", REQUEST[60:], "eof"])
+    assert transport.written == b""
 
 
 @pytest.mark.slow
