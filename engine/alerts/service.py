@@ -176,7 +176,7 @@ async def clear_all(tx: Tx, cleared: Sequence[Cleared]) -> None:
     for row in await tx.rows(_CLEAR, {"tenant": tx.principal.tenant_id, "cleared": told}):
         tx.emit(events.AlertCleared(row["id"], row["rule_id"], row["device_id"]))
         ended.append(row["id"])
-    await telling.stop(tx, ended)
+    await telling.stop(tx, ended, from_step=1)  # that it was there is told once, even if it was over at once
 
 
 def _this(tx: Tx, alert_id: UUID) -> ColumnElement[bool]:

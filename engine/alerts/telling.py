@@ -2,7 +2,8 @@
 
 A rule's wish to tell is a row: alert, policy, the step that comes next and when. What is due at the same time with the
 same rule, policy and step is told in one message, so that a hundred devices with one trouble are one e-mail. An alert
-that is acknowledged or cleared is told no more; one that is snoozed or silenced waits until that is over.
+that is acknowledged or cleared is told no more; one that is snoozed or silenced waits until that is over. The first
+step is told of a cleared alert too, however short it was, unless nobody was to be told of it while it was open.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from itertools import groupby
 from uuid import UUID, uuid5
 
 import orjson
-from sqlalchemy import ColumnElement, and_, delete, select, text, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, text, update
 from sqlalchemy.engine import RowMapping
 
 from engine.alerts import timeline
@@ -27,6 +28,8 @@ from engine.store.tx import Tx
 AT_ONCE = 500
 NAMED = 15
 """Devices named in one message; the others are a number."""
+ACKNOWLEDGED_BEFORE = "Somebody took note of it before anybody was told."
+CLEARED_IN_QUIET = "It cleared while nobody was to be told of it."
 
 _PLAN = text(
     """
@@ -41,13 +44,15 @@ _PLAN = text(
 _DUE = text(
     """
     SELECT t.alert_id, t.policy, t.step, t.since, t.message, a.rule_id, a.device_id, a.severity, a.reason, a.raised_at,
-           greatest(a.snoozed_until, a.silenced_until) AS quiet_until, r.name AS rule, d.name AS device,
-           d.labels ->> 'timezone' AS device_zone, (SELECT time_zone FROM tenants WHERE id = :tenant) AS tenant_zone
+           a.cleared_at, a.cleared_reason, greatest(a.snoozed_until, a.silenced_until) AS quiet_until,
+           r.name AS rule, d.name AS device, d.labels ->> 'timezone' AS device_zone,
+           (SELECT time_zone FROM tenants WHERE id = :tenant) AS tenant_zone
     FROM alert_tellings t
     JOIN alerts a ON a.tenant_id = t.tenant_id AND a.id = t.alert_id
     JOIN rules r ON r.tenant_id = a.tenant_id AND r.id = a.rule_id
     JOIN devices d ON d.tenant_id = a.tenant_id AND d.id = a.device_id
-    WHERE t.tenant_id = :tenant AND t.due_at <= :now AND a.status = 'active'
+    WHERE t.tenant_id = :tenant AND t.due_at <= :now
+      AND (a.status = 'active' OR (a.status = 'cleared' AND t.step = 0))
     ORDER BY t.policy, t.step, a.rule_id, a.raised_at, a.id
     LIMIT :most FOR UPDATE OF t SKIP LOCKED
     """
@@ -70,11 +75,15 @@ async def plan(tx: Tx, wishes: Sequence[Wish]) -> None:
         await tx.execute(_PLAN, {"tenant": tx.principal.tenant_id, "now": tx.now, "wishes": wanted})
 
 
-async def stop(tx: Tx, alert_ids: Sequence[UUID]) -> None:
-    """Tell nobody any more about these alerts."""
+async def stop(tx: Tx, alert_ids: Sequence[UUID], *, from_step: int = 0) -> None:
+    """Tell nobody any more about these alerts; ``from_step``: what comes before that step is told all the same."""
     if alert_ids:
         mine = and_(tellings.c.tenant_id == tx.principal.tenant_id, tellings.c.alert_id.in_(alert_ids))
-        await tx.execute(delete(tellings).where(mine))
+        gone = (
+            delete(tellings).where(mine, tellings.c.step >= from_step).returning(tellings.c.alert_id, tellings.c.step)
+        )
+        untold = sorted({row["alert_id"] for row in await tx.rows(gone) if row["step"] == 0})
+        await timeline.write_all(tx, [(each, ACKNOWLEDGED_BEFORE) for each in untold], Happening.NOT_TOLD)
 
 
 async def put_off(tx: Tx, alert_ids: Sequence[UUID], until: datetime) -> None:
@@ -89,8 +98,12 @@ async def run(tx: Tx) -> bool:
     due = await tx.rows(_DUE, {"tenant": tx.principal.tenant_id, "now": tx.now, "most": AT_ONCE})
     ready = []
     for row in due:
-        if row["quiet_until"] is not None and row["quiet_until"] > tx.now:
-            await tx.execute(update(tellings).where(_this(tx, row)).values(due_at=row["quiet_until"]))
+        quiet_until, cleared_at = row["quiet_until"], row["cleared_at"]
+        if quiet_until is not None and cleared_at is not None and cleared_at < quiet_until:
+            await timeline.write(tx, row["alert_id"], Happening.NOT_TOLD, CLEARED_IN_QUIET)
+            await tx.execute(delete(tellings).where(_this(tx, row)))
+        elif quiet_until is not None and quiet_until > tx.now:
+            await tx.execute(update(tellings).where(_this(tx, row)).values(due_at=quiet_until))
         else:
             ready.append(row)
     for _, together in groupby(ready, key=lambda row: (row["policy"], row["step"], row["rule_id"])):
@@ -123,8 +136,10 @@ async def _note(tx: Tx, rows: Sequence[RowMapping], policy: Policy | None, step:
 
 
 async def _next(tx: Tx, row: RowMapping, policy: Policy | None) -> None:
-    """When the next step comes, or the last one again if the policy repeats it; else it is over."""
+    """When the next step comes, or the last one again if the policy repeats it; else, or once cleared, it is over."""
     this = _this(tx, row)
+    if row["cleared_at"] is not None:
+        policy = None
     due = None if policy is None else policy.step_due(row["since"], row["step"] + 1)
     if due is None and policy is not None and policy.repeat_min is not None:
         due = tx.now + timedelta(minutes=policy.repeat_min)
@@ -146,11 +161,12 @@ def _this(tx: Tx, row: RowMapping) -> ColumnElement[bool]:
 
 
 async def _forget_the_ended(tx: Tx) -> None:
-    """What was planned for alerts that somebody took note of meanwhile."""
+    """What was planned for alerts that somebody took note of meanwhile, or that have cleared."""
     ended = select(alerts.c.id).where(
         alerts.c.tenant_id == tx.principal.tenant_id,
         alerts.c.id == tellings.c.alert_id,
         alerts.c.status != AlertStatus.ACTIVE,
+        or_(alerts.c.status != AlertStatus.CLEARED, tellings.c.step > 0),
     )
     mine = and_(tellings.c.tenant_id == tx.principal.tenant_id, tellings.c.due_at <= tx.now)
     await tx.execute(delete(tellings).where(mine, ended.exists()))
@@ -161,31 +177,46 @@ _RANK = ("info", "minor", "major", "critical")
 
 def message(rows: Sequence[RowMapping], severity: str, now: datetime) -> Message:
     """What is said of these alerts of one rule (rule, device, device_id, alert_id, reason, message, raised_at, …)."""
-    first = rows[0]
+    first, devices = rows[0], {row["device_id"] for row in rows}
     reminder = "" if first["step"] == 0 else "Still open: "
+    who = first["device"] if len(devices) == 1 else f"{len(devices)} devices"
+    times = "" if len(rows) == len(devices) else f", {len(rows)} times"
+    title = f"{reminder}{who}: {first['rule']}{times}"
     data = {
         "rule": str(first["rule_id"]),
         "alerts": [{"id": str(row["alert_id"]), "device": str(row["device_id"])} for row in rows],
     }
     if len(rows) == 1:
-        reason = _sentence(_reason(first, now))
-        words = [first["message"], reason] if first["message"] else [reason]
+        happened = " ".join(_sentence(each) for each in (_reason(first, now), _ended(first, now)) if each)
+        words = [first["message"], happened] if first["message"] else [happened]
         facts = (("Device", first["device"]), ("Rule", first["rule"]), ("Severity", severity))
-        title = f"{reminder}{first['device']}: {first['rule']}"
         link = f"/alerts/{first['alert_id']}"
         return Message("alert.raised", title, "\n\n".join(words), facts, link, "See the alert", severity, data)
-    named = tuple((str(row["device"]), _reason(row, now)) for row in rows[:NAMED])
+    named = tuple((str(row["device"]), _reason(row, now) + _and_over(row)) for row in rows[:NAMED])
     more = len(rows) - len(named)
     text_ = first["message"] or ""
     if more > 0:
-        text_ = f"{text_}\n\n{more} more devices are not named here.".strip()
-    title = f"{reminder}{len(rows)} devices: {first['rule']}"
+        text_ = f"{text_}\n\n{more} more {'alerts' if times else 'devices'} are not named here.".strip()
     return Message("alert.raised", title, text_, named, "/alerts", "See the alerts", severity, data)
 
 
 def _reason(row: RowMapping, now: datetime) -> str:
-    zone = clocks.zone_for(row["device_zone"], row["tenant_zone"])
-    return clocks.by_clock(row["reason"], zone, row["raised_at"], now)
+    return _by_clock(row, row["reason"], row["raised_at"], now)
+
+
+def _ended(row: RowMapping, now: datetime) -> str:
+    """That it is over already, where it is, and why."""
+    if row["cleared_at"] is None:
+        return ""
+    return f"it has cleared already: {_by_clock(row, row['cleared_reason'], row['cleared_at'], now)}"
+
+
+def _and_over(row: RowMapping) -> str:
+    return "" if row["cleared_at"] is None else "; it has cleared already"
+
+
+def _by_clock(row: RowMapping, said: str, said_at: datetime, now: datetime) -> str:
+    return clocks.by_clock(said, clocks.zone_for(row["device_zone"], row["tenant_zone"]), said_at, now)
 
 
 def _sentence(reason: str) -> str:

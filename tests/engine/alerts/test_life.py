@@ -71,6 +71,12 @@ class Desk:
             found = await alerts.by_ids(tx, ids)
         return [found[alert_id] for alert_id in ids]
 
+    async def clear(self, alert: Alert) -> None:
+        """What the alert tells of is over."""
+        async with self.worker_store.as_tenant(system(self.tenant.id)) as tx:
+            ended = Cleared(str(alert.rule_id), str(alert.device_id), alert.episode, tx.now, "it was 5 °C")
+            await alerts.clear_all(tx, [ended])
+
     async def after(self, minutes: float) -> list[Delivery]:
         """What has been told once so many minutes have passed, oldest first."""
         async with self.worker_store.as_tenant(system(self.tenant.id)) as tx:
@@ -147,10 +153,49 @@ async def test_what_has_cleared_is_told_no_more(desk: Desk, tenant: Tenant) -> N
     await desk.open(0, 10)
     (alert,) = await desk.raise_(await tenant.device())
     await desk.after(0)
-    async with desk.worker_store.as_tenant(system(tenant.id)) as tx:
-        ended = Cleared(str(alert.rule_id), str(alert.device_id), alert.episode, tx.now, "it was 5 °C")
-        await alerts.clear_all(tx, [ended])
+    await desk.clear(alert)
     assert len(await desk.after(20)) == 1
+
+
+async def test_an_alert_that_was_over_before_anybody_could_be_told_is_told_once_all_the_same(
+    desk: Desk, tenant: Tenant
+) -> None:
+    await desk.open(0, 10, repeat_min=10)
+    (alert,) = await desk.raise_(await tenant.device("freezer-1"))
+    await desk.clear(alert)
+    assert [told.title for told in await desk.after(0)] == ["freezer-1: Too warm"]
+    assert await desk.letters() == ["It was 9 °C. It has cleared already: it was 5 °C."]
+    assert len(await desk.after(60)) == 1
+    assert await desk.history(alert) == [(Happening.TOLD, "“On call”.")]
+
+
+async def test_several_short_alerts_of_one_device_are_one_message(desk: Desk, tenant: Tenant) -> None:
+    await desk.open(0)
+    device = await tenant.device("freezer-1")
+    for _ in range(3):
+        (alert,) = await desk.raise_(device)
+        await desk.clear(alert)
+    assert [told.title for told in await desk.after(0)] == ["freezer-1: Too warm, 3 times"]
+
+
+async def test_what_cleared_while_it_was_put_off_or_was_acknowledged_first_says_so_and_is_not_told(
+    desk: Desk, tenant: Tenant
+) -> None:
+    await desk.open(0)
+    quiet, *others = [await tenant.device() for _ in range(3)]
+    await silence(desk, device_id=quiet.id)
+    silent, snoozed, seen = await desk.raise_(quiet, *others)
+    async with desk.store.as_tenant(tenant.principal()) as tx:
+        await life.snooze(tx, snoozed.id, tx.now + timedelta(hours=1))
+        await alerts.acknowledge(tx, seen.id)
+    for alert in (silent, snoozed, seen):
+        await desk.clear(alert)
+    assert await desk.after(61) == []
+    untold = [
+        [words for kind, words in await desk.history(alert) if kind is Happening.NOT_TOLD]
+        for alert in (silent, snoozed, seen)
+    ]
+    assert untold == [[telling.CLEARED_IN_QUIET], [telling.CLEARED_IN_QUIET], [telling.ACKNOWLEDGED_BEFORE]]
 
 
 async def test_a_snoozed_alert_waits_and_goes_on_where_it_stood(desk: Desk, tenant: Tenant) -> None:

@@ -122,3 +122,10 @@ async def test_where_mail_is_not_set_up_nothing_is_written_for_the_owners(
     await make(tenant)
     log = await heard(tenant, worker_store, Drain(worker_store), room, *[9.0, 5.0] * 4)
     assert not [each for each in log if each.what == "rule.muted"]
+
+
+async def test_an_alert_of_a_single_moment_is_told(tenant: Tenant, worker_store: Store, room: UUID) -> None:
+    await make(tenant)
+    log = await heard(tenant, worker_store, Drain(worker_store), room, 9.0, 5.0)
+    assert [told.title.partition(": ")[2] for told in log] == ["Too warm"]
+    assert [kind for kind, _ in (await histories(tenant))[0]] == [Happening.TOLD]
