@@ -197,7 +197,7 @@ class _Document:
             statuses |= {413, 415}
         if route.takes_if_match:
             statuses.add(412)
-        if route.has_version and route.method is Method.GET:
+        if route.is_tagged and route.method is Method.GET:
             responses["304"] = {"description": _WORDS[304]}
         if route.kind == "mutation" and route.method is Method.POST:
             statuses |= {409, 422}
@@ -222,6 +222,8 @@ class _Document:
         headers: Json = {}
         if route.has_version:
             headers["ETag"] = _header("The version and a fingerprint; for If-Match and If-None-Match.")
+        elif route.is_tagged:
+            headers["ETag"] = _header("A fingerprint; for If-None-Match.")
         if route.is_page:
             headers["Link"] = _header('The next page, as rel="next"; absent on the last.')
         if headers:
@@ -349,7 +351,7 @@ def _header_parameters(route: Restful) -> list[Json]:
     if route.takes_if_match:
         said = 'The ETag of the version that the change is meant for, as `"v7"` or as it was given.'
         found.append(("If-Match", said, {"type": "string"}))
-    if route.has_version and route.method is Method.GET:
+    if route.is_tagged and route.method is Method.GET:
         found.append(("If-None-Match", "An ETag seen before: answered 304 where nothing changed.", {"type": "string"}))
     if route.kind == "mutation" and route.method is Method.POST:
         said = "Makes the request safe to repeat for a day: it is carried out once."

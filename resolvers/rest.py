@@ -138,8 +138,9 @@ class Mirror:
         headers = {"Cache-Control": "no-store" if route.shows_secret else "private, no-cache"}
         if route.status == 201 and (location := self._location(route, shown)):
             headers["Location"] = location
-        if route.has_version:
-            headers["ETag"] = f'"v{shown["version"]}.{hashlib.sha256(body).hexdigest()[:12]}"'
+        if route.is_tagged:
+            version = f"v{shown['version']}." if route.has_version else ""
+            headers["ETag"] = f'"{version}{hashlib.sha256(body).hexdigest()[:12]}"'
             if request.method == "GET" and _matches(request.headers.get("if-none-match"), headers["ETag"]):
                 return Response(status_code=304, headers=headers)
         if route.is_page and shown["pageInfo"]["hasNextPage"]:

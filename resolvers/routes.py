@@ -84,8 +84,14 @@ class Restful:
 
     @property
     def has_version(self) -> bool:
-        """Whether the answer is one thing with a version, and so with an ETag."""
+        """Whether the answer is one thing with a version, for a change to be bound to."""
         return self.type is not None and {"id", "version"} <= self.type.fields.keys()
+
+    @property
+    def is_tagged(self) -> bool:
+        """Whether the answer has an ETag: one thing with a version, or one thing that is only read."""
+        is_read = self.method is Method.GET and not (self.is_page or self.is_stream or self.shows_secret)
+        return self.has_version or (is_read and self.type is not None)
 
     @property
     def takes_if_match(self) -> bool:

@@ -1,8 +1,11 @@
 """Fleets through the contract: shut out and let in again, over GraphQL and over its REST mirror."""
 
+from datetime import timedelta
+
 import pytest
 from cryptography import x509
 
+from engine.certificates import kept
 from engine.devices import service as devices
 from engine.tenancy import Role
 from infra.local.postgres import Postgres
@@ -40,7 +43,10 @@ SIGN = """mutation($id: ID!, $csr: String!) { certificateSign(deviceId: $id, csr
   certificate authority credential { id kind fingerprint expiresAt } } }"""
 
 
-async def test_a_certificate_is_signed_listed_and_taken_back(api: Api, tenant: Tenant) -> None:
+async def test_a_certificate_is_signed_listed_and_taken_back(
+    api: Api, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "FRESH_FOR", timedelta(days=9_999))  # no list is replaced because of its age
     token, pump = await tenant.api_token(), await tenant.device()
     assert await api.code(token, "{ certificateAuthority { subject } }") == "NO_AUTHORITY"
     signed = (await api.data(token, SIGN, id=str(pump.id), csr=csr.request()))["certificateSign"]
@@ -51,8 +57,11 @@ async def test_a_certificate_is_signed_listed_and_taken_back(api: Api, tenant: T
     [credential] = (await api.data(token, held, id=str(pump.id)))["device"]["credentials"]
     assert credential == {key: signed["credential"][key] for key in ("id", "kind", "fingerprint")}
     assert (await api.data(token, "{ certificateRevocations { revoked } }"))["certificateRevocations"]["revoked"] == 0
+    empty = await api.rest(token, "GET", "/authority/revocations")
+    seen = {"If-None-Match": empty.headers["etag"]}
+    assert (await api.rest(token, "GET", "/authority/revocations", headers=seen)).status_code == 304
     await api.data(token, "mutation($id: ID!) { credentialRevoke(id: $id) { revokedAt } }", id=credential["id"])
-    listed = (await api.rest(token, "GET", "/authority/revocations")).json()
+    listed = (await api.rest(token, "GET", "/authority/revocations", headers=seen)).json()
     made = x509.load_pem_x509_crl(listed["pem"].encode())
     serial = x509.load_pem_x509_certificate(signed["certificate"].encode()).serial_number
     assert [each.serial_number for each in made] == [serial]
