@@ -9,7 +9,7 @@ import pytest
 from engine import clock
 from engine.devices import erase
 from engine.devices.model import Erasure
-from engine.fleet import audit, chores, retire
+from engine.fleet import audit, chores, retire, transfer
 from engine.store.pool import Store
 from engine.store.tx import Tx
 from tests.engine.test_worker import WAIT_S, Processes, processes
@@ -58,19 +58,25 @@ async def test_one_tenants_long_erasure_does_not_keep_the_others_waiting(
     tenant: Tenant, neighbour: Tenant, worker_store: Store, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[UUID] = []
+    settled: list[UUID] = []
 
     async def long(tx: Tx) -> bool:
         steps.append(tx.principal.tenant_id)
         return steps.count(tenant.id) < 5 and tx.principal.tenant_id == tenant.id
 
+    async def settle(_store: Store, tenant_id: UUID) -> None:
+        settled.append(tenant_id)
+
     async def only(_name: str) -> list[dict[str, object]]:
         return [{"tenant_id": each.id, "has_chores": True, "has_silence": False} for each in (tenant, neighbour)]
 
     monkeypatch.setattr(erase, "step", long)
+    monkeypatch.setattr(transfer, "settle", settle)
     monkeypatch.setattr(worker_store, "door", only)
     monkeypatch.setattr(random, "shuffle", lambda _waiting: None)  # the one with much to do stays in front
     assert await chores.run(worker_store, turn_s=60) is False
     assert steps == [tenant.id, neighbour.id, *[tenant.id] * 4]
+    assert settled == [tenant.id, neighbour.id]  # asked once a turn, and not for each batch of an erasure
     async with store.as_tenant(neighbour.principal(), read_only=True) as tx:
         assert (await audit.latest(tx)).trigger == "daily"
 
