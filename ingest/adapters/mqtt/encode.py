@@ -35,11 +35,6 @@ def encode(packet: Packet, level: int) -> bytes:
     return bytes((header,)) + fields.varint(len(body)) + body
 
 
-def puback(packet_id: int) -> bytes:
-    """The four bytes of a PUBACK that says yes, the same in 3.1.1 and 5.0."""
-    return b"\x40\x02" + packet_id.to_bytes(2, "big")
-
-
 def _properties(found: Properties, level: int, kind: Kind) -> bytes:
     if level == V5:
         return properties.write(found, kind)

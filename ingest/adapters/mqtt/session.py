@@ -19,7 +19,6 @@ from ingest.adapters.mqtt.packets import (
     Puback,
     Pubcomp,
     Publish,
-    Pubrec,
     Pubrel,
     Suback,
     Subscribe,
@@ -30,62 +29,15 @@ from ingest.adapters.mqtt.packets import (
 )
 from ingest.adapters.mqtt.properties import NONE, Property, explained
 from ingest.adapters.mqtt.reasons import ProtocolError, Reason
+from ingest.adapters.mqtt.receipts import NO, WRONG_TOPIC, Receipt, Record
 
 if TYPE_CHECKING:
     from ingest.adapters.mqtt.connection import Connection
-
-_WRONG_TOPIC: Final = 6
-"""Beside the verdicts: this one never reached the uplink."""
-
-# What 5.0 says in a PUBACK or PUBREC; each means "not stored as telemetry, do not repeat" (DESIGN D1).
-_NO: Final[dict[int, tuple[Reason, str]]] = {
-    Verdict.REJECTED: (Reason.PAYLOAD_FORMAT_INVALID, "Rejected: it lies in the tenant's inbox with the reason."),
-    Verdict.NOT_AUTHORISED: (Reason.NOT_AUTHORISED, "This device has lost its right to publish."),
-    Verdict.QUOTA: (Reason.QUOTA_EXCEEDED, "The tenant's quota is used up; this message was not kept."),
-    _WRONG_TOPIC: (Reason.NOT_AUTHORISED, "A device publishes below its own t/{tenant}/d/{device}/up/ only."),
-}
 
 _WITHOUT_WILL: Final[frozenset[GoneReason]] = frozenset(
     {"client", "revoked", "suspended", "expired", "shutdown", "unavailable"}
 )
 """Ends after which no will is published: the client's goodbye, a right that is gone, and what is our doing, not its."""
-
-
-class Receipt:
-    """What a PUBLISH is owed: called once with the verdict, answered in the order of the PUBLISHes."""
-
-    __slots__ = ("next", "packet_id", "session", "size", "verdict")
-
-    YES = b"\x40\x02"
-    """A PUBACK that says yes, but for its packet id; the same in 3.1.1 and 5.0."""
-    NO: type[Puback | Pubrec] = Puback
-
-    def __init__(self, session: Session, packet_id: int | None, size: int) -> None:
-        self.session = session
-        self.packet_id = packet_id
-        self.size = size
-        self.verdict: int | None = None
-        self.next: Receipt | None = None
-
-    def __call__(self, verdict: Verdict) -> None:
-        if self.verdict is None:
-            self.verdict = verdict
-            self.session.decided(self, verdict)
-
-
-class Record(Receipt):
-    """What a PUBLISH with QoS 2 is owed first: a PUBREC; its id is remembered from here to the PUBREL."""
-
-    __slots__ = ()
-
-    YES = b"\x50\x02"
-    NO = Pubrec
-
-    def __call__(self, verdict: Verdict) -> None:
-        """The verdict."""
-        if self.verdict is None:
-            self.session.recorded(self, verdict)
-        super().__call__(verdict)
 
 
 class Session:
@@ -191,8 +143,8 @@ class Session:
             packet_id = receipt.packet_id or 0
             if verdict <= yes_up_to:
                 out += receipt.YES + packet_id.to_bytes(2, "big")
-            elif verdict in _NO and connection.level == V5:
-                out += self._no(receipt.NO, packet_id, verdict)
+            elif verdict in NO and connection.level == V5:
+                out += receipt.no(verdict, wants_reasons=self.terms.wants_reasons)
             else:
                 connection.write(bytes(out))
                 self._give_up(verdict)
@@ -272,15 +224,11 @@ class Session:
         elif connection.level == V5:
             connection.spend(1)
             receipt = (Receipt if packet.qos == 1 else Record)(self, packet.packet_id, 0)
-            receipt.verdict = _WRONG_TOPIC
+            receipt.verdict = WRONG_TOPIC
             self._append(receipt)
             connection.endpoint.has_news(self)
         else:
-            raise ProtocolError(Reason.NOT_AUTHORISED, _NO[_WRONG_TOPIC][1])
-
-    def _no(self, answer: type[Puback | Pubrec], packet_id: int, verdict: int) -> bytes:
-        reason, words = _NO[verdict]
-        return encode(answer(packet_id, reason, explained(words) if self.terms.wants_reasons else NONE), V5)
+            raise ProtocolError(Reason.NOT_AUTHORISED, NO[WRONG_TOPIC][1])
 
     def _give_up(self, verdict: int) -> None:
         """What cannot be said in a PUBACK or PUBREC ends the connection; without a PUBACK the client repeats."""
