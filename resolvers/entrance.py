@@ -29,7 +29,9 @@ _CODE = Field("code", "Code", "text", "one-time-code")
 
 
 class Entrance:
-    """``POST /auth/login`` and its ``second`` step, ``/auth/accept`` for whoever was invited, ``POST /auth/logout``."""
+    """``POST /auth/login`` and its ``second`` step, ``/auth/accept`` for whoever was invited; ``POST /auth/switch`` to
+    another tenant of one's own, ``POST /auth/logout``.
+    """
 
     def __init__(self, store: Store, origins: Origins, vault: Vault) -> None:
         self._store = store
@@ -41,6 +43,7 @@ class Entrance:
         return [
             Route("/auth/login", self.login, methods=["POST"]),
             Route("/auth/second", self.second, methods=["POST"]),
+            Route("/auth/switch", self.switch, methods=["POST"]),
             Route("/auth/logout", self.logout, methods=["POST"]),
             Route("/auth/accept", self.offer, methods=["GET"]),
             Route("/auth/accept", self.accept, methods=["POST"]),
@@ -98,6 +101,25 @@ class Entrance:
             if wants_json(request):
                 return problem_response(_refusal(error))
             return _code_form(given.get("challenge", ""), given.get("next", ""), _refusal(error))
+        except EngineError as error:
+            return _failed(request, error)
+        return self._opened(request, session, given.get("next", ""))
+
+    async def switch(self, request: Request) -> Response:
+        """Leave this session for one in another ``tenant`` (its key) of the same person's: as after ``login``."""
+        if not self._origins.is_same(request.headers):
+            return problem_response(_FOREIGN)
+        try:
+            given = await _fields(request)
+            session = await doorway.switch(
+                self._store,
+                request.cookies.get(COOKIE, ""),
+                given.get("tenant", ""),
+                address=_address(request),
+                agent=request.headers.get("user-agent", ""),
+            )
+        except BodyTooLarge:
+            return problem_response(_TOO_LONG)
         except EngineError as error:
             return _failed(request, error)
         return self._opened(request, session, given.get("next", ""))

@@ -15,8 +15,8 @@ from engine.store.tx import Tx
 from engine.tenancy import Principal, Role, scopes_of
 from engine.tenants import errors, limits, second_factor, sessions, tables
 from engine.tenants.model import LoggedIn, Membership, User
-from engine.tenants.passwords import hash_password, is_right, throttle
-from engine.tenants.person import Person, membership
+from engine.tenants.passwords import SignIn, hash_password, is_right
+from engine.tenants.person import Person, acting, membership
 from engine.tenants.second_factor import Vault
 
 
@@ -34,16 +34,17 @@ async def login(
     """Open a session with an e-mail address and a password, and ``code`` from whoever has a second factor.
 
     The session belongs to ``tenant_key``, or to the tenant joined first that is not suspended. Raises BadCredentials
-    whatever was wrong, TooManyTries after ten failures in a minute, SecondFactorNeeded (with a ``challenge`` for
-    ``second_step``, where there is a ``vault``) and CodeWrong; TenantSuspended, once the password has proven right.
+    whatever was wrong, TooManyTries after too many failures in a minute, SigningInBusy, SecondFactorNeeded (with a
+    ``challenge`` for ``second_step``, where there is a ``vault``) and CodeWrong; TenantSuspended, once the password has
+    proven right.
     """
-    who = f"{email.strip().lower()[:254]}|{address}"
-    throttle.check(who)
+    attempt = SignIn(email, address)
+    attempt.check()
     rows = [] if "\0" in email else await store.door("login", email.strip())
     proven = await is_right(rows[0]["password_hash"] if rows else None, password)
     chosen = [row for row in rows if tenant_key in (None, row["tenant_key"])]
     if not proven or not chosen:
-        throttle.failed(who)
+        attempt.failed()
         await _note_failure(store, rows, address)
         raise errors.BadCredentials
     row = await _open(store, chosen, address)
@@ -112,6 +113,28 @@ async def logout(store: Store, secret: str) -> None:
         await tx.execute(delete(tables.sessions).where(tables.sessions.c.id == row["session_id"]))
         await tx.notify(f"session:{row['session_id']}")
         tx.audit("session.end", "user", row["user_id"])
+
+
+async def switch(store: Store, secret: str, tenant_key: str, *, address: str = "", agent: str = "") -> LoggedIn:
+    """Leave the session with this secret for one in another tenant of the same person's.
+
+    Who was vouched for by a tenant's identity provider belongs, in that session, to that tenant alone. Raises
+    BadCredentials (there is no such session), NotAMember and TenantSuspended; the session then stays as it is.
+    """
+    row = await _session(store, secret)
+    if row is None:
+        raise errors.BadCredentials("You are signed out; sign in again.")
+    async with store.as_tenant(_holder(row), read_only=True) as tx:
+        person, all_ = await acting(tx)
+    here = next((each for each in all_ if each.tenant_key == tenant_key), None)
+    if here is None:
+        raise errors.NotAMember
+    if here.is_suspended:
+        raise errors.TenantSuspended
+    async with store.as_tenant(principal_of(person, here, address)) as tx:
+        entered = await enter(tx, person, here, agent)
+    await logout(store, secret)
+    return entered
 
 
 async def found(owner: Store, *, key: str, name: str, email: str, user_name: str, password: str) -> tuple[UUID, UUID]:

@@ -51,6 +51,12 @@ class TooManyTries(Unavailable):
     code = "TOO_MANY_TRIES"
 
 
+class SigningInBusy(Unavailable):
+    """Too many people are signing in just now; try again in a few seconds."""
+
+    code = "SIGNING_IN_BUSY"
+
+
 class TokenNotFound(NotFound):
     """There is no such token, or none that you may see."""
 
@@ -79,6 +85,12 @@ class NotAPerson(Forbidden):
     """Only a person who signed in can do that, not an API token."""
 
     code = "NOT_A_PERSON"
+
+
+class NotAMember(Forbidden):
+    """You do not belong to that organisation, or signed in by a way that is good for this one only."""
+
+    code = "NOT_A_MEMBER"
 
 
 class MemberNotFound(NotFound):

@@ -18,7 +18,7 @@ from engine.tenancy import Role
 from engine.tenants import errors, limits, roles, second_factor
 from engine.tenants.doorway import enter, principal_of
 from engine.tenants.model import Invitation, InvitationStatus, LoggedIn, Offer
-from engine.tenants.passwords import hash_password, is_right, refuse_weak, throttle
+from engine.tenants.passwords import SignIn, hash_password, is_right, refuse_weak
 from engine.tenants.person import Person, membership
 from engine.tenants.second_factor import Vault
 from engine.tenants.tables import invitations, memberships, users
@@ -158,10 +158,10 @@ async def _newcomer(email: str, name: str, password: str) -> tuple[Person, str]:
 
 
 async def _known(person: Person, password: str, address: str) -> Person:
-    who = f"{person.email}|{address}"
-    throttle.check(who)
+    attempt = SignIn(person.email, address)
+    attempt.check()
     if not await is_right(person.password_hash, password):
-        throttle.failed(who)
+        attempt.failed()
         raise errors.BadCredentials
     return person
 

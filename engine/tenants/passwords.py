@@ -3,6 +3,8 @@
 import asyncio
 import time
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from argon2 import PasswordHasher, profiles
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -13,6 +15,7 @@ from engine.tenants import errors
 from engine.tenants.person import Person, myself, secure
 
 TRIES, TRIES_WINDOW_S = 10, 60.0
+WIDE_TRIES = 100  # one network address for anybody (an office may share it), one e-mail address from anywhere
 SHORTEST, LONGEST = 12, 200
 _FEWEST_DIFFERENT = 5
 
@@ -32,45 +35,85 @@ COST = profiles.RFC_9106_LOW_MEMORY
 _hasher = PasswordHasher.from_parameters(COST)
 # argon2id takes 64 MiB and most of a core each: two at a time is what a small machine bears
 _hashing = asyncio.Semaphore(2)
+MOST_WAITING = 64  # a few seconds' work; whoever comes then is told so at once, instead of waiting without end
 # for addresses nobody has: checking takes as long, so the time does not tell who exists
 _NOBODY = _hasher.hash(ids.token("nobody"))
 
 
 class Throttle:
-    """At most ``TRIES`` failures a minute for one e-mail address from one network address, per process."""
+    """Counts the failures of the last minute, per process."""
 
     def __init__(self) -> None:
         self._failures: dict[str, deque[float]] = {}
 
-    def check(self, who: str) -> None:
-        """Raises TooManyTries while ``who`` has failed too often."""
+    def check(self, who: str, tries: int = TRIES) -> None:
+        """Raises TooManyTries while ``who`` has failed so often within a minute."""
         failures = self._failures.get(who)
         if failures is None:
             return
         while failures and failures[0] < time.monotonic() - TRIES_WINDOW_S:
             failures.popleft()
-        if len(failures) >= TRIES:
+        if len(failures) >= tries:
             raise errors.TooManyTries
 
     def failed(self, who: str) -> None:
         """Remember one failure of ``who``."""
         if len(self._failures) > 10_000:  # bounded: the oldest are forgotten first
             self._failures.pop(next(iter(self._failures)))
-        self._failures.setdefault(who, deque(maxlen=TRIES)).append(time.monotonic())
+        self._failures.setdefault(who, deque(maxlen=WIDE_TRIES)).append(time.monotonic())
 
 
 throttle = Throttle()
 
 
+class SignIn:
+    """One try to sign in: few for one e-mail address from one network address, more for either of them alone.
+
+    Else many addresses could try one person's password, or one address everybody's (password spraying).
+    """
+
+    def __init__(self, email: str, address: str) -> None:
+        self._who = f"{email.strip().lower()[:254]}|{address}"
+        person, _, place = self._who.rpartition("|")
+        self._wide = [f"{person} from anywhere", *([f"anybody from {place}"] if place else [])]
+
+    def check(self) -> None:
+        """Raises TooManyTries."""
+        throttle.check(self._who)
+        for who in self._wide:
+            throttle.check(who, WIDE_TRIES)
+
+    def failed(self) -> None:
+        """Remember that it failed."""
+        for who in (self._who, *self._wide):
+            throttle.failed(who)
+
+
+_waiting = 0
+
+
+@asynccontextmanager
+async def _turn() -> AsyncIterator[None]:
+    global _waiting
+    if _waiting >= MOST_WAITING:
+        raise errors.SigningInBusy
+    _waiting += 1
+    try:
+        async with _hashing:
+            yield
+    finally:
+        _waiting -= 1
+
+
 async def hash_password(password: str) -> str:
-    """The argon2id hash of ``password``."""
-    async with _hashing:
+    """The argon2id hash of ``password``. Raises SigningInBusy."""
+    async with _turn():
         return await asyncio.to_thread(_hasher.hash, password)
 
 
 async def is_right(password_hash: str | None, password: str) -> bool:
-    """Whether ``password`` is the one hashed; takes as long for nobody (None) as for somebody."""
-    async with _hashing:
+    """Whether ``password`` is the one hashed; takes as long for nobody (None) as for somebody. Raises SigningInBusy."""
+    async with _turn():
         try:
             right = await asyncio.to_thread(_hasher.verify, password_hash or _NOBODY, password)
         except (VerificationError, InvalidHashError):

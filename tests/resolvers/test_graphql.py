@@ -8,6 +8,7 @@ import pytest
 import resolvers.devices
 from engine.tenancy import Role
 from tests.support.api import Api
+from tests.support.people import colleague
 from tests.support.tenant import Tenant
 
 PROVISION = (
@@ -171,6 +172,19 @@ async def test_signing_in_never_leads_to_another_site(api: Api, tenant: Tenant, 
     )
     api.client.cookies.clear()
     assert answer.headers["location"] == "/"
+
+
+async def test_going_to_another_organisation_gives_a_new_cookie_for_it(api: Api, tenant: Tenant) -> None:
+    guest = await colleague(tenant, Role.VIEWER)
+    secret = (await guest.sign_in()).secret
+    headers = {"Cookie": f"tidegate_session={secret}", "Sec-Fetch-Site": "same-origin"}
+    answer = await api.client.post("/auth/switch", data={"tenant": guest.home.key, "next": "/rules"}, headers=headers)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/rules")
+    there = await api.data(answer.cookies["tidegate_session"], "{ me { tenant { key } role } }")
+    api.client.cookies.clear()
+    assert there["me"] == {"tenant": {"key": guest.home.key}, "role": "OWNER"}
+    again = await api.client.post("/auth/switch", data={"tenant": tenant.key}, headers=headers)
+    assert again.headers["location"] == "/sign-in?error=bad-credentials"
 
 
 async def test_signing_out_ends_the_session(api: Api, tenant: Tenant) -> None:

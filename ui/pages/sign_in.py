@@ -13,8 +13,10 @@ from ui.providers import SignInWay, sign_in_way
 WORDS = {
     "bad-credentials": "That e-mail and password do not belong together. Please try again.",
     "too-many-tries": "Too many tries. Please wait a few minutes, then try again.",
+    "signing-in-busy": "Too many people are signing in just now. Please try again in a few seconds.",
     "tenant-suspended": "This organisation is suspended. Please ask whoever runs the platform; nothing was deleted.",
     "forbidden": "You are not a member of that organisation.",
+    "not-a-member": "That sign-in is not good for the other organisation. Please sign in there.",
     "unavailable": "The platform does not answer right now. Please try again in a moment.",
 }
 

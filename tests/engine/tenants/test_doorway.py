@@ -1,5 +1,7 @@
 """Coming in: who is let in, as whom, and who is not."""
 
+import asyncio
+
 import pytest
 
 from engine import ids
@@ -7,6 +9,7 @@ from engine.store.pool import Store
 from engine.tenancy import Role
 from engine.tenants import doorway, errors, members, passwords, service
 from engine.tenants.model import Member
+from tests.support.people import colleague, sign_in
 from tests.support.tenant import Tenant
 
 
@@ -31,6 +34,50 @@ async def test_the_eleventh_try_in_a_minute_has_to_wait(tenant: Tenant, store: S
     with pytest.raises(errors.TooManyTries):
         await doorway.login(store, tenant.email, tenant.password, address="10.0.0.9")
     assert await doorway.login(store, tenant.email, tenant.password, address="10.0.0.10")
+
+
+async def test_one_address_that_tries_everybody_and_everybody_who_tries_one_have_to_wait(
+    tenant: Tenant, neighbour: Tenant, store: Store
+) -> None:
+    for number in range(passwords.WIDE_TRIES):
+        passwords.SignIn(f"{number}@plant.example", "192.0.2.66").failed()
+        passwords.SignIn(neighbour.email, f"198.51.100.{number}").failed()
+    with pytest.raises(errors.TooManyTries):
+        await doorway.login(store, tenant.email, tenant.password, address="192.0.2.66")
+    with pytest.raises(errors.TooManyTries):
+        await doorway.login(store, neighbour.email, neighbour.password, address="203.0.113.5")
+    assert await doorway.login(store, tenant.email, tenant.password, address="203.0.113.5")
+
+
+async def test_whoever_comes_when_too_many_passwords_wait_to_be_checked_is_told_at_once(
+    tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "MOST_WAITING", 2)
+    async with passwords._hashing, passwords._hashing:
+        waiting = [asyncio.create_task(passwords.hash_password("four plain words here")) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(errors.SigningInBusy):
+            await doorway.login(store, tenant.email, tenant.password)
+    await asyncio.gather(*waiting)
+    assert await doorway.login(store, tenant.email, tenant.password)
+
+
+async def test_somebody_goes_from_one_of_their_tenants_to_another_and_leaves_the_first(
+    tenant: Tenant, neighbour: Tenant, store: Store
+) -> None:
+    guest = await colleague(tenant, Role.VIEWER)
+    at_home = await sign_in(guest.home)
+    moved = await doorway.switch(store, at_home.secret, tenant.key, address="192.0.2.7", agent="a browser")
+    principal = await doorway.session(store, moved.secret)
+    assert principal is not None
+    assert (principal.tenant_id, principal.id, principal.may("rules:write")) == (tenant.id, guest.id, False)
+    assert await doorway.session(store, at_home.secret) is None
+    for nowhere in (neighbour.key, "", "nul\0"):
+        with pytest.raises(errors.NotAMember):
+            await doorway.switch(store, moved.secret, nowhere)
+    assert await doorway.session(store, moved.secret) is not None
+    with pytest.raises(errors.BadCredentials):
+        await doorway.switch(store, at_home.secret, tenant.key)
 
 
 async def test_a_session_ended_by_logout_is_nobodys(tenant: Tenant, store: Store) -> None:
