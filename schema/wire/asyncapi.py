@@ -56,6 +56,8 @@ is stamped at receipt; its repeat is recognised by packet id and DUP, for ten mi
 No session outlives its connection (Session Present is 0, Session Expiry Interval 0): what had no PUBACK or PUBREC is
 repeated on the next one, and a PUBREL for a message of an earlier one is answered with a PUBCOMP (5.0: 0x92). In 5.0 a
 client may name 16 topics by alias.
+
+The same is spoken over HTTP: see openapi.yaml beside this document.
 """
 
 
@@ -115,7 +117,12 @@ def document() -> dict[str, Any]:
 
 def text() -> str:
     """The document as it is committed."""
-    return yaml.dump(document(), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=110)
+    return as_yaml(document())
+
+
+def as_yaml(document: Mapping[str, Any]) -> str:
+    """A document as people would write it."""
+    return yaml.dump(document, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=110)
 
 
 class _Plain(yaml.SafeDumper):
