@@ -21,6 +21,7 @@ from engine.rules.model import (
     leaves,
 )
 from engine.rules.phrases import seen_text, unit_sign
+from engine.rules.plan import plan_of
 from engine.rules.resolve import resolved, unit_of
 from engine.rules.state import Clear, Known, Raise
 
@@ -66,7 +67,8 @@ def placeholders(
 ) -> Mapping[str, str]:
     """What the placeholders of a text stand for, by the name in their braces."""
     about = facts.of(device_id)
-    values = {metric: _shown(seen[metric].value) for metric in rule.metrics if metric in seen}
+    names = (*rule.metrics, *plan_of(rule).named)
+    values = {name: _shown(seen[name].value) for name in names if name in seen and seen[name].value is not None}
     first = next(iter(values.values()), None)
     return {
         "device": about.name or device_id,

@@ -1,6 +1,6 @@
 """What running a rule needs to know of its document beyond its programs, worked out once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,13 +11,19 @@ from engine.rules.model import (
     AttributeLeaf,
     DeriveMetric,
     MissingDo,
+    Notify,
+    OtherMetric,
     RaiseAlert,
+    RuleDocument,
+    SendCommand,
+    SetAttribute,
     Tagged,
     Then,
     TimeOfDay,
     Whereabouts,
     WindowValue,
 )
+from engine.rules.placeholders import metrics_in
 from engine.rules.schedule import EVERY_DAY, Span
 from engine.rules.windows import Need
 
@@ -54,6 +60,7 @@ class Plan:
     ``cron``, ``zone``: when it is looked at (None: always).
     ``asks_for_site``: some of these go by the clock of the device's site.
     ``is_narrow``: its scope asks for more than profile and devices. ``acts``: it does more than raise an alert.
+    ``named``: metrics that only its actions name: they are looked up when it acts, and their messages move nothing.
     """
 
     computed: tuple[Input, ...]
@@ -76,6 +83,7 @@ class Plan:
     then: tuple[Then, ...]
     on_clear: tuple[Then, ...]
     has_alert: bool
+    named: tuple[str, ...]
 
     @property
     def acts(self) -> bool:
@@ -124,6 +132,7 @@ def plan_of(rule: CompiledRule) -> Plan:
         then=tuple(each for each in document.then if not isinstance(each, RaiseAlert)),
         on_clear=document.on_clear or (),
         has_alert=any(isinstance(each, RaiseAlert) for each in document.then),
+        named=tuple(sorted({*_named(document)} - {*rule.metrics})),
     )
 
 
@@ -152,6 +161,19 @@ def where_of(rule: CompiledRule) -> tuple[AttributeLeaf | Tagged, ...]:
     """What the scope asks of a device's attributes and tags."""
     scope = rule.document.scope
     return tuple(Tagged(tag) for tag in scope.tags or ()) + (scope.where or ())
+
+
+def _named(document: RuleDocument) -> Iterator[str]:
+    """The metrics whose newest values its actions use."""
+    for _, each in document.actions:
+        match each:
+            case DeriveMetric(value=OtherMetric(metric=metric)):
+                yield metric
+            case Notify(message=str(text)) | SetAttribute(value=str(text)):
+                yield from metrics_in(text)
+            case SendCommand(arguments=arguments):
+                for _, value in arguments or ():
+                    yield from metrics_in(value) if isinstance(value, str) else ()
 
 
 def _zone(name: str | None) -> str | None:

@@ -24,8 +24,9 @@ from engine.rules.moves import STEADY
 from engine.rules.plan import is_light, plan_of, where_of
 from engine.rules.ruleset import MOST_MATCHING, RuleSet
 from engine.rules.sampling import Sample, Sampler, Standing
-from engine.rules.state import Clear, EndReason, Event, Noticed, Raise, Reading, RuleState, Tick
+from engine.rules.state import Action, Clear, EndReason, Event, Known, Noticed, Raise, Reading, RuleState, Tick
 from engine.rules.step import is_quiet, is_quiet_with, is_worth_storing, recall, step, stop
+from engine.rules.values import plain
 from engine.store.tx import Tx
 from engine.telemetry.fold import Newest
 
@@ -445,6 +446,8 @@ class Reaction:
             is_message = isinstance(event, Reading)
             view = self.facts.view_of_message(place[1], heard_before) if is_message else self.facts.view(place[1])
         state, actions = step(rule, before, event, now, view)
+        if actions and plan_of(rule).named:
+            actions = [self._with_named(rule, place[1], event, action) for action in actions]
         led_by = self.led_by or before.led_by
         if led_by:
             state = state._replace(led_by=led_by if circles.goes_on(rule, state) else ())
@@ -458,6 +461,17 @@ class Reaction:
                 self._noted_ends.append(_told(place, action, words.why_cleared(rule, action)))
             else:
                 self._clear(rule, place, action, led_by)
+
+    def _with_named(self, rule: CompiledRule, device_id: str, event: Event, action: Action) -> Action:
+        """The action with what was known at its time of the metrics that only the rule's actions name."""
+        plan, latest = plan_of(rule), self._newest.of(device_id)
+        known = {name: Known(plain(latest[name][0]), latest[name][1], -1) for name in plan.named if name in latest}
+        if isinstance(event, Reading) and event.at <= action.at:
+            news = {name: event.news[name] for name in plan.named if name in event.news}
+            known |= {name: new for name, new in news.items() if name not in known or new.at >= known[name].at}
+        if plan.missing_ms is not None:
+            known = {name: entry for name, entry in known.items() if entry.at + plan.missing_ms > action.at}
+        return action._replace(seen={**known, **action.seen})
 
     def _elapse(self, place: Place, now: datetime, event: Tick | Noticed = Tick()) -> None:
         """Time has passed: move on what was going on, end what nobody watches any more."""

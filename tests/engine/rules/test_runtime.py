@@ -199,6 +199,29 @@ async def test_a_rule_sets_tags_and_derives_and_its_value_moves_the_next_rule(
         assert (await devices.get(tx, room.id)).labels == {"state": "10 degrees"}
 
 
+async def test_what_a_rule_does_may_name_metrics_that_its_condition_does_not_ask_for(
+    tenant: Tenant, worker_store: Store
+) -> None:
+    together, apart, now = await tenant.device(), await tenant.device(), clock.now_ms()
+    doing = [
+        {"do": "set", "attribute": "state", "value": "{metric:temperature} degrees"},
+        {"do": "derive", "metric": "doubled", "value": {"metric": "temperature", "times": 2.0}},
+    ]
+    await make(tenant, document({"metric": "humidity", "op": ">", "value": 80}, then=doing))
+    tenant.tell([(together.id, now, {"temperature": 10.0, "humidity": 90}), (apart.id, now, {"temperature": 11.0})])
+    await drained(worker_store, tenant)
+    tenant.tell([(apart.id, now + 1, {"humidity": 90})])
+    await drained(worker_store, tenant)  # another worker: it reads back what is stored
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        latest = await telemetry.latest(tx, [together.id, apart.id])
+        labels = [(await devices.get(tx, room.id)).labels for room in (together, apart)]
+        moved = await tx.scalar(text("SELECT count(*) FROM rule_state"))
+    made = [{each.metric: each.value for each in latest[room.id]}["doubled"] for room in (together, apart)]
+    assert made == [20.0, 22.0]
+    assert labels == [{"state": "10 degrees"}, {"state": "11 degrees"}]
+    assert moved == 2
+
+
 async def test_rules_that_feed_each_other_stop_after_some_hops_and_that_is_said_once(
     tenant: Tenant, worker_store: Store
 ) -> None:
