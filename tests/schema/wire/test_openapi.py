@@ -1,4 +1,4 @@
-"""The OpenAPI document for devices is the generated one, and whole; the tests of the adapter hold answers against it."""
+"""The OpenAPI document for devices is the generated one, and whole; the adapter's tests hold answers against it."""
 
 import re
 from typing import Any
