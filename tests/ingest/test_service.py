@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from engine.clock import now_ms
 from engine.devices import service as devices
@@ -146,6 +148,38 @@ async def test_a_death_around_the_commit_loses_and_doubles_nothing(
     assert [(seq, time - at) for _, time, seq, _ in line.stored(tenant)] == [(n, n) for n in range(10)]
     repeated = int(failpoint == "after_commit_before_ack")  # stored, but its device could not know
     assert line.counts(tenant)[str(row.id)] == [10 + repeated, 10, repeated, 0, 0, 0]
+
+
+async def test_a_message_with_qos_2_is_stored_once_though_the_process_dies_before_its_pubrec(
+    postgres: Postgres, tenant: Tenant, log: Path
+) -> None:
+    line, at = Line(postgres), now_ms()
+    device = await tenant.device()
+    name, token = f"{tenant.key}/d/{device.key}", await tenant.device_token(device)
+    process = IngestProcess(postgres.url("ingest"), log)
+    await process.start("after_commit_before_ack")
+    client = paho.Client(CallbackAPIVersion.VERSION2, name, protocol=MQTTProtocolVersion.MQTTv311, clean_session=False)
+    client.username_pw_set(name, token)
+    client.reconnect_delay_set(1, 1)
+    await asyncio.to_thread(client.connect, "127.0.0.1", process.mqtt_port)
+    client.loop_start()
+    try:
+        said = [orjson.dumps({"time": at, "seq": 1, "values": {"temperature": 4}}), b'{"temperature": 5}']
+        sent = client.publish(f"t/{name}/up/telemetry", said[0], qos=2)
+        assert await process.ended() == -signal.SIGKILL
+        assert len(line.stored(tenant)) == 1, "it was committed"
+        assert not sent.is_published(), "but the device could not know"
+        await process.start()
+        await asyncio.to_thread(sent.wait_for_publish, PATIENCE_S)
+        assert sent.is_published()
+        after = client.publish(f"t/{name}/up/telemetry", said[1], qos=2)
+        await asyncio.to_thread(after.wait_for_publish, PATIENCE_S)
+    finally:
+        client.disconnect()
+        await asyncio.to_thread(client.loop_stop)
+        await process.stop(signal.SIGKILL)
+    assert [values for *_, values in line.stored(tenant)] == [{"temperature": 4}, {"temperature": 5}]
+    assert line.counts(tenant)[str(device.id)] == [3, 2, 1, 0, 0, 0]
 
 
 async def test_kills_at_random_lose_and_double_nothing(postgres: Postgres, tenant: Tenant, log: Path) -> None:
