@@ -176,9 +176,7 @@ class _Looker:
             state = self._judge(state, Moment(until, lag, self._view.received))
         else:
             state = self._pass(state, until, self._view.received)
-        state = elapse(
-            self.rule, state, until, self._actions, self._seen(state, Moment(until, lag, self._view.received))
-        )
+        state = self._elapse(state, until, Moment(until, lag, self._view.received))
         return self._arm(state._replace(looked=until, due_at=None), lag, self._view.received, TICK_APART_MS)
 
     def by_schedule(self, state: RuleState, *, is_noticed: bool) -> RuleState:
@@ -223,7 +221,7 @@ class _Looker:
         else:
             if moment is not None:
                 state = self._judge(state, Moment(until, lag, received))
-        return elapse(self.rule, state, until, self._actions, self._seen(state, Moment(until, lag, received)))
+        return self._elapse(state, until, Moment(until, lag, received))
 
     def _leave(self, state: RuleState, at: int, lag: int) -> RuleState:
         """The state with the look at ``at`` remembered, where no known value does so and it would else be looked at
@@ -236,9 +234,15 @@ class _Looker:
 
     def _judge(self, state: RuleState, moment: Moment) -> RuleState:
         """Look at one moment."""
-        state = elapse(self.rule, state, moment.at - 1, self._actions, self._seen(state, moment))
+        state = self._elapse(state, moment.at - 1, moment)
         state = move(state, self._signal(state, moment), moment.at)
-        return elapse(self.rule, state, moment.at, self._actions, self._seen(state, moment))
+        return self._elapse(state, moment.at, moment)
+
+    def _elapse(self, state: RuleState, until: int, moment: Moment) -> RuleState:
+        """The state when event time ``until`` has come. ``moment``: how what was known then is looked at."""
+        if state.phase in STEADY:
+            return state
+        return elapse(self.rule, state, until, self._actions, self._seen(state, moment))
 
     def _call_off(self, state: RuleState, moment: Moment) -> RuleState:
         """A reading that came too late to decide can only end a wait that it contradicts."""
@@ -275,10 +279,14 @@ class _Looker:
 
     def _next(self, state: RuleState, moment: Moment) -> int | None:
         """When something that is read changes by itself next, after that moment."""
+        found: int | None = None
         dues = [self._view.due(each, moment) for each in self.plan.computed]
         if self.plan.missing_ms is not None:
             dues += [entry.at + self.plan.missing_ms for entry in state.known.values()]
-        return min((due for due in dues if due is not None and due > moment.at), default=None)
+        for due in dues:
+            if due is not None and due > moment.at and (found is None or due < found):
+                found = due
+        return found
 
     def _arm(self, state: RuleState, lag: int, received: int | None, apart_ms: int = 0) -> RuleState:
         """The state with the server time at which it is to be looked at again, if nothing comes.
@@ -306,9 +314,13 @@ class _Looker:
 
     def _looked(self, state: RuleState) -> int | None:
         """The last moment that was looked at, None before the first."""
-        times = [each for each in (state.looked, state.since) if each is not None]
-        times += [entry.at for entry in state.known.values()]
-        return max(times, default=None)
+        looked, since = state.looked, state.since
+        if looked is None or (since is not None and since > looked):
+            looked = since
+        for entry in state.known.values():
+            if looked is None or entry.at > looked:
+                looked = entry.at
+        return looked
 
     def _lag(self, state: RuleState) -> int:
         """From event time to the server's clock, as the last message that was looked at came.

@@ -8,7 +8,7 @@ firings.
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine import clock
 from engine.rules import words
@@ -16,6 +16,7 @@ from engine.rules.circles import Chain
 from engine.rules.compile import CompiledRule
 from engine.rules.facts import About, Moment
 from engine.rules.look import values_at
+from engine.rules.moves import STEADY
 from engine.rules.plan import is_light, plan_of
 from engine.rules.reaction import Place, Reaction
 from engine.rules.record import Record, Sent
@@ -33,8 +34,8 @@ LOOK_EVERY = 16
 
 SKIMMING = 0.4
 """The share of what is left to spend that it may take to find what can be passed over; the rest is for playing."""
-PLAYED_AT_ONCE = 2
-"""Messages played before it is asked whether those that follow can be passed over."""
+PLAYED_AT_ONCE = 16
+"""Where nothing can be passed over, so many messages are played at once before it is asked again, after fewer first."""
 
 
 class Budget:
@@ -62,6 +63,22 @@ class Budget:
         now = time.thread_time()
         until = now + share * (self._end - now)
         return lambda: self.is_spent or time.thread_time() >= until
+
+
+class Firing(NamedTuple):
+    """One time that a rule would have fired for a device, and how that ended, if it has. In order of time."""
+
+    at: int
+    device: str
+    episode: int
+    raised: Raise
+    cleared: Clear | None
+
+    def told(self, rule: CompiledRule) -> Episode:
+        """The same, put into words."""
+        cleared, reason = self.cleared, words.why_raised(rule, self.raised)
+        end = (None, None) if cleared is None else (cleared.at, words.why_cleared(rule, cleared))
+        return Episode(self.device, self.episode, self.at, reason, self.raised.why, *end)
 
 
 class Stage(Reaction):
@@ -109,19 +126,24 @@ class Stage(Reaction):
         rest = skim(self._rule, record, self._budget.part(SKIMMING))
         if rest is None:
             return self.play(record, until_ms)
-        place = 0
-        while place < len(record) and not self._budget.is_spent:
+        place, some = 0, 1
+        while place < len(record):
             end = rest.until(self.state, place)
+            some = 1 if end > place else min(2 * some, PLAYED_AT_ONCE)
             if end > place:
                 self._pass_over(record, place, end)
-                place = end
-            else:
-                place += self._play(record.between(place, place + PLAYED_AT_ONCE))
+            played = self._play(record.between(end, end + some))
+            place = end + played
+            if not played:  # the budget is spent
+                break
         self._elapse_until(until_ms)
         return place
 
     def _pass_over(self, record: Record, start: int, end: int) -> None:
-        """These messages have come and moved nothing. What was due by then is looked at with the next."""
+        """These messages have come and moved nothing, nor would ticks have: what is due by then the next one decides.
+
+        The timer stays, so that it goes on by the way that it was set by.
+        """
         device, times, last = self._place[1], record.times, end - 1
         for metric in self.facts.windows.needs.keys() & record.columns.keys():
             values: Any = record.columns[metric][start:end]
@@ -129,6 +151,9 @@ class Stage(Reaction):
         self.facts.next_event()
         newest = {metric: column[last] for metric, column in record.columns.items()}
         self._latest.learn(device, times[last], record.received[last], newest)
+        state = self.state
+        if state.due_at is not None and state.due_at < record.received[end] and state.phase in STEADY:
+            self._states[self._place] = state._replace(due_at=record.received[end] + 1)
 
     def _play(self, sent: Iterable[Sent]) -> int:
         profile, device, rows = self._met[self._place[1]], self._place[1], 0
@@ -149,14 +174,14 @@ class Stage(Reaction):
             latest.learn(device, at, received, values)
         return rows
 
-    def episodes(self, before_ms: int | None = None) -> Iterator[Episode]:
-        """The times that it would have fired (before a time), each with its end: the first MOST_EPISODES."""
-        for fired in self._fired.values():
-            if before_ms is not None and fired.at >= before_ms:
-                continue
-            cleared, reason = self._ended.get(fired.episode), words.why_raised(self._rule, fired)
-            end = (None, None) if cleared is None else (cleared.at, words.why_cleared(self._rule, cleared))
-            yield Episode(self._place[1], fired.episode, fired.at, reason, fired.why, *end)
+    def firings(self) -> list[Firing]:
+        """The times that it would have fired, each with its end: the first MOST_EPISODES."""
+        device, ended = self._place[1], self._ended
+        return [Firing(fired.at, device, number, fired, ended.get(number)) for number, fired in self._fired.items()]
+
+    def episodes(self) -> Iterator[Episode]:
+        """The same, put into words."""
+        return (each.told(self._rule) for each in self.firings())
 
     def told(self) -> list[str]:
         """What it would have done by now, in words and in order."""

@@ -29,9 +29,9 @@ from engine.rules.model import RuleDocument, Silence, TestDevice, leaves
 from engine.rules.nearest import Nearest
 from engine.rules.plan import plan_of, where_of
 from engine.rules.record import Record
-from engine.rules.rehearsal import MOST_EPISODES, Budget, Stage
+from engine.rules.rehearsal import MOST_EPISODES, Budget, Firing, Stage
 from engine.rules.ruleset import RuleSet
-from engine.rules.tried import Backtest, Episode, Look, TestResult
+from engine.rules.tried import Backtest, Look, TestResult
 from engine.rules.turns import Turns
 from engine.store.pool import Store
 from engine.store.tx import Tx
@@ -169,7 +169,7 @@ async def _story(
 
 def _play(story: _Story, budget: Budget) -> Backtest:
     rules, begin, until = RuleSet((story.rule,)), clock.to_ms(story.begin), clock.to_ms(story.end)
-    kept: list[Episode] = []
+    kept: list[Firing] = []
     total, fired, messages, devices = 0, 0, 0, 0
     near = Nearest(story.rule.document)
     for device, about, sent in story.devices:
@@ -180,12 +180,12 @@ def _play(story: _Story, budget: Budget) -> Backtest:
         messages += stage.skim(sent, until)
         total, fired, devices = total + stage.fired, fired + bool(stage.fired), devices + 1
         near.meet(device, sent)
-        kept += stage.episodes(kept[-1].raised_at if len(kept) >= MOST_EPISODES else None)
-        kept.sort(key=lambda each: (each.raised_at, each.device_id))
+        kept += stage.firings()
+        kept.sort()
         del kept[MOST_EPISODES:]
-    is_complete = story.is_whole and not budget.is_spent
+    is_complete, told = story.is_whole and not budget.is_spent, tuple(each.told(story.rule) for each in kept)
     return Backtest(
-        story.start, story.end, messages, devices, story.in_scope, is_complete, tuple(kept), total, fired, near.first
+        story.start, story.end, messages, devices, story.in_scope, is_complete, told, total, fired, near.first
     )
 
 
