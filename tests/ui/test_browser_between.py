@@ -4,7 +4,10 @@ import asyncio
 import base64
 import re
 import time
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, TypeAlias
 from urllib.parse import urljoin
 
 import httpx
@@ -21,9 +24,12 @@ pytestmark = pytest.mark.timeout(300)
 PASSWORD = "four plain words here"
 
 
-async def neighbour(console: Console, key: str) -> str:
-    """The link by which the first owner of another organisation joins: the platform's operator made it."""
-    secret = console.invite_operator(f"founder-of-{key}@example.org").partition("token=")[2]
+Ask: TypeAlias = Callable[..., Awaitable[Any]]
+
+
+@asynccontextmanager
+async def joined(console: Console, link: str) -> AsyncIterator[Ask]:
+    """Somebody who has joined by this link asks the contract, as their browser would."""
     async with httpx.AsyncClient(base_url=console.url, timeout=SENT_WITHIN_S, trust_env=False) as http:
 
         async def ask(query: str, **given: Any) -> Any:
@@ -33,9 +39,15 @@ async def neighbour(console: Console, key: str) -> str:
             return next(iter(answer["data"].values()))
 
         http.headers["Origin"] = console.url
-        joining = {"token": secret, "name": "Founder", "password": PASSWORD}
-        joined = await http.post("/auth/accept", json=joining, headers={"Accept": "application/json"})
-        assert joined.status_code == 204, joined.text
+        joining = {"token": link.partition("token=")[2], "name": "Founder", "password": PASSWORD}
+        accepted = await http.post("/auth/accept", json=joining, headers={"Accept": "application/json"})
+        assert accepted.status_code == 204, accepted.text
+        yield ask
+
+
+async def neighbour(console: Console, key: str) -> str:
+    """The link by which the first owner of another organisation joins: the platform's operator made it."""
+    async with joined(console, console.invite_operator(f"founder-of-{key}@example.org")) as ask:
         enrol = "mutation ($i: SecondFactorEnrol!) { secondFactorEnrol(input: $i) { secret } }"
         factor = base64.b32decode((await ask(enrol, password=PASSWORD))["secret"])
         code = TOTP(factor, 6, SHA1(), 30).generate(int(time.time())).decode()
@@ -43,6 +55,16 @@ async def neighbour(console: Console, key: str) -> str:
         make = "mutation ($i: PlatformTenantCreate!) { platformTenantCreate(input: $i) { link } }"
         made = await ask(make, key=key, name=key.capitalize(), email=f"owner@{key}.example")
     return urljoin(console.url, str(made["link"]))
+
+
+async def organisation(console: Console, key: str) -> Console:
+    """The keys to another organisation on the same console, which has nothing in it yet."""
+    async with joined(console, await neighbour(console, key)) as ask:
+        issue = "mutation ($i: TokenIssue!) { tokenIssue(input: $i) { secret } }"
+        scopes = ["profiles:write", "devices:read", "devices:write", "telemetry:read", "rules:read", "rules:write"]
+        token = (await ask(issue, name="Test", scopes=scopes))["secret"]
+    email, device = f"owner@{key}.example", {"username": f"{key}/d/none"}
+    return replace(console, email=email, password=PASSWORD, api_token=token, device=device)
 
 
 async def settled(console: Console) -> None:

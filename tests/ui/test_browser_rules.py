@@ -11,6 +11,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from tests.ui.support import Console, send, tab_to
+from tests.ui.test_browser_between import organisation
 from tests.ui.test_browser_pages import wrong_with
 
 pytestmark = pytest.mark.timeout(600)
@@ -280,9 +281,11 @@ async def test_a_place_is_taken_from_a_device_marked_on_a_time_line_and_made_up(
     assert test["given"][0]["position"] == {"lat": 52.5, "lon": 13.4}
 
 
-async def test_versions_say_what_changed_and_what_was_only_watched_is_noted(
+async def test_versions_say_what_changed_and_what_was_only_watched_or_not_even_that_is_noted(
     console: Console, chromium: Browser
 ) -> None:
+    # The looks at what did not fire are taken a minute apart, an organisation's first one at once.
+    console = await organisation(console, "pier")
     says = await _device(console, "watch-room", WARMTH)
     rule_id = await _rule(console, "watch-room", WARM)
     later = {"v": 1, "name": "Rule of watch-room", "severity": "minor", "scope": {"profile": "watch-room"}}
@@ -290,12 +293,13 @@ async def test_versions_say_what_changed_and_what_was_only_watched_is_noted(
     change = "mutation ($id: ID!, $i: RuleUpdate!) { ruleUpdate(id: $id, input: $i) { id } }"
     await console.ask(change, id=rule_id, i={"document": later})
     await console.ask("mutation ($id: ID!) { ruleModeSet(id: $id, mode: SHADOW) { id } }", id=rule_id)
-    for _ in range(200):
-        says(0, 9)
-        fired = await console.ask("query ($id: ID!) { ruleFirings(id: $id) { items { id } } }", id=rule_id)
-        if fired["ruleFirings"]["items"]:
-            break
-        await asyncio.sleep(0.2)
+    for value, looked in ((7, "ruleNonFirings(ruleId: $id)"), (9, "ruleFirings(id: $id)")):
+        for _ in range(400):
+            says(0, value)
+            found = await console.ask(f"query ($id: ID!) {{ found: {looked} {{ items {{ id }} }} }}", id=rule_id)
+            if found["found"]["items"]:
+                break
+            await asyncio.sleep(0.2)
     async with console.visitor(chromium) as visitor:
         page = visitor.page
         await visitor.enter(f"/rules/{rule_id}")
@@ -304,6 +308,12 @@ async def test_versions_say_what_changed_and_what_was_only_watched_is_noted(
         await expect(noted).to_contain_text("warmth was 9 °C, above 7.5 °C")
         await noted.locator("summary").first.click()
         await expect(noted).to_contain_text("It would have: raise a minor alert")
+        assert await wrong_with(page) == []
+        await page.get_by_role("button", name="Try it").click()
+        not_so = page.locator("[data-rule=why-not]")
+        await expect(not_so).to_contain_text("warmth is 7 °C, not above 7.5 °C")
+        await not_so.locator("summary").first.click()
+        await expect(not_so.get_by_role("button", name="Look at that moment")).to_be_visible()
         assert await wrong_with(page) == []
         await page.get_by_role("button", name="Versions").click()
         second = page.locator(".versions > li", has_text="Version 2")

@@ -30,6 +30,11 @@ TOLD = {
         RAISED,
         BERLIN,
     ): "humidity was 71.6\u00a0%, above 8\u00a0°C and 60\u00a0%",
+    (
+        "12.5 V, 3 m³/h, 40 mbar and 5 min, 6 Mondays",
+        RAISED,
+        BERLIN,
+    ): "12.5\u00a0V, 3\u00a0m³/h, 40\u00a0mbar and 5\u00a0min, 6 Mondays",
     ("", RAISED, BERLIN): "",
 }
 

@@ -1,7 +1,7 @@
 // Small live pieces: a value, a device's presence, a time that ages, a button that copies.
 import { useEffect, useReducer, useRef, useState } from "react";
 import { onLine, plainValue, watchStatus, watchTelemetry } from "./live.js";
-import { inOwnZone, ownZone } from "./zones.js";
+import { inOwnZone, ownZone, unbroken } from "./zones.js";
 
 // One clock for every relative time on the page.
 const clock = new Set();
@@ -64,6 +64,9 @@ export function Told({ text, at }) {
   useEffect(() => setReady(true), []);
   return <>{ready ? inOwnZone(text, at) : text}</>;
 }
+
+/** A sentence that says no times. */
+export const Unbroken = ({ text }) => unbroken(text);
 
 /** Which time zone the page's times are of. */
 export function OwnZone() {

@@ -33,6 +33,13 @@ class Told(_Cell):
     at: rx.Var[str | None]
 
 
+class Unbroken(_Cell):
+    """A sentence of the platform's that says no times; a number keeps its unit beside it at a line's end."""
+
+    tag = "Unbroken"
+    text: rx.Var[str]
+
+
 class OwnZone(_Cell):
     """Says which time zone the times of the page are of."""
 
@@ -115,6 +122,7 @@ class LiveLine(_Cell):
 
 when = When.create
 told = Told.create
+unbroken = Unbroken.create
 own_zone = OwnZone.create
 live_value = LiveValue.create
 live_when = LiveWhen.create

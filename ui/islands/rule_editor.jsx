@@ -12,6 +12,7 @@ import { Noted, Publish, Versions, useDraft } from "./rule_publish.jsx";
 import { Sentence } from "./rule_sentence.jsx";
 import { Tests, Trial } from "./rule_trial.jsx";
 import { proposedName } from "./rule_words.js";
+import { unbroken } from "./zones.js";
 
 // React Flow comes with the picture, only when somebody looks at it.
 const Picture = lazy(() => import("./rule_canvas_view.jsx"));
@@ -191,7 +192,7 @@ function InWords() {
     <section className="card card-body in-words" aria-label="In plain words">
       <div className="label-text">In plain words</div>
       <p className={check.isCurrent ? "preview" : "preview preview-old"} aria-live="polite" data-rule="sentence">
-        {check.sentence || waiting}
+        {unbroken(check.sentence) || waiting}
       </p>
       <Said problems={check.problems.filter((each) => !isShown(each))} warnings={check.warnings.filter((each) => !isShown(each))} />
     </section>

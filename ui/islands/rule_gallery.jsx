@@ -29,6 +29,7 @@ import { WhereNow } from "./rule_area.jsx";
 import { Desk } from "./rule_desk.js";
 import { Clock, Help, Pick, Span, Write } from "./rule_pieces.jsx";
 import { sign } from "./rule_words.js";
+import { unbroken } from "./zones.js";
 
 const ICONS = {
   "battery-low": BatteryLow,
@@ -206,7 +207,7 @@ function Filling({ template, profiles, profile, setProfile, policies, queries, o
         ) : null}
       </div>
       <p className={draft?.asked === asked ? "preview" : "preview preview-old"} aria-live="polite" data-rule="sentence">
-        {check?.sentence || check?.problems[0]?.message || "…"}
+        {unbroken(check?.sentence) || check?.problems[0]?.message || "…"}
       </p>
       {problem ? (
         <div className="note note-bad" role="alert">

@@ -4,7 +4,7 @@ import { ask } from "./live.js";
 import { useDesk } from "./rule_desk.js";
 import { Help } from "./rule_pieces.jsx";
 import { Why } from "./rule_why.jsx";
-import { inOwnZone } from "./zones.js";
+import { inOwnZone, unbroken } from "./zones.js";
 
 const SAVE_AFTER_MS = 1200;
 const MODES = [
@@ -180,7 +180,7 @@ export function Versions({ onDone, onGone }) {
             {each.changes.length ? (
               <ul className="changes small">
                 {each.changes.map((words) => (
-                  <li key={words}>{words}</li>
+                  <li key={words}>{unbroken(words)}</li>
                 ))}
               </ul>
             ) : null}

@@ -9,6 +9,7 @@ import { dropAt, metricsRead, setAt, spanMs } from "./rule_model.js";
 import { Help, Pick, Remove, Span, Write } from "./rule_pieces.jsx";
 import { Why, WhyNot } from "./rule_why.jsx";
 import { sign } from "./rule_words.js";
+import { unbroken } from "./zones.js";
 
 const ASK_AFTER_MS = 500;
 const PHASES = { OK: ["ok", "All is well"], PENDING: ["open", "Waiting"], FIRING: ["yes", "It fires"], CLEARING: ["open", "Nearly over"] };
@@ -96,7 +97,7 @@ function Look({ moment, setMoment }) {
       {found ? (
         <div className="looked" aria-live="polite" data-rule="explained">
           <p>
-            <Phase phase={found.phase} /> {found.phase === "FIRING" ? "its condition has been met for long enough" : found.sentence}
+            <Phase phase={found.phase} /> {found.phase === "FIRING" ? "its condition has been met for long enough" : unbroken(found.sentence)}
           </p>
           <Why tree={found.why} metrics={metrics} />
         </div>

@@ -12,6 +12,7 @@ from ui.components.pieces import done, empty, problem, severity_badge, skeleton_
 from ui.components.rule_clock import rule_clock
 from ui.components.rule_notices import rule_notices
 from ui.console import Console
+from ui.islands.cells import unbroken
 from ui.islands.rule_editor import rule_editor
 
 MODES = (("ON", "Acts"), ("SHADOW", "Only watches"), ("OFF", "Rests"))
@@ -137,7 +138,7 @@ def _line(rule: rx.Var[RuleLine]) -> rx.Component:
                 ),
                 class_name="row",
             ),
-            rx.el.p(rule.sentence, class_name="muted", style={"marginTop": "3px"}),
+            rx.el.p(unbroken(text=rule.sentence), class_name="muted", style={"marginTop": "3px"}),
             class_name="rule-words",
         ),
         rx.el.div(
