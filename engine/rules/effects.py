@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from engine.clock import from_ms
+from engine.rules import words
 from engine.rules.acting import Effect
 from engine.rules.circles import Chain
 from engine.rules.compile import CompiledRule
@@ -11,18 +12,13 @@ from engine.rules.findings import is_number
 from engine.rules.inputs import windows_of
 from engine.rules.model import (
     DeriveMetric,
-    Leaf,
-    Notify,
     OtherMetric,
     RaiseAlert,
     Scalar,
     Then,
     WindowValue,
-    leaves,
 )
-from engine.rules.phrases import seen_text, unit_sign
 from engine.rules.plan import plan_of
-from engine.rules.resolve import resolved, unit_of
 from engine.rules.state import Clear, Known, Raise
 
 
@@ -37,7 +33,8 @@ def effects_of(
 ) -> list[Effect]:
     """The effects of ``thens`` (those that raise an alert apart) when ``action`` happens, led to by these rules."""
     is_raise = isinstance(action, Raise)
-    told = placeholders(rule, device_id, action.seen, action.at, facts)
+    value, shown = words.value_seen(rule, action)
+    told = placeholders(rule, device_id, action.seen, action.at, facts, value)
     return [
         Effect(
             rule_id=rule.key,
@@ -54,7 +51,7 @@ def effects_of(
             facts=told,
             value=_value(then, device_id, action, facts) if isinstance(then, DeriveMetric) else None,
             chain=(*led_by, rule.key),
-            shown=_said(rule, action.seen) if isinstance(then, Notify) else None,
+            shown=shown,
             zone=facts.zone(device_id, None),
         )
         for place, then in enumerate(thens)
@@ -63,20 +60,24 @@ def effects_of(
 
 
 def placeholders(
-    rule: CompiledRule, device_id: str, seen: Mapping[str, Known], at_ms: int, facts: Facts
+    rule: CompiledRule,
+    device_id: str,
+    seen: Mapping[str, Known],
+    at_ms: int,
+    facts: Facts,
+    value: Scalar | None,
 ) -> Mapping[str, str]:
-    """What the placeholders of a text stand for, by the name in their braces."""
+    """What the placeholders of a text stand for, by the name in their braces; ``value`` made the rule fire."""
     about = facts.of(device_id)
     names = (*rule.metrics, *plan_of(rule).named)
     values = {name: _shown(seen[name].value) for name in names if name in seen and seen[name].value is not None}
-    first = next(iter(values.values()), None)
     return {
         "device": about.name or device_id,
         "device.key": about.key or device_id,
         "rule": rule.document.name,
         "severity": rule.document.severity.value,
         "time": f"{from_ms(at_ms).astimezone(facts.zone(device_id, None)):%Y-%m-%d %H:%M}",
-        **({} if first is None else {"value": first}),
+        **({} if value is None else {"value": _shown(value)}),
         **{f"metric:{metric}": value for metric, value in values.items()},
         **{f"attribute:{key}": value for key, value in about.labels.items()},
     }
@@ -93,16 +94,6 @@ def _value(then: DeriveMetric, device_id: str, action: Raise | Clear, facts: Fac
             return float(entry.value or 0) * (1.0 if times is None else times) + (plus or 0.0)
         case number:
             return number
-
-
-def _said(rule: CompiledRule, seen: Mapping[str, Known]) -> str | None:
-    """The first value that the rule reads as its reason would say it, with its unit; None where it is no number."""
-    metric = next((each for each in rule.metrics if each in seen), None)
-    if metric is None or not is_number(seen[metric].value):
-        return None
-    found = (leaf for _, leaf in leaves(resolved(rule.document.when, rule.vocabulary)) if isinstance(leaf, Leaf))
-    limits = [leaf.value for leaf in found if leaf.metric == metric and leaf.how is None]
-    return seen_text(seen[metric].value, limits) + unit_sign(unit_of(metric, None, rule.vocabulary))
 
 
 def _shown(value: Scalar | None) -> str:

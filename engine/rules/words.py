@@ -9,6 +9,7 @@ from cronsim import CronSim
 from engine.clock import from_ms
 from engine.rules.compile import CompiledRule, ignoring
 from engine.rules.explain import explain
+from engine.rules.findings import is_number
 from engine.rules.inputs import left, right
 from engine.rules.logic import normal
 from engine.rules.model import (
@@ -25,6 +26,7 @@ from engine.rules.model import (
     Operand,
     RaiseAlert,
     RuleDocument,
+    Scalar,
 )
 from engine.rules.phrases import (
     action_phrase,
@@ -100,11 +102,7 @@ def intentions(rule: CompiledRule) -> list[str]:
 
 def why_raised(rule: CompiledRule, action: Raise) -> str:
     """Why it was raised, and the values seen: "temperature was 9.2 °C, above 8 °C, for 10 minutes since 14:02 UTC"."""
-    rule = ignoring(rule, action.seen)
-    when = rule.document.when
-    plain = normal(when)
-    # Most conditions are in normal form as they are written: then what explains them is at hand.
-    tree = action.why if action.why and plain == when else explain(plain, rule.vocabulary, action.seen)
+    rule, plain, tree = _judged(rule, action)
     return _evidence(plain, tree, rule, action.seen) + _when(action.since, action.at, rule.document.held_for)
 
 
@@ -114,13 +112,44 @@ def why_cleared(rule: CompiledRule, action: Clear) -> str:
         return "the rule was changed"
     if action.reason is EndReason.RULE_STOPPED:
         return "the rule no longer watches this device"
-    rule = ignoring(rule, action.seen)
+    rule, plain, tree = _judged(rule, action)
     clear = rule.document.clear
-    condition = normal(rule.document.when, negated=True) if clear is None else clear.when
     held_for = None if clear is None else clear.held_for
-    plain = normal(condition)
-    tree = explain(plain, rule.vocabulary, action.seen)
     return _evidence(plain, tree, rule, action.seen) + _when(action.since, action.at, held_for)
+
+
+def value_seen(rule: CompiledRule, action: Raise | Clear) -> tuple[Scalar | None, str | None]:
+    """The value that made it happen, and that number as people are told it, as in the reason: "9.2 °C".
+
+    It is that of the first comparison that is true, a metric's before an attribute's; where nothing is compared, the
+    newest value of the first metric that is asked about. None where there is none.
+    """
+    rule, plain, tree = _judged(rule, action)
+    leaves = sorted((leaf for leaf, _ in _true_leaves(plain, tree)), key=lambda leaf: isinstance(leaf, AttributeLeaf))
+    for leaf in leaves:
+        if isinstance(leaf, Leaf | AttributeLeaf):
+            value = action.seen[left(leaf).name].value
+            return value, _seen(leaf, rule.vocabulary, action.seen) if is_number(value) else None
+    asked = [left(leaf).metric for leaf in leaves] or (rule.metrics if len(rule.metrics) == 1 else ())
+    for metric in (each for each in asked if each is not None and each in action.seen):
+        value, unit = action.seen[metric].value, unit_of(metric, None, rule.vocabulary)
+        if value is not None:
+            return value, seen_text(value) + unit_sign(unit) if is_number(value) else None
+    return None, None
+
+
+def _judged(rule: CompiledRule, action: Raise | Clear) -> tuple[CompiledRule, Condition, Mapping[str, Any]]:
+    """The rule as it decided, what it decided by in normal form, and that explained by what was seen."""
+    rule = ignoring(rule, action.seen)
+    when, clear = rule.document.when, rule.document.clear
+    if isinstance(action, Raise):
+        plain = normal(when)
+        # Most conditions are in normal form as they are written: then what explains them is at hand.
+        if action.why and plain == when:
+            return rule, plain, action.why
+    else:
+        plain = normal(when, negated=True) if clear is None else normal(clear.when)
+    return rule, plain, explain(plain, rule.vocabulary, action.seen)
 
 
 def why_not(rule: CompiledRule, known: Mapping[str, Known]) -> str:

@@ -9,9 +9,9 @@ from engine.clock import from_ms
 from engine.rules.compile import CompiledRule
 from engine.rules.document import parse
 from engine.rules.model import leaves
-from engine.rules.state import Action, Clear, Raise, Reading, RuleState, Tick
+from engine.rules.state import Action, Clear, Known, Raise, Reading, RuleState, Tick
 from engine.rules.step import step, stop
-from engine.rules.words import phrase, sentence, spelled_ms, why_cleared, why_raised
+from engine.rules.words import phrase, sentence, spelled_ms, value_seen, why_cleared, why_raised
 from tests.engine.rules import making
 from tests.engine.rules.making import VOCABULARY, document, rule, temperature_above
 
@@ -100,6 +100,41 @@ def test_any_condition_can_be_put_into_words_with_all_its_metrics() -> None:
         text = phrase(parse(document(node)).when, VOCABULARY)
         for _, leaf in leaves(parse(document(node)).when):
             assert leaf.metric.replace("_", " ") in text
+
+
+HUMID_OR_WARM = {"any": [{"metric": "humidity", "op": ">", "value": 80}, temperature_above(30)]}
+AVERAGE = {"metric": "temperature", "agg": {"fn": "avg", "over": "5m"}, "op": ">", "value": 30}
+
+
+@pytest.mark.parametrize(
+    ("when", "seen", "value"),
+    [
+        (HUMID_OR_WARM, {"humidity": 41, "temperature": 39.04}, (39.04, "39.04 °C")),
+        (HUMID_OR_WARM, {"humidity": 81, "temperature": 20}, (81, "81 %")),
+        (AVERAGE, {"\tavg:over:300000:temperature": 31.5, "temperature": 44}, (31.5, "31.5 °C")),
+        (
+            {"not": {"metric": "temperature", "op": "<=", "value": 86, "unit": "degF"}},
+            {"temperature": 40},
+            (40, "104 °F"),
+        ),
+        ({"metric": "mode", "op": "==", "value": "a"}, {"mode": "a"}, ("a", None)),
+        (
+            {"all": [{"attribute": "site", "op": "==", "value": "x"}, temperature_above(30)]},
+            {"\tattribute:site": "x", "temperature": 39},
+            (39, "39 °C"),
+        ),
+        (
+            {"metric": "temperature", "changed": {"over": "5m"}},
+            {"\tchanged:300000:temperature": True, "temperature": 39},
+            (39, "39 °C"),
+        ),
+        ({"tag": "hot"}, {"\ttag:hot": True}, (None, None)),
+    ],
+)
+def test_the_value_is_that_of_the_first_comparison_that_is_true(when: Any, seen: Any, value: Any) -> None:
+    watched = rule(when)
+    known = {name: Known(each, AT_14_02, 0) for name, each in seen.items()}
+    assert value_seen(watched, Raise(1, AT_14_02, AT_14_02, known, {})) == value
 
 
 def test_an_alert_says_what_was_seen_and_since_when() -> None:
