@@ -10,6 +10,8 @@ from ui import client
 from ui.client import Refused, SignedOut
 
 ALL_DEVICES = "devices:all"  # no right of the contract: to see devices, and not those of some groups only
+# Nor is this: to add devices. Whoever sees some groups only can add none where these are put together by hand.
+NEW_DEVICES = "devices:new"
 
 
 class Console(rx.State):
@@ -22,6 +24,7 @@ class Console(rx.State):
     tenant_key: str = ""
     scopes: list[str] = []
     is_limited_to_groups: bool = False  # whether they see some devices only, and nothing that is about all of them
+    adds_devices: bool = False
     open_alerts: int = 0
     must_set_up: bool = False  # whether nothing else can be done before there is a second factor
     factor_taken_by: str = ""  # who took this person's lost second factor away, until there is a new one
@@ -87,6 +90,7 @@ class Console(rx.State):
         self.tenant_key = me["tenant"]["key"]
         self.scopes = me["scopes"]
         self.is_limited_to_groups = me["groupIds"] is not None
+        self.adds_devices = "devices:write" in self.scopes and await self._has_room()
         self.must_set_up = me["needsSecondFactor"]
         self.factor_taken_by = (me["secondFactorReset"] or {}).get("by", "")
         if self.must_set_up and self.router.url.path.rstrip("/") != "/account":
@@ -98,7 +102,19 @@ class Console(rx.State):
         """What `frame.only` says without words: who has no rights at all is let in, as it is not known who they are."""
         if right == ALL_DEVICES:
             return bool(self.scopes) and ("devices:read" not in self.scopes or self.is_limited_to_groups)
+        if right == NEW_DEVICES:
+            return bool(self.scopes) and not self.adds_devices
         return bool(self.scopes) and right not in self.scopes
+
+    async def _has_room(self) -> bool:
+        """Whether a new device can lie where this person sees it: anywhere, or in a group that holds what fits it."""
+        if not self.is_limited_to_groups:
+            return True
+        try:
+            groups = (await self.ask("group_names"))["deviceGroups"]["items"]
+        except Refused:
+            return True  # what cannot be known is left to the platform
+        return any(each["filter"] for each in groups)
 
     @rx.event
     async def count_alerts(self) -> None:

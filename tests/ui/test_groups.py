@@ -6,8 +6,9 @@ import pytest
 
 from engine.devices.filter import parse
 from engine.devices.model import DeviceStatus
-from tests.ui.support import Gateway, Visit
+from tests.ui.support import ME, Gateway, Visit
 from ui.filters import STATUSES, Unclear, filter_of, in_words, labels_text
+from ui.pages.add_device import AddDevice
 from ui.pages.devices import Devices
 from ui.pages.group import Group
 from ui.pages.groups import counted, group_line
@@ -135,3 +136,16 @@ async def test_the_list_of_devices_is_narrowed_to_a_group_of_the_address(gateway
     assert gateway.variables("Devices")["groupId"] == "g1"
     await state.set_group("")
     assert gateway.variables("Devices")["groupId"] is None
+
+
+@pytest.mark.parametrize(("filter_", "adds"), [(None, False), ({"profile": "pump"}, True)])
+async def test_a_device_is_added_only_where_it_can_lie_in_a_group_that_one_sees(
+    gateway: Gateway, visit: Visit, filter_: dict[str, str] | None, adds: bool
+) -> None:
+    gateway.answers["Me"] = {"me": {**ME["me"], "scopes": ["devices:read", "devices:write"], "groupIds": ["g1"]}}
+    gateway.answers["GroupNames"] = {"deviceGroups": {"items": [{"id": "g1", "name": "Pumps", "filter": filter_}]}}
+    gateway.answers["Profiles"] = {"profiles": {"items": []}}
+    page = visit(AddDevice, "/devices/add")
+    async for _ in page.load():
+        pass
+    assert (page.adds_devices, "Profiles" in [name for name, _ in gateway.asked]) == (adds, adds)

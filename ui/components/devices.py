@@ -5,6 +5,7 @@ from collections.abc import Callable
 import reflex as rx
 
 from ui.components.frame import link
+from ui.components.pieces import empty
 from ui.components.values import value_chips
 from ui.islands.cells import live_presence, live_when
 from ui.words import DeviceLine
@@ -13,6 +14,11 @@ COLUMNS = ("Device", "Status", "Last message", "Newest values")
 
 
 Action = Callable[[rx.Var[DeviceLine]], rx.Component]
+
+
+def no_devices() -> rx.Component:
+    """What stands where the devices will be, for somebody who cannot add one."""
+    return empty("cpu", "No devices yet", "They appear here as soon as somebody has added one for you to see.")
 
 
 def device_table(devices: rx.Var[list[DeviceLine]], action: Action | None = None) -> rx.Component:

@@ -8,7 +8,7 @@ from reflex_components_core.react_router import ReactRouterLink
 
 from ui.components.help import help_link
 from ui.components.instead import barred
-from ui.console import ALL_DEVICES, Console
+from ui.console import ALL_DEVICES, NEW_DEVICES, Console
 from ui.islands.cells import live_line
 from ui.islands.news import alert_news
 from ui.rights import right_words
@@ -112,14 +112,27 @@ def may(scope: str) -> rx.Var[bool]:
     """Whether whoever is signed in holds this right; what they may not do is not offered."""
     if scope == ALL_DEVICES:
         return Console.scopes.contains("devices:read") & ~Console.is_limited_to_groups
+    if scope == NEW_DEVICES:
+        return Console.adds_devices
     return Console.scopes.contains(scope)
 
 
 def only(scope: str, *children: rx.Component, where: rx.Var[bool] | None = None) -> rx.Component:
     """What needs a right, for those who hold it; the others are told so. `where`: when the right is needed at all."""
     is_open = (Console.scopes.length() == 0) | may(scope)
-    instead = barred("" if scope == ALL_DEVICES else right_words(scope), _remedy(scope))
-    return rx.cond(is_open if where is None else is_open | ~where, rx.fragment(*children), instead)
+    return rx.cond(is_open if where is None else is_open | ~where, rx.fragment(*children), _barred(scope))
+
+
+def _barred(scope: str) -> rx.Component:
+    if scope == ALL_DEVICES:
+        return barred("It is about all devices, and you see those of some groups.", _remedy(scope))
+    if scope == NEW_DEVICES:
+        outside = barred(
+            "Your groups are put together by hand, so a new device would lie outside them.",
+            "Ask somebody who sees all devices to add it and to put it into your group.",
+        )
+        return rx.cond(may("devices:write"), outside, _barred("devices:write"))
+    return barred(f"It needs a right that you do not have: “{right_words(scope)}”.", _remedy(scope))
 
 
 def _remedy(scope: str) -> str:

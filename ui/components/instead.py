@@ -14,20 +14,12 @@ def gone(what: str, all_of_them: str, path: str) -> rx.Component:
     )
 
 
-def barred(right: str, remedy: str) -> rx.Component:
-    """The page needs a right that this person does not hold, or with '' all devices, of which they see some groups.
-
-    `remedy`: who can change that.
-    """
-    needed = (
-        f"It needs a right that you do not have: “{right}”."
-        if right
-        else "It is about all devices, and you see those of some groups."
-    )
+def barred(why: str, remedy: str) -> rx.Component:
+    """The page is not for this person: `why`, and who can change that."""
     return _instead(
         "lock",
         "This page is not open to you",
-        f"{needed} {remedy}",
+        f"{why} {remedy}",
         ReactRouterLink.create("Go to the overview", to="/", class_name="btn btn-primary"),
     )
 

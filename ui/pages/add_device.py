@@ -9,7 +9,7 @@ from ui.client import Refused
 from ui.components.frame import heading, link, page
 from ui.components.pieces import card, empty, field, problem, skeleton_rows
 from ui.components.shown_once import secret
-from ui.console import Console
+from ui.console import NEW_DEVICES, Console
 from ui.first_message import mosquitto_pub
 from ui.islands.cells import command, first_message
 from ui.naming import KEY, Named
@@ -60,7 +60,7 @@ class AddDevice(Named, Console):
         """Come to the page: an empty form, with the tenant's profiles."""
         self.ready = False
         yield
-        if (away := await self.enter("devices:write")) is not None:
+        if (away := await self.enter(NEW_DEVICES)) is not None:
             yield away
             return
         self.problem = self.name = self.key = self.taken = self.uid = self.token = self.command = ""
@@ -245,5 +245,5 @@ def add_device() -> rx.Component:
             ),
         ),
         narrow=True,
-        needs="devices:write",
+        needs=NEW_DEVICES,
     )

@@ -7,10 +7,10 @@ from typing import Any
 import reflex as rx
 
 from ui.client import Refused
-from ui.components.devices import device_table
+from ui.components.devices import device_table, no_devices
 from ui.components.frame import heading, link, may, page
 from ui.components.pieces import empty, pager, problem, search_box, skeleton_rows
-from ui.console import Console
+from ui.console import NEW_DEVICES, Console
 from ui.paging import PAGE_SIZE, Paged
 from ui.words import STATUS_WORDS, DeviceLine, device_line
 
@@ -179,12 +179,13 @@ def _list() -> rx.Component:
         empty("circle-check", "Nobody is silent", "All readings come as often as the devices' profiles expect."),
         empty("search-x", "No device fits", "Try another word, or show all devices."),
     )
-    none_yet = empty(
+    first = empty(
         "cpu",
         "No devices yet",
         "Add your first device. You get its token and a line to paste, and its values appear here.",
         link(rx.icon("plus", size=16), "Add a device", to="/devices/add", class_name="btn btn-primary"),
     )
+    none_yet = rx.cond(may(NEW_DEVICES), first, no_devices())
     return rx.cond(
         Devices.ready,
         rx.cond(
@@ -208,14 +209,14 @@ def devices() -> rx.Component:
             "Everything that sends you values, and what it sent last.",
             rx.cond(
                 may("devices:write"),
-                rx.fragment(
-                    link(rx.icon("arrow-left-right", size=16), "Transfers", to="/devices/transfers", class_name="btn"),
-                    link(rx.icon("upload", size=16), "Import…", to="/devices/import", class_name="btn"),
-                ),
+                link(rx.icon("arrow-left-right", size=16), "Transfers", to="/devices/transfers", class_name="btn"),
             ),
             rx.cond(
-                may("devices:write"),
-                link(rx.icon("plus", size=16), "Add a device", to="/devices/add", class_name="btn btn-primary"),
+                may(NEW_DEVICES),
+                rx.fragment(
+                    link(rx.icon("upload", size=16), "Import…", to="/devices/import", class_name="btn"),
+                    link(rx.icon("plus", size=16), "Add a device", to="/devices/add", class_name="btn btn-primary"),
+                ),
             ),
             about="presence",
         ),

@@ -8,7 +8,7 @@ import reflex as rx
 from ui.client import Refused
 from ui.components.frame import link, page
 from ui.components.pieces import problem, skeleton_rows
-from ui.console import Console
+from ui.console import NEW_DEVICES, Console
 from ui.islands.importer import importer
 
 COLUMNS = (
@@ -41,7 +41,7 @@ class ImportDevices(Console):
     @rx.event
     async def load(self) -> Any:
         """Come to the page."""
-        if (away := await self.enter("devices:write")) is not None:
+        if (away := await self.enter(NEW_DEVICES)) is not None:
             return away
         try:
             found = (await self.ask("profiles", first=100))["profiles"]["items"]
@@ -86,5 +86,5 @@ def import_devices() -> rx.Component:
             rx.fragment(_columns(), importer(ImportDevices.profiles)),
             rx.cond(ImportDevices.problem == "", rx.el.div(skeleton_rows(), class_name="card")),
         ),
-        needs="devices:write",
+        needs=NEW_DEVICES,
     )

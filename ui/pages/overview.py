@@ -5,10 +5,10 @@ from typing import Any
 import reflex as rx
 
 from ui.client import Refused
-from ui.components.devices import device_table
+from ui.components.devices import device_table, no_devices
 from ui.components.frame import heading, link, may, page
 from ui.components.pieces import body, card, empty, problem, severity_badge, skeleton, skeleton_rows
-from ui.console import Console
+from ui.console import NEW_DEVICES, Console
 from ui.islands.cells import told, when
 from ui.islands.news import status_news
 from ui.islands.pulse import pulse
@@ -182,7 +182,7 @@ def overview() -> rx.Component:
             "Overview",
             "Your fleet at this moment.",
             rx.cond(
-                may("devices:write"),
+                may(NEW_DEVICES),
                 link(rx.icon("plus", size=16), "Add a device", to="/devices/add", class_name="btn"),
             ),
         ),
@@ -192,11 +192,15 @@ def overview() -> rx.Component:
         rx.el.div(
             rx.el.div(
                 rx.cond(
-                    nothing & may("devices:write"),
+                    nothing & may(NEW_DEVICES),
                     _get_started(),
                     card(
                         "Devices",
-                        rx.cond(Overview.ready, device_table(Overview.devices), skeleton_rows()),
+                        rx.cond(
+                            Overview.ready,
+                            rx.cond(nothing, no_devices(), device_table(Overview.devices)),
+                            skeleton_rows(),
+                        ),
                         aside=link("All devices", to="/devices", class_name="small"),
                     ),
                 ),

@@ -2,7 +2,7 @@
 
 import reflex as rx
 
-from ui.components.frame import link, may, only, page
+from ui.components.frame import NEW_DEVICES, link, may, only, page
 from ui.components.instead import gone
 from ui.components.pieces import done, problem, skeleton_rows
 from ui.pages.profile.sections import about, commands, history, interval, metrics, settings
@@ -50,7 +50,9 @@ def _foot() -> rx.Component:
                     disabled=Profile.is_busy,
                 ),
                 link("Cancel", to="/profiles", class_name="btn"),
-                rx.cond(Profile.said != "", link("Add a device", to="/devices/add", class_name="btn")),
+                rx.cond(
+                    (Profile.said != "") & may(NEW_DEVICES), link("Add a device", to="/devices/add", class_name="btn")
+                ),
                 class_name="row",
             ),
             rx.el.p("You may look at profiles. To change them, ask an administrator.", class_name="small muted"),
