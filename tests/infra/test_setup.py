@@ -4,6 +4,8 @@ import gzip
 import io
 import shutil
 import subprocess
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -97,6 +99,34 @@ def test_the_console_is_built_again_when_a_source_changes_and_not_for_what_the_b
     assert console_build.inputs_hash(tmp_path) == before
     page.write_text("two")
     assert console_build.inputs_hash(tmp_path) != before
+
+
+def test_two_who_want_the_console_at_once_get_one_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    web = tmp_path / ".web"
+    for name, path in (("UI", tmp_path), ("CLIENT", web / "client"), ("STAMP", web / "stamp"), ("LOCK", web / "lock")):
+        monkeypatch.setattr(console_build, name, path)
+    (tmp_path / "rxconfig.py").touch()
+    monkeypatch.setattr(console_build, "inputs_hash", lambda: "what it is made of")
+    monkeypatch.setattr(console_build, "_make_addresses_relative", lambda _client: None)
+    builds: list[str] = []
+    said = io.StringIO()
+
+    def export(_voice: Voice) -> None:
+        builds.append("begun")
+        second.start()
+        until = time.monotonic() + 20
+        while "waiting" not in said.getvalue():
+            assert time.monotonic() < until, "the second did not wait"
+            time.sleep(0.01)
+        (web / "client").mkdir()
+
+    monkeypatch.setattr(console_build, "_export", export)
+    second = threading.Thread(target=console_build.build, args=(Voice(said),))
+    console_build.build(Voice(io.StringIO()))
+    second.join(20)
+    assert not second.is_alive()
+    assert builds == ["begun"]
+    assert console_build.is_current()
 
 
 def test_the_built_console_talks_to_whatever_address_it_came_from(tmp_path: Path) -> None:
