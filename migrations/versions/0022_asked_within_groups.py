@@ -59,7 +59,10 @@ AS $$ SELECT CASE WHEN app.sees_all() THEN 'true' ELSE app.held(app.groups()) EN
 """
 
 # What is asked stands behind what is seen in a CASE, whose order holds: neither an error nor the time that an answer
-# takes tells what is written on a device that is not seen. All conditions are made before the limit is lifted.
+# takes tells what is written on a device that is not seen. All conditions are made before the limit is lifted. The
+# planner takes every second device to be one that is asked for, and reads them by their key until a page is full. Words
+# mostly find few: an order that no index gives has the devices read as they lie, a third of the time where they lie in
+# another order than that of their keys.
 QUESTIONS = """
 CREATE FUNCTION app.devices_found(
     p_words text, p_labels jsonb, p_profile_id uuid, p_status text, p_online boolean, p_silent boolean, p_group_id uuid,
@@ -73,7 +76,7 @@ DECLARE
             SELECT d.id FROM public.devices d
             WHERE d.tenant_id = (SELECT app.tenant()) AND d.key > $1 AND %s AND %s
               AND CASE WHEN %s THEN %s ELSE false END
-            ORDER BY d.key LIMIT $2
+            ORDER BY %s LIMIT $2
         )$said$,
         CASE WHEN p_status IS NULL THEN $said$d.status <> 'decommissioned'$said$
         ELSE app.fits(jsonb_build_object('status', ARRAY[p_status])) END,
@@ -90,7 +93,8 @@ DECLARE
             CASE WHEN p_silent IS NOT NULL THEN '$5 = (d.id IN (SELECT app.silent()))' END,
             CASE WHEN p_group_id IS NOT NULL THEN app.held(ARRAY[p_group_id]) END,
             'true'
-        )
+        ),
+        CASE WHEN p_words IS NULL THEN 'd.key' ELSE $said$d.key || ''$said$ END
     );
     found uuid[];
 BEGIN

@@ -214,6 +214,37 @@ async def test_what_finds_devices_for_the_whole_tenant_tells_nothing_of_what_is_
             assert connection.execute("SELECT total FROM app.device_counts(NULL)").fetchone() == (1,)
 
 
+LISTENING = """
+CREATE SCHEMA planted;
+GRANT USAGE ON SCHEMA planted TO tidegate_app;
+CREATE FUNCTION planted.told(text, text) RETURNS boolean LANGUAGE plpgsql COST 1
+    AS $$ BEGIN RAISE NOTICE '%', $1; RETURN false; END $$;
+CREATE OPERATOR planted.~~ (LEFTARG = text, RIGHTARG = text, FUNCTION = planted.told);
+SET LOCAL search_path = planted, pg_catalog, public;
+SET LOCAL ROLE tidegate_app;
+"""
+"""A LIKE that says what it was asked of, no dearer than the real one."""
+
+
+async def test_words_are_looked_for_on_what_is_seen_alone_so_that_time_tells_nothing(
+    tenant: Tenant, postgres: Postgres
+) -> None:
+    async with site_seven(tenant) as (who, mine, other):
+        with psycopg.connect(postgres.url("superuser")) as connection:
+            asked_of: list[str | None] = []
+            connection.add_notice_handler(lambda notice: asked_of.append(notice.message_primary))
+            connection.execute(LISTENING)
+            connection.execute("SELECT set_config('app.tenant_id', %s, true)", [str(tenant.id)])
+            search = "SELECT app.devices_found('mine', '{}', NULL, NULL, NULL, NULL, NULL, '', 9)"
+            for groups_, expected in ((None, [mine, other]), (list(who.groups or ()), [mine])):
+                if groups_ is not None:
+                    connection.execute("SELECT app.limit_to(%s)", [groups_])
+                asked_of.clear()
+                assert connection.execute(search).fetchall() == []
+                assert sorted(map(str, asked_of)) == [f"{device.key}\n{device.name}".lower() for device in expected]
+            connection.rollback()
+
+
 async def test_what_is_looked_up_once_for_many_is_what_is_looked_up_for_each(tenant: Tenant, store: Store) -> None:
     made = [await tenant.device(key) for key in ("a", "b1", "b2", "c")]
     for device in made:
