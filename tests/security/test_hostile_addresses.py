@@ -122,11 +122,12 @@ async def _listening(said: bytes = b"") -> AsyncIterator[tuple[int, list[str]]]:
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_no_hostile_address_is_ever_connected_to(way: str) -> None:
+    outbound = Outbound(resolve=_resolve)
     async with _listening() as (port, came):
         for pattern in HOSTILE:
             url = pattern.replace("{port}", str(port))
             with pytest.raises((EngineError, Undelivered)):
-                await WAYS[way](Outbound(resolve=_resolve), url)
+                await WAYS[way](outbound, url)
             assert came == [], url
 
 

@@ -1,6 +1,7 @@
 """The audit log in words: whatever the platform writes into it has words in the console."""
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,7 @@ def literals(node: ast.AST) -> Iterator[str]:
             yield each.value
 
 
+@functools.cache
 def written() -> tuple[set[str], set[str], set[str]]:
     """The actions, kinds of target and kinds of actor that stand in the source, those in migrations included."""
     actions, targets, actors = set(), set(), set()
