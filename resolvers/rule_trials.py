@@ -188,7 +188,8 @@ class RuleTrialQuery:
         return paged(await drafts.versions(await info.context.tx(), id, first=first, after=after), RuleVersion.of)
 
     @strawberry.field(
-        description="What a rule noted while it only watched, newest first; kept for 30 days.",
+        description="When and why a rule fired without raising an alert, because it only watched or raises none; "
+        "newest first, kept for 30 days.",
         directives=[
             Needs(scope="rules:read"),
             Rest(method=Method.GET, path="/rules/{id}/firings"),

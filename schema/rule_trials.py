@@ -227,16 +227,18 @@ class RuleVersion:
         )
 
 
-@strawberry.type(description="One time that a rule fired while it only watched.")
+@strawberry.type(description="One time that a rule fired without raising an alert: it only watched, or raises none.")
 class RuleFiring:
-    """A note of what a watching rule would have done."""
+    """A note of why a rule fired."""
 
     id: UUID = strawberry.field(description="The note's id.")
     rule_version: int = strawberry.field(description="The version of the rule that fired.")
     fired_at: datetime = strawberry.field(description="When it fired.")
     reason: str = strawberry.field(description="Why, in a sentence with the values seen.")
     why: Json = strawberry.field(description="The condition with the values seen and each part's verdict.")
-    would: list[str] = strawberry.field(description="What it would have done, in words.")
+    would: list[str] = strawberry.field(
+        description="What it would have done, in words; empty where the rule was in force and did what it says."
+    )
     cleared_at: datetime | None = strawberry.field(description="When it cleared; null: it is still on.")
     cleared_reason: str | None = strawberry.field(description="Why it cleared, in a sentence.")
     device_id: strawberry.Private[UUID]

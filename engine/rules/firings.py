@@ -1,4 +1,4 @@
-"""What a rule that only watches would have done: one row for each time it fired, with its end."""
+"""Why rules fired where no alert says it: one row for each time a rule only watched or raises none, with its end."""
 
 from collections.abc import Sequence
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -39,7 +39,7 @@ _PRUNE = text("DELETE FROM rule_firings WHERE tenant_id = :tenant AND fired_at <
 
 
 async def note(tx: Tx, fired: Sequence[tuple[Raised, Sequence[str]]]) -> None:
-    """Note these firings, each with what it would have done; one that was noted before stays as it is."""
+    """Note these firings, each with what it would have done (nothing: it did it); those noted before stay."""
     if not fired:
         return
     tenant_id = tx.principal.tenant_id
@@ -83,7 +83,7 @@ async def prune(tx: Tx) -> None:
 
 
 async def page(tx: Tx, rule_id: UUID, *, first: int = 50, after: str | None = None) -> Page[Firing]:
-    """What a rule noted while it only watched, newest first."""
+    """When a rule fired without an alert, newest first."""
     size, f = pages.page_size(first), rule_firings.c
     query = select(rule_firings).where(f.tenant_id == tx.principal.tenant_id, f.rule_id == rule_id)
     if after is not None:

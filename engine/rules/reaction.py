@@ -506,6 +506,8 @@ class Reaction:
             return
         if plan.has_alert:
             self._raised.append(raised)
+        else:  # no alert tells why it fired
+            self._noted.append((raised, words.intentions(rule) if hushed else ()))
         if plan.then and not hushed:
             self._effects += effects_of(rule, place[1], action, plan.then, reason, self.facts, led_by)
 
@@ -521,6 +523,8 @@ class Reaction:
             return
         if plan.has_alert or is_edit:  # the edit may have taken the alert from what the rule does
             self._cleared.append(_told(place, action, reason))
+        if not plan.has_alert or is_edit:
+            self._noted_ends.append(_told(place, action, reason))
         if plan.on_clear and not self._hushed(rule, place[1], action.at):
             self._effects += effects_of(rule, place[1], action, plan.on_clear, reason, self.facts, led_by)
 

@@ -105,7 +105,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """One time that a watching rule fired. ``would``: what it would have done, in sentences."""
+    """One time that a rule fired without an alert. ``would``: what it would have done; none where it did it."""
 
     id: UUID
     rule_id: UUID

@@ -199,6 +199,24 @@ async def test_a_rule_sets_tags_and_derives_and_its_value_moves_the_next_rule(
         assert (await devices.get(tx, room.id)).labels == {"state": "10 degrees"}
 
 
+async def test_a_rule_that_raises_no_alert_notes_why_it_fired_and_why_that_was_over(
+    tenant: Tenant, worker_store: Store
+) -> None:
+    room, drain, now = await tenant.device(), Drain(worker_store), clock.now_ms()
+    tags = document({"metric": "temperature", "op": ">", "value": 8}, then=[{"do": "tag", "add": "hot"}])
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        rule = await rules.create(tx, tags)
+    for n, value in enumerate((9.0, 5.0)):
+        tenant.tell([(room.id, now + n, {"temperature": value})])
+        await drained(worker_store, tenant, drain)
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        (noted,) = (await firings.page(tx, rule.id)).items
+    assert (noted.why["seen"], noted.would) == (9.0, ())
+    assert noted.reason.startswith("temperature was 9 °C, above 8 °C, at ")
+    assert noted.cleared_reason is not None
+    assert noted.cleared_reason.startswith("temperature was 5 °C, at most 8 °C, at ")
+
+
 async def test_what_a_rule_does_may_name_metrics_that_its_condition_does_not_ask_for(
     tenant: Tenant, worker_store: Store
 ) -> None:
