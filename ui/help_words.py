@@ -216,10 +216,10 @@ TRYING = (
     ),
     Concept(
         "noted",
-        "What a watching rule noted",
+        "What a rule noted",
         "A rule that only watches does nothing, but writes down each time it would have: for which device, when, why, "
         "and what it would have done. Read it after some days; if every entry would have been worth a call, let the "
-        "rule act.",
+        "rule act. A rule in force that raises no alert writes down in the same way when and why it fired.",
         see=("mode", "backtest"),
         place=RULES,
     ),

@@ -93,7 +93,7 @@ function Designer({ ground, rule, start, first, queries, mayWrite, onDone }) {
     setMoment(next);
     setSide("try");
   };
-  const sides = [["back", "Look back"], ["try", "Try it"], ["tests", document.tests?.length ? `Tests (${document.tests.length})` : "Tests"], ...(rule?.mode === "SHADOW" ? [["noted", "Noted"]] : []), ...(rule ? [["versions", "Versions"]] : [])];
+  const sides = [["back", "Look back"], ["try", "Try it"], ["tests", document.tests?.length ? `Tests (${document.tests.length})` : "Tests"], ...(rule ? [["noted", "Noted"], ["versions", "Versions"]] : [])];
   return (
     <Desk.Provider value={desk}>
       <KnownNames />

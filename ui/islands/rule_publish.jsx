@@ -203,7 +203,7 @@ export function Versions({ onDone, onGone }) {
   );
 }
 
-/** What a rule noted that only watches: what it would have done, had it been let. */
+/** The times a rule fired without an alert: it only watches, or raises none. */
 export function Noted() {
   const { rule, queries, metrics } = useDesk();
   const [firings, setFirings] = useState(null);
@@ -220,14 +220,14 @@ export function Noted() {
   if (!firings.length) {
     return (
       <p className="muted">
-        This rule only watches, and has noted nothing so far. What it would do appears here. <Help about="noted" />
+        Nothing is noted so far. Here stands when and why this rule fires while it only watches, or raises no alert. <Help about="noted" />
       </p>
     );
   }
   return (
     <div className="stack-tight">
       <p className="small muted">
-        What this rule would have done, had it been let; the newest first. <Help about="noted" />
+        When and why this rule fired without raising an alert; the newest first. <Help about="noted" />
       </p>
       <ul className="episodes" aria-label="What it noted">
         {firings.map((each) => (
@@ -240,7 +240,7 @@ export function Noted() {
                   <span className="sub">{inOwnZone(each.reason, each.firedAt)}</span>
                 </span>
               </summary>
-              <p className="small">It would have: {each.would.join(" ")}</p>
+              <p className="small">{each.would.length ? `It would have: ${each.would.join(" ")}` : "It was in force, and did what it says."}</p>
               <Why tree={each.why} metrics={metrics} />
             </details>
           </li>
