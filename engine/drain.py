@@ -18,6 +18,8 @@ from engine import clock
 from engine.commands import service as commands
 from engine.devices import presence, refusals
 from engine.devices import service as devices
+from engine.fleet import transfer
+from engine.fleet.events import DeviceArrived
 from engine.journal import read
 from engine.journal.model import Entry
 from engine.journal.sound import is_sound
@@ -109,6 +111,8 @@ class Drain:
                 entries, is_more = await self._once(tx, ahead, memory, (lease["pos"], lease["turn"]))
             self._keep(tenant_id, memory)
             taken += entries
+            if memory.has_arrivals:  # whose life with their giver ends now, and not with the next chores
+                await transfer.settle(self._store, tenant_id)
             if not is_more or time.monotonic() > until:
                 return taken, is_more
 
@@ -131,6 +135,7 @@ class Drain:
         entries = await ahead.take(tx, position)
         ticked = await self._react(tx, [entry for entry in entries if _is_readable(entry)], memory, position)
         memory.stood = stood
+        memory.has_arrivals = any(entry.kind == DeviceArrived.kind for entry in entries)
         if entries or ticked:
             pos, at = (entries[-1].pos, entries[-1].at) if entries else (position, None)
             await tx.execute(_MOVE, {"tenant": tx.principal.tenant_id, "reader": READER, "pos": pos, "at": at})
@@ -185,6 +190,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.stood: tuple[int, int] | None = None
+        self.has_arrivals = False
         self.newest = fold.Newest({})
         self.profiles: dict[str, str] = {}
         self.reaction = Reaction(self.newest, self.profiles)

@@ -12,6 +12,7 @@ from engine.devices import quarantine, service
 from engine.devices.declared import Command, ShadowLeaf, ValueType
 from engine.devices.errors import DeviceKeyTaken, DeviceStuck
 from engine.devices.model import Device, DeviceStatus, Metric, MetricType
+from engine.drain import Drain
 from engine.fleet import chores, errors, retire, transfer
 from engine.fleet.model import Arrival, Transfer, TransferStatus
 from engine.store.pool import Store
@@ -61,7 +62,7 @@ async def test_the_receiver_gets_a_new_device_and_the_giver_keeps_the_history(
         copied = await service.profile(tx, arrival.device.profile_id)
     assert [metric.key for metric in copied.metrics] == ["temperature", "humidity", "door_open", "mode"]
     assert (copied.reporting_interval_s, copied.commands, copied.shadow) == (60, (stop,), (setpoint,))
-    await settle(worker_store, neighbour)
+    await Drain(worker_store).run(neighbour.id)  # at once, not with the next chores
     async with store.as_tenant(tenant.principal(), read_only=True) as tx:
         assert (await service.get(tx, pump.id)).status is DeviceStatus.DECOMMISSIONED
         assert (await transfer.get(tx, made.id)).status is TransferStatus.ACCEPTED
