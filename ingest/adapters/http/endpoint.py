@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import parse_qs
@@ -151,7 +152,8 @@ class HttpEndpoint:
             return _CROWDED
         await exchange.read(0)
         loop = asyncio.get_running_loop()
-        until = loop.time() + wait_s
+        ends_at = device.expires_at or float("inf")
+        until = loop.time() + min(wait_s, ends_at - time.time())
         left = loop.create_task(exchange.left())
         try:
             while True:

@@ -140,8 +140,8 @@ class Messages:
         encoding = exchange.header(b"content-encoding").lower()
         if encoding not in (b"", b"identity", b"gzip"):
             return _NOT_JSON
-        declared = exchange.header(b"content-length")
-        size = int(declared) if declared.isdigit() else MAX_PAYLOAD_BYTES
+        declared = exchange.header(b"content-length") or b"0"
+        size = MAX_PAYLOAD_BYTES if exchange.header(b"transfer-encoding") else int(declared)  # checked by the parser
         if size > MAX_PAYLOAD_BYTES:
             return _TOO_LARGE
         tenant_id = device.tenant_id

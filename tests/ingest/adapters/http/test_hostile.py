@@ -168,6 +168,8 @@ async def test_bodies_that_are_read_at_one_time_are_bounded_and_a_tenant_has_hal
     said.set_result(orjson.dumps({"t": 1}))
     assert await asyncio.gather(*reading) == [200, 200, 200]
     assert await post(ours, 1_000) == 200, "what was read is no longer counted"
+    monkeypatch.setattr(messages, "MAX_READING_BYTES", 0)
+    assert await post(ours, 0) == 200, "an empty answer to a command needs no room"
 
 
 async def test_sigterm_answers_what_was_taken_and_ends_whoever_waits(
