@@ -33,6 +33,7 @@ from engine.rules.phrases import (
     compared,
     leaf_phrase,
     listed,
+    name,
     phrase,
     seen_text,
     spelled,
@@ -187,11 +188,20 @@ def _held(condition: Condition, held_for: Duration | None, vocabulary: Vocabular
 def _evidence(plain: Condition, tree: Mapping[str, Any], rule: CompiledRule, seen: Mapping[str, Known]) -> str:
     """The leaves that made a condition in normal form true, as ``tree`` explains it, with what was seen."""
     facts = [_fact(leaf, is_so, rule.vocabulary, seen) for leaf, is_so in _true_leaves(plain, tree)]
-    if not facts:  # only if somebody else changed what was seen; an alert must be raised all the same
-        return "its condition was met,"
+    if not facts:  # a value was missing; or what was seen when a wait was over is no longer what began it
+        return _lack(rule, seen) or "its condition was met,"
     *others, last = dict.fromkeys(facts)
     text = f"{', '.join(others)}, and {last}" if others else last
     return f"{text}," if ", " in last else text
+
+
+def _lack(rule: CompiledRule, seen: Mapping[str, Known]) -> str:
+    """Which values were missing, where that moves the rule; '' where it does not."""
+    missing = rule.document.missing
+    gone = [name(metric, rule.vocabulary) for metric in rule.metrics if metric not in seen]
+    if missing is None or missing.do not in (MissingDo.FIRE, MissingDo.CLEAR) or not gone:
+        return ""
+    return f"there was no {listed(gone, 'or')} for {spelled(missing.after)},"
 
 
 def _true_leaves(condition: Condition, tree: Mapping[str, Any]) -> Iterator[tuple[AnyLeaf, bool]]:

@@ -8,8 +8,9 @@ import pytest
 from engine.clock import from_ms
 from engine.rules.compile import CompiledRule
 from engine.rules.document import parse
+from engine.rules.explain import explain
 from engine.rules.model import leaves
-from engine.rules.state import Action, Clear, Known, Raise, Reading, RuleState, Tick
+from engine.rules.state import Action, Clear, EndReason, Known, Raise, Reading, RuleState, Tick
 from engine.rules.step import step, stop
 from engine.rules.words import phrase, sentence, spelled_ms, value_seen, why_cleared, why_raised
 from tests.engine.rules import making
@@ -100,6 +101,17 @@ def test_any_condition_can_be_put_into_words_with_all_its_metrics() -> None:
         text = phrase(parse(document(node)).when, VOCABULARY)
         for _, leaf in leaves(parse(document(node)).when):
             assert leaf.metric.replace("_", " ") in text
+
+
+@pytest.mark.parametrize("do", ["fire", "clear"])
+def test_a_value_that_is_missing_is_named_where_that_fires_or_clears(do: str) -> None:
+    humid = {"metric": "humidity", "op": ">", "value": 80}
+    watched = rule({"all": [humid, temperature_above(8)]}, missing={"after": "10s", "do": do})
+    seen = {"temperature": Known(20, AT_14_02, 0)}
+    done = Raise(1, AT_14_02, AT_14_02, seen, explain(watched.document.when, VOCABULARY, seen))
+    assert why_raised(watched, done) == "there was no humidity for 10 seconds, at 14:02 UTC"
+    ended = Clear(1, AT_14_02 + MINUTE, AT_14_02, seen, EndReason.CLEARED)
+    assert why_cleared(watched, ended) == "there was no humidity for 10 seconds, for 1 minute since 14:02 UTC"
 
 
 HUMID_OR_WARM = {"any": [{"metric": "humidity", "op": ">", "value": 80}, temperature_above(30)]}
