@@ -192,9 +192,12 @@ def message(rows: Sequence[RowMapping], severity: str, now: datetime) -> Message
         facts = (("Device", first["device"]), ("Rule", first["rule"]), ("Severity", severity))
         link = f"/alerts/{first['alert_id']}"
         return Message("alert.raised", title, "\n\n".join(words), facts, link, "See the alert", severity, data)
-    named = tuple((str(row["device"]), _reason(row, now) + _and_over(row)) for row in rows[:NAMED])
+    # The rule's own words stand above the list where they are the same for all; else each line has its own.
+    is_shared = len({row["message"] for row in rows}) == 1
+    said = [_reason(row, now) if is_shared or not row["message"] else row["message"] for row in rows[:NAMED]]
+    named = tuple((str(row["device"]), words + _and_over(row)) for row, words in zip(rows, said, strict=False))
     more = len(rows) - len(named)
-    text_ = first["message"] or ""
+    text_ = (is_shared and first["message"]) or ""
     if more > 0:
         text_ = f"{text_}\n\n{more} more {'alerts' if times else 'devices'} are not named here.".strip()
     return Message("alert.raised", title, text_, named, "/alerts", "See the alerts", severity, data)

@@ -20,6 +20,7 @@ body {{ margin: 0; background: #f3f5f6; color: #14212b;
 @media (prefers-color-scheme: dark) {{
   body, .outer {{ background: #0f171c !important; color: #e6edf1 !important }}
   .card {{ background: #182229 !important; border-color: #2b3a43 !important }} .muted {{ color: #9db0bb !important }}
+  .badge {{ color: {light} !important }}
 }}
 </style></head>
 <body><table role="presentation" class="outer" width="100%" cellpadding="0" cellspacing="0"><tr>
@@ -33,6 +34,8 @@ body {{ margin: 0; background: #f3f5f6; color: #14212b;
 </td></tr></table></body></html>
 """
 _COLOURS = {"critical": "#b3261e", "major": "#c2410c", "minor": "#9a6700", "info": "#0b6e82", "": "#0b6e82"}
+_LIGHT = {"critical": "#ff8a80", "major": "#ff9d6b", "minor": "#e3b341"}
+"""The colours of words in the dark."""
 FOOT = "Sent by Tidegate because you, or somebody of your organisation, asked for it."
 
 
@@ -70,6 +73,7 @@ def html(message: Message, origin: str) -> str:
     return _PAGE.format(
         title=escape(message.title),
         colour=colour,
+        light=_LIGHT.get(message.severity, "#4cc4d6"),
         badge=_badge(message.severity, colour),
         text="".join(f'<p style="margin:0 0 14px">{_lines(each)}</p>' for each in message.text.split("\n\n") if each),
         facts=_facts(message.facts),
@@ -106,16 +110,16 @@ def _badge(severity: str, colour: str) -> str:
     style = (
         f"margin:0 0 8px;color:{colour};font-weight:700;font-size:13px;letter-spacing:.06em;text-transform:uppercase"
     )
-    return f'<p style="{style}">{escape(severity.upper())}</p>'
+    return f'<p class="badge" style="{style}">{escape(severity.upper())}</p>'
 
 
 def _facts(facts: tuple[tuple[str, str], ...]) -> str:
     if not facts:
         return ""
-    named = "padding:4px 16px 4px 0;vertical-align:top;white-space:nowrap"
+    named = "padding:4px 16px 4px 0;vertical-align:top;min-width:70px"
     rows = "".join(
         f'<tr><td class="muted" style="{named}">{escape(name)}</td>'
-        f'<td style="padding:4px 0;word-break:break-word">{escape(value)}</td></tr>'
+        f'<td style="padding:4px 0;overflow-wrap:break-word">{_lines(value)}</td></tr>'
         for name, value in facts
     )
     return f'<table role="presentation" cellpadding="0" cellspacing="0" style="margin:0 0 16px">{rows}</table>'
@@ -133,4 +137,5 @@ def _button(where: str, label: str, colour: str) -> str:
 
 
 def _lines(paragraph: str) -> str:
-    return escape(paragraph).replace("\n", "<br>")
+    """A paragraph in HTML; a number keeps its sign beside it at a line's end."""
+    return re.sub(r"(?<=\d) (?=[%°])", "&nbsp;", escape(paragraph)).replace("\n", "<br>")

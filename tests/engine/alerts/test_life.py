@@ -57,8 +57,8 @@ class Desk:
             await policies.create(tx, name="On call", steps=told, repeat_min=repeat_min)
         return self
 
-    async def raise_(self, *devices: Device, reason: str = "it was 9 °C") -> list[Alert]:
-        """An alert for each device, told by the policy."""
+    async def raise_(self, *devices: Device, reason: str = "it was 9 °C", words: str | None = None) -> list[Alert]:
+        """An alert for each device, told by the policy; ``words``: the rule's own, in which {} is the device."""
         self._episode += 1
         at = clock.from_ms(clock.now_ms())
         raised = [
@@ -67,7 +67,8 @@ class Desk:
         async with self.worker_store.as_tenant(system(self.tenant.id)) as tx:
             await alerts.raise_all(tx, raised)
             ids = [one.id(self.tenant.id) for one in raised]
-            await telling.plan(tx, [telling.Wish(alert_id, "on-call") for alert_id in ids])
+            own = [words and words.format(device.key) for device in devices]
+            await telling.plan(tx, [telling.Wish(each, "on-call", said) for each, said in zip(ids, own, strict=True)])
             found = await alerts.by_ids(tx, ids)
         return [found[alert_id] for alert_id in ids]
 
@@ -147,6 +148,22 @@ async def test_many_devices_with_one_trouble_are_one_message(desk: Desk, tenant:
     raised = await desk.raise_(*devices)
     assert [told.title for told in await desk.after(0)] == ["3 devices: Too warm"]
     assert [await desk.history(alert) for alert in raised] == [[(Happening.TOLD, "“On call”.")]] * 3
+
+
+async def test_of_many_devices_each_has_the_rules_own_words_beside_it_unless_they_are_the_same(
+    desk: Desk, tenant: Tenant
+) -> None:
+    await desk.open(0)
+    rooms = [await tenant.device(f"room-{n}") for n in (1, 2)]
+    for words in ("Look at {}.", "Look there."):
+        await desk.raise_(*rooms, words=words)
+        await desk.after(0)
+    async with desk.store.as_tenant(tenant.principal()) as tx:
+        query = "SELECT message ->> 'text' AS said, message -> 'facts' AS facts FROM deliveries ORDER BY created_at, id"
+        rows = await tx.rows(text(query))
+    apart, shared = ((row["said"], sorted(map(tuple, row["facts"]))) for row in rows)
+    assert apart == ("", [("room-1", "Look at room-1."), ("room-2", "Look at room-2.")])
+    assert shared == ("Look there.", [("room-1", "it was 9 °C"), ("room-2", "it was 9 °C")])
 
 
 async def test_what_has_cleared_is_told_no_more(desk: Desk, tenant: Tenant) -> None:
