@@ -119,7 +119,7 @@ def _facts(facts: tuple[tuple[str, str], ...]) -> str:
     named = "padding:4px 16px 4px 0;vertical-align:top;min-width:70px"
     rows = "".join(
         f'<tr><td class="muted" style="{named}">{escape(name)}</td>'
-        f'<td style="padding:4px 0;overflow-wrap:break-word">{_lines(value)}</td></tr>'
+        f'<td style="padding:4px 0;vertical-align:top;overflow-wrap:break-word">{_lines(value)}</td></tr>'
         for name, value in facts
     )
     return f'<table role="presentation" cellpadding="0" cellspacing="0" style="margin:0 0 16px">{rows}</table>'
