@@ -34,7 +34,22 @@ SMALL = {
 }
 
 
-LONGEST_FIRST = ("browser", "tests/contract", "tests/infra", "tests/faults", "tests/ingest", "tests/load")
+WHILE_TENANTS_ARE_FEW = (
+    "tests/engine/test_worker",
+    "tests/engine/alerts/test_escalation_and_kills",
+    "tests/engine/devices/test_silence",
+    "tests/engine/fleet/test_chores",
+    "tests/engine/notifications/test_running_worker",
+    "tests/engine/quotas/test_upkeep",
+)
+"""What has a worker do all there is to do: later it would have thousands of tenants of other tests to look after."""
+
+LONGEST_FIRST = (
+    "browser",
+    *WHILE_TENANTS_ARE_FEW,
+    *("tests/contract/test_schemathesis", "tests/faults"),
+    *("tests/contract", "tests/infra", "tests/ingest", "tests/load"),
+)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -57,7 +72,9 @@ def _turn(item: pytest.Item) -> int:
 def _group(nodeid: str) -> str:
     """What stays in one process: a file, and all that shares the one running console with its browser."""
     file = nodeid.partition("::")[0]
-    return "browser" if "/test_browser" in file else file
+    if "/test_browser" in file:
+        return "browser"
+    return nodeid if "/test_schemathesis" in file else file  # its two tests share nothing and take minutes
 
 
 @pytest.hookimpl(optionalhook=True)
