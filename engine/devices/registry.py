@@ -85,7 +85,7 @@ async def page(
     """Devices in the order of their keys. Without a ``status`` decommissioned ones are left out.
 
     ``labels``: ``site=7`` or ``site``, see filter.labels_asked. Under row-level security no index serves a question to
-    them, as none serves a search: they are read in the order of the keys until a page is full.
+    them, as none serves a search: devices are read in the order of their keys until a page is full, for a search all.
 
     Raises GroupNotFound, FilterMalformed, BadCursor, BadPageSize.
     """
