@@ -111,7 +111,7 @@ class RuleExplanation:
     at: datetime = strawberry.field(description="The moment.")
     phase: Phase = strawberry.field(description="Where the rule stands.")
     verdict: bool | None = strawberry.field(description="Whether its condition is true; null: not known.")
-    sentence: str = strawberry.field(description="Why it does not fire, or that its condition is met, in words.")
+    sentence: str = strawberry.field(description="Why it fires or does not, in a sentence with the values seen.")
     why: Json = strawberry.field(description="The condition with the values seen and each part's verdict.")
     did: list[str] = strawberry.field(description="What the rule would have done at this step, in words.")
 

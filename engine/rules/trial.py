@@ -31,6 +31,7 @@ from engine.rules.plan import plan_of, where_of
 from engine.rules.record import Record
 from engine.rules.rehearsal import MOST_EPISODES, Budget, Firing, Stage
 from engine.rules.ruleset import RuleSet
+from engine.rules.state import Phase
 from engine.rules.tried import Backtest, Look, TestResult
 from engine.rules.turns import Turns
 from engine.store.pool import Store
@@ -270,9 +271,9 @@ def _look(rule: CompiledRule, stage: Stage, at_ms: int) -> Look:
     tree = explain(ignoring(rule, seen).document.when, rule.vocabulary, seen)
     said = words.why_not(rule, seen)
     if stage.state.is_raised:
-        said = (
-            "it has fired: its condition is met" if tree["is"] is True else f"it has fired and not cleared yet: {said}"
-        )
+        said = f"it has fired: {said}" if tree["is"] is True else f"it has fired and not cleared yet: {said}"
+    elif stage.state.phase is Phase.PENDING:
+        said = words.why_not_yet(rule, seen)
     return Look(clock.from_ms(at_ms), stage.state.phase, tree["is"], said, tree)
 
 

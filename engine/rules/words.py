@@ -154,25 +154,24 @@ def _judged(rule: CompiledRule, action: Raise | Clear) -> tuple[CompiledRule, Co
 
 
 def why_not(rule: CompiledRule, known: Mapping[str, Known]) -> str:
-    """Why the rule does not fire: "temperature is 7.2 °C, not above 8 °C"; what is seen where it is true after all.
+    """Why the rule does not fire: "temperature is 7.2 °C, not above 8 °C". ``known`` are the facts by input's name.
 
-    ``known`` are the facts by their input's name.
+    Where its condition is true after all, what that rests on: "temperature is 9 °C, above 8 °C".
     """
     rule = ignoring(rule, known)
     plain = normal(rule.document.when)
     tree = explain(plain, rule.vocabulary, known)
     if tree["is"] is True:
-        held = rule.document.held_for
-        return "its condition is met" + ("" if held is None else f", but not yet for {spelled(held)}")
+        return _evidence(plain, tree, rule, known, is_past=False).removesuffix(",")
     said = dict.fromkeys(_not_so(leaf, is_so, rule.vocabulary, known) for leaf, is_so in _missing_leaves(plain, tree))
     return listed(list(said), "and")
 
 
 def why_not_yet(rule: CompiledRule, known: Mapping[str, Known]) -> str:
-    """Why a rule waits: what it has seen, and what it still waits for."""
+    """Why a rule waits: what it sees, and what it still waits for."""
     rule = ignoring(rule, known)
     plain = normal(rule.document.when)
-    seen = _evidence(plain, explain(plain, rule.vocabulary, known), rule, known).removesuffix(",")
+    seen = _evidence(plain, explain(plain, rule.vocabulary, known), rule, known, is_past=False).removesuffix(",")
     held = rule.document.held_for
     return f"{seen}, but " + ("it is too soon after the last time" if held is None else f"not yet for {spelled(held)}")
 
@@ -185,9 +184,16 @@ def _held(condition: Condition, held_for: Duration | None, vocabulary: Vocabular
     return f"{text}{comma} for {spelled(held_for)}"
 
 
-def _evidence(plain: Condition, tree: Mapping[str, Any], rule: CompiledRule, seen: Mapping[str, Known]) -> str:
+def _evidence(
+    plain: Condition,
+    tree: Mapping[str, Any],
+    rule: CompiledRule,
+    seen: Mapping[str, Known],
+    *,
+    is_past: bool = True,
+) -> str:
     """The leaves that made a condition in normal form true, as ``tree`` explains it, with what was seen."""
-    facts = [_fact(leaf, is_so, rule.vocabulary, seen) for leaf, is_so in _true_leaves(plain, tree)]
+    facts = [_fact(leaf, is_so, rule.vocabulary, seen, is_past) for leaf, is_so in _true_leaves(plain, tree)]
     if not facts:  # a value was missing; or what was seen when a wait was over is no longer what began it
         return _lack(rule, seen) or "its condition was met,"
     *others, last = dict.fromkeys(facts)
@@ -236,10 +242,10 @@ def _split(condition: Condition) -> tuple[AnyLeaf, bool]:
     return leaf, is_so
 
 
-def _fact(leaf: AnyLeaf, is_so: bool, vocabulary: Vocabulary, seen: Mapping[str, Known]) -> str:
+def _fact(leaf: AnyLeaf, is_so: bool, vocabulary: Vocabulary, seen: Mapping[str, Known], is_past: bool) -> str:
     if not isinstance(leaf, Leaf | AttributeLeaf):
-        return leaf_phrase(leaf, vocabulary, is_so=is_so, is_past=True)
-    was = f"{_asked(leaf, vocabulary)} was {_seen(leaf, vocabulary, seen)}"
+        return leaf_phrase(leaf, vocabulary, is_so=is_so, is_past=is_past)
+    was = f"{_asked(leaf, vocabulary)} {'was' if is_past else 'is'} {_seen(leaf, vocabulary, seen)}"
     if isinstance(leaf.value, bool) or (leaf.op is Op.EQ and not isinstance(leaf.value, Operand)):
         return was
     return f"{was}, {compared(leaf, vocabulary)}{_against(leaf, vocabulary, seen)}"

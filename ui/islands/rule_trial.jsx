@@ -97,7 +97,7 @@ function Look({ moment, setMoment }) {
       {found ? (
         <div className="looked" aria-live="polite" data-rule="explained">
           <p>
-            <Phase phase={found.phase} /> {found.phase === "FIRING" ? "its condition has been met for long enough" : unbroken(found.sentence)}
+            <Phase phase={found.phase} /> {unbroken(found.sentence)}
           </p>
           <Why tree={found.why} metrics={metrics} />
         </div>

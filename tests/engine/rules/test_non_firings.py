@@ -76,7 +76,7 @@ async def test_a_wait_that_is_not_over_is_a_near_miss(tenant: Tenant, worker_sto
     await drained(worker_store, tenant)
     (look,) = await kept(tenant, rule, room.id)
     assert (look.phase, look.verdict, look.is_near) == (Phase.PENDING, True, True)
-    assert look.reason == "temperature was 9 °C, above 8 °C, but not yet for 10 minutes"
+    assert look.reason == "temperature is 9 °C, above 8 °C, but not yet for 10 minutes"
 
 
 async def test_what_is_looked_back_at_is_told_as_well(tenant: Tenant, worker_store: Store) -> None:

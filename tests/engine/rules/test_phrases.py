@@ -133,7 +133,9 @@ def known(ready: CompiledRule, *values: Any) -> dict[str, Known]:
     [
         (temperature_above(8), [7.2], "temperature is 7.2 °C, not above 8 °C"),
         (temperature_above(8), [None], "it is not known whether temperature is above 8 °C"),
-        (temperature_above(8), [9], "its condition is met"),
+        (temperature_above(8), [9], "temperature is 9 °C, above 8 °C"),
+        ({"any": [temperature_above(8), {"tag": "a"}]}, [True, 9],
+         'temperature is 9 °C, above 8 °C, and it is tagged "a"'),
         (t(value=46.4, unit="degF"), [7], "temperature is 44.6 °F, not above 46.4 °F"),
         ({"all": [temperature_above(8), {"tag": "a"}]}, [False, 9], 'it is not tagged "a"'),
         ({"any": [temperature_above(8), {"tag": "a"}]}, [False, 7],

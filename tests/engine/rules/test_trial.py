@@ -248,7 +248,7 @@ async def test_a_look_says_why_and_why_not(tenant: Tenant, store: Store) -> None
         unheard = await trial.look(tx, rule(), (await tenant.device()).id)
     assert (before.verdict, after.verdict, unheard.verdict) == (True, False, None)
     assert "7.2" in after.sentence
-    assert before.sentence == "it has fired: its condition is met"
+    assert before.sentence == "it has fired: temperature is 9.5 °C, above 8 °C"
 
 
 async def test_invented_messages_move_a_rule_step_by_step(tenant: Tenant, store: Store) -> None:
@@ -261,6 +261,7 @@ async def test_invented_messages_move_a_rule_step_by_step(tenant: Tenant, store:
     async with store.as_tenant(tenant.principal()) as tx:
         steps = await trial.rehearse(tx, rule(**{"for": "2m"}), given)
     assert [str(step.phase) for step in steps] == ["pending", "pending", "ok"]
+    assert steps[1].sentence == "temperature is 9.5 °C, above 8 °C, but not yet for 2 minutes"
     assert [step.did for step in steps[:2]] == [(), ()]
     assert steps[2].did[0] == "raise a major alert"
 
