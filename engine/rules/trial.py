@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import text
 
 from engine import clock
 from engine.rules import document as documents
@@ -36,6 +36,7 @@ from engine.rules.tried import Backtest, Look, TestResult
 from engine.rules.turns import Turns
 from engine.store.pool import Store
 from engine.store.tx import Tx
+from engine.store.wire import Reading
 from engine.tenancy import Principal
 
 MOST_MESSAGES = 200_000
@@ -71,8 +72,8 @@ _DEVICES = text(
 # made for each message costs more than playing it; and times as doubles, because numerics cost a quarter of it all.
 # When something was received is rounded down, as ingest does; half a microsecond is for what a double lacks.
 _SENT = """
-    SELECT max(time), coalesce(array_agg(at), '{{}}'), coalesce(array_agg(seq), '{{}}'),
-           coalesce(array_agg(received), '{{}}'){lists}
+    SELECT max(time) AS last, coalesce(array_agg(at), '{{}}') AS at, coalesce(array_agg(seq), '{{}}') AS seq,
+           coalesce(array_agg(received), '{{}}') AS received{lists}
     FROM (
         SELECT CAST(date_part('epoch', time) * 1000 AS bigint) AS at, seq,
                CAST(floor(date_part('epoch', received_at) * 1000 + 0.0005) AS bigint) AS received, time{columns}
@@ -332,8 +333,8 @@ async def _sent(
     while len(found[0]) < most:
         page = min(MESSAGES_AT_ONCE, most - len(found[0]))
         named |= {"start": start, "after": after, "most": page}
-        row: Sequence[Any] = (await tx.execute(query, named)).one()
-        last, *columns = row
+        (row,) = await tx.read(query, named)
+        last, *columns = row.values()
         for column, more in zip(found, columns, strict=True):
             column += reversed(more) if newest_first else more
         if newest_first or len(columns[0]) < page:
@@ -344,11 +345,12 @@ async def _sent(
 
 
 @lru_cache(maxsize=64)
-def _query(metrics: int, *, newest_first: bool) -> TextClause:
+def _query(metrics: int, *, newest_first: bool) -> Reading:
     """What was sent, with a list for each metric: the rest of a message is not even brought here."""
     columns = "".join(f", values -> CAST(:m{place} AS text) AS m{place}" for place in range(metrics))
-    lists = "".join(f", coalesce(json_agg(m{place}), '[]')" for place in range(metrics))
-    return text(_SENT.format(columns=columns, lists=lists, way="DESC" if newest_first else "ASC"))
+    lists = "".join(f", coalesce(json_agg(m{place}), '[]') AS m{place}" for place in range(metrics))
+    sent = _SENT.format(columns=columns, lists=lists, way="DESC" if newest_first else "ASC")
+    return Reading(text(sent), is_binary=True)
 
 
 async def _heard(tx: Tx, rule: CompiledRule, devices: Sequence[str], start: datetime) -> dict[str, int]:

@@ -29,9 +29,12 @@ _FAILED = frozenset({ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE})
 
 
 class Reading:
-    """A statement that is asked so often that it is made ready for the driver once. Of plain columns and parameters."""
+    """A statement that is asked so often that it is made ready for the driver once. Of plain columns and parameters.
 
-    def __init__(self, statement: Executable) -> None:
+    ``is_binary``: the answer comes so; for long lists, which are longer to write and to read as texts.
+    """
+
+    def __init__(self, statement: Executable, *, is_binary: bool = False) -> None:
         if not isinstance(statement, ClauseElement):
             raise TypeError("Only a statement of SQLAlchemy's can be made ready.")
         dialect: Any = dialect_async()  # type: ignore[no-untyped-call]
@@ -40,7 +43,7 @@ class Reading:
         converts = any(each.result_processor(dialect, None) for each in types) or compiled._bind_processors
         if converts or compiled.post_compile_params:
             raise TypeError("SQLAlchemy must convert some of what this statement takes or gives each time.")
-        self.text = str(compiled)
+        self.text, self.is_binary = str(compiled), is_binary
         self.fixed: Mapping[str, Any] = {name: value for name, value in compiled.params.items() if value is not None}
 
 
@@ -72,7 +75,7 @@ class Wire:
 
     async def read(self, reading: Reading, params: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         """All rows, by column name."""
-        return await self._told(self._read(reading.text, {**reading.fixed, **params}))
+        return await self._told(self._read(reading, {**reading.fixed, **params}))
 
     async def _begin(self, said: bytes) -> None:
         async with self._driver.lock:
@@ -81,10 +84,10 @@ class Wire:
                 if result.status in _FAILED:
                     raise error_from_result(result)
 
-    async def _read(self, text: str, params: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    async def _read(self, reading: Reading, params: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         if self._reader is None:  # one for all: it remembers how to convert what it has met
             self._reader = self._driver.cursor(row_factory=dict_row)
-        await self._reader.execute(text, params)
+        await self._reader.execute(reading.text, params, binary=reading.is_binary)
         return await self._reader.fetchall()
 
     async def _told(self, saying: Awaitable[T]) -> T:
