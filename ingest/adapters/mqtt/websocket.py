@@ -86,8 +86,8 @@ class WebSocket(asyncio.Protocol):
         for event in frames.events_received():
             if isinstance(event, Request):
                 self._greet(event)
-            elif isinstance(event, Frame):
-                self._take(event)
+            elif isinstance(event, Frame) and not self._take(event):
+                break
         if self._envelope.flush():
             has_left = frames.close_rcvd is not None or isinstance(frames.parser_exc, EOFError)
             reason: GoneReason = "network" if has_left else "protocol_error"
@@ -100,18 +100,20 @@ class WebSocket(asyncio.Protocol):
         else:
             self._frames.send_response(self._frames.reject(404, "MQTT is spoken at /mqtt.\n"))
 
-    def _take(self, frame: Frame) -> None:
-        if self._frames.state is not State.OPEN:
-            return
+    def _take(self, frame: Frame) -> bool:
+        """False after a frame that ends the connection: none that follows counts."""
         if frame.opcode in (Opcode.BINARY, Opcode.CONT):
             self._connection.data_received(bytes(frame.data))
         elif frame.opcode is Opcode.TEXT:
             self._frames.fail(CloseCode.UNSUPPORTED_DATA, "MQTT comes in binary frames.")
-        else:  # a ping, which is answered already, or a pong
+            return False
+        else:  # a ping or a close frame, both answered already, or a pong
             try:
                 self._connection.spend(1)
             except ProtocolError as error:
                 self._frames.fail(CloseCode.POLICY_VIOLATION, error.words)
+                return False
+        return True
 
 
 class Envelope(asyncio.Transport):
@@ -149,10 +151,11 @@ class Envelope(asyncio.Transport):
 
     def write_eof(self) -> None:
         """Say that nothing more comes; the peer's own close frame ends it."""
-        if self._frames.state is State.OPEN:
+        is_open = self._frames.state is State.OPEN
+        if is_open:
             self._frames.send_close(CloseCode.NORMAL_CLOSURE)
-            self.flush()
-        else:
+        self.flush()
+        if not is_open:
             self.finish()
 
     def finish(self) -> None:

@@ -20,11 +20,11 @@ PUMP = device_id("acme/d/pump-7")
 
 SCRIPT = """
 import mqtt from "mqtt";
-const [port, protocolVersion, password] = [process.argv[2], Number(process.argv[3]), process.argv[4]];
+const [url, protocolVersion, password] = [process.argv[2], Number(process.argv[3]), process.argv[4]];
 const home = "t/acme/d/pump-7/";
 const say = (what) => console.log(JSON.stringify(what));
 const options = { username: "acme/d/pump-7", password, protocolVersion, reconnectPeriod: 0, connectTimeout: 10000 };
-const client = mqtt.connect(`mqtt://127.0.0.1:${port}`, options);
+const client = mqtt.connect(url, options);
 client.on("error", (error) => { say({ error: error.message, code: error.code }); client.end(true); });
 client.on("message", (topic, payload) => say({ heard: topic, payload: payload.toString() }));
 client.on("packetsend", (packet) => {
@@ -54,10 +54,10 @@ def npm_mqtt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-async def _play(folder: Path, house: House, version: int, password: str) -> list[dict[str, Any]]:
+async def _play(folder: Path, house: House, url: str, version: int, password: str) -> list[dict[str, Any]]:
     """Run the script beside the endpoint; send it one command when it has subscribed. What it said, line by line."""
     process = await asyncio.create_subprocess_exec(
-        str(BUN), "client.js", str(house.port), str(version), password, cwd=folder, stdout=asyncio.subprocess.PIPE
+        str(BUN), "client.js", url, str(version), password, cwd=folder, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
     said: list[dict[str, Any]] = []
@@ -76,9 +76,10 @@ async def _play(folder: Path, house: House, version: int, password: str) -> list
 
 
 @pytest.mark.engines
-@pytest.mark.parametrize("version", [4, 5])
-async def test_npm_mqtt_publishes_subscribes_and_hears(npm_mqtt: Path, house: House, version: int) -> None:
-    said = await _play(npm_mqtt, house, version, "token")
+@pytest.mark.parametrize(("scheme", "version"), [("mqtt", 4), ("mqtt", 5), ("ws", 5)])
+async def test_npm_mqtt_publishes_subscribes_and_hears(npm_mqtt: Path, house: House, scheme: str, version: int) -> None:
+    port = await house.endpoint.start("127.0.0.1", 0, in_websockets=scheme == "ws")
+    said = await _play(npm_mqtt, house, f"{scheme}://127.0.0.1:{port}/mqtt", version, "token")
     assert said == [{"granted": [1]}, {"heard": "t/acme/d/pump-7/down/cmd/1", "payload": "open"}, {"ended": True}]
     assert house.uplink.payloads() == [f'{{"n":{n}}}'.encode() for n in range(20)]
     await until(lambda: house.presence.reasons("pump-7") == ["connected", "client"])
@@ -89,5 +90,5 @@ async def test_npm_mqtt_publishes_subscribes_and_hears(npm_mqtt: Path, house: Ho
 async def test_npm_mqtt_is_told_that_its_password_is_wrong(
     npm_mqtt: Path, house: House, version: int, code: int
 ) -> None:
-    said = await _play(npm_mqtt, house, version, "guess")
+    said = await _play(npm_mqtt, house, f"mqtt://127.0.0.1:{house.port}", version, "guess")
     assert [line.get("code") for line in said] == [code]

@@ -35,6 +35,7 @@ from tests.support.patience import PATIENCE_S
 MQTT = [Subprotocol("mqtt")]
 PUMP = device_id("acme/d/pump-7")
 TOPIC = "t/acme/d/pump-7/up/telemetry"
+CLOSING = Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=True)
 HELLO = encode(Connect(V5, "tester", username="acme/d/pump-7", password=b"token"), V5)
 
 
@@ -124,10 +125,14 @@ async def test_who_closes_without_a_disconnect_is_gone_without_a_word(house: Hou
     await until(lambda: not house.endpoint.connections)
 
 
-async def test_who_says_goodbye_has_said_it(house: House) -> None:
+@pytest.mark.parametrize("closing", [b"", CLOSING])
+async def test_what_comes_before_the_end_counts_though_all_comes_at_once(house: House, closing: bytes) -> None:
     async with login(house) as client:
-        await client.socket.send(encode(Disconnect(), V5))
+        last = encode(Publish(TOPIC, b"last"), V5) + encode(Disconnect(), V5)
+        frames = (Frame(Opcode.BINARY, part).serialize(mask=True) for part in (last[:9], last[9:-1], last[-1:]))
+        client.socket.transport.write(b"".join(frames) + closing)
         assert await client.close_code() == 1000
+    assert house.uplink.payloads() == [b"last"]
     assert house.presence.reasons("pump-7") == ["connected", "client"]
 
 
@@ -231,15 +236,13 @@ frames = st.builds(
     st.sampled_from([HELLO, publish(1), publish(2)[:9], encode(Disconnect(), V5)]) | st.binary(max_size=20),
     st.booleans(),
 )
-CLOSING = Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=True)
+reads = st.lists(frames | st.just(CLOSING), min_size=1, max_size=4).map(b"".join)
 
 
 @settings(deadline=None)
 @given(
     st.booleans(),
-    st.lists(
-        frames | st.binary(max_size=30) | st.sampled_from([REQUEST, CLOSING, "eof", "close", "send"]), max_size=10
-    ),
+    st.lists(reads | st.binary(max_size=30) | st.sampled_from([REQUEST, "eof", "close", "send"]), max_size=10),
 )
 def test_any_frames_in_any_order_are_answered_or_end_the_connection(is_greeted: bool, steps: list[bytes | str]) -> None:
     errors: list[str] = []
