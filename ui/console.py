@@ -1,7 +1,7 @@
 """What every page knows: who is signed in, and how to ask the contract on their behalf."""
 
 import hashlib
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 import reflex as rx
 from reflex.state import _override_base_method
@@ -14,6 +14,13 @@ ALL_DEVICES = "devices:all"  # no right of the contract: to see devices, and not
 NEW_DEVICES = "devices:new"
 
 
+class Organisation(TypedDict):
+    """A tenant that the signed-in person belongs to."""
+
+    key: str
+    name: str
+
+
 class Console(rx.State):
     """The signed-in user and tenant; page states are its children and ask through it."""
 
@@ -22,6 +29,7 @@ class Console(rx.State):
     user_email: str = ""
     tenant_name: str = ""
     tenant_key: str = ""
+    elsewhere: list[Organisation] = []  # where else this person belongs
     scopes: list[str] = []
     is_limited_to_groups: bool = False  # whether they see some devices only, and nothing that is about all of them
     adds_devices: bool = False
@@ -88,6 +96,11 @@ class Console(rx.State):
         self.user_email = me["email"] or ""
         self.tenant_name = me["tenant"]["name"]
         self.tenant_key = me["tenant"]["key"]
+        self.elsewhere = [
+            {"key": each["tenantKey"], "name": each["tenantName"]}
+            for each in me["memberships"]
+            if each["tenantKey"] != self.tenant_key
+        ]
         self.scopes = me["scopes"]
         self.is_limited_to_groups = me["groupIds"] is not None
         self.adds_devices = "devices:write" in self.scopes and await self._has_room()

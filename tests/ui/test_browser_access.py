@@ -214,6 +214,17 @@ async def test_somebody_is_invited_joins_and_gets_another_role(console: Console,
         await expect(guest.page.get_by_role("heading", name="Overview")).to_be_visible()
         await expect(guest.page.get_by_role("link", name="API tokens")).to_have_count(0)
 
+        # She belongs to a second organisation, is led to that, and finds her way back.
+        here = (await console.ask("{ me { tenant { name } } }"))["me"]["tenant"]["name"]
+        await guest.page.goto(console.invite_operator("eve@example.org"))
+        await guest.page.get_by_label("Password").fill("four plain words here")
+        await guest.page.get_by_role("button", name="Join").click()
+        await expect(guest.page).to_have_url(re.compile("/account"))
+        await guest.page.locator(".side").get_by_text("Other organisations").click()
+        await guest.page.get_by_role("button", name=here).click()
+        await expect(guest.page.get_by_role("heading", name="Overview")).to_be_visible()
+        await expect(guest.page.get_by_role("link", name=here).first).to_be_visible()
+
         await page.reload()
         await page.get_by_role("button", name="Change Eve").click()
         await page.get_by_role("radio", name="Administrator").check()

@@ -8,7 +8,7 @@ from reflex_components_core.react_router import ReactRouterLink
 
 from ui.components.help import help_link
 from ui.components.instead import barred
-from ui.console import ALL_DEVICES, NEW_DEVICES, Console
+from ui.console import ALL_DEVICES, NEW_DEVICES, Console, Organisation
 from ui.islands.cells import live_line
 from ui.islands.news import alert_news
 from ui.rights import right_words
@@ -217,6 +217,32 @@ def _who() -> rx.Component:
     )
 
 
+def _elsewhere() -> rx.Component:
+    """For whoever belongs to several organisations: the way to each of the others, in a session of its own."""
+
+    def to(other: rx.Var[Organisation]) -> rx.Component:
+        return NativeForm.create(
+            rx.el.input(type="hidden", name="tenant", value=other["key"], read_only=True),
+            rx.el.button(
+                rx.icon("arrow-right-left", size=15),
+                rx.el.span(other["name"]),
+                type="submit",
+                class_name="btn btn-ghost",
+            ),
+            action="/auth/switch",
+            method="post",
+        )
+
+    return rx.cond(
+        Console.elsewhere.length() > 0,
+        rx.el.details(
+            rx.el.summary("Other organisations"),
+            rx.el.div(rx.foreach(Console.elsewhere, to), class_name="stack-tight"),
+            class_name="fold elsewhere",
+        ),
+    )
+
+
 def _to_help(here: str) -> rx.Component:
     return link(
         rx.icon("circle-help", size=17),
@@ -238,6 +264,7 @@ def _more(here: str) -> rx.Component:
             _access(here),
             _place("Help", "/help", "circle-help", here, 18),
             _who(),
+            _elsewhere(),
             class_name="nav menu-sheet",
             aria_label="More places",
         ),
@@ -269,6 +296,7 @@ def page(
             ),
             rx.el.div(
                 _who(),
+                _elsewhere(),
                 rx.el.div(sign_out(label=True), _to_help(here), theme_button(), class_name="row"),
                 class_name="side-foot",
             ),
