@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from engine.rules.bearing import asked_by
 from engine.rules.model import (
     AddTag,
     All,
@@ -16,7 +17,6 @@ from engine.rules.model import (
     Scope,
     SendCommand,
     SetAttribute,
-    Tagged,
     Then,
 )
 from engine.rules.phrases import listed, value_text
@@ -79,8 +79,8 @@ def at_once(one: Wish, document: RuleDocument, other: Wish, their: RuleDocument)
     decides = _watched(one, document.scope, other)
     if decides == "" or decides != _watched(other, their.scope, one):
         return True
-    scopes = [fact for scope in (document.scope, their.scope) for fact in _facts(scope)]
-    return Possible().walk(All((*scopes, one.while_, other.while_)), "$") is not None
+    both = All((asked_by(document.scope), asked_by(their.scope), one.while_, other.while_))
+    return bool(Possible().walk(both, "$"))
 
 
 def told(wish: Wish) -> str:
@@ -161,10 +161,6 @@ def _watched(wish: Wish, scope: Scope, other: Wish) -> str | None:
     if wish.device is None:
         return other.device
     return scope.devices[0] if scope.devices is not None and len(scope.devices) == 1 else ""
-
-
-def _facts(scope: Scope) -> tuple[Condition, ...]:
-    return (*(Tagged(tag) for tag in scope.tags or ()), *(scope.where or ()))
 
 
 def _told(then: Then) -> str:

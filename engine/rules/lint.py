@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import reduce
 
+from engine.rules.bearing import CLOCK, asked_by, is_counted
 from engine.rules.feuds import Neighbour, feuds
-from engine.rules.findings import MAX_PROBLEMS
+from engine.rules.findings import MAX_PROBLEMS, UNITS_MS
 from engine.rules.inputs import left
 from engine.rules.logic import canonical
 from engine.rules.model import (
@@ -15,27 +17,29 @@ from engine.rules.model import (
     Changed,
     Condition,
     Delta,
-    DeviceEvent,
     Duration,
     Fn,
     Leaf,
     MetricType,
+    MissingDo,
     Not,
     Op,
     Operand,
-    Place,
     Rate,
     RuleDocument,
     Silence,
     Stuck,
-    Whereabouts,
     leaves,
 )
 from engine.rules.phrases import leaf_phrase, name, phrase, spelled, spelled_ms, unit_sign, value_text
-from engine.rules.possible import Clash, Possible
-from engine.rules.reach import is_within, reach_of, within
+from engine.rules.possible import Clash, Context, Possible
+from engine.rules.reach import ALWAYS, Minutes, Reach, is_within, reach_of, within
 from engine.rules.resolve import resolved, unit_of
+from engine.rules.swings import swings
 from engine.rules.vocabulary import Vocabulary
+from engine.rules.windows import MOST_POINTS
+
+MINUTE_MS = UNITS_MS["m"]
 
 
 class Weight(StrEnum):
@@ -69,11 +73,10 @@ def lint(
     found = [
         *_logic(document, vocabulary),
         *_repeats(document, vocabulary),
-        *_moments(document, vocabulary),
         *_ranges(document, vocabulary),
-        *_swings(document, vocabulary),
         *_intervals(document, vocabulary),
         *_numbers(document, vocabulary),
+        *(Finding(Weight(each.weight), *each[1:]) for each in swings(document, vocabulary)),
         *(
             Finding(Weight(feud.weight), feud.path, feud.message, feud.suggestion)
             for feud in feuds(document, others, profiles)
@@ -84,24 +87,60 @@ def lint(
 
 
 def _logic(document: RuleDocument, vocabulary: Vocabulary) -> Iterator[Finding]:
-    """What can never be, what always is, and what can never clear."""
+    """What can never be, what always is, what never lasts, and what can never clear: of the devices in scope."""
     ready = {path: resolved(condition, vocabulary) for path, condition in document.conditions}
+    scope = asked_by(document.scope)
+    possible = Possible()
+    if not possible.walk(scope, "$.scope"):
+        yield Finding(Weight.PROBLEM, "$.scope", f"No device can be in its scope: {_why(possible.clash, vocabulary)}.")
+        return
     can_be = True
     for path, condition in ready.items():
         possible = Possible()
-        if possible.walk(condition, path) is None:
+        ways = possible.walk(condition, path, beside=possible.walk(scope, "$.scope"))
+        if not ways:
             can_be = False
-            word = "It can never fire" if path == "$.when" else "It can never clear"
-            yield Finding(Weight.PROBLEM, possible.clash_path(path), f"{word}: {_why(possible.clash, vocabulary)}.")
+            message = f"{_never(path, document)}: {_why(possible.clash, vocabulary, scope)}."
+            yield Finding(Weight.PROBLEM, possible.clash_path(path), message)
             continue
         for branch, clash in possible.unreachable:
-            message = f"This part can never be true: {_why(clash, vocabulary)}."
+            message = f"This part can never be true: {_why(clash, vocabulary, scope)}."
             yield Finding(Weight.WARNING, branch, message, "Take it out, or mend its values.")
-        if Possible().walk(condition, path, negated=True) is None:
+        if not _may_be_false(condition, scope):
             yield _always(path, document)
-    if can_be and "$.clear.when" in ready and _never_right(ready["$.when"], ready["$.clear.when"]):
+        yield from _too_short(path, ways, document)
+    if can_be and "$.clear.when" in ready and _never_right(ready["$.when"], ready["$.clear.when"], scope):
         message = "It can never clear: whenever this is true, the rule still says that something is wrong."
         yield Finding(Weight.PROBLEM, "$.clear.when", message, "Let it clear where it does not fire.")
+
+
+def _never(path: str, document: RuleDocument) -> str:
+    """What it means that a condition can never be true; a value that is missing may decide all the same."""
+    does, so = ("fire", MissingDo.FIRE) if path == "$.when" else ("clear", MissingDo.CLEAR)
+    if document.missing is not None and document.missing.do is so:
+        return f"Only a missing value can make it {does}"
+    return f"It can never {does}"
+
+
+def _may_be_false(condition: Condition, scope: Condition) -> bool:
+    possible = Possible(is_known=False)
+    return bool(possible.walk(condition, "$", negated=True, beside=possible.walk(scope, "$")))
+
+
+def _too_short(path: str, ways: Sequence[Context], document: RuleDocument) -> Iterator[Finding]:
+    """A wait that is longer than the times of day last at which its condition can be true."""
+    held = document.held_for if path == "$.when" or document.clear is None else document.clear.held_for
+    if held is None or document.schedule is not None:  # a schedule looks at single moments
+        return
+    for clock in sorted({subject for way in ways for subject in way if subject.startswith(CLOCK)}):
+        minutes = [way[clock].reach if clock in way else ALWAYS for way in ways]
+        whole = reduce(Minutes.join, (each for each in minutes if isinstance(each, Minutes)))
+        if whole.longest is not None and whole.longest * MINUTE_MS < held.ms:
+            lasts = spelled_ms(whole.longest * MINUTE_MS)
+            message = f"{_never(path, document)}: its times last {lasts} at most, and it waits for {spelled(held)}."
+            place = path.removesuffix("when") + "for"
+            yield Finding(Weight.PROBLEM, place, message, f"Let it wait for less than {lasts}.")
+            return
 
 
 def _always(path: str, document: RuleDocument) -> Finding:
@@ -113,19 +152,24 @@ def _always(path: str, document: RuleDocument) -> Finding:
     return Finding(Weight.PROBLEM, path, message, "Mend its values.")
 
 
-def _never_right(when: Condition, clear: Condition) -> bool:
-    possible = Possible()
-    context = possible.walk(clear, "$")
-    return context is None or possible.walk(when, "$", negated=True, context=context) is None
+def _never_right(when: Condition, clear: Condition, scope: Condition) -> bool:
+    possible = Possible(is_known=False)
+    ways = possible.walk(clear, "$", beside=possible.walk(scope, "$"))
+    return not possible.walk(when, "$", negated=True, beside=ways)
 
 
-def _why(clash: Clash | None, vocabulary: Vocabulary) -> str:
+def _why(clash: Clash | None, vocabulary: Vocabulary, scope: Condition | None = None) -> str:
+    """Why a condition cannot be true; ``scope`` is what is asked of every device, beside the condition itself."""
     if clash is None or len(clash) < 2:
-        return "no value makes it true"
+        counted = next((leaf for leaf, _ in clash or () if is_counted(left(leaf))), None)
+        most = 0 if counted is None else left(counted).last or MOST_POINTS
+        return "no value makes it true" if counted is None else f"a count is a whole number from 0 to {most:,}"
     said = list(dict.fromkeys(leaf_phrase(leaf, vocabulary, is_so=not negated) for leaf, negated in clash))
     if any(negated and isinstance(leaf, Leaf) for leaf, negated in clash):
         said = list(dict.fromkeys(phrase(Not(leaf) if negated else leaf, vocabulary) for leaf, negated in clash))
-    return f"{' and '.join(said)} cannot be at once"
+    asked = [] if scope is None else [leaf for _, leaf in leaves(scope)]
+    scoped = any(leaf in asked for leaf, _ in clash)
+    return f"{' and '.join(said)} cannot be at once{', and its scope decides one of them' if scoped else ''}"
 
 
 def _repeats(document: RuleDocument, vocabulary: Vocabulary) -> Iterator[Finding]:
@@ -139,29 +183,33 @@ def _repeated(condition: Condition, path: str, vocabulary: Vocabulary) -> Iterat
     if not isinstance(condition, All | AnyOf):
         return
     word = "all" if isinstance(condition, All) else "any"
-    met: list[tuple[object, Condition]] = []
+    met: list[tuple[object, Condition, Reach | None]] = []
     for at, part in enumerate(condition.of):
-        place, form = f"{path}.{word}[{at}]", canonical(resolved(part, vocabulary))
-        if any(form == other for other, _ in met):
+        ready = resolved(part, vocabulary)
+        place, form, reach = f"{path}.{word}[{at}]", canonical(ready), _compared(ready)
+        if any(form == other for other, _, _ in met):
             yield Finding(Weight.HINT, place, "This is there twice.", "Take one of them out.")
-        elif wider := next(filter(None, (_says_nothing(part, other, word, vocabulary) for _, other in met)), None):
+        elif wider := next(
+            filter(None, (_says_nothing(part, reach, other, theirs, word) for _, other, theirs in met)), None
+        ):
             spare, kept = wider
             message = f"“{phrase(spare, vocabulary)}” says nothing beside “{phrase(kept, vocabulary)}”."
             yield Finding(Weight.HINT, place, message, "Take out the one that says nothing.")
-        met.append((form, part))
+        met.append((form, part, reach))
         yield from _repeated(part, place, vocabulary)
 
 
+def _compared(condition: Condition) -> Reach | None:
+    """The values that make a comparison of a metric true."""
+    return reach_of(condition) if isinstance(condition, Leaf) else None
+
+
 def _says_nothing(
-    one: Condition, other: Condition, word: str, vocabulary: Vocabulary
+    one: Condition, ours: Reach | None, other: Condition, theirs: Reach | None, word: str
 ) -> tuple[Condition, Condition] | None:
     """Of two comparisons of the same thing, the one that follows from the other (in ``any``: that leads to it)."""
     if not isinstance(one, Leaf) or not isinstance(other, Leaf) or left(one) != left(other):
         return None
-    narrow, wide = resolved(one, vocabulary), resolved(other, vocabulary)
-    assert isinstance(narrow, Leaf)
-    assert isinstance(wide, Leaf)
-    ours, theirs = reach_of(narrow), reach_of(wide)
     if ours is None or theirs is None:
         return None
     if is_within(ours, theirs):
@@ -169,36 +217,6 @@ def _says_nothing(
     if is_within(theirs, ours):
         return (one, other) if word == "all" else (other, one)
     return None
-
-
-def _moments(document: RuleDocument, vocabulary: Vocabulary) -> Iterator[Finding]:
-    """A wait for something that is true of a moment only."""
-    clearing = None if document.clear is None else document.clear.held_for
-    for path, condition in document.conditions:
-        held_for = document.held_for if path == "$.when" else clearing
-        if held_for is None:
-            continue
-        moment = next(_momentary(condition, path), None)
-        if moment is not None:
-            said, place = leaf_phrase(moment[1], vocabulary), path.removesuffix("when") + "for"
-            message = f"“{said}” is true of a moment only, so it is never so for {spelled(held_for)}."
-            yield Finding(Weight.PROBLEM, place, message, 'Leave out "for".')
-
-
-def _momentary(condition: Condition, path: str) -> Iterator[tuple[str, DeviceEvent | Place]]:
-    """The momentary leaves without which ``condition`` cannot be true."""
-    match condition:
-        case DeviceEvent():
-            yield path, condition
-        case Place(is_=Whereabouts.ENTERED | Whereabouts.LEFT):
-            yield path, condition
-        case All(of=parts):
-            for at, part in enumerate(parts):
-                yield from _momentary(part, f"{path}.all[{at}]")
-        case AnyOf(of=parts):
-            found = [next(_momentary(part, path), None) for part in parts]
-            if all(each is not None for each in found):
-                yield from (each for each in found if each is not None)
 
 
 def _ranges(document: RuleDocument, vocabulary: Vocabulary) -> Iterator[Finding]:
@@ -235,29 +253,6 @@ def _range_said(low: float | None, high: float | None) -> str:
     if low is None:
         return f"at most {value_text(high)}"
     return f"at least {value_text(low)}" if high is None else f"between {value_text(low)} and {value_text(high)}"
-
-
-def _swings(document: RuleDocument, vocabulary: Vocabulary) -> Iterator[Finding]:
-    """A bare threshold, which a noisy value crosses again and again."""
-    if document.held_for is not None or document.clear is not None or document.schedule is not None:
-        return
-    bare = [(path, leaf) for path, leaf in leaves(document.when, "$.when") if isinstance(leaf, Leaf)]
-    for path, leaf in bare:
-        is_threshold = leaf.op in (Op.LT, Op.LE, Op.GT, Op.GE) and not isinstance(leaf.value, Operand | tuple | str)
-        if is_threshold and leaf.how is None:
-            value = float(leaf.value)  # type: ignore[arg-type]  # a threshold is a number
-            back = value - _slack(value) if leaf.op in (Op.GT, Op.GE) else value + _slack(value)
-            unit = unit_sign(leaf.unit or unit_of(leaf.metric, None, vocabulary))
-            side = "below" if leaf.op in (Op.GT, Op.GE) else "above"
-            message = f"A value that swings around {value_text(value)}{unit} fires and clears again and again."
-            mend = f"Let it wait some minutes, or clear only {side} {value_text(back)}{unit}."
-            yield Finding(Weight.WARNING, path, message, mend)
-            return
-
-
-def _slack(value: float) -> float:
-    """A distance that noise rarely covers: a twentieth, said in round numbers."""
-    return float(f"{abs(value) / 20:.1g}") or 1.0
 
 
 def _intervals(document: RuleDocument, vocabulary: Vocabulary) -> Iterator[Finding]:

@@ -1,100 +1,128 @@
-"""Whether a condition can be true at all: walks it with what is already settled about each fact it reads."""
+"""Whether a condition can be true at all: its ways to be true, each with what it settles of the facts that are read."""
 
-from collections.abc import Mapping
-from typing import TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
-from engine.rules.inputs import left
-from engine.rules.model import All, AnyLeaf, AnyOf, AttributeLeaf, Condition, Leaf, Not, Online, Place, Whereabouts
-from engine.rules.reach import Choices, Reach, reach_of
+from engine.rules.bearing import Said, domain, facts_of, implied, is_counted, whole
+from engine.rules.inputs import Input
+from engine.rules.model import All, AnyLeaf, AnyOf, Condition, Not
+from engine.rules.reach import Reach
 
 Clash: TypeAlias = tuple[tuple[AnyLeaf, bool], ...]
 """Leaves that exclude each other, each with whether it is meant the other way round."""
-Context: TypeAlias = Mapping[str, tuple[Reach, Clash]]
-"""What is settled, by the input's name: the values left, and the leaves that left them."""
+
+
+class Settled(NamedTuple):
+    """What is settled of a fact: the values left, and the leaves that left them."""
+
+    reach: Reach
+    leaves: Clash
+    fact: Input | None = None
+
+
+Context: TypeAlias = Mapping[str, Settled]
+"""What is settled, by subject."""
 MAX_VISITS = 2_000
+MAX_WAYS = 4
+"""So many ways for a condition to be true are kept apart; beyond that, a part that has several settles nothing."""
 
 
 class Possible:
-    """Walks conditions in the profile's units. Sound, not complete: what it calls impossible is, the rest may be."""
+    """Walks conditions in the profile's units. Sound, not complete: what it calls impossible is, the rest may be.
 
-    def __init__(self) -> None:
+    ``is_known``: as in `facts_of`.
+    """
+
+    def __init__(self, *, is_known: bool = True) -> None:
         self.clash: Clash | None = None
         self.unreachable: list[tuple[str, Clash | None]] = []
         self._path: str | None = None
         self._visits = 0
+        self._is_known = is_known
 
     def clash_path(self, otherwise: str) -> str:
         """Where the clash was met."""
         return self._path or otherwise
 
     def walk(
-        self, condition: Condition, path: str, *, negated: bool = False, context: Context | None = None
-    ) -> Context | None:
-        """What is settled if ``condition`` (or its opposite) is true beside ``context``; None if it cannot be."""
-        context = {} if context is None else context
-        self._visits += 1
+        self, condition: Condition, path: str, *, negated: bool = False, beside: Sequence[Context] = ({},)
+    ) -> Sequence[Context]:
+        """What is settled if ``condition`` (or its opposite) is true ``beside`` one of these; none if it cannot."""
+        self._visits += len(beside)
         if self._visits > MAX_VISITS:
-            return context
+            return beside
         match condition:
             case Not(of=inner):
-                return self.walk(inner, f"{path}.not", negated=not negated, context=context)
+                return self.walk(inner, f"{path}.not", negated=not negated, beside=beside)
             case All(of=parts) | AnyOf(of=parts):
                 word = "all" if isinstance(condition, All) else "any"
                 placed = [(part, f"{path}.{word}[{at}]") for at, part in enumerate(parts)]
                 if isinstance(condition, All) is not negated:
-                    return self._together(placed, negated, context)
-                return self._either(placed, negated, context)
+                    return self._together(placed, negated, beside)
+                return self._either(placed, negated, beside)
             case leaf:
-                return self._leaf(leaf, path, negated, context)
+                said = list(facts_of(leaf, negated=negated, is_known=self._is_known))
+                ways = (self._settle(context, said, ((leaf, negated),)) for context in beside)
+                found = [each for each in ways if each is not None]
+                if not found:
+                    self._path = path
+                return found
 
-    def _together(self, parts: list[tuple[Condition, str]], negated: bool, context: Context) -> Context | None:
+    def _together(
+        self, parts: list[tuple[Condition, str]], negated: bool, beside: Sequence[Context]
+    ) -> Sequence[Context]:
         """All of ``parts``; simple ones first, so that branches are judged beside all that is settled."""
-        settled: Context | None = context
         for part, path in sorted(parts, key=lambda each: isinstance(each[0], All | AnyOf | Not)):
-            settled = self.walk(part, path, negated=negated, context=settled)
-            if settled is None:
-                return None
-        return settled
+            beside = self.walk(part, path, negated=negated, beside=beside)
+            if not beside:
+                break
+        return beside
 
-    def _either(self, parts: list[tuple[Condition, str]], negated: bool, context: Context) -> Context | None:
+    def _either(
+        self, parts: list[tuple[Condition, str]], negated: bool, beside: Sequence[Context]
+    ) -> Sequence[Context]:
         found: list[Context] = []
         lost: list[tuple[str, Clash | None]] = []
         for part, path in parts:
-            settled = self.walk(part, path, negated=negated, context=context)
-            if settled is None:
+            settled = self.walk(part, path, negated=negated, beside=beside)
+            if not settled:
                 lost.append((path, self.clash))
-            else:
-                found.append(settled)
+            if len(found) <= MAX_WAYS:
+                found += (way for way in settled if way not in found)
         if not found:
-            return None
+            return ()
         self.unreachable += lost
-        return found[0] if len(found) == 1 else context
+        return found if len(found) <= MAX_WAYS else beside
 
-    def _leaf(self, leaf: AnyLeaf, path: str, negated: bool, context: Context) -> Context | None:
-        reach = _reach(leaf, negated)
-        if reach is None:
-            return context
-        key = _subject(leaf, reach)
-        before = context.get(key)
-        left_over = reach if before is None else before[0].cut(reach)
-        leaves = (*(() if before is None else before[1]), (leaf, negated))
-        if left_over.is_empty:
-            self.clash, self._path = leaves, path
-            return None
-        return {**context, key: (left_over, leaves)}
+    def _settle(self, context: Context, said: Sequence[Said], leaves: Clash) -> Context | None:
+        """The context with what is said, and with what follows from that; None if it cannot be."""
+        settled = dict(context)
+        waiting = [(each, leaves) for each in said]
+        while waiting and self._visits <= MAX_VISITS:
+            (subject, reach, fact), because = waiting.pop()
+            self._visits += 1
+            before = settled.get(subject)
+            least = domain(fact) if before is None else before.reach
+            left_over = reach if least is None else least.cut(reach)
+            if is_counted(fact):
+                left_over = whole(left_over)
+            if before is not None and left_over == before.reach:
+                continue
+            because = because if before is None else tuple(dict.fromkeys((*before.leaves, *because)))
+            if left_over.is_empty:
+                self.clash = because
+                return None
+            now = settled[subject] = Settled(left_over, because, fact)
+            waiting += _following(subject, now, settled, is_new=before is None)
+        return settled
 
 
-def _reach(leaf: AnyLeaf, negated: bool) -> Reach | None:
-    if isinstance(leaf, Leaf | AttributeLeaf):
-        return reach_of(leaf, negated=negated)
-    is_so = not negated
-    if leaf == Online(False) or (isinstance(leaf, Place) and leaf.is_ is Whereabouts.OUTSIDE):
-        is_so = not is_so
-    return Choices(frozenset({is_so}), is_boolean=True)
-
-
-def _subject(leaf: AnyLeaf, reach: Reach) -> str:
-    """What a leaf is about; an attribute by the type it is compared as, since another type is unknown, not false."""
-    name = left(leaf).name
-    kind = "boolean" if isinstance(reach, Choices) and reach.is_boolean else type(reach).__name__
-    return f"{name}\t{kind}" if isinstance(leaf, AttributeLeaf) else name
+def _following(subject: str, now: Settled, context: Context, *, is_new: bool) -> Iterator[tuple[Said, Clash]]:
+    """What ``now`` says of the other facts that are settled, and if it is new, what they say of it."""
+    for name, other in context.items():
+        if now.fact is None or other.fact is None or name == subject:
+            continue
+        if (reach := implied(now.fact, now.reach, other.fact)) is not None:
+            yield Said(name, reach, other.fact), now.leaves
+        if is_new and (reach := implied(other.fact, other.reach, now.fact)) is not None:
+            yield Said(subject, reach, now.fact), other.leaves

@@ -1,4 +1,4 @@
-"""Which values make a comparison true, as sets that can be cut: how the linter sees that t > 8 and t < 5 never meet."""
+"""Which values, or minutes of the week, make a leaf true: sets that can be cut, so that t > 8 and t < 5 never meet."""
 
 import itertools
 import math
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from engine.rules.findings import is_number
-from engine.rules.model import OPPOSITE, AttributeLeaf, Leaf, Op, Operand, Scalar
+from engine.rules.model import OPPOSITE, AttributeLeaf, Leaf, Op, Operand, Scalar, TimeOfDay
 
 
 class Span(NamedTuple):
@@ -25,6 +25,10 @@ class Span(NamedTuple):
     def ends_before(self, other: "Span") -> bool:
         """Whether its upper end comes first."""
         return (self.high, not self.is_high_open) < (other.high, not other.is_high_open)
+
+    def begins_after(self, other: "Span") -> bool:
+        """Whether its lower end comes last."""
+        return (self.low, self.is_low_open) > (other.low, other.is_low_open)
 
     def cut(self, other: "Span") -> "Span":
         """What lies in both."""
@@ -86,9 +90,39 @@ class Choices:
         return Choices(self.named & other.named, False, self.is_boolean)
 
 
-Reach: TypeAlias = Numbers | Choices
+@dataclass(frozen=True, slots=True)
+class Minutes:
+    """A set of minutes of the week by one clock: bit 0 is Monday 00:00."""
+
+    mask: int
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no minute is in it."""
+        return not self.mask
+
+    @property
+    def longest(self) -> int | None:
+        """How many of its minutes follow each other at most, from week to week; None where it never ends."""
+        if self.mask == _WHOLE_WEEK:
+            return None
+        return max(map(len, (f"{self.mask:0{_WEEK}b}" * 2).split("0")))
+
+    def cut(self, other: "Reach") -> "Reach":
+        """What is in both; of different kinds nothing is."""
+        return Minutes(self.mask & other.mask) if isinstance(other, Minutes) else NOTHING
+
+    def join(self, other: "Minutes") -> "Minutes":
+        """What is in either."""
+        return Minutes(self.mask | other.mask)
+
+
+Reach: TypeAlias = Numbers | Choices | Minutes
 NOTHING = Choices(frozenset())
-ALL_NUMBERS = Numbers((Span(-math.inf, math.inf, True, True),))
+_DAY = 1_440
+_WEEK = 7 * _DAY
+_WHOLE_WEEK = (1 << _WEEK) - 1
+ALWAYS = Minutes(_WHOLE_WEEK)
 
 
 def reach_of(leaf: Leaf | AttributeLeaf, *, negated: bool = False) -> Reach | None:
@@ -104,6 +138,17 @@ def reach_of(leaf: Leaf | AttributeLeaf, *, negated: bool = False) -> Reach | No
     return Choices(frozenset(values), op in (Op.NE, Op.NOT_IN), is_boolean)
 
 
+def minutes_of(time: TimeOfDay, *, negated: bool = False) -> Minutes:
+    """The minutes of the week at which it is ``time`` (or is not); over midnight it belongs to the day it began."""
+    start, end = time.minutes
+    span = (1 << ((end - start) % _DAY or _DAY)) - 1
+    mask = 0
+    for day in time.days or range(1, 8):
+        mask |= span << ((day - 1) * _DAY + start)
+    mask = (mask | mask >> _WEEK) & _WHOLE_WEEK
+    return Minutes(_WHOLE_WEEK & ~mask if negated else mask)
+
+
 def within(low: float | None, high: float | None) -> Numbers:
     """All numbers from ``low`` to ``high``, ends included; None is no end."""
     return Numbers((Span(-math.inf if low is None else low, math.inf if high is None else high),))
@@ -111,7 +156,15 @@ def within(low: float | None, high: float | None) -> Numbers:
 
 def is_within(one: Reach, other: Reach) -> bool:
     """Whether all of ``one`` lies in ``other``."""
-    return one.cut(other) == one
+    if not isinstance(one, Numbers) or not isinstance(other, Numbers):
+        return one.cut(other) == one
+    place = 0
+    for span in one.spans:
+        while place < len(other.spans) and other.spans[place].ends_before(span):
+            place += 1
+        if place == len(other.spans) or other.spans[place].begins_after(span):
+            return False
+    return True
 
 
 def _numbers(op: Op, values: tuple[float, ...]) -> Numbers:

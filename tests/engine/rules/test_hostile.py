@@ -156,6 +156,27 @@ ACCEPTED: dict[str, Callable[[], Any]] = {
     "fifty numbers that are excluded from each other": lambda: document(
         {"all": [{"any": [{"metric": "temperature", "op": "not in", "value": list(range(50))}] * 10}] * 5}
     ),
+    "fifty numbers that are excluded, each other ones": lambda: document(
+        wide(lambda at: {"metric": "temperature", "op": "not in", "value": list(range(at, at + 50))})
+    ),
+    "fifty windows that hold each other": lambda: document(
+        wide(lambda at: temperature_above(at) | {"agg": {"fn": ("min", "avg", "max")[at % 3], "last": at + 1}})
+    ),
+    "fifty counts of windows that hold each other": lambda: document(
+        {"all": [temperature_above(at) | {"agg": {"fn": "count", "over": f"{at + 2}m"}} for at in range(50)]}
+    ),
+    "fifty circles, all of them apart": lambda: document(
+        wide(
+            lambda at: {
+                "place": {
+                    "metric": "position",
+                    "is": ("inside", "entered")[at % 2],
+                    "of": {"circle": {"lat": at, "lon": at, "radius_m": 10}},
+                }
+            }
+        )
+    ),
+    "fifty times of day": lambda: document(wide(lambda at: {"time": {"from": f"{at % 24:02}:{at:02}", "to": "12:30"}})),
     "the slowest schedule there is": lambda: document(trigger={"schedule": {"cron": "59 23 29 2 *"}}),
     "a schedule of a hundred letters": lambda: document(
         trigger={"schedule": {"cron": ",".join("0" * 46) + " * * * *"}}
