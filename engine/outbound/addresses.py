@@ -1,5 +1,6 @@
 """Which addresses lie on the public internet, and not in our own network, this machine, or somebody's tunnel."""
 
+import socket
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 # IANA's special-purpose registries (RFC 6890 and what came after), by hand: what Python calls global has changed
@@ -31,6 +32,16 @@ def is_loopback(address: str) -> bool:
     """Whether ``address`` is this machine's own, ``127.0.0.0/8`` or ``::1``."""
     parsed = _parsed(address)
     return parsed is not None and parsed.is_loopback
+
+
+def written(host: str) -> str | None:
+    """The address that ``host`` writes out, in the old ways too (127.1, 0x7f000001); None where it is a name."""
+    if _parsed(host) is not None:
+        return host
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host))
+    except OSError:
+        return None
 
 
 def _parsed(address: str) -> IPv4Address | IPv6Address | None:

@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import httpcore
 
-from engine.outbound.addresses import is_loopback, is_public
+from engine.outbound.addresses import is_loopback, is_public, written
 from engine.outbound.errors import AddressRefused, NoAnswer
 
 TIMEOUT_S = 10.0
@@ -67,7 +67,8 @@ class Outbound:
         self._at_once = asyncio.Semaphore(AT_ONCE)
 
     def check(self, url: str) -> SplitResult:
-        """The parts of a URL that may be asked, as far as its text tells. Raises AddressRefused."""
+        """The parts of a URL that may be asked, as far as its text tells: an address that is written out is judged, a
+        name is when it is asked for. Raises AddressRefused."""
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -79,6 +80,10 @@ class Outbound:
             raise AddressRefused
         if port is not None and port != 443 and port < 1_024:  # mail, SSH and the like are no web servers
             raise AddressRefused
+        address = written(parts.hostname)
+        if address is not None and not self._may(address, is_plain=parts.scheme == "http"):
+            said = f"{parts.hostname} is not on the public internet, and the platform connects to nothing else."
+            raise AddressRefused(said)
         return parts
 
     async def fetch(
@@ -112,7 +117,7 @@ class Outbound:
         body: bytes,
         most_bytes: int,
     ) -> Answer:
-        way = _Checked(self._resolve, self._may, must_loop_back=parts.scheme == "http")
+        way = _Checked(self._resolve, functools.partial(self._may, is_plain=parts.scheme == "http"))
         async with (
             httpcore.AsyncConnectionPool(ssl_context=self._trust, max_connections=1, network_backend=way) as pool,
             pool.stream(method, url, headers=headers, content=body or None) as response,
@@ -125,17 +130,17 @@ class Outbound:
             said = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
             return Answer(response.status, said, bytes(heard))
 
-    def _may(self, address: str) -> bool:
-        return is_public(address) or (self._may_loop_back and is_loopback(address))
+    def _may(self, address: str, *, is_plain: bool) -> bool:
+        """Whether it may be connected to: somebody's on the internet, by https; in development, this machine."""
+        return self._may_loop_back if is_loopback(address) else is_public(address) and not is_plain
 
 
 class _Checked(httpcore.AsyncNetworkBackend):
     """Looks a name up once, and connects to what it has checked; TLS still asks for the name's certificate."""
 
-    def __init__(self, resolve: Resolve, may: Callable[[str], bool], *, must_loop_back: bool) -> None:
+    def __init__(self, resolve: Resolve, may: Callable[[str], bool]) -> None:
         self._resolve = resolve
         self._may = may
-        self._must_loop_back = must_loop_back
         self._real = httpcore.AnyIOBackend()
 
     async def connect_tcp(
@@ -148,8 +153,6 @@ class _Checked(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         addresses = await self._resolve(host, port)
         if not addresses or not all(map(self._may, addresses)):
-            raise AddressRefused
-        if self._must_loop_back and not all(map(is_loopback, addresses)):
             raise AddressRefused
         for address in addresses[:-1]:
             try:

@@ -128,6 +128,33 @@ def test_a_webhook_is_https_and_nothing_else(url: str) -> None:
         contacts.webhook(Outbound(), url)
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        *(
+            "127.0.0.1",
+            "127.1",
+            "2130706433",
+            "0x7f.1",
+            "0177.0.0.1",
+            "10.0.0.1",
+            "169.254.169.254",
+            "192.168.1.1:8443",
+        ),
+        *("[::1]", "[::ffff:10.0.0.1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[fd00:ec2::254]", "0.0.0.0"),
+    ],
+)
+def test_an_inner_address_that_is_written_out_is_refused_when_the_channel_is_made(host: str) -> None:
+    with pytest.raises(AddressRefused, match="is not on the public internet, and the platform connects to nothing"):
+        contacts.webhook(Outbound(), f"https://{host}/hook")
+
+
+def test_a_public_address_and_a_name_that_looks_like_a_number_are_kept() -> None:
+    for host in ("1.1.1.1", "[2606:4700::1111]", "10.0.0.1.example", "127.0.0.example"):
+        assert contacts.webhook(Outbound(), f"https://{host}/hook").target == host
+    assert contacts.webhook(Outbound(may_loop_back=True), "http://127.0.0.1:8080/").target == "127.0.0.1:8080"
+
+
 def test_of_a_webhooks_address_only_the_host_is_shown() -> None:
     contact = contacts.webhook(Outbound(), "https://hooks.example/a-secret?token=another")
     assert contact.target == "hooks.example"
