@@ -23,6 +23,7 @@ from engine.audit import service as audit
 from engine.audit.seal import Sealer
 from engine.certificates.vault import LocalVault
 from engine.commands import service as commands
+from engine.devices import service as devices
 from engine.drain import Drain
 from engine.errors import Unavailable
 from engine.fleet import chores
@@ -144,6 +145,7 @@ class Loop:
             for row in await self._store.door("tenants_all"):
                 principal = system(row["tenant_id"])
                 async with self._store.as_tenant(principal) as tx:
+                    await devices.activate_heard(tx)
                     await usage.looked(tx)
                     await leases.prune(tx)
                     await firings.prune(tx)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from engine import ids
@@ -35,6 +35,11 @@ from engine.quotas import service as quotas
 from engine.store.tx import Tx
 
 devices, presence = tables.devices, tables.presence
+
+_ACTIVATE_HEARD = text(
+    "UPDATE devices d SET status = 'active', version = d.version + 1, updated_at = :now FROM latest l "
+    "WHERE d.tenant_id = :tenant AND d.status = 'provisioned' AND l.tenant_id = d.tenant_id AND l.device_id = d.id"
+)
 
 
 async def provision(
@@ -131,6 +136,11 @@ async def activate(tx: Tx, device_ids: Sequence[UUID]) -> None:
         )
         .values(status=DeviceStatus.ACTIVE, version=devices.c.version + 1, updated_at=tx.now)
     )
+
+
+async def activate_heard(tx: Tx) -> None:
+    """Devices that never connected and have sent readings all the same, over HTTP, begin their active life too."""
+    await tx.execute(_ACTIVATE_HEARD, {"tenant": tx.principal.tenant_id, "now": tx.now})
 
 
 async def suspend(tx: Tx, device_id: UUID) -> Device:

@@ -304,7 +304,7 @@ CHECKS: tuple[Check, ...] = (
         "token_endless_unused",
         Severity.LOW,
         "A token that never ends, of a device that is away",
-        "The device has a token without an end and has not connected for 90 days.",
+        "The device has a token without an end, and has neither connected nor sent anything for 90 days.",
         "Revoke the token; issue one with an end when the device comes back.",
         f"""
         SELECT CAST(d.id AS text) AS subject, d.id AS device_id,
@@ -312,6 +312,8 @@ CHECKS: tuple[Check, ...] = (
         FROM devices d JOIN presence p ON p.tenant_id = d.tenant_id AND p.device_id = d.id
         WHERE d.tenant_id = :tenant AND {_IN_SERVICE} AND NOT p.is_online
           AND p.since < CAST(:now AS timestamptz) - interval '90 days'
+          AND NOT EXISTS (SELECT FROM latest l WHERE l.tenant_id = d.tenant_id AND l.device_id = d.id
+                          AND l.received_at > CAST(:now AS timestamptz) - interval '90 days')
           AND EXISTS (SELECT FROM credentials c WHERE c.tenant_id = d.tenant_id AND c.device_id = d.id
                       AND c.kind = 'token' AND c.expires_at IS NULL AND c.revoked_at IS NULL)
         """,

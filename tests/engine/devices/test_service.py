@@ -3,9 +3,12 @@
 import pytest
 from sqlalchemy import text
 
+from engine import clock
 from engine.devices import errors, service
 from engine.devices.model import DeviceStatus
+from engine.drain import Drain
 from engine.store.pool import Store
+from engine.tenancy import system
 from tests.support.tenant import Tenant
 
 
@@ -77,6 +80,22 @@ async def test_decommissioning_is_final_and_revokes_every_credential(tenant: Ten
         async with store.as_tenant(tenant.principal()) as tx:
             await service.issue_token(tx, pump.id)
     assert secret.startswith("tgd_")
+
+
+async def test_who_is_heard_without_ever_connecting_is_active_too(
+    tenant: Tenant, neighbour: Tenant, store: Store, worker_store: Store
+) -> None:
+    heard, unheard, theirs = await tenant.device(), await tenant.device(), await neighbour.device()
+    for of, device in ((tenant, heard), (neighbour, theirs)):
+        of.tell([(device.id, clock.now_ms(), {"temperature": 4.5})])
+        await Drain(worker_store).run(of.id)
+    async with worker_store.as_tenant(system(tenant.id)) as tx:
+        await service.activate_heard(tx)
+    async with store.as_tenant(tenant.principal()) as tx:
+        assert (await service.get(tx, heard.id)).status is DeviceStatus.ACTIVE
+        assert (await service.get(tx, unheard.id)).status is DeviceStatus.PROVISIONED
+    async with store.as_tenant(neighbour.principal()) as tx:
+        assert (await service.get(tx, theirs.id)).status is DeviceStatus.PROVISIONED
 
 
 async def test_a_suspended_device_keeps_its_credentials_and_comes_back_as_it_was(tenant: Tenant, store: Store) -> None:
