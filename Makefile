@@ -79,7 +79,8 @@ test test-fast: export PYTHONDONTWRITEBYTECODE =
 # want a core and a half and 1 GB, so four are enough. Leaves nothing behind that git does not ignore.
 CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
-test: $(VENV)/.dev-installed tools console lint
+test: $(VENV)/.dev-installed tools
+	@$(MAKE) --no-print-directory -j2 console lint
 	@$(BIN)/pytest -p no:cacheprovider -n $(CORES) --maxprocesses=4 --no-loadscope-reorder
 
 test-fast: $(VENV)/.dev-installed

@@ -1,4 +1,8 @@
-"""The console under test: its states beside a scripted gateway, and the real thing in Chromium."""
+"""The console under test: its states beside a scripted gateway, and the real thing in Chromium.
+
+The running platform and the browser end with the last test in this package that one process has next to one another:
+at rest they still want a seventh of a core.
+"""
 
 import os
 
@@ -52,14 +56,14 @@ def visit(gateway: Gateway) -> Visit:
     return Visit()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def post() -> Iterator[Post]:
     """The mail server that the running console sends by."""
     with post_office() as made:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def console(post: Post) -> Iterator[Console]:
     """The whole platform with the demo tenant, as `make up` runs it, in a folder of its own on free ports."""
     folder = Path(tempfile.mkdtemp(prefix="tidegate-console-"))
@@ -100,7 +104,7 @@ def _ready(process: "subprocess.Popen[bytes]", folder: Path, mqtt_port: int, pos
     return Console(demo["url"], *keys, mqtt_port, folder / "data", post)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def chromium() -> AsyncIterator[Browser]:
     """One browser for all tests."""
     async with async_playwright() as playwright:
