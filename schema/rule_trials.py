@@ -73,7 +73,15 @@ class RuleBacktest:
         description="Whether that was everything; a long history of many devices is played in part."
     )
     fired_devices: int = strawberry.field(description="On how many devices it would have fired.")
-    per_day: float = strawberry.field(description="How often a day it would fire, over all devices in scope.")
+    per_day: float | None = strawberry.field(
+        description="How often a day it would fire, over all devices in scope; null: there is too little history."
+    )
+    estimate: str = strawberry.field(
+        description="The same in words: how often, and by how much history; or that there is too little."
+    )
+    history_seconds: int = strawberry.field(
+        description="For how much of that time there is history, on average over the devices that have any."
+    )
     episodes: list[RuleEpisode] = strawberry.field(description="Each time that it would have fired, oldest first.")
     total: int = strawberry.field(description="How often it would have fired; at most 500 times are listed.")
     nearest_ids: strawberry.Private[tuple[UUID, ...]] = ()
@@ -98,6 +106,8 @@ class RuleBacktest:
             is_complete=backtest.is_complete,
             fired_devices=backtest.fired_devices,
             per_day=backtest.per_day,
+            estimate=backtest.estimate,
+            history_seconds=round(backtest.history.total_seconds()),
             episodes=[RuleEpisode.of(episode) for episode in backtest.episodes[:500]],
             total=backtest.total,
             nearest_ids=tuple(map(UUID, backtest.nearest)),

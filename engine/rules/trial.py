@@ -173,6 +173,7 @@ def _play(story: _Story, budget: Budget) -> Backtest:
     rules, begin, until = RuleSet((story.rule,)), clock.to_ms(story.begin), clock.to_ms(story.end)
     kept: list[Firing] = []
     total, fired, messages, devices = 0, 0, 0, 0
+    pasts: list[int] = []
     near = Nearest(story.rule.document)
     for device, about, sent in story.devices:
         if budget.is_spent:
@@ -182,12 +183,16 @@ def _play(story: _Story, budget: Budget) -> Backtest:
         messages += stage.skim(sent, until)
         total, fired, devices = total + stage.fired, fired + bool(stage.fired), devices + 1
         near.meet(device, sent)
+        known = min(sent.times, default=until) if about.received is None else begin
+        if known < until:
+            pasts.append(until - max(known, clock.to_ms(story.start)))
         kept += stage.firings()
         kept.sort()
         del kept[MOST_EPISODES:]
     is_complete, told = story.is_whole and not budget.is_spent, tuple(each.told(story.rule) for each in kept)
+    history = timedelta(milliseconds=sum(pasts) / max(1, len(pasts)))
     return Backtest(
-        story.start, story.end, messages, devices, story.in_scope, is_complete, told, total, fired, near.first
+        story.start, story.end, messages, devices, story.in_scope, is_complete, told, total, fired, near.first, history
     )
 
 

@@ -6,7 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from engine.rules.findings import UNITS_MS
+from engine.rules.phrases import spelled_ms
 from engine.rules.state import Phase
+
+ENOUGH = timedelta(hours=12)
+"""From less history than that nobody can say how often a day something comes: a day has a night."""
+_MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +36,8 @@ class Backtest:
     """What a rule would have done. ``messages`` and ``devices`` were played; ``is_complete``: there were no more.
 
     It would have fired ``total`` times on ``fired_devices``; the first of them are kept as ``episodes``. ``nearest``:
-    some of the devices with data, those first that came nearest to firing.
+    some of the devices with data, those first that came nearest to firing. ``history``: how much of the time asked for
+    there is a past of, on average over the devices that have any: from the first that is known of one to the end.
     """
 
     start: datetime
@@ -43,13 +50,31 @@ class Backtest:
     total: int
     fired_devices: int
     nearest: tuple[str, ...] = ()
+    history: timedelta = timedelta()
 
     @property
-    def per_day(self) -> float:
-        """How often a day it would have fired, over all of its devices as far as they were played."""
+    def per_day(self) -> float | None:
+        """How often a day it would fire, over all devices in scope as those that were played; None: nobody can say."""
+        if self.history < ENOUGH:
+            return None
         share = self.devices / self.devices_in_scope if self.devices_in_scope else 1
-        days = (self.end - self.start) / timedelta(days=1)
-        return round(self.total / days / (share or 1), 2)
+        return round(self.total / (self.history / timedelta(days=1)) / (share or 1), 2)
+
+    @property
+    def estimate(self) -> str:
+        """How often it would fire, as people say it, and by how much history; or that there is too little."""
+        if not self.history:
+            return "There is no history of these devices in that time."
+        known, often = spelled_ms(max(1, round(self.history / _MINUTE)) * UNITS_MS["m"]), self.per_day
+        if often is None:
+            fired = f"; it fired {'once' if self.total == 1 else f'{self.total:,} times'} in it" if self.total else ""
+            return f"Only {known} of history: too little to say how many a day{fired}."
+        if not often:
+            return f"By {known} of history."
+        if often >= 0.75:
+            return f"About {round(often):,} a day, by {known} of history."
+        days = round(1 / often)
+        return f"About one every {'day' if days == 1 else f'{days:,} days'}, by {known} of history."
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 // What a rule would have done: the platform plays the stored history through it, and again with each change.
 import { useEffect, useRef, useState } from "react";
-import { ask, plainNumber } from "./live.js";
+import { ask } from "./live.js";
 import { Chart } from "./rule_chart.jsx";
 import { useDesk } from "./rule_desk.js";
 import { setAt } from "./rule_model.js";
@@ -20,12 +20,6 @@ const RANGES = [
   ["30", "30 days", "1h"],
 ];
 const SHOWN = 20;
-
-/** How often that is, as people say it: "About 4 a day." or "About one every 2 days." */
-function often(perDay) {
-  if (perDay >= 0.75) return `About ${plainNumber(Math.round(perDay))} a day.`;
-  return `About one every ${plainNumber(Math.round(1 / perDay))} days.`;
-}
 
 const later = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -83,7 +77,7 @@ export function Backtest({ onLook }) {
 }
 
 function Played({ result, days, isOld, onLook }) {
-  const { total, firedDevices, devices, devicesInScope, perDay, isComplete, episodes } = result;
+  const { total, firedDevices, devices, devicesInScope, estimate, isComplete, episodes } = result;
   const [device, setDevice] = useState(null);
   const drawn = [...new Map([...episodes.map((each) => each.device), ...result.nearest].map((each) => [each.id, each])).values()];
   // The device that is drawn stays while the limit is moved, whichever fires then.
@@ -108,8 +102,7 @@ function Played({ result, days, isOld, onLook }) {
         in the last {RANGES.find(([key]) => key === days)[1]}.
       </p>
       <p className="small muted">
-        {total ? `${often(perDay)} ` : ""}
-        {result.messages.toLocaleString()} messages of {devices === 1 ? "1 device" : `${devices.toLocaleString()} devices`} were played
+        {estimate} {result.messages.toLocaleString()} messages of {devices === 1 ? "1 device" : `${devices.toLocaleString()} devices`} were played
         {isComplete ? "." : `; only part of the history of ${devicesInScope.toLocaleString()} devices.`}
       </p>
       <Chart key={days} device={seen} devices={choice} setDevice={setDevice} episodes={episodes} result={result} bucket={RANGES.find(([key]) => key === days)[2]} />
