@@ -233,11 +233,17 @@ class RuleTrialMutation:
         rule_id: Annotated[
             UUID | None, strawberry.argument(description="The rule whose next version it is; left out: a new rule.")
         ] = None,
+        rule_version: Annotated[
+            int | None,
+            strawberry.argument(description="The version of the rule that you saw; left out: the one in force."),
+        ] = None,
         version: Version = None,
     ) -> RuleDraft:
         """The draft, saved."""
         tx = await info.context.tx()
-        saved = await drafts.save(tx, document, draft_id=id, rule_id=rule_id, expected_version=version)
+        saved = await drafts.save(
+            tx, document, draft_id=id, rule_id=rule_id, rule_version=rule_version, expected_version=version
+        )
         return RuleDraft.of(saved)
 
     @strawberry.mutation(
@@ -249,11 +255,14 @@ class RuleTrialMutation:
         return RuleDraft.of(await drafts.discard(await info.context.tx(), id))
 
     @strawberry.mutation(
-        description="Makes a draft the rule, or its next version. One whose tests fail is refused.",
+        description="Makes a draft the rule, or its next version. One whose tests fail is refused, and one that would "
+        "undo what was published since it was begun.",
         directives=[
             Needs(scope="rules:write"),
             Rest(method=Method.POST, path="/rule-drafts/{id}/publish"),
             NO_DRAFT,
+            Problem(status=409, slug="draft-changed"),
+            Problem(status=409, slug="rule-changed"),
             Problem(status=409, slug="too-many-rules"),
             TESTS_FAIL,
             TOO_LARGE,
@@ -268,9 +277,10 @@ class RuleTrialMutation:
         mode: Annotated[
             Mode | None, strawberry.argument(description="What it is to do; left out: as before, a new rule acts.")
         ] = None,
+        version: Version = None,
     ) -> Rule:
         """The rule as it is published."""
-        return Rule.of(await drafts.publish(await info.context.tx(), id, mode))
+        return Rule.of(await drafts.publish(await info.context.tx(), id, mode, expected_version=version))
 
     @strawberry.mutation(
         description="Publishes an earlier version of a rule again, as a new one.",

@@ -195,6 +195,7 @@ class RuleDraft:
 
     id: UUID = strawberry.field(description="The draft's id.")
     rule_id: UUID | None = strawberry.field(description="The rule whose next version it is; null: a new rule.")
+    rule_version: int | None = strawberry.field(description="The version of the rule that it was begun on.")
     name: str = strawberry.field(description="What it is called so far.")
     document: Json = strawberry.field(description="The document as it was saved, finished or not.")
     version: int = strawberry.field(description="Rises with every save; send it back to save safely.")
@@ -207,6 +208,7 @@ class RuleDraft:
         return cls(
             id=draft.id,
             rule_id=draft.rule_id,
+            rule_version=draft.rule_version,
             name=draft.name,
             document=Json(draft.document),
             version=draft.version,

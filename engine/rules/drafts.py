@@ -51,26 +51,31 @@ async def save(
     *,
     draft_id: UUID | None = None,
     rule_id: UUID | None = None,
+    rule_version: int | None = None,
     expected_version: int | None = None,
 ) -> Draft:
     """Keep a document as it is, right or wrong; without ``draft_id`` as a new draft, of ``rule_id`` its only one.
 
-    Raises DraftTooLarge, DraftNotFound, DraftChanged, RuleNotFound, TooManyDrafts.
+    ``rule_version``: what of the rule was seen; None: what is in force as the draft is begun. Raises DraftTooLarge,
+    DraftNotFound, RuleNotFound, TooManyDrafts, and DraftChanged, also where a draft of this rule was there already.
     """
     if not isinstance(document, dict) or len(orjson.dumps(document)) > MAX_BYTES:
         raise errors.DraftTooLarge
     if draft_id is None and rule_id is not None:
-        await service.get(tx, rule_id)
-        known = await of_rule(tx, rule_id)
-        draft_id = None if known is None else known.id
+        rule = await service.get(tx, rule_id)
+        if await of_rule(tx, rule_id) is not None:
+            raise errors.DraftChanged("Somebody has begun a draft of this rule meanwhile; load it, then go on with it.")
+        rule_version = rule_version or rule.version
     saved = {"document": document, "saved_by": tx.principal.name or tx.principal.kind, "saved_at": tx.now}
     if draft_id is None:
-        return await _make(tx, saved, rule_id)
+        return await _make(tx, {**saved, "rule_version": rule_version}, rule_id)
     row = await tx.one(select(drafts).where(_this(tx, draft_id)).with_for_update())
     if row is None:
         raise errors.DraftNotFound
     if expected_version not in (None, row["version"]):
         raise errors.DraftChanged
+    if rule_version is not None:
+        saved["rule_version"] = rule_version
     query = update(drafts).where(_this(tx, draft_id)).values(**saved, version=drafts.c.version + 1)
     changed = await tx.one(query.returning(drafts))
     assert changed is not None
@@ -85,15 +90,19 @@ async def discard(tx: Tx, draft_id: UUID) -> Draft:
     return draft
 
 
-async def publish(tx: Tx, draft_id: UUID, mode: Mode | None = None) -> Rule:
+async def publish(tx: Tx, draft_id: UUID, mode: Mode | None = None, *, expected_version: int | None = None) -> Rule:
     """Make a draft the rule, or its next version; the draft is gone. ``mode`` None: as it was (a new one: on).
 
-    Raises DraftNotFound, RuleInvalid, TestsFail, TooManyRules.
+    Raises DraftNotFound, DraftChanged (it is no longer what whoever publishes it saw), RuleChanged (nor is the rule
+    what it was begun on; ``version`` says what is in force now), RuleInvalid, TestsFail, TooManyRules.
     """
     row = await tx.one(select(drafts).where(_this(tx, draft_id)).with_for_update())
     if row is None:  # of two who publish it at once only the first does
         raise errors.DraftNotFound
     draft = _draft(row)
+    if expected_version not in (None, draft.version):
+        raise errors.DraftChanged
+    await _refuse_unseen(tx, draft)
     if draft.rule_id is None:
         wanted = mode or Mode.ON
         is_on, is_shadow = wanted is not Mode.OFF, wanted is Mode.SHADOW
@@ -128,6 +137,16 @@ async def revert(tx: Tx, rule_id: UUID, version: int) -> Rule:
     return await service.change(tx, rule_id, row["document"])
 
 
+async def _refuse_unseen(tx: Tx, draft: Draft) -> None:
+    """Raises RuleChanged where another document came into force since the draft was begun; a new mode is none."""
+    if draft.rule_id is None or draft.rule_version is None:
+        return
+    now, v = await service.get(tx, draft.rule_id), rule_versions.c
+    mine = and_(v.tenant_id == tx.principal.tenant_id, v.rule_id == draft.rule_id, v.version == draft.rule_version)
+    if await tx.scalar(select(v.document).where(mine)) != now.document:
+        raise errors.RuleChanged(version=now.version)
+
+
 async def _make(tx: Tx, saved: Mapping[str, object], rule_id: UUID | None) -> Draft:
     if int(await tx.scalar(select(func.count()).select_from(drafts).where(_mine(tx)))) >= MOST:
         raise errors.TooManyDrafts
@@ -160,7 +179,15 @@ def _number_of(cursor: str) -> int:
 
 
 def _draft(row: RowMapping) -> Draft:
-    return Draft(row["id"], row["rule_id"], row["document"], row["version"], row["saved_by"], row["saved_at"])
+    return Draft(
+        row["id"],
+        row["rule_id"],
+        row["rule_version"],
+        row["document"],
+        row["version"],
+        row["saved_by"],
+        row["saved_at"],
+    )
 
 
 def _version(row: RowMapping) -> Version:

@@ -46,7 +46,7 @@ class RuleNotFound(NotFound):
 
 
 class RuleChanged(Conflict):
-    """Somebody else has changed this rule meanwhile."""
+    """Somebody else has changed this rule meanwhile; look at it as it is now before you change it."""
 
     code = "RULE_CHANGED"
 

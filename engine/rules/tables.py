@@ -61,6 +61,7 @@ rule_drafts = Table(
     tenant_column(),
     Column("id", Uuid, primary_key=True),
     Column("rule_id", Uuid),
+    Column("rule_version", Integer),
     Column("document", JSONB, nullable=False),
     Column("version", Integer, nullable=False),
     Column("saved_by", Text, nullable=False),

@@ -100,10 +100,11 @@ class TestResult:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A document on its way: a new rule, or the next version of ``rule_id``."""
+    """A document on its way: a new rule, or the next version of ``rule_id``, begun on its ``rule_version``."""
 
     id: UUID
     rule_id: UUID | None
+    rule_version: int | None
     document: Mapping[str, Any]
     version: int
     saved_by: str

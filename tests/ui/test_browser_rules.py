@@ -331,8 +331,20 @@ async def test_versions_say_what_changed_and_what_was_only_watched_or_not_even_t
         await page.get_by_role("button", name="Versions").click()
         await page.locator(".versions > li", has_text="Version 1").get_by_text("Publish it again").click()
         await expect(page.get_by_text("is as it was in version 1 again.")).to_be_visible()
-    saved = await console.ask("query ($id: ID!) { rule(id: $id) { mode document } }", id=rule_id)
-    assert saved["rule"]["document"]["when"] == WARM
+        saved = await console.ask("query ($id: ID!) { rule(id: $id) { mode document } }", id=rule_id)
+        assert saved["rule"]["document"]["when"] == WARM
+
+        # What somebody else publishes meanwhile is not undone unseen.
+        await visitor.open(f"/rules/{rule_id}")
+        await page.get_by_label("Value", exact=True).fill("5")
+        await expect(page.get_by_text("Draft saved")).to_be_visible()
+        await console.ask(change, id=rule_id, i={"document": later})
+        await page.get_by_role("button", name="Publish", exact=True).click()
+        await expect(page.get_by_role("alert")).to_contain_text("Somebody else has changed this rule meanwhile")
+        await page.get_by_role("button", name="Publish mine over it").click()
+        await expect(page.get_by_text("is published")).to_be_visible()
+    saved = await console.ask("query ($id: ID!) { rule(id: $id) { document } }", id=rule_id)
+    assert saved["rule"]["document"]["when"]["value"] == 5
 
 
 async def test_the_clock_of_the_organisation_is_set_below_its_rules(console: Console, chromium: Browser) -> None:

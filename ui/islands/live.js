@@ -14,11 +14,11 @@ let connected = true;
 let stands = false; // before the first connection nothing is told yet, though nothing is interrupted either
 const lineListeners = new Set();
 
-// Signing out ends the session while this page still stands: from then on it asks nothing more.
+// Signing out, or going to another organisation, ends the session while this page still stands: from then on it asks nothing more.
 let leaving = false;
 if (typeof window !== "undefined") {
   window.addEventListener("submit", (event) => {
-    leaving ||= Boolean(event.target.action?.endsWith("/auth/logout"));
+    leaving ||= Boolean(/\/auth\/(logout|switch)$/.test(event.target.action));
   });
 }
 

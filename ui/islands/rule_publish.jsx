@@ -14,20 +14,24 @@ const MODES = [
 ];
 const day = (text) => new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 
-/** Saves what is being written, a moment after each change. `first` is the draft there was, if any. */
+/**
+ * Saves what is being written, a moment after each change. `first` is the draft there was, if any. A draft remembers the
+ * version of the rule it was begun on: publishing it is refused when another one came into force, until it was `seen`.
+ */
 export function useDraft(document, isChanged, rule, first, queries) {
   const draft = useRef(first);
   const line = useRef(Promise.resolve());
   const saved = useRef(first ? document : null);
   const [state, setState] = useState({ words: "", problem: "" });
   const save = useCallback(
-    (next) => {
+    (next, seen) => {
       // One after the other: each save names the version that the one before it made.
       line.current = line.current.then(async () => {
-        if (saved.current === next && draft.current) return;
+        if (saved.current === next && draft.current && !seen) return;
         try {
           const { id, version } = draft.current ?? {};
-          const { ruleDraftSave } = await ask(queries.draftSave, { document: next, id: id ?? null, ruleId: rule?.id ?? null, version: version ?? null });
+          const ruleVersion = seen ?? (id ? null : (rule?.version ?? null));
+          const { ruleDraftSave } = await ask(queries.draftSave, { document: next, id: id ?? null, ruleId: rule?.id ?? null, ruleVersion, version: version ?? null });
           draft.current = ruleDraftSave;
           saved.current = next;
           setState({ words: "Draft saved", problem: "" });
@@ -58,9 +62,11 @@ export function Publish({ draft, isChanged, onDone, onGone }) {
   const [isBusy, setBusy] = useState(false);
   const [isDeleting, setDeleting] = useState(false);
   const [failure, setFailure] = useState("");
+  const [newer, setNewer] = useState(null);
   const act = async (deed, words) => {
     setBusy(true);
     setFailure("");
+    setNewer(null);
     try {
       await deed();
       onGone();
@@ -69,15 +75,17 @@ export function Publish({ draft, isChanged, onDone, onGone }) {
       setBusy(false);
       setDeleting(false);
       setFailure(problem.message);
+      if (problem.code === "RULE_CHANGED") setNewer(problem.details.version);
     }
   };
   const hasWords = !rule || isChanged || draft.draft.current;
-  const publish = () => {
+  const publish = (seen) => {
     const how = mode === "ON" ? "and watches from now on" : mode === "SHADOW" ? "and only watches: it notes what it would do" : "; it rests";
     return act(async () => {
       if (!hasWords) return ask(queries.setMode, { id: rule.id, mode });
-      await draft.save(whole);
-      return ask(queries.publish, { id: draft.draft.current.id, mode });
+      await draft.save(whole, seen);
+      const { id, version } = draft.draft.current;
+      return ask(queries.publish, { id, mode, version });
     }, `“${whole.name}” is published${mode === "OFF" ? "" : " "}${how}.`);
   };
   const throwAway = () => act(() => (draft.draft.current ? ask(queries.draftDelete, { id: draft.draft.current.id }) : Promise.resolve()), "The draft is thrown away.");
@@ -87,7 +95,12 @@ export function Publish({ draft, isChanged, onDone, onGone }) {
     <section className={`card card-body stack publish${isIdle ? " publish-idle" : ""}`} aria-label="Publish">
       {failure ? (
         <div className="note note-bad" role="alert">
-          {failure}
+          <span>{failure}</span>
+          {newer ? (
+            <button type="button" className="btn btn-small push" disabled={isBusy} onClick={() => publish(newer)}>
+              Publish mine over it
+            </button>
+          ) : null}
         </div>
       ) : null}
       <div className="row">
@@ -102,7 +115,7 @@ export function Publish({ draft, isChanged, onDone, onGone }) {
         <Help about="mode" />
       </div>
       <div className="row">
-        <button type="button" className="btn btn-primary" disabled={!canPublish} onClick={publish}>
+        <button type="button" className="btn btn-primary" disabled={!canPublish} onClick={() => publish()}>
           Publish
         </button>
         {isChanged || draft.draft.current ? (

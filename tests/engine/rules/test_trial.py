@@ -344,14 +344,35 @@ async def test_a_draft_may_be_unfinished_and_is_saved_by_one_at_a_time(tenant: T
         assert (await rules.page(tx)).items == ()
 
 
+async def test_a_draft_does_not_undo_what_came_into_force_since_it_was_begun(tenant: Tenant, store: Store) -> None:
+    await tenant.profile()
+    warmer, hotter = (rule(when={"metric": "temperature", "op": ">", "value": value}) for value in (9, 12))
+    async with store.as_tenant(tenant.principal()) as tx:
+        first = await rules.create(tx, rule())
+        draft = await drafts.save(tx, warmer, rule_id=first.id)
+        await rules.set_mode(tx, first.id, Mode.SHADOW)  # another mode is no other document
+        assert (await drafts.publish(tx, draft.id)).document == warmer
+        draft = await drafts.save(tx, rule(), rule_id=first.id)
+        theirs = await rules.change(tx, first.id, hotter)
+        with pytest.raises(errors.RuleChanged) as refusal:
+            await drafts.publish(tx, draft.id)
+        assert refusal.value.details == {"version": theirs.version}
+        seen = await drafts.save(tx, rule(), draft_id=draft.id, rule_version=theirs.version)
+        assert (await drafts.publish(tx, seen.id, expected_version=seen.version)).document == rule()
+
+
 async def test_versions_say_what_was_changed_and_can_be_brought_back(tenant: Tenant, store: Store) -> None:
     await tenant.profile()
     async with store.as_tenant(tenant.principal()) as tx:
         first = await rules.create(tx, rule())
         warmer = rule(when={"metric": "temperature", "op": ">", "value": 9})
         draft = await drafts.save(tx, warmer, rule_id=first.id)
-        assert (await drafts.save(tx, warmer, rule_id=first.id)).id == draft.id
-        await drafts.publish(tx, draft.id)
+        with pytest.raises(errors.DraftChanged):  # somebody else's first save: they have not seen this one
+            await drafts.save(tx, rule(), rule_id=first.id)
+        again = await drafts.save(tx, warmer, draft_id=draft.id, expected_version=draft.version)
+        with pytest.raises(errors.DraftChanged):
+            await drafts.publish(tx, draft.id, expected_version=draft.version)
+        await drafts.publish(tx, draft.id, expected_version=again.version)
         back = await drafts.revert(tx, first.id, 1)
         told = (await drafts.versions(tx, first.id)).items
         with pytest.raises(errors.VersionNotFound):
