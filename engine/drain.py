@@ -9,6 +9,7 @@ import logging
 import time
 from collections import OrderedDict, deque
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -133,7 +134,9 @@ class Drain:
         """One transaction's worth, from where the reader ``stood``; says whether there is more to do."""
         position, turn = stood
         entries = await ahead.take(tx, position)
-        ticked = await self._react(tx, [entry for entry in entries if _is_readable(entry)], memory, position)
+        # Behind, time passes as far as it was read: no timer decides before a message that came before it was over.
+        until = min(entries[-1].at, tx.now) if entries and ahead.has_more else tx.now
+        ticked = await self._react(tx, [entry for entry in entries if _is_readable(entry)], memory, position, until)
         memory.stood = stood
         memory.has_arrivals = any(entry.kind == DeviceArrived.kind for entry in entries)
         if entries or ticked:
@@ -142,7 +145,7 @@ class Drain:
             memory.stood = pos, turn + 1
         return len(entries), ahead.has_more or ticked >= TICKS_AT_ONCE or memory.reaction.has_more
 
-    async def _react(self, tx: Tx, entries: Sequence[Entry], memory: "Memory", position: int) -> int:
+    async def _react(self, tx: Tx, entries: Sequence[Entry], memory: "Memory", position: int, until: datetime) -> int:
         telemetry = [entry.body for entry in entries if entry.kind == "telemetry"]
         talking = {reading[0] for body in telemetry for reading in body["r"]}
         newest, reaction = memory.newest, memory.reaction
@@ -150,14 +153,14 @@ class Drain:
         reaction.use(rules)
         if rules.starting or rules.of_devices or rules.of_presence or rules.of_events:
             talking |= {entry.body["device"] for entry in entries if entry.kind in _ABOUT_DEVICES}
-        due = await reaction.look_for_due(tx)
+        due = await reaction.look_for_due(tx, until)
         await memory.meet(tx, talking | due, {e.body["device"] for e in entries if e.kind == "device.changed"})
         if any(entry.kind == "group.changed" for entry in entries):
             reaction.facts.forget()
         await remember(tx, reaction.facts, rules, newest, talking | due, position)
         for entry in entries:
             await _follow(tx, entry, reaction, newest, memory.profiles)
-        ticked = reaction.tick(tx.now)
+        ticked = reaction.tick(until)
         await fold.save(tx, newest)
         if telemetry:
             await fold.count(tx, entries[-1].at, telemetry)

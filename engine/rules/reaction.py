@@ -148,9 +148,9 @@ class Reaction:
         for marked, is_so in ((self._gone, status == "decommissioned"), (self._out, status == "suspended")):
             (marked.add if is_so else marked.discard)(device_id)
 
-    async def look_for_due(self, tx: Tx) -> set[str]:
+    async def look_for_due(self, tx: Tx, now: datetime) -> set[str]:
         """Load what ``tick`` will let time pass for, at most TICKS_AT_ONCE; returns the devices."""
-        self._due = await self._load(tx, _DUE, {"now": tx.now})
+        self._due = await self._load(tx, _DUE, {"now": now})
         return {device for _, device in self._due}
 
     def read(self, profile: str | None, device_id: str, reading: Reading, received_ms: int) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -115,6 +116,29 @@ async def test_a_wait_that_is_over_raises_without_another_reading(
     assert tenant.id in {row["tenant_id"] for row in await worker_store.door("due")} or await _open(tenant) == 1
     await drain.run(tenant.id)
     assert await _open(tenant) == 1
+
+
+async def test_a_drain_that_is_behind_lets_no_timer_decide_before_a_message_that_came_in_time(
+    tenant: Tenant, store: Store, worker_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a backlog that takes three transactions, the last part says that it was warm for a moment only."""
+    monkeypatch.setattr("engine.drain.READINGS_AT_ONCE", 1)
+    room, other, noon = await tenant.device(), await tenant.device(), clock.now_ms() - 60_000
+    async with store.as_tenant(tenant.principal()) as tx:
+        await rules.create(tx, too_warm(**{"for": "10s"}))
+    drain = Drain(worker_store)
+    await drain.run(tenant.id)
+    for device, at, warmth in ((room, noon, 9.0), (other, noon + 1_000, 5.0), (room, noon + 5_000, 5.0)):
+        tenant.tell([(device.id, at, {"temperature": warmth})], received_ms=at)
+    with psycopg.connect(tenant.postgres.url("superuser")) as connection:
+        connection.execute(
+            "UPDATE journal SET at = to_timestamp((body -> 'r' -> 0 ->> 3)::float8 / 1000) "
+            "WHERE tenant_id = %s AND kind = 'telemetry'",
+            [tenant.id],
+        )
+    assert await drain.run(tenant.id) == 3
+    async with store.as_tenant(tenant.principal()) as tx:
+        assert not (await alerts.page(tx)).items
 
 
 async def test_switching_a_rule_off_ends_its_alerts(tenant: Tenant, store: Store, worker_store: Store) -> None:
