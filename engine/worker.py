@@ -36,6 +36,7 @@ from engine.queue import DRAIN, STALE_S, TICK, celery_app
 from engine.quotas import retention, usage
 from engine.quotas.model import Quotas
 from engine.rules import firings, non_firings
+from engine.rules import service as rules
 from engine.settings import Settings
 from engine.store.pool import Store
 from engine.store.tx import Tx
@@ -53,7 +54,10 @@ MAINTAIN_EVERY_S = 60.0
 UPKEEP_EVERY_S = 600.0
 CHECKPOINT_EVERY_S = 3_600.0
 CHORES_EVERY_S = 5.0
-ERRANDS: Mapping[str, Callable[[Tx], Awaitable[object]]] = {"alerts": telling.run, "commands": commands.elapse}
+ERRANDS: Mapping[str, Callable[[Tx], Awaitable[object]]] = {
+    "alerts": functools.partial(telling.run, says=rules.sentences),
+    "commands": commands.elapse,
+}
 """What the door ``due`` names beside the journal and deliveries, and who sees to it, a transaction a tenant."""
 
 

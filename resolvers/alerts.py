@@ -71,9 +71,11 @@ class AlertQuery:
             first=first,
             after=after,
         )
-        wanted = asks_for(info, "rule", "device", "history")
+        wanted = asks_for(info, "rule", "summary", "device", "history")
         if "rule" in wanted:
             await info.context.rules.prime(alert.rule_id for alert in page.items)
+        if "summary" in wanted:
+            await info.context.rule_sentences.prime((alert.rule_id, alert.rule_version) for alert in page.items)
         if "device" in wanted:
             await info.context.devices.prime(alert.device_id for alert in page.items)
         if "history" in wanted:

@@ -248,6 +248,15 @@ class RequestContext:
         return Batch(fetch)
 
     @cached_property
+    def rule_sentences(self) -> Batch[tuple[UUID, int], str | None]:
+        """What rules say in plain words, by id and version."""
+
+        async def fetch(keys: Sequence[tuple[UUID, int]]) -> Mapping[tuple[UUID, int], str | None]:
+            return await rules.sentences(await self.tx(), keys)
+
+        return Batch(fetch, lambda _key: None)
+
+    @cached_property
     def alerts(self) -> Batch[UUID, Alert]:
         """Alerts by id."""
 

@@ -118,6 +118,14 @@ class Alert:
         return loaded(info.context.rules, self.rule_id, Rule.of)
 
     @strawberry.field(
+        description="What the rule says in plain words, as it was when it fired; null if that is no longer known.",
+        directives=[Cost(weight=1)],
+    )
+    def summary(self, info: Info) -> str | None:
+        """The rule that fired in plain words."""
+        return loaded(info.context.rule_sentences, (self.rule_id, self.rule_version), lambda said: said)
+
+    @strawberry.field(
         description="The device that it is about.", directives=[Needs(scope="devices:read"), Cost(weight=1)]
     )
     def device(self, info: Info) -> Device:

@@ -153,6 +153,11 @@ class Context(Protocol):
         ...
 
     @property
+    def rule_sentences(self) -> "Loader[tuple[UUID, int], str | None]":
+        """What a rule says in plain words, by its id and version."""
+        ...
+
+    @property
     def alerts(self) -> "Loader[UUID, Alert]":
         """Alerts by id."""
         ...

@@ -6,10 +6,11 @@ that is acknowledged or cleared is told no more; one that is snoozed or silenced
 step is told of a cleared alert too, however short it was, unless nobody was to be told of it while it was open.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
+from typing import TypeAlias
 from uuid import UUID, uuid5
 
 import orjson
@@ -43,10 +44,10 @@ _PLAN = text(
 )
 _DUE = text(
     """
-    SELECT t.alert_id, t.policy, t.step, t.since, t.message, a.rule_id, a.device_id, a.severity, a.reason, a.raised_at,
-           a.cleared_at, a.cleared_reason, greatest(a.snoozed_until, a.silenced_until) AS quiet_until,
-           r.name AS rule, d.name AS device, d.labels ->> 'timezone' AS device_zone,
-           (SELECT time_zone FROM tenants WHERE id = :tenant) AS tenant_zone
+    SELECT t.alert_id, t.policy, t.step, t.since, t.message, a.rule_id, a.rule_version, a.device_id, a.severity,
+           a.reason, a.raised_at, a.cleared_at, a.cleared_reason,
+           greatest(a.snoozed_until, a.silenced_until) AS quiet_until, r.name AS rule, d.name AS device,
+           d.labels ->> 'timezone' AS device_zone, (SELECT time_zone FROM tenants WHERE id = :tenant) AS tenant_zone
     FROM alert_tellings t
     JOIN alerts a ON a.tenant_id = t.tenant_id AND a.id = t.alert_id
     JOIN rules r ON r.tenant_id = a.tenant_id AND r.id = a.rule_id
@@ -93,7 +94,11 @@ async def put_off(tx: Tx, alert_ids: Sequence[UUID], until: datetime) -> None:
         await tx.execute(update(tellings).where(mine).values(due_at=until))
 
 
-async def run(tx: Tx) -> bool:
+Says: TypeAlias = Callable[[Tx, Collection[tuple[UUID, int]]], Awaitable[Mapping[tuple[UUID, int], str]]]
+"""What versions of rules (id, version) say in plain words: whoever knows rules tells it."""
+
+
+async def run(tx: Tx, says: Says | None = None) -> bool:
     """Tell what is due now; says whether there may be more."""
     due = await tx.rows(_DUE, {"tenant": tx.principal.tenant_id, "now": tx.now, "most": AT_ONCE})
     ready = []
@@ -106,13 +111,14 @@ async def run(tx: Tx) -> bool:
             await tx.execute(update(tellings).where(_this(tx, row)).values(due_at=quiet_until))
         else:
             ready.append(row)
+    said = {} if says is None else await says(tx, {(row["rule_id"], row["rule_version"]) for row in ready})
     for _, together in groupby(ready, key=lambda row: (row["policy"], row["step"], row["rule_id"])):
-        await _tell(tx, list(together))
+        await _tell(tx, list(together), said)
     await _forget_the_ended(tx)
     return len(due) == AT_ONCE
 
 
-async def _tell(tx: Tx, rows: Sequence[RowMapping]) -> None:
+async def _tell(tx: Tx, rows: Sequence[RowMapping], said: Mapping[tuple[UUID, int], str]) -> None:
     """One message about all of these alerts, which share rule, policy and step; then what comes next is planned."""
     policy = await policies.by_key(tx, rows[0]["policy"])
     step, worst = rows[0]["step"], max(rows, key=lambda row: _RANK.index(row["severity"]))["severity"]
@@ -120,7 +126,7 @@ async def _tell(tx: Tx, rows: Sequence[RowMapping]) -> None:
     key = uuid5(ids[0], "tell " + " ".join(map(str, ids[1:])) + f" {step}")
     sent = step if policy is None else min(step, len(policy.steps) - 1)
     about = ids[0] if len(ids) == 1 else None
-    told = message(rows, worst, tx.now)
+    told = message(rows, worst, tx.now, said.get((rows[0]["rule_id"], rows[0]["rule_version"]), ""))
     outcome = await notifications.notify(tx, rows[0]["policy"], told, key=key, about=about, step=sent)
     await _note(tx, rows, policy, step, outcome)
     for row in rows:
@@ -175,8 +181,9 @@ async def _forget_the_ended(tx: Tx) -> None:
 _RANK = ("info", "minor", "major", "critical")
 
 
-def message(rows: Sequence[RowMapping], severity: str, now: datetime) -> Message:
+def message(rows: Sequence[RowMapping], severity: str, now: datetime, rule_says: str = "") -> Message:
     """What is said of these alerts of one rule (rule, device, device_id, alert_id, reason, message, raised_at, …)."""
+    in_words = (("The rule says", rule_says),) if rule_says else ()
     first, devices = rows[0], {row["device_id"] for row in rows}
     reminder = "" if first["step"] == 0 else "Still open: "
     who = first["device"] if len(devices) == 1 else f"{len(devices)} devices"
@@ -189,7 +196,7 @@ def message(rows: Sequence[RowMapping], severity: str, now: datetime) -> Message
     if len(rows) == 1:
         happened = " ".join(_sentence(each) for each in (_reason(first, now), _ended(first, now)) if each)
         words = [first["message"], happened] if first["message"] else [happened]
-        facts = (("Device", first["device"]), ("Rule", first["rule"]), ("Severity", severity))
+        facts = (("Device", first["device"]), ("Rule", first["rule"]), ("Severity", severity), *in_words)
         link = f"/alerts/{first['alert_id']}"
         return Message("alert.raised", title, "\n\n".join(words), facts, link, "See the alert", severity, data)
     # The rule's own words stand above the list where they are the same for all; else each line has its own.
@@ -200,7 +207,8 @@ def message(rows: Sequence[RowMapping], severity: str, now: datetime) -> Message
     text_ = (is_shared and first["message"]) or ""
     if more > 0:
         text_ = f"{text_}\n\n{more} more {'alerts' if times else 'devices'} are not named here.".strip()
-    return Message("alert.raised", title, text_, named, "/alerts", "See the alerts", severity, data)
+    facts = (*named, *in_words)
+    return Message("alert.raised", title, text_, facts, "/alerts", "See the alerts", severity, data)
 
 
 def _reason(row: RowMapping, now: datetime) -> str:

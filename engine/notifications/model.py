@@ -58,7 +58,7 @@ class Message:
             "kind": one_line(self.kind, 60),
             "title": one_line(self.title, 200),
             "text": printable(self.text, 4_000),
-            "facts": [[one_line(name, 80), one_line(value, 300)] for name, value in self.facts[:20]],
+            "facts": [[one_line(name, 80), one_line(value, 600)] for name, value in self.facts[:20]],
             "link": one_line(self.link, 500),
             "link_label": one_line(self.link_label, 60),
             "severity": self.severity if self.severity in SEVERITIES else "",

@@ -1,13 +1,13 @@
 """A tenant's rules: write, check, switch on and off, delete, and compile for running."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, insert, select, text, update
+from sqlalchemy import Select, insert, select, text, tuple_, update
 from sqlalchemy.engine import RowMapping
 
 from engine import ids, pages
@@ -95,6 +95,17 @@ async def by_ids(tx: Tx, rule_ids: Sequence[UUID]) -> dict[UUID, Rule]:
     words_of = await vocabularies(tx)
     query = select(rules).where(rules.c.tenant_id == tx.principal.tenant_id, rules.c.id.in_(rule_ids))
     return {row["id"]: _rule(row, words_of) for row in await tx.rows(query)}
+
+
+async def sentences(tx: Tx, versions: Collection[tuple[UUID, int]]) -> dict[tuple[UUID, int], str]:
+    """What these versions of rules (id, version) say in plain words, those that exist."""
+    if not versions:
+        return {}
+    v, words_of = rule_versions.c, await vocabularies(tx)
+    query = select(v.rule_id, v.version, v.document).where(
+        v.tenant_id == tx.principal.tenant_id, tuple_(v.rule_id, v.version).in_(sorted(versions))
+    )
+    return {(row["rule_id"], row["version"]): _sentence(row, words_of) for row in await tx.rows(query)}
 
 
 async def page(tx: Tx, *, search: str | None = None, first: int = 50, after: str | None = None) -> Page[Rule]:
@@ -332,8 +343,12 @@ def _id_of(cursor: str) -> UUID:
 
 
 def _rule(row: RowMapping, known: dict[str, Vocabulary]) -> Rule:
+    return _from(row, _sentence(row, known))
+
+
+def _sentence(row: RowMapping, known: dict[str, Vocabulary]) -> str:
     document = documents.parse(row["document"])
-    return _from(row, words.sentence(document, spoken_in(document, known)))
+    return words.sentence(document, spoken_in(document, known))
 
 
 def _from(row: RowMapping, sentence: str) -> Rule:

@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from engine import clock
 from engine.devices import service as devices
 from engine.devices.model import Metric, MetricType
+from engine.drain import Drain
+from engine.store.pool import Store
 from tests.support.api import Api
 from tests.support.tenant import Tenant
 
@@ -34,6 +37,17 @@ async def test_a_check_tells_what_is_wrong_or_what_is_odd(api: Api, tenant: Tena
     odd = (await api.rest(secret, "POST", "/rules/check", json={"document": document(above(8))})).json()
     assert (odd["problems"], odd["sentence"].split(",")[0]) == ([], "When temperature is above 8 °C")
     assert [(each["weight"], each["path"]) for each in odd["warnings"]] == [("WARNING", "$.when")]
+
+
+async def test_an_alert_says_what_its_rule_said_when_it_fired(api: Api, tenant: Tenant, worker_store: Store) -> None:
+    secret, room = await tenant.api_token(), await tenant.device()
+    made = (await api.rest(secret, "POST", "/rules", json={"document": document(above(8))})).json()
+    tenant.tell([(room.id, clock.now_ms(), {"temperature": 9.0})])
+    await Drain(worker_store).run(tenant.id)
+    changed = await api.rest(secret, "PATCH", f"/rules/{made['id']}", json={"document": document(above(10))})
+    assert changed.json()["sentence"].startswith("When temperature is above 10 °C,")
+    (alert,) = (await api.rest(secret, "GET", "/alerts")).json()["items"]
+    assert alert["summary"] == made["sentence"]
 
 
 async def test_a_rule_that_fights_with_another_hears_of_it_but_not_of_itself(api: Api, tenant: Tenant) -> None:

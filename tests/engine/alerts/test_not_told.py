@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from engine import clock
 from engine.alerts import service as alerts
@@ -13,9 +14,9 @@ from engine.alerts import telling, timeline
 from engine.alerts.model import Happening
 from engine.certificates.vault import LocalVault
 from engine.drain import Drain
-from engine.notifications import channels, contacts, policies
+from engine.notifications import channels, contacts, policies, render
 from engine.notifications import service as notifications
-from engine.notifications.model import Delivery, Step
+from engine.notifications.model import Delivery, Message, Step
 from engine.rules import service as rules
 from engine.rules import storms
 from engine.store.pool import Store
@@ -56,7 +57,7 @@ async def heard(tenant: Tenant, worker_store: Store, drain: Drain, room: UUID, *
         pass
     async with worker_store.as_tenant(system(tenant.id)) as tx:
         tx.now += timedelta(minutes=1)
-        await telling.run(tx)
+        await telling.run(tx, rules.sentences)
     async with tenant.store.as_tenant(tenant.principal()) as tx:
         return list((await notifications.page(tx)).items)
 
@@ -122,6 +123,18 @@ async def test_where_mail_is_not_set_up_nothing_is_written_for_the_owners(
     await make(tenant)
     log = await heard(tenant, worker_store, Drain(worker_store), room, *[9.0, 5.0] * 4)
     assert not [each for each in log if each.what == "rule.muted"]
+
+
+async def test_a_message_says_what_the_rule_said_that_fired(tenant: Tenant, worker_store: Store, room: UUID) -> None:
+    await make(tenant)
+    await heard(tenant, worker_store, Drain(worker_store), room, 9.0)
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        (node,) = [row["message"] for row in await tx.rows(text("SELECT message FROM deliveries"))]
+    said = 'When temperature is above 8 °C, raise a critical alert and notify "on-call"; it clears when that is no '
+    told = Message.read(node)
+    assert told.facts[-1] == ("The rule says", f"{said}longer so.")
+    assert f"The rule says: {said}" in render.text(told, "")
+    assert "The rule says</td>" in render.html(told, "")
 
 
 async def test_an_alert_of_a_single_moment_is_told(tenant: Tenant, worker_store: Store, room: UUID) -> None:
