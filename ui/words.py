@@ -68,6 +68,7 @@ class AlertLine:
     assigned_name: str = ""
     snoozed_until: str = ""
     silenced_until: str = ""
+    summary: str = ""  # what the rule that fired says
 
 
 def readings(device: dict[str, Any], limit: int | None = None) -> list[Reading]:
@@ -124,6 +125,7 @@ def alert_line(alert: dict[str, Any]) -> AlertLine:
         assigned_name=alert.get("assignedName") or "",
         snoozed_until=ahead(alert.get("snoozedUntil")),
         silenced_until=ahead(alert.get("silencedUntil")),
+        summary=alert.get("summary") or "",
     )
 
 

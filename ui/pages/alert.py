@@ -184,6 +184,7 @@ def _what() -> rx.Component:
         "What happened",
         body(
             rx.el.p(told(text=alert.reason, at=alert.raised_at), class_name="reason alert-reason"),
+            rx.cond(alert.summary != "", rx.el.p("The rule says: ", alert.summary, class_name="small")),
             rx.el.p(
                 "Raised ",
                 when(at=alert.raised_at, both=True),
