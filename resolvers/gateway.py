@@ -71,10 +71,12 @@ class Gateway:
 
     def routes(self) -> list[BaseRoute]:
         """Our routes; whoever mounts the console puts it behind them."""
+        mirror = self.mirror()
         return [
             Route("/graphql", GraphQLOverHttp(self.front).answer, methods=["GET", "POST"]),
             WebSocketRoute("/graphql", GraphQLOverWebSocket(self.front).talk),
-            self.mirror().mount(),
+            mirror.mount(),
+            Route("/openapi.json", mirror.document, methods=["GET"]),
             *Entrance(self.store, self.origins, self.services.vault).routes(),
             *self._vouched.routes(),
             *self.arrivals.routes(),

@@ -241,6 +241,7 @@ async def test_a_stream_ends_when_its_token_is_revoked(served: str, api: Api, te
 async def test_the_document_is_served(api: Api) -> None:
     answer = await api.client.get("/api/v1/openapi.json")
     assert answer.json()["openapi"] == "3.1.0"
+    assert (await api.client.get("/openapi.json")).content == answer.content
 
 
 async def _events(stream: httpx.Response, count: int) -> list[dict[str, object]]:
