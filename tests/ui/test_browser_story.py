@@ -26,20 +26,37 @@ async def _until(holds: Callable[[], object], what: str) -> None:
     raise AssertionError(what)
 
 
-async def _who_is_told(console: Console, hook: Endpoint) -> str:
-    """Mail and a program's endpoint, both told at once by the policy "Shift"; answers the key that signs."""
+async def _who_is_told(console: Console, hook: Endpoint, name: str) -> str:
+    """Mail and a program's endpoint, both told at once by the policy of this name; answers the key that signs."""
     make = "mutation ($i: ChannelCreate!) { channelCreate(input: $i) { secret channel { id } } }"
-    mail = await console.ask(make, i={"name": "Night shift", "email": {"addresses": ["night@example.org"]}})
-    program = await console.ask(make, i={"name": "Shift book", "webhook": {"url": hook.url}})
+    mail = await console.ask(make, i={"name": f"{name} mail", "email": {"addresses": ["night@example.org"]}})
+    program = await console.ask(make, i={"name": f"{name} book", "webhook": {"url": hook.url}})
     channels = [each["channelCreate"]["channel"]["id"] for each in (mail, program)]
-    plan = {"name": "Shift", "steps": [{"afterMin": 0, "channelIds": channels}]}
+    plan = {"name": name, "steps": [{"afterMin": 0, "channelIds": channels}]}
     await console.ask("mutation ($i: NotificationPolicyCreate!) { notificationPolicyCreate(input: $i) { id } }", i=plan)
     key: str = program["channelCreate"]["secret"]
     return key
 
 
-def _letters(console: Console) -> list[EmailMessage]:
-    return [letter for letter in console.post.letters if BY_MOUSE in letter.as_string()]
+def _letters(console: Console, rule: str) -> list[EmailMessage]:
+    return [letter for letter in console.post.letters if rule in letter.as_string()]
+
+
+async def _told(console: Console, hook: Endpoint, key: str, rule: str) -> str:
+    """Wait until both are told of the rule's alert, once each, and prove what came; answers where the alert is."""
+    await _until(lambda: hook.calls, "the program was not told")
+    await _until(lambda: _letters(console, rule), f"nobody had mail, but {console.post.letters}")
+    [letter], [call] = _letters(console, rule), hook.calls
+    assert letter["To"] == "night@example.org"
+    said = Webhook(key).verify(call.body, call.headers)
+    assert said == json.loads(call.body)
+    assert (said["type"], said["data"]["severity"]) == ("alert.raised", "minor")
+    text = letter.get_body(("plain",))
+    assert text is not None
+    assert "door open was yes" in text.get_content().lower()
+    where: str = said["data"]["url"]
+    assert where in text.get_content()
+    return where
 
 
 async def test_a_rule_made_by_mouse_tells_by_mail_and_webhook_what_a_message_said(
@@ -47,7 +64,7 @@ async def test_a_rule_made_by_mouse_tells_by_mail_and_webhook_what_a_message_sai
 ) -> None:
     console.publish({"door_open": False})
     async with endpoint() as hook, console.visitor(chromium) as visitor:
-        key = await _who_is_told(console, hook)
+        key = await _who_is_told(console, hook, "Shift")
         page = visitor.page
         await visitor.enter("/rules")
         await page.get_by_role("link", name="New rule").first.click()
@@ -70,30 +87,20 @@ async def test_a_rule_made_by_mouse_tells_by_mail_and_webhook_what_a_message_sai
         console.publish({"door_open": True})
         line = page.locator(".alert-line", has_text=BY_MOUSE)
         await expect(line).to_contain_text("My first device")
-        await _until(lambda: hook.calls, "the program was not told")
-        await _until(lambda: _letters(console), f"nobody had mail, but {console.post.letters}")
+        where = await _told(console, hook, key, BY_MOUSE)
         await line.get_by_role("button", name="Acknowledge…").click()
         await line.get_by_label("Note").fill("I close it.")
         await line.get_by_role("button", name="Acknowledge", exact=True).click()
         await expect(line).to_contain_text("acknowledged by")
         await line.get_by_role("link").first.click()
         await expect(page).to_have_url(re.compile("/alerts/."))
-        where = page.url.rstrip("/")
-
-    [letter], [call] = _letters(console), hook.calls
-    assert letter["To"] == "night@example.org"
-    said = Webhook(key).verify(call.body, call.headers)
-    assert said == json.loads(call.body)
-    assert (said["type"], said["data"]["severity"], said["data"]["url"]) == ("alert.raised", "minor", where)
-    text = letter.get_body(("plain",))
-    assert text is not None
-    assert "door open was yes" in text.get_content().lower()
-    assert where in text.get_content()
+        assert page.url.rstrip("/") == where
 
 
-async def test_a_rule_made_by_keyboard_fires_by_a_message(console: Console, chromium: Browser) -> None:
+async def test_a_rule_made_by_keyboard_tells_what_a_message_said(console: Console, chromium: Browser) -> None:
     console.publish({"door_open": False})
-    async with console.visitor(chromium) as visitor:
+    async with endpoint() as hook, console.visitor(chromium) as visitor:
+        key = await _who_is_told(console, hook, "Watch")
         page, keys = visitor.page, visitor.page.keyboard
         await visitor.enter("/rules/new")
         await expect(page.get_by_role("button", name=TEMPLATE)).to_be_visible()
@@ -107,6 +114,8 @@ async def test_a_rule_made_by_keyboard_fires_by_a_message(console: Console, chro
         await keys.type("1")
         await tab_to(page, "Open for, unit")
         await keys.type("sec")
+        await tab_to(page, "Tell people")
+        await keys.type("Watch")
         await expect(page.get_by_role("button", name="Use it")).to_be_enabled()
         await tab_to(page, "Use it")
         await keys.press("Enter")
@@ -128,6 +137,7 @@ async def test_a_rule_made_by_keyboard_fires_by_a_message(console: Console, chro
         await visitor.open("/alerts")
         line = page.locator(".alert-line", has_text=BY_KEYS)
         await expect(line).to_contain_text("My first device")
+        await _told(console, hook, key, BY_KEYS)
         await line.get_by_role("link").first.focus()
         await tab_to(page, "Acknowledge…")
         await keys.press("Enter")
