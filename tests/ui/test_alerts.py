@@ -233,6 +233,7 @@ async def detail(gateway: Gateway, visit: Visit) -> AlertDetail:
     whole = {
         **ALERT,
         "why": LEAF,
+        "summary": "When temperature is above 8 °C, raise a major alert.",
         "device": {**ALERT["device"], "profile": {"metrics": [TEMPERATURE]}},
         "history": [
             {"at": "1", "kind": "NOT_TOLD", "by": "system", "text": "“Night”. No such policy."},
@@ -259,6 +260,7 @@ async def test_an_alert_is_told_to_whoever_may_see_neither_its_device_nor_values
 
 
 async def test_an_alert_tells_why_what_to_draw_who_was_told_and_what_happened(detail: AlertDetail) -> None:
+    assert detail.alert.summary == "When temperature is above 8 °C, raise a major alert."
     assert [each.words for each in detail.why] == ["Temperature is above 8 °C"]
     assert detail.drawn == {"key": "temperature", "label": "Temperature", "unit": "°C", "type": "NUMBER"}
     assert [each.words for each in detail.told] == ["Nobody was told"]
