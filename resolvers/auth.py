@@ -64,8 +64,9 @@ class Authenticator:
         self._known.pop(key, None)
         ended = self._ended
         found = await self._look_up(secret)
-        # what ended while we were asking may be this: it counts for this once, and is asked for again
-        if found and self._changes.is_listening and self._ended == ended:
+        # What ended while we were asking may be this: it counts for this once, and is asked for again. So is who lacks
+        # a second factor: once they have it, their very next request must not be refused.
+        if found and not found.principal.lacks_factor and self._changes.is_listening and self._ended == ended:
             self._known[key] = (found, time.monotonic() + RECHECK_S)
             if len(self._known) > _CACHED:
                 self._known.popitem(last=False)

@@ -1,7 +1,8 @@
 """What the gateway remembers of a caller, and what it does not: nothing that ended while it was asking."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -25,8 +26,17 @@ class Door(Store):
         super().__init__("postgresql://nowhere.invalid/none")
         self.tenant_id, self.session_id = uuid4(), uuid4()
         self.is_suspended = False
+        self.role = "viewer"
+        self.factor_since: datetime | None = None
         self.may_answer = asyncio.Event()
         self.asked = 0
+
+    @asynccontextmanager
+    async def as_tenant(self, *_: Any, **__: Any) -> AsyncIterator[Any]:
+        yield self
+
+    async def scalar(self, _: object) -> datetime | None:
+        return self.factor_since
 
     async def door(self, name: str, *arguments: Any) -> Sequence[Mapping[str, Any]]:
         assert name == "session"
@@ -39,7 +49,7 @@ class Door(Store):
             "user_id": UUID(int=1),
             "email": "a@b.example",
         }
-        said |= {"role": "viewer", "scopes": None, "last_seen_at": now, "expires_at": now + timedelta(days=1)}
+        said |= {"role": self.role, "scopes": None, "last_seen_at": now, "expires_at": now + timedelta(days=1)}
         return [{**said, "user_name": "A", "is_suspended": is_suspended, "groups": None}]
 
 
@@ -118,6 +128,19 @@ async def test_an_answer_that_was_overtaken_by_a_suspension_is_not_remembered(do
     await asking
     with pytest.raises(TenantSuspended):
         await authenticator.caller(SECRET)
+
+
+async def test_an_operator_may_act_the_moment_they_have_a_second_factor(door: Door, heard: Heard) -> None:
+    door.may_answer.set()
+    door.role = "platform"
+    authenticator = Authenticator(door, heard)
+    before = await authenticator.caller(SECRET)
+    door.factor_since = datetime.now(UTC)
+    after = await authenticator.caller(SECRET)
+    assert before is not None
+    assert after is not None
+    assert (before.principal.lacks_factor, after.principal.lacks_factor) == (True, False)
+    assert await authenticator.caller(SECRET) is after
 
 
 async def test_a_devices_changes_do_not_make_anybody_ask_again(door: Door, heard: Heard) -> None:
