@@ -17,8 +17,8 @@ from tests.support.catalogue import faults
 
 LANDED = "0011"
 """The last revision that databases in use may stand at."""
-REVERSIBLE = "0022"
-"""A revision that can be taken back, and is."""
+REVERSIBLE = "0022", "0024"
+"""Revisions between which one can go back, and does."""
 
 FILLED = """
 INSERT INTO tenants (id, key, name) VALUES (%(tenant)s, 'old', 'Old');
@@ -71,8 +71,8 @@ def upgraded(postgres: Postgres) -> Iterator[dict[str, UUID]]:
     with psycopg.connect(postgres.url("superuser", "aged")) as connection:
         for statement in FILLED.split(";\n")[:-1]:
             connection.execute(statement, {**ids, "document": Jsonb({"v": 1, "name": "Warm"})})
-    migrations.upgrade(postgres.url("owner", "aged"), REVERSIBLE)
-    migrations.downgrade(postgres.url("owner", "aged"), "0024")
+    migrations.upgrade(postgres.url("owner", "aged"), REVERSIBLE[1])
+    migrations.downgrade(postgres.url("owner", "aged"), REVERSIBLE[0])
     migrations.upgrade(postgres.url("owner", "aged"))
     yield ids
     with psycopg.connect(postgres.url("superuser"), autocommit=True) as connection:

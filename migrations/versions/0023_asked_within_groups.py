@@ -10,8 +10,8 @@ import importlib
 
 from alembic import op
 
-revision = "0022"
-down_revision = "0024"  # which was there first
+revision = "0023"
+down_revision = "0022"
 branch_labels = None
 depends_on = None
 

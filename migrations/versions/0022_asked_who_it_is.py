@@ -10,7 +10,7 @@ sees the key, the fingerprint and the time of a row, and nothing of what was ans
 
 from alembic import op
 
-revision = "0024"
+revision = "0022"
 down_revision = "0021"
 branch_labels = None
 depends_on = None
