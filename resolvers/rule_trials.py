@@ -23,6 +23,7 @@ from schema.rule_trials import (
     RuleExplanation,
     RuleFiring,
     RuleGiven,
+    RulePreview,
     RuleTestDevice,
     RuleTestResult,
     RuleVersion,
@@ -101,6 +102,29 @@ class RuleTrialQuery:
     ) -> RuleExplanation:
         """A look at a rule."""
         return RuleExplanation.of(await trial.look(await info.context.tx(), document, device_id, at))
+
+    @strawberry.field(
+        description="What each action of a rule would say, send or set now, by the values of one device. Nothing is "
+        "sent.",
+        directives=[
+            Needs(scope="rules:read"),
+            Needs(scope="telemetry:read"),
+            Rest(method=Method.POST, path="/rules/preview"),
+            INVALID,
+            Problem(status=404, slug="device-not-found"),
+            TOO_LARGE,
+            BUSY,
+            Cost(weight=200, expected=1),
+        ],
+    )
+    async def rule_preview(
+        self,
+        info: Info,
+        document: Document,
+        device_id: Annotated[UUID, strawberry.argument(description="The device.")],
+    ) -> list[RulePreview]:
+        """The actions that have words or values."""
+        return [RulePreview.of(each) for each in await trial.preview(await info.context.tx(), document, device_id)]
 
     @strawberry.field(
         description="How a rule stands after each of some invented messages of one device.",

@@ -138,6 +138,19 @@ class RuleExplanation:
         )
 
 
+@strawberry.type(description="What an action of a rule says, sends or sets.")
+class RulePreview:
+    """The words of one action."""
+
+    path: str = strawberry.field(description="The action's place in the document.")
+    text: str = strawberry.field(description="Its words, with every placeholder filled.")
+
+    @classmethod
+    def of(cls, preview: tried.Preview) -> Self:
+        """The contract's view of ``preview``."""
+        return cls(path=preview.path, text=preview.text)
+
+
 @strawberry.input(description="What an invented device does: it connects or goes, sends values, tells an event.")
 class RuleGiven:
     """So long after the beginning, this."""

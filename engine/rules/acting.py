@@ -35,7 +35,8 @@ from engine.rules.model import (
     SetAttribute,
     Then,
 )
-from engine.rules.placeholders import render
+from engine.rules.phrases import listed, value_text
+from engine.rules.placeholders import UNKNOWN, render
 from engine.rules.schedule import UTC
 from engine.store.tx import Tx
 from engine.telemetry import derived
@@ -216,10 +217,7 @@ async def _command(tx: Tx, effects: Sequence[Effect]) -> list[Refusal]:
     orders, asked = [], {}
     for effect in effects:
         assert isinstance(effect.then, SendCommand)
-        arguments: dict[str, object] = {
-            key: render(value, effect.facts) if isinstance(value, str) else value
-            for key, value in effect.then.arguments or ()
-        }
+        arguments: dict[str, object] = {**_arguments(effect.then, effect)}
         device = UUID(effect.then.device or effect.device_id)
         order_id = effect.id(tx.principal.tenant_id)
         asked[order_id] = effect
@@ -237,6 +235,32 @@ PERFORMERS: Mapping[Performer, tuple[type[Any], ...]] = {
 }
 
 
+def said(effect: Effect) -> str | None:
+    """What an action says, sends or sets, its placeholders filled; None where it has no words or values."""
+    match effect.then:
+        case Notify(message=None) | CallWebhook():
+            return f"{_title(effect)}. {effect.reason[:1].upper()}{effect.reason[1:]}"
+        case Notify(message=message):
+            return render(message or "", effect.told)
+        case SendCommand() as then:
+            sent = [f"{key} {value_text(value)}" for key, value in _arguments(then, effect).items()]
+            return f"{then.command} {listed(sent, 'and')}" if sent else then.command
+        case SetAttribute(value=value):
+            return _text(value, effect.facts)
+        case DeriveMetric():
+            return UNKNOWN if effect.value is None else value_text(effect.value)
+    return None
+
+
+def _arguments(then: SendCommand, effect: Effect) -> dict[str, Scalar]:
+    told = then.arguments or ()
+    return {key: render(value, effect.facts) if isinstance(value, str) else value for key, value in told}
+
+
+def _title(effect: Effect) -> str:
+    return f"{effect.rule_name}: {effect.facts.get('device', effect.device_id)}"
+
+
 def _message(effect: Effect, own_words: str | None, now: datetime) -> Message:
     happened = "raised" if effect.is_raise else "cleared"
     at = clock.from_ms(effect.at_ms)
@@ -244,7 +268,7 @@ def _message(effect: Effect, own_words: str | None, now: datetime) -> Message:
     text_ = reason if own_words is None else render(own_words, effect.told)
     return Message(
         kind=f"rule.{happened}",
-        title=f"{effect.rule_name}: {effect.facts.get('device', effect.device_id)}",
+        title=_title(effect),
         text=text_,
         link=f"/devices/{effect.device_id}",
         severity=effect.severity if effect.is_raise else "info",

@@ -18,6 +18,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from engine import clock
+from engine.devices import service as devices
 from engine.rules import document as documents
 from engine.rules import inspection, remember, words
 from engine.rules.compile import CompiledRule, compile_rule, ignoring
@@ -28,15 +29,18 @@ from engine.rules.invented import Invented, Message, tested
 from engine.rules.model import RuleDocument, Silence, TestDevice, leaves
 from engine.rules.nearest import Nearest
 from engine.rules.plan import plan_of, where_of
+from engine.rules.preview import previews
 from engine.rules.record import Record
 from engine.rules.rehearsal import MOST_EPISODES, Budget, Firing, Stage
 from engine.rules.ruleset import RuleSet
-from engine.rules.state import Phase
-from engine.rules.tried import Backtest, Look, TestResult
+from engine.rules.state import Known, Phase
+from engine.rules.tried import Backtest, Look, Preview, TestResult
 from engine.rules.turns import Turns
+from engine.rules.values import plain
 from engine.store.pool import Store
 from engine.store.tx import Tx
 from engine.store.wire import Reading
+from engine.telemetry import service as telemetry
 from engine.tenancy import Principal
 
 MOST_MESSAGES = 200_000
@@ -205,19 +209,39 @@ async def look(tx: Tx, node: object, device_id: UUID, at: datetime | None = None
         return await _looked(tx, node, device_id, tx.now if at is None else min(at, tx.now))
 
 
+async def preview(tx: Tx, node: object, device_id: UUID) -> list[Preview]:
+    """What the document's actions would say of a device as it is now.
+
+    Raises RuleInvalid, DeviceNotFound, TrialTooLarge, TrialBusy.
+    """
+    await devices.get(tx, device_id)
+    async with _trials.one(tx.principal.tenant_id):
+        rule = await _compiled(tx, node)
+        samples = (await telemetry.latest(tx, [device_id])).get(device_id, [])
+        latest = {each.metric: Known(plain(each.value), clock.to_ms(each.time), -1) for each in samples}
+        return await _staged(
+            tx, rule, device_id, tx.now, lambda stage, at_ms: previews(rule, stage, str(device_id), latest, at_ms)
+        )
+
+
 async def _looked(tx: Tx, node: object, device_id: UUID, moment: datetime) -> Look:
     rule = await _compiled(tx, node)
+    return await _staged(tx, rule, device_id, moment, lambda stage, at_ms: _look(rule, stage, at_ms))
+
+
+async def _staged(tx: Tx, rule: CompiledRule, device_id: UUID, moment: datetime, ask: Callable[[Stage, int], _T]) -> _T:
+    """What is asked of the rule once it has played what the device has sent by that moment."""
     rules = RuleSet((rule,))
     about = (await _in_scope(tx, rule, rules, [device_id], even_outside=True)).get(str(device_id), NOTHING)
     start, end = moment - _reach(rule), moment + timedelta(milliseconds=1)
     sent = await _sent(tx, rule, device_id, start, end, LOOK_MESSAGES, newest_first=True)
     heard = await _heard(tx, rule, [str(device_id)], start)
 
-    def play(budget: Budget) -> Look:
+    def play(budget: Budget) -> _T:
         stage = Stage(rules, str(device_id), replace(about, received=heard.get(str(device_id))), budget)
         stage.begin(clock.to_ms(start))
         stage.play(sent, clock.to_ms(moment))
-        return _within(budget, _look(rule, stage, clock.to_ms(moment)))
+        return _within(budget, ask(stage, clock.to_ms(moment)))
 
     return await _apart(play, LOOK_CPU_S)
 

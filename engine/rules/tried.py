@@ -90,6 +90,14 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class Preview:
+    """What the action at ``path`` of a document says, sends or sets."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class TestResult:
     """Whether a test that is kept with a rule holds, and what happened instead where it does not."""
 

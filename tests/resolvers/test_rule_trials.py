@@ -1,5 +1,8 @@
 """Trying rules over the contract: history is played beside the caller's other reads, and who comes too soon is told."""
 
+import psycopg
+from psycopg.types.json import Jsonb
+
 from engine import clock
 from engine.rules import trial
 from tests.support.api import Api
@@ -43,3 +46,31 @@ async def test_of_many_looks_in_one_operation_few_are_played_and_the_others_are_
     more = " ".join(f"l{n}: ruleExplain(document: $rule, deviceId: $id) {{ phase }}" for n in range(30))
     asked = f"query($rule: JSON!, $id: ID!) {{ {more} }}"
     assert await api.code(secret, asked, rule=RULE, id=str(room.id)) == "TOO_COSTLY"
+
+
+async def test_a_preview_says_what_the_actions_would_by_the_devices_own_values(
+    api: Api, tenant: Tenant, neighbour: Tenant
+) -> None:
+    secret, room, now = await tenant.api_token(), await tenant.device(), clock.now_ms()
+    tenant.tell([(room.id, now - 600_000, {"temperature": 9.5}), (room.id, now, {"temperature": 7.25})])
+    newest = Jsonb({"humidity": [61, now - 90 * 86_400_000], "temperature": [7.25, now]})
+    async with await psycopg.AsyncConnection.connect(tenant.postgres.url("superuser"), autocommit=True) as connection:
+        await connection.execute(
+            "INSERT INTO latest (tenant_id, device_id, values, received_at) VALUES (%s, %s, %s, now())",
+            (tenant.id, room.id, newest),
+        )
+    texts = "{device} {device.key}: {value}, {metric:temperature}, {metric:humidity}, {severity}, {attribute:none}"
+    then = [{"do": "alert"}, {"do": "set", "attribute": "note", "value": texts}, {"do": "tag", "add": "warm"}]
+    over = [{"do": "derive", "metric": "excess", "value": {"metric": "temperature", "plus": -7}}]
+    average = {"metric": "temperature", "agg": {"fn": "avg", "over": "1h"}, "op": ">", "value": 8}
+    document = {**RULE, "when": average, "then": then, "on_clear": over}
+    asked = {"document": document, "deviceId": str(room.id)}
+    found = await api.rest(secret, "POST", "/rules/preview", json=asked)
+    assert found.json() == [
+        {"path": "$.then[1]", "text": f"{room.name} {room.key}: 8.375, 7.25, 61, major, —"},
+        {"path": "$.on_clear[0]", "text": "0.25"},
+    ]
+    stranger = {**asked, "deviceId": str((await neighbour.device()).id)}
+    assert (await api.rest(secret, "POST", "/rules/preview", json=stranger)).status_code == 404
+    broken = {**asked, "document": {**document, "when": {}}}
+    assert (await api.rest(secret, "POST", "/rules/preview", json=broken)).json()["code"] == "RULE_INVALID"

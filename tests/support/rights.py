@@ -81,6 +81,7 @@ PARTICULAR = {
 BESIDE = {
     "ruleBacktest": "telemetry:read",  # shows stored values to whoever writes a condition that asks for them
     "ruleExplain": "telemetry:read",
+    "rulePreview": "telemetry:read",  # its texts hold the values that they name
     "ruleNonFirings": "telemetry:read",  # its sentence and its condition hold the values that were seen
 }
 """Fields that need a second right beside their noun's, and why."""
