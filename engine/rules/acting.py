@@ -244,7 +244,7 @@ def said(effect: Effect) -> str | None:
             return render(message or "", effect.told)
         case SendCommand() as then:
             sent = [f"{key} {value_text(value)}" for key, value in _arguments(then, effect).items()]
-            return f"{then.command} {listed(sent, 'and')}" if sent else then.command
+            return f"{then.command} {listed(sent, 'and')}" if sent else None
         case SetAttribute(value=value):
             return _text(value, effect.facts)
         case DeriveMetric():

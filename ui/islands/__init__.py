@@ -41,6 +41,7 @@ PARTS = (
     "rule_gallery.jsx",
     "rule_given.js",
     "rule_limits.js",
+    "rule_ask.js",
     "rule_keep.js",
     "rule_why.jsx",
     "rule_time.js",

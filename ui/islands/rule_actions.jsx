@@ -1,13 +1,15 @@
 // What a rule does when it fires and when it is over.
 import { useEffect, useState } from "react";
+import { useAsked, useReady } from "./rule_ask.js";
 import { useDesk, useSaid } from "./rule_desk.js";
 import { AttributeName, knownAs } from "./rule_known.jsx";
-import { dropAt, getAt, idOf, insertAt, numberOf, setAt } from "./rule_model.js";
+import { dropAt, getAt, idOf, insertAt, jsonPath, numberOf, setAt } from "./rule_model.js";
 import { Help, Menu, Pick, Remove, Said, Span, Write } from "./rule_pieces.jsx";
 import { ask } from "./live.js";
 import { ACTIONS, LOOKS, PLACEHOLDERS, SEVERITIES, sign } from "./rule_words.js";
 
 const SEARCH_AFTER_MS = 250;
+const SAYING = ["notify", "webhook", "command", "set", "derive"];
 
 /** A first version of an action; `null` is what has yet to be filled in. */
 export function blankAction(kind, { ground, commands, metrics }) {
@@ -29,6 +31,28 @@ export function blankAction(kind, { ground, commands, metrics }) {
   }
 }
 
+/** What the actions of a list would say now of a device that the rule may watch: the platform fills in their words. */
+function usePreview(path, list) {
+  const { queries, profiles, document } = useDesk();
+  const ready = useReady();
+  const [device, setDevice] = useState(null);
+  const chosen = document.scope?.devices?.[0];
+  const profileId = profiles.find((each) => each.key === document.scope?.profile)?.id ?? null;
+  const saysAny = list.some((each) => SAYING.includes(each.do));
+  useEffect(() => {
+    if (!saysAny) return undefined;
+    const controller = new AbortController();
+    const found = chosen ? ask(queries.device, { id: chosen }, controller.signal).then((data) => data.device) : ask(queries.devices, { search: null, profileId }, controller.signal).then(({ devices }) => devices.items[0]);
+    found.then((each) => setDevice(each ?? null)).catch(() => {});
+    return () => controller.abort();
+  }, [saysAny, chosen, profileId]);
+  const { found } = useAsked(queries.preview, saysAny && ready && device ? { document: ready, deviceId: device.id } : null, "rulePreview");
+  return (i) => {
+    const said = found?.find((each) => each.path === jsonPath([...path, i]));
+    return said && device ? { device: device.name, text: said.text } : null;
+  };
+}
+
 /** The list of actions at a path: ["then"] or ["on_clear"]. */
 export function Actions({ path, words }) {
   const desk = useDesk();
@@ -38,10 +62,11 @@ export function Actions({ path, words }) {
   const hasAlert = list.some((each) => each.do === "alert");
   const offered = ACTIONS.filter(([kind]) => kind !== "alert" || (!isClearing && !hasAlert));
   const add = (kind) => change((old) => insertAt(old, path, list.length, blankAction(kind, desk)));
+  const preview = usePreview(path, list);
   return (
     <>
       {list.map((action, i) => (
-        <Action key={idOf(action)} path={[...path, i]} action={action} canGo={isClearing || list.length > 1} joined={i > 0} />
+        <Action key={idOf(action)} path={[...path, i]} action={action} canGo={isClearing || list.length > 1} joined={i > 0} preview={preview(i)} />
       ))}
       {!isClearing && !hasAlert ? (
         <div className="clause">
@@ -64,7 +89,7 @@ function Severity() {
 }
 
 /** One action as a sentence; `canGo` offers to take it away. */
-export function Action({ path, action, canGo, joined }) {
+export function Action({ path, action, canGo, joined, preview = null }) {
   const { change } = useDesk();
   const said = useSaid(path);
   const put = (keys, value) => change((old) => (value === undefined ? dropAt(old, [...path, ...keys]) : setAt(old, [...path, ...keys], value)), [...path, ...keys].join("."));
@@ -77,6 +102,11 @@ export function Action({ path, action, canGo, joined }) {
         {canGo ? <Remove label="Remove this action" onClick={() => change((old) => dropAt(old, path))} /> : null}
       </div>
       {action.do === "notify" ? <Message action={action} put={put} /> : null}
+      {preview ? (
+        <p className="small muted" data-rule="preview">
+          For {preview.device}, now: <span className="message-seen">{preview.text}</span>
+        </p>
+      ) : null}
       <Said {...said} />
     </div>
   );
@@ -112,7 +142,7 @@ function Notify({ action, put }) {
 }
 
 function Message({ action, put }) {
-  const { ground, metrics, name } = useDesk();
+  const { metrics } = useDesk();
   if (!("message" in action)) return null;
   const places = [...PLACEHOLDERS, ...[...metrics.values()].slice(0, 8).map((each) => [`{metric:${each.key}}`, each.label || each.key])];
   const id = `message-${idOf(action)}`;
@@ -130,25 +160,8 @@ function Message({ action, put }) {
           the usual words
         </button>
       </div>
-      <p className="small muted">
-        For example: <span className="message-seen">{example(action.message, { name, metrics, device: ground.device })}</span>
-      </p>
     </div>
   );
-}
-
-/** A message with its placeholders filled as they might be; unknown ones stay, the checker names them. */
-function example(text, { name, metrics, device }) {
-  const now = new Date().toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
-  const known = { device: device?.name ?? "Cold room 1", "device.key": device?.key ?? "cold-room-1", rule: name, severity: "major", time: now };
-  const first = [...metrics.values()].find((each) => each.type === "NUMBER");
-  const reading = (metric) => `12.3 ${sign(metric?.unit)}`.trim();
-  return text.replace(/\{([^{}]*)\}/g, (whole, key) => {
-    if (key === "value") return reading(first);
-    if (key.startsWith("metric:")) return reading(metrics.get(key.slice(7)));
-    if (key.startsWith("attribute:")) return "…";
-    return known[key] ?? whole;
-  });
 }
 
 function Webhook({ action, put }) {

@@ -23,6 +23,7 @@ QUERIES = {
     "backtest": "rule_backtest",
     "series": "rule_series",
     "explain": "rule_explain",
+    "preview": "rule_preview",
     "nonFirings": "rule_non_firings",
     "zone": "tenant_zone",
     "rehearse": "rule_rehearse",

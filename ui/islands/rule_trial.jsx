@@ -1,6 +1,7 @@
 // The test bench: a device and a moment, what each part of the rule says then; invented messages, step by step; tests.
 import { useEffect, useState } from "react";
 import { ask } from "./live.js";
+import { useAsked, useReady } from "./rule_ask.js";
 import { DevicePick } from "./rule_actions.jsx";
 import { useDesk } from "./rule_desk.js";
 import { didWords, factsRead, givenOf, isWholeStep, testDevice } from "./rule_given.js";
@@ -11,30 +12,7 @@ import { Why, WhyNot } from "./rule_why.jsx";
 import { sign } from "./rule_words.js";
 import { unbroken } from "./zones.js";
 
-const ASK_AFTER_MS = 500;
 const PHASES = { OK: ["ok", "All is well"], PENDING: ["open", "Waiting"], FIRING: ["yes", "It fires"], CLEARING: ["open", "Nearly over"] };
-
-/** Asks again a moment after what is asked has changed; null asks nothing. */
-function useAsked(query, variables, field) {
-  const [answer, setAnswer] = useState({ found: null, problem: "" });
-  const text = variables ? JSON.stringify(variables) : "";
-  useEffect(() => {
-    if (!text) return undefined;
-    const controller = new AbortController();
-    const timer = setTimeout(() => {
-      ask(query, JSON.parse(text), controller.signal)
-        .then((data) => setAnswer({ found: data[field], problem: "" }))
-        .catch((failure) => failure.name !== "AbortError" && setAnswer({ found: null, problem: failure.message }));
-    }, ASK_AFTER_MS);
-    return () => (clearTimeout(timer), controller.abort());
-  }, [text, query]);
-  return text ? answer : { found: null, problem: "" };
-}
-
-function useReady() {
-  const { whole, check, complete } = useDesk();
-  return complete && check.isCurrent && !check.problems.length ? whole : null;
-}
 
 function Phase({ phase }) {
   const [key, words] = PHASES[phase] ?? ["open", phase];

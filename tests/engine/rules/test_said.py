@@ -33,7 +33,7 @@ def effect(then: Then) -> Effect:
         (Notify("a"), "Too warm: Room 1. Temperature was 9.23 °C, above 8 °C"),
         (CallWebhook("a"), "Too warm: Room 1. Temperature was 9.23 °C, above 8 °C"),
         (SendCommand("cool", (("to", 4.5), ("why", "{value} in {device}"))), 'cool to 4.5 and why "9.23 in Room 1"'),
-        (SendCommand("stop"), "stop"),
+        (SendCommand("stop"), None),
         (SetAttribute("note", "{severity} in {metric:none}"), "major in —"),
         (SetAttribute("on", True), "true"),
         (DeriveMetric("excess", 1.5), "1.5"),
