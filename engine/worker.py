@@ -52,7 +52,6 @@ HANGS_S = 300.0
 """No task takes so long: one that has taken so much does not end, and its process begins anew."""
 MAINTAIN_EVERY_S = 60.0
 UPKEEP_EVERY_S = 600.0
-CHECKPOINT_EVERY_S = 3_600.0
 CHORES_EVERY_S = 5.0
 ERRANDS: Mapping[str, Callable[[Tx], Awaitable[object]]] = {
     "alerts": functools.partial(telling.run, says=rules.sentences),
@@ -72,7 +71,6 @@ class Loop:
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="loop", daemon=True).start()
         self._maintained = 0.0
-        self._checkpointed = time.monotonic()
         self._upkeep: asyncio.Task[None] | None = None
         self._upkeep_at = 0.0
         self._chores: asyncio.Task[None] | None = None
@@ -105,9 +103,6 @@ class Loop:
         if time.monotonic() >= self._upkeep_at and (self._upkeep is None or self._upkeep.done()):
             self._upkeep_at = time.monotonic() + UPKEEP_EVERY_S
             self._upkeep = asyncio.create_task(self._keep_up())
-        if time.monotonic() - self._checkpointed > CHECKPOINT_EVERY_S:
-            self._checkpointed = time.monotonic()
-            await self._checkpoint()
         if time.monotonic() >= self._chores_at and (self._chores is None or self._chores.done()):
             self._chores = asyncio.create_task(self._do_chores())
         rows = await self._store.door("due")
@@ -143,12 +138,16 @@ class Loop:
             log.warning("worker.chores_unavailable")
 
     async def _keep_up(self) -> None:
-        """For every tenant: how many devices it has, and away with what it no longer keeps. Drains go on meanwhile."""
-        base = Quotas.of(settings)
+        """For every tenant: sign the end of its audit log, count its devices, and away with what it no longer keeps.
+
+        Drains go on meanwhile.
+        """
+        base, sealer = Quotas.of(settings), Sealer.of(settings)
         try:
             for row in await self._store.door("tenants_all"):
                 principal = system(row["tenant_id"])
                 async with self._store.as_tenant(principal) as tx:
+                    await audit.checkpoint(tx, sealer)
                     await devices.activate_heard(tx)
                     await usage.looked(tx)
                     await leases.prune(tx)
@@ -161,13 +160,6 @@ class Loop:
             log.warning("worker.upkeep_unavailable")
         except Exception:  # a mistake of ours: it costs one round, not the worker
             log.exception("worker.upkeep_failed")
-
-    async def _checkpoint(self) -> None:
-        """Sign the present end of every tenant's audit log."""
-        sealer = Sealer.of(settings)
-        for row in await self._store.door("tenants_all"):
-            async with self._store.as_tenant(system(row["tenant_id"])) as tx:
-                await audit.checkpoint(tx, sealer)
 
     async def close(self) -> None:
         """Give the connections back."""

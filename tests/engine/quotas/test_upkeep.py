@@ -1,4 +1,4 @@
-"""What a running worker does beside its drains, without being told: it counts devices and deletes what is not kept."""
+"""What a running worker does beside its drains, without being told: it signs, counts, and deletes what is not kept."""
 
 import asyncio
 import os
@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from engine import clock
+from engine.audit import service as audit
 from engine.quotas import service as quotas
 from engine.quotas import usage
 from engine.quotas.model import QuotaName
@@ -48,4 +49,5 @@ async def test_a_worker_prunes_and_counts_devices_by_itself(
 async def _is_kept_up(store: Store, tenant: Tenant) -> bool:
     async with store.as_tenant(tenant.principal(), read_only=True) as tx:
         hours = await usage.hours(tx)
-        return await usage._days_stored(tx) == 1 and any(hour.devices == 1 for hour in hours)
+        is_signed = (await audit.verify(tx)).checkpoints > 0
+        return is_signed and await usage._days_stored(tx) == 1 and any(hour.devices == 1 for hour in hours)

@@ -125,7 +125,7 @@ async def test_who_closes_without_a_disconnect_is_gone_without_a_word(house: Hou
     await until(lambda: not house.endpoint.connections)
 
 
-@pytest.mark.parametrize("closing", [b"", CLOSING])
+@pytest.mark.parametrize("closing", [b"", CLOSING], ids=["by itself", "after a close frame"])
 async def test_what_comes_before_the_end_counts_though_all_comes_at_once(house: House, closing: bytes) -> None:
     async with login(house) as client:
         last = encode(Publish(TOPIC, b"last"), V5) + encode(Disconnect(), V5)
