@@ -113,9 +113,15 @@ class Drain:
             self._keep(tenant_id, memory)
             taken += entries
             if memory.has_arrivals:  # whose life with their giver ends now, and not with the next chores
-                await transfer.settle(self._store, tenant_id)
+                await self._settle(tenant_id)
             if not is_more or time.monotonic() > until:
                 return taken, is_more
+
+    async def _settle(self, tenant_id: UUID) -> None:
+        try:
+            await transfer.settle(self._store, tenant_id)
+        except Exception:  # what was drained stays drained, and the chores settle it again
+            log.exception("drain.transfer_unsettled", extra={"tenant": str(tenant_id)})
 
     def _keep(self, tenant_id: UUID, memory: "Memory") -> None:
         """Remember what was just committed, within bounds: the tenant drained longest ago is forgotten first."""
@@ -228,19 +234,22 @@ class Ahead:
 
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque()
-        self._was_full = False
+        self._may_be_more = False
 
     @property
     def has_more(self) -> bool:
-        """Whether there is a backlog: something was read and not taken, or the last read brought all it may."""
-        return bool(self._entries) or self._was_full
+        """Whether there may be a backlog: something was read and not taken, or the last read brought all it may, or is
+        older than the transaction, whose time may pass only as far as it has read.
+        """
+        return bool(self._entries) or self._may_be_more
 
     async def take(self, tx: Tx, position: int) -> list[Entry]:
         """The entries after ``position``, up to about ``READINGS_AT_ONCE`` readings or what weighs as much.
 
         They are of one hour: what they tell is counted into it.
         """
-        if not self._entries or self._entries[0].pos != position + 1:
+        is_fresh = not self._entries or self._entries[0].pos != position + 1
+        if is_fresh:
             await self._read(tx, position)
         taken: list[Entry] = []
         weight, began = 0, None
@@ -251,13 +260,15 @@ class Ahead:
             entry = self._entries.popleft()
             weight += _weight(entry)
             taken.append(entry)
-            if not self._entries and self._was_full and weight < READINGS_AT_ONCE:
+            if not self._entries and (self._may_be_more or not is_fresh) and weight < READINGS_AT_ONCE:
                 await self._read(tx, entry.pos)
+                is_fresh = True
+        self._may_be_more |= not is_fresh
         return taken
 
     async def _read(self, tx: Tx, position: int) -> None:
         self._entries = deque(await read.tail(tx, position, ENTRIES_AT_ONCE))
-        self._was_full = len(self._entries) == ENTRIES_AT_ONCE
+        self._may_be_more = len(self._entries) == ENTRIES_AT_ONCE
 
 
 def _weight(entry: Entry) -> int:

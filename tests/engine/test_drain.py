@@ -141,6 +141,36 @@ async def test_a_drain_that_is_behind_lets_no_timer_decide_before_a_message_that
         assert not (await alerts.page(tx)).items
 
 
+async def test_what_came_after_a_read_ahead_is_read_before_time_passes(
+    tenant: Tenant, store: Store, worker_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two messages are read at once and taken one by one; a third, that it is cold again, comes in between."""
+    monkeypatch.setattr("engine.drain.READINGS_AT_ONCE", 1)
+    room, other, noon = await tenant.device(), await tenant.device(), clock.now_ms() - 60_000
+    async with store.as_tenant(tenant.principal()) as tx:
+        await rules.create(tx, too_warm(**{"for": "10s"}))
+    await Drain(worker_store).run(tenant.id)
+    for device, at, warmth in ((room, noon, 9.0), (other, noon + 1_000, 5.0)):
+        tenant.tell([(device.id, at, {"temperature": warmth})], received_ms=at)
+    with psycopg.connect(tenant.postgres.url("superuser")) as connection:
+        connection.execute(
+            "UPDATE journal SET at = now() - interval '59 s' WHERE tenant_id = %s AND kind = 'telemetry'", [tenant.id]
+        )
+    once, parts = Drain._once, 0
+
+    async def interrupted(self: Drain, *given: Any) -> tuple[int, bool]:
+        nonlocal parts
+        parts += 1
+        if parts == 2:
+            tenant.tell([(room.id, noon + 5_000, {"temperature": 5.0})], received_ms=noon + 5_000)
+        return await once(self, *given)
+
+    monkeypatch.setattr(Drain, "_once", interrupted)
+    assert await Drain(worker_store).run(tenant.id) == 3
+    async with store.as_tenant(tenant.principal()) as tx:
+        assert not (await alerts.page(tx)).items
+
+
 async def test_switching_a_rule_off_ends_its_alerts(tenant: Tenant, store: Store, worker_store: Store) -> None:
     room = await tenant.device()
     async with store.as_tenant(tenant.principal()) as tx:
