@@ -227,7 +227,7 @@ class Connection(asyncio.Protocol):
     def spend(self, cost: float) -> None:
         """Pay for a packet that is no message; who has nothing left floods us and is closed."""
         limits = self.endpoint.limits
-        now = self._last_seen
+        now = self.endpoint.loop.time()
         refill = (now - self._spent_at) * limits.control_per_s
         self._budget = min(self._budget + refill, limits.control_burst) - cost
         self._spent_at = now

@@ -161,6 +161,13 @@ async def test_pings_of_the_envelope_are_answered_and_a_flood_of_them_is_not(ope
         assert await client.close_code() == 1008
 
 
+async def test_time_pays_for_pings_of_the_envelope_though_no_packet_comes(open_house: OpenHouse) -> None:
+    house = await open_house(control_burst=3, control_per_s=1e6)
+    async with login(house) as client:
+        for _ in range(20):
+            await asyncio.wait_for(await client.socket.ping(), PATIENCE_S)
+
+
 @pytest.mark.parametrize(
     ("path", "options", "status"),
     [("/", {}, 101), ("/mqtt?x=1", {}, 101), ("/graphql", {}, 404), ("/mqtt", {"subprotocols": None}, 400)],
