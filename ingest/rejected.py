@@ -5,14 +5,16 @@ in one ingest process; what lies beyond is counted as not kept. A restart begins
 """
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from uuid import UUID
 
-import orjson
-
 from engine.ids import uuid7
 from ingest.batch import NOT_KEPT, Known, Outcome, Parcel, Sent
+from ingest.encode import written
 from ingest.errors import Rejection
+
+log = logging.getLogger(__name__)
 
 KEPT_BYTES = 8 * 1024
 KEPT_PER_HOUR = 1_000
@@ -67,7 +69,7 @@ class Inbox:
 
 
 def _row(parcel: Parcel, rejection: Rejection, sent: Sent) -> InboxRow:
-    raw = sent if isinstance(sent, bytes) else orjson.dumps(sent)
+    raw = sent if isinstance(sent, bytes) else _bytes(parcel, sent)
     return InboxRow(
         uuid7(),
         parcel,
@@ -77,3 +79,12 @@ def _row(parcel: Parcel, rejection: Rejection, sent: Sent) -> InboxRow:
         len(raw),
         hashlib.sha256(raw).digest(),
     )
+
+
+def _bytes(parcel: Parcel, sent: Sent) -> bytes:
+    """One reading of a list as JSON; nothing a device sends may end the transaction that others share with it."""
+    try:
+        return written(sent)
+    except Exception:  # a mistake of ours: the reading is still counted, and told
+        log.exception("ingest.unwritable", extra={"device": parcel.device.device_text})
+        return b"A reading of a message of %d bytes, which could not be written down." % parcel.size_bytes

@@ -15,6 +15,7 @@ import orjson
 
 from ingest.adapters.base import Account, Decision, Message, Unkeyed, Uplink, Verdict
 from ingest.adapters.http.exchange import Answer, Exchange, problem
+from ingest.encode import written
 from schema.wire.http import KEPT_H, MAX_KEY_CHARS
 from schema.wire.payloads import MAX_PAYLOAD_BYTES
 
@@ -200,7 +201,7 @@ def _reasons(receipt: Receipt, payload: bytes) -> list[dict[str, object]]:
     places = _places(payload) if any(not isinstance(sent, bytes) for sent, _, _ in receipt.rejections) else {}
     told = []
     for sent, reason, words in receipt.rejections[:REASONS_TOLD]:
-        of_same = [] if isinstance(sent, bytes) else places[orjson.dumps(sent)]
+        of_same = [] if isinstance(sent, bytes) else places[written(sent)]
         told.append({"reading": of_same.pop(0) if of_same else 0, "reason": reason, "detail": words})
     return told
 
@@ -209,5 +210,5 @@ def _places(payload: bytes) -> dict[bytes, list[int]]:
     """Where in a list of readings each stands: the pipeline passes on what was sent, and does not count."""
     places: dict[bytes, list[int]] = {}
     for place, item in enumerate(orjson.loads(payload)):
-        places.setdefault(orjson.dumps(item), []).append(place)
+        places.setdefault(written(item), []).append(place)
     return places

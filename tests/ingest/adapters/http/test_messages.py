@@ -76,6 +76,14 @@ async def test_each_reading_that_is_not_stored_is_told_with_its_place_and_reason
     assert "the profile says number" in told["reasons"][-1]["detail"]
 
 
+async def test_a_reading_too_deep_to_be_written_again_is_told_like_any_other(pump: Caller) -> None:
+    deep = b'{"values":{"a":' + b'{"a":' * 300 + b"1" + b"}" * 302
+    answer = await pump.post("telemetry", content=b'[{"values":{"temperature":1}},%b]' % deep)
+    assert (answer.status_code, answer.json()["rejected"]) == (200, 1)
+    assert [(each["reading"], each["reason"]) for each in answer.json()["reasons"]] == [(1, "TOO_DEEP")]
+    assert (await pump.post("telemetry", {"temperature": 1})).status_code == 200
+
+
 async def test_where_nothing_could_be_stored_the_answer_is_a_problem_and_the_inbox_has_it(
     pump: Caller, postgres: Postgres
 ) -> None:
