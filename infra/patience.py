@@ -1,28 +1,40 @@
-"""How long a client of our web servers may take to say what it wants, and how much of that we keep in memory.
+"""How long a client of our web servers may take to speak and to listen, and how much of either we keep in memory.
 
 uvicorn's parser waits for ever and takes headers without end: a few thousand connections that drip a byte now and then
-would use up every file we may open (Slowloris), one that never ends its headers all memory (OWASP API4:2023).
+would use up every file we may open (Slowloris), one that never ends its headers all memory (OWASP API4:2023). So would
+one that sends requests and reads no answer: uvicorn keeps all that came in, and waits for ever to write.
 """
 
 import asyncio
 from http import HTTPStatus
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+
+class _Crowded(Exception):
+    """More requests than may wait on one connection: the parser stops here."""
 
 
 class PatientHttp(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1, with deadlines for headers and body and a bound for headers."""
+    """uvicorn's HTTP/1.1, with deadlines for headers, body and answer and bounds for headers and waiting requests."""
 
     HEADERS_WITHIN_S = 10.0
     """From the connection, or the first byte of a further request, to the end of the headers."""
     BODY_WITHIN_S = 60.0
     """From there to the end of the body, also when the answer is already out."""
+    READ_WITHIN_S = 10.0
+    """If the client takes nothing of an answer for so long it is gone; one that waits for an answer waits."""
     MAX_HEADER_BYTES = 65_536
+    MAX_WAITING = 8
+    """Requests on one connection beside the one that is being answered (pipelining)."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._deadline: asyncio.TimerHandle | None = None
+        self._unheard: asyncio.TimerHandle | None = None
+        self._running: RequestResponseCycle | None = None
         self._has_headers = False
         self._unread = 0
 
@@ -32,8 +44,13 @@ class PatientHttp(HttpToolsProtocol):
         self._within(self.HEADERS_WITHIN_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It left."""
+        """It left: who still answers it hears so, which uvicorn tells only the last request."""
         self._within(None)
+        self._hear(None)
+        self.pipeline.clear()
+        if self._running is not None:
+            self._running.disconnected = True
+            self._running.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -55,10 +72,16 @@ class PatientHttp(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Its headers are there."""
+        """Its headers are there; too many requests that wait end the connection."""
         self._has_headers, self._unread = True, 0
         self._within(self.BODY_WITHIN_S)
         super().on_headers_complete()
+        if self.expect_100_continue and self.cycle is not None:
+            # who is refused before it sent its body may send it or not: what follows could be taken for it
+            self.cycle.keep_alive = False
+        if len(self.pipeline) > self.MAX_WAITING:
+            self.transport.abort()
+            raise _Crowded
 
     def on_message_complete(self) -> None:
         """It is whole; what follows begins another."""
@@ -69,7 +92,54 @@ class PatientHttp(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """The connection is a WebSocket's from here on."""
         self._within(None)
+        self._hear(None)
         super().handle_websocket_upgrade()
+
+    def on_response_complete(self) -> None:
+        """An answer is out; one that is the last must still be read."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._hear(self.READ_WITHIN_S)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Nothing came for long."""
+        self._close()
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is no request, or was one too many, to which nothing is said."""
+        if not self.transport.is_closing():
+            super().send_400_response(msg)
+            self._hear(self.READ_WITHIN_S)
+
+    def pause_writing(self) -> None:
+        """More is to be written than the client takes."""
+        super().pause_writing()
+        self._hear(self.READ_WITHIN_S)
+
+    def resume_writing(self) -> None:
+        """It has taken it, or nearly: the rest of the last answer must be read too."""
+        self._hear(self.READ_WITHIN_S if self.transport.is_closing() else None)
+        super().resume_writing()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _hear(self, seconds: float | None) -> None:
+        if self._unheard is not None:
+            self._unheard.cancel()
+        left = 0 if seconds is None else self.transport.get_write_buffer_size()
+        self._unheard = None if seconds is None else self.loop.call_later(seconds, self._look, left)
+
+    def _look(self, before: int) -> None:
+        if self.transport.get_write_buffer_size() < before:  # slow, but it reads
+            self._hear(self.READ_WITHIN_S)
+        else:
+            self.transport.abort()
+
+    def _close(self) -> None:
+        self.transport.close()
+        self._hear(self.READ_WITHIN_S)
 
     def _within(self, seconds: float | None) -> None:
         if self._deadline is not None:
@@ -82,14 +152,14 @@ class PatientHttp(HttpToolsProtocol):
         elif self._unread:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
         else:
-            self.transport.close()
+            self._close()
 
     def _refuse(self, status: HTTPStatus) -> None:
         if self.transport.is_closing():
             return
         line = f"HTTP/1.1 {status.value} {status.phrase}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
         self.transport.write(line.encode())
-        self.transport.close()
+        self._close()
 
 
 class DevicesHttp(PatientHttp):

@@ -1,0 +1,200 @@
+"""Who sends without reading, or leaves in the middle, costs its connection; who is slow or waits is served."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from infra.patience import PatientHttp
+from tests.support.patience import PATIENCE_S
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+START = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}
+BODY = {"type": "http.response.body", "body": b"ok"}
+
+App = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+class Door:
+    """An application that answers when it is opened, and notes who asked and who left."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.asked = 0
+        self.left = asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer, or hear that the client has left."""
+        self.asked += 1
+        while not self.open.is_set():
+            if (await receive())["type"] == "http.disconnect":
+                self.left.set()
+                return
+        await send(START)
+        await send(BODY)
+
+
+@asynccontextmanager
+async def serving(app: App) -> AsyncIterator[int]:
+    """The port of a server with our patience."""
+    config = uvicorn.Config(app, http=PatientHttp, lifespan="off", log_config=None)
+    config.load()
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: PatientHttp(config, state, {}), "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def test_requests_without_end_that_nobody_waits_for_are_not_kept() -> None:
+    door = Door()
+    async with serving(door) as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with asyncio.timeout(PATIENCE_S):
+            with pytest.raises(ConnectionError):
+                await _flood(writer)
+            await door.left.wait()
+        assert door.asked == 1, "none of those that waited was begun"
+        writer.close()
+
+
+async def _flood(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(GET * 1_000)
+        await writer.drain()
+
+
+async def test_a_few_requests_at_once_are_answered_each() -> None:
+    door = Door()
+    door.open.set()
+    async with serving(door) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET * (PatientHttp.MAX_WAITING + 1))
+        async with asyncio.timeout(PATIENCE_S):
+            for _ in range(PatientHttp.MAX_WAITING + 1):
+                await reader.readuntil(b"ok")
+        writer.close()
+
+
+async def test_who_leaves_while_one_request_is_answered_and_another_waits_has_left_both() -> None:
+    door = Door()
+    async with serving(door) as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET * 2)
+        async with asyncio.timeout(PATIENCE_S):
+            while not door.asked:
+                await asyncio.sleep(0.01)
+            writer.close()
+            await door.left.wait()
+
+
+async def test_who_asked_whether_to_send_its_body_and_is_answered_at_once_must_come_again() -> None:
+    door = Door()
+    door.open.set()
+    async with serving(door) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\nExpect: 100-continue\r\n\r\n")
+        async with asyncio.timeout(PATIENCE_S):
+            answer = await reader.read()
+        assert b"connection: close" in answer
+        assert b"100 Continue" not in answer
+        writer.close()
+
+
+class Clock:
+    """A loop of which the test says what time it is."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[object, tuple[Callable[..., None], tuple[Any, ...]]] = {}
+
+    def call_later(self, _seconds: float, callback: Callable[..., None], *args: Any) -> object:
+        handle = _Handle(self)
+        self.waiting[handle] = callback, args
+        return handle
+
+    def ring(self) -> None:
+        """Everything that was waited for is due."""
+        due, self.waiting = self.waiting, {}
+        for callback, args in due.values():
+            callback(*args)
+
+
+class _Handle:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def cancel(self) -> None:
+        self._clock.waiting.pop(self, None)
+
+
+class Pipe:
+    """A transport whose other end takes what the test says."""
+
+    def __init__(self) -> None:
+        self.unsent = 0
+        self.is_closed = False
+        self.is_aborted = False
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def get_extra_info(self, _name: str) -> None:
+        return None
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def abort(self) -> None:
+        self.is_closed = self.is_aborted = True
+
+
+def connected() -> tuple[PatientHttp, Clock, Pipe]:
+    """A connection with nobody at either end."""
+    clock, pipe = Clock(), Pipe()
+    config = uvicorn.Config(Door(), lifespan="off", log_config=None)
+    config.load()
+    protocol = PatientHttp(config, ServerState(), {}, clock)
+    protocol.connection_made(pipe)  # type: ignore[arg-type]  # what of it is used
+    clock.waiting.clear()  # what it shall say in time is another test's
+    return protocol, clock, pipe
+
+
+def test_who_takes_nothing_of_an_answer_is_hung_up_on() -> None:
+    protocol, clock, pipe = connected()
+    pipe.unsent = 100_000
+    protocol.pause_writing()
+    clock.ring()
+    assert pipe.is_aborted
+
+
+def test_who_takes_it_slowly_is_served_and_who_took_it_may_be_silent() -> None:
+    protocol, clock, pipe = connected()
+    pipe.unsent = 100_000
+    protocol.pause_writing()
+    for _ in range(50):
+        pipe.unsent -= 1_000
+        clock.ring()
+    assert not pipe.is_closed
+    protocol.resume_writing()
+    assert not clock.waiting, "who waits for what may come is not hurried"
+    protocol.pause_writing()
+    clock.ring()
+    assert pipe.is_aborted, "it has stopped reading"
+
+
+def test_the_rest_of_a_last_answer_is_not_kept_for_ever() -> None:
+    protocol, clock, pipe = connected()
+    pipe.unsent = 100_000
+    protocol.pause_writing()
+    pipe.close()
+    pipe.unsent = 10_000
+    protocol.resume_writing()
+    clock.ring()
+    assert pipe.is_aborted
