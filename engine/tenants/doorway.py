@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from engine import ids
 from engine.store.audit import Deed
@@ -16,7 +16,7 @@ from engine.tenancy import Principal, Role, scopes_of
 from engine.tenants import errors, limits, second_factor, sessions, tables
 from engine.tenants.model import LoggedIn, Membership, User
 from engine.tenants.passwords import SignIn, hash_password, is_right
-from engine.tenants.person import Person, acting, membership
+from engine.tenants.person import Person, acting, membership, myself
 from engine.tenants.second_factor import Vault
 
 
@@ -110,31 +110,33 @@ async def logout(store: Store, secret: str) -> None:
     if row is None:
         return
     async with store.as_tenant(_holder(row)) as tx:
-        await tx.execute(delete(tables.sessions).where(tables.sessions.c.id == row["session_id"]))
-        await tx.notify(f"session:{row['session_id']}")
-        tx.audit("session.end", "user", row["user_id"])
+        await sessions.leave(tx, row["session_id"])
 
 
 async def switch(store: Store, secret: str, tenant_key: str, *, address: str = "", agent: str = "") -> LoggedIn:
-    """Leave the session with this secret for one in another tenant of the same person's.
+    """Leave the session with this secret for one in another tenant of the same person's; it ends when this one would.
 
-    Who was vouched for by a tenant's identity provider belongs, in that session, to that tenant alone. Raises
-    BadCredentials (there is no such session), NotAMember and TenantSuspended; the session then stays as it is.
+    Only for whoever came in by their password: a tenant's identity provider vouches for nobody elsewhere. Raises
+    BadCredentials (there is no such session, or it has just ended), NotAMember and TenantSuspended; after these two the
+    session stays as it is.
     """
     row = await _session(store, secret)
     if row is None:
         raise errors.BadCredentials("You are signed out; sign in again.")
-    async with store.as_tenant(_holder(row), read_only=True) as tx:
+    async with store.as_tenant(replace(_holder(row), address=address)) as tx:
         person, all_ = await acting(tx)
-    here = next((each for each in all_ if each.tenant_key == tenant_key), None)
-    if here is None:
-        raise errors.NotAMember
-    if here.is_suspended:
-        raise errors.TenantSuspended
+        here = next((each for each in all_ if each.tenant_key == tenant_key), None)
+        if here is None or here.tenant_id == tx.principal.tenant_id or person.password_hash is None:
+            raise errors.NotAMember
+        if here.is_suspended:
+            raise errors.TenantSuspended
+        until = await sessions.leave(tx, row["session_id"])
+    if until is None:
+        raise errors.BadCredentials("You are signed out; sign in again.")
     async with store.as_tenant(principal_of(person, here, address)) as tx:
-        entered = await enter(tx, person, here, agent)
-    await logout(store, secret)
-    return entered
+        if (await myself(tx))[0].password_hash != person.password_hash:
+            raise errors.BadCredentials("Your password has just changed; sign in again.")
+        return await enter(tx, person, here, agent, until=until)
 
 
 async def found(owner: Store, *, key: str, name: str, email: str, user_name: str, password: str) -> tuple[UUID, UUID]:
@@ -153,9 +155,18 @@ def principal_of(person: Person, here: Membership, address: str) -> Principal:
     return Principal(here.tenant_id, "user", person.id, here.scopes, person.email, address, groups=here.groups)
 
 
-async def enter(tx: Tx, person: Person, here: Membership, agent: str, *, provider_id: UUID | None = None) -> LoggedIn:
+async def enter(
+    tx: Tx,
+    person: Person,
+    here: Membership,
+    agent: str,
+    *,
+    provider_id: UUID | None = None,
+    until: datetime | None = None,
+) -> LoggedIn:
     """Open a session for somebody who has proven who they are, or whom a provider vouches for; ``tx`` acts as them."""
-    session_id, secret, expires_at = await sessions.begin(tx, user_id=person.id, agent=agent, provider_id=provider_id)
+    begun = await sessions.begin(tx, user_id=person.id, agent=agent, provider_id=provider_id, until=until)
+    session_id, secret, expires_at = begun
     return LoggedIn(secret, session_id, User(person.id, person.email, person.name), here, expires_at)
 
 

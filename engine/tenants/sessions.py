@@ -57,9 +57,11 @@ async def end_all_of(tx: Tx, user_id: UUID) -> list[Session]:
     return await _end(tx, sessions.c.user_id == user_id)
 
 
-async def begin(tx: Tx, *, user_id: UUID, agent: str, provider_id: UUID | None = None) -> tuple[UUID, str, datetime]:
+async def begin(
+    tx: Tx, *, user_id: UUID, agent: str, provider_id: UUID | None = None, until: datetime | None = None
+) -> tuple[UUID, str, datetime]:
     """A new session for a member of this tenant: its id, its secret (kept nowhere), and its end."""
-    secret, session_id, expires_at = ids.token("tgs"), ids.uuid7(), tx.now + LIFE
+    secret, session_id, expires_at = ids.token("tgs"), ids.uuid7(), until or tx.now + LIFE
     await tx.execute(
         insert(sessions).values(
             tenant_id=tx.principal.tenant_id,
@@ -76,6 +78,18 @@ async def begin(tx: Tx, *, user_id: UUID, agent: str, provider_id: UUID | None =
     )
     tx.audit("session.open", "user", user_id)
     return session_id, secret, expires_at
+
+
+async def leave(tx: Tx, session_id: UUID) -> datetime | None:
+    """End the session that acts; returns when it would have ended by itself, None where it had ended already."""
+    mine = delete(sessions).where(_of(tx), sessions.c.id == session_id)
+    row = await tx.one(mine.returning(sessions.c.user_id, sessions.c.expires_at))
+    if row is None:
+        return None
+    await tx.notify(f"session:{session_id}")
+    tx.audit("session.end", "user", row["user_id"])
+    until: datetime = row["expires_at"]
+    return until
 
 
 async def note_seen(tx: Tx, session_id: UUID) -> None:

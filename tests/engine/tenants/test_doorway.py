@@ -8,7 +8,7 @@ from engine import ids
 from engine.store.pool import Store
 from engine.tenancy import Role
 from engine.tenants import doorway, errors, members, passwords, service
-from engine.tenants.model import Member
+from engine.tenants.model import LoggedIn, Member
 from tests.support.people import colleague, sign_in
 from tests.support.tenant import Tenant
 
@@ -76,8 +76,23 @@ async def test_somebody_goes_from_one_of_their_tenants_to_another_and_leaves_the
         with pytest.raises(errors.NotAMember):
             await doorway.switch(store, moved.secret, nowhere)
     assert await doorway.session(store, moved.secret) is not None
+    with pytest.raises(errors.NotAMember):
+        await doorway.switch(store, moved.secret, tenant.key)  # there they are already
+    assert await doorway.session(store, moved.secret) is not None
     with pytest.raises(errors.BadCredentials):
         await doorway.switch(store, at_home.secret, tenant.key)
+
+
+async def test_of_several_ways_out_of_a_session_one_is_taken_and_none_makes_it_longer(
+    tenant: Tenant, store: Store
+) -> None:
+    guest = await colleague(tenant, Role.VIEWER)
+    at_home = await sign_in(guest.home)
+    ways = [doorway.switch(store, at_home.secret, tenant.key) for _ in range(4)]
+    taken = await asyncio.gather(*ways, return_exceptions=True)
+    [moved] = [each for each in taken if isinstance(each, LoggedIn)]
+    assert all(isinstance(each, (LoggedIn, errors.BadCredentials)) for each in taken)
+    assert moved.expires_at == at_home.expires_at
 
 
 async def test_a_session_ended_by_logout_is_nobodys(tenant: Tenant, store: Store) -> None:
