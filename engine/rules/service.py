@@ -98,14 +98,22 @@ async def by_ids(tx: Tx, rule_ids: Sequence[UUID]) -> dict[UUID, Rule]:
 
 
 async def sentences(tx: Tx, versions: Collection[tuple[UUID, int]]) -> dict[tuple[UUID, int], str]:
-    """What these versions of rules (id, version) say in plain words, those that exist."""
+    """What these versions of rules (id, version) say in plain words, those that exist and can still be read."""
     if not versions:
         return {}
     v, words_of = rule_versions.c, await vocabularies(tx)
     query = select(v.rule_id, v.version, v.document).where(
         v.tenant_id == tx.principal.tenant_id, tuple_(v.rule_id, v.version).in_(sorted(versions))
     )
-    return {(row["rule_id"], row["version"]): _sentence(row, words_of) for row in await tx.rows(query)}
+    said, unreadable = {}, []
+    for row in await tx.rows(query):
+        try:
+            said[row["rule_id"], row["version"]] = _sentence(row, words_of)
+        except RuleInvalid:  # written by an older grammar: its alerts are told and shown without its words
+            unreadable.append(f"{row['rule_id']} version {row['version']}")
+    if unreadable:
+        log.warning("rule.unreadable", extra={"rules": unreadable})
+    return said
 
 
 async def page(tx: Tx, *, search: str | None = None, first: int = 50, after: str | None = None) -> Page[Rule]:

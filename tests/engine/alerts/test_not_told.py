@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from psycopg import AsyncConnection
 from sqlalchemy import text
 
 from engine import clock
@@ -135,6 +136,26 @@ async def test_a_message_says_what_the_rule_said_that_fired(tenant: Tenant, work
     assert told.facts[-1] == ("The rule says", f"{said}longer so.")
     assert f"The rule says: {said}" in render.text(told, "")
     assert "The rule says</td>" in render.html(told, "")
+
+
+async def test_an_alert_is_told_without_the_rules_words_when_its_version_cannot_be_read_any_more(
+    tenant: Tenant, worker_store: Store, room: UUID
+) -> None:
+    await make(tenant)
+    tenant.tell([(room, clock.now_ms(), {"temperature": 9.0})])
+    while await Drain(worker_store).run(tenant.id):
+        pass
+    async with await AsyncConnection.connect(tenant.postgres.url("superuser")) as connection:
+        await connection.execute("SET session_replication_role = replica")  # versions are never written anew else
+        spoilt = "UPDATE rule_versions SET document = document || '{\"unknown\": 1}' WHERE tenant_id = %s"
+        await connection.execute(spoilt, [tenant.id])
+    log = await heard(tenant, worker_store, Drain(worker_store), room)
+    assert [told.what for told in log] == ["alert.raised"]
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        (node,) = [row["message"] for row in await tx.rows(text("SELECT message FROM deliveries"))]
+        (alert,) = (await alerts.page(tx)).items
+        assert await rules.sentences(tx, [(alert.rule_id, alert.rule_version)]) == {}
+    assert "The rule says" not in [name for name, _ in Message.read(node).facts]
 
 
 async def test_an_alert_of_a_single_moment_is_told(tenant: Tenant, worker_store: Store, room: UUID) -> None:
