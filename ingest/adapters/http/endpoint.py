@@ -133,7 +133,7 @@ class HttpEndpoint:
         if proof is None:
             return _STRANGER
         try:
-            device = await self._logins.identify(proof, exchange.address, key)
+            device = await self._logins.identify(proof, exchange.address)
             if device.device != key:
                 self._refused(device, "device")
                 return _ANOTHERS
@@ -163,7 +163,7 @@ class HttpEndpoint:
                         return await _give(exchange, poll)
                 if why != "changed":
                     return _NOT_READ if why is None else _ENDED[why]
-                device = await self._logins.identify(proof, exchange.address, device.device)
+                device = await self._logins.identify(proof, exchange.address)
         finally:
             left.cancel()
 

@@ -15,15 +15,16 @@ from engine.devices import service as devices
 from engine.provisioning import keys
 from infra.local.postgres import Postgres
 from ingest.adapters.base import Decision, Refused
+from ingest.adapters.http import login
 from ingest.adapters.http.exchange import Exchange
-from ingest.adapters.http.login import REFUSALS_A_MINUTE, Logins, Proof, shown
+from ingest.adapters.http.login import AT_ONCE, Logins, Proof, shown
 from ingest.authorize import DoorAuthorizer
 from ingest.database import Database
 from tests.ingest.adapters.http.caller import Caller, caller, client
 from tests.ingest.adapters.http.memory import MemoryIdentifier
 from tests.support import csr, tokens
 from tests.support.line import Line
-from tests.support.patience import TOLD_S
+from tests.support.patience import PATIENCE_S, TOLD_S
 from tests.support.tenant import Tenant
 
 FLAT = {"temperature": 4.5}
@@ -82,7 +83,7 @@ class TestRemembering:
     """Whom the database is asked about, and how often."""
 
     async def who(self, logins: Logins, token: str = "pump-7", address: str = "192.0.2.7") -> Decision:
-        return await logins.identify(Proof("", token.encode(), None), address, "pump-7")
+        return await logins.identify(Proof("", token.encode(), None), address)
 
     async def test_a_proof_is_remembered_until_its_device_changes(self) -> None:
         identifier = MemoryIdentifier()
@@ -121,23 +122,94 @@ class TestRemembering:
         await self.who(logins)
         assert identifier.asked == 2
 
-    async def test_who_is_refused_again_and_again_is_told_to_wait_and_others_are_not(self) -> None:
-        identifier = MemoryIdentifier(refused={"wrong": "bad_credentials", "away": "unavailable"})
+    async def test_a_wrong_proof_is_asked_about_once_until_something_changes(self) -> None:
+        identifier = MemoryIdentifier(refused={"pump-7": "bad_credentials", "away": "unavailable"})
         logins = Logins(identifier)
-        await self.who(logins, "known")
+        for _ in range(50):
+            with pytest.raises(Refused, match="bad_credentials"):
+                await self.who(logins)
+        assert identifier.asked == 1
+        for _ in range(2):
+            with pytest.raises(Refused, match="unavailable"):
+                await self.who(logins, "away")
+        assert identifier.asked == 3, "nobody has said that it is wrong"
+        identifier.refused.clear()
+        device = await self.who(logins, "another")
+        steps: list[Callable[[], None]] = [
+            lambda: logins.forget(device.device_id),
+            lambda: logins.forget_tenant(device.tenant_id),
+            logins.forget_all,
+        ]
+        for forget in steps:
+            identifier.refused["late"] = "pending"
+            with pytest.raises(Refused, match="pending"):
+                await self.who(logins, "late")
+            identifier.refused.clear()
+            forget()
+            await self.who(logins, "late")
+            logins.forget_all()
 
-        async def refused(token: str) -> str:
-            with pytest.raises(Refused) as refusal:
-                await self.who(logins, token)
-            return refusal.value.reason
+    async def test_whoever_guesses_shuts_out_nobody_from_the_same_address(self) -> None:
+        identifier = MemoryIdentifier(refused={f"wrong-{n}": "bad_credentials" for n in range(1_000)})
+        logins = Logins(identifier)
+        for n in range(1_000):
+            with pytest.raises(Refused, match="bad_credentials"):
+                await self.who(logins, f"wrong-{n}")
+        assert (await self.who(logins)).device == "pump-7"
 
-        assert {await refused("away") for _ in range(2 * REFUSALS_A_MINUTE)} == {"unavailable"}, "nobody's guess"
-        # twice as many and one, since a minute may end meanwhile
-        reasons = [await refused("wrong") for _ in range(2 * REFUSALS_A_MINUTE + 1)]
-        assert "throttled" in reasons
-        assert reasons.count("bad_credentials") <= 2 * REFUSALS_A_MINUTE
-        await self.who(logins, "known")
-        await self.who(logins, "pump-7", "192.0.2.8")
+    async def test_an_address_asks_so_many_questions_at_once_and_a_known_proof_and_others_do_not_wait(self) -> None:
+        identifier = Slow()
+        logins = Logins(identifier)
+        identifier.open.set()
+        known = await self.who(logins)
+        identifier.open.clear()
+        guesses = [asyncio.create_task(self.who(logins, f"t-{n}")) for n in range(2 * AT_ONCE)]
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while identifier.asked < 1 + AT_ONCE:
+                    await asyncio.sleep(0)
+                assert await self.who(logins) is known
+                elsewhere = asyncio.create_task(self.who(logins, "t-0", "192.0.2.8"))
+                while identifier.asked < 2 + AT_ONCE:
+                    await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                assert identifier.asked == 2 + AT_ONCE
+                identifier.open.set()
+                assert len({device.device for device in await asyncio.gather(*guesses)}) == 2 * AT_ONCE
+                assert (await elsewhere).device == "t-0"
+        finally:
+            for guess in guesses:
+                guess.cancel()
+
+    async def test_a_turn_that_does_not_come_is_worth_another_try(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(login, "AT_ONCE", 1)
+        monkeypatch.setattr(login, "TURN_WITHIN_S", 0.0)
+        identifier = Slow()
+        logins = Logins(identifier)
+        first = asyncio.create_task(self.who(logins, "first"))
+        async with asyncio.timeout(PATIENCE_S):
+            while not identifier.asked:
+                await asyncio.sleep(0)
+            with pytest.raises(Refused, match="unavailable"):
+                await self.who(logins, "second")
+            identifier.open.set()
+            assert (await first).device == "first"
+            assert (await self.who(logins, "second")).device == "second"
+
+
+class Slow(MemoryIdentifier):
+    """Answers when it is opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = asyncio.Event()
+
+    async def authorize(
+        self, client_id: str, username: str, secret: bytes, certificate: bytes | None = None, *, begins: bool = True
+    ) -> Decision:
+        decision = await super().authorize(client_id, username, secret, certificate, begins=begins)
+        await self.open.wait()
+        return decision
 
 
 async def told(answer: httpx.Response) -> tuple[int, str]:
