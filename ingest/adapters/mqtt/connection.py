@@ -56,6 +56,7 @@ class Connection(asyncio.Protocol):
     CHOKED: Final = 8
     END: Final = 16
     QUOTA: Final = 32
+    TURN: Final = 64
 
     __slots__ = (
         "_budget",

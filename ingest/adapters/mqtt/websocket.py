@@ -25,14 +25,21 @@ if TYPE_CHECKING:
 
 _SUBPROTOCOL: Final = Subprotocol("mqtt")
 _PATHS: Final = frozenset({"/mqtt", "/"})
+_STRANGERS_READ: Final = 1024
+"""Bytes read at once before the login: a flood of the smallest frames is cut before many of them are unwrapped."""
+_READ: Final = 8 * 1024
+_LEFT_READ: Final = 64 * 1024
+"""What comes behind the end is thrown away, the more at once the better."""
+_FRAMES_A_TURN: Final = 256
+"""After so many in one read the others have their turn, so that tiny frames delay nobody."""
 _QUIET: Final = logging.getLogger(f"{__name__}.library")
 _QUIET.setLevel(logging.WARNING)  # below it says a line for each connection
 
 
-class WebSocket(asyncio.Protocol):
+class WebSocket(asyncio.BufferedProtocol):
     """Stands between a socket and a `Connection`, and gives it the bytes inside the frames."""
 
-    __slots__ = ("_connection", "_endpoint", "_envelope", "_frames", "_greeting_left")
+    __slots__ = ("_connection", "_endpoint", "_envelope", "_frames", "_greeting_left", "_read")
 
     def __init__(self, endpoint: MqttEndpoint) -> None:
         self._endpoint = endpoint
@@ -48,8 +55,15 @@ class WebSocket(asyncio.Protocol):
         self._envelope = Envelope(cast(asyncio.Transport, transport), self._frames)
         self._connection.connection_made(self._envelope)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the next bytes go, and how many at most; new for each read: who is silent holds no memory."""
+        size = _READ if self._connection.session is not None else _STRANGERS_READ
+        self._read = memoryview(bytearray(_LEFT_READ if self._envelope.is_finished else size))
+        return self._read
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Bytes of the handshake, and then of frames."""
+        data, self._read = bytes(self._read[:nbytes]), memoryview(b"")
         frames = self._frames
         if self._envelope.is_finished:
             return
@@ -83,7 +97,8 @@ class WebSocket(asyncio.Protocol):
 
     def _answer(self) -> None:
         frames = self._frames
-        for event in frames.events_received():
+        events = frames.events_received()
+        for event in events:
             if isinstance(event, Request):
                 self._greet(event)
             elif isinstance(event, Frame) and not self._take(event):
@@ -93,6 +108,9 @@ class WebSocket(asyncio.Protocol):
             reason: GoneReason = "network" if has_left else "protocol_error"
             self._connection.close(reason)
             self._envelope.finish()
+        elif len(events) > _FRAMES_A_TURN:
+            self._connection.hold(Connection.TURN)
+            self._endpoint.loop.call_soon(self._connection.release, Connection.TURN)
 
     def _greet(self, request: Request) -> None:
         if request.path.partition("?")[0] in _PATHS:
@@ -102,17 +120,21 @@ class WebSocket(asyncio.Protocol):
 
     def _take(self, frame: Frame) -> bool:
         """False after a frame that ends the connection: none that follows counts."""
-        if frame.opcode in (Opcode.BINARY, Opcode.CONT):
-            self._connection.data_received(bytes(frame.data))
-        elif frame.opcode is Opcode.TEXT:
+        if frame.opcode is Opcode.TEXT:
             self._frames.fail(CloseCode.UNSUPPORTED_DATA, "MQTT comes in binary frames.")
             return False
-        else:  # a ping or a close frame, both answered already, or a pong
-            try:
+        is_data = frame.opcode in (Opcode.BINARY, Opcode.CONT)
+        size = len(frame.data) if is_data else 0  # a ping or a close frame, both answered already, or a pong
+        try:
+            if size == 0:
                 self._connection.spend(1)
-            except ProtocolError as error:
-                self._frames.fail(CloseCode.POLICY_VIOLATION, error.words)
-                return False
+            elif self._connection.session is None:
+                self._connection.spend(1 / size)  # some clients send a packet in pieces, but nobody many of a byte
+        except ProtocolError as error:
+            self._frames.fail(CloseCode.POLICY_VIOLATION, error.words)
+            return False
+        if is_data:
+            self._connection.data_received(bytes(frame.data))
         return True
 
 

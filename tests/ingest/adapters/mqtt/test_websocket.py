@@ -215,6 +215,18 @@ REQUEST = (
 )
 
 
+def hand(socket: WebSocket, data: bytes) -> int:
+    """Give these bytes to a socket as the loop would, until it wants no more; how many it took while it listened."""
+    taken = 0
+    while taken < len(data) and not socket._envelope.is_finished:
+        room = memoryview(socket.get_buffer(-1))
+        piece = data[taken : taken + len(room)]
+        room[: len(piece)] = piece
+        socket.buffer_updated(len(piece))
+        taken += len(piece)
+    return taken
+
+
 async def play(steps: list[bytes | str]) -> MemoryTransport:
     """Everything that a peer and our own side may do, in any order, on a socket that shows a write behind its end."""
     endpoint = MqttEndpoint(MemoryAuthorizer(), MemoryUplink(), MemoryPresence())
@@ -223,7 +235,7 @@ async def play(steps: list[bytes | str]) -> MemoryTransport:
     socket.connection_made(transport)
     for step in steps:
         if isinstance(step, bytes):
-            socket.data_received(step)
+            hand(socket, step)
         elif step == "eof":
             socket.eof_received()
         elif step == "close":
@@ -263,6 +275,73 @@ def test_any_frames_in_any_order_are_answered_or_end_the_connection(is_greeted: 
         log.removeHandler(watch)
     assert errors == []
     assert transport.written.startswith(b"HTTP/1.1 101 ") or not is_greeted
+
+
+class Peer(MemoryTransport):
+    """Counts how often it was read no more for a while."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pauses = 0
+
+    def pause_reading(self) -> None:
+        self.pauses += 1
+
+
+@asynccontextmanager
+async def greeted(house: House) -> AsyncIterator[tuple[WebSocket, Peer]]:
+    socket, peer = WebSocket(house.endpoint), Peer()
+    socket.connection_made(peer)
+    hand(socket, REQUEST)
+    assert peer.written.startswith(b"HTTP/1.1 101 ")
+    try:
+        yield socket, peer
+    finally:
+        socket.connection_lost(None)
+
+
+def pieces(data: bytes, size: int = 1) -> bytes:
+    """These bytes in frames of `size`."""
+    parts = (data[at : at + size] for at in range(0, len(data), size))
+    return b"".join(Frame(Opcode.BINARY, part).serialize(mask=True) for part in parts)
+
+
+EMPTY = Frame(Opcode.BINARY, b"").serialize(mask=True)
+
+
+@pytest.mark.parametrize("frame", [EMPTY, Frame(Opcode.CONT, b"").serialize(mask=True), pieces(b"\x10")])
+async def test_a_strangers_flood_of_tiny_frames_is_cut_before_it_costs(house: House, frame: bytes) -> None:
+    async with greeted(house) as (socket, peer):
+        first = Frame(Opcode.BINARY, HELLO[:1], fin=frame[0] != Opcode.CONT).serialize(mask=True)
+        assert hand(socket, first + frame * 40_000) <= 2048
+        assert peer.is_over
+
+
+async def test_a_device_may_send_each_byte_in_a_frame_of_its_own_but_no_flood_of_empty_ones(
+    open_house: OpenHouse,
+) -> None:
+    house = await open_house(in_flight=1_000)
+    async with greeted(house) as (socket, peer):
+        hand(socket, pieces(HELLO))
+        await until(lambda: house.endpoint.live == 1)
+        hand(socket, b"".join(pieces(publish(number)) for number in range(1, 51)))
+        await until(lambda: len(house.uplink.messages) == 50)
+        assert hand(socket, EMPTY * 40_000) <= 8 * 1024
+        assert peer.is_over
+
+
+async def test_many_tiny_frames_in_one_read_leave_the_others_their_turn(house: House) -> None:
+    async with greeted(house) as (socket, peer):
+        hand(socket, pieces(HELLO))
+        await until(lambda: house.endpoint.live == 1)
+        pauses = peer.pauses
+        hand(socket, pieces(publish(1, bytes(200))))
+        assert peer.pauses == pauses, "a few are no reason"
+        many = pieces(publish(2, bytes(600)))
+        hand(socket, many)
+        assert peer.pauses == pauses + 1
+        await until(lambda: not socket._connection._holds)
+        await until(lambda: len(house.uplink.messages) == 2)
 
 
 async def test_a_handshake_that_is_finished_after_its_time_is_not_answered() -> None:
