@@ -259,7 +259,10 @@ class RuleTrialMutation:
         ] = None,
         rule_version: Annotated[
             int | None,
-            strawberry.argument(description="The version of the rule that you saw; left out: the one in force."),
+            strawberry.argument(
+                description="The version of the rule that you saw; left out: the one in force.",
+                directives=[Constraint(min=1, max=2_147_483_647)],
+            ),
         ] = None,
         version: Version = None,
     ) -> RuleDraft:

@@ -102,13 +102,13 @@ async def publish(tx: Tx, draft_id: UUID, mode: Mode | None = None, *, expected_
     draft = _draft(row)
     if expected_version not in (None, draft.version):
         raise errors.DraftChanged
-    await _refuse_unseen(tx, draft)
+    seen = await _refuse_unseen(tx, draft)
     if draft.rule_id is None:
         wanted = mode or Mode.ON
         is_on, is_shadow = wanted is not Mode.OFF, wanted is Mode.SHADOW
         rule = await service.create(tx, draft.document, is_enabled=is_on, is_shadow=is_shadow)
     else:
-        rule = await service.change(tx, draft.rule_id, draft.document)
+        rule = await service.change(tx, draft.rule_id, draft.document, expected_version=seen)
         if mode is not None:
             rule = await service.set_mode(tx, draft.rule_id, mode)
     await tx.execute(delete(drafts).where(_this(tx, draft_id)))
@@ -137,14 +137,18 @@ async def revert(tx: Tx, rule_id: UUID, version: int) -> Rule:
     return await service.change(tx, rule_id, row["document"])
 
 
-async def _refuse_unseen(tx: Tx, draft: Draft) -> None:
-    """Raises RuleChanged where another document came into force since the draft was begun; a new mode is none."""
+async def _refuse_unseen(tx: Tx, draft: Draft) -> int | None:
+    """Which version of the rule is in force, None where the draft does not know what it was begun on.
+
+    Raises RuleChanged where another document came into force since then; a new mode is none.
+    """
     if draft.rule_id is None or draft.rule_version is None:
-        return
+        return None
     now, v = await service.get(tx, draft.rule_id), rule_versions.c
     mine = and_(v.tenant_id == tx.principal.tenant_id, v.rule_id == draft.rule_id, v.version == draft.rule_version)
     if await tx.scalar(select(v.document).where(mine)) != now.document:
         raise errors.RuleChanged(version=now.version)
+    return now.version
 
 
 async def _make(tx: Tx, saved: Mapping[str, object], rule_id: UUID | None) -> Draft:

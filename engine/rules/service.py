@@ -296,7 +296,7 @@ async def _locked(tx: Tx, rule_id: UUID, expected_version: int | None = None) ->
     if row is None:
         raise errors.RuleNotFound
     if expected_version is not None and row["version"] != expected_version:
-        raise errors.RuleChanged
+        raise errors.RuleChanged(version=row["version"])
     return row
 
 
