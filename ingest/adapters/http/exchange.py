@@ -79,15 +79,17 @@ class Exchange:
         shown = self.scope.get("extensions", {}).get("tls", {}).get("client_cert_der")
         return shown if isinstance(shown, bytes) else None
 
-    async def read(self, most: int) -> bytes | None:
-        """The body; None as soon as it has more than `most` bytes. Raises Gone."""
+    async def read(self, most: int, came: Callable[[int], None] = lambda _: None) -> bytes | None:
+        """The body; None as soon as it has more than `most` bytes. Raises Gone; `came` hears of each part's size."""
         message = await self.receive()
         body: bytes = message.get("body", b"")
         parts, size = [body], len(body)
+        came(size)
         while message["type"] == "http.request" and message.get("more_body") and size <= most:
             message = await self.receive()
             parts.append(message.get("body", b""))
             size += len(parts[-1])
+            came(len(parts[-1]))
         if message["type"] == "http.disconnect":
             raise Gone
         if size > most:

@@ -5,22 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 import zlib
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from hashlib import blake2b
 from typing import Final, Protocol
-from uuid import UUID
 
 import orjson
 
 from ingest.adapters.base import Account, Decision, Message, Unkeyed, Uplink, Verdict
 from ingest.adapters.http.exchange import Answer, Exchange, problem
+from ingest.adapters.http.room import Full, Held, Room
 from ingest.encode import written
 from schema.wire.http import KEPT_H, MAX_KEY_CHARS
 from schema.wire.payloads import MAX_PAYLOAD_BYTES
 
-MAX_READING_BYTES: Final = 64 * 1024 * 1024
-"""Bodies that are being read at one time, together; half of it for the devices of one tenant."""
 ANSWERED_WITHIN_S: Final = 20.0
 """The pipeline gives up sooner (`Writer`, `Directory`); should it ever not, nobody waits longer."""
 REASONS_TOLD: Final = 20
@@ -54,6 +51,9 @@ _UNKEYED: Final[dict[str, Answer]] = {
     ),
     "unavailable": UNAVAILABLE,
 }
+
+
+Still = Callable[[], Awaitable[Decision]]
 
 
 class Keys(Protocol):
@@ -90,31 +90,54 @@ class Receipt(Account):
 class Messages:
     """The uplink of all requests of a process."""
 
-    def __init__(self, uplink: Uplink, keys: Keys, refused: Callable[[Decision, str], None]) -> None:
+    def __init__(
+        self, uplink: Uplink, keys: Keys, refused: Callable[[Decision, str], None], room: Room | None = None
+    ) -> None:
         """`refused` counts a message that never reaches the uplink (D3)."""
         self._uplink = uplink
         self._keys = keys
         self._refused = refused
-        self._reading = 0
-        self._reading_of: Counter[UUID] = Counter()
+        self._room = room or Room()
 
-    async def take(self, exchange: Exchange, device: Decision, topic: str) -> Answer:
-        """Take what a device posts; the answer comes after COMMIT. Raises Gone."""
-        message = BUSY if self._uplink.is_full else await self._message(exchange, device, topic)
+    async def take(self, exchange: Exchange, device: Decision, topic: str, still: Still | None = None) -> Answer:
+        """Take what a device posts; the answer comes after COMMIT. Raises Gone.
+
+        `still` asks again who it is, for a body may be long on its way; raises Refused.
+        """
+        receipt = Receipt()
+        try:
+            message = await self._submitted(exchange, device, topic, still, receipt)
+        except Full:
+            return BUSY
         if isinstance(message, Answer):
             if message.status != 503:
                 self._refused(device, "request")
             return message
-        receipt = Receipt()
-        self._uplink.submit(message, receipt)
         try:
             verdict = await asyncio.wait_for(receipt.verdict, ANSWERED_WITHIN_S)
         except TimeoutError:
             return UNAVAILABLE
         return _answer(verdict, receipt, message.payload)
 
-    async def _message(self, exchange: Exchange, device: Decision, topic: str) -> Message | Answer:
-        body = await self._body(exchange, device)
+    async def _submitted(
+        self, exchange: Exchange, device: Decision, topic: str, still: Still | None, receipt: Receipt
+    ) -> Message | Answer:
+        """Hand a message to the pipeline, which counts it from then on. Raises Full."""
+        if self._uplink.is_full:
+            return BUSY
+        with self._room.held(device) as held:
+            message = await self._message(exchange, device, topic, held)
+            if isinstance(message, Answer):
+                return message
+            if still is not None:
+                message.device = await still()
+            if self._uplink.is_full:  # it was not when this began to be read, and so of many others
+                return BUSY
+            self._uplink.submit(message, receipt)
+        return message
+
+    async def _message(self, exchange: Exchange, device: Decision, topic: str, held: Held) -> Message | Answer:
+        body = await _body(exchange, held)
         if isinstance(body, Answer):
             return body
         message = Message(device, topic, body, 1, time.time(), transport="http")
@@ -135,31 +158,24 @@ class Messages:
         message.packet_id = int.from_bytes(blake2b(key, digest_size=7).digest())
         return None
 
-    async def _body(self, exchange: Exchange, device: Decision) -> bytes | Answer:
-        if exchange.header(b"content-type") and not exchange.says_json:
-            return _NOT_JSON
-        encoding = exchange.header(b"content-encoding").lower()
-        if encoding not in (b"", b"identity", b"gzip"):
-            return _NOT_JSON
-        declared = exchange.header(b"content-length") or b"0"
-        size = MAX_PAYLOAD_BYTES if exchange.header(b"transfer-encoding") else int(declared)  # checked by the parser
-        if size > MAX_PAYLOAD_BYTES:
-            return _TOO_LARGE
-        tenant_id = device.tenant_id
-        if self._reading + size > MAX_READING_BYTES or self._reading_of[tenant_id] + size > MAX_READING_BYTES // 2:
-            return BUSY
-        self._reading += size
-        self._reading_of[tenant_id] += size
-        try:
-            body = await exchange.read(MAX_PAYLOAD_BYTES)
-        finally:
-            self._reading -= size
-            self._reading_of[tenant_id] -= size
-            if not self._reading_of[tenant_id]:
-                del self._reading_of[tenant_id]
-        if body is None:
-            return _TOO_LARGE
-        return unpack(body) if encoding == b"gzip" else body
+
+async def _body(exchange: Exchange, held: Held) -> bytes | Answer:
+    if exchange.header(b"content-type") and not exchange.says_json:
+        return _NOT_JSON
+    encoding = exchange.header(b"content-encoding").lower()
+    if encoding not in (b"", b"identity", b"gzip"):
+        return _NOT_JSON
+    if int(exchange.header(b"content-length") or b"0") > MAX_PAYLOAD_BYTES:  # it is a number: the parser has looked
+        return _TOO_LARGE
+    body = await exchange.read(MAX_PAYLOAD_BYTES, held.take)
+    if body is None:
+        return _TOO_LARGE
+    if encoding != b"gzip":
+        return body
+    plain = unpack(body)
+    if isinstance(plain, bytes):
+        held.take(max(0, len(plain) - len(body)))
+    return plain
 
 
 def unpack(body: bytes) -> bytes | Answer:

@@ -11,13 +11,12 @@ from uuid import uuid4
 
 import httpx
 import orjson
-import pytest
 
 from infra.local.postgres import Postgres
 from ingest.adapters.base import Decision, Reply, Verdict
-from ingest.adapters.http import messages
 from ingest.adapters.http.exchange import Answer, Exchange
 from ingest.adapters.http.messages import Messages, unpack
+from ingest.adapters.http.room import Room
 from schema.wire.payloads import MAX_PAYLOAD_BYTES
 from tests.ingest.adapters.http.caller import Caller, caller
 from tests.ingest.adapters.http.memory import MemoryIdentifier, NoKeys, endpoint
@@ -142,34 +141,72 @@ async def test_each_verdict_and_each_refusal_has_its_status_and_says_when_to_com
     assert refused == [], "what may be sent again was not received"
 
 
-async def test_bodies_that_are_read_at_one_time_are_bounded_and_a_tenant_has_half(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(messages, "MAX_READING_BYTES", 2_000)
-    taking = Messages(MemoryUplink(), NoKeys(), lambda *_: None)
-    said: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+def body(size: int, *, more: bool = False) -> dict[str, Any]:
+    return {"type": "http.request", "body": b'{"t":%b1}' % (b" " * (size - 7)) if size else b"", "more_body": more}
+
+
+async def post(taking: Messages, device: Decision, *parts: "dict[str, Any] | asyncio.Future[Any]", **named: str) -> int:
+    """The status of what a device posts in these parts; of a future nothing has come yet."""
+    coming = list(parts)
 
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": await said}
+        part = coming.pop(0)
+        return part if isinstance(part, dict) else await part
 
-    async def post(device: Decision, size: int) -> int:
-        headers = [(b"content-length", b"%d" % size)]
-        scope = {"type": "http", "method": "POST", "path": "/", "headers": headers}
-        exchange = Exchange(scope, receive, None)  # type: ignore[arg-type]  # nothing is sent
-        return (await taking.take(exchange, device, "up/telemetry")).status
+    headers = [(name.replace("_", "-").encode(), value.encode()) for name, value in named.items()]
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": headers}
+    exchange = Exchange(scope, receive, None)  # type: ignore[arg-type]  # nothing is sent
+    return (await taking.take(exchange, device, "up/telemetry")).status
 
+
+async def begun(*posts: Any) -> "list[asyncio.Task[int]]":
+    """They are on their way, each as far as it gets."""
+    tasks = [asyncio.create_task(each) for each in posts]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    return tasks
+
+
+async def test_what_has_come_of_bodies_is_bounded_and_a_tenant_has_half() -> None:
+    taking = Messages(MemoryUplink(), NoKeys(), lambda *_: None, Room(2_000))
+    rest: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
     ours, theirs = (Decision(uuid4(), key, uuid4(), "pump-7", 0) for key in ("ours", "theirs"))
-    reading = [asyncio.create_task(post(device, 900)) for device in (ours, theirs)]
-    await asyncio.sleep(0)
-    assert await post(ours, 200) == 503
-    reading.append(asyncio.create_task(post(ours, 100)))
-    await asyncio.sleep(0)
-    assert await post(theirs, 101) == 503
-    said.set_result(orjson.dumps({"t": 1}))
+    reading = await begun(*(post(taking, device, body(900, more=True), rest) for device in (ours, theirs)))
+    assert await post(taking, ours, body(200)) == 503
+    reading += await begun(post(taking, ours, body(100, more=True), rest))
+    assert await post(taking, theirs, body(101)) == 503
+    rest.set_result(body(0))
     assert await asyncio.gather(*reading) == [200, 200, 200]
-    assert await post(ours, 1_000) == 200, "what was read is no longer counted"
-    monkeypatch.setattr(messages, "MAX_READING_BYTES", 0)
-    assert await post(ours, 0) == 200, "an empty answer to a command needs no room"
+    assert await post(taking, ours, body(1_000)) == 200, "what was handed on is no longer counted"
+    packed = gzip.compress(orjson.dumps({"t": "x" * 1_500}))
+    part = {"type": "http.request", "body": packed}
+    assert await post(taking, ours, part, content_encoding="gzip") == 503, "it is as large as it is unpacked"
+
+
+async def test_bodies_that_are_announced_take_no_room_and_a_device_holds_few() -> None:
+    taking = Messages(MemoryUplink(), NoKeys(), lambda *_: None, Room(2_000, max_messages=3))
+    rest: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+    tenant = uuid4()
+    slow, calm = (Decision(tenant, "ours", uuid4(), key, 0) for key in ("slow", "calm"))
+    waiting = await begun(*(post(taking, slow, rest, content_length=str(MAX_PAYLOAD_BYTES)) for _ in range(3)))
+    assert await post(taking, slow, body(10)) == 503
+    assert await post(taking, calm, body(10)) == 200
+    rest.set_result(body(10))
+    assert await asyncio.gather(*waiting) == [200] * 3
+    assert await post(taking, slow, body(10)) == 200
+
+
+async def test_bodies_that_end_at_one_moment_do_not_pass_the_pipelines_bound() -> None:
+    uplink = MemoryUplink(holding=True, bound=5)
+    taking = Messages(uplink, NoKeys(), lambda *_: None)
+    rest: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+    devices = [Decision(uuid4(), "acme", uuid4(), "pump-7", 0) for _ in range(50)]
+    posts = await begun(*(post(taking, device, rest) for device in devices))
+    rest.set_result(body(10))
+    await begun()
+    assert len(uplink.messages) == 5
+    uplink.decide()
+    assert sorted(await asyncio.gather(*posts)) == [200] * 5 + [503] * 45
 
 
 async def test_sigterm_answers_what_was_taken_and_ends_whoever_waits(
