@@ -127,10 +127,10 @@ class Ingest:
         with _bindable("mqtt_wss_port", self._settings.mqtt_wss_port):
             await self.endpoint.start(self._settings.host, self._settings.mqtt_wss_port, self.tls, in_websockets=True)
 
-    async def failed(self) -> None:
-        """Return when a part that should run for ever has ended: the process is to be restarted."""
+    async def failed(self, *beside: asyncio.Task[None]) -> None:
+        """Return when a part that should run for ever has ended, or one beside us: the process is to be restarted."""
         assert self._writing is not None
-        done, _ = await asyncio.wait([self._writing, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait([self._writing, *self._tasks, *beside], return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             log.error("ingest.part_ended", extra={"part": task.get_name()}, exc_info=task.exception())
 
@@ -202,8 +202,8 @@ class Ingest:
 
 
 @contextlib.asynccontextmanager
-async def _web_servers(ingest: Ingest, settings: Settings, http: str) -> AsyncIterator[None]:
-    """The internal port and the devices' HTTP.
+async def _web_servers(ingest: Ingest, settings: Settings, http: str) -> AsyncIterator[tuple[asyncio.Task[None], ...]]:
+    """The internal port and the devices' HTTP: what answers there.
 
     What serves them is imported here, beside the devices: it would take a third of the time until they may come in.
     """
@@ -218,11 +218,11 @@ async def _web_servers(ingest: Ingest, settings: Settings, http: str) -> AsyncIt
     brokers = routes(ingest.authorizer, settings.authorize_secret, settings.aws_iot_arn)
     internal = internal_app(lambda: ingest.is_accepting and not ingest.pipeline.is_full, brokers)
     async with (
-        serving(ingest.http, plain, None, http),
-        serving(ingest.http, secure, ingest.tls, http),
-        serving(internal, inside),
+        serving(ingest.http, plain, None, http) as plain_server,
+        serving(ingest.http, secure, ingest.tls, http) as secure_server,
+        serving(internal, inside) as internal_server,
     ):
-        yield
+        yield plain_server, secure_server, internal_server
 
 
 def _listening(settings: Settings, name: str, host: str) -> socket.socket:
@@ -235,8 +235,8 @@ async def run(settings: Settings, stopping: asyncio.Event, http: str = "auto") -
     """Run until `stopping` is set (True) or a part has died (False)."""
     ingest = Ingest(settings)
     await ingest.start()
-    async with _web_servers(ingest, settings, http):
-        failure = asyncio.create_task(ingest.failed())
+    async with _web_servers(ingest, settings, http) as servers:
+        failure = asyncio.create_task(ingest.failed(*servers))
         told = asyncio.create_task(stopping.wait())
         await asyncio.wait([failure, told], return_when=asyncio.FIRST_COMPLETED)
         told.cancel()

@@ -21,8 +21,11 @@ class _Server(uvicorn.Server):
 @contextlib.asynccontextmanager
 async def serving(
     app: ASGIApp, listening: socket.socket, tls: ssl.SSLContext | None = None, http: str = "auto"
-) -> AsyncIterator[None]:
-    """Answer on a listening socket while the block runs; ``http`` names the class that speaks the protocol."""
+) -> AsyncIterator[asyncio.Task[None]]:
+    """Answer on a listening socket while the block runs; ``http`` names the class that speaks the protocol.
+
+    Yields what answers: it ends before the block only if it has failed.
+    """
     config = uvicorn.Config(
         app, http=http, log_config=None, access_log=False, lifespan="off", ws="none", proxy_headers=False,
         server_header=False, timeout_graceful_shutdown=2,
@@ -30,9 +33,9 @@ async def serving(
     config.load()
     config.ssl = tls  # ours believes the tenants' authorities, which a file of uvicorn's own options cannot
     server = _Server(config)
-    task = asyncio.create_task(server.serve([listening]))
+    task = asyncio.create_task(server.serve([listening]), name="web server")
     try:
-        yield
+        yield task
     finally:
         server.should_exit = True
         await asyncio.gather(task, return_exceptions=True)

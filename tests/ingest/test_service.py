@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import paho.mqtt.client as paho
 import pytest
+import uvicorn
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from engine.clock import now_ms
@@ -21,7 +22,7 @@ from infra.local.postgres import Postgres
 from ingest import service
 from tests.support.line import Line
 from tests.support.patience import PATIENCE_S, TOLD_S
-from tests.support.process import IngestProcess, ingest_process
+from tests.support.process import IngestProcess, free_port, ingest_process
 from tests.support.tenant import Tenant
 
 
@@ -340,6 +341,25 @@ async def test_a_port_that_is_taken_is_said_in_one_line(postgres: Postgres, log:
     assert len(said) == 1
     assert f"TIDEGATE_MQTT_PORT is {process.mqtt_port}" in said[0]
     assert "Traceback" not in log.read_text()
+
+
+async def test_a_web_server_that_dies_ends_the_process(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    alive = uvicorn.Server.on_tick
+
+    async def dying(server: uvicorn.Server, counter: int) -> bool:
+        if counter:
+            raise OSError("it is no more")
+        return await alive(server, counter)
+
+    monkeypatch.setattr(uvicorn.Server, "on_tick", dying)
+    names = ("mqtt_port", "mqtts_port", "mqtt_ws_port", "mqtt_wss_port", "ingest_http_port", "ingest_https_port")
+    ports = {name: free_port() for name in (*names, "metrics_port")}
+    settings = Settings(database_url=postgres.url("ingest"), data_dir=tmp_path, **ports)  # type: ignore[arg-type]
+    async with asyncio.timeout(PATIENCE_S):
+        assert not await service.run(settings, asyncio.Event())
+    assert "web server" in {getattr(record, "part", None) for record in caplog.records}
 
 
 def test_without_a_database_it_says_which_variable_is_missing() -> None:
