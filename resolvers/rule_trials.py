@@ -213,7 +213,8 @@ class RuleTrialQuery:
 
     @strawberry.field(
         description="When and why a rule fired without raising an alert, because it only watched or raises none; "
-        "newest first, kept for 30 days.",
+        "newest first, kept for 30 days, of a rule the newest 1,000. Where a rule was muted, what it did not do is not "
+        "among them.",
         directives=[
             Needs(scope="rules:read"),
             Rest(method=Method.GET, path="/rules/{id}/firings"),

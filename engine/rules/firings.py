@@ -14,6 +14,9 @@ from engine.rules.tables import rule_firings
 from engine.rules.tried import Firing
 from engine.store.tx import Tx
 
+OF_RULE = 1_000
+"""So many of one rule are kept, the newest."""
+
 _NOTE = text(
     """
     INSERT INTO rule_firings (tenant_id, id, rule_id, rule_version, device_id, episode, fired_at, reason, why, would)
@@ -36,6 +39,20 @@ _END = text(
     """
 )
 _PRUNE = text("DELETE FROM rule_firings WHERE tenant_id = :tenant AND fired_at < :now - interval '30 days'")
+# The newest of a rule that is too many is found at its place in the index: nothing is sorted.
+_CUT = text(
+    """
+    DELETE FROM rule_firings f USING (
+        SELECT r.id AS rule_id, first.fired_at, first.id
+        FROM rules r CROSS JOIN LATERAL (
+            SELECT n.fired_at, n.id FROM rule_firings n WHERE n.tenant_id = :tenant AND n.rule_id = r.id
+            ORDER BY n.fired_at DESC, n.id DESC OFFSET :most LIMIT 1
+        ) first
+        WHERE r.tenant_id = :tenant
+    ) AS cut
+    WHERE f.tenant_id = :tenant AND f.rule_id = cut.rule_id AND (f.fired_at, f.id) <= (cut.fired_at, cut.id)
+    """
+)
 
 
 async def note(tx: Tx, fired: Sequence[tuple[Raised, Sequence[str]]]) -> None:
@@ -78,8 +95,9 @@ async def end(tx: Tx, cleared: Sequence[Cleared]) -> None:
 
 
 async def prune(tx: Tx) -> None:
-    """Forget what is older than 30 days."""
+    """Forget what is older than 30 days, and of a rule with very many the oldest."""
     await tx.execute(_PRUNE, {"tenant": tx.principal.tenant_id, "now": tx.now})
+    await tx.execute(_CUT, {"tenant": tx.principal.tenant_id, "most": OF_RULE})
 
 
 async def page(tx: Tx, rule_id: UUID, *, first: int = 50, after: str | None = None) -> Page[Firing]:

@@ -115,6 +115,7 @@ class Reaction:
         self._cleared: list[Cleared] = []
         self._effects: list[Effect] = []
         self._noted: list[tuple[Raised, Sequence[str]]] = []
+        self._acting: list[Raised] = []
         self._noted_ends: list[Cleared] = []
         self._gone: set[str] = set()
         self._out: set[str] = set()
@@ -285,33 +286,45 @@ class Reaction:
             await tx.execute(_SAVE, {"tenant": tx.principal.tenant_id, "states": orjson.dumps(changed).decode()})
         await alerts.raise_all(tx, self._raised)
         await alerts.clear_all(tx, self._cleared)
+        let, muted = await self._weigh(tx)
         await firings.note(tx, self._noted)
         await firings.end(tx, self._noted_ends)
         await non_firings.keep(tx, self._samples)
         for done in (self._raised, self._cleared, self._noted, self._noted_ends, self._samples):
             done.clear()
         await self._begin(tx)
-        if self._effects:
-            await self._act(tx)
+        if let or muted:
+            await self._act(tx, let, muted)
         if self._set.is_over_quota:
             self._set.is_over_quota = False
             said = f"More than {MOST_MATCHING} rules look at the same message; the newest of them are left out."
             await storms.say(tx, storms.TENANT, "quota", said, tx.now + NOTICE_HOLDS)
 
-    async def _act(self, tx: Tx) -> None:
-        """Do what is to be done beside alerts, within bounds; what cannot be done is said once an hour."""
-        await self._breaker.load(tx)
+    async def _weigh(self, tx: Tx) -> tuple[list[Effect], list[Effect]]:
+        """What is to be done beside alerts, and what is too much.
+
+        A firing without an alert is noted if any of what it does is let; of the others the storm's notice tells.
+        """
         wanted, self._effects = self._effects, []
-        done: list[Effect] = []
+        let: list[Effect] = []
         muted: list[Effect] = []
+        if wanted:
+            await self._breaker.load(tx)
         for effect in wanted:
-            (done if self._breaker.lets(effect.rule_id, tx.now) else muted).append(effect)
-        for effect, why in await acting.perform(tx, done):
+            (let if self._breaker.lets(effect.rule_id, tx.now) else muted).append(effect)
+        acted = {(each.rule_id, each.device_id, each.episode) for each in let if each.is_raise}
+        self._noted += [(one, ()) for one in self._acting if (one.rule_id, one.device_id, one.episode) in acted]
+        self._acting.clear()
+        return let, muted
+
+    async def _act(self, tx: Tx, let: Sequence[Effect], muted: Sequence[Effect]) -> None:
+        """Do what is let; what cannot be done is said once an hour, of what is muted the alerts' histories say why."""
+        for effect, why in await acting.perform(tx, let):
             kind, about, said = "refused", effect.rule_id, f"{effect.rule_name}: {why}"
             if why == acting.LOOP:
                 kind, about, said = "loop", circles.subject(effect.chain), circles.told(effect.chain, self._name)
             await storms.say(tx, about, kind, said, tx.now + NOTICE_HOLDS)
-        await self._breaker.save(tx, {effect.rule_id: effect.rule_name for effect in wanted})
+        await self._breaker.save(tx, {effect.rule_id: effect.rule_name for effect in (*let, *muted)})
         await acting.not_told(tx, [(effect, self._breaker.why(effect.rule_id)) for effect in muted])
 
     def _want(self, rule: CompiledRule, device_id: str) -> None:
@@ -506,8 +519,10 @@ class Reaction:
             return
         if plan.has_alert:
             self._raised.append(raised)
-        else:  # no alert tells why it fired
+        elif hushed or not plan.then:  # no alert tells why it fired
             self._noted.append((raised, words.intentions(rule) if hushed else ()))
+        else:
+            self._acting.append(raised)
         if plan.then and not hushed:
             self._effects += effects_of(rule, place[1], action, plan.then, reason, self.facts, led_by)
 

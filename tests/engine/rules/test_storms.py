@@ -10,13 +10,14 @@ import pytest
 from engine.alerts import service as alerts
 from engine.devices import service as devices
 from engine.drain import Drain
+from engine.rules import firings, storms
 from engine.rules import service as rules
-from engine.rules import storms
 from engine.rules.acting import PERFORMERS, Effect
 from engine.rules.model import AddTag, RaiseAlert, Then
 from engine.rules.ruleset import MOST_MATCHING, RuleSet
 from engine.store.pool import Store
 from engine.telemetry import derived
+from engine.tenancy import system
 from infra.local.postgres import Postgres
 from tests.engine.rules.making import rule
 from tests.support.tenant import Tenant, found_tenant
@@ -160,3 +161,31 @@ async def test_workers_that_take_turns_count_together(
         await drains[turn % 2].run(tenant.id)
     async with tenant.store.as_tenant(tenant.principal()) as tx:
         assert [notice.kind for notice in await storms.notices(tx)] == ["storm"]
+
+
+async def test_of_a_rule_without_alerts_only_what_it_did_is_noted_and_the_newest_is_kept(
+    tenant: Tenant, worker_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storms, "OF_RULE", 4)
+    monkeypatch.setattr(firings, "OF_RULE", 2)
+    room, drain = await tenant.device(), Drain(worker_store)
+    flutters = _marking("warm") | {"then": [{"do": "set", "attribute": "warm", "value": "{value}"}]}
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        rule = await rules.create(tx, flutters)
+        watching = await rules.create(tx, flutters | {"name": "Watches"}, is_shadow=True)
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    for turn in range(2):  # the second time it is muted already, the first while it does too much
+        values = [9.0 + n if n % 2 else 5.0 for n in range(20)]
+        at = now + turn * 100
+        tenant.tell([(room.id, at + n, {"temperature": value}) for n, value in enumerate(values)])
+        await drain.run(tenant.id)
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        noted = (await firings.page(tx, rule.id)).items
+        assert [notice.kind for notice in await storms.notices(tx)] == ["storm"]
+        assert len((await firings.page(tx, watching.id)).items) == 20
+    assert [each.would for each in noted] == [()] * 4
+    async with worker_store.as_tenant(system(tenant.id)) as tx:
+        await firings.prune(tx)
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        assert list((await firings.page(tx, rule.id)).items) == list(noted[:2])
+        assert len((await firings.page(tx, watching.id)).items) == 2
