@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qs
 from uuid import UUID
@@ -138,7 +139,8 @@ class HttpEndpoint:
                 self._refused(device, "device")
                 return _ANOTHERS
             if topic is not None:
-                return await self._messages.take(exchange, device, topic)
+                still = partial(self._logins.identify, proof, exchange.address)
+                return await self._messages.take(exchange, device, topic, still)
             return await self._commands(exchange, proof, device)
         except Refused as refused:
             return _REFUSED[refused.reason]

@@ -5,6 +5,7 @@ import contextlib
 import gzip
 import signal
 import tracemalloc
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,7 +21,7 @@ from ingest.adapters.http.room import Room
 from schema.wire.payloads import MAX_PAYLOAD_BYTES
 from tests.ingest.adapters.http.caller import Caller, caller
 from tests.ingest.adapters.http.memory import MemoryIdentifier, NoKeys, endpoint
-from tests.ingest.adapters.mqtt.memory import MemoryUplink
+from tests.ingest.adapters.mqtt.memory import MemoryUplink, device_id
 from tests.support.line import Line
 from tests.support.patience import PATIENCE_S
 from tests.support.process import IngestProcess
@@ -207,6 +208,30 @@ async def test_bodies_that_end_at_one_moment_do_not_pass_the_pipelines_bound() -
     assert len(uplink.messages) == 5
     uplink.decide()
     assert sorted(await asyncio.gather(*posts)) == [200] * 5 + [503] * 45
+
+
+async def test_who_lost_its_rights_while_its_body_was_on_its_way_is_refused() -> None:
+    made, uplink, identifier = endpoint(Closed()), MemoryUplink(), MemoryIdentifier()
+    made._messages = Messages(uplink, NoKeys(), lambda *_: None)
+    made._logins._identifier = identifier
+    asked: asyncio.Event = asyncio.Event()
+    rest: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b'{"t":'
+        asked.set()
+        yield await rest
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(made), base_url="http://ingest") as device:
+        headers = {"Authorization": "Bearer pump-7", "Content-Type": "application/json"}
+        posting = asyncio.create_task(device.post("/ingest/v1/pump-7/telemetry", content=slow(), headers=headers))
+        await asyncio.wait_for(asked.wait(), PATIENCE_S)
+        identifier.refused["pump-7"] = "revoked"
+        made.changed(device_id("acme/d/pump-7"))
+        rest.set_result(b"1}")
+        answer = await asyncio.wait_for(posting, PATIENCE_S)
+    assert (answer.status_code, answer.json()["code"]) == (401, "REVOKED")
+    assert (identifier.asked, uplink.messages) == (2, [])
 
 
 async def test_sigterm_answers_what_was_taken_and_ends_whoever_waits(
