@@ -57,9 +57,11 @@ class Parcel:
     """One message between decoding and verdict."""
 
     __slots__ = (
-        *("device", "done", "note", "once", "readings", "received_us", "rejections", "size_bytes", "topic"),
-        "transport",
+        *("arrived_us", "device", "done", "note", "once", "readings", "received_us", "rejections", "size_bytes"),
+        *("topic", "transport"),
     )
+    arrived_us: int
+    """Since when it waits; `received_us`, by which it is judged and stored, may be an older repeat's."""
     once: Once | None
     """Of notes alone: most messages are none, and pay nothing for it."""
 
@@ -74,7 +76,7 @@ class Parcel:
     ) -> None:
         self.device = device
         self.done = done
-        self.received_us = received_us
+        self.received_us = self.arrived_us = received_us
         self.topic = topic
         self.transport = transport
         self.size_bytes = size_bytes

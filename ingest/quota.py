@@ -179,6 +179,12 @@ class Quota:
         held.allowance.left -= 1.0
         return True
 
+    def has_some(self, device: Known) -> bool:
+        """Whether `takes` would take one more now; nothing is used."""
+        held = self._devices.get(device) or self._meet(device, None)
+        allowance = held.allowance
+        return (held.left >= 1.0 or self._fill(held, None)) and (allowance.left >= 1.0 or allowance.has_some())
+
     def pay(self, device: Known, readings: Sequence[Reading]) -> None:
         """A message of this device was decoded: its values are paid for."""
         if len(readings) == 1:

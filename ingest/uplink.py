@@ -59,6 +59,11 @@ class Pipeline:
         """What the device's tenant may still send; an adapter that can pause reads it after each message."""
         return self._quota.allowance(device.tenant_id)
 
+    def may_send(self, device: Decision) -> bool:
+        """Whether a message of this device would be within its quota; of a device not yet known nobody says no."""
+        known = self._directory.find(device)
+        return known is None or self._quota.has_some(known)
+
     @property
     def is_full(self) -> bool:
         """Whether adapters shall stop reading."""
@@ -82,6 +87,8 @@ class Pipeline:
             return
         received_us = int(message.received_at * 1e6)
         parcel = Parcel(device, done, received_us, message.topic, message.transport, len(message.payload))
+        if message.arrived_at is not None:
+            parcel.arrived_us = int(message.arrived_at * 1e6)
         stamp_us = self._repeats.first_us(message, received_us)
         try:
             stamped = _fill(parcel, message, stamp_us // 1000)

@@ -234,13 +234,13 @@ class Writer:
     def _expire(self) -> None:
         """Tell the devices of what has waited too long to repeat it."""
         too_old_us = (time.time() - self._patience_s) * 1e6
-        while self._parcels and self._parcels[0].received_us < too_old_us:
+        while self._parcels and self._parcels[0].arrived_us < too_old_us:
             self._tell(self._parcels.popleft(), Verdict.UNAVAILABLE)
         self._news_of_drain()
 
     def _has_waited_too_long(self, batch: Batch) -> bool:
         too_old_us = (time.time() - self._patience_s) * 1e6
-        return bool(batch.parcels) and all(parcel.received_us < too_old_us for parcel in batch.parcels)
+        return bool(batch.parcels) and all(parcel.arrived_us < too_old_us for parcel in batch.parcels)
 
     def _give_back(self, batch: Batch) -> None:
         """Tell the devices to repeat; should the batch turn out to be committed, the repeats are duplicates."""

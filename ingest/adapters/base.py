@@ -114,7 +114,7 @@ class Message:
 
     `topic` is what follows `t/{tenant}/d/{device}/`, for example "up/telemetry". `received_at` is unix seconds by our
     clock. `packet_id` and `dup` are MQTT's: inside one transport they recognise the repeat of a message without a time
-    (DESIGN D2).
+    (DESIGN D2). `arrived_at` is when it came, where `received_at` is when the first of its repeats did.
     """
 
     device: Decision
@@ -125,6 +125,7 @@ class Message:
     dup: bool = False
     packet_id: int | None = None
     transport: str = "mqtt"
+    arrived_at: float | None = None
 
 
 def is_jwt(secret: bytes) -> bool:
@@ -192,6 +193,10 @@ class Uplink(Protocol):
 
     def allowance(self, device: Decision) -> Allowance:
         """The allowance of a device's tenant; the same object for all of its devices."""
+        ...
+
+    def may_send(self, device: Decision) -> bool:
+        """Whether a message of this device would be within its quota now; asking uses nothing of it."""
         ...
 
     @property

@@ -148,11 +148,14 @@ class Messages:
         """A repeat is received when the first one was, so that it is judged, stamped and stored as that was."""
         if not (len(key) <= MAX_KEY_CHARS and all(33 <= byte <= 126 for byte in key)):
             return _KEY
+        if not self._uplink.may_send(message.device):  # before a row is written of its key
+            return _NO[Verdict.QUOTA]
         said = message.topic.encode() + b"\0" + message.payload
         try:
             first_ms = await self._keys.first_ms(message.device, key.decode(), said)
         except Unkeyed as unkeyed:
             return _UNKEYED[unkeyed.reason]
+        message.arrived_at = message.received_at
         message.received_at = (first_ms + 0.5) / 1000  # in the midst of its millisecond, whatever is rounded
         message.dup = True  # an event has no key of its own: it is known again by this, for a while
         message.packet_id = int.from_bytes(blake2b(key, digest_size=7).digest())

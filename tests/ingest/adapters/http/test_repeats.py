@@ -10,11 +10,15 @@ import pytest
 
 from engine.clock import now_ms
 from infra.local.postgres import Postgres
-from ingest.adapters.base import Unkeyed
+from ingest.adapters.base import Decision, Unkeyed
+from ingest.adapters.http.exchange import Exchange
+from ingest.adapters.http.messages import Messages
 from ingest.database import Database
 from ingest.idempotency import FirstReceipts
+from ingest.quota import Quota
+from ingest.uplink import Pipeline
 from tests.ingest.adapters.http.caller import Caller, caller
-from tests.support.line import Line, decision
+from tests.support.line import Line, decision, running_line
 from tests.support.patience import PATIENCE_S
 from tests.support.process import IngestProcess, ingest_process
 from tests.support.tenant import Tenant
@@ -112,7 +116,11 @@ async def test_a_key_is_forgotten_after_a_day(postgres: Postgres, tenant: Tenant
     await known.close()
 
 
-async def test_keys_are_bounded_by_device_and_hour(postgres: Postgres, tenant: Tenant) -> None:
+async def test_keys_are_bounded_by_device_and_hour(
+    postgres: Postgres, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noon = now_ms() // 3_600_000 * 3_600_000
+    monkeypatch.setattr("ingest.idempotency.now_ms", lambda: noon)  # the hour does not turn meanwhile
     known = firsts(postgres, per_hour=2)
     device, other = [decision(tenant, await tenant.device()) for _ in range(2)]
     await asyncio.gather(*(known.first_ms(device, key, b"said") for key in ("one", "two")))
@@ -120,6 +128,53 @@ async def test_keys_are_bounded_by_device_and_hour(postgres: Postgres, tenant: T
         await known.first_ms(device, "three", b"said")
     await known.first_ms(other, "one", b"said")
     await known.close()
+
+
+class Counted:
+    """Knows each key since an hour, and counts how often it is asked."""
+
+    asked = 0
+
+    async def first_ms(self, device: Decision, key: str, said: bytes) -> int:
+        self.asked += 1
+        return now_ms() - 3_600_000
+
+
+async def keyed(taking: Messages, device: Decision) -> int:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b'{"temperature":1}'}
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"idempotency-key", b"one")]}
+    exchange = Exchange(scope, receive, None)  # type: ignore[arg-type]  # nothing is sent
+    return (await taking.take(exchange, device, "up/telemetry")).status
+
+
+async def test_above_the_quota_no_key_is_kept(postgres: Postgres, tenant: Tenant) -> None:
+    device, keys, refused = decision(tenant, await tenant.device()), Counted(), list[str]()
+    async with running_line(postgres) as line:
+        pipeline = Pipeline(line.directory, line.writer, Quota(per_second=0.001, burst=2))
+        taking = Messages(pipeline, keys, lambda _, why: refused.append(why))
+        assert [await keyed(taking, device) for _ in range(4)] == [200, 200, 429, 429]
+    assert (keys.asked, refused) == (2, ["request", "request"])
+
+
+async def test_a_repeat_waits_for_the_database_as_long_as_any_message(
+    postgres: Postgres, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = decision(tenant, await tenant.device())
+    async with running_line(postgres) as line:
+        tried, failures = line.writer._try, [OSError("away")]
+
+        async def fails_once(*each: Any) -> Any:
+            if failures:
+                raise failures.pop()
+            return await tried(*each)
+
+        monkeypatch.setattr(line.writer, "_try", fails_once)
+        assert await keyed(Messages(line.pipeline, Counted(), lambda *_: None), device) == 200
+        [(_, at, _, _)] = line.stored(tenant)
+    assert failures == []
+    assert now_ms() - at > 3_500_000, "it is stamped as the first one was"
 
 
 async def test_while_the_database_is_away_nothing_is_taken_under_a_key(postgres: Postgres, tenant: Tenant) -> None:

@@ -60,6 +60,9 @@ class MemoryUplink:
     def allowance(self, device: Decision) -> Allowance:
         return self.quota
 
+    def may_send(self, device: Decision) -> bool:
+        return self.verdict is not Verdict.QUOTA
+
     def submit(self, message: Message, done: Callable[[Verdict], None]) -> None:
         self.messages.append(message)
         self.undecided.append((message, done))
