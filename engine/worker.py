@@ -40,7 +40,7 @@ from engine.rules import service as rules
 from engine.settings import Settings
 from engine.store.pool import Store
 from engine.store.tx import Tx
-from engine.tenancy import system
+from engine.tenancy import Principal, system
 from engine.tenants import repeats
 
 log = logging.getLogger(__name__)
@@ -142,24 +142,33 @@ class Loop:
 
         Drains go on meanwhile.
         """
-        base, sealer = Quotas.of(settings), Sealer.of(settings)
         try:
+            base, sealer = Quotas.of(settings), Sealer.of(settings)
             for row in await self._store.door("tenants_all"):
-                principal = system(row["tenant_id"])
-                async with self._store.as_tenant(principal) as tx:
-                    await audit.checkpoint(tx, sealer)
-                    await devices.activate_heard(tx)
-                    await usage.looked(tx)
-                    await leases.prune(tx)
-                    await firings.prune(tx)
-                    await non_firings.prune(tx)
-                    await repeats.prune(tx)
-                if deleted := await retention.prune(self._store, principal, base):
-                    log.info("telemetry.pruned", extra={"tenant": str(principal.tenant_id), "rows": deleted})
+                try:
+                    await self._keep_up_one(system(row["tenant_id"]), base, sealer)
+                except Unavailable:
+                    raise
+                except Exception:  # one tenant's trouble does not keep the others from theirs
+                    log.exception("worker.upkeep_failed", extra={"tenant": str(row["tenant_id"])})
         except Unavailable:
             log.warning("worker.upkeep_unavailable")
         except Exception:  # a mistake of ours: it costs one round, not the worker
             log.exception("worker.upkeep_failed")
+
+    async def _keep_up_one(self, principal: Principal, base: Quotas, sealer: Sealer) -> None:
+        """One tenant's turn; what is signed stays signed, whatever becomes of the rest."""
+        async with self._store.as_tenant(principal) as tx:
+            await audit.checkpoint(tx, sealer)
+        async with self._store.as_tenant(principal) as tx:
+            await devices.activate_heard(tx)
+            await usage.looked(tx)
+            await leases.prune(tx)
+            await firings.prune(tx)
+            await non_firings.prune(tx)
+            await repeats.prune(tx)
+        if deleted := await retention.prune(self._store, principal, base):
+            log.info("telemetry.pruned", extra={"tenant": str(principal.tenant_id), "rows": deleted})
 
     async def close(self) -> None:
         """Give the connections back."""

@@ -7,16 +7,22 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
-from engine import clock
+import pytest
+
+from engine import clock, worker
 from engine.audit import service as audit
+from engine.audit.seal import Sealer
+from engine.errors import Unavailable
 from engine.quotas import service as quotas
 from engine.quotas import usage
 from engine.quotas.model import QuotaName
 from engine.store.pool import Store
+from engine.store.tx import Tx
 from infra.local.postgres import Postgres
 from infra.local.valkey import Valkey
-from tests.support.tenant import Tenant
+from tests.support.tenant import Tenant, found_tenant
 
 
 async def test_a_worker_prunes_and_counts_devices_by_itself(
@@ -44,6 +50,44 @@ async def test_a_worker_prunes_and_counts_devices_by_itself(
         for process in running:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(60)
+
+
+@pytest.mark.parametrize(("trouble", "is_next_kept_up"), [(RuntimeError(), True), (Unavailable(), False)])
+async def test_one_tenants_trouble_costs_neither_its_signature_nor_the_others_their_turn(
+    postgres: Postgres,
+    worker_store: Store,
+    tenant: Tenant,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    trouble: Exception,
+    is_next_kept_up: bool,
+) -> None:
+    other, sealer = await found_tenant(postgres, tenant.store), Sealer.load_or_make(tmp_path / "audit.key")
+    looked, looks = list[UUID](), usage.looked
+    for each in (tenant, other):
+        await each.device()  # a deed to be signed
+
+    async def looked_but_troubled(tx: Tx) -> None:
+        if tx.principal.tenant_id == tenant.id:
+            raise trouble
+        await looks(tx)
+        looked.append(tx.principal.tenant_id)
+
+    async def these_two(door: str) -> list[dict[str, UUID]]:
+        assert door == "tenants_all"
+        return [{"tenant_id": tenant.id}, {"tenant_id": other.id}]
+
+    monkeypatch.setattr(usage, "looked", looked_but_troubled)
+    monkeypatch.setattr(worker_store, "door", these_two)
+    monkeypatch.setattr(Sealer, "of", lambda _settings: sealer)
+    loop = object.__new__(worker.Loop)
+    loop._store = worker_store
+    await loop._keep_up()
+    signed = []
+    for each in (tenant, other):
+        async with each.store.as_tenant(each.principal(), read_only=True) as tx:
+            signed.append((await audit.verify(tx)).checkpoints > 0)
+    assert (signed, looked) == ([True, is_next_kept_up], [other.id] * is_next_kept_up)
 
 
 async def _is_kept_up(store: Store, tenant: Tenant) -> bool:
