@@ -104,6 +104,11 @@ class Connection(asyncio.Protocol):
         return self._state is _State.CLOSED
 
     @property
+    def is_logging_in(self) -> bool:
+        """The CONNECT has come and is being examined."""
+        return self._state is _State.LOGIN
+
+    @property
     def is_choked(self) -> bool:
         """The peer does not take what was written."""
         return bool(self._holds & self.CHOKED)

@@ -45,9 +45,8 @@ class WebSocket(asyncio.BufferedProtocol):
         self._endpoint = endpoint
         self._connection = Connection(endpoint)
         self._greeting_left = endpoint.limits.handshake_bytes
-        # before the login a frame may be as long as a CONNECT
         self._frames = ServerProtocol(
-            subprotocols=[_SUBPROTOCOL], max_size=endpoint.limits.connect_packet_bytes, logger=_QUIET
+            subprotocols=[_SUBPROTOCOL], max_size=endpoint.limits.max_packet_bytes, logger=_QUIET
         )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -72,8 +71,6 @@ class WebSocket(asyncio.BufferedProtocol):
             if self._greeting_left < 0:
                 self._connection.abort()
                 return
-        elif self._connection.session is not None:
-            frames.max_message_size = self._endpoint.limits.max_packet_bytes
         frames.receive_data(data)
         self._answer()
 
@@ -103,6 +100,8 @@ class WebSocket(asyncio.BufferedProtocol):
                 self._greet(event)
             elif isinstance(event, Frame) and not self._take(event):
                 break
+        if self._connection.session is None:
+            self._bound()
         if self._envelope.flush():
             has_left = frames.close_rcvd is not None or isinstance(frames.parser_exc, EOFError)
             reason: GoneReason = "network" if has_left else "protocol_error"
@@ -111,6 +110,16 @@ class WebSocket(asyncio.BufferedProtocol):
         elif len(events) > _FRAMES_A_TURN:
             self._connection.hold(Connection.TURN)
             self._endpoint.loop.call_soon(self._connection.release, Connection.TURN)
+
+    def _bound(self) -> None:
+        """Keep of an unfinished frame what a connection without a device may make us keep."""
+        limits, kept = self._endpoint.limits, len(self._frames.reader.buffer)
+        if kept <= limits.connect_packet_bytes:
+            return
+        if self._connection.is_logging_in:
+            self._envelope.pause_reading()  # as over plain TCP: it may be a message sent right behind the CONNECT
+        elif self._connection.visit is None or kept > limits.visit_bytes:
+            self._frames.fail(CloseCode.MESSAGE_TOO_BIG, "The frame is too long.")
 
     def _greet(self, request: Request) -> None:
         if request.path.partition("?")[0] in _PATHS:

@@ -23,12 +23,33 @@ from websockets.typing import Subprotocol
 from ingest.adapters.mqtt.codec import Decoder
 from ingest.adapters.mqtt.encode import encode
 from ingest.adapters.mqtt.endpoint import MqttEndpoint
-from ingest.adapters.mqtt.packets import V5, Connack, Connect, Disconnect, Packet, Pingreq, Pingresp, Puback, Publish
+from ingest.adapters.mqtt.packets import (
+    V5,
+    Connack,
+    Connect,
+    Disconnect,
+    Packet,
+    Pingreq,
+    Pingresp,
+    Puback,
+    Publish,
+    Suback,
+    Subscribe,
+    Subscription,
+)
 from ingest.adapters.mqtt.reasons import Reason
 from ingest.adapters.mqtt.websocket import WebSocket
-from tests.ingest.adapters.mqtt import certificate
+from tests.ingest.adapters.mqtt import certificate, test_visit
 from tests.ingest.adapters.mqtt.conftest import OpenHouse
-from tests.ingest.adapters.mqtt.memory import House, MemoryAuthorizer, MemoryPresence, MemoryUplink, device_id, until
+from tests.ingest.adapters.mqtt.memory import (
+    House,
+    MemoryAuthorizer,
+    MemoryPresence,
+    MemoryUplink,
+    device_id,
+    turns,
+    until,
+)
 from tests.ingest.adapters.mqtt.test_connection import MemoryTransport
 from tests.support.patience import PATIENCE_S
 
@@ -146,8 +167,57 @@ async def test_a_frame_above_the_longest_packet_is_refused_and_before_the_login_
         await client.socket.send(bytes(5_001))
         assert await client.close_code() == 1009
     async with dial(house) as stranger:
-        await stranger.socket.send(bytes(501))
+        await stranger.socket.send(bytes(4_000))
         assert await stranger.close_code() == 1009
+
+
+async def test_a_long_message_right_behind_the_connect_waits_for_the_login_and_is_taken(open_house: OpenHouse) -> None:
+    house = await open_house(connect_packet_bytes=500)
+    house.authorizer.gate = asyncio.Event()
+    async with dial(house) as client:
+        await client.socket.send(HELLO)
+        await client.socket.send(publish(1, bytes(200_000)))
+        await until(lambda: house.authorizer.asked == 1)
+        await turns()
+        house.authorizer.gate.set()
+        assert isinstance(await client.receive(), Connack)
+        assert await client.receive() == Puback(1)
+    assert house.uplink.payloads() == [bytes(200_000)]
+
+
+async def test_of_a_long_frame_before_the_login_no_more_is_kept_than_of_a_connect(open_house: OpenHouse) -> None:
+    house = await open_house(connect_packet_bytes=500)
+    house.authorizer.gate = asyncio.Event()
+    long = Frame(Opcode.BINARY, publish(1, bytes(100_000))).serialize(mask=True)
+    async with greeted(house) as (socket, peer):
+        assert hand(socket, long) <= 2048
+        assert peer.is_over
+    async with greeted(house) as (socket, peer):
+        hand(socket, pieces(HELLO, 500) + long[:400])
+        assert peer.pauses == 0
+        hand(socket, long[400:800])
+        assert peer.pauses == 1
+        house.authorizer.gate.set()
+        await until(lambda: house.endpoint.live == 1)
+        hand(socket, long[800:])
+        await until(lambda: len(house.uplink.messages) == 1)
+
+
+@pytest.mark.parametrize(("size", "is_taken"), [(60_000, True), (70_000, False)])
+async def test_a_newcomers_frame_may_be_as_long_as_its_packet(house: House, size: int, is_taken: bool) -> None:
+    door = test_visit.opened(house)
+    async with dial(house) as client:
+        await client.socket.send(encode(Connect(V5, "tester", username=test_visit.NAME, password=b"token"), V5))
+        assert isinstance(await client.receive(), Connack)
+        await client.socket.send(encode(Subscribe(1, (Subscription(test_visit.RESPONSE, 1),)), V5))
+        assert isinstance(await client.receive(), Suback)
+        asked = Publish(test_visit.REQUEST, bytes(size), 1, packet_id=1)
+        await client.socket.send(encode(asked, V5))
+        if is_taken:
+            await until(lambda: door.said)
+        else:
+            assert await client.close_code() == 1009
+    assert [len(said) for _, said in door.said] == ([size] if is_taken else [])
 
 
 async def test_pings_of_the_envelope_are_answered_and_a_flood_of_them_is_not(open_house: OpenHouse) -> None:
