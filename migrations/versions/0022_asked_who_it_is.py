@@ -5,7 +5,7 @@ leaves presence alone. It also finds a token by itself, since the request's path
 found so: it is public, and only TLS proves that whoever shows it has its key.
 
 Requests of devices are told apart where those of people are (`idempotency`), with the device as the principal. Ingest
-sees the key, the fingerprint and the time of a row, and nothing of what was answered.
+sees the key, the fingerprint and the time of a device's row, nothing of what was answered, and no row of a person's.
 """
 
 from alembic import op
@@ -17,13 +17,16 @@ depends_on = None
 
 INGEST, DOOR = "tidegate_ingest", "tidegate_door"
 OF_BATCH = "tenant_id = ANY ((SELECT app.tenants()::uuid[])::uuid[])"
+OF_DEVICE = f"""{OF_BATCH} AND EXISTS (
+    SELECT FROM devices d WHERE d.tenant_id = idempotency.tenant_id AND d.id = idempotency.principal_id
+)"""
 
 REPEATS = f"""
 CREATE INDEX idempotency_oldest ON idempotency (tenant_id, created_at);
 GRANT SELECT (tenant_id, principal_id, key, request_sha256, created_at),
       INSERT (tenant_id, principal_id, key, request_sha256, created_at),
       UPDATE (request_sha256, created_at) ON idempotency TO {INGEST};
-CREATE POLICY ingest ON idempotency TO {INGEST} USING ({OF_BATCH}) WITH CHECK ({OF_BATCH});
+CREATE POLICY ingest ON idempotency TO {INGEST} USING ({OF_DEVICE}) WITH CHECK ({OF_DEVICE});
 """
 
 CREDENTIAL = """

@@ -4,12 +4,15 @@ import asyncio
 import signal
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
+import psycopg
 import pytest
 
 from engine.clock import now_ms
 from infra.local.postgres import Postgres
+from ingest import statements
 from ingest.adapters.base import Decision, Unkeyed
 from ingest.adapters.http.exchange import Exchange
 from ingest.adapters.http.messages import Messages
@@ -175,6 +178,24 @@ async def test_a_repeat_waits_for_the_database_as_long_as_any_message(
         [(_, at, _, _)] = line.stored(tenant)
     assert failures == []
     assert now_ms() - at > 3_500_000, "it is stamped as the first one was"
+
+
+async def test_keys_of_people_are_none_of_ingests_business(postgres: Postgres, tenant: Tenant) -> None:
+    device, line = await tenant.device(), Line(postgres)
+    insert = "INSERT INTO idempotency (tenant_id, principal_id, key, request_sha256) VALUES (%s, %s, 'one', '')"
+    person = tenant.principal().id
+    for principal in (device.id, person):
+        await line.change(insert, tenant.id, principal)
+    database = Database(postgres.url("ingest"))
+    async with database.transaction(rollback=True) as connection:
+        await statements.enter(connection, {tenant.id})
+        changed = await connection.execute(
+            "UPDATE idempotency SET request_sha256 = 'mine' WHERE tenant_id = %s RETURNING principal_id", (tenant.id,)
+        )
+        assert await changed.fetchall() == [(device.id,)]
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await connection.execute(insert, (tenant.id, uuid4()))
+    await database.drop()
 
 
 async def test_while_the_database_is_away_nothing_is_taken_under_a_key(postgres: Postgres, tenant: Tenant) -> None:
