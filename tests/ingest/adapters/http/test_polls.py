@@ -79,6 +79,21 @@ async def test_what_waits_is_handed_over_in_order_and_counts_as_sent(pump: Calle
     assert await status(pump.tenant, second.id) is CommandStatus.REJECTED
 
 
+async def test_a_question_is_held_once_it_is_known_that_nothing_waits_and_not_when_it_is_not_to_wait() -> None:
+    polls = Polls(lambda _: None)
+    device = Decision(uuid4(), "acme", uuid4(), "pump-7", 0)
+    with polls.waiting(device) as poll:
+        polls.looked(device.device_id)
+        assert not poll.ended.done(), "it has arrived, there is nothing, and it is patient"
+        poll.hurry()
+        assert poll.ended.result() == "nothing"
+    with polls.waiting(device) as poll:
+        poll.hurry()
+        assert not poll.ended.done(), "nobody knows yet"
+        polls.looked(device.device_id)
+        assert poll.ended.result() == "nothing"
+
+
 async def test_a_question_that_waits_is_answered_when_a_command_comes(pump: Caller) -> None:
     async with asking(pump) as asked:
         await asyncio.sleep(0.3)
