@@ -19,7 +19,7 @@ from engine.devices.model import Device, Metric, MetricType
 from engine.settings import SettingError, Settings
 from infra.local.device_client import DeviceClient, Refused
 from infra.local.postgres import Postgres
-from ingest import service
+from ingest import service, serving
 from tests.support.line import Line
 from tests.support.patience import PATIENCE_S, TOLD_S
 from tests.support.process import IngestProcess, free_port, ingest_process
@@ -346,14 +346,10 @@ async def test_a_port_that_is_taken_is_said_in_one_line(postgres: Postgres, log:
 async def test_a_web_server_that_dies_ends_the_process(
     postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    alive = uvicorn.Server.on_tick
+    async def dying(_server: uvicorn.Server, _counter: int) -> bool:
+        raise OSError("it is no more")
 
-    async def dying(server: uvicorn.Server, counter: int) -> bool:
-        if counter:
-            raise OSError("it is no more")
-        return await alive(server, counter)
-
-    monkeypatch.setattr(uvicorn.Server, "on_tick", dying)
+    monkeypatch.setattr(serving._Server, "on_tick", dying)  # ours alone: other tests' servers go on in this process
     names = ("mqtt_port", "mqtts_port", "mqtt_ws_port", "mqtt_wss_port", "ingest_http_port", "ingest_https_port")
     ports = {name: free_port() for name in (*names, "metrics_port")}
     settings = Settings(database_url=postgres.url("ingest"), data_dir=tmp_path, **ports)  # type: ignore[arg-type]
