@@ -379,7 +379,11 @@ def pieces(data: bytes, size: int = 1) -> bytes:
 EMPTY = Frame(Opcode.BINARY, b"").serialize(mask=True)
 
 
-@pytest.mark.parametrize("frame", [EMPTY, Frame(Opcode.CONT, b"").serialize(mask=True), pieces(b"\x10")])
+@pytest.mark.parametrize(
+    "frame",
+    [EMPTY, Frame(Opcode.CONT, b"").serialize(mask=True), pieces(b"\x10")],
+    ids=["empty", "empty and going on", "a byte"],  # their masks are drawn anew in each process
+)
 async def test_a_strangers_flood_of_tiny_frames_is_cut_before_it_costs(house: House, frame: bytes) -> None:
     async with greeted(house) as (socket, peer):
         first = Frame(Opcode.BINARY, HELLO[:1], fin=frame[0] != Opcode.CONT).serialize(mask=True)
