@@ -16,7 +16,7 @@ import httpx
 import paho.mqtt.client as paho
 import reflex as rx
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Locator, Page, expect
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 from reflex.istate.data import RouterData
@@ -254,6 +254,12 @@ async def tab_to(page: Page, name: str, most: int = 60) -> None:
         if (await page.evaluate(f"({said})(document.activeElement)")).strip().startswith(name):
             return
     raise AssertionError(f"{name} cannot be reached by keyboard")
+
+
+async def told(where: Locator) -> str:
+    """What is written there, once it is: a frame may be there a moment before what it shows."""
+    await expect(where).to_have_text(re.compile(r"\S"))
+    return await where.inner_text()
 
 
 def paste(command: str) -> None:

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.ui.support import Console, paste
+from tests.ui.support import Console, paste, told
 
 pytestmark = pytest.mark.timeout(600)
 PLACES = [
@@ -109,7 +109,7 @@ async def test_a_new_device_is_added_and_its_pasted_first_message_arrives(consol
         await page.get_by_label("Profile").select_option(label="Cold room")
         await page.get_by_role("button", name="Add the device").click()
         await expect(page.get_by_text("Waiting for the first message")).to_be_visible()
-        command = await page.get_by_role("textbox", name="Command to paste").inner_text()
+        command = await told(page.get_by_role("textbox", name="Command to paste"))
         paste(command)
         await expect(page.get_by_text("It arrived.")).to_be_visible()
         await page.get_by_role("link", name="Go to the device").click()
@@ -150,7 +150,7 @@ async def test_a_token_is_shown_once_and_revoked(console: Console, chromium: Bro
         await visitor.enter(f"/devices/{console.device['id']}")
         await page.get_by_role("button", name="Issue a token").click()
         await expect(page.get_by_text("This token is shown once.")).to_be_visible()
-        paste(await page.get_by_role("textbox", name="Command to paste").inner_text())
+        paste(await told(page.get_by_role("textbox", name="Command to paste")))
         await expect(page.get_by_role("button", name="Revoke")).to_have_count(2)
         await page.get_by_role("button", name="Revoke").first.click()
         await expect(page.get_by_text("The token no longer works.")).to_be_visible()

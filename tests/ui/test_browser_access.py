@@ -8,7 +8,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.ui.support import Console
+from tests.ui.support import Console, told
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -94,8 +94,8 @@ async def test_a_token_is_issued_used_and_revoked(console: Console, chromium: Br
         await page.get_by_label("What is it for?").fill("Canteen")
         await page.get_by_label(re.compile("^See devices and profiles")).check()
         await page.get_by_role("button", name="Issue the token").click()
-        secret = await page.locator("#token-secret").inner_text()
-        line = shlex.split(await page.get_by_role("textbox", name="Command to paste").inner_text())
+        secret = await told(page.locator("#token-secret"))
+        line = shlex.split(await told(page.get_by_role("textbox", name="Command to paste")))
         assert line[:2] == ["curl", "-H"]
         bearer = {"Authorization": line[2].removeprefix("Authorization: ")}
         answer = await http.get(line[3], headers=bearer)
@@ -200,7 +200,7 @@ async def test_somebody_is_invited_joins_and_gets_another_role(console: Console,
         await page.get_by_role("button", name="Invite somebody").click()
         await page.get_by_label("E-mail").fill("eve@example.org")
         await page.get_by_role("button", name="Make the invitation").click()
-        link = await page.get_by_role("textbox", name="Link to hand over").inner_text()
+        link = await told(page.get_by_role("textbox", name="Link to hand over"))
         await expect(page.get_by_role("region", name="Invited, not here yet")).to_contain_text("eve@example.org")
         await page.reload()
         await expect(page.get_by_role("button", name="Invite somebody")).to_be_visible()

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from playwright.async_api import Browser, expect
 
 from tests.support.oidc import CLIENT_ID, CLIENT_SECRET, openid_provider
-from tests.ui.support import SENT_WITHIN_S, Console, paste
+from tests.ui.support import SENT_WITHIN_S, Console, paste, told
 from tests.ui.test_browser_pages import wrong_with
 
 pytestmark = pytest.mark.timeout(300)
@@ -93,7 +93,7 @@ async def test_a_device_is_handed_over_and_taken_over_with_a_new_id_and_a_new_to
         await ours.get_by_role("link", name="Hand over to another organisation…").click()
         await ours.get_by_label("Short name of the other organisation").fill("harbour")
         await ours.get_by_role("button", name="Make the code").click()
-        code = await ours.locator("#transfer-code").inner_text()
+        code = await told(ours.locator("#transfer-code"))
         offered = ours.get_by_role("region", name="The code of the offer")
         for said in ("What goes over", "What does not"):
             await expect(offered.get_by_role("heading", name=said)).to_be_visible()
@@ -113,8 +113,8 @@ async def test_a_device_is_handed_over_and_taken_over_with_a_new_id_and_a_new_to
         await theirs.get_by_label("The code").fill(code)
         await theirs.get_by_role("button", name="Take it over").click()
         await expect(theirs.get_by_text("Moving pump is yours now.")).to_be_visible()
-        token = await theirs.locator("#transfer-token").inner_text()
-        paste(await theirs.get_by_role("textbox", name="Command that sends a message").inner_text())
+        token = await told(theirs.locator("#transfer-token"))
+        paste(await told(theirs.get_by_role("textbox", name="Command that sends a message")))
         wrong += await wrong_with(theirs)
         assert not await other.is_too_wide()
         await theirs.get_by_role("link", name="Look at it").click()

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from playwright.async_api import Browser, expect
 
-from tests.ui.support import Console
+from tests.ui.support import Console, told
 
 pytestmark = pytest.mark.timeout(600)
 PASSWORD = "four plain words here"
@@ -47,11 +47,11 @@ async def test_a_second_factor_is_set_up_asked_for_and_turned_off(console: Conso
         await page.get_by_role("button", name="Go on").click()
         await expect(page.get_by_role("img", name="QR code for the authenticator app")).to_be_visible()
         await page.get_by_text("It cannot be scanned?").click()
-        secret = (await page.locator("#factor-secret").inner_text()).replace(" ", "")
+        secret = (await told(page.locator("#factor-secret"))).replace(" ", "")
         code = TOTP(base64.b32decode(secret), 6, SHA1(), 30).generate(int(time.time())).decode()
         await page.get_by_label("The six digits that the app shows").fill(code)
         await page.get_by_role("button", name="Turn it on").click()
-        codes = (await page.locator("#recovery-codes").inner_text()).split()
+        codes = (await told(page.locator("#recovery-codes"))).split()
         await page.reload()
         await expect(page.get_by_text(f"{len(codes)} recovery codes are left.")).to_be_visible()
         assert not [each for each in [secret, *codes] if each in await page.content()]
@@ -154,7 +154,7 @@ async def test_the_pasted_lines_lead_from_a_key_to_a_message_sent_by_certificate
         await visitor.enter(f"/devices/{console.device['id']}")
         await page.get_by_role("button", name="Sign a certificate…").click()
         line = page.get_by_role("textbox", name="Command that makes key and request")
-        request = await shell(await line.inner_text(), tmp_path)
+        request = await shell(await told(line), tmp_path)
         (key,) = tmp_path.glob("*.key")
         await page.get_by_label("The request").fill(key.read_text())
         await page.get_by_role("button", name="Sign it").click()
@@ -166,7 +166,7 @@ async def test_the_pasted_lines_lead_from_a_key_to_a_message_sent_by_certificate
         file = await download.value
         await file.save_as(tmp_path / file.suggested_filename)
         for name in ("Command that fetches the certificate", "Command that sends with the certificate"):
-            await shell(await page.get_by_role("textbox", name=name).inner_text(), tmp_path)
+            await shell(await told(page.get_by_role("textbox", name=name)), tmp_path)
         await expect(page.locator('.value-card .live-value[data-metric="temperature"]')).to_contain_text("10")
         await page.get_by_role("button", name="Done").click()
         await page.get_by_role("button", name="Revoke certificate").click()
@@ -204,7 +204,7 @@ async def test_a_table_is_tried_then_taken_and_a_device_lets_itself_in_after_a_y
         await page.get_by_label("What is it for?").fill("Valves")
         await page.get_by_label("Somebody has to say yes").check()
         await page.get_by_role("button", name="Make the key").click()
-        asks = await page.get_by_role("textbox", name="Command that brings a device in").inner_text()
+        asks = await told(page.get_by_role("textbox", name="Command that brings a device in"))
         ticket = json.loads(await shell(asks, tmp_path))["ticket"]
         await page.get_by_role("button", name="Look again").click()
         await page.get_by_role("button", name="Let in my-new-device").click()

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.ui.support import Console
+from tests.ui.support import Console, told
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -23,7 +23,7 @@ async def test_somebody_invited_to_one_group_sees_its_devices_and_no_more(consol
         await page.get_by_role("checkbox", name="Empty site").check()
         assert not await owner.is_too_wide()
         await page.get_by_role("button", name="Make the invitation").click()
-        link = await page.get_by_role("textbox", name="Link to hand over").inner_text()
+        link = await told(page.get_by_role("textbox", name="Link to hand over"))
         invited = page.get_by_role("region", name="Invited, not here yet")
         await expect(invited).to_contain_text("sees only the devices of Empty site")
 

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from playwright.async_api import Browser, Page, expect
 
-from tests.ui.support import Console, Visitor
+from tests.ui.support import Console, Visitor, told
 
 pytestmark = pytest.mark.timeout(600)
 PASSWORD = "four plain words here"
@@ -110,7 +110,7 @@ async def test_no_form_for_newcomers_keeps_anybody_out(console: Console, chromiu
         await page.get_by_label("What is it for?").fill("Doors that ask")
         wrong += await wrong_with(page)
         await page.get_by_role("button", name="Make the key").click()
-        key = await page.locator("#way-key").inner_text()
+        key = await told(page.locator("#way-key"))
         await page.reload()
         await page.get_by_role("button", name="Change Doors that ask").click()
         assert key not in await page.content()
@@ -146,7 +146,7 @@ async def test_an_operator_sets_up_a_second_factor_before_anything_else_and_make
         await page.get_by_label("Your password").fill(PASSWORD)
         await page.get_by_role("button", name="Go on").click()
         await page.get_by_text("It cannot be scanned?").click()
-        secret = (await page.locator("#factor-secret").inner_text()).replace(" ", "")
+        secret = (await told(page.locator("#factor-secret"))).replace(" ", "")
         code = TOTP(base64.b32decode(secret), 6, SHA1(), 30).generate(int(time.time())).decode()
         await page.get_by_label("The six digits that the app shows").fill(code)
         await page.get_by_role("button", name="Turn it on").click()
@@ -167,7 +167,7 @@ async def test_an_operator_sets_up_a_second_factor_before_anything_else_and_make
         await page.get_by_label("Who will own it?").fill("owner@acme.example")
         await page.get_by_role("button", name="Make it").click()
         await expect(page.get_by_role("textbox", name="Link to hand over")).to_be_visible()
-        secret_link = await page.get_by_role("textbox", name="Link to hand over").inner_text()
+        secret_link = await told(page.get_by_role("textbox", name="Link to hand over"))
         await page.reload()
         await expect(page.get_by_text("Acme").first).to_be_visible()
         assert secret_link not in await page.content()
