@@ -17,7 +17,7 @@ depends_on = None
 
 INGEST, DOOR = "tidegate_ingest", "tidegate_door"
 OF_BATCH = "tenant_id = ANY ((SELECT app.tenants()::uuid[])::uuid[])"
-OF_DEVICE = f"""{OF_BATCH} AND EXISTS (
+OF_DEVICE = """EXISTS (
     SELECT FROM devices d WHERE d.tenant_id = idempotency.tenant_id AND d.id = idempotency.principal_id
 )"""
 
@@ -26,7 +26,8 @@ CREATE INDEX idempotency_oldest ON idempotency (tenant_id, created_at);
 GRANT SELECT (tenant_id, principal_id, key, request_sha256, created_at),
       INSERT (tenant_id, principal_id, key, request_sha256, created_at),
       UPDATE (request_sha256, created_at) ON idempotency TO {INGEST};
-CREATE POLICY ingest ON idempotency TO {INGEST} USING ({OF_DEVICE}) WITH CHECK ({OF_DEVICE});
+CREATE POLICY ingest ON idempotency TO {INGEST} USING ({OF_BATCH}) WITH CHECK ({OF_BATCH});
+CREATE POLICY devices ON idempotency AS RESTRICTIVE TO {INGEST} USING ({OF_DEVICE}) WITH CHECK ({OF_DEVICE});
 """
 
 CREDENTIAL = """
