@@ -79,6 +79,10 @@ class Console(rx.State):
         says so, and a question would only be noted as denied.
         """
         self._forget_all()  # Reflex calls this on the console itself, whichever page asks
+        return await self.recognise(needs)
+
+    async def recognise(self, needs: str = "") -> Any:
+        """The same for whoever is on the page already: what it shows once stays."""
         session = hashlib.sha256(self.secret().encode()).hexdigest()
         if session != self._session:
             self.reset()  # another person's cookie in the same tab: nothing of the first one may stay

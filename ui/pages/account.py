@@ -37,6 +37,14 @@ class Account(Console):
         await self._show()
         return None
 
+    @rx.event
+    async def look_again(self) -> Any:
+        """Their second factor has changed: so has who they are here, and sessions of theirs may have ended."""
+        if (away := await self.recognise()) is not None:
+            return away
+        await self._show()
+        return None
+
     async def _show(self) -> None:
         try:
             data = await self.ask("account")
@@ -194,7 +202,7 @@ def account() -> rx.Component:
         done(Account.said),
         rx.cond(
             Account.ready,
-            rx.fragment(_sessions(), second_factor(Account.load), _password_form()),
+            rx.fragment(_sessions(), second_factor(Account.look_again), _password_form()),
             rx.el.div(skeleton_rows(), class_name="card"),
         ),
         narrow=True,
