@@ -73,9 +73,9 @@ class SignIn:
     """
 
     def __init__(self, email: str, address: str) -> None:
-        self._who = f"{email.strip().lower()[:254]}|{address}"
-        person, _, place = self._who.rpartition("|")
-        self._wide = [f"{person} from anywhere", *([f"anybody from {place}"] if place else [])]
+        person = email.strip().lower()[:254]
+        self._who = f"{person}|{address}"
+        self._wide = [f"{person} from anywhere", *([f"anybody from {address}"] if address else [])]
 
     def check(self) -> None:
         """Raises TooManyTries."""

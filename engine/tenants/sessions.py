@@ -82,14 +82,8 @@ async def begin(
 
 async def leave(tx: Tx, session_id: UUID) -> datetime | None:
     """End the session that acts; returns when it would have ended by itself, None where it had ended already."""
-    mine = delete(sessions).where(_of(tx), sessions.c.id == session_id)
-    row = await tx.one(mine.returning(sessions.c.user_id, sessions.c.expires_at))
-    if row is None:
-        return None
-    await tx.notify(f"session:{session_id}")
-    tx.audit("session.end", "user", row["user_id"])
-    until: datetime = row["expires_at"]
-    return until
+    ended = await _end(tx, sessions.c.id == session_id)
+    return ended[0].expires_at if ended else None
 
 
 async def note_seen(tx: Tx, session_id: UUID) -> None:
