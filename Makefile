@@ -21,7 +21,7 @@ ifneq ($(MADE_FOR),$(shell cat $(VENV)/.made-for 2>/dev/null)$(wildcard $(VENV)/
 $(shell rm -f $(VENV)/.made-for $(VENV)/.run-installed $(VENV)/.dev-installed)
 endif
 
-.PHONY: up setup test test-fast lint tools console help
+.PHONY: up setup test test-fast lint tools timescale console help
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -29,6 +29,7 @@ help:
 	@echo 'make up         set up (the first time) and run everything, with a demo tenant; Ctrl-C stops it'
 	@echo 'make test       every check and test'
 	@echo 'make test-fast  the tests that need no database, no Valkey, no browser and no patience'
+	@echo 'make test-faults  everything killed, cut off and filled up again and again, under load: some twenty minutes'
 	@echo 'make lint       ruff, mypy, import-linter'
 
 up: setup
@@ -56,15 +57,22 @@ $(VENV)/.dev-installed: $(VENV)/.run-installed requirements-dev.lock
 console: setup
 	@$(BIN)/python -m infra.local.console_build
 
-# What the tests use beside Python's packages: a browser, a library that Playwright's driver needs, curl, and mosquitto_pub as a
-# device nobody here wrote.
+# What the tests use beside Python's packages: a browser, a library that Playwright's driver needs, curl, mosquitto_pub and
+# coap-client as devices nobody here wrote, and mosquitto as their broker (whose service is not wanted: it takes port 1883).
 HAS_ATOMIC := import ctypes; ctypes.CDLL("libatomic.so.1")
-DEBIAN_TOOLS = $(shell command -v chromium >/dev/null || echo chromium fonts-liberation; command -v mosquitto_pub >/dev/null || echo mosquitto-clients; command -v curl >/dev/null || echo curl; $(PYTHON) -c '$(HAS_ATOMIC)' 2>/dev/null || echo libatomic1)
+DEBIAN_TOOLS = $(shell command -v chromium >/dev/null || echo chromium fonts-liberation; command -v mosquitto_pub >/dev/null || echo mosquitto-clients; command -v curl >/dev/null || echo curl; command -v coap-client-notls >/dev/null || echo libcoap3-bin; test -x /usr/sbin/mosquitto || echo mosquitto; $(PYTHON) -c '$(HAS_ATOMIC)' 2>/dev/null || echo libatomic1)
 tools:
 	@missing='$(strip $(DEBIAN_TOOLS))'; test -z "$$missing" || \
 	if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
-		$(STEP) "installing $$missing" sh -c "apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing"; \
+		$(STEP) "installing $$missing" sh -c "apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; case '$$missing' in *mosquitto*) systemctl disable --now mosquitto >/dev/null 2>&1 || true;; esac"; \
 	else echo "The tests need more programs. Install them first: sudo apt-get install $$missing" >&2; exit 1; fi
+
+# TimescaleDB compiled to WebAssembly, fetched by the bun that builds the console and run by the Node of Playwright's wheel.
+TIMESCALE := tests/support/timescale
+timescale: $(TIMESCALE)/node_modules
+$(TIMESCALE)/node_modules: $(TIMESCALE)/package-lock.json $(VENV)/.dev-installed
+	@cd $(TIMESCALE) && $(CURDIR)/$(STEP) 'installing TimescaleDB, for the tests' $(CURDIR)/$(BIN)/bun install --frozen-lockfile
+	@touch $@
 
 lint: $(VENV)/.dev-installed
 	@$(STEP) 'ruff check' $(BIN)/ruff check .
@@ -79,9 +87,18 @@ test test-fast: export PYTHONDONTWRITEBYTECODE =
 # want a core and a half and 1 GB, so four are enough. Leaves nothing behind that git does not ignore.
 CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
-test: $(VENV)/.dev-installed tools
+test: $(VENV)/.dev-installed tools timescale
 	@$(MAKE) --no-print-directory -j2 console lint
 	@$(BIN)/pytest -p no:cacheprovider -n $(CORES) --maxprocesses=4 --no-loadscope-reorder
+
+# Every process killed twenty times and every hardship five times under load, two thousand devices cut off at once; some
+# twenty minutes. What the hardships want beyond the tests' programs: root, and strace.
+test-faults: $(VENV)/.dev-installed tools
+	@command -v strace >/dev/null || { test "$$(id -u)" = 0 && apt-get install -y -q --no-install-recommends strace; }
+	@$(BIN)/tidegate bench kills --kills 20 --rate 2000
+	@$(BIN)/tidegate bench kills --kills 5 --rate 2000 --kinds web hole latency full fsync
+	@$(BIN)/tidegate bench kills --kills 5 --rate 2000 --kinds ingest --devices 2000
+	@$(BIN)/tidegate bench kills --kills 5 --rate 2000 --kinds clock
 
 test-fast: $(VENV)/.dev-installed
 	@$(BIN)/pytest -m 'not engines and not browser and not slow' --hypothesis-profile=fast

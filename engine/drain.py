@@ -21,6 +21,8 @@ from engine.devices import presence, refusals
 from engine.devices import service as devices
 from engine.fleet import transfer
 from engine.fleet.events import DeviceArrived
+from engine.inbox import service as inbox
+from engine.inbox.model import Settled
 from engine.journal import read
 from engine.journal.model import Entry
 from engine.journal.sound import is_sound
@@ -33,7 +35,7 @@ from engine.rules.service import Compiled
 from engine.rules.state import Reading
 from engine.store.pool import Store
 from engine.store.tx import Tx
-from engine.telemetry import fold
+from engine.telemetry import fold, rollups
 from engine.tenancy import system
 
 log = logging.getLogger(__name__)
@@ -51,7 +53,9 @@ second one would only be told again, as the first may use up what one transactio
 DEVICES_REMEMBERED = 50_000
 POINTS_A_DEVICE = 20
 
-_LEASE = text("SELECT pos, turn FROM readers WHERE tenant_id = :tenant AND reader = :reader FOR UPDATE SKIP LOCKED")
+_LEASE = text(
+    "SELECT pos, turn, closed_to FROM readers WHERE tenant_id = :tenant AND reader = :reader FOR UPDATE SKIP LOCKED"
+)
 # Time that passed leaves the position where it is, and when the reader last came on; the turn is another all the same.
 _MOVE = text(
     "UPDATE readers SET pos = :pos, turn = turn + 1, at = coalesce(CAST(:at AS timestamptz), at) "
@@ -109,7 +113,8 @@ class Drain:
                     return taken, False
                 if memory.stood != (lease["pos"], lease["turn"]):
                     memory = Memory()  # another worker has drained meanwhile, or let time pass
-                entries, is_more = await self._once(tx, ahead, memory, (lease["pos"], lease["turn"]))
+                stood = lease["pos"], lease["turn"]
+                entries, is_more = await self._once(tx, ahead, memory, stood, lease["closed_to"])
             self._keep(tenant_id, memory)
             taken += entries
             if memory.has_arrivals:  # whose life with their giver ends now, and not with the next chores
@@ -136,13 +141,19 @@ class Drain:
         self._remembered -= memory.weight
         return memory
 
-    async def _once(self, tx: Tx, ahead: "Ahead", memory: "Memory", stood: tuple[int, int]) -> tuple[int, bool]:
-        """One transaction's worth, from where the reader ``stood``; says whether there is more to do."""
+    async def _once(
+        self, tx: Tx, ahead: "Ahead", memory: "Memory", stood: tuple[int, int], closed_to: datetime | None
+    ) -> tuple[int, bool]:
+        """One transaction's worth, from where the reader ``stood``; says whether there is more to do.
+
+        Readings from before ``closed_to`` came late: their hours are made anew.
+        """
         position, turn = stood
         entries = await ahead.take(tx, position)
         # Behind, time passes as far as it was read: no timer decides before a message that came before it was over.
         until = min(entries[-1].at, tx.now) if entries and ahead.has_more else tx.now
         ticked = await self._react(tx, [entry for entry in entries if _is_readable(entry)], memory, position, until)
+        await rollups.note_late(tx, [entry.body for entry in entries if entry.kind == "telemetry"], closed_to)
         memory.stood = stood
         memory.has_arrivals = any(entry.kind == DeviceArrived.kind for entry in entries)
         if entries or ticked:
@@ -301,7 +312,7 @@ async def _follow(tx: Tx, entry: Entry, reaction: Reaction, newest: fold.Newest,
                 reaction.read(profiles.get(device), device, Reading(at_ms, seq, values), received_ms)
                 newest.learn(device, at_ms, received_ms, values)
         case "rule.changed":
-            await reaction.rule_changed(tx, body["rule"])
+            reaction.rule_changed(body["rule"])
         case "device.changed":
             await reaction.device_changed(tx, body["device"])
         case "device.provisioned" | "device.arrived":
@@ -322,6 +333,8 @@ async def _follow(tx: Tx, entry: Entry, reaction: Reaction, newest: fold.Newest,
             await commands.device_gone(tx, UUID(body["device"]))
         case refusals.REFUSED:
             refusals.follow(tx, body)
+        case Settled.kind:
+            await inbox.follow(tx, entry)
         case "device.suspended" | "device.quarantined":
             reaction.device_out(body["device"])
         case "device.resumed" | "device.released":

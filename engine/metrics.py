@@ -25,6 +25,10 @@ WAITING = Gauge("tidegate_worker_tenants_waiting", "Tenants with unread journal 
 BACKLOG = Gauge("tidegate_worker_journal_backlog", "Journal entries that no drain has taken yet, of all tenants.")
 AGE_SECONDS = Gauge("tidegate_worker_journal_age_seconds", "How long the oldest of those entries has been waiting.")
 TIMERS = Gauge("tidegate_worker_timers_due", "Rule timers that are over and not yet acted upon.")
+ROLLUP_LAG_SECONDS = Gauge(
+    "tidegate_worker_rollup_lag_seconds", "How much of closed telemetry is in no hour yet, of the tenant most behind."
+)
+REPAIRS = Gauge("tidegate_worker_rollup_repairs", "Hours of devices that something came late to, not yet made anew.")
 
 LOOK_EVERY_S = 15.0
 

@@ -40,6 +40,12 @@ def _days(text: str) -> int:
     return int(text)
 
 
+def _long_days(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1_095:
+        raise ValueError("must be a number of days from 1 to 1095")
+    return int(text)
+
+
 def _secret(text: str) -> str:
     if len(text) < 16:
         raise ValueError("must have at least 16 characters")
@@ -49,6 +55,12 @@ def _secret(text: str) -> str:
 def _aws_iot_arn(text: str) -> str:
     if not re.fullmatch(r"arn:aws[a-z-]*:iot:[a-z0-9-]+:\d{12}", text):
         raise ValueError("must be arn:aws:iot:REGION:ACCOUNT")
+    return text
+
+
+def _word(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", text):
+        raise ValueError("must have 1 to 64 characters of A-Z a-z 0-9 _ . -")
     return text
 
 
@@ -104,6 +116,10 @@ class Settings:
     mqtt_ws_port: int = _setting(8083, "devices over MQTT in WebSockets", _port)
     mqtt_wss_port: int = _setting(8084, "devices over MQTT in WebSockets with TLS", _port)
     coap_port: int = _setting(5683, "devices over CoAP (UDP)", _port)
+    coap_plain: bool = _setting(
+        False, "take tokens over CoAP in the clear, where others may listen; on this machine alone they are taken",
+        _switch,
+    )  # fmt: skip
     internal_host: str = _setting("127.0.0.1", "address of the internal ports: health, metrics, authorize")
     metrics_port: int = _setting(9100, "internal port of a process; the next free one where it is not set", _port)
     authorize_secret: str = _setting(
@@ -118,6 +134,28 @@ class Settings:
         "", "what ingest shows the web process when it passes a new device on; default a key in DATA_DIR/relay.key",
         _secret, secret=True,
     )  # fmt: skip
+    broker_url: str = _setting(
+        "", "a broker whose devices' messages ingest takes as well: mqtt://USER:PASSWORD@HOST:1883 or mqtts://HOST:8883",
+        _url("mqtt", "mqtts"), secret=True,
+    )  # fmt: skip
+    broker_password_file: Path | None = _setting(  # noqa: RUF009  # a frozen default
+        None, "file with the password for broker_url, instead of one in it", Path
+    )
+    broker_ca: Path | None = _setting(  # noqa: RUF009  # a frozen default
+        None, "certificates (PEM) that the broker's may come from; default those the system believes", Path
+    )
+    broker_cert: Path | None = _setting(  # noqa: RUF009  # a frozen default
+        None, "certificate (PEM) that ingest shows the broker; AWS IoT Core knows it by that", Path
+    )
+    broker_key: Path | None = _setting(None, "private key (PEM) of broker_cert", Path)  # noqa: RUF009  # a frozen default
+    broker_group: str = _setting(
+        "tidegate", "name of the shared subscription, the same for all ingest processes of an installation", _word
+    )
+    broker_client_id: str = _setting(
+        "", "what ingest is called at the broker, each process otherwise and after a restart the same; default by "
+        "host name and mqtt_port", _word,
+    )  # fmt: skip
+    broker_tenant: str = _setting("", "key of the only tenant whose devices the broker speaks for; default any", _word)
     aws_iot_arn: str = _setting(
         "", "what AWS IoT's resources begin with, arn:aws:iot:REGION:ACCOUNT, where its custom authorizer asks ingest",
         _aws_iot_arn,
@@ -148,6 +186,9 @@ class Settings:
     quota_values_per_s: int = _setting(200_000, "values a second of all of a tenant's devices", _count)
     quota_device_messages_per_s: int = _setting(1_000, "messages a second of one device", _count)
     quota_storage_days: int = _setting(90, "days for which a tenant's telemetry is kept, at most 90", _days)
+    rollup_days: int = _setting(
+        730, "days for which hours and days of telemetry are kept, unless a tenant says less; at most 1095", _long_days
+    )
     quota_subscriptions: int = _setting(10_000, "live streams that a tenant may have open", _count)
     quota_api_cost_per_min: int = _setting(1_200_000, "cost of a tenant's API operations a minute", _count)
     outbound_loopback: bool = _setting(

@@ -33,13 +33,14 @@ from engine.notifications.mail import Mail
 from engine.notifications.postman import Postman, Ways
 from engine.outbound.fetch import Outbound
 from engine.queue import DRAIN, STALE_S, TICK, celery_app
-from engine.quotas import retention, usage
+from engine.quotas import usage
 from engine.quotas.model import Quotas
 from engine.rules import firings, non_firings
 from engine.rules import service as rules
 from engine.settings import Settings
 from engine.store.pool import Store
 from engine.store.tx import Tx
+from engine.telemetry import retention, rollups
 from engine.tenancy import Principal, system
 from engine.tenants import repeats
 
@@ -53,6 +54,7 @@ HANGS_S = 300.0
 MAINTAIN_EVERY_S = 60.0
 UPKEEP_EVERY_S = 600.0
 CHORES_EVERY_S = 5.0
+ROLLUPS_EVERY_S = 5.0
 ERRANDS: Mapping[str, Callable[[Tx], Awaitable[object]]] = {
     "alerts": functools.partial(telling.run, says=rules.sentences),
     "commands": commands.elapse,
@@ -76,6 +78,9 @@ class Loop:
         self._chores: asyncio.Task[None] | None = None
         self._errands: asyncio.Task[None] | None = None
         self._chores_at = 0.0
+        self._rolling: asyncio.Task[None] | None = None
+        self._rolling_at = 0.0
+        self._paces: dict[UUID, rollups.Pace] = {}
         self.run(self._open())
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -105,6 +110,8 @@ class Loop:
             self._upkeep = asyncio.create_task(self._keep_up())
         if time.monotonic() >= self._chores_at and (self._chores is None or self._chores.done()):
             self._chores = asyncio.create_task(self._do_chores())
+        if time.monotonic() >= self._rolling_at and (self._rolling is None or self._rolling.done()):
+            self._rolling = asyncio.create_task(self._roll_up())
         rows = await self._store.door("due")
         due = [row["tenant_id"] for row in rows if row["what"] == "journal"]
         self._postman.wake([row["tenant_id"] for row in rows if row["what"] == "deliveries"])
@@ -136,6 +143,22 @@ class Loop:
             self._chores_at = time.monotonic() + (0 if has_more else CHORES_EVERY_S)
         except Unavailable:
             log.warning("worker.chores_unavailable")
+
+    async def _roll_up(self) -> None:
+        """One turn of closing and repairing hours and days of telemetry. Drains go on meanwhile."""
+        self._rolling_at = time.monotonic() + ROLLUPS_EVERY_S
+        try:
+            turn = await rollups.run(self._store, self._paces)
+        except Unavailable:
+            log.warning("worker.rollups_unavailable")
+            return
+        except Exception:  # a mistake of ours: it costs one turn, not the worker
+            log.exception("worker.rollups_failed")
+            return
+        metrics.ROLLUP_LAG_SECONDS.set(turn.lag_s)
+        metrics.REPAIRS.set(turn.repairs)
+        if turn.has_more:
+            self._rolling_at = 0.0
 
     async def _keep_up(self) -> None:
         """For every tenant: sign the end of its audit log, count its devices, and away with what it no longer keeps.
@@ -179,7 +202,7 @@ class Loop:
     async def _open(self) -> None:
         self._bus = ValkeyBus(settings.valkey_url)
         # What a drain itself tells the journal is news to watchers only: its own next wake or the tick reads past it.
-        self._store = Store(settings.database_url, size=4, wake=self._bus.publish)
+        self._store = Store(settings.database_url, size=5, wake=self._bus.publish)
         mail = Mail.of(settings)
         self._drain = Drain(self._store, has_mail=mail is not None)
         self._backlog = metrics.Backlog(self._store)

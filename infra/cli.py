@@ -62,7 +62,8 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     up.add_argument("--demo", action="store_true", help="with a demo tenant and simulated devices")
     serve = _add(commands, "serve", _serve, "run one process in the foreground")
     serve.add_argument("process", choices=PROCESSES)
-    _add(commands, "migrate", _migrate, "bring the database up to date (as its owner)")
+    migrate = _add(commands, "migrate", _migrate, "bring the database up to date (as its owner)")
+    migrate.add_argument("--to-timescale", action="store_true", help="move telemetry into TimescaleDB, day by day")
     _add(commands, "doctor", _doctor, "print every setting, version, port and check")
     _add(commands, "schema", _schema, "write schema.graphql and openapi.json")
     for name, module, role, help_text in OTHERS:
@@ -75,6 +76,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
 OTHERS = (
     ("seed", "infra.local.seed", "owner", "make the demo tenant"),
     ("simulate", "infra.local.simulator", "", "run simulated devices over MQTT"),
+    ("edge", "infra.edge", "", "read machines beside it and send that up"),
     ("operator", "infra.operator", "owner", "invite somebody to operate the platform"),
     ("audit", "infra.audit", "worker", "prove the audit log, or sign its end"),
     ("vault", "infra.vault", "", "change the key under which keys are sealed"),
@@ -128,6 +130,10 @@ def _migrate(arguments: argparse.Namespace, settings: Settings) -> int:
     migrations.upgrade(url)
     make_partitions(url)
     print(f"the database is at {migrations.head()}")
+    if arguments.to_timescale:
+        from infra.to_timescale import move
+
+        move(url)
     return 0
 
 

@@ -60,7 +60,7 @@ def tick(settings: Settings) -> int:
     setup_logging.connect(log_as_we_do)
     after_task_publish.connect(metrics.tick_counter(), weak=False)
     celery_app(settings.valkey_url).start(
-        ["--quiet", "beat", "--scheduler=celery.beat:Scheduler", "--pidfile=", f"--loglevel={settings.log_level}"]
+        ["--quiet", "beat", "--scheduler=engine.beat:Scheduler", "--pidfile=", f"--loglevel={settings.log_level}"]
     )
     return 0
 

@@ -10,7 +10,7 @@ A herd of devices coming back after a restart shares questions: whatever asked w
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, get_args
 from uuid import UUID
@@ -52,6 +52,9 @@ SELECT n, why FROM (
 ) judged WHERE why IS NOT NULL ORDER BY n
 """
 
+SUSPENDED = "SELECT id FROM tenants WHERE suspended_at IS NOT NULL"
+"""Among those that the transaction was entered for."""
+
 _AT_ONCE = 200
 _REASONS: frozenset[str] = frozenset(get_args(RefusalReason))
 
@@ -60,6 +63,9 @@ BY_CERTIFICATE = ("", "")
 
 BY_TOKEN = ("", "*")
 """Instead of both keys, where no session begins: the token alone decides, and a certificate is never meant."""
+
+_NOBODYS = bytes(32)
+"""A digest that no secret has."""
 
 KEYS = b""
 """Instead of a digest, which is never empty: by which public keys may this device prove itself?"""
@@ -150,6 +156,45 @@ class DoorAuthorizer:
             rows = await (await connection.execute(DEAD, columns, binary=True)).fetchall()
             await connection.execute("COMMIT")
         return [(held[n - 1][0], why) for n, why in rows]
+
+    async def named(self, names: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], tuple[Decision, bool]]:
+        """The devices that are called so, by tenant's and device's key, each with whether its tenant is suspended.
+
+        For whoever has been let in by others (a broker); it proves nothing. Raises Refused("unavailable").
+        """
+        asked = list(names)
+        found = dict(zip(asked, await asyncio.gather(*(self._called(each) for each in asked)), strict=True))
+        devices = {each: ids for each, ids in found.items() if ids is not None}
+        try:
+            shut_out = await self._suspended({tenant_id for tenant_id, _ in devices.values()})
+        except (psycopg.Error, OSError, TimeoutError):
+            await self._checks.drop()
+            raise Refused("unavailable") from None
+        return {
+            (tenant, device): (Decision(tenant_id, tenant, device_id, device, 0), tenant_id in shut_out)
+            for (tenant, device), (tenant_id, device_id) in devices.items()
+        }
+
+    async def _called(self, names: tuple[str, str]) -> tuple[UUID, UUID] | None:
+        """The tenant and the device of these names: the door says so to whoever shows it nobody's secret."""
+        try:
+            await self._enter(names, _NOBODYS, False)
+        except Refused as refusal:
+            if refusal.reason == "unavailable":
+                raise
+            if refusal.tried is not None and refusal.tried[1] is not None:
+                return refusal.tried[0], refusal.tried[1]
+        return None
+
+    async def _suspended(self, tenants: set[UUID]) -> set[UUID]:
+        """Those of these tenants that are. Raises psycopg.Error, OSError."""
+        if not tenants:
+            return set()
+        async with self._one_check, self._checks.transaction() as connection:
+            await statements.enter(connection, tenants)
+            rows = await (await connection.execute(SUSPENDED)).fetchall()
+            await connection.execute("COMMIT")
+        return {tenant_id for (tenant_id,) in rows}
 
     async def close(self) -> None:
         """Stop asking; who waits is told unavailable."""

@@ -18,12 +18,9 @@ from ingest.adapters.base import Account, Verdict
 from ingest.arrays import wire
 from ingest.errors import Rejection
 from ingest.normaliser import Shape
-from ingest.notes import Note
+from ingest.notes import CONNECTED, Note
 from ingest.repeats import Key, Once
 from schema.wire.payloads import Reason
-
-CONNECTED, DISCONNECTED = "device.connected", "device.disconnected"
-"""The journal's kinds of presence."""
 
 RECEIVED, _, DUPLICATES, REJECTED, REFUSED, NOT_KEPT = range(6)
 """Places in a device's counts; received = stored + duplicates + rejected + refused, not_kept is part of rejected.

@@ -10,6 +10,7 @@ import orjson
 from ingest.errors import Rejection, shown
 from schema.wire.payloads import (
     MAX_DEPTH,
+    MAX_METRIC_KEY_CHARS,
     MAX_PAYLOAD_BYTES,
     MAX_READINGS,
     MAX_SEQ,
@@ -17,6 +18,9 @@ from schema.wire.payloads import (
     READING_KEYS,
     Reason,
 )
+
+VERSION = 1
+"""Raised when the same bytes would be read otherwise; what is rejected says which one has refused it."""
 
 Values = dict[str, Any]
 Reading = tuple[int | None, int | None, Values]
@@ -35,7 +39,8 @@ def load(payload: bytes) -> Any:
     try:
         document = orjson.loads(payload)
     except orjson.JSONDecodeError as error:
-        raise Rejection(Reason.NOT_JSON, f"This is not JSON: {error.msg} at character {error.pos}.") from None
+        words = f"This is not JSON: {error.msg} at character {error.pos}."
+        raise Rejection(Reason.NOT_JSON, words, error.msg[:MAX_METRIC_KEY_CHARS]) from None
     if b"\\u0000" in payload:  # rare, and may be an escaped backslash: only then look at every string
         _refuse_nul(document)
     return document

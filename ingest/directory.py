@@ -17,10 +17,13 @@ from ingest.normaliser import ANYTHING, Shape, compile_shape
 log = logging.getLogger(__name__)
 
 FIND = """
-SELECT d.id, p.id, p.version, p.metrics, p.is_strict
+SELECT d.id, p.id, p.version, p.metrics, p.is_strict,
+       least(coalesce(q.storage_days, %b), coalesce(p.retention_days, r.days, 90))
 FROM unnest(%b, %b) AS wanted (tenant_id, id)
 JOIN devices d ON d.tenant_id = wanted.tenant_id AND d.id = wanted.id
 JOIN profiles p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id
+LEFT JOIN quotas q ON q.tenant_id = d.tenant_id
+LEFT JOIN retention r ON r.tenant_id = d.tenant_id
 """
 
 Heard = Callable[[Known | Verdict], None]
@@ -33,13 +36,14 @@ _RETRY_S = 0.25
 class Directory:
     """Finds devices by their id. A device is one object for the life of the process; only its shape is replaced."""
 
-    def __init__(self, database: Database, *, patience_s: float = 8.0) -> None:
+    def __init__(self, database: Database, *, patience_s: float = 8.0, storage_days: int = 90) -> None:
         self._database = database
+        self._storage_days = storage_days
         self._patience_s = patience_s
         self._fresh: dict[int, Known] = {}
         self._stale: dict[int, Known] = {}
         self._profile_of: dict[int, UUID] = {}
-        self._shapes: dict[UUID, tuple[int, Shape]] = {}
+        self._shapes: dict[UUID, tuple[tuple[int, int], Shape]] = {}
         self._waiting: dict[int, tuple[Decision, list[Heard]]] = {}
         self._loading: asyncio.Task[None] | None = None
         self._changes = 0
@@ -55,14 +59,18 @@ class Directory:
             self._loading = asyncio.create_task(self._load())
 
     def changed(self, what: str) -> None:
-        """A NOTIFY came: `device:{id}` or `profile:{id}` is to be read anew."""
+        """A NOTIFY came: `device:{id}`, `profile:{id}`, or what a tenant keeps (`quota:`, `retention:`) is new."""
         kind, _, text = what.partition(":")
-        if kind not in ("device", "profile"):
+        if kind not in ("device", "profile", "quota", "retention"):
             return
         self._changes += 1
         changed = UUID(text)
         if kind == "device":
             self._forget(changed.int)
+            return
+        if kind != "profile":
+            for key in [key for key, known in self._fresh.items() if known.tenant_id == changed]:
+                self._forget(key)
             return
         self._shapes.pop(changed, None)
         for device in [device for device, profile in self._profile_of.items() if profile == changed]:
@@ -74,6 +82,10 @@ class Directory:
         self._shapes.clear()
         self._stale |= self._fresh
         self._fresh.clear()
+
+    def tenants(self) -> set[UUID]:
+        """Whose devices have been heard of here."""
+        return {known.tenant_id for known in (*self._fresh.values(), *self._stale.values())}
 
     async def close(self) -> None:
         """Stop looking up; whoever waits is told UNAVAILABLE."""
@@ -118,6 +130,7 @@ class Directory:
 
     async def _read(self, asked: Sequence[Decision]) -> dict[int, Known]:
         wanted = (
+            self._storage_days,
             arrays.uuids([arrays.wire(device.tenant_id.bytes) for device in asked]),
             arrays.uuids([arrays.wire(device.device_id.bytes) for device in asked]),
         )
@@ -129,10 +142,11 @@ class Directory:
         return {row[0].int: self._know(tenant_of[row[0]], row) for row in rows}
 
     def _know(self, tenant_id: UUID, row: tuple[Any, ...]) -> Known:
-        device_id, profile_id, version, metrics, is_strict = row
+        device_id, profile_id, version, metrics, is_strict, kept_days = row
         held = self._shapes.get(profile_id)
-        if held is None or held[0] != version:
-            held = self._shapes[profile_id] = (version, _compiled(profile_id, metrics, is_strict))
+        if held is None or held[0] != (version, kept_days):
+            shape = compiled(profile_id, metrics, is_strict, kept_days)
+            held = self._shapes[profile_id] = ((version, kept_days), shape)
         key = device_id.int
         known = self._stale.pop(key, None) or self._fresh.get(key) or Known(tenant_id, device_id, held[1])
         known.shape = held[1]
@@ -140,9 +154,10 @@ class Directory:
         return known
 
 
-def _compiled(profile_id: UUID, metrics: Any, is_strict: bool) -> Shape:
+def compiled(profile_id: UUID, metrics: Any, is_strict: bool, kept_days: int = 90) -> Shape:
+    """A profile's shape."""
     try:
-        return compile_shape(metrics, is_strict)
+        return compile_shape(metrics, is_strict, kept_days)
     except (KeyError, TypeError):
         # One tenant's unreadable profile must not stop the others' devices: its own are taken as they send.
         log.exception("ingest.profile_unreadable", extra={"profile": str(profile_id)})

@@ -6,13 +6,15 @@ from schema.wire.payloads import REMEDIES, Reason
 class Rejection(Exception):
     """A reading cannot be stored; it belongs in the tenant's inbox.
 
-    `reason` is a code of the wire's contract, `words` say what was found; `message` adds what to do about it.
+    `reason` is a code of the wire's contract, `words` say what was found; `message` adds what to do about it. `about`
+    is what the fault lies in (a metric's key), whatever value showed it: with the reason it tells faults apart.
     """
 
-    def __init__(self, reason: Reason, words: str) -> None:
+    def __init__(self, reason: Reason, words: str, about: str = "") -> None:
         super().__init__(reason, words)
         self.reason = reason
         self.words = words
+        self.about = about
 
     @property
     def message(self) -> str:

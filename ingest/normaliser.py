@@ -1,12 +1,14 @@
 """A device's values checked against its profile: type, range, unit, known metric, clock.
 
 A profile is compiled once per version into a table metric → rule; a device without a rule for a metric keeps the value
-as sent, unless the profile is strict. Nothing is converted: a value has the unit its profile names.
+as sent, unless the profile is strict. A bare value has the unit its profile names; one that names its own,
+``{"value": 71.6, "unit": "[degF]"}``, is converted here, once, and what cannot be is rejected (ADR 48).
 """
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from ingest import decode
 from ingest.errors import Rejection, shown
@@ -20,6 +22,9 @@ from schema.wire.payloads import (
     Reason,
 )
 
+if TYPE_CHECKING:
+    from engine.units import Conversion
+
 _KINDS: Mapping[str, tuple[type, ...]] = {
     "number": (float, int),
     "boolean": (bool,),
@@ -27,7 +32,10 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "object": (dict,),
 }
 _WITH_UNIT = {"value", "unit"}
+RETENTION_MS = RETENTION_S * 1000
 _PLAIN = (float, int, bool)
+MAX_UNITS = 100
+"""So many units are tried for one metric of a profile: trying another costs as much as a hundred readings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,8 @@ class MetricRule:
     unit: str | None
     minimum: float | None
     maximum: float | None
+    conversions: "dict[str, Conversion | None]" = field(default_factory=dict, compare=False)
+    """How numbers in other units become numbers in its own; None for a unit that they do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +57,19 @@ class Shape:
 
     metrics: Mapping[str, MetricRule]
     is_strict: bool = False
+    kept_ms: int = RETENTION_MS
+    """For how long its devices' readings are kept: older ones are not taken."""
 
 
 ANYTHING = Shape({})
 """The shape of a device whose profile names no metric."""
 
 
-def compile_shape(metrics: Sequence[Mapping[str, Any]], is_strict: bool) -> Shape:
+def compile_shape(
+    metrics: Sequence[Mapping[str, Any]], is_strict: bool, kept_days: int = RETENTION_S // 86_400
+) -> Shape:
     """A Shape from a profile's stored metrics: objects with key, type, unit, min and max (the last three optional)."""
-    return Shape({metric["key"]: _rule(metric) for metric in metrics}, is_strict)
+    return Shape({metric["key"]: _rule(metric) for metric in metrics}, is_strict, kept_days * 86_400_000)
 
 
 def normalise(shape: Shape, values: decode.Values) -> decode.Values:
@@ -83,13 +97,15 @@ def normalise(shape: Shape, values: decode.Values) -> decode.Values:
     return kept
 
 
-def check_clock(at_ms: int, received_ms: int) -> None:
+def check_clock(at_ms: int, received_ms: int, kept_ms: int = RETENTION_MS) -> None:
     """Rejection TOO_OLD or CLOCK_AHEAD for a time outside the window in which readings are taken."""
     if at_ms > received_ms + CLOCK_AHEAD_S * 1000:
         ahead_s = (at_ms - received_ms) // 1000
         raise Rejection(Reason.CLOCK_AHEAD, f"The reading's time is {ahead_s} s ahead of ours.")
-    if at_ms < received_ms - RETENTION_S * 1000:
-        hint = " It looks like seconds: send milliseconds." if at_ms * 1000 > received_ms - RETENTION_S * 1000 else ""
+    if at_ms < received_ms - kept_ms:
+        hint = f" This device's are kept for {kept_ms // 86_400_000}." if kept_ms < RETENTION_MS else ""
+        if abs(at_ms * 1000 - received_ms) < RETENTION_MS:
+            hint = " It looks like seconds: send milliseconds."
         raise Rejection(Reason.TOO_OLD, f"The reading is {(received_ms - at_ms) // 86_400_000} days old.{hint}")
 
 
@@ -103,33 +119,54 @@ def _unknown(shape: Shape, key: str, value: Any) -> Any:
     if not 0 < len(key) <= MAX_METRIC_KEY_CHARS or not key.isprintable():
         raise Rejection(Reason.METRIC_KEY, f"{shown(key)} cannot name a metric.")
     if shape.is_strict:
-        raise Rejection(Reason.UNKNOWN_METRIC, f"The profile knows no metric {shown(key)}.")
+        raise Rejection(Reason.UNKNOWN_METRIC, f"The profile knows no metric {shown(key)}.", key)
     if type(value) is list:
-        raise Rejection(Reason.TYPE, f"{shown(key)} is a list; a value is a number, a boolean, a string or an object.")
+        words = f"{shown(key)} is a list; a value is a number, a boolean, a string or an object."
+        raise Rejection(Reason.TYPE, words, key)
     return value if type(value) in _PLAIN else _bounded(key, value)
 
 
 def _with_unit(key: str, rule: MetricRule, value: Any) -> Any:
     if type(value) is not dict or value.keys() != _WITH_UNIT or type(value["value"]) not in rule.kinds:
-        raise Rejection(Reason.TYPE, f"{shown(key)} is {shown(value)}, the profile says {rule.type_name}.")
-    if value["unit"] != rule.unit:
-        raise Rejection(Reason.UNIT, f"{shown(key)} is in {shown(value['unit'])}, the profile says {shown(rule.unit)}.")
-    return normalise(Shape({key: rule}), {key: value["value"]})[key]
+        raise Rejection(Reason.TYPE, f"{shown(key)} is {shown(value)}, the profile says {rule.type_name}.", key)
+    bare = value["value"] if value["unit"] == rule.unit else _converted(key, rule, value["value"], value["unit"])
+    return normalise(Shape({key: rule}), {key: bare})[key]
+
+
+def _converted(key: str, rule: MetricRule, value: Any, unit: Any) -> float:
+    convert = None
+    if type(unit) is str and type(value) in (int, float):
+        known = rule.conversions
+        convert = known[unit] if unit in known else _conversion(rule, unit)
+    converted = math.nan if convert is None else convert(value)
+    if not math.isfinite(converted):
+        raise Rejection(Reason.UNIT, f"{shown(key)} is in {shown(unit)}, the profile says {shown(rule.unit)}.", key)
+    return converted
+
+
+def _conversion(rule: MetricRule, unit: str) -> "Conversion | None":
+    # Imported when the first message names a unit: a third of a second that other processes never spend.
+    from engine.units import conversion, is_known
+
+    if len(rule.conversions) >= MAX_UNITS or not is_known(unit):
+        return None
+    found = rule.conversions[unit] = conversion(unit, rule.unit)
+    return found
 
 
 def _out_of_range(key: str, rule: MetricRule, value: Any) -> Rejection:
     low = "-∞" if rule.minimum is None else rule.minimum
     high = "∞" if rule.maximum is None else rule.maximum
-    return Rejection(Reason.RANGE, f"{shown(key)} is {shown(value)}, the profile allows {low} to {high}.")
+    return Rejection(Reason.RANGE, f"{shown(key)} is {shown(value)}, the profile allows {low} to {high}.", key)
 
 
 def _bounded(key: str, value: Any) -> Any:
     if type(value) is str:
         if len(value) > MAX_STRING_CHARS:
-            raise Rejection(Reason.VALUE_TOO_LARGE, f"{shown(key)} has {len(value)} characters.")
+            raise Rejection(Reason.VALUE_TOO_LARGE, f"{shown(key)} has {len(value)} characters.", key)
         return value
     decode.depth(value)
     size = len(decode.canonical(value))
     if size > MAX_OBJECT_BYTES:
-        raise Rejection(Reason.VALUE_TOO_LARGE, f"{shown(key)} has {size} bytes.")
+        raise Rejection(Reason.VALUE_TOO_LARGE, f"{shown(key)} has {size} bytes.", key)
     return value

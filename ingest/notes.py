@@ -9,7 +9,7 @@ import orjson
 from engine.commands import answer
 from engine.commands.told import ANSWERED
 from ingest import decode
-from ingest.adapters.base import Message
+from ingest.adapters.base import ChildMessage, Decision, Message
 from ingest.errors import Rejection, shown
 from ingest.normaliser import check_clock
 from schema.wire import topics
@@ -18,6 +18,8 @@ from schema.wire.payloads import MAX_NOTE_BYTES, Reason
 EVENT = "device.event"
 """The journal's kind of what a device tells on `up/event/{type}`."""
 KINDS = frozenset({ANSWERED, EVENT})
+CONNECTED, DISCONNECTED = "device.connected", "device.disconnected"
+"""The journal's kinds of presence."""
 _ANSWERS = {"command_ack": "ack", "command_result": "result"}
 
 Note = tuple[str, dict[str, Any]]
@@ -27,6 +29,8 @@ Note = tuple[str, dict[str, Any]]
 def read(message: Message, device: str) -> Note:
     """The note in a message that is no telemetry; Rejection when nothing takes its topic, or it is none."""
     tail = topics.parse_tail(message.topic)
+    if tail is not None and tail.name == "status" and isinstance(message, ChildMessage):
+        return _status(message, device)
     if tail is None or tail.direction != "up" or (tail.name not in _ANSWERS and tail.name != "event"):
         raise Rejection(Reason.TOPIC, f"Nothing takes {shown(message.topic)} yet.")
     if len(message.payload) > MAX_NOTE_BYTES:
@@ -63,6 +67,31 @@ def _event(kind: str, said: object, device: str, received_ms: int) -> dict[str, 
         at_ms = decode.time_ms(data.pop("time"))
         check_clock(at_ms, received_ms)
     return {"device": device, "type": kind, "at": at_ms, "received": received_ms, "data": data}
+
+
+def connected(payload: bytes) -> bool | None:
+    """Whether a gateway says that it reaches a child; None when it does not say so."""
+    try:
+        said = decode.load(payload)
+    except Rejection:
+        return None
+    found = said.get("connected") if isinstance(said, Mapping) else None
+    return found if isinstance(found, bool) else None
+
+
+def through(gateway: Decision) -> dict[str, object]:
+    """What presence tells of a child's connection, which is its gateway's."""
+    return {"protocol": "gateway", "client_id": gateway.device}
+
+
+def _status(message: ChildMessage, device: str) -> Note:
+    is_connected = connected(message.payload)
+    if is_connected is None:
+        raise Rejection(Reason.SHAPE, 'Say {"connected": true} or {"connected": false} of a child.')
+    body = {"device": device, "at": int(message.received_at * 1000), "epoch": message.device.session_epoch}
+    if is_connected:
+        return CONNECTED, {**body, "client": through(message.gateway)}
+    return DISCONNECTED, {**body, "reason": "network"}
 
 
 def has_time(event: Note) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import orjson
 
 from ingest.adapters.base import Decision, GoneReason
-from ingest.batch import CONNECTED, DISCONNECTED
+from ingest.notes import CONNECTED, DISCONNECTED
 from ingest.writer import Writer
 
 _SHOWN = ("protocol", "client_id", "address", "keep_alive_s")

@@ -179,6 +179,12 @@ class Quota:
         held.allowance.left -= 1.0
         return True
 
+    def gives_back(self, device: Known) -> None:
+        """A message that was taken is another device's."""
+        held = self._devices[device]
+        held.left += 1.0
+        held.allowance.left += 1.0
+
     def has_some(self, device: Known) -> bool:
         """Whether `takes` would take one more now; nothing is used."""
         held = self._devices.get(device) or self._meet(device, None)

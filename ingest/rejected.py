@@ -1,11 +1,15 @@
 """The inbox: what was rejected, why, and the bytes themselves, so that it can be mended and replayed.
 
-Bounded twice: 8 KiB of a reading's bytes (its full size and sha256 are kept beside), and 1,000 rows per device and hour
-in one ingest process; what lies beyond is counted as not kept. A restart begins the hour's bound anew.
+Whatever is rejected is counted under its fault: the device, the reason, and what it is about. The bytes of some are
+kept beside, bounded so that no firmware fills the disk: 8 KiB of a reading (its full size and sha256 are told), 1,000
+readings a device and hour, and 2,000 of one fault of a tenant's in an hour, each in one ingest process; what lies
+beyond is counted as not kept. A restart begins the hour's bounds anew; `trim` bounds what a tenant has in all.
 """
 
 import hashlib
 import logging
+from collections import Counter
+from collections.abc import Hashable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -18,66 +22,96 @@ log = logging.getLogger(__name__)
 
 KEPT_BYTES = 8 * 1024
 KEPT_PER_HOUR = 1_000
+KEPT_OF_A_FAULT = 2_000
+FAULTS_OF_A_DEVICE = 50
+"""So many faults of a device are told apart in an hour; those beyond are told apart by their reason alone."""
 _HOUR_US = 3_600_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class InboxRow:
-    """One row of the table `rejected`; `payload` is cut, size and sha256 are of the whole."""
+    """A rejected reading. `payload` is cut, size and sha256 are of the whole; None where it is only counted."""
 
     id: UUID
     parcel: Parcel
     reason: str
+    about: str
     message: str
-    payload: bytes
-    size_bytes: int
-    sha256: bytes
+    payload: bytes | None
+    size_bytes: int = 0
+    sha256: bytes = b""
+    is_part: bool = False
+    """It was one of a list, where a flat object of values is no reading."""
 
 
 class Inbox:
-    """Decides what the inbox keeps, within its bound per device and hour."""
+    """Decides what the inbox keeps, within its bounds of an hour."""
 
-    def __init__(self, kept_per_hour: int = KEPT_PER_HOUR) -> None:
+    def __init__(self, kept_per_hour: int = KEPT_PER_HOUR, kept_of_a_fault: int = KEPT_OF_A_FAULT) -> None:
         self._bound = kept_per_hour
+        self._bound_of_a_fault = kept_of_a_fault
         self._hour = 0
-        self._kept: dict[Known, int] = {}
+        self._kept: Counter[Hashable] = Counter()
+        self._faults: dict[Known, set[tuple[str, str]]] = {}
 
     def choose(self, outcome: Outcome) -> list[InboxRow]:
-        """The rows this outcome writes; the others are added to their device's not_kept. Repeatable until `confirm`."""
+        """What this outcome rejects; what is not kept is added to its device's count. Repeatable until `confirm`."""
         chosen: list[InboxRow] = []
-        here: dict[Known, int] = {}
+        here: Counter[Hashable] = Counter()
+        told: dict[Known, set[tuple[str, str]]] = {}
         for parcel, rejection, sent in outcome.rejected:
-            device = parcel.device
-            count = here[device] = here.get(device, 0) + 1
-            if self._kept_this_hour(device, parcel.received_us) + count > self._bound:
-                outcome.counts_of(device)[NOT_KEPT] += 1
-            else:
-                chosen.append(_row(parcel, rejection, sent))
+            self._begin_hour(parcel.received_us)
+            about = self._about(parcel.device, rejection, told)
+            device, fault = _bounds(parcel.device, rejection.reason, about)
+            here[device] += 1
+            here[fault] += 1
+            is_kept = (
+                self._kept[device] + here[device] <= self._bound
+                and self._kept[fault] + here[fault] <= self._bound_of_a_fault
+            )
+            if not is_kept:
+                outcome.counts_of(parcel.device)[NOT_KEPT] += 1
+            chosen.append(_row(parcel, rejection, about, sent, is_kept=is_kept))
         return chosen
 
     def confirm(self, rows: list[InboxRow]) -> None:
         """These rows are committed."""
         for row in rows:
-            device = row.parcel.device
-            self._kept[device] = self._kept.get(device, 0) + 1
+            self._faults.setdefault(row.parcel.device, set()).add((row.reason, row.about))
+            if row.payload is not None:
+                self._kept.update(_bounds(row.parcel.device, row.reason, row.about))
 
-    def _kept_this_hour(self, device: Known, received_us: int) -> int:
+    def _about(self, device: Known, rejection: Rejection, told: dict[Known, set[tuple[str, str]]]) -> str:
+        """A device that errs in ever other ways must not fill the disk with them either."""
+        known, fault = self._faults.get(device, set()), (str(rejection.reason), rejection.about)
+        new = told.setdefault(device, set())
+        if fault in known or fault in new:
+            return rejection.about
+        if len(known) + len(new) >= FAULTS_OF_A_DEVICE:
+            return ""
+        new.add(fault)
+        return rejection.about
+
+    def _begin_hour(self, received_us: int) -> None:
         hour = received_us // _HOUR_US
         if hour > self._hour:
-            self._hour, self._kept = hour, {}
-        return self._kept.get(device, 0)
+            self._hour = hour
+            self._kept.clear()
+            self._faults.clear()
 
 
-def _row(parcel: Parcel, rejection: Rejection, sent: Sent) -> InboxRow:
+def _bounds(device: Known, reason: str, about: str) -> tuple[Hashable, Hashable]:
+    """What a kept row counts against."""
+    return device, (device.tenant_id, reason, about)
+
+
+def _row(parcel: Parcel, rejection: Rejection, about: str, sent: Sent, *, is_kept: bool) -> InboxRow:
+    told = uuid7(), parcel, str(rejection.reason), about, rejection.message
+    if not is_kept:
+        return InboxRow(*told, None)
     raw = sent if isinstance(sent, bytes) else _bytes(parcel, sent)
     return InboxRow(
-        uuid7(),
-        parcel,
-        rejection.reason,
-        rejection.message,
-        raw[:KEPT_BYTES],
-        len(raw),
-        hashlib.sha256(raw).digest(),
+        *told, raw[:KEPT_BYTES], len(raw), hashlib.sha256(raw).digest(), is_part=not isinstance(sent, bytes)
     )
 
 

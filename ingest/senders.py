@@ -1,39 +1,47 @@
-"""Two ways down to a device as one: the MQTT session it holds, and the question it has asked over HTTP."""
+"""The ways down to a device as one: the session it holds, what it observes, and the question it has asked."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
+from typing import Protocol
 from uuid import UUID
 
 from ingest.adapters.base import Decision
-from ingest.adapters.http.polls import Polls
-from ingest.adapters.mqtt.endpoint import MqttEndpoint
+
+
+class Way(Protocol):
+    """One way down."""
+
+    def sessions(self) -> Iterable[Decision]: ...
+
+    def session(self, device_id: UUID) -> Decision | None: ...
+
+    def listens(self, device_id: UUID, topic_tail: str) -> bool: ...
+
+    def send(self, device_id: UUID, topic_tail: str, payload: bytes, qos: int = 1) -> asyncio.Future[bool]: ...
 
 
 class Senders:
-    """A `Sender`; where a device could be reached both ways, its session comes first."""
+    """A `Sender`; where a device could be reached in more than one way, the one that was named first is taken."""
 
-    def __init__(self, endpoint: MqttEndpoint, polls: Polls) -> None:
-        self._endpoint = endpoint
-        self._polls = polls
+    def __init__(self, *ways: Way, looked: Callable[[UUID], None]) -> None:
+        """`looked` hears of whom it was looked after: a question that does not wait is then answered."""
+        self._ways = ways
+        self.looked = looked
 
     def sessions(self) -> Iterator[Decision]:
         """Who can be reached."""
-        return chain(self._endpoint.sessions(), self._polls.sessions())
+        return chain.from_iterable(way.sessions() for way in self._ways)
 
     def session(self, device_id: UUID) -> Decision | None:
         """The device, if it can be reached."""
-        return self._endpoint.session(device_id) or self._polls.session(device_id)
+        return next((found for way in self._ways if (found := way.session(device_id)) is not None), None)
 
     def listens(self, device_id: UUID, topic_tail: str) -> bool:
         """Whether the device would take this now."""
-        return self._endpoint.listens(device_id, topic_tail) or self._polls.listens(device_id, topic_tail)
+        return any(way.listens(device_id, topic_tail) for way in self._ways)
 
     def send(self, device_id: UUID, topic_tail: str, payload: bytes, qos: int = 1) -> asyncio.Future[bool]:
         """Send to a device that listens."""
-        way = self._endpoint if self._endpoint.listens(device_id, topic_tail) else self._polls
-        return way.send(device_id, topic_tail, payload, qos)
-
-    def looked(self, device_id: UUID) -> None:
-        """A question that does not wait is answered now, with nothing if there was nothing."""
-        self._polls.looked(device_id)
+        listening = (way for way in self._ways if way.listens(device_id, topic_tail))
+        return next(listening, self._ways[-1]).send(device_id, topic_tail, payload, qos)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import importlib
+import ipaddress
 import logging
 import signal
 import socket
@@ -20,11 +21,14 @@ from engine.quotas.shares import Shares
 from engine.settings import SettingError, Settings, variable
 from engine.wake import Waker
 from ingest import tls
+from ingest.adapters.broker.adapter import BrokerAdapter
+from ingest.adapters.coap.endpoint import CoapEndpoint
 from ingest.adapters.http.endpoint import HttpEndpoint
 from ingest.adapters.mqtt.endpoint import MqttEndpoint
 from ingest.allowances import Allowances
 from ingest.authorize import DoorAuthorizer
 from ingest.changes import Changes, Conflated
+from ingest.children import Children, ThroughGateways, WithChildren
 from ingest.database import Database
 from ingest.directory import Directory
 from ingest.downlink import Downlink
@@ -36,7 +40,8 @@ from ingest.newcomers import Newcomers
 from ingest.presence import JournalPresence
 from ingest.quota import Quota
 from ingest.refusals import Refusals
-from ingest.senders import Senders
+from ingest.replay import Replay
+from ingest.senders import Senders, Way
 from ingest.uplink import Pipeline
 from ingest.writer import Writer
 
@@ -57,11 +62,13 @@ class Ingest:
         self._waker = Waker(self._bus, LateCelery(settings.valkey_url)) if settings.valkey_url else None
         self._writer_database = Database(url)
         self.writer = Writer(self._writer_database, self._waker or _nobody)
-        self.directory = Directory(Database(url))
+        self.directory = Directory(Database(url), storage_days=settings.quota_storage_days)
         shares = Shares(settings.valkey_url) if settings.valkey_url else None
         self.allowances = Allowances(Quotas.of(settings), Database(url), shares)
         quota = Quota(settings.quota_device_messages_per_s, allowance_of=self.allowances.of)
-        self.pipeline = Pipeline(self.directory, self.writer, quota)
+        presence = JournalPresence(self.writer)
+        self.children = Children(Database(url), presence, lambda child: self._downlink.tell(child.device_id))
+        self.pipeline = Pipeline(self.directory, self.writer, quota, children=self.children)
         self._newcomers = Newcomers(Database(url))
         self._refusals = Refusals(self.writer.record)
         self.authorizer = DoorAuthorizer(
@@ -75,11 +82,12 @@ class Ingest:
         self.endpoint = MqttEndpoint(
             self.authorizer,
             self.pipeline,
-            JournalPresence(self.writer),
+            WithChildren(presence, self.children),
             on_refused=self.pipeline.refused,
             on_subscribed=lambda device: self._downlink.tell(device.device_id),
             doorway=self.introductions,
         )
+        self.replay = Replay(Database(url), self.directory.tenants, self._waker or _nobody)
         self._keys = FirstReceipts(Database(url))
         self.http = HttpEndpoint(
             self.authorizer,
@@ -89,7 +97,22 @@ class Ingest:
             refused=self.pipeline.refused,
             ask=lambda device_id: self._downlink.tell(device_id),
         )
-        self._downlink = Downlink(Database(url), Senders(self.endpoint, self.http.polls), self.writer.record)
+        self.coap = CoapEndpoint(
+            self.authorizer,
+            self.pipeline,
+            self.http.polls,
+            refused=self.pipeline.refused,
+            ask=lambda device_id: self._downlink.tell(device_id),
+            takes_tokens=settings.coap_plain or _is_here(settings.host),
+        )
+        through = ThroughGateways(self.children, self.endpoint)
+        self.broker: BrokerAdapter | None = None
+        ways: list[Way] = [self.endpoint, self.coap.observers, through]
+        if settings.broker_url:
+            self.broker = self._behind_broker(settings)
+            ways.append(self.broker)
+        senders = Senders(*ways, self.http.polls, looked=self.http.polls.looked)
+        self._downlink = Downlink(Database(url), senders, self.writer.record)
         self.tls = tls.server_context(settings)
         self._handshakes = Handshakes()
         self._handshakes.watch(self.tls)
@@ -113,6 +136,7 @@ class Ingest:
             asyncio.create_task(self._believe.run(), name="believe"),
             asyncio.create_task(self._downlink.run(), name="downlink"),
             asyncio.create_task(self.allowances.run(), name="allowances"),
+            asyncio.create_task(self.replay.run(), name="replay"),
         ]
         SESSIONS.set_function(lambda: self.endpoint.live)
         WAITING.set_function(lambda: self.writer.waiting)
@@ -122,10 +146,30 @@ class Ingest:
             tls_port = await self.endpoint.start(self._settings.host, self._settings.mqtts_port, self.tls)
         self.is_accepting = True
         log.info("ingest.accepting", extra={"mqtt_port": port, "mqtts_port": tls_port})
+        with _bindable("coap_port", self._settings.coap_port):
+            await self.coap.start(self._settings.host, self._settings.coap_port)
+        if self.broker is not None:
+            self.broker.start()
+            self._tasks.append(asyncio.create_task(self.broker.run(), name="broker"))
         with _bindable("mqtt_ws_port", self._settings.mqtt_ws_port):
             await self.endpoint.start(self._settings.host, self._settings.mqtt_ws_port, in_websockets=True)
         with _bindable("mqtt_wss_port", self._settings.mqtt_wss_port):
             await self.endpoint.start(self._settings.host, self._settings.mqtt_wss_port, self.tls, in_websockets=True)
+
+    def _behind_broker(self, settings: Settings) -> BrokerAdapter:
+        """What takes messages from a broker; its client is imported here, for most have none."""
+        from ingest.adapters.broker.address import of_settings
+        from ingest.adapters.broker.client import PahoClient
+
+        return BrokerAdapter(
+            PahoClient(of_settings(settings)),
+            self.authorizer,
+            self.pipeline,
+            group=settings.broker_group,
+            tenant=settings.broker_tenant,
+            refused=self.pipeline.refused,
+            ask=lambda device_id: self._downlink.tell(device_id),
+        )
 
     async def failed(self, *beside: asyncio.Task[None]) -> None:
         """Return when a part that should run for ever has ended, or one beside us: the process is to be restarted."""
@@ -138,7 +182,8 @@ class Ingest:
         """Stop reading, commit and acknowledge what was taken, record who left, close."""
         self.is_accepting = False
         self.http.stop()
-        await self.endpoint.stop()
+        leaving = [self.endpoint.stop(), self.coap.stop(), *([self.broker.stop()] if self.broker else [])]
+        await asyncio.gather(*leaving)
         self._refusals.close()
         self._handshakes.tell()
         self.writer.close()
@@ -155,6 +200,8 @@ class Ingest:
         await self._newcomers.close()
         await self._keys.close()
         await self._downlink.close()
+        await self.replay.close()
+        await self.children.close()
         await self.directory.close()
         await self.allowances.close()
         await self._writer_database.drop()
@@ -167,24 +214,38 @@ class Ingest:
         kind, _, rest = what.partition(":")
         if kind == "device":
             self._recheck.tell(rest)
+            self.children.changed(UUID(rest))
             self.http.changed(UUID(rest))
+            self.coap.changed(UUID(rest))
+            if self.broker is not None:
+                self.broker.changed(UUID(rest))
         elif kind == "command":
             self._downlink.tell(UUID(rest))
         elif kind in ("tenant", "sessions"):  # "sessions": what some devices signed in by was taken back, all at once
             self._recheck.tell(f"tenant:{rest}")
             self.http.changed_tenant(UUID(rest))
+            self.coap.changed_tenant(UUID(rest))
+            if self.broker is not None:
+                self.broker.changed_tenant(UUID(rest))
+        elif kind == "replay":
+            self.replay.tell(UUID(rest))
         elif kind == "quota":
             self.allowances.changed(UUID(rest))
         elif kind == "ca":
             self._believe.tell(_ALL)
         elif kind == "login":
             device, _, epoch = rest.partition(":")
+            self.children.changed(UUID(device))
             self.endpoint.cut(UUID(device), "take_over", below_epoch=int(epoch))
 
     def _missed(self) -> None:
         self.directory.forget_all()
+        self.children.forget_all()
         self.allowances.forget_all()
         self.http.missed()
+        self.coap.missed()
+        if self.broker is not None:
+            self.broker.missed()
         self._recheck.tell(_ALL)
         self._believe.tell(_ALL)
         self._downlink.tell_all()
@@ -270,6 +331,14 @@ def _bindable(setting: str, port: int) -> Iterator[None]:
         yield
     except OSError as error:
         raise SettingError(f"{variable(setting)} is {port}, and nobody can listen there: {error.strerror}.") from None
+
+
+def _is_here(host: str) -> bool:
+    """Whether nobody outside this machine can reach, or overhear, who listens on this address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _nobody(_: Iterable[UUID]) -> None:

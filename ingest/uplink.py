@@ -5,10 +5,11 @@ import logging
 from collections.abc import Callable
 
 from ingest import decode, notes
-from ingest.adapters.base import Decision, Message, Verdict
+from ingest.adapters.base import ChildMessage, Decision, Message, Verdict
 from ingest.batch import Known, Parcel, Sent
+from ingest.children import PREFIX, Children
 from ingest.directory import Directory
-from ingest.errors import Rejection
+from ingest.errors import Rejection, shown
 from ingest.metrics import MESSAGES
 from ingest.normaliser import check_clock, normalise
 from ingest.quota import Allowance, Quota
@@ -29,10 +30,19 @@ Done = Callable[[Verdict], None]
 class Pipeline:
     """The `Uplink` that adapters feed; knows a device after its first message and then works without waiting."""
 
-    def __init__(self, directory: Directory, writer: Writer, quota: Quota | None = None, *, max_parked: int = 20_000):
+    def __init__(
+        self,
+        directory: Directory,
+        writer: Writer,
+        quota: Quota | None = None,
+        *,
+        children: Children | None = None,
+        max_parked: int = 20_000,
+    ) -> None:
         self._directory = directory
         self._writer = writer
         self._quota = quota or Quota()
+        self._children = children
         self._max_parked = max_parked
         self._parked = 0
         self._repeats = Repeats()
@@ -45,6 +55,28 @@ class Pipeline:
             self._park(message, done)
         else:
             self._take(device, message, done)
+
+    def reject(self, message: Message, reason: Reason, words: str, done: Done) -> None:
+        """Take a message that cannot be read: it is counted, lies in the inbox as it came, and `done` hears so."""
+
+        def heard(device: Known | Verdict) -> None:
+            if not isinstance(device, Known):
+                done(device)
+            elif not self._quota.takes(device):
+                MESSAGES.labels("quota").inc()
+                self._writer.refuse(device)
+                asyncio.get_running_loop().call_soon(done, Verdict.QUOTA)
+            else:
+                at_us = int(message.received_at * 1e6)
+                parcel = Parcel(device, done, at_us, message.topic, message.transport, len(message.payload))
+                parcel.rejections.append((Rejection(reason, words), message.payload))
+                self._writer.put(parcel)
+
+        known = self._directory.find(message.device)
+        if known is not None:
+            heard(known)
+        else:
+            self._directory.ask(message.device, heard)
 
     def refused(self, device: Decision, why: str) -> None:
         """An adapter refused a message by itself (rights): it is counted with the device."""
@@ -91,10 +123,13 @@ class Pipeline:
             parcel.arrived_us = int(message.arrived_at * 1e6)
         stamp_us = self._repeats.first_us(message, received_us)
         try:
-            stamped = _fill(parcel, message, stamp_us // 1000)
+            stamped = fill(parcel, message, stamp_us // 1000)
             if stamped:
                 self._repeats.remember(message, stamp_us)
             elif stamped is None:
+                if message.topic.startswith(PREFIX):
+                    self._pass_on(device, message, done)
+                    return
                 self._tell_once(parcel, message)
         except Exception:  # a mistake of ours: it must cost this message only
             log.exception("ingest.unreadable", extra={"device": device.device_text})
@@ -102,6 +137,33 @@ class Pipeline:
             parcel.rejections[:] = [(Rejection(Reason.UNSTORABLE, "The message could not be read."), message.payload)]
         self._quota.pay(device, parcel.readings)
         self._writer.put(parcel)
+
+    def _pass_on(self, gateway: Known, message: Message, done: Done) -> None:
+        """What a gateway says for a child is the child's, and goes by the child's quota."""
+        self._quota.gives_back(gateway)
+        children = self._children
+        child, _, rest = message.topic.removeprefix(PREFIX).partition("/")
+        if children is None or topics.parse_tail(message.topic) is None:
+            self.reject(message, Reason.TOPIC, f"Nothing takes {shown(message.topic)}.", done)
+            return
+        places = 1 + len(message.payload) // _BYTES_A_PLACE
+        self._parked += places
+
+        def heard(found: Decision | Verdict | None) -> None:
+            self._parked -= places
+            if isinstance(found, Decision):
+                said = ChildMessage.of(message, found, f"up/{rest}")
+                if children.heard(said):
+                    self.submit(said, done)
+                else:
+                    asyncio.get_running_loop().call_soon(done, Verdict.DUPLICATE)
+            elif found is None:
+                words = f"No device {child} in service has the label gateway={message.device.device}."
+                self.reject(message, Reason.CHILD, words, done)
+            else:
+                done(found)
+
+        children.ask(message.device, child, heard)
 
     def _tell_once(self, parcel: Parcel, message: Message) -> None:
         """Let an event that is stored be known again when it is repeated; an answer says which command it is of."""
@@ -134,7 +196,7 @@ class Pipeline:
         self._directory.ask(message.device, heard)
 
 
-def _fill(parcel: Parcel, message: Message, stamp_ms: int) -> bool | None:
+def fill(parcel: Parcel, message: Message, stamp_ms: int) -> bool | None:
     """Decode and normalise a message into its parcel: every reading becomes a row to be, or a rejection.
 
     A reading without a time gets `stamp_ms`; True when there was one, None when it is no telemetry.
@@ -150,22 +212,24 @@ def _fill(parcel: Parcel, message: Message, stamp_ms: int) -> bool | None:
         parcel.rejections.append((rejection, payload))
         return False
     if items is not document:
-        return _read(parcel, document, payload, stamp_ms, is_alone=True)
+        return read(parcel, document, payload, stamp_ms, is_alone=True)
     stamped = 0
     for item in items:
-        stamped += _read(parcel, item, item, stamp_ms, is_alone=False)
+        stamped += read(parcel, item, item, stamp_ms, is_alone=False)
     return stamped > 0
 
 
 def _note(parcel: Parcel, message: Message) -> None:
-    """What is no telemetry: an answer, an event, or nothing that anybody takes."""
+    """What is no telemetry: an answer, an event, or nothing that anybody takes; a child's is left for later."""
+    if message.topic.startswith(PREFIX):
+        return
     try:
         parcel.note = notes.read(message, parcel.device.device_text)
     except Rejection as rejection:
         parcel.rejections.append((rejection, message.payload))
 
 
-def _read(parcel: Parcel, item: object, sent: Sent, stamp_ms: int, *, is_alone: bool) -> bool:
+def read(parcel: Parcel, item: object, sent: Sent, stamp_ms: int, *, is_alone: bool) -> bool:
     """One reading into its parcel; True when it had no time of its own."""
     try:
         time_ms, seq, values = decode.reading(item, is_alone=is_alone)
@@ -174,7 +238,7 @@ def _read(parcel: Parcel, item: object, sent: Sent, stamp_ms: int, *, is_alone: 
         if time_ms is None:
             time_ms = stamp_ms
         else:
-            check_clock(time_ms, parcel.received_us // 1000)
+            check_clock(time_ms, parcel.received_us // 1000, parcel.device.shape.kept_ms)
         canonical = decode.canonical(values)
         if seq is None:
             seq = decode.implied_seq(canonical)

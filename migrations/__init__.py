@@ -6,12 +6,19 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
+from engine.store import timescale
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def upgrade(database_url: str, revision: str = "head") -> None:
-    """Bring the database at ``database_url`` (the owner's, ``postgresql://…``) to ``revision``."""
+    """Bring the database at ``database_url`` (the owner's, ``postgresql://…``) to ``revision``.
+
+    At the newest, telemetry lies as the server stores it best (ADR 50).
+    """
     command.upgrade(_config(database_url), revision)
+    if revision == "head":
+        timescale.settle(database_url)
 
 
 def downgrade(database_url: str, revision: str) -> None:

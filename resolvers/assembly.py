@@ -17,6 +17,7 @@ from resolvers.fleet import FleetMutation, FleetQuery
 from resolvers.groups import GroupMutation, GroupQuery
 from resolvers.guard import Guard
 from resolvers.identity import IdentityMutation, IdentityQuery
+from resolvers.inbox import InboxMutation, InboxQuery
 from resolvers.notifications import NotificationMutation, NotificationQuery
 from resolvers.platform import PlatformMutation, PlatformQuery
 from resolvers.profiles import ProfileMutation, ProfileQuery
@@ -25,7 +26,7 @@ from resolvers.rule_non_firings import RuleNonFiringQuery
 from resolvers.rule_trials import RuleTrialMutation, RuleTrialQuery
 from resolvers.rules import RuleMutation, RuleQuery
 from resolvers.streams import TelemetryStreams
-from resolvers.telemetry import TelemetryQuery
+from resolvers.telemetry import TelemetryMutation, TelemetryQuery
 from resolvers.tenants import TenantMutation, TenantQuery
 from resolvers.usage import UsageMutation, UsageQuery
 from schema.devices import Device
@@ -44,6 +45,7 @@ class Query(
     CertificateQuery,
     ProvisioningQuery,
     TelemetryQuery,
+    InboxQuery,
     UsageQuery,
     RuleQuery,
     RuleTrialQuery,
@@ -71,6 +73,8 @@ class Mutation(
     RuleTrialMutation,
     AlertMutation,
     CommandMutation,
+    TelemetryMutation,
+    InboxMutation,
     NotificationMutation,
     PlatformMutation,
     UsageMutation,

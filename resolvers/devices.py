@@ -29,14 +29,18 @@ DeviceId = Annotated[UUID, strawberry.argument(description="The device's id.")]
 NOT_FOUND = Problem(status=404, slug="device-not-found")
 PROFILE_NOT_FOUND = Problem(status=404, slug="profile-not-found")
 STALE = Problem(status=409, slug="version-stale")
+_PROFILE_FIELDS = ("profile", "latest", "telemetry")
 _PRESENCE_FIELDS = ("isOnline", "presence", "lastSeenAt")
 
 
-async def prefetch(context: RequestContext, info: Info, found: Sequence[model.Device]) -> None:
-    """Fetch what the operation asks of these devices, before it asks."""
-    wanted = asks_for(info, "profile", "latest", "telemetry", "groups", *_PRESENCE_FIELDS)
+def _wanted(info: Info) -> set[str]:
+    return asks_for(info, *_PROFILE_FIELDS, "groups", *_PRESENCE_FIELDS)
+
+
+async def prefetch(context: RequestContext, wanted: set[str], found: Sequence[model.Device]) -> None:
+    """Fetch what is asked of these devices, before it is."""
     ids = [device.id for device in found]
-    if wanted & {"profile", "latest", "telemetry"}:
+    if not wanted.isdisjoint(_PROFILE_FIELDS):
         await context.profiles.prime(device.profile_id for device in found)
     if "groups" in wanted:
         await context.groups.prime(ids)
@@ -114,7 +118,7 @@ class DeviceQuery:
             first=first,
             after=after,
         )
-        await prefetch(info.context, info, page.items)
+        await prefetch(info.context, _wanted(info), page.items)
         return paged(page, Device.of)
 
     @strawberry.field(
@@ -123,8 +127,14 @@ class DeviceQuery:
     )
     async def device(self, info: Info, id: DeviceId) -> Device:
         """The device with this id."""
-        found = await devices.get(await info.context.tx(), id)
-        await prefetch(info.context, info, [found])
+        tx, wanted = await info.context.tx(), _wanted(info)
+        if wanted.isdisjoint(_PROFILE_FIELDS):
+            found = await devices.get(tx, id)
+        else:
+            found, profile = await devices.with_profile(tx, id)
+            if profile is not None:
+                info.context.profiles.put(profile.id, profile)
+        await prefetch(info.context, wanted, [found])
         return Device.of(found)
 
     @strawberry.field(

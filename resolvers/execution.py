@@ -32,11 +32,13 @@ from resolvers.context import RequestContext
 from resolvers.errors import formatted
 from resolvers.limits import MAX_TOKENS, measure_cost, measure_shape
 from resolvers.nested import asked_below
-from resolvers.projector import Projector
+from resolvers.projector import Compiled, Projector
 from resolvers.selections import Fragments
 from schema.directives import Needs
 from schema.errors import BadInput, Unauthenticated
 
+_DECIDING = "@"
+"""In a text without this sign nothing says @skip or @include."""
 _RULES = (*specified_rules, MaxIntrospectionDepthRule)
 _CACHED = 500
 _CACHED_MAX_CHARACTERS = 8_000
@@ -71,6 +73,8 @@ class Prepared:
     needed: Mapping[str | None, Sequence[Needs]]
     """Which rights each operation may need below its root fields."""
     costs: dict[Hashable, int] = field(default_factory=dict)
+    compiled: Compiled | None = None
+    """Where no variable decides what is left out, selections are compiled once for all times the document is asked."""
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """The operation called ``name``, or the only one; raises Refused."""
@@ -122,7 +126,8 @@ class Operations:
             raise Refused(GraphQLError(str(error), original_error=error)) from None
         named = {operation.name.value if operation.name else "": operation for operation in operations}
         needed = {name or None: self._needed(operation, fragments) for name, operation in named.items()}
-        return Prepared(text, document, named, fragments, needed)
+        compiled: Compiled | None = None if _DECIDING in text else {}
+        return Prepared(text, document, named, fragments, needed, compiled=compiled)
 
     def _needed(self, operation: OperationDefinitionNode, fragments: Fragments) -> Sequence[Needs]:
         asked = (each.needs for each in asked_below(self.graphql, operation, fragments))
@@ -144,6 +149,7 @@ class Operations:
         )
         if isinstance(executor, list):
             raise Refused(*executor)
+        cast(Projector, executor).compiled = prepared.compiled
         try:
             cost = self._cost(prepared, operation, executor.variable_values.coerced)
         except Exception as error:

@@ -106,6 +106,7 @@ class ProfileMutation:
             metrics=[metric.model() for metric in input.metrics],
             is_strict=input.is_strict,
             reporting_interval_s=input.reporting_interval_s,
+            retention_days=input.retention_days,
             commands=[command.model() for command in input.commands or ()],
             shadow=[leaf.model() for leaf in input.shadow or ()],
         )
@@ -138,6 +139,7 @@ class ProfileMutation:
             metrics=None if input.metrics is None else [metric.model() for metric in input.metrics],
             is_strict=input.is_strict,
             reporting_interval_s=input.reporting_interval_s,
+            retention_days=input.retention_days,
             commands=None if input.commands is None else [command.model() for command in input.commands],
             shadow=None if input.shadow is None else [leaf.model() for leaf in input.shadow],
             expected_version=version,

@@ -49,6 +49,10 @@ class Column(NamedTuple):
     is_list: bool
 
 
+Compiled = dict[tuple[Any, ...], list[Column] | None]
+"""What the selections of one document were compiled into, by the type and the fields' nodes."""
+
+
 class Unusual(Exception):
     """A value that the short way does not know."""
 
@@ -63,6 +67,7 @@ class Projector(StrawberryGraphQLCoreExecutionContext):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._columns: dict[tuple[GraphQLObjectType, int], list[Column] | None] = {}
+        self.compiled: Compiled | None = None
 
     def complete_object_value(
         self, return_type: Any, field_details_list: Any, info: Any, path: Any, result: Any, position_context: Any
@@ -120,8 +125,17 @@ class Projector(StrawberryGraphQLCoreExecutionContext):
             return self._columns[key]
         except KeyError:
             pass
-        self._columns[key] = self._compiled(type_, field_details_list) if type_.is_type_of is None else None
+        self._columns[key] = self._remembered(type_, field_details_list) if type_.is_type_of is None else None
         return self._columns[key]
+
+    def _remembered(self, type_: GraphQLObjectType, field_details_list: Any) -> list[Column] | None:
+        """What an earlier operation of the same document made of the same selections."""
+        if self.compiled is None:
+            return self._compiled(type_, field_details_list)
+        key = (type_, *(id(details.node) for details in field_details_list))  # which live as long as their document
+        if key not in self.compiled:
+            self.compiled[key] = self._compiled(type_, field_details_list)
+        return self.compiled[key]
 
     def _compiled(self, type_: GraphQLObjectType, field_details_list: Any) -> list[Column] | None:
         found: list[Column] = []

@@ -1,5 +1,6 @@
 """The REST mirror: every route executes its stored GraphQL document, and nothing is written twice."""
 
+import functools
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -41,11 +42,11 @@ class Mirror:
         self._locations = locations(self._restful)
 
     def mount(self) -> Mount:
-        """The mirror as one mount. Every document is parsed and validated here, so a bad one stops the start."""
+        """The mirror as one mount. A document is parsed and validated when its route is first asked for: all of them at
+        the start took as long as a fifth of it, and a web process that was killed is to answer again soon."""
         by_path: dict[str, dict[str, Callable[[Request], Awaitable[Response]]]] = {}
         for route in self._restful:
-            endpoint = self._endpoint(route, self._front.operations.prepare(route.document))
-            by_path.setdefault(route.path, {})[route.method.value] = endpoint
+            by_path.setdefault(route.path, {})[route.method.value] = self._endpoint(route)
         served = [Route(path, _Resource(methods)) for path, methods in by_path.items()]
         served.append(Route("/openapi.json", self.document, methods=["GET"]))
         mount = Mount(PREFIX, Router(served, redirect_slashes=False, default=_nowhere))
@@ -57,10 +58,12 @@ class Mirror:
         """The OpenAPI document."""
         return Response(self._openapi(), media_type="application/json")
 
-    def _endpoint(self, route: Restful, prepared: Prepared) -> Callable[[Request], Awaitable[Response]]:
+    def _endpoint(self, route: Restful) -> Callable[[Request], Awaitable[Response]]:
+        prepared = functools.cache(functools.partial(self._front.operations.prepare, route.document))
+
         async def answer(request: Request) -> Response:
             try:
-                return await self._answer(route, prepared, request)
+                return await self._answer(route, prepared(), request)
             except Refused as error:
                 return _refuse(_refused(error))
             except BodyTooLarge:

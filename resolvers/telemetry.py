@@ -1,4 +1,4 @@
-"""Keeps the promises about measured values: series, the inbox, the hourly counts."""
+"""Keeps the promises about measured values: series and the hourly counts."""
 
 from datetime import datetime
 from typing import Annotated
@@ -6,12 +6,11 @@ from uuid import UUID
 
 import strawberry
 
+from engine.telemetry import retention
 from engine.telemetry import service as telemetry
-from resolvers.arguments import After, First, paged
 from resolvers.context import Info, RequestContext
-from schema.directives import Cost, Method, Needs, Problem, Rest
-from schema.pages import Page
-from schema.telemetry import IngestCount, Rejected, Series
+from schema.directives import Constraint, Cost, Method, Needs, Problem, Rest
+from schema.telemetry import IngestCount, Retention, Series
 
 
 async def series(
@@ -40,26 +39,6 @@ class TelemetryQuery:
     """What can be asked about telemetry beyond a single device."""
 
     @strawberry.field(
-        description="Messages that could not be accepted, newest first, each with the reason and its bytes.",
-        directives=[
-            Needs(scope="inbox:read"),
-            Rest(method=Method.GET, path="/inbox"),
-            Problem(status=422, slug="bad-cursor"),
-            Cost(times="first"),
-        ],
-    )
-    async def inbox(
-        self,
-        info: Info,
-        device_id: Annotated[UUID | None, strawberry.argument(description="Only those of this device.")] = None,
-        first: First = 50,
-        after: After = None,
-    ) -> Page[Rejected]:
-        """The tenant's rejected messages."""
-        page = await telemetry.inbox(await info.context.tx(), device_id=device_id, first=first, after=after)
-        return paged(page, Rejected.of)
-
-    @strawberry.field(
         description="What happened to the messages of each hour. Received is exactly stored + duplicates + rejected + "
         "refused.",
         directives=[
@@ -81,3 +60,45 @@ class TelemetryQuery:
         """Hourly counts, oldest first."""
         found = await telemetry.counts(await info.context.tx(), device_id=device_id, start=from_, end=to)
         return [IngestCount.of(count) for count in found]
+
+    @strawberry.field(
+        description="For how long the organisation's telemetry is kept.",
+        directives=[Needs(scope="tenant:read"), Rest(method=Method.GET, path="/retention")],
+    )
+    async def retention(self, info: Info) -> Retention:
+        """The tenant's own, and what is possible."""
+        return Retention.of(await retention.of(await info.context.tx()))
+
+
+@strawberry.type
+class TelemetryMutation:
+    """What can be done about all of a tenant's telemetry."""
+
+    @strawberry.mutation(
+        description="Keeps readings, and their hours and days, for so many days from now on; 0: as long as possible. "
+        "What is older goes within two hours and cannot be brought back. A profile may say otherwise of its devices.",
+        directives=[
+            Needs(scope="profiles:write"),
+            Rest(method=Method.PATCH, path="/retention"),
+            Problem(status=422, slug="retention-malformed"),
+        ],
+    )
+    async def retention_set(
+        self,
+        info: Info,
+        days: Annotated[
+            int | None,
+            strawberry.argument(
+                description="Days for readings; left out: as before.", directives=[Constraint(min=0, max=90)]
+            ),
+        ] = None,
+        rollup_days: Annotated[
+            int | None,
+            strawberry.argument(
+                description="Days for hours and days, never fewer than for readings; left out: as before.",
+                directives=[Constraint(min=0, max=1095)],
+            ),
+        ] = None,
+    ) -> Retention:
+        """What is in force after the change."""
+        return Retention.of(await retention.change(await info.context.tx(), days=days, rollup_days=rollup_days))

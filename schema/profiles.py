@@ -38,6 +38,7 @@ NAME = Constraint(min_length=1, max_length=120)
 LABEL = Constraint(max_length=100)
 UNIT = Constraint(max_length=20)
 INTERVAL = Constraint(min=0, max=2_592_000)
+RETENTION = Constraint(min=0, max=90)
 CHOICES = Constraint(max_length=50)
 
 
@@ -66,6 +67,7 @@ class Metric:
 
 
 _INTERVAL = "How often a device is expected to send readings, in seconds; null if no reports are expected."
+_KEPT = "For how many days readings are kept; null: as long as the organisation's others."
 _COMMANDS = "What its devices can be told to do. Declared only: nothing is sent by declaring it."
 _SHADOW = "The settings in its devices' shadows."
 
@@ -162,6 +164,7 @@ class Profile:
     created_at: datetime = strawberry.field(description="When the profile was made.")
     updated_at: datetime = strawberry.field(description="When it last changed.")
     reporting_interval_s: int | None = strawberry.field(description=_INTERVAL)
+    retention_days: int | None = strawberry.field(description=_KEPT)
     known: strawberry.Private[model.Profile]
 
     @strawberry.field(description="What its devices measure.")
@@ -189,6 +192,7 @@ class Profile:
             known=profile,
             is_strict=profile.is_strict,
             reporting_interval_s=profile.reporting_interval_s,
+            retention_days=profile.retention_days,
             version=profile.version,
             created_at=profile.created_at,
             updated_at=profile.updated_at,
@@ -207,6 +211,7 @@ class ProfileVersion:
     name: str = strawberry.field(description="The name shown to people.")
     is_strict: bool = strawberry.field(description="Whether metrics that it does not name were turned away.")
     reporting_interval_s: int | None = strawberry.field(description=_INTERVAL)
+    retention_days: int | None = strawberry.field(description=_KEPT)
     metrics: list[Metric] = strawberry.field(description="What its devices measured.")
     commands: list[ProfileCommand] = strawberry.field(description=_COMMANDS)
     shadow: list[ShadowLeaf] = strawberry.field(description=_SHADOW)
@@ -224,6 +229,7 @@ class ProfileVersion:
             name=said.name,
             is_strict=said.is_strict,
             reporting_interval_s=said.reporting_interval_s,
+            retention_days=said.retention_days,
             metrics=[Metric.of(metric) for metric in said.metrics],
             commands=[ProfileCommand.of(command) for command in said.commands],
             shadow=[ShadowLeaf.of(leaf) for leaf in said.shadow],
@@ -359,6 +365,11 @@ class ProfileCreate:
     shadow: list[ShadowLeafInput] | None = strawberry.field(
         description=_SHADOW, default=None, directives=[Constraint(max_length=200)]
     )
+    retention_days: int | None = strawberry.field(
+        description="For how many days readings are kept; 0 or left out: as long as the organisation's others.",
+        default=None,
+        directives=[RETENTION],
+    )
 
 
 @strawberry.input(description="Changes to a profile; what is left out stays.")
@@ -382,4 +393,9 @@ class ProfileUpdate:
     )
     shadow: list[ShadowLeafInput] | None = strawberry.field(
         description="All settings of the shadow, old and new.", default=None, directives=[Constraint(max_length=200)]
+    )
+    retention_days: int | None = strawberry.field(
+        description="For how many days readings are kept; 0: as long as the organisation's others. Older ones go.",
+        default=None,
+        directives=[RETENTION],
     )

@@ -1,6 +1,6 @@
 """Rules as the contract shows them: a typed document, and the sentence it says."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Self
@@ -74,6 +74,13 @@ shown(
 )
 
 
+def actions_of(document: Mapping[str, object]) -> list[str]:
+    """The kinds of a document's actions; of one that no longer parses, those that can be made out."""
+    then = document.get("then")
+    acts = then if isinstance(then, list) else []
+    return [str(each["do"]) for each in acts if isinstance(each, dict) and "do" in each]
+
+
 @strawberry.type(description="A rule: when something counts as wrong, for how long, and what follows.")
 class Rule:
     """A rule as it is in force."""
@@ -83,8 +90,12 @@ class Rule:
     is_enabled: bool = strawberry.field(description="Whether the rule is evaluated.")
     mode: Mode = strawberry.field(description="Whether the rule acts, only watches, or is off.")
     severity: Severity = strawberry.field(description="How bad it is when the rule fires.")
+    actions: list[str] = strawberry.field(description="What it does when it fires, such as alert or notify, in order.")
     document: Json = strawberry.field(description="The rule itself, a typed JSON document of version 1.")
     sentence: str = strawberry.field(description="The document in plain words.")
+    is_readable: bool = strawberry.field(
+        description="Whether the document can be understood. A rule that is not does nothing; its sentence says why."
+    )
     version: int = strawberry.field(description="Rises with every change; send it back to change safely.")
     created_at: datetime = strawberry.field(description="When the rule was made.")
     updated_at: datetime = strawberry.field(description="When it last changed.")
@@ -98,8 +109,10 @@ class Rule:
             is_enabled=rule.is_enabled,
             mode=rule.mode,
             severity=Severity(rule.severity),
+            actions=actions_of(rule.document),
             document=Json(rule.document),
             sentence=rule.sentence,
+            is_readable=rule.is_readable,
             version=rule.version,
             created_at=rule.created_at,
             updated_at=rule.updated_at,
@@ -204,6 +217,9 @@ class RuleHole:
     default: Json | None = strawberry.field(description="What is taken where nothing is chosen; null: it has to be.")
     unit: str | None = strawberry.field(description="The unit a number is given in, or that a metric has to fit.")
     type: MetricType | None = strawberry.field(description="Of which type a metric has to be.")
+    follows: str | None = strawberry.field(
+        description="The hole that this number stays as far from as the defaults are, where nothing else is chosen."
+    )
     fitting: list[str] = strawberry.field(
         description="The profile's metrics that fit, the likeliest first.", directives=[Needs(scope="devices:read")]
     )
@@ -218,6 +234,7 @@ class RuleHole:
             default=None if hole.default is None else Json(hole.default),
             unit=hole.unit,
             type=hole.type if hole.kind is HoleKind.METRIC else None,
+            follows=hole.follows,
             fitting=list(fitting),
         )
 

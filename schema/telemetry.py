@@ -1,4 +1,4 @@
-"""Measured values as the contract shows them: newest samples, columns over time, and what was turned away."""
+"""Measured values as the contract shows them: newest samples, columns over time, and how much came in."""
 
 from datetime import datetime
 from enum import Enum
@@ -64,36 +64,6 @@ class Series:
         )
 
 
-@strawberry.type(description="A message that could not be accepted, with the reason and its bytes.")
-class Rejected:
-    """One entry of the inbox."""
-
-    id: UUID = strawberry.field(description="The entry's id.")
-    device_id: UUID = strawberry.field(description="The device that sent it.")
-    received_at: datetime = strawberry.field(description="When it came.")
-    code: str = strawberry.field(description="Why it was turned away, in one word, for example WRONG_TYPE.")
-    reason: str = strawberry.field(description="Why it was turned away, in a sentence.")
-    transport: str = strawberry.field(description="How it was sent: mqtt, http or coap.")
-    topic: str = strawberry.field(description="Where it was sent to.")
-    payload: str = strawberry.field(description="Its first 8 KiB as text; bytes that are no UTF-8 are shown as \\xNN.")
-    size_bytes: int = strawberry.field(description="How long the whole payload was.")
-
-    @classmethod
-    def of(cls, rejected: model.Rejected) -> Self:
-        """The contract's view of ``rejected``."""
-        return cls(
-            id=rejected.id,
-            device_id=rejected.device_id,
-            received_at=rejected.received_at,
-            code=rejected.reason,
-            reason=rejected.message,
-            transport=rejected.transport,
-            topic=rejected.topic,
-            payload=rejected.payload.decode(errors="backslashreplace"),
-            size_bytes=rejected.payload_size_bytes,
-        )
-
-
 @strawberry.type(description="One hour's messages: received = stored + duplicates + rejected + refused.")
 class IngestCount:
     """Counters of one hour."""
@@ -117,6 +87,35 @@ class IngestCount:
             rejected=count.rejected,
             refused=count.refused,
             not_kept=count.not_kept,
+        )
+
+
+@strawberry.type(
+    description="For how many days readings are kept, and their hours and days, where no profile says otherwise. What "
+    "is older goes within two hours, and cannot be brought back."
+)
+class Retention:
+    """How long telemetry is kept."""
+
+    days: int = strawberry.field(description="Days for which readings are kept now.")
+    rollup_days: int = strawberry.field(
+        description="Days for which hours and days of them (count, mean, lowest, highest) are kept now; never fewer."
+    )
+    own_days: int | None = strawberry.field(description="What the organisation has said of readings; null: nothing.")
+    own_rollup_days: int | None = strawberry.field(description="What it has said of hours and days; null: nothing.")
+    most_days: int = strawberry.field(description="The most that is possible for readings: its quota.")
+    most_rollup_days: int = strawberry.field(description="The most that is possible for hours and days.")
+
+    @classmethod
+    def of(cls, kept: model.Retention) -> Self:
+        """The contract's view of ``kept``."""
+        return cls(
+            days=kept.days,
+            rollup_days=kept.rollup_days,
+            own_days=kept.own,
+            own_rollup_days=kept.rollup_own,
+            most_days=kept.most,
+            most_rollup_days=kept.rollup_most,
         )
 
 

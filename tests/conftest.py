@@ -19,6 +19,7 @@ from engine.tenants import passwords
 from infra.local.postgres import Postgres
 from infra.local.valkey import Valkey
 from infra.serve import allow_many_connections
+from tests.support.given import Given
 from tests.support.tenant import Tenant, close_owners, found_tenant
 
 ENGINE_FIXTURES = {"postgres", "database", "valkey", "store", "worker_store", "tenant", "neighbour"}
@@ -139,8 +140,9 @@ def engines_dir() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def postgres(engines_dir: Path) -> Iterator[Postgres]:
-    """A running embedded PostgreSQL with the roles and the migrated database."""
-    server = Postgres(engines_dir / "postgres", settings=SMALL)
+    """A running embedded PostgreSQL with the roles and the migrated database; or the server that was given."""
+    given = os.environ.get("TIDEGATE_TEST_DATABASE_URL")
+    server: Any = Given(given) if given else Postgres(engines_dir / "postgres", settings=SMALL)
     try:
         server.prepare()
         server.start()

@@ -24,6 +24,7 @@ COMPARED: Mapping[str, str] = {
 }
 VERDICTS: Mapping[Any, str] = {True: "yes", False: "no", None: "unknown"}
 MOST_DIGITS = 15
+MOST_DRAWN = 3
 _SPANS = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
 _WINDOWS = {"avg": "the average {}", "min": "the lowest {}", "max": "the highest {}", "sum": "the sum of {}"}
 _AREAS = {"inside": "it is inside", "outside": "it is outside", "entered": "it enters", "left": "it leaves"}
@@ -73,6 +74,17 @@ class Metric:
     type: str
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A metric as the chart takes it. `limits`: what it was held against."""
+
+    key: str
+    label: str
+    unit: str
+    type: str
+    limits: list[float]
+
+
 def metrics_of(profile: Mapping[str, Any]) -> dict[str, Metric]:
     """A profile's metrics by key."""
     return {
@@ -110,6 +122,8 @@ def _leaf(leaf: Mapping[str, Any], metrics: Mapping[str, Metric]) -> str:
     """What one comparison asks, as the rule's own sentence has it."""
     called = _called(str(leaf.get("metric", "")), metrics)
     match leaf:
+        case {"metric": _, "missing": after}:
+            return f"no {called} came for {span(after)}"
         case {"metric": _, "changed": {"over": over}}:
             return f"{called} has changed within {span(over)}"
         case {"metric": _, "stuck": {"for": held}}:
@@ -197,7 +211,7 @@ def _time(time: Mapping[str, Any]) -> str:
 
 def _seen(leaf: Mapping[str, Any], metrics: Mapping[str, Metric]) -> str:
     """What was seen where the rule looked; of a question with no value (an event, a place) its answer says all."""
-    if not {"metric", "attribute"} & leaf.keys():
+    if not {"metric", "attribute"} & leaf.keys() or "missing" in leaf:
         return ""
     if leaf.get("seen") is None:
         return "no value was known"
@@ -214,7 +228,7 @@ def _measured(value: Any, *beside: Any) -> str:
         return _value(value)
     size = abs(value)
     least = 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 1 or not size else 2 - floor(log10(size))
-    limits = [each for one in beside for each in (one if isinstance(one, list) else [one]) if _is_number(each)]
+    limits = [each for one in beside for each in _listed(one) if _is_number(each)]
     digits = least
     while digits < MOST_DIGITS and any(_side(round(value, digits), each) != _side(value, each) for each in limits):
         digits += 1
@@ -255,15 +269,61 @@ def span(text: Any) -> str:
     return f"{count} {name}" + ("" if count == 1 else "s")
 
 
-def watched(tree: Any) -> str:
-    """The key of the first metric that a condition compares, to be drawn; '' if there is none."""
+def drawn(tree: Any, metrics: Mapping[str, Metric]) -> list[Drawn]:
+    """The metrics that made a condition what it is, each with the limits it was held against; the first few.
+
+    Of one that nothing made so, whatever it compares. Texts cannot be drawn, nor what is gone from the profile.
+    """
     if not isinstance(tree, Mapping):
-        return ""
-    for parts in (tree.get("all"), tree.get("any"), [tree["not"]] if "not" in tree else None):
-        for part in parts or []:
-            if found := watched(part):
-                return found
-    return str(tree["metric"]) if isinstance(tree.get("metric"), str) else ""
+        return []
+    found: dict[str, list[float]] = {}
+    for leaf in list(_deciding(tree)) or list(_leaves(tree)):
+        for key, limits in _compares(leaf):
+            known = found.setdefault(key, [])
+            known += [each for each in limits if each not in known]
+    shown = [(key, metrics[key]) for key in found if key in metrics and metrics[key].type in ("NUMBER", "BOOLEAN")]
+    return [Drawn(key, one.label, one.unit, one.type, found[key]) for key, one in shown[:MOST_DRAWN]]
+
+
+def _leaves(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    inner = [node["not"]] if isinstance(node.get("not"), Mapping) else node.get("all") or node.get("any")
+    if not isinstance(inner, list):
+        yield node
+        return
+    for part in inner:
+        yield from _leaves(part)
+
+
+def _deciding(node: Mapping[str, Any], verdict: bool = True) -> Iterator[Mapping[str, Any]]:
+    """The comparisons by which a condition is `verdict`: of a group those parts that are so themselves."""
+    if node.get("is") is not verdict:
+        return
+    if isinstance(inner := node.get("not"), Mapping):
+        yield from _deciding(inner, not verdict)
+        return
+    parts = node.get("all") or node.get("any")
+    if not isinstance(parts, list):
+        yield node
+        return
+    for part in parts:
+        yield from _deciding(part, verdict)
+
+
+def _compares(leaf: Mapping[str, Any]) -> Iterator[tuple[str, list[float]]]:
+    """A comparison's metrics, with the limits that lie on the same scale: those of changes and of counts do not."""
+    if not isinstance(key := leaf.get("metric"), str):
+        return
+    value, window = leaf.get("value"), leaf.get("agg")
+    is_other = bool({"rate", "delta"} & leaf.keys()) or (
+        isinstance(window, Mapping) and window.get("fn") in ("sum", "count")
+    )
+    yield key, [] if is_other else [float(each) for each in _listed(value) if _is_number(each)]
+    if isinstance(value, Mapping) and isinstance(value.get("metric"), str):
+        yield value["metric"], []
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def happened(entry: Mapping[str, Any]) -> Happened:

@@ -23,6 +23,8 @@ NOUNS = {
     "group": "device group",
     "identity": "account of an identity provider",
     "identity_provider": "identity provider",
+    "inbox_group": "rejected messages of one kind",
+    "inbox_message": "rejected message",
     "invitation": "invitation",
     "member": "member",
     "member_second_factor": "second factor of a member",
@@ -38,6 +40,7 @@ NOUNS = {
     "provisioning_key": "provisioning key",
     "public_key": "public key of a device",
     "quota": "quota",
+    "retention": "retention of telemetry",
     "role": "role",
     "rollout": "rollout",
     "rule": "rule",
@@ -57,6 +60,8 @@ NOUNS = {
 }
 # A verb when it is done, and when it was only tried: "changed the rule", "tried to change a rule".
 VERBS = {
+    "discard": ("discarded", "discard"),
+    "replay": ("replayed", "replay"),
     "set": ("set", "set"),
     "shadow": ("told to watch only", "tell to watch only"),
     "save": ("saved", "save"),
@@ -154,6 +159,7 @@ WHOLE = {
     "member.join": "joined the organisation",
     "password.change": "changed their password",
     "quota.change": "changed the quotas of the organisation",
+    "retention.set": "changed for how long telemetry is kept",
     "tenant.set_time_zone": "set the time zone of the organisation",
     "second_factor.off": "turned their second factor off",
     "second_factor.on": "turned their second factor on",

@@ -166,8 +166,8 @@ SAYING = (
     Concept(
         "quiet-hours",
         "Quiet hours",
-        "Times at which a rule tells nobody and does nothing but raise its alert. A notification policy can have "
-        "quiet hours of its own.",
+        "Times at which a rule tells nobody and does nothing but raise its alert. When it is over then, what the rule "
+        "does is done, so that nothing stays switched on. A notification policy can have quiet hours of its own.",
         see=("silence", "policy"),
     ),
     Concept(

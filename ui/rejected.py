@@ -6,8 +6,11 @@ import re
 # A reason of the wire in plain words. What exactly was wrong, and what to send instead, is said by the platform.
 REASONS: dict[str, str] = {
     "TOPIC": "It was sent to a place that takes no telemetry",
+    "CHILD": "A gateway spoke for a device that does not name it as its gateway",
     "PAYLOAD_TOO_LARGE": "The message is too large",
     "NOT_JSON": "The message is not JSON",
+    "NOT_CBOR": "The message is called CBOR and cannot be read as that",
+    "NOT_SENML": "The message is called SenML and cannot be read as that",
     "SHAPE": "The message is JSON, but not in a known form",
     "TOO_MANY_READINGS": "There are too many readings in one message",
     "TOO_MANY_METRICS": "There are too many values in one reading",
@@ -29,6 +32,7 @@ REASONS: dict[str, str] = {
 }
 # Here the device may be right and its profile wrong.
 ABOUT_THE_PROFILE = frozenset({"UNKNOWN_METRIC", "TYPE", "RANGE", "UNIT"})
+ABOUT_A_VALUE = ABOUT_THE_PROFILE | {"VALUE_TOO_LARGE"}
 _ESCAPED = re.compile(r"\\x([89a-f][0-9a-f])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _ROW = 16

@@ -3,19 +3,24 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# noun: its heading, what reading it means, what changing it means. In the order people think of them.
+# noun: its heading, what reading it means, what changing it means ("" where there is no such right). In the order
+# people think of them.
 NOUNS: dict[str, tuple[str, str, str]] = {
-    "telemetry": ("Measured values", "Read values and their history", "Send values in a device's name"),
+    "telemetry": (
+        "Measured values",
+        "Read values and their history",
+        "Replay or discard messages that were not accepted",
+    ),
     "devices": ("Devices", "See devices and profiles", "Add, change and decommission devices"),
-    "profiles": ("Profiles", "See profiles", "Make and change profiles"),
+    "profiles": ("Profiles", "", "Make and change profiles"),
     "commands": ("Commands", "See what devices were asked to do", "Ask devices to do something"),
     "alerts": ("Alerts", "See alerts", "Acknowledge alerts"),
     "notifications": ("Notifications", "See channels and what went out", "Change who is told, and how"),
     "rules": ("Rules", "See rules", "Make, change and delete rules"),
-    "inbox": ("Inbox", "See messages that were not accepted", "Replay messages that were not accepted"),
+    "inbox": ("Inbox", "See messages that were not accepted", ""),
     "users": ("People", "See who belongs to the organisation", "Invite, change and remove people"),
-    "tokens": ("API tokens", "See API tokens", "See, issue and revoke API tokens"),
-    "audit": ("Audit log", "Read who did what", "Write to the audit log"),
+    "tokens": ("API tokens", "", "See, issue and revoke API tokens"),
+    "audit": ("Audit log", "Read who did what", ""),
     "platform": ("Platform", "See all organisations and how much they use", "Create, suspend and resume organisations"),
     "tenant": ("Organisation", "See the organisation", "Change the organisation"),
 }
@@ -74,7 +79,7 @@ def right_words(scope: str) -> str:
         return OTHERS[scope]
     if noun not in NOUNS or verb not in ("read", "write"):
         return scope
-    return NOUNS[noun][1 if verb == "read" else 2]
+    return NOUNS[noun][1 if verb == "read" else 2] or scope
 
 
 def grouped(scopes: Iterable[str], chosen: Iterable[str] = ()) -> list[RightGroup]:

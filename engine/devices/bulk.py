@@ -8,7 +8,9 @@ import asyncio
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from itertools import islice
 from uuid import UUID
 
 import orjson
@@ -37,13 +39,19 @@ class _Known:
     put: frozenset[UUID]
     within: tuple[Filter, ...] | None
     """Of whoever is limited to groups: one of these must find a device, unless it was put into a group. None: all."""
+    called: Mapping[str, str] = field(default_factory=dict)
+    """The profiles' keys by what somebody may have meant them by: key or name, in small letters."""
+    suggested: dict[str, str] = field(default_factory=dict)
+    """What was said of misspelt profiles so far: a table has the same one on many lines."""
 
 
 OUTSIDE = (
     "This device would lie outside your groups: what is new must be found by the filter of one. "
     "Ask somebody who sees all devices to add it to a group that is picked by hand."
 )
-_PROFILES = text("SELECT key, id FROM profiles WHERE tenant_id = :tenant")
+_MOST_SUGGESTED = 20
+_MOST_LOOKED_AT = 500
+_PROFILES = text("SELECT key, id, name FROM profiles WHERE tenant_id = :tenant ORDER BY key")
 _GROUPS = text("SELECT key, id, filter FROM device_groups WHERE tenant_id = :tenant")
 _DEVICES = "SELECT * FROM devices WHERE tenant_id = :tenant AND key = ANY (CAST(:keys AS text[]))"
 _MEMBERS = text(
@@ -111,8 +119,9 @@ async def _known(tx: Tx, rows: Sequence[Row], *, lock: bool) -> _Known:
     found = await tx.rows(text(_DEVICES + (" ORDER BY id FOR UPDATE" if lock else "")), {**named, "keys": keys})
     groups = await tx.rows(_GROUPS, named)
     members = await tx.rows(_MEMBERS, {**named, "devices": [row["id"] for row in found]})
+    profiles = await tx.rows(_PROFILES, named)
     return _Known(
-        {row["key"]: row["id"] for row in await tx.rows(_PROFILES, named)},
+        {row["key"]: row["id"] for row in profiles},
         {row["key"]: row["id"] for row in groups},
         frozenset(row["key"] for row in groups if row["filter"] is not None),
         {row["key"]: as_device(row) for row in found},
@@ -121,6 +130,7 @@ async def _known(tx: Tx, rows: Sequence[Row], *, lock: bool) -> _Known:
         tuple(filter.parse(row["filter"]) for row in groups if row["filter"] is not None)
         if tx.principal.is_limited
         else None,
+        {row[part].lower(): row["key"] for part in ("name", "key") for row in profiles},
     )
 
 
@@ -150,7 +160,8 @@ def _flaw(row: Row, known: _Known, default: UUID | None, before: Device | None) 
             "key", "A decommissioned device had this key. To use it again, add the device by itself and say so."
         )
     if row.profile is not None and row.profile not in known.profiles:
-        return Flaw("profile", f"There is no profile with the key {row.profile[:40]!r}.")
+        suggestion = _suggestion(row.profile.strip().lower()[:40], known)
+        return Flaw("profile", f"There is no profile with the key {row.profile[:40]!r}.{suggestion}")
     if row.profile is None and before is None and default is None:
         return Flaw("profile", "This line names no profile, and none was chosen for all.")
     for group in row.groups:
@@ -159,6 +170,17 @@ def _flaw(row: Row, known: _Known, default: UUID | None, before: Device | None) 
         if group in known.dynamic:
             return Flaw("groups", f"The group {group} holds what its filter finds; nothing can be put into it.")
     return None
+
+
+def _suggestion(word: str, known: _Known) -> str:
+    """The profile that was probably meant, by key or name; only for a table's first misspelt ones, since it is dear."""
+    if word not in known.suggested:
+        if len(known.suggested) >= _MOST_SUGGESTED:
+            return ""
+        exact = [word] if word in known.called else []
+        near = exact or get_close_matches(word, islice(known.called, _MOST_LOOKED_AT), n=1)
+        known.suggested[word] = f" Did you mean {known.called[near[0]]!r}?" if near else ""
+    return known.suggested[word]
 
 
 def _is_outside(wanted: Device, known: _Known) -> bool:

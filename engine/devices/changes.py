@@ -42,6 +42,8 @@ def _changes(before: Declaration, after: Declaration) -> Iterator[str]:
         yield f"Values that are not named are {fate} from here on."
     if before.reporting_interval_s != after.reporting_interval_s:
         yield _interval(before.reporting_interval_s, after.reporting_interval_s)
+    if before.retention_days != after.retention_days:
+        yield _kept(after.retention_days)
     yield from _things("value", before.metrics, after.metrics)
     yield from _things("command", before.commands, after.commands)
     was = {command.key: command for command in before.commands}
@@ -57,6 +59,12 @@ def _interval(before: int | None, after: int | None) -> str:
         return "Devices are no longer expected to report at any interval."
     said = f"Devices are expected to report {every(after)}"
     return f"{said}, no longer {every(before)}." if before else f"{said}."
+
+
+def _kept(days: int | None) -> str:
+    if days is None:
+        return "Readings are kept as long as the organisation's others."
+    return f"Readings are kept for {days:,} {'day' if days == 1 else 'days'}."
 
 
 def _things(kind: str, before: Sequence[Named], after: Sequence[Named], of: str = "") -> Iterator[str]:

@@ -10,6 +10,7 @@ from engine.devices import errors
 from engine.devices.declared import Argument, Command, Problem, ShadowLeaf
 from engine.devices.model import Metric
 
+MAX_RETENTION_DAYS = 90
 MAX_INTERVAL_S = 30 * 86_400
 MAX_TIMEOUT_S = 86_400
 MAX_METRICS, MAX_COMMANDS, MAX_ARGUMENTS, MAX_LEAVES, MAX_CHOICES, MAX_DEPTH = 200, 100, 20, 200, 50, 5
@@ -35,6 +36,15 @@ def checked_interval(seconds: int | None) -> int | None:
     if not 1 <= seconds <= MAX_INTERVAL_S:
         raise errors.IntervalMalformed
     return seconds
+
+
+def checked_retention(days: int | None) -> int | None:
+    """For how many days readings are kept, as it is stored; 0 and None: as the tenant says. Raises DaysMalformed."""
+    if not days:
+        return None
+    if not 1 <= days <= MAX_RETENTION_DAYS:
+        raise errors.DaysMalformed
+    return days
 
 
 def checked_metrics(metrics: Sequence[Metric]) -> list[dict[str, object]]:

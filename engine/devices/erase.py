@@ -28,6 +28,10 @@ BATCH = 5_000
 ERASED = {
     "telemetry": "time, seq",
     "rejected": "id",
+    "faults": "reason, about",
+    "rollup_hours": "metric, start",
+    "rollup_days": "metric, start",
+    "rollup_repairs": "hour",
     "alerts": "id",
     "commands": "id",
     "rule_state": "rule_id",
@@ -43,7 +47,7 @@ ERASED = {
 All of it but the last belongs to domains above this one, which know nothing of erasure.
 """
 
-BEFORE_DRAINED = ("telemetry", "rejected")
+BEFORE_DRAINED = ("telemetry", "rejected", "faults")
 """What the drain never writes, so that it can go at once."""
 
 KEPT = {
@@ -63,6 +67,8 @@ _NEXT = text(
     "ORDER BY requested_at LIMIT 1 FOR UPDATE SKIP LOCKED"
 )
 _HEAD = text("SELECT pos FROM journal_head WHERE tenant_id = :tenant")
+# Whoever is making hours of readings that are there still is waited for: what it makes is erased too.
+_NO_ROLLUPS = text("SELECT pg_advisory_xact_lock(hashtextextended('rollups:' || :tenant, 0))")
 _IS_DRAINED = text("SELECT NOT EXISTS (SELECT FROM readers WHERE tenant_id = :tenant AND pos < :pos)")
 
 
@@ -126,6 +132,7 @@ async def step(tx: Tx, batch: int = BATCH) -> bool:
     row = await tx.one(_NEXT, named)
     if row is None:
         return False
+    await tx.execute(_NO_ROLLUPS, {"tenant": str(tx.principal.tenant_id)})
     drained_to = row["drained_to"]
     if drained_to is None:
         drained_to = await tx.scalar(_HEAD, named)

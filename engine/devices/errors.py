@@ -129,6 +129,12 @@ class LabelsMalformed(Invalid):
     code = "LABELS_MALFORMED"
 
 
+class DaysMalformed(Invalid):
+    """Readings are kept for 1 to 90 days; 0 means as long as the organisation's others."""
+
+    code = "DAYS_MALFORMED"
+
+
 class MetricsMalformed(Invalid):
     """A profile names up to 200 metrics, each once, numbers with min below max."""
 

@@ -62,6 +62,7 @@ class Declaration:
     """What a profile says of its devices. A strict one rejects metrics that it does not name.
 
     ``reporting_interval_s`` is how often a device is expected to send readings; None: nothing is expected.
+    ``retention_days`` is for how long readings are kept; None: as long as the tenant's others.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Declaration:
     reporting_interval_s: int | None = None
     commands: tuple[Command, ...] = ()
     shadow: tuple[ShadowLeaf, ...] = ()
+    retention_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class Profile:
     reporting_interval_s: int | None = None
     commands: tuple[Command, ...] = ()
     shadow: tuple[ShadowLeaf, ...] = ()
+    retention_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,13 @@ from sqlalchemy.engine import RowMapping
 from engine import ids, pages
 from engine.devices import errors, events, tables
 from engine.devices.changes import changes
-from engine.devices.checks import checked_commands, checked_interval, checked_metrics, checked_shadow
+from engine.devices.checks import (
+    checked_commands,
+    checked_interval,
+    checked_metrics,
+    checked_retention,
+    checked_shadow,
+)
 from engine.devices.declared import Command, ShadowLeaf
 from engine.devices.model import Metric, Profile, ProfileVersion, checked_key, checked_name
 from engine.devices.rows import as_declaration, as_profile
@@ -71,11 +77,12 @@ async def profile_create(
     reporting_interval_s: int | None = None,
     commands: Sequence[Command] = (),
     shadow: Sequence[ShadowLeaf] = (),
+    retention_days: int | None = None,
 ) -> Profile:
     """Describe a kind of device.
 
     Raises KeyMalformed, NameMalformed, MetricsMalformed, IntervalMalformed, CommandsMalformed, ShadowMalformed,
-    ProfileKeyTaken.
+    DaysMalformed, ProfileKeyTaken.
     """
     declared = {
         "name": checked_name(name),
@@ -84,6 +91,7 @@ async def profile_create(
         "reporting_interval_s": checked_interval(reporting_interval_s),
         "commands": checked_commands(commands),
         "shadow": checked_shadow(shadow),
+        "retention_days": checked_retention(retention_days),
     }
     stamps = {"version": 1, "created_at": tx.now, "updated_at": tx.now}
     row = await tx.one(
@@ -111,10 +119,12 @@ async def profile_change(
     reporting_interval_s: int | None = None,
     commands: Sequence[Command] | None = None,
     shadow: Sequence[ShadowLeaf] | None = None,
+    retention_days: int | None = None,
     expected_version: int | None = None,
 ) -> Profile:
-    """Change what is given, 0 seconds meaning that no reports are expected; readings already stored stay as they are.
+    """Change what is given, 0 seconds meaning that no reports are expected, 0 days that the tenant says what is kept.
 
+    Readings already stored stay as they are, but for those that are not kept any longer.
     What changes nothing makes no version. Raises ProfileNotFound, VersionStale and what ``profile_create`` raises.
     """
     row = await tx.one(_mine(tx).where(profiles.c.id == profile_id).with_for_update())
@@ -136,6 +146,8 @@ async def profile_change(
         given["commands"] = checked_commands(commands)
     if shadow is not None:
         given["shadow"] = checked_shadow(shadow)
+    if retention_days is not None:
+        given["retention_days"] = checked_retention(retention_days)
     if {**before, **given} == before:
         return as_profile(row)
     where = and_(profiles.c.tenant_id == tx.principal.tenant_id, profiles.c.id == profile_id)
@@ -171,7 +183,7 @@ async def version(tx: Tx, profile_id: UUID, number: int) -> ProfileVersion:
     return _version(rows[0], rows[1] if len(rows) > 1 else None)
 
 
-_PARTS = ("name", "metrics", "is_strict", "reporting_interval_s", "commands", "shadow")
+_PARTS = ("name", "metrics", "is_strict", "reporting_interval_s", "commands", "shadow", "retention_days")
 
 
 async def _keep(tx: Tx, profile_id: UUID, number: int, declared: Mapping[str, object]) -> None:

@@ -8,16 +8,25 @@ from sqlalchemy import Select, bindparam, func, select, text, update
 
 from engine import pages
 from engine.devices import errors, filter, groups, tables
-from engine.devices.model import Counts, Device, DeviceStatus, Presence
-from engine.devices.rows import as_device, as_presence
+from engine.devices.model import Counts, Device, DeviceStatus, Presence, Profile
+from engine.devices.rows import as_device, as_presence, as_profile
 from engine.pages import Page
 from engine.store.tx import Tx
 from engine.store.wire import Reading
 
-devices, presence = tables.devices, tables.presence
+devices, presence, profiles = tables.devices, tables.presence, tables.profiles
 
 # Made ready once, and not for each of the many questions about devices: that took longer than to be answered.
 _BY_ID = Reading(select(devices).where(devices.c.tenant_id == bindparam("tenant"), devices.c.id == bindparam("id")))
+_WITH_PROFILE = Reading(  # what one may not see of the profile is empty, and the device is there all the same
+    select(devices, *(column.label(f"its_{column.name}") for column in profiles.c))
+    .select_from(
+        devices.outerjoin(
+            profiles, (profiles.c.tenant_id == devices.c.tenant_id) & (profiles.c.id == devices.c.profile_id)
+        )
+    )
+    .where(devices.c.tenant_id == bindparam("tenant"), devices.c.id == bindparam("id"))
+)
 _BY_IDS = Reading(
     select(devices).where(devices.c.tenant_id == bindparam("tenant"), devices.c.id == func.any(bindparam("ids")))
 )
@@ -55,6 +64,15 @@ async def get(tx: Tx, device_id: UUID) -> Device:
     if not rows:
         raise errors.DeviceNotFound
     return as_device(rows[0])
+
+
+async def with_profile(tx: Tx, device_id: UUID) -> tuple[Device, Profile | None]:
+    """The device with this id and its profile, if that may be seen, in one question; raises DeviceNotFound."""
+    rows = await tx.read(_WITH_PROFILE, {"tenant": tx.principal.tenant_id, "id": device_id})
+    if not rows:
+        raise errors.DeviceNotFound
+    its = {column.name: rows[0][f"its_{column.name}"] for column in profiles.c}
+    return as_device(rows[0]), None if its["id"] is None else as_profile(its)
 
 
 async def by_key(tx: Tx, key: str) -> Device | None:

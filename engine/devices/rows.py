@@ -52,6 +52,7 @@ def as_profile(row: Row) -> Profile:
         reporting_interval_s=said.reporting_interval_s,
         commands=said.commands,
         shadow=said.shadow,
+        retention_days=said.retention_days,
     )
 
 
@@ -64,6 +65,7 @@ def as_declaration(said: Row) -> Declaration:
         reporting_interval_s=said["reporting_interval_s"],
         commands=tuple(_command(each) for each in said["commands"]),
         shadow=tuple(_leaf(each) for each in said["shadow"]),
+        retention_days=said.get("retention_days"),  # versions from before it was said do not have it
     )
 
 

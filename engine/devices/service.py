@@ -30,6 +30,7 @@ from engine.devices.registry import lock as lock
 from engine.devices.registry import page as page
 from engine.devices.registry import presence_of as presence_of
 from engine.devices.registry import save as save
+from engine.devices.registry import with_profile as with_profile
 from engine.devices.rows import as_device
 from engine.quotas import service as quotas
 from engine.store.tx import Tx

@@ -33,6 +33,7 @@ profiles = Table(
     Column("reporting_interval_s", Integer),
     Column("commands", JSONB, nullable=False),
     Column("shadow", JSONB, nullable=False),
+    Column("retention_days", Integer),
 )
 
 profile_versions = Table(

@@ -7,9 +7,10 @@ from sqlalchemy import text
 from engine.journal.errors import CursorTooOld
 from engine.journal.model import Entry
 from engine.store.tx import Tx
+from engine.store.wire import Reading
 
-_TAIL = text(
-    "SELECT pos, at, kind, body FROM journal WHERE tenant_id = :tenant AND pos > :after ORDER BY pos LIMIT :limit"
+_TAIL = Reading(
+    text("SELECT pos, at, kind, body FROM journal WHERE tenant_id = :tenant AND pos > :after ORDER BY pos LIMIT :limit")
 )
 _HEAD = text("SELECT pos FROM journal_head WHERE tenant_id = :tenant")
 
@@ -21,9 +22,9 @@ async def tail(tx: Tx, after: int, limit: int = 500) -> list[Entry]:
     first entry must be ``after + 1``.
     """
     asked = {"tenant": tx.principal.tenant_id, "after": after, "limit": limit}
-    rows = await tx.rows(_TAIL, asked)
+    rows = await tx.read(_TAIL, asked)
     if not rows and await head(tx) > after:
-        rows = await tx.rows(_TAIL, asked)  # each statement sees what is committed by then: the entry may be new
+        rows = await tx.read(_TAIL, asked)  # each statement sees what is committed by then: the entry may be new
         if not rows:
             raise CursorTooOld
     if rows and rows[0]["pos"] != after + 1:

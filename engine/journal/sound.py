@@ -63,7 +63,19 @@ def _are_reached(value: object) -> bool:
     return isinstance(value, list) and all(_has(_REACHED, each) for each in value)
 
 
+def _are_moves(value: object) -> bool:
+    return isinstance(value, list) and all(_has(_MOVED, each) for each in value)
+
+
+def _are_counts(value: object) -> bool:
+    """Six numbers that keep what they are added to true: received = stored + duplicates + rejected + refused."""
+    if not (isinstance(value, list) and len(value) == 6 and all(type(each) is int for each in value)):
+        return False
+    return value[0] == sum(value[1:5]) and all(abs(each) <= _LARGEST for each in value)
+
+
 _DEVICE = {"device": _is_id}
+_MOVED: Mapping[str, Callable[[object], bool]] = {**_DEVICE, "at": _is_time, "counts": _are_counts}
 _SESSION = {**_DEVICE, "at": _is_time, "epoch": _is_count, "reason": _is_text_or_nothing}
 _NEEDED: Mapping[str, Mapping[str, Callable[[object], bool]]] = {
     **dict.fromkeys(("device.provisioned", "device.arrived", "device.decommissioned"), _DEVICE),
@@ -78,6 +90,7 @@ _NEEDED: Mapping[str, Mapping[str, Callable[[object], bool]]] = {
     "rules.reached": {"rest": _are_reached},
     "tenant.time_zone_set": {"time_zone": _is_text},
     "group.changed": {"group": _is_id},
+    "inbox.settled": {"moved": _are_moves},
     "rule.noticed": {"subject": _is_text, "notice": _is_text, "message": _is_text},
     "command.sent": {"command": _is_id, "at": _is_time},
     "command.answered": {"command": _is_id, "at": _is_time, **_DEVICE, "status": _is_text},

@@ -84,9 +84,8 @@ class Postman:
                     taken = await leases.take(tx, room)
             finally:
                 self._give_back(tenant_id, room - len(taken))
-            self._has_more.discard(tenant_id)
-            if len(taken) == room:
-                self._has_more.add(tenant_id)
+            # Of one channel only a few are under way at once: while something is taken, more may wait for its turn.
+            (self._has_more.add if taken else self._has_more.discard)(tenant_id)
             for leased in taken:
                 self._start(self._deliver(tenant_id, leased))
         except Unavailable:

@@ -78,6 +78,11 @@ class Effect:
         return {**self.facts, **value, "time": f"{self.facts['time']} {clocks.zone_name(self.zone)}"}
 
     @property
+    def is_telling(self) -> bool:
+        """Whether it only tells somebody."""
+        return isinstance(self.then, Notify | CallWebhook)
+
+    @property
     def is_loop(self) -> bool:
         """Whether so many rules led to it that nothing may follow from it any more."""
         return len(self.chain) > MAX_HOPS

@@ -39,8 +39,8 @@ from engine.rules.model import (
 )
 from engine.rules.placeholders import metrics_in, names_in
 from engine.rules.resolve import is_difference, unit_of
-from engine.rules.units import conversion, is_known, siblings
 from engine.rules.vocabulary import SAID, UNKNOWN, Metric, Surroundings, Vocabulary
+from engine.units import conversion, is_known, siblings
 
 
 def check(document: RuleDocument, vocabulary: Vocabulary, surroundings: Surroundings = UNKNOWN) -> list[Problem]:

@@ -16,6 +16,9 @@ from engine.store.tx import Tx
 
 OF_RULE = 1_000
 """So many of one rule are kept, the newest."""
+CUT_EVERY = 32
+"""One firing in so many, chosen by its id, takes the oldest of its rule with it: however fast a rule fires, and whoever
+notes it, it keeps hardly more than ``OF_RULE``."""
 
 _NOTE = text(
     """
@@ -48,7 +51,7 @@ _CUT = text(
             SELECT n.fired_at, n.id FROM rule_firings n WHERE n.tenant_id = :tenant AND n.rule_id = r.id
             ORDER BY n.fired_at DESC, n.id DESC OFFSET :most LIMIT 1
         ) first
-        WHERE r.tenant_id = :tenant
+        WHERE r.tenant_id = :tenant AND (CAST(:rules AS uuid[]) IS NULL OR r.id = ANY (CAST(:rules AS uuid[])))
     ) AS cut
     WHERE f.tenant_id = :tenant AND f.rule_id = cut.rule_id AND (f.fired_at, f.id) <= (cut.fired_at, cut.id)
     """
@@ -60,9 +63,10 @@ async def note(tx: Tx, fired: Sequence[tuple[Raised, Sequence[str]]]) -> None:
     if not fired:
         return
     tenant_id = tx.principal.tenant_id
+    ids = [uuid5(NAMESPACE_URL, f"tidegate:firing:{one.id(tenant_id)}") for one, _ in fired]
     rows = [
         {
-            "id": uuid5(NAMESPACE_URL, f"tidegate:firing:{one.id(tenant_id)}"),
+            "id": id_,
             "rule_id": one.rule_id,
             "rule_version": one.rule_version,
             "device_id": one.device_id,
@@ -72,9 +76,11 @@ async def note(tx: Tx, fired: Sequence[tuple[Raised, Sequence[str]]]) -> None:
             "why": one.why,
             "would": list(would),
         }
-        for one, would in fired
+        for id_, (one, would) in zip(ids, fired, strict=True)
     ]
     await tx.execute(_NOTE, {"tenant": tenant_id, "fired": orjson.dumps(rows).decode()})
+    if full := {one.rule_id for id_, (one, _) in zip(ids, fired, strict=True) if id_.int % CUT_EVERY == 0}:
+        await _cut(tx, sorted(full))
 
 
 async def end(tx: Tx, cleared: Sequence[Cleared]) -> None:
@@ -97,7 +103,11 @@ async def end(tx: Tx, cleared: Sequence[Cleared]) -> None:
 async def prune(tx: Tx) -> None:
     """Forget what is older than 30 days, and of a rule with very many the oldest."""
     await tx.execute(_PRUNE, {"tenant": tx.principal.tenant_id, "now": tx.now})
-    await tx.execute(_CUT, {"tenant": tx.principal.tenant_id, "most": OF_RULE})
+    await _cut(tx, None)
+
+
+async def _cut(tx: Tx, rules: Sequence[str] | None) -> None:
+    await tx.execute(_CUT, {"tenant": tx.principal.tenant_id, "most": OF_RULE, "rules": rules})
 
 
 async def page(tx: Tx, rule_id: UUID, *, first: int = 50, after: str | None = None) -> Page[Firing]:

@@ -14,8 +14,8 @@ def _metric(key: str, label: str, unit: str | None, *words: str, type: MetricTyp
     return Hole(key, HoleKind.METRIC, label, unit=unit, type=type, words=words)
 
 
-def _number(key: str, label: str, default: float, unit: str | None = None) -> Hole:
-    return Hole(key, HoleKind.NUMBER, label, default, unit)
+def _number(key: str, label: str, default: float, unit: str | None = None, follows: str | None = None) -> Hole:
+    return Hole(key, HoleKind.NUMBER, label, default, unit, follows=follows)
 
 
 def _time(key: str, label: str, default: str) -> Hole:
@@ -39,7 +39,7 @@ GALLERY: tuple[Template, ...] = (
         (
             _TEMPERATURE,
             _number("limit", "Too warm above", -15, "degC"),
-            _number("safe", "Well again below", -17, "degC"),
+            _number("safe", "Well again below", -17, "degC", follows="limit"),
             _time("wait", "For at least", "10m"),
         ),
         {
@@ -97,7 +97,7 @@ GALLERY: tuple[Template, ...] = (
         (
             _metric("metric", "Battery", "percent", "battery", "charge"),
             _number("limit", "Low below", 20, "percent"),
-            _number("safe", "Well again above", 30, "percent"),
+            _number("safe", "Well again above", 30, "percent", follows="limit"),
         ),
         {
             "when": _is("metric", "<", _hole("limit"), "percent"),
@@ -273,7 +273,7 @@ GALLERY: tuple[Template, ...] = (
         (
             _metric("metric", "CO₂", "ppm", "co2", "carbon"),
             _number("limit", "Bad above", 1200, "ppm"),
-            _number("safe", "Good again below", 900, "ppm"),
+            _number("safe", "Good again below", 900, "ppm", follows="limit"),
         ),
         {
             "when": _is("metric", ">", _hole("limit"), "ppm"),

@@ -5,8 +5,8 @@ from enum import Enum, auto
 
 from datalogic_py import DataHandle
 
-from engine.rules.compile import CompiledRule, ignoring
-from engine.rules.explain import explain
+from engine.rules.compile import CompiledRule
+from engine.rules.explain import why
 from engine.rules.plan import plan_of
 from engine.rules.state import Action, Clear, EndReason, Known, Phase, Raise, RuleState
 
@@ -64,8 +64,9 @@ def deadline(rule: CompiledRule, state: RuleState) -> int | None:
     if state.phase is not Phase.PENDING:
         return None
     held = since + rule.held_ms
-    if state.raised and len(state.raised) == plan_of(rule).max_per_hour:
-        held = max(held, state.raised[0] + HOUR_MS)
+    most = plan_of(rule).max_per_hour
+    if most is not None and len(state.raised) >= most:  # more than that, where an edit has made it less
+        held = max(held, state.raised[-most] + HOUR_MS)
     return held if state.quiet_from is None else max(held, state.quiet_from + rule.cooldown_ms)
 
 
@@ -80,8 +81,7 @@ def elapse(
     known = state.known if seen is None else seen(over)
     if state.phase is Phase.PENDING:
         episode = state.episode + 1
-        why = explain(ignoring(rule, known).document.when, rule.vocabulary, known)
-        actions.append(Raise(episode, over, since, known, why))
+        actions.append(Raise(episode, over, since, known, why(rule, known, state.known)))
         raised = raised_lately(rule, state, over)
         return state._replace(phase=Phase.FIRING, since=over, episode=episode, raised=raised)
     actions.append(Clear(state.episode, over, since, known, EndReason.CLEARED))

@@ -50,7 +50,6 @@ _STATES = (
     "JOIN profiles p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id WHERE s.tenant_id = :tenant AND {which}"
 )
 _OF_DEVICES = text(_STATES.format(which="s.device_id = ANY (CAST(:devices AS uuid[]))"))
-_OF_RULE = text(_STATES.format(which="s.rule_id = CAST(:rule AS uuid)"))
 _DUE = text(_STATES.format(which="s.due_at <= :now") + f" ORDER BY s.due_at LIMIT {TICKS_AT_ONCE}")
 _SAVE = text(
     """
@@ -60,17 +59,24 @@ _SAVE = text(
     ON CONFLICT (tenant_id, rule_id, device_id) DO UPDATE SET state = excluded.state, due_at = excluded.due_at
     """
 )
-# Begun by the next ticks, a couple of thousand at a time, however many devices there are.
+# Begun by the next ticks, a couple of thousand at a time, however many devices there are: those that the rule watches,
+# and those that it remembers something of, which it may watch no more.
 _BEGIN = text(
     """
     WITH these AS (
-        SELECT d.id
-        FROM devices d JOIN profiles p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id
-        WHERE d.tenant_id = :tenant AND d.status IN ('provisioned', 'active')
-          AND (CAST(:profile AS text) IS NULL OR p.key = :profile)
-          AND (CAST(:devices AS uuid[]) IS NULL OR d.id = ANY (CAST(:devices AS uuid[])))
-          AND (CAST(:after AS uuid) IS NULL OR d.id > CAST(:after AS uuid))
-        ORDER BY d.id LIMIT CAST(:most AS bigint)
+        (SELECT d.id
+         FROM devices d JOIN profiles p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id
+         WHERE CAST(:watched AS boolean) AND d.tenant_id = :tenant AND d.status IN ('provisioned', 'active')
+           AND (CAST(:profile AS text) IS NULL OR p.key = :profile)
+           AND (CAST(:devices AS uuid[]) IS NULL OR d.id = ANY (CAST(:devices AS uuid[])))
+           AND (CAST(:after AS uuid) IS NULL OR d.id > CAST(:after AS uuid))
+         ORDER BY d.id LIMIT CAST(:most AS bigint))
+        UNION
+        (SELECT r.device_id FROM rule_state r
+         WHERE CAST(:remembered AS boolean) AND r.tenant_id = :tenant AND r.rule_id = CAST(:rule AS uuid)
+           AND (CAST(:after AS uuid) IS NULL OR r.device_id > CAST(:after AS uuid))
+         ORDER BY r.device_id LIMIT CAST(:most AS bigint))
+        ORDER BY id LIMIT CAST(:most AS bigint)
     ), begun AS (
         INSERT INTO rule_state AS s (tenant_id, rule_id, device_id, state, due_at)
         SELECT :tenant, CAST(:rule AS uuid), id, CAST(:begun_as AS jsonb), :now FROM these
@@ -80,6 +86,10 @@ _BEGIN = text(
     SELECT CAST(id AS text) AS id FROM these ORDER BY these.id
     """
 )
+
+
+_STORE_ANYWAY = RuleState(condition="\t")
+"""What is no rule's state: whatever a state is then is stored."""
 
 
 class Reach(NamedTuple):
@@ -196,7 +206,7 @@ class Reaction:
             self._elapse(place, now, Tick() if due_at is not None and due_at <= now_ms else Noticed())
             self._moved.add(place)
             # Whatever comes of it, it is stored: what is due and stays so would be asked for again and again.
-            self._stored[place] = self._stored[place]._replace(condition="\t")
+            self._stored[place] = _STORE_ANYWAY
         ticked, self._due = len(self._due), []
         return ticked
 
@@ -206,18 +216,9 @@ class Reaction:
             self._samples += sampler.take(tenant_id, now, tuple(self._set), sorted(devices), self._standing)
             self.facts.next_event()
 
-    async def rule_changed(self, tx: Tx, rule_id: str) -> None:
+    def rule_changed(self, rule_id: str) -> None:
         """A rule was edited or switched: states it no longer owns end, waits and open alerts follow the new rule."""
-        rule = self._rules.get(rule_id)
-        is_light_one = rule is not None and is_light(rule) and not plan_of(rule).is_narrow
-        await self._load(tx, _OF_RULE, {"rule": rule_id})
-        for place in [place for place in self._states if place[0] == rule_id]:
-            if rule is None or not _watches(rule, place[1], self._profile(place[1])):
-                self._stop(place, tx.now)
-            elif is_light_one:
-                self._elapse(place, tx.now)
-        if rule is not None and not is_light_one:
-            self._want_all(rule, self.led_by)
+        self._want_all(rule_id, self.led_by)
 
     async def device_changed(self, tx: Tx, device_id: str, *, is_new: bool = False) -> None:
         """A device is new or may be another now: rules begin with it, look again, or end what they left open."""
@@ -236,7 +237,7 @@ class Reaction:
         """Other devices are in a group now: rules that ask for it look again at all of theirs."""
         for rule in self._set:
             if group_id in plan_of(rule).groups:
-                self._want_all(rule, self.led_by)
+                self._want_all(rule.key, self.led_by)
 
     def zone_changed(self, zone: str, since: int) -> None:
         """The tenant's clock is another one ``since`` then (ms): rules that go by that of the device's site look again.
@@ -245,14 +246,13 @@ class Reaction:
         """
         if zone == self._set.zone.key:
             for rule in self._set.of_site:
-                self._want_all(rule, (), Reach(since=since))
+                self._want_all(rule.key, (), Reach(since=since))
 
     def go_on(self, told: Mapping[str, Any]) -> None:
         """A rule that is to be looked at for all its devices has the rest of them before it (`RulesReached`)."""
-        rule, zone = self._rules.get(told["rule"]), told.get("zone")
-        if rule is not None and zone in (None, self._set.zone.key):
+        if told.get("zone") in (None, self._set.zone.key):
             reach = Reach(told.get("after") or "", told.get("since"))
-            self._want_all(rule, tuple(told.get("by") or ()), reach)
+            self._want_all(told["rule"], tuple(told.get("by") or ()), reach)
 
     def device_out(self, device_id: str) -> None:
         """A device was suspended or put into quarantine: nothing new begins for it (see ``stands``)."""
@@ -331,24 +331,24 @@ class Reaction:
         """The rule is to be looked at for this device as soon as may be."""
         self._wanted.setdefault((rule.key, self.led_by), set()).add(device_id)
 
-    def _want_all(self, rule: CompiledRule, led_by: Chain, reach: Reach = Reach()) -> None:
-        """The rule is to be looked at for all its devices behind that reach, a bounded number in one transaction."""
-        other = self._whole.get((rule.key, led_by), reach)
+    def _want_all(self, rule_id: str, led_by: Chain, reach: Reach = Reach()) -> None:
+        """The rule is to be looked at for all its devices behind that reach, a bounded number in one transaction.
+
+        One that is no more, for those that it remembers: what it left open ends.
+        """
+        other = self._whole.get((rule_id, led_by), reach)
         since = max((each for each in (reach.since, other.since) if each is not None), default=None)
-        self._whole[rule.key, led_by] = Reach(min(reach.after, other.after), since)
+        self._whole[rule_id, led_by] = Reach(min(reach.after, other.after), since)
 
     async def _begin(self, tx: Tx) -> None:
         """Let rules be looked at that are wanted so: each for some devices, or for the next ones of all of theirs."""
         for (rule_id, led_by), devices in sorted(self._wanted.items()):
             if rule_id in self._rules:
-                await self._let_look(tx, self._rules[rule_id], led_by, devices)
+                await self._let_look(tx, rule_id, led_by, devices)
         left, rest = BEGUN_AT_ONCE, list[dict[str, object]]()
         for (rule_id, led_by), reach in sorted(self._whole.items()):
-            rule = self._rules.get(rule_id)
-            if rule is None:
-                continue
             if left:
-                begun = await self._let_look(tx, rule, led_by, rule.devices, reach, left)
+                begun = await self._let_look(tx, rule_id, led_by, None, reach, left)
                 left -= len(begun)
                 if left:
                     continue
@@ -358,27 +358,41 @@ class Reaction:
             rest.append({**told, "since": reach.since, "zone": zone})
         for n in range(0, len(rest), TOLD_AT_ONCE):
             tx.emit(RulesReached(rest[n : n + TOLD_AT_ONCE]))
-        self.has_more = bool(rest)
+        self.has_more = left < BEGUN_AT_ONCE
         self._wanted.clear()
         self._whole.clear()
 
     async def _let_look(
         self,
         tx: Tx,
-        rule: CompiledRule,
+        rule_id: str,
         led_by: Chain,
         devices: Collection[str] | None,
         reach: Reach = Reach(),
         most: int | None = None,
     ) -> list[str]:
-        """Let time pass for a rule and (at ``most`` so many of) these devices, None for all; returns which they are."""
-        news: dict[str, Any] = {"led_by": led_by} if led_by else {}
-        if reach.since is not None and plan_of(rule).cron is not None:
+        """Let time pass for a rule and (at ``most`` so many of) these devices; returns which they are.
+
+        None: all that it watches or remembers something of. One that only messages move begins with none by itself.
+        """
+        rule, news = self._rules.get(rule_id), dict[str, Any]()
+        if led_by:
+            news["led_by"] = led_by
+        if reach.since is not None and rule is not None and plan_of(rule).cron is not None:
             news["clock_since"] = reach.since
-        asked = {"tenant": tx.principal.tenant_id, "now": tx.now, "rule": rule.key, "profile": rule.profile}
-        asked |= {"devices": None if devices is None else sorted(devices), "after": reach.after or None, "most": most}
-        begun = [row["id"] for row in await tx.rows(_BEGIN, {**asked, "begun_as": orjson.dumps(news).decode()})]
-        for place in ((rule.key, device) for device in begun):
+        only = devices if devices is not None or rule is None else rule.devices
+        asked = {
+            "watched": rule is not None and not is_light(rule),
+            "profile": None if rule is None else rule.profile,
+            "devices": None if only is None else sorted(only),
+            "remembered": devices is None,
+            "after": reach.after or None,
+            "most": most,
+            "begun_as": orjson.dumps(news).decode(),
+        }
+        named = {"tenant": tx.principal.tenant_id, "now": tx.now, "rule": rule_id}
+        begun = [row["id"] for row in await tx.rows(_BEGIN, asked | named)]
+        for place in ((rule_id, device) for device in begun):
             state = self._states.get(place)
             if state is not None:  # what is remembered here is not read back
                 self._states[place] = state._replace(**news)
@@ -428,15 +442,29 @@ class Reaction:
             if is_light(rule):
                 if is_newer and is_quiet(rule, state, reading):
                     return
-            elif not rule.metrics and state is not None and is_heard_of_in_time(rule, state, received_ms, before):
+            elif state is not None and self._is_calm(rule, place[1], state, reading, received_ms, before, is_newer):
                 return
-            elif is_newer and state is not None and state.phase in STEADY:
-                view, latest = self.facts.view_of_message(place[1], before), self._newest.of(place[1])
-                if is_calm(rule, state, reading, received_ms, view, latest):
-                    return
             self._move(rule, place, reading, clock.from_ms(received_ms), before)
         except Exception:  # one rule that fails must not stop the tenant's others
             log.exception("rule.failed", extra={"rule": place[0], "version": rule.version})
+
+    def _is_calm(
+        self,
+        rule: CompiledRule,
+        device: str,
+        state: RuleState,
+        reading: Reading,
+        received_ms: int,
+        before: int | None,
+        is_newer: bool,
+    ) -> bool:
+        """Whether a reading certainly changes nothing for a rule that needs more than newest values."""
+        if not rule.metrics and is_heard_of_in_time(rule, state, received_ms, before):
+            return True
+        if not is_newer or state.phase not in STEADY:
+            return False
+        view = self.facts.view_of_message(device, before)
+        return is_calm(rule, state, reading, received_ms, view, self._newest.of(device))
 
     def _notice(self, rule: CompiledRule, device_id: str, noticed: Noticed, now: datetime) -> None:
         """Something about a device has changed: the rule looks again, if it watches the device."""
@@ -530,7 +558,8 @@ class Reaction:
         """End what the rule raised and do what it does then.
 
         A firing that acted is ended so too when an edit ends it, even one that only lets the rule watch from now on:
-        what it switched on is switched off. One that was only noted never gets here by an edit (see ``_move``).
+        what it switched on is switched off, in quiet hours too, in which only nobody is told. One that was only noted
+        never gets here by an edit (see ``_move``).
         """
         plan, is_edit, reason = plan_of(rule), action.reason is EndReason.RULE_CHANGED, words.why_cleared(rule, action)
         if rule.key in self._set.shadows and not is_edit:
@@ -540,8 +569,10 @@ class Reaction:
             self._cleared.append(_told(place, action, reason))
         if not plan.has_alert or is_edit:
             self._noted_ends.append(_told(place, action, reason))
-        if plan.on_clear and not self._hushed(rule, place[1], action.at):
-            self._effects += effects_of(rule, place[1], action, plan.on_clear, reason, self.facts, led_by)
+        if plan.on_clear:
+            done = effects_of(rule, place[1], action, plan.on_clear, reason, self.facts, led_by)
+            is_hushed = any(each.is_telling for each in done) and self._hushed(rule, place[1], action.at)
+            self._effects += [each for each in done if not (is_hushed and each.is_telling)]
 
     def _hushed(self, rule: CompiledRule, device_id: str, at_ms: int) -> str:
         """Why the rule does nothing now beside its alert, for the alert's history; '' when it does."""

@@ -100,6 +100,7 @@ class Stage(Reaction):
         self._place: Place = self._rule.key, device
         self._fired: dict[int, Raise] = {}
         self._ended: dict[int, Clear] = {}
+        self._is_known_to_move = False
 
     def begin(self, now_ms: int) -> None:
         """The rule is there from this server time on: one that may fire for a device that says nothing looks now."""
@@ -132,6 +133,8 @@ class Stage(Reaction):
             some = 1 if end > place else min(2 * some, PLAYED_AT_ONCE)
             if end > place:
                 self._pass_over(record, place, end)
+            # Of the first it is known that it may move the rule: it is not asked once more whether it does.
+            self._is_known_to_move = True
             played = self._play(record.between(end, end + some))
             place = end + played
             if not played:  # the budget is spent
@@ -174,6 +177,10 @@ class Stage(Reaction):
             latest.learn(device, at, received, values)
         return rows
 
+    def _is_calm(self, *asked: Any) -> bool:
+        is_known, self._is_known_to_move = self._is_known_to_move, False
+        return not is_known and super()._is_calm(*asked)
+
     def firings(self) -> list[Firing]:
         """The times that it would have fired, each with its end: the first MOST_EPISODES."""
         device, ended = self._place[1], self._ended
@@ -195,9 +202,13 @@ class Stage(Reaction):
 
     def seen(self, at_ms: int) -> dict[str, Known]:
         """Everything the rule reads at that moment, by the input's name."""
-        state = recall(self._rule, self.state, self._latest.of(self._place[1]))
         view = self.facts.view(self._place[1])
-        return values_at(self._rule, state, view, Moment(at_ms, 0, view.received))
+        return values_at(self._rule, self.remembered, view, Moment(at_ms, 0, view.received))
+
+    @property
+    def remembered(self) -> RuleState:
+        """The rule's state with the device's newest values."""
+        return recall(self._rule, self.state, self._latest.of(self._place[1]))
 
     def _elapse_until(self, until_ms: int) -> None:
         """Let every wait end that is over by this server time, each at its own time."""

@@ -34,8 +34,7 @@ _ABOUT = text(
     WHERE d.tenant_id = :tenant AND d.id = ANY (CAST(:ids AS uuid[]))
     """
 )
-_PAST = text(
-    """
+_PAST_OF = """
     WITH pending AS MATERIALIZED (
         SELECT CAST(r ->> 0 AS uuid) AS device, CAST(r ->> 1 AS bigint) AS at, CAST(r ->> 2 AS bigint) AS seq
         FROM journal j CROSS JOIN LATERAL json_array_elements(j.body -> 'r') AS r
@@ -49,21 +48,38 @@ _PAST = text(
     SELECT CAST(w.device AS text) AS device, w.metric, t.at, t.seq, t.value
     FROM wanted w CROSS JOIN LATERAL (
         (SELECT CAST(round(extract(epoch FROM n.time) * 1000) AS bigint) AS at, n.seq, n.values -> w.metric AS value
-         FROM telemetry n
-         WHERE n.tenant_id = :tenant AND n.device_id = w.device AND n.time > w.since AND n.values ? w.metric
+         FROM {since}
          ORDER BY n.time DESC, n.seq DESC
-         LIMIT :most + (SELECT least(count(*), :most) FROM pending p WHERE p.device = w.device))
+         LIMIT {most})
         UNION ALL
         (SELECT CAST(round(extract(epoch FROM o.time) * 1000) AS bigint), o.seq, o.values -> w.metric
-         FROM telemetry o
-         WHERE o.tenant_id = :tenant AND o.device_id = w.device AND o.time <= w.since AND o.time > w.floor
-           AND o.values ? w.metric
+         FROM {before}
          ORDER BY o.time DESC, o.seq DESC
-         LIMIT least(w.last, :most) + (SELECT least(count(*), :most) FROM pending p WHERE p.device = w.device))
+         LIMIT {last})
     ) t
     WHERE NOT EXISTS (SELECT FROM pending p WHERE p.device = w.device AND p.at = t.at AND p.seq = t.seq)
     """
-)
+_BESIDES = "(SELECT least(count(*), :most) FROM pending p WHERE p.device = w.device)"
+_MOST, _LAST = f":most + {_BESIDES}", f"least(w.last, :most) + {_BESIDES}"
+# "Later than" is after the greatest seq of that moment; "not later", before the next microsecond.
+_END_OF = "CAST(9223372036854775807 AS bigint)"
+_PAST_BY = {
+    False: {
+        "since": "telemetry n WHERE n.tenant_id = :tenant AND n.device_id = w.device AND n.time > w.since "
+        "AND n.values ? w.metric",
+        "before": "telemetry o WHERE o.tenant_id = :tenant AND o.device_id = w.device AND o.time <= w.since "
+        "AND o.time > w.floor AND o.values ? w.metric",
+    },
+    True: {
+        "since": f"app.readings(w.device, w.since, {_END_OF}, 'infinity', ARRAY[w.metric], true, {_MOST}) n",
+        "before": f"app.readings(w.device, w.floor, {_END_OF}, w.since + interval '1 microsecond', ARRAY[w.metric], "
+        f"true, {_LAST}) o",
+    },
+}
+_PAST = {
+    asks_readings: text(_PAST_OF.format(**sources, most=_MOST, last=_LAST))
+    for asks_readings, sources in _PAST_BY.items()
+}
 
 
 async def remember(tx: Tx, facts: Facts, rules: RuleSet, newest: Newest, devices: Iterable[str], position: int) -> None:
@@ -145,7 +161,7 @@ async def _read(tx: Tx, wanted: Sequence[Mapping[str, Any]], most: int, position
     """The ``most`` newest points of each that is wanted, in one statement."""
     asked = {"tenant": tx.principal.tenant_id, "position": position, "ids": sorted({w["device"] for w in wanted})}
     bounds = {"lookback": LOOKBACK_MS, "most": most}
-    rows = await tx.rows(_PAST, {**asked, **bounds, "wanted": orjson.dumps(wanted).decode()})
+    rows = await tx.rows(_PAST[tx.asks_readings], {**asked, **bounds, "wanted": orjson.dumps(wanted).decode()})
     read: dict[Pair, list[Point]] = {(w["device"], w["metric"]): [] for w in wanted}
     for row in rows:
         read[row["device"], row["metric"]].append((row["metric"], row["at"], row["seq"], row["value"]))

@@ -17,8 +17,8 @@ from engine.rules.model import (
     Rate,
     Scalar,
 )
-from engine.rules.units import SAME, Conversion, conversion
 from engine.rules.vocabulary import Vocabulary
+from engine.units import SAME, Conversion, conversion
 
 
 def resolved(condition: Condition, vocabulary: Vocabulary) -> Condition:

@@ -14,8 +14,8 @@ from uuid import UUID
 
 from engine import clock
 from engine.rules import words
-from engine.rules.compile import CompiledRule, ignoring
-from engine.rules.explain import explain
+from engine.rules.compile import CompiledRule
+from engine.rules.explain import why
 from engine.rules.facts import Moment, View
 from engine.rules.look import values_at
 from engine.rules.plan import is_light, plan_of
@@ -181,7 +181,7 @@ def look(rule: CompiledRule, device: str, standing: Standing, now_ms: int) -> Lo
     at = state.looked if schedule and state.looked is not None else newest
     moment = Moment(at, max(0, now_ms - at), view.received)
     seen: Mapping[str, Known] = state.known if is_light(rule) else values_at(rule, state, view, moment)
-    tree = explain(ignoring(rule, seen).document.when, rule.vocabulary, seen)
+    tree = why(rule, seen, state.known)
     if tree["is"] is True and state.phase is Phase.OK:
         return None  # what made it so came too late to count
     return Look(rule, device, at, state.phase, seen, tree)

@@ -36,6 +36,7 @@ _MODE_WORDS = {
     Mode.SHADOW: "It was told to watch only.",
     Mode.OFF: "It was switched off.",
 }
+_REWRITTEN = "It was written anew: what it said before could no longer be read."
 _STRENGTH = {Mode.OFF: 0, Mode.SHADOW: 1, Mode.ON: 2}
 _MODE_DEEDS = {Mode.ON: "rule.enable", Mode.SHADOW: "rule.shadow", Mode.OFF: "rule.disable"}
 
@@ -49,7 +50,11 @@ _STAMP = text(
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule as it is published; ``sentence`` is its document in plain words."""
+    """A rule as it is published; ``sentence`` is its document in plain words.
+
+    ``is_readable``: the document is one that can be understood today. A rule that is not does nothing, and its sentence
+    says so, why, and what to do about it.
+    """
 
     id: UUID
     name: str
@@ -61,6 +66,7 @@ class Rule:
     created_at: datetime
     updated_at: datetime
     is_shadow: bool = False
+    is_readable: bool = True
 
     @property
     def mode(self) -> Mode:
@@ -195,10 +201,10 @@ async def change(tx: Tx, rule_id: UUID, node: object, *, expected_version: int |
     """
     before = await _locked(tx, rule_id, expected_version)
     document, sentence = await _valid(tx, node)
-    changes = await compare(tx, before["document"], node)
+    said = _rule(before, await vocabularies(tx))
+    changes = await compare(tx, before["document"], node) if said.is_readable else [_REWRITTEN]
     row = await _save(tx, rule_id, changes, name=document.name, severity=document.severity, document=node)
-    said = _rule(before, await vocabularies(tx)).sentence
-    tx.audit("rule.change", "rule", rule_id, before=_told(before, said), after=_told(row, sentence, changes))
+    tx.audit("rule.change", "rule", rule_id, before=_told(before, said.sentence), after=_told(row, sentence, changes))
     return _from(row, sentence)
 
 
@@ -351,7 +357,19 @@ def _id_of(cursor: str) -> UUID:
 
 
 def _rule(row: RowMapping, known: dict[str, Vocabulary]) -> Rule:
-    return _from(row, _sentence(row, known))
+    """The rule; of one that was written by an older grammar, what is to be done about it."""
+    try:
+        return _from(row, _sentence(row, known))
+    except RuleInvalid as invalid:
+        log.warning("rule.unreadable", extra={"rules": [f"{row['id']} version {row['version']}"]})
+        return replace(_from(row, _unreadable(invalid)), is_readable=False)
+
+
+def _unreadable(invalid: RuleInvalid) -> str:
+    return (
+        f"This rule can no longer be read, so it does nothing: {invalid.problems[0].message} "
+        "Mend its document and publish it, go back to an earlier version, or delete it."
+    )
 
 
 def _sentence(row: RowMapping, known: dict[str, Vocabulary]) -> str:

@@ -7,7 +7,7 @@ near a limit, unusual or not known is played. So bounds may be too wide, never t
 and what rounding may have made of them is allowed for on either side.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -200,8 +200,12 @@ class _Judge:
         """Of each message, the first place of its window as it comes. Until the next one comes, it is the next's."""
         found = self._firsts.get(over_ms)
         if found is None:
-            times = self._record.times
-            found = self._firsts[over_ms] = [bisect_right(times, at - over_ms) for at in times]
+            times, first = self._record.times, 0
+            found = self._firsts[over_ms] = []
+            for at in times:
+                while times[first] <= at - over_ms:  # they are in order, and a window holds its own message
+                    first += 1
+                found.append(first)
         return found
 
 

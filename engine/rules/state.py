@@ -80,7 +80,7 @@ class RuleState(NamedTuple):
     def to_json(self) -> dict[str, Any]:
         """The state as small JSON; what is as in the beginning is left out."""
         fields: dict[str, Any] = {
-            name: value for name, value, fresh in zip(self._fields, self, RuleState(), strict=True) if value != fresh
+            name: value for name, value, fresh in zip(self._fields, self, _FRESH, strict=True) if value != fresh
         }
         if self.known:
             fields["known"] = {metric: list(known) for metric, known in self.known.items()}
@@ -93,6 +93,9 @@ class RuleState(NamedTuple):
         lists = {name: tuple(stored.get(name, ())) for name in ("raised", "led_by")}
         plain = {name: stored[name] for name in cls._fields if name in stored}
         return cls(**{**plain, **lists, "phase": Phase(stored.get("phase", Phase.OK)), "known": known})
+
+
+_FRESH = RuleState()
 
 
 class Reading:

@@ -29,7 +29,7 @@ from engine.rules.facts import View
 from engine.rules.look import learn, look
 from engine.rules.moves import MOVES, PATIENCE_MS, STEADY, Signal, adopt, arm, elapse, end, move, signal
 from engine.rules.plan import is_light
-from engine.rules.state import Action, EndReason, Event, Known, Noticed, Phase, Reading, RuleState, Tick
+from engine.rules.state import Action, EndReason, Event, Known, Phase, Reading, RuleState
 from engine.rules.values import plain
 
 __all__ = ["MOVES", "PATIENCE_MS", "Signal", "is_quiet", "is_worth_storing", "recall", "step", "stop"]
@@ -50,10 +50,8 @@ def step(
         state, actions = adopt(rule, state, now_ms)
     if not is_light(rule):
         return look(rule, state, event, now_ms, actions, View.blind() if view is None else view)
-    if isinstance(event, Tick):
+    if not isinstance(event, Reading):
         return _tick(rule, state, now_ms, actions)
-    if isinstance(event, Noticed):
-        return state, actions
     known = learn(rule, state.known, event)
     if known is None:
         return state, actions

@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from math import isfinite
 from typing import Any
 
 from engine.rules.errors import Problem, RuleInvalid
 from engine.rules.findings import clip, closest
 from engine.rules.model import MetricType
-from engine.rules.units import conversion
 from engine.rules.vocabulary import Metric, Vocabulary
+from engine.units import conversion
 
 HOLE = "hole"
 """In a template's document ``{"hole": "limit"}`` stands where the choice for ``limit`` goes."""
@@ -33,7 +34,8 @@ class Hole:
     """One thing to choose. ``default`` is what is taken where nothing is chosen; None: something has to be.
 
     For a metric ``type`` and ``unit`` say which fit (a unit that can be turned into it), and ``words`` how such a
-    metric is often called. For a number ``unit`` is the one it is given in.
+    metric is often called. For a number ``unit`` is the one it is given in; ``follows`` names a hole before it that it
+    stays as far from as the defaults are.
     """
 
     key: str
@@ -43,6 +45,7 @@ class Hole:
     unit: str | None = None
     type: MetricType = MetricType.NUMBER
     words: tuple[str, ...] = ()
+    follows: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +102,14 @@ def fitting(hole: Hole, vocabulary: Vocabulary) -> tuple[str, ...]:
 
 
 def is_fitting(template: Template, vocabulary: Vocabulary) -> bool:
-    """Whether a profile has what the template needs."""
-    return all(_likely(hole, vocabulary) for hole in template.metric_holes)
+    """Whether a profile has what the template needs: for each hole a metric of its own."""
+    taken: list[str] = []
+    for hole in template.metric_holes:
+        found = _taken(hole, vocabulary, taken)
+        if found is None:
+            return False
+        taken.append(found)
+    return True
 
 
 def _chosen(template: Template, choices: Mapping[str, Any], vocabulary: Vocabulary) -> dict[str, Any]:
@@ -113,6 +122,8 @@ def _chosen(template: Template, choices: Mapping[str, Any], vocabulary: Vocabula
     chosen: dict[str, Any] = {}
     for hole in template.holes:
         value = choices.get(hole.key)
+        if value is None and hole.follows is not None:
+            value = _following(hole, next(each for each in template.holes if each.key == hole.follows), chosen)
         if value is None:
             value = _taken(hole, vocabulary, chosen.values())
         if value is None:
@@ -122,6 +133,15 @@ def _chosen(template: Template, choices: Mapping[str, Any], vocabulary: Vocabula
     if problems:
         raise RuleInvalid(problems)
     return chosen
+
+
+def _following(hole: Hole, followed: Hole, chosen: Mapping[str, Any]) -> Any:
+    """As far from what was chosen there as the defaults are; None where that is no number, which is said there."""
+    value = chosen.get(followed.key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        return None
+    moved = round(value + hole.default - followed.default, 9)
+    return min(max(moved, 0), 100) if hole.unit == "percent" else moved
 
 
 def _taken(hole: Hole, vocabulary: Vocabulary, taken: Iterable[Any]) -> Any:

@@ -21,9 +21,9 @@ from engine import clock
 from engine.devices import service as devices
 from engine.rules import document as documents
 from engine.rules import inspection, remember, words
-from engine.rules.compile import CompiledRule, compile_rule, ignoring
+from engine.rules.compile import CompiledRule, compile_rule
 from engine.rules.errors import BacktestBusy, RuleInvalid, TestsFail, TrialBusy, TrialMalformed, TrialTooLarge
-from engine.rules.explain import explain
+from engine.rules.explain import why
 from engine.rules.facts import NOTHING, About, Facts
 from engine.rules.invented import Invented, Message, tested
 from engine.rules.model import RuleDocument, Silence, TestDevice, leaves
@@ -81,23 +81,32 @@ _SENT = """
     FROM (
         SELECT CAST(date_part('epoch', time) * 1000 AS bigint) AS at, seq,
                CAST(floor(date_part('epoch', received_at) * 1000 + 0.0005) AS bigint) AS received, time{columns}
-        FROM telemetry
-        WHERE tenant_id = :tenant AND device_id = :device AND (time, seq) > (:start, CAST(:after AS bigint))
-          AND time < :end AND (CAST(:metrics AS text[]) IS NULL OR values ?| CAST(:metrics AS text[]))
+        FROM {source}
         ORDER BY time {way}, seq {way} LIMIT :most
     ) AS sent
     """
-_HEARD = text(
-    """
+_SENT_BY = {
+    False: """telemetry
+        WHERE tenant_id = :tenant AND device_id = :device AND (time, seq) > (:start, CAST(:after AS bigint))
+          AND time < :end AND (CAST(:metrics AS text[]) IS NULL OR values ?| CAST(:metrics AS text[]))""",
+    True: """app.readings(:device, :start, CAST(:after AS bigint), :end, CAST(:metrics AS text[]), {newest}, :most)""",
+}
+_HEARD = {
+    asks_readings: text(
+        f"""
     SELECT CAST(w.id AS text) AS device,
            CAST(floor(date_part('epoch', t.received_at) * 1000 + 0.0005) AS bigint) AS received
     FROM unnest(CAST(:devices AS uuid[])) AS w (id) CROSS JOIN LATERAL (
-        SELECT received_at FROM telemetry
-        WHERE tenant_id = :tenant AND device_id = w.id AND time < :start ORDER BY time DESC, seq DESC LIMIT 1
+        SELECT received_at FROM {source} ORDER BY time DESC, seq DESC LIMIT 1
     ) t
     WHERE t.received_at < :start
-    """
-)
+    """  # noqa: S608  only the constants below are put in
+    )
+    for asks_readings, source in {
+        False: "telemetry WHERE tenant_id = :tenant AND device_id = w.id AND time < :start",
+        True: "app.readings(w.id, '-infinity', NULL, :start, NULL, true, 1)",
+    }.items()
+}
 _T = TypeVar("_T")
 _backtests = Turns(BacktestBusy, at_once=BACKTESTS_AT_ONCE)
 _trials = Turns(TrialBusy, at_once=TRIALS_AT_ONCE, waiting=TRIALS_WAITING, waiting_of_one=TRIALS_WAITING_OF_ONE)
@@ -298,7 +307,7 @@ async def _run(tx: Tx, rule: CompiledRule) -> list[TestResult]:
 
 def _look(rule: CompiledRule, stage: Stage, at_ms: int) -> Look:
     seen = stage.seen(at_ms)
-    tree = explain(ignoring(rule, seen).document.when, rule.vocabulary, seen)
+    tree = why(rule, seen, stage.remembered.known)
     said = words.why_not(rule, seen)
     if stage.state.is_raised:
         said = f"it has fired: {said}" if tree["is"] is True else f"it has fired and not cleared yet: {said}"
@@ -356,7 +365,7 @@ async def _sent(
     named: dict[str, object] = {"tenant": tx.principal.tenant_id, "device": device, "end": end}
     named |= {"metrics": None if hears_all else list(rule.metrics)}
     named |= {f"m{place}": metric for place, metric in enumerate(rule.metrics)}
-    query = _query(len(rule.metrics), newest_first=newest_first)
+    query = _query(len(rule.metrics), newest_first=newest_first, asks_readings=tx.asks_readings)
     found: list[list[Any]] = [[] for _ in range(3 + len(rule.metrics))]
     after = -(2**63)
     while len(found[0]) < most:
@@ -374,11 +383,12 @@ async def _sent(
 
 
 @lru_cache(maxsize=64)
-def _query(metrics: int, *, newest_first: bool) -> Reading:
+def _query(metrics: int, *, newest_first: bool, asks_readings: bool) -> Reading:
     """What was sent, with a list for each metric: the rest of a message is not even brought here."""
     columns = "".join(f", values -> CAST(:m{place} AS text) AS m{place}" for place in range(metrics))
     lists = "".join(f", coalesce(json_agg(m{place}), '[]') AS m{place}" for place in range(metrics))
-    sent = _SENT.format(columns=columns, lists=lists, way="DESC" if newest_first else "ASC")
+    source = _SENT_BY[asks_readings].format(newest=newest_first)
+    sent = _SENT.format(columns=columns, lists=lists, source=source, way="DESC" if newest_first else "ASC")
     return Reading(text(sent), is_binary=True)
 
 
@@ -386,7 +396,9 @@ async def _heard(tx: Tx, rule: CompiledRule, devices: Sequence[str], start: date
     """When (ms) the devices were heard of last before ``start``, if the rule asks for silence."""
     if not devices or not _hears_silence(rule.document):
         return {}
-    rows = await tx.rows(_HEARD, {"tenant": tx.principal.tenant_id, "devices": list(devices), "start": start})
+    rows = await tx.rows(
+        _HEARD[tx.asks_readings], {"tenant": tx.principal.tenant_id, "devices": list(devices), "start": start}
+    )
     return {row["device"]: row["received"] for row in rows}
 
 

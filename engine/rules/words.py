@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from cronsim import CronSim
 
 from engine.clock import from_ms
 from engine.rules.compile import CompiledRule, ignoring
-from engine.rules.explain import explain
+from engine.rules.explain import Explainer, condition_in, explainer
 from engine.rules.findings import is_number
 from engine.rules.inputs import left, right
 from engine.rules.logic import normal
@@ -46,10 +47,72 @@ from engine.rules.phrases import (
 )
 from engine.rules.resolve import is_difference, unit_of
 from engine.rules.state import Clear, EndReason, Known, Raise
-from engine.rules.units import conversion
 from engine.rules.vocabulary import Vocabulary
+from engine.units import Conversion, conversion
 
 __all__ = ["phrase", "sentence", "spelled_ms", "why_cleared", "why_not", "why_raised"]
+
+
+class _Words(NamedTuple):
+    """What is said of one comparison whatever was seen. ``into``: from the profile's unit to that of the author.
+
+    ``limits``: what is known beforehand of what it is held against, where nothing else that is read is; else ``other``
+    is the input that it is held against.
+    """
+
+    leaf: Leaf | AttributeLeaf
+    name: str
+    asked: str
+    into: Conversion | None
+    sign: str
+    compared: str
+    limits: tuple[object, ...]
+    other: str | None
+    other_sign: str
+
+
+class _Decided:
+    """What a rule raises or clears by, in normal form, with the words for it; made once for each rule."""
+
+    def __init__(self, rule: CompiledRule, *, is_raise: bool) -> None:
+        when, clear = rule.document.when, rule.document.clear
+        if is_raise:
+            self.plain = normal(when)
+        else:
+            self.plain = normal(when, negated=True) if clear is None else normal(clear.when)
+        self.is_as_written = is_raise and self.plain == when
+        """Most conditions are in normal form as they are written: then what explains them is at hand."""
+        self.vocabulary = rule.vocabulary
+        self.explain: Explainer = explainer(self.plain, rule.vocabulary)
+        self._words: dict[int, _Words] = {}
+
+    def words(self, leaf: Leaf | AttributeLeaf) -> _Words:
+        """The words of one of its leaves, which live as long as it does."""
+        found = self._words.get(id(leaf))
+        if found is None:
+            found = self._words[id(leaf)] = _words_of(leaf, self.vocabulary)
+        return found
+
+
+@lru_cache(maxsize=16_384)
+def _decided(rule: CompiledRule, is_raise: bool) -> _Decided:
+    return _Decided(rule, is_raise=is_raise)
+
+
+def _words_of(leaf: Leaf | AttributeLeaf, vocabulary: Vocabulary) -> _Words:
+    name, told = left(leaf).name, compared(leaf, vocabulary)
+    if isinstance(leaf, AttributeLeaf):
+        return _Words(leaf, name, f"its {leaf.attribute.replace('_', ' ')}", None, "", told, (), None, "")
+    own = unit_of(leaf.metric, leaf.how, vocabulary)
+    into = conversion(own, leaf.unit or own, is_difference=is_difference(leaf.how))
+    asked, sign = subject(leaf, vocabulary), unit_sign(leaf.unit or own)
+    if not isinstance(leaf.value, Operand):
+        limits = leaf.value if isinstance(leaf.value, tuple) else (leaf.value,)
+        return _Words(leaf, name, asked, into, sign, told, limits, None, "")
+    other = right(leaf.value)
+    other_sign = unit_sign(unit_of(leaf.metric if other.metric is None else other.metric, None, vocabulary))
+    return _Words(leaf, name, asked, into, sign, told, (), other.name, other_sign)
+
 
 _MISSING = {
     MissingDo.FIRE: "it fires too",
@@ -103,8 +166,8 @@ def intentions(rule: CompiledRule) -> list[str]:
 
 def why_raised(rule: CompiledRule, action: Raise) -> str:
     """Why it was raised, and the values seen: "temperature was 9.2 °C, above 8 °C, for 10 minutes since 14:02 UTC"."""
-    rule, plain, tree = _judged(rule, action)
-    return _evidence(plain, tree, rule, action.seen) + _when(action.since, action.at, rule.document.held_for)
+    rule, decided, tree = _judged(rule, action)
+    return _evidence(decided, tree, rule, action.seen) + _when(action.since, action.at, rule.document.held_for)
 
 
 def why_cleared(rule: CompiledRule, action: Clear) -> str:
@@ -113,10 +176,10 @@ def why_cleared(rule: CompiledRule, action: Clear) -> str:
         return "the rule was changed"
     if action.reason is EndReason.RULE_STOPPED:
         return "the rule no longer watches this device"
-    rule, plain, tree = _judged(rule, action)
+    rule, decided, tree = _judged(rule, action)
     clear = rule.document.clear
     held_for = None if clear is None else clear.held_for
-    return _evidence(plain, tree, rule, action.seen) + _when(action.since, action.at, held_for)
+    return _evidence(decided, tree, rule, action.seen) + _when(action.since, action.at, held_for)
 
 
 def value_seen(rule: CompiledRule, action: Raise | Clear) -> tuple[Scalar | None, str | None]:
@@ -125,12 +188,13 @@ def value_seen(rule: CompiledRule, action: Raise | Clear) -> tuple[Scalar | None
     It is that of the first comparison that is true, a metric's before an attribute's; where nothing is compared, the
     newest value of the first metric that is asked about. None where there is none.
     """
-    rule, plain, tree = _judged(rule, action)
-    leaves = sorted((leaf for leaf, _ in _true_leaves(plain, tree)), key=lambda leaf: isinstance(leaf, AttributeLeaf))
+    rule, decided, tree = _judged(rule, action)
+    leaves = [leaf for leaf, _ in _true_leaves(decided.plain, tree)]
+    leaves.sort(key=lambda leaf: isinstance(leaf, AttributeLeaf))
     for leaf in leaves:
         if isinstance(leaf, Leaf | AttributeLeaf):
             value = action.seen[left(leaf).name].value
-            return value, _seen(leaf, rule.vocabulary, action.seen) if is_number(value) else None
+            return value, _seen(decided.words(leaf), action.seen) if is_number(value) else None
     asked = [left(leaf).metric for leaf in leaves] or (rule.metrics if len(rule.metrics) == 1 else ())
     for metric in (each for each in asked if each is not None and each in action.seen):
         value, unit = action.seen[metric].value, unit_of(metric, None, rule.vocabulary)
@@ -139,18 +203,14 @@ def value_seen(rule: CompiledRule, action: Raise | Clear) -> tuple[Scalar | None
     return None, None
 
 
-def _judged(rule: CompiledRule, action: Raise | Clear) -> tuple[CompiledRule, Condition, Mapping[str, Any]]:
-    """The rule as it decided, what it decided by in normal form, and that explained by what was seen."""
+def _judged(rule: CompiledRule, action: Raise | Clear) -> tuple[CompiledRule, _Decided, Mapping[str, Any]]:
+    """The rule as it decided, what it decided by, and that explained by what was seen."""
     rule = ignoring(rule, action.seen)
-    when, clear = rule.document.when, rule.document.clear
-    if isinstance(action, Raise):
-        plain = normal(when)
-        # Most conditions are in normal form as they are written: then what explains them is at hand.
-        if action.why and plain == when:
-            return rule, plain, action.why
-    else:
-        plain = normal(when, negated=True) if clear is None else normal(clear.when)
-    return rule, plain, explain(plain, rule.vocabulary, action.seen)
+    is_raise = isinstance(action, Raise)
+    decided = _decided(rule, is_raise)
+    if isinstance(action, Raise) and action.why and decided.is_as_written:
+        return rule, decided, condition_in(action.why)
+    return rule, decided, decided.explain(action.seen)
 
 
 def why_not(rule: CompiledRule, known: Mapping[str, Known]) -> str:
@@ -159,19 +219,19 @@ def why_not(rule: CompiledRule, known: Mapping[str, Known]) -> str:
     Where its condition is true after all, what that rests on: "temperature is 9 °C, above 8 °C".
     """
     rule = ignoring(rule, known)
-    plain = normal(rule.document.when)
-    tree = explain(plain, rule.vocabulary, known)
+    decided = _decided(rule, True)
+    tree = decided.explain(known)
     if tree["is"] is True:
-        return _evidence(plain, tree, rule, known, is_past=False).removesuffix(",")
-    said = dict.fromkeys(_not_so(leaf, is_so, rule.vocabulary, known) for leaf, is_so in _missing_leaves(plain, tree))
-    return listed(list(said), "and")
+        return _evidence(decided, tree, rule, known, is_past=False).removesuffix(",")
+    missing = _missing_leaves(decided.plain, tree)
+    return listed(list(dict.fromkeys(_not_so(decided, leaf, is_so, known) for leaf, is_so in missing)), "and")
 
 
 def why_not_yet(rule: CompiledRule, known: Mapping[str, Known]) -> str:
     """Why a rule waits: what it sees, and what it still waits for."""
     rule = ignoring(rule, known)
-    plain = normal(rule.document.when)
-    seen = _evidence(plain, explain(plain, rule.vocabulary, known), rule, known, is_past=False).removesuffix(",")
+    decided = _decided(rule, True)
+    seen = _evidence(decided, decided.explain(known), rule, known, is_past=False).removesuffix(",")
     held = rule.document.held_for
     return f"{seen}, but " + ("it is too soon after the last time" if held is None else f"not yet for {spelled(held)}")
 
@@ -185,7 +245,7 @@ def _held(condition: Condition, held_for: Duration | None, vocabulary: Vocabular
 
 
 def _evidence(
-    plain: Condition,
+    decided: _Decided,
     tree: Mapping[str, Any],
     rule: CompiledRule,
     seen: Mapping[str, Known],
@@ -193,7 +253,7 @@ def _evidence(
     is_past: bool = True,
 ) -> str:
     """The leaves that made a condition in normal form true, as ``tree`` explains it, with what was seen."""
-    facts = [_fact(leaf, is_so, rule.vocabulary, seen, is_past) for leaf, is_so in _true_leaves(plain, tree)]
+    facts = [_fact(decided, leaf, is_so, seen, is_past) for leaf, is_so in _true_leaves(decided.plain, tree)]
     if not facts:  # a value was missing; or what was seen when a wait was over is no longer what began it
         return _lack(rule, seen) or "its condition was met,"
     *others, last = dict.fromkeys(facts)
@@ -242,70 +302,56 @@ def _split(condition: Condition) -> tuple[AnyLeaf, bool]:
     return leaf, is_so
 
 
-def _fact(leaf: AnyLeaf, is_so: bool, vocabulary: Vocabulary, seen: Mapping[str, Known], is_past: bool) -> str:
+def _fact(decided: _Decided, leaf: AnyLeaf, is_so: bool, seen: Mapping[str, Known], is_past: bool) -> str:
     if not isinstance(leaf, Leaf | AttributeLeaf):
-        return leaf_phrase(leaf, vocabulary, is_so=is_so, is_past=is_past)
-    was = f"{_asked(leaf, vocabulary)} {'was' if is_past else 'is'} {_seen(leaf, vocabulary, seen)}"
-    if isinstance(leaf.value, bool) or (leaf.op is Op.EQ and not isinstance(leaf.value, Operand)):
+        return leaf_phrase(leaf, decided.vocabulary, is_so=is_so, is_past=is_past)
+    words = decided.words(leaf)
+    was = f"{words.asked} {'was' if is_past else 'is'} {_seen(words, seen)}"
+    if isinstance(leaf.value, bool) or (leaf.op is Op.EQ and words.other is None):
         return was
-    return f"{was}, {compared(leaf, vocabulary)}{_against(leaf, vocabulary, seen)}"
+    return f"{was}, {words.compared}{_against(words, seen)}"
 
 
-def _not_so(leaf: AnyLeaf, is_so: bool, vocabulary: Vocabulary, known: Mapping[str, Known]) -> str:
+def _not_so(decided: _Decided, leaf: AnyLeaf, is_so: bool, known: Mapping[str, Known]) -> str:
     """Why one leaf that is not true is not."""
-    entry = known.get(left(leaf).name)
+    entry, vocabulary = known.get(left(leaf).name), decided.vocabulary
     if entry is None or entry.value is None:
         return f"it is not known whether {leaf_phrase(leaf, vocabulary, is_so=is_so)}"
     if not isinstance(leaf, Leaf | AttributeLeaf):
         return leaf_phrase(leaf, vocabulary, is_so=not is_so)
-    is_ = f"{_asked(leaf, vocabulary)} is {_seen(leaf, vocabulary, known)}"
+    words = decided.words(leaf)
+    is_ = f"{words.asked} is {_seen(words, known)}"
     if isinstance(leaf.value, bool):
         return is_
-    wanted = compared(leaf, vocabulary)
-    if isinstance(leaf.value, Operand):
-        other = known.get(right(leaf.value).name)
+    if words.other is not None:
+        other = known.get(words.other)
         if other is None or other.value is None:
             return f"it is not known whether {leaf_phrase(leaf, vocabulary)}"
-    said = wanted.removeprefix("not ") if leaf.op is Op.NE else f"not {wanted}"
-    if leaf.op is Op.NE and not isinstance(leaf.value, Operand):
+    if leaf.op is Op.NE and words.other is None:
         return is_
-    return f"{is_}, {said}{_against(leaf, vocabulary, known)}"
+    said = words.compared.removeprefix("not ") if leaf.op is Op.NE else f"not {words.compared}"
+    return f"{is_}, {said}{_against(words, known)}"
 
 
-def _asked(leaf: Leaf | AttributeLeaf, vocabulary: Vocabulary) -> str:
-    return subject(leaf, vocabulary) if isinstance(leaf, Leaf) else f"its {leaf.attribute.replace('_', ' ')}"
-
-
-def _seen(leaf: Leaf | AttributeLeaf, vocabulary: Vocabulary, seen: Mapping[str, Known]) -> str:
+def _seen(words: _Words, seen: Mapping[str, Known]) -> str:
     """What was seen, in the unit the author wrote."""
-    value = seen[left(leaf).name].value
-    if isinstance(leaf, AttributeLeaf):
+    value = seen[words.name].value
+    if isinstance(words.leaf, AttributeLeaf):
         return value_text(value)
-    own = unit_of(leaf.metric, leaf.how, vocabulary)
-    into = conversion(own, leaf.unit or own, is_difference=is_difference(leaf.how))
-    if into is not None and isinstance(value, int | float) and not isinstance(value, bool):
-        value = into(value)
-    return seen_text(value, _limits(leaf, seen)) + unit_sign(leaf.unit or own)
+    if words.into is not None and isinstance(value, int | float) and not isinstance(value, bool):
+        value = words.into(value)
+    limits = words.limits
+    if words.other is not None and words.other in seen:
+        limits = (seen[words.other].value,)
+    return seen_text(value, limits) + words.sign
 
 
-def _limits(leaf: Leaf, seen: Mapping[str, Known]) -> list[object]:
-    """What the value seen is held against, as far as it is known."""
-    if isinstance(leaf.value, Operand):
-        entry = seen.get(right(leaf.value).name)
-        return [] if entry is None else [entry.value]
-    return list(leaf.value) if isinstance(leaf.value, tuple) else [leaf.value]
-
-
-def _against(leaf: Leaf | AttributeLeaf, vocabulary: Vocabulary, seen: Mapping[str, Known]) -> str:
+def _against(words: _Words, seen: Mapping[str, Known]) -> str:
     """What the other side of a comparison was."""
-    if not isinstance(leaf, Leaf) or not isinstance(leaf.value, Operand):
-        return ""
-    other = right(leaf.value)
-    unit = unit_of(leaf.metric if other.metric is None else other.metric, None, vocabulary)
-    entry = seen.get(other.name)
+    entry = None if words.other is None else seen.get(words.other)
     if entry is None or entry.value is None:
         return ""
-    return f" ({seen_text(entry.value, [seen[left(leaf).name].value])}{unit_sign(unit)})"
+    return f" ({seen_text(entry.value, [seen[words.name].value])}{words.other_sign})"
 
 
 def _when(since: int, at: int, held_for: Duration | None) -> str:

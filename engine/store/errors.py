@@ -17,3 +17,7 @@ class OutsideGroups(Forbidden):
 
 class TransactionOver(RuntimeError):
     """Somebody asks in a transaction that has ended: a fault of ours, or a question that nobody waits for any more."""
+
+
+class TimescaleUnusable(RuntimeError):
+    """The database's TimescaleDB is missing, too old, or holds something else than what was moved into it."""

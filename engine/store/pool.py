@@ -16,7 +16,7 @@ from sqlalchemy import event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from engine.store import audit
@@ -38,7 +38,7 @@ _NOTICE_A_VANISHED_SERVER = {
 
 TRUSTED_S = 5.0
 """For how long a connection that was returned is taken for a living one, if nothing was heard of it."""
-_RETURNED_AT = "returned_at"
+_RETURNED_AT, _HAS_READINGS = "returned_at", "has_readings"
 
 set_json_dumps(orjson.dumps)
 set_json_loads(orjson.loads)
@@ -72,6 +72,7 @@ class Store:
             json_serializer=lambda value: orjson.dumps(value).decode(),
             json_deserializer=orjson.loads,
         )
+        event.listen(self._engine.sync_engine, "connect", _ask_how_telemetry_lies)
         event.listen(self._engine.sync_engine, "checkout", self._ask_whether_it_lives)
         event.listen(self._engine.sync_engine, "checkin", _note_the_time)
 
@@ -118,7 +119,7 @@ class Store:
                 wire = Wire(connection)
                 try:
                     await wire.begin(principal, read_only=read_only)
-                    tx = Tx(connection, wire, principal, datetime.now(UTC))
+                    tx = Tx(connection, wire, principal, datetime.now(UTC), has_readings=_has_readings(connection))
                     try:
                         yield tx
                     finally:
@@ -154,6 +155,20 @@ class Store:
                     await hang_up(connection)
                     raise
                 return rows
+
+
+def _ask_how_telemetry_lies(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+    """Whether the database has `app.readings` (ADR 50), asked once a connection."""
+    cursor = connection.cursor()
+    cursor.execute("SELECT to_regproc('app.readings') IS NOT NULL")
+    (record.info[_HAS_READINGS],) = cursor.fetchone() or (False,)
+    cursor.close()
+    connection.rollback()
+
+
+def _has_readings(connection: AsyncConnection) -> bool:
+    lent = connection.sync_connection
+    return bool(lent is not None and lent.info.get(_HAS_READINGS))
 
 
 def _note_the_time(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:

@@ -27,9 +27,19 @@ _NOTIFY = text("SELECT pg_notify('tidegate_changed', :what)")
 class Tx:
     """One open transaction. Statements are serialised: GraphQL resolves siblings concurrently, a connection cannot."""
 
-    def __init__(self, connection: AsyncConnection, wire: Wire, principal: Principal, now: datetime) -> None:
+    def __init__(
+        self,
+        connection: AsyncConnection,
+        wire: Wire,
+        principal: Principal,
+        now: datetime,
+        *,
+        has_readings: bool = False,
+    ) -> None:
         self.principal = principal
         self.now = now
+        self.asks_readings = has_readings and not principal.is_limited
+        """Whether a device's readings are asked of `app.readings`, and not of telemetry itself (ADR 50)."""
         self.events: list[Event] = []
         self.deeds: list[Deed] = []
         self._connection = connection

@@ -27,6 +27,12 @@ class TimeZoneUnknown(Invalid):
     code = "TIME_ZONE_UNKNOWN"
 
 
+class RetentionMalformed(Invalid):
+    """Readings are kept for 1 to 90 days, their hours and days for 1 to 1,095; 0 means as long as possible."""
+
+    code = "RETENTION_MALFORMED"
+
+
 class MetricMalformed(Invalid):
     """A metric's name has 1 to 64 characters."""
 

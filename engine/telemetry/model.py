@@ -1,9 +1,8 @@
-"""Readings as they are asked for: the latest values, series, buckets, the inbox and the counts."""
+"""Readings as they are asked for: the latest values, series, buckets and the counts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 Value = float | int | bool | str | dict[str, object] | None
 
@@ -36,21 +35,6 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
-    """A reading that could not be accepted, as it came (``payload`` holds its first 8 KiB)."""
-
-    id: UUID
-    device_id: UUID
-    received_at: datetime
-    reason: str
-    message: str
-    transport: str
-    topic: str
-    payload: bytes
-    payload_size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
 class Count:
     """What became of one hour's readings: received = stored + duplicates + rejected + refused."""
 
@@ -61,3 +45,18 @@ class Count:
     rejected: int
     refused: int
     not_kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Days for which readings and their hours are kept where no profile says otherwise; ``own``: what the tenant said.
+
+    ``most`` and ``rollup_most`` are what it may say.
+    """
+
+    days: int
+    rollup_days: int
+    own: int | None
+    rollup_own: int | None
+    most: int
+    rollup_most: int

@@ -1,35 +1,40 @@
-"""Asking for telemetry: latest values, series as measured or in buckets, what was rejected and how much came in."""
+"""Asking for telemetry: latest values, series as measured or in buckets, and how much came in."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select, text
-from sqlalchemy.engine import RowMapping
 
-from engine import clock, pages
+from engine import clock
 from engine.devices.model import Presence
 from engine.devices.rows import as_presence
-from engine.pages import Page
 from engine.store.tx import Tx
 from engine.store.wire import Reading
+from engine.telemetry import binned, errors, tables
 from engine.telemetry import bucket as buckets_of
-from engine.telemetry import errors, tables
-from engine.telemetry.model import Count, Rejected, Sample, Series
+from engine.telemetry.cover import HOUR, Closed, Part, Source, coarsest, cover
+from engine.telemetry.model import Count, Sample, Series
 
 MAX_POINTS = 50_000
 
 # One metric is cut out of the row's document; a time-ordered walk down the primary key of that device only. It comes as
 # two columns in one row: a thousand rows of two cost four times as much to read.
-_RANGE = Reading(
-    text(
-        "SELECT coalesce(array_agg(at), '{}') AS times, coalesce(json_agg(value), '[]') AS values FROM ("
-        "SELECT (extract(epoch FROM time) * 1000)::bigint AS at, values -> :metric AS value FROM telemetry "
-        "WHERE tenant_id = :tenant AND device_id = :device AND time >= :start AND time < :end AND values ? :metric "
-        "ORDER BY time, seq LIMIT :limit) measured"
-    )
-)
+_RANGE_OF = """
+    SELECT coalesce(array_agg(at), '{{}}') AS times, coalesce(json_agg(value), '[]') AS values FROM (
+        SELECT (extract(epoch FROM time) * 1000)::bigint AS at, values -> :metric AS value FROM {source}
+        ORDER BY time, seq LIMIT :limit
+    ) measured
+"""
+_RANGE = {
+    asks_readings: Reading(text(_RANGE_OF.format(source=source)))
+    for asks_readings, source in {
+        False: "telemetry WHERE tenant_id = :tenant AND device_id = :device AND time >= :start AND time < :end "
+        "AND values ? :metric",
+        True: "app.readings(:device, :start, NULL, :end, ARRAY[CAST(:metric AS text)], false, :limit)",
+    }.items()
+}
 _LATEST = Reading(text('SELECT device_id, "values" FROM latest WHERE tenant_id = :tenant AND device_id = ANY (:ids)'))
 # As the registry tells presence, with the newest values beside it: lists of devices ask for both, of many at once.
 _STANDING = Reading(
@@ -42,35 +47,14 @@ _STANDING = Reading(
         "LEFT JOIN latest l ON l.tenant_id = :tenant AND l.device_id = d.id"
     )
 )
-# Seconds to hours have a fixed length and are counted from the zone's midnight, so that a half-hour zone gets its own
-# hours; days and weeks are counted on local time, where a day may have 23 hours; months go by the calendar.
-_STARTS = {
-    "fixed": "date_bin(CAST(:interval AS interval), time, timestamp '2001-01-01' AT TIME ZONE :zone)",
-    "local": "date_bin(CAST(:interval AS interval), time AT TIME ZONE :zone, timestamp '2001-01-01') "
-    "AT TIME ZONE :zone",
-    "month": "(date_trunc('month', time AT TIME ZONE :zone) - make_interval(months => (extract(year FROM time AT TIME "
-    "ZONE :zone)::int * 12 + extract(month FROM time AT TIME ZONE :zone)::int - 1) % CAST(:months AS int))) "
-    "AT TIME ZONE :zone",
-}
-_BUCKETS = {
-    calendar: text(
-        f"""
-    SELECT (extract(epoch FROM start) * 1000)::bigint AS at, count(*) AS n,
-           avg(number) AS mean, min(number) AS low, max(number) AS high,
-           (array_agg(value ORDER BY time DESC))[1] AS last
-    FROM (
-        SELECT time, value, CASE jsonb_typeof(value) WHEN 'number' THEN value::float8 END AS number, {start} AS start
-        FROM (
-            SELECT time, values -> :metric AS value FROM telemetry
-            WHERE tenant_id = :tenant AND device_id = :device AND time >= :start AND time < :end
-              AND values ? :metric
-        ) measured
-    ) binned
-    GROUP BY start ORDER BY start
-    """  # noqa: S608  only the constants above are put in
+_CLOSED = Reading(
+    text(
+        "SELECT p.hours_to, p.days_to, min(r.hour) AS late_from, max(r.hour) AS late_to FROM rollup_progress p "
+        "LEFT JOIN rollup_repairs r ON r.tenant_id = p.tenant_id AND r.device_id = :device "
+        "AND r.hour < :end AND r.hour > CAST(:start AS timestamptz) - interval '1 hour' "
+        "WHERE p.tenant_id = :tenant GROUP BY p.hours_to, p.days_to"
     )
-    for calendar, start in _STARTS.items()
-}
+)
 
 
 async def latest(tx: Tx, device_ids: Sequence[UUID]) -> dict[UUID, list[Sample]]:
@@ -115,9 +99,9 @@ async def series(
         return await _measured(tx, asked, limit)
     size = buckets_of.parse(bucket)
     buckets_of.check(size, start, end)
-    form: dict[str, Any] = {"zone": buckets_of.zone(time_zone)}
-    form |= {"months": size.count} if size.calendar == "month" else {"interval": size.interval}
-    rows = await tx.rows(_BUCKETS[size.calendar], {**asked, **form})
+    zone = buckets_of.zone(time_zone)
+    parts = await _parts(tx, asked, size, zone)
+    rows = await tx.rows(*binned.question(size, zone, parts, asked))
     return Series(
         metric,
         bucket,
@@ -127,18 +111,6 @@ async def series(
         max=[row["high"] for row in rows],
         n=[row["n"] for row in rows],
     )
-
-
-async def inbox(tx: Tx, *, device_id: UUID | None = None, first: int = 50, after: str | None = None) -> Page[Rejected]:
-    """What was rejected, newest first."""
-    rejected, size = tables.rejected, pages.page_size(first)
-    query = select(rejected).where(rejected.c.tenant_id == tx.principal.tenant_id)
-    if device_id is not None:
-        query = query.where(rejected.c.device_id == device_id)
-    if after is not None:
-        query = query.where(rejected.c.id < pages.decode_id(after))
-    rows = await tx.rows(query.order_by(rejected.c.id.desc()).limit(size + 1))
-    return pages.cut([_rejected(row) for row in rows], size, lambda item: str(item.id))
 
 
 async def counts(
@@ -162,10 +134,28 @@ async def counts(
     return [Count(row["hour"], *(int(row[name]) for name in names)) for row in await tx.rows(query)]
 
 
+async def _parts(tx: Tx, asked: Mapping[str, Any], size: buckets_of.Bucket, zone: str) -> tuple[Part, ...]:
+    """Where each part of what is asked for is read, as coarse as its buckets and what was made of it allow."""
+    start, end = asked["start"], asked["end"]
+    rows = await tx.read(_CLOSED, {name: asked[name] for name in ("tenant", "device", "start", "end")})
+    if not rows:
+        return cover(start, end, Source.READINGS, None)
+    row = rows[0]
+    late = (_utc(row["late_from"]), _utc(row["late_to"]) + HOUR) if row["late_from"] is not None else None
+    closed = Closed(_utc(row["hours_to"]), _utc(row["days_to"]), late)
+    if start >= closed.hours_to:
+        return cover(start, end, Source.READINGS, None)
+    return cover(start, end, coarsest(size, zone, start, min(end, closed.hours_to)), closed)
+
+
+def _utc(at: datetime) -> datetime:
+    return at.astimezone(UTC)
+
+
 async def _measured(tx: Tx, asked: dict[str, Any], limit: int) -> Series:
     if not 1 <= limit <= MAX_POINTS:
         raise errors.TooManyPoints(f"Ask for 1 to {MAX_POINTS} points, or for buckets.")
-    (row,) = await tx.read(_RANGE, {**asked, "limit": limit + 1})
+    (row,) = await tx.read(_RANGE[tx.asks_readings], {**asked, "limit": limit + 1})
     times, values = row["times"], row["values"]
     return Series(asked["metric"], None, times=times[:limit], values=values[:limit], is_truncated=len(times) > limit)
 
@@ -173,17 +163,3 @@ async def _measured(tx: Tx, asked: dict[str, Any], limit: int) -> Series:
 def _samples(values: Mapping[str, tuple[object, int]]) -> list[Sample]:
     times = {at_ms: clock.from_ms(at_ms) for at_ms in {at_ms for _, at_ms in values.values()}}  # mostly one
     return [Sample(metric, value, times[at_ms]) for metric, (value, at_ms) in sorted(values.items())]
-
-
-def _rejected(row: RowMapping) -> Rejected:
-    return Rejected(
-        id=row["id"],
-        device_id=row["device_id"],
-        received_at=row["received_at"],
-        reason=row["reason"],
-        message=row["message"],
-        transport=row["transport"],
-        topic=row["topic"],
-        payload=bytes(row["payload"]),
-        payload_size_bytes=row["payload_size_bytes"],
-    )

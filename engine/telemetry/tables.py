@@ -1,47 +1,8 @@
-"""How telemetry, the latest values, the rejected inbox and the counts lie in the database."""
+"""How the counts of what came of a device's messages lie in the database."""
 
-from sqlalchemy import BigInteger, Column, DateTime, Integer, LargeBinary, Table, Text, Uuid
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import BigInteger, Column, DateTime, Table, Uuid
 
 from engine.store.base import metadata, tenant_column
-
-telemetry = Table(
-    "telemetry",
-    metadata,
-    tenant_column(),
-    Column("device_id", Uuid, primary_key=True),
-    Column("time", DateTime(timezone=True), primary_key=True),
-    Column("seq", BigInteger, primary_key=True),
-    Column("received_at", DateTime(timezone=True), nullable=False),
-    Column("values", JSONB, nullable=False),
-    Column("quality", JSONB),
-)
-
-latest = Table(
-    "latest",
-    metadata,
-    tenant_column(),
-    Column("device_id", Uuid, primary_key=True),
-    Column("values", JSONB, nullable=False),
-    Column("received_at", DateTime(timezone=True), nullable=False),
-)
-
-rejected = Table(
-    "rejected",
-    metadata,
-    tenant_column(),
-    Column("id", Uuid, primary_key=True),
-    Column("device_id", Uuid, nullable=False),
-    Column("received_at", DateTime(timezone=True), nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("message", Text, nullable=False),
-    Column("transport", Text, nullable=False),
-    Column("topic", Text, nullable=False),
-    Column("payload", LargeBinary, nullable=False),
-    Column("payload_size_bytes", Integer, nullable=False),
-    Column("payload_sha256", LargeBinary, nullable=False),
-    Column("replayed_at", DateTime(timezone=True)),
-)
 
 counts = Table(
     "counts",

@@ -26,14 +26,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ingest.add_argument("--rules", choices=("on", "off"), help="100 rules of which 3 match, or none")
     ingest.add_argument("--workers", type=int, help="worker processes")
     ingest.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    coap = benches.add_parser("coap", help="what a device's datagram costs")
+    coap.add_argument("--devices", type=int, default=50, help="devices, a socket each")
+    coap.add_argument("--seconds", type=float, default=10, help="how long each format is measured")
+    coap.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     http = benches.add_parser("http", help="what a device's request costs")
     http.add_argument("--connections", type=int, default=50, help="connections kept open, one device each")
     http.add_argument("--seconds", type=float, default=10, help="how long each way to send is measured")
     http.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    overload = benches.add_parser("overload", help="what three times too much does to a platform")
+    overload.add_argument("--seconds", type=float, help="how long it lasts (600)")
+    overload.add_argument("--times", type=float, help="how many times what it can take is offered (3)")
+    overload.add_argument("--connections", type=int, help="MQTT connections, one device each")
+    overload.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    connections = benches.add_parser(
+        "connections", help="what a connected device holds, and fleets of growing size cost"
+    )
+    connections.add_argument("--held", type=int, help="connections that are weighed (10,000)")
+    connections.add_argument("--sizes", type=int, nargs="+", help="how many devices the fleets have")
+    connections.add_argument("--rate", type=float, help="messages a second in all")
+    connections.add_argument("--seconds", type=float, help="how long each fleet, and each shift of one, sends")
+    connections.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     kills = benches.add_parser("kills", help="kill every process under load, then judge what was stored")
     kills.add_argument("--kills", type=int, help="of each kind")
     kills.add_argument("--events", type=int, help="go on until so many are acknowledged")
-    kills.add_argument("--kinds", nargs="+", metavar="KIND", help="which kinds (all if left out)")
+    kills.add_argument(
+        "--kinds", nargs="+", metavar="KIND", help="which kinds (of processes and their memory, if left out)"
+    )
     kills.add_argument("--devices", type=int, help="devices that send")
     kills.add_argument("--rate", type=float, help="messages a second in all")
     kills.add_argument("--pause-s", type=float, help="the longest pause between two kills")
@@ -59,21 +78,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     registry = benches.add_parser("registry", help="what lists of devices cost in a large fleet")
     registry.add_argument("--devices", type=int, default=100_000, help="devices of the fleet")
     registry.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    storage = benches.add_parser("storage", help="what a month of readings takes, and questions about it cost")
+    storage.add_argument("--values", type=int, default=20_000_000, help="how many values lie there")
+    storage.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Measure, print, and return 1 when something was not as promised. The platform under `settings` is not touched."""
     benches = {
         "ingest": _ingest,
+        "coap": _coap,
         "http": _http,
+        "overload": _overload,
+        "connections": _connections,
         "kills": _kills,
         "cut": _cut,
         "registry": _registry,
+        "storage": _storage,
         "neighbours": _neighbours,
         "rules": _rules,
         "api": _api,
     }
     return benches[arguments.bench](arguments)
+
+
+def _coap(arguments: argparse.Namespace) -> int:
+    from infra.bench import coap, http
+
+    measured = coap.measure(arguments.devices, arguments.seconds)
+    print(http.shown(measured, "devices over CoAP", "2.04"))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(measured.as_json(), indent=1) + "\n")
+    return 0 if measured.stored == measured.sent else 1
 
 
 def _http(arguments: argparse.Namespace) -> int:
@@ -86,11 +122,43 @@ def _http(arguments: argparse.Namespace) -> int:
     return 0 if measured.stored == measured.sent else 1
 
 
+def _overload(arguments: argparse.Namespace) -> int:
+    from infra.bench import overload
+
+    flood = overload.Flood(**_given(arguments, ("seconds", "times", "connections")))
+    weathered = overload.measure(flood, lambda sentence: print(f"  {sentence}", flush=True))
+    print(overload.shown(weathered))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(weathered.as_json(), indent=1) + "\n")
+    return 1 if weathered.wrong or weathered.verdict.wrong else 0
+
+
+def _connections(arguments: argparse.Namespace) -> int:
+    from infra.bench import connections
+
+    crowd = connections.Crowd(**_given(arguments, ("held", "sizes", "rate", "seconds")))
+    measured = connections.measure(crowd, lambda sentence: print(f"  {sentence}", flush=True))
+    print(connections.shown(measured))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(measured.as_json(), indent=1) + "\n")
+    return 0 if measured.is_within else 1
+
+
 def _registry(arguments: argparse.Namespace) -> int:
     from infra.bench import registry
 
     measured = registry.measure(arguments.devices)
     print(registry.shown(measured))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(measured.as_json(), indent=1) + "\n")
+    return 0 if all(answer.is_within for answer in measured.answers) else 1
+
+
+def _storage(arguments: argparse.Namespace) -> int:
+    from infra.bench import storage
+
+    measured = storage.measure(arguments.values, lambda sentence: print(f"  {sentence}", flush=True))
+    print(storage.shown(measured))
     if arguments.json:
         arguments.json.write_text(json.dumps(measured.as_json(), indent=1) + "\n")
     return 0 if all(answer.is_within for answer in measured.answers) else 1
@@ -128,11 +196,12 @@ def _cut(arguments: argparse.Namespace) -> int:
 
 def _kills(arguments: argparse.Namespace) -> int:
     from infra.bench import report
-    from infra.bench.kills import KINDS, Campaign, wage
+    from infra.bench.kills import CLOCK, HARDSHIPS, KINDS, Campaign, wage
 
-    unknown = set(arguments.kinds or ()) - set(KINDS)
+    unknown = set(arguments.kinds or ()) - {*KINDS, *HARDSHIPS, CLOCK}
     if unknown:
-        raise SetupProblem(f"There is no kind {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}.")
+        known = ", ".join((*KINDS, *HARDSHIPS, CLOCK))
+        raise SetupProblem(f"There is no kind {', '.join(sorted(unknown))}; there are {known}.")
     given = _given(arguments, ("kills", "events", "kinds", "devices", "rate", "pause_s", "seed"))
     campaign = Campaign(**({"seed": secrets.randbelow(1_000_000)} | given))
     print(f"seed {campaign.seed}: {campaign.kills} kills of each of {', '.join(campaign.kinds)}", flush=True)

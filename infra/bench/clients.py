@@ -7,6 +7,7 @@ room for it, so that a slow server cannot slow its own measurement down.
 
 import asyncio
 import random
+import ssl
 import struct
 import time
 from array import array
@@ -17,9 +18,9 @@ from typing import cast
 
 from infra.bench.readings import Signal
 from ingest.adapters.mqtt.encode import encode
-from ingest.adapters.mqtt.packets import V5, Connect
+from ingest.adapters.mqtt.packets import V5, Connect, Subscribe, Subscription
 
-CONNACK, PUBACK, DISCONNECT = 0x20, 0x40, 0xE0
+CONNACK, PUBACK, SUBACK, DISCONNECT = 0x20, 0x40, 0x90, 0xE0
 DUP = 0x08
 KEEP_ALIVE_S = 1_000
 CONNECT_AT_ONCE = 100
@@ -67,10 +68,21 @@ class Fleet:
         in_flight: int = 1,
         watched: int = 0,
         seed: int = 1,
+        most_waiting: int = 0,
+        is_tls: bool = False,
+        has_downlink: bool = False,
     ) -> None:
+        """``most_waiting``: what is due while a device already has so many waiting it drops; 0 for a device that keeps
+        all. ``is_tls``: the connections are TLS. ``has_downlink``: each subscribes to what is sent to it.
+        """
         self.port = port
         self.signal = signal
         self.in_flight = in_flight
+        self.most_waiting = most_waiting
+        self.tls = _trusting_anybody() if is_tls else None
+        self.has_downlink = has_downlink
+        self.dropped = 0
+        """Messages that were due while their device had no more room."""
         self.random = random.Random(seed)  # noqa: S311  # spreads reconnects, guards nothing
         self.tally = Tally()
         self.is_stopping = False
@@ -136,7 +148,7 @@ class Fleet:
     async def _connect(self, client: "Client", after_s: float) -> None:
         await asyncio.sleep(after_s)
         try:
-            await asyncio.get_running_loop().create_connection(lambda: client, "127.0.0.1", self.port)
+            await asyncio.get_running_loop().create_connection(lambda: client, "127.0.0.1", self.port, ssl=self.tls)
         except OSError:
             self.reconnect(client, self.pause_s())
 
@@ -157,6 +169,7 @@ class Client(asyncio.Protocol):
         self._packet_id = 0
         self._time_ms = 0
         self._connect = encode(_connect(identity), V5)
+        self._subscribe = encode(_subscribe(identity), V5) if fleet.has_downlink else b""
         topic = f"t/{identity.tenant}/d/{identity.key}/up/telemetry".encode()
         self._topic = struct.pack("!H", len(topic)) + topic
 
@@ -164,6 +177,10 @@ class Client(asyncio.Protocol):
 
     def wanted(self, due: float, burst: int = 1) -> None:
         """`burst` messages are due at this moment: they are sent, or wait in the backlog."""
+        if most := self._fleet.most_waiting:
+            room = max(0, most - len(self.backlog))
+            self._fleet.dropped += max(0, burst - room)
+            burst = min(burst, room)
         self.backlog.extend([due] * burst)
         self._send()
 
@@ -232,7 +249,9 @@ class Client(asyncio.Protocol):
     def _heard(self, kind: int, body: bytes) -> None:
         if self._transport is None:
             return
-        if kind == CONNACK and body[1] == 0:
+        if kind == CONNACK and body[1] == 0 and self._subscribe:
+            self._transport.write(self._subscribe)
+        elif (kind == CONNACK and body[1] == 0) or kind == SUBACK:
             self.connected.set()
             self._repeat(self._transport)
         elif kind in (CONNACK, DISCONNECT):
@@ -273,6 +292,18 @@ def _connect(identity: Identity) -> Connect:
         username=f"{identity.tenant}/d/{identity.key}",
         password=identity.token.encode(),
     )
+
+
+def _subscribe(identity: Identity) -> Subscribe:
+    return Subscribe(packet_id=65_535, subscriptions=(Subscription(f"t/{identity.tenant}/d/{identity.key}/down/#", 1),))
+
+
+def _trusting_anybody() -> ssl.SSLContext:
+    """A bench measures what TLS costs the endpoint; whose certificate it shows is not asked."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _varint(length: int) -> bytes:

@@ -26,6 +26,8 @@ from infra.bench.readings import Signal
 from infra.serve import allow_many_connections
 
 TICK_S = 0.001
+CONNECT_WITHIN_S = 60.0
+CONNECT_EACH_S = 0.02
 PROGRESS = struct.Struct("=qqqd")
 """Acknowledged, sent again, connections lost, and the newest time of sending that was acknowledged (monotonic)."""
 
@@ -34,7 +36,7 @@ PROGRESS = struct.Struct("=qqqd")
 class Order:
     """Who plays and how; `progress` is a file of PROGRESS.size bytes kept up to date, `watched` devices keep times.
 
-    The last `slow` devices speak once where the others speak `slower` times.
+    The last `slow` devices speak once where the others speak `slower` times. The last three are as `Fleet` says.
     """
 
     port: int
@@ -46,6 +48,9 @@ class Order:
     seed: int
     slow: int = 0
     slower: int = 1
+    most_waiting: int = 0
+    is_tls: bool = False
+    has_downlink: bool = False
 
     def text(self) -> str:
         """As one line of JSON."""
@@ -70,6 +75,9 @@ class Generator:
             in_flight=order.in_flight,
             watched=order.watched,
             seed=order.seed,
+            most_waiting=order.most_waiting,
+            is_tls=order.is_tls,
+            has_downlink=order.has_downlink,
         )
         self._first_slow, self._slower = len(order.identities) - order.slow, order.slower
         self._stop = asyncio.Event()
@@ -110,7 +118,7 @@ class Generator:
 
     async def _connect(self) -> dict[str, Any]:
         began = now()
-        await self._fleet.connect()
+        await self._fleet.connect(CONNECT_WITHIN_S + CONNECT_EACH_S * len(self._fleet.clients))
         return {"connected": len(self._fleet.clients), "seconds": now() - began}
 
     async def _run(self, rate: float, seconds: float, burst: int = 1, patience_s: float = 60.0) -> dict[str, Any]:
@@ -128,6 +136,7 @@ class Generator:
             "acked": tally.acked,
             "refused": len(fleet.refused),
             "resent": fleet.resent,
+            "dropped": fleet.dropped,
             "is_quiet": is_quiet,
             "scheduled_s": scheduled_s,
             "acked_on_time": on_time,

@@ -10,7 +10,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from engine.settings import Settings
+from sqlalchemy import make_url
+
+from engine.settings import Settings, variable
 from infra.local.claims import PORTS
 from infra.local.embedded import postgres_of, valkey_of
 from infra.local.supervisor import Service, Supervisor
@@ -20,6 +22,8 @@ from infra.local.voice import Voice
 FAILPOINT_FILE = "failpoint"
 FAILPOINT = "TIDEGATE_FAILPOINT"
 WITHOUT_WEB = "BENCH_WITHOUT_WEB"
+DATABASE_BY = "BENCH_DATABASE_BY"
+"""The port by which the platform's processes reach Postgres, if it is not Postgres' own."""
 
 
 class Armed(Mapping[str, str]):
@@ -53,13 +57,23 @@ def services(settings: Settings, voice: Voice) -> list[Service]:
     postgres, valkey = postgres_of(data_dir), valkey_of(data_dir)
     ports = {name: int(getattr(settings, name)) for name in PORTS}
     wanted = []
-    for service in Plan(settings, ports, data_dir, postgres, valkey, voice, demo=False).services():
+    for planned in Plan(settings, ports, data_dir, postgres, valkey, voice, demo=False).services():
+        service = _led(planned)
         if service.name == "ingest":
             armed = Armed(service.env, data_dir / FAILPOINT_FILE)
             wanted.append(dataclasses.replace(service, env=armed))
         elif service.name != "web" or not os.environ.get(WITHOUT_WEB):
             wanted.append(service)
     return wanted
+
+
+def _led(service: Service) -> Service:
+    """The service, by the road to Postgres that it is to take."""
+    port, name = os.environ.get(DATABASE_BY), variable("database_url")
+    if not port or name not in (service.env or {}):
+        return service
+    url = make_url(service.env[name]).set(port=int(port))
+    return dataclasses.replace(service, env={**service.env, name: url.render_as_string(hide_password=False)})
 
 
 def main() -> int:

@@ -8,8 +8,9 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -36,6 +37,9 @@ class Course:
     readings: int = 1
     is_keyed: bool = False
 
+
+Sending = Callable[[int, list[Identity], Course, float], Coroutine[Any, Any, list[float]]]
+"""Sends to a port from all these devices at once for so long; the seconds that each request took."""
 
 COURSES = (Course("a reading"), Course("a reading, keyed", is_keyed=True), Course("a list of 100", LIST))
 
@@ -67,16 +71,26 @@ class Measured:
 
 def measure(connections: int, seconds: float) -> Measured:
     """Run all courses on a platform of their own, `seconds` each."""
-    with Rig(with_web=False) as rig:
-        tenant = asyncio.run(found(rig.postgres, Signal(values=3), connections, []))
-        costs = [_cost(rig, tenant, course, seconds) for course in (COURSES[0], *COURSES)][1:]  # the first warms up
-        with psycopg.connect(rig.postgres.url("superuser")) as connection:
-            [(stored,)] = connection.execute("SELECT count(*) FROM telemetry").fetchall()
+    costs, stored = measured(connections, seconds, COURSES, "ingest_http_port", run)
     return Measured(connections, costs, _Device.sent, stored)
 
 
-def shown(measured: Measured) -> str:
-    """For people."""
+def measured(
+    connections: int, seconds: float, courses: Sequence[Course], port: str, sending: Sending
+) -> tuple[list[Cost], int]:
+    """What each course costs when so many devices send at once to this port; and how many readings were stored."""
+    with Rig(with_web=False) as rig:
+        tenant = asyncio.run(found(rig.postgres, Signal(values=3), connections, []))
+        send = partial(sending, rig.ports[port], tenant.identities)
+        every = (courses[0], *courses)  # the first warms up
+        costs = [_cost(rig, tenant, course, partial(send, course, seconds)) for course in every][1:]
+        with psycopg.connect(rig.postgres.url("superuser")) as connection:
+            [(stored,)] = connection.execute("SELECT count(*) FROM telemetry").fetchall()
+    return costs, stored
+
+
+def shown(measured: Measured, way: str = "connections kept open", good: str = "200") -> str:
+    """For people; `way` names what the devices send by, `good` the answer that was counted."""
     rows = [
         [
             cost.course.name,
@@ -89,14 +103,14 @@ def shown(measured: Measured) -> str:
     ]
     head = ["request", "a second", "p99 ms", *(f"{name} us" for name in PROCESSES), "us a reading"]
     return (
-        f"\n{measured.connections} connections kept open, one request of each at a time, 3 values a reading\n"
-        f"{table(head, rows)}\n{measured.sent} readings answered with 200, {measured.stored} stored"
+        f"\n{measured.connections} {way}, one request of each at a time, 3 values a reading\n"
+        f"{table(head, rows)}\n{measured.sent} readings answered with {good}, {measured.stored} stored"
     )
 
 
-def _cost(rig: Rig, tenant: BenchTenant, course: Course, seconds: float) -> Cost:
+def _cost(rig: Rig, tenant: BenchTenant, course: Course, send: Callable[[], Coroutine[Any, Any, list[float]]]) -> Cost:
     before, began = rig.usages(), time.monotonic()
-    times = asyncio.run(run(rig.ports["ingest_http_port"], tenant.identities, course, seconds))
+    times = asyncio.run(send())
     took_s = time.monotonic() - began
     after = rig.usages()
     wait_for_drain(rig.postgres, tenant.id, DRAIN_WITHIN_S)

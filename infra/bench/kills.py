@@ -11,7 +11,9 @@ import contextlib
 import math
 import os
 import random
+import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -27,15 +29,30 @@ from infra.bench.generator import Order
 from infra.bench.judge import Verdict, judge, wait_for_deliveries, wait_for_drain
 from infra.bench.judged_rules import SIGNAL
 from infra.bench.players import Players
+from infra.bench.readings import Signal
 from infra.bench.rig import UNBOUNDED, Rig
 from infra.bench.sink import Sink
-from infra.bench.tenant import BenchTenant, enact, found, hook
+from infra.bench.tenant import BenchTenant, enact, found, hook, hundred_rules
 from infra.local.errors import SetupProblem
 from infra.local.postgres import Postgres
+from infra.local.up import answers
 
 KINDS = ("ingest", "failpoint", "postgres", "backend", "worker", "valkey", "flushall")
-PROMISED_S = {"postgres": 10.0, "backend": 10.0}
-"""Accepting again within so many seconds (DESIGN D9); 5 for the others."""
+HARDSHIPS = ("web", "hole", "latency", "full", "fsync")
+"""More kinds, which want more of the machine: the web process killed; the road to Postgres closed for a while, or
+200 ms long; its disk full for a while (only root can make that disk); its writes to the log failing (with strace)."""
+PROMISED_S = {"postgres": 10.0, "backend": 10.0, "hole": 10.0, "full": 10.0, "fsync": 10.0}
+"""Accepting again within so many seconds (DESIGN D9); 5 for the others. Of what lasts, after its end."""
+UNCERTAIN = frozenset({"hole", "full", "fsync"})
+"""After these ingest may have to try again what had been committed."""
+CLOCK = "clock"
+"""A kind of its own, which comes with no other: the time of day put forward, back, and right again, for everything but
+the devices. Rules that wait by the server's clock do then what that says, so its campaign has rules without."""
+JUMP_S = 300
+NOW = Signal(values=3, period=41, has_seq=True)
+"""Those devices measure when they send."""
+LASTS_S = 8.0
+ROUND_TRIP_S = 0.2
 
 RECOVER_WITHIN_S = 300.0
 """Then it is given up. How soon it did is reported; with ten times as much to do it takes minutes to catch up."""
@@ -94,19 +111,38 @@ class Outcome:
 
 def wage(campaign: Campaign, say: Callable[[str], None]) -> Outcome:
     """Run the campaign on a platform of its own; `say` hears of each kill. Raises SetupProblem if one is not mended."""
-    with Rig(with_web=False, settings=UNBOUNDED | {"outbound_loopback": 1}) as rig, Sink() as sink:
+    kinds = set(campaign.kinds)
+    if CLOCK in kinds and len(kinds) > 1:
+        raise SetupProblem(f"The kind '{CLOCK}' comes with no other: its rules are others. Ask for it alone.")
+    if "fsync" in kinds and (os.geteuid() != 0 or shutil.which("strace") is None):
+        raise SetupProblem(
+            "The kind 'fsync' wants root and strace (Debian package strace): leave it out, or have both."
+        )
+    with (
+        Rig(
+            with_web="web" in kinds,
+            settings=UNBOUNDED | {"outbound_loopback": 1},
+            has_road=bool(kinds & {"hole", "latency"}),
+            has_small_disk="full" in kinds,
+            has_clock=CLOCK in kinds,
+        ) as rig,
+        Sink() as sink,
+    ):
         slow = campaign.devices // MOSTLY_QUIET
         tenant = asyncio.run(_founded(campaign, rig, sink, slow))
         slower = math.ceil(judged_rules.SLOW_GAP_S * campaign.rate / campaign.devices)
         progress = str(rig.folder / "progress")
+        signal = NOW if CLOCK in kinds else SIGNAL
         order = Order(
-            rig.ports["mqtt_port"], tenant.identities, SIGNAL, 1, 0, progress, campaign.seed, slow=slow, slower=slower
+            rig.ports["mqtt_port"], tenant.identities, signal, 1, 0, progress, campaign.seed, slow=slow, slower=slower
         )
         with Players(order) as players:
             return _wage(campaign, rig, tenant, players, sink, say)
 
 
 async def _founded(campaign: Campaign, rig: Rig, sink: Sink, slow: int) -> BenchTenant:
+    if CLOCK in campaign.kinds:
+        return await found(rig.postgres, NOW, campaign.devices, hundred_rules())
     tenant = await found(rig.postgres, SIGNAL, campaign.devices, [])
     await hook(rig.postgres, tenant.id, Settings(data_dir=rig.folder), judged_rules.CHANNEL, sink.url)
     devices = judged_rules.acting([str(device) for device in tenant.device_ids], campaign.rate, slow)
@@ -137,7 +173,8 @@ def _wage(
     is_delivered = wait_for_deliveries(rig.postgres, tenant.id, sink.arrived, DELIVER_WITHIN_S)
     progress = players.progress()
     sent, _ = players.finish()
-    verdict = judge(rig.postgres, tenant, sent, dict(sink.arrived))
+    may_repeat = not UNCERTAIN.isdisjoint(campaign.kinds)
+    verdict = judge(rig.postgres, tenant, sent, dict(sink.arrived), may_repeat=may_repeat)
     verdict.blame("webhooks are not called in time", int(not is_delivered), "the bench's tenant")
     verdict.blame("journals are not drained in time", int(not is_drained), "the bench's tenant")
     verdict.blame("clients still have messages without PUBACK", int(not load["is_quiet"]), "at the end")
@@ -162,7 +199,7 @@ class _Field:
     def kill(self, kind: str) -> Kill:
         """Kill once and wait until everything works again."""
         at = self._strike(kind)
-        accepting = self._accepting(at, kind)
+        accepting = self._answering(at) if kind == "web" else self._accepting(at, kind)
         head = self._known(lambda: self._position.head(), kind)
         reacting = self._until(lambda: self._position.drained() >= head, f"reacting after {kind}")
         return Kill(kind, accepting - at, reacting - at)
@@ -186,9 +223,22 @@ class _Field:
         self._until(is_calm, f"accepting after {kind}")
         return resumed
 
+    def _answering(self, at: float) -> float:
+        """The moment from which another web process answers than the one that was killed."""
+        url = f"http://127.0.0.1:{self._rig.ports['http_port']}/health/ready"
+        return self._until(lambda: answers(url), "answering after web")
+
     def _strike(self, kind: str) -> float:
-        """Do it; the moment at which it happened (monotonic)."""
+        """Do it; the moment at which it happened, or at which it was over (monotonic)."""
         match kind:
+            case "hole" | "latency":
+                return self._lead_astray(kind)
+            case "full":
+                return self._fill_disk()
+            case "fsync":
+                return self._fail_to_write()
+            case "clock":
+                return self._set_clock()
             case "failpoint":
                 return self._fail()
             case "flushall":
@@ -200,6 +250,56 @@ class _Field:
                 return _kill(self.random.choice(self._rig.backends()))
             case _:
                 return _kill(self._pid(kind))
+
+    def _lead_astray(self, kind: str) -> float:
+        """Close the road to Postgres for a while, or make it so long that each answer takes ROUND_TRIP_S more."""
+        road = self._rig.road
+        assert road is not None
+        before = self._players.progress().acked
+        if kind == "hole":
+            road.close_road()
+        else:
+            road.delay_s = ROUND_TRIP_S / 2
+        time.sleep(LASTS_S)
+        if kind == "latency" and self._players.progress().acked == before:
+            raise SetupProblem(f"Nothing was accepted while Postgres answered {ROUND_TRIP_S} s later than usual.")
+        road.open_road()
+        road.delay_s = 0.0
+        return time.monotonic()
+
+    def _set_clock(self) -> float:
+        """The time of day jumps forward, back by twice as much, and to what it was."""
+        clock = self._rig.clock
+        assert clock is not None
+        for seconds in (JUMP_S, -JUMP_S, 0):
+            at = time.monotonic()
+            clock.put(seconds)
+            self._until(lambda at=at: self._players.progress().acked_sent > at + PAUSE_S, "accepting after the jump")  # type: ignore[misc]
+            time.sleep(LASTS_S / 3)
+        return time.monotonic()
+
+    def _fill_disk(self) -> float:
+        disk = self._rig.disk
+        assert disk is not None
+        disk.fill()
+        time.sleep(LASTS_S)
+        disk.empty()
+        return time.monotonic()
+
+    def _fail_to_write(self) -> float:
+        """Have the next attempts to bring Postgres' log to the disk fail, as a dying disk would (EIO)."""
+        pids = [argument for pid in self._rig.backends() for argument in ("-p", str(pid))]
+        inject = ["-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:error=EIO"]
+        with subprocess.Popen(
+            ["strace", "-f", "-qq", "-o", "/dev/null", *inject, *pids],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as strace:
+            before = set(self._rig.backends())
+            try:
+                return self._until(lambda: not before & set(self._rig.backends()), "failing to write")
+            finally:
+                strace.terminate()
 
     def _fail(self) -> float:
         """Have the next ingest process die between a COMMIT and its acknowledgements."""

@@ -13,10 +13,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from sqlalchemy import make_url
+
 from engine.settings import variable
 from infra.bench import processes
-from infra.bench.host import FAILPOINT_FILE, WITHOUT_WEB
+from infra.bench.clock import Clock
+from infra.bench.host import DATABASE_BY, FAILPOINT_FILE, WITHOUT_WEB
 from infra.bench.processes import Usage
+from infra.bench.proxy import Proxy
+from infra.bench.small_disk import SmallDisk
 from infra.local.claims import PORTS
 from infra.local.embedded import postgres_of, valkey_of
 from infra.local.errors import SetupProblem
@@ -34,10 +39,27 @@ UNBOUNDED = {
 
 
 class Rig:
-    """Postgres, Valkey, ingest, workers, tick and, if wanted, web under the real supervisor; a context manager."""
+    """Postgres, Valkey, ingest, workers, tick and, if wanted, web under the real supervisor; a context manager.
 
-    def __init__(self, *, with_web: bool, workers: int = 1, settings: Mapping[str, object] = UNBOUNDED) -> None:
+    With ``has_road`` the processes reach Postgres by `road`, which can be closed; with ``has_small_disk`` Postgres'
+    data lies on `disk`, which can be filled; with ``has_clock`` all have the time of day from `clock`.
+    """
+
+    def __init__(
+        self,
+        *,
+        with_web: bool,
+        workers: int = 1,
+        settings: Mapping[str, object] = UNBOUNDED,
+        has_road: bool = False,
+        has_small_disk: bool = False,
+        has_clock: bool = False,
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="tidegate-bench-"))
+        self.disk = SmallDisk(self.folder / "postgres") if has_small_disk else None
+        self.clock = Clock(self.folder) if has_clock else None
+        self._has_road = has_road
+        self.road: Proxy | None = None
         self.postgres = postgres_of(self.folder)
         self.valkey = valkey_of(self.folder)
         self.ports = _ports()
@@ -85,6 +107,8 @@ class Rig:
         unfinished.rename(file)
 
     def _start(self) -> None:
+        if self.disk is not None:
+            self.disk.mount()
         self.postgres.prepare()
         self.valkey.prepare()
         told = {variable(name): str(port) for name, port in self.ports.items()}
@@ -95,10 +119,13 @@ class Rig:
             WITHOUT_WEB: "" if self._with_web else "1",
         }
         told |= {variable(name): str(value) for name, value in self._settings.items()}
+        if self._has_road:
+            self.road = Proxy(int(make_url(self.postgres.url("owner")).port or 0)).__enter__()
+            told[DATABASE_BY] = str(self.road.port)
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
         self._host = subprocess.Popen(
             dying_with_parent([sys.executable, "-m", "infra.bench.host"], "TERM"),
-            env=kept | told,
+            env=kept | told | dict(self.clock.environment if self.clock else {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -135,6 +162,10 @@ class Rig:
         deadline = time.monotonic() + 10
         while self.postgres.is_running() and time.monotonic() < deadline:
             time.sleep(0.1)
+        if self.road is not None:
+            self.road.__exit__(None, None, None)
+        if self.disk is not None:
+            self.disk.unmount()
         self.postgres.remove()
         self.valkey.remove()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -25,9 +25,12 @@ PORTS = (
     "mqtts_port",
     "mqtt_ws_port",
     "mqtt_wss_port",
+    "coap_port",
     "metrics_port",
 )
 """Those that something listens on today."""
+UDP = frozenset({"coap_port"})
+"""Those of them that take datagrams."""
 STATE = "up.json"
 LOCK = "up.lock"
 
@@ -89,10 +92,10 @@ def choose_ports(settings: Settings, environ: Mapping[str, str], tell: Callable[
     for name in sorted(PORTS, key=lambda name: not is_set[name]):  # what was set comes first
         wanted: int = getattr(settings, name)
         if is_set[name]:
-            _insist(variable(name), wanted, host_of[name], chosen)
+            _insist(name, wanted, host_of[name], chosen)
             chosen[name] = wanted
             continue
-        chosen[name] = next_free(wanted, host_of[name], frozenset(chosen.values()))
+        chosen[name] = next_free(wanted, host_of[name], frozenset(chosen.values()), is_udp=name in UDP)
         if chosen[name] != wanted:
             by = holder(wanted) or "another program"
             tell(f"port {wanted} is taken by {by}: using {chosen[name]} ({variable(name)})")
@@ -111,10 +114,10 @@ def internal_ports(processes: Iterable[str], settings: Settings, taken: Mapping[
 def _insist(name: str, port: int, host: str, chosen: Mapping[str, int]) -> None:
     for other, its_port in chosen.items():
         if its_port == port:
-            raise SetupProblem(f"{name} and {variable(other)} are both {port}; give each its own port.")
-    if is_free(port, host):
+            raise SetupProblem(f"{variable(name)} and {variable(other)} are both {port}; give each its own port.")
+    if is_free(port, host, is_udp=name in UDP):
         return
-    raise SetupProblem(f"{name}={port} cannot be used: {_why_not(port, host)}")
+    raise SetupProblem(f"{variable(name)}={port} cannot be used: {_why_not(port, host)}")
 
 
 def _why_not(port: int, host: str) -> str:

@@ -13,21 +13,24 @@ SPARE = "my-first-device"
 
 NUMBER, BOOLEAN = MetricType.NUMBER, MetricType.BOOLEAN
 
+COOLED_ROOM = (
+    Metric("temperature", NUMBER, "Temperature", "°C", -40, 60),
+    Metric("humidity", NUMBER, "Humidity", "%", 0, 100),
+    Metric("door_open", BOOLEAN, "Door open"),
+    Metric("compressor_on", BOOLEAN, "Compressor running"),
+)
+DEFROSTS = "Melts the ice on the evaporator; the room warms up a little meanwhile."
+
 PROFILES: dict[str, Declaration] = {
     "cold-room": Declaration(
         "Cold room",
-        (
-            Metric("temperature", NUMBER, "Temperature", "°C", -40, 60),
-            Metric("humidity", NUMBER, "Humidity", "%", 0, 100),
-            Metric("door_open", BOOLEAN, "Door open"),
-            Metric("compressor_on", BOOLEAN, "Compressor running"),
-        ),
+        COOLED_ROOM,
         reporting_interval_s=60,
         commands=(
             Command(
                 "defrost",
                 "Defrost",
-                "Melts the ice on the evaporator; the room warms up a little meanwhile.",
+                DEFROSTS,
                 (Argument("minutes", ValueType.NUMBER, "How long", "min", 5, 45),),
                 timeout_s=60,
             ),
@@ -80,6 +83,87 @@ PROFILES: dict[str, Declaration] = {
         ),
     ),
 }
+
+GATEWAY = "plant-edge"
+"""The gateway device of the demo's edge, which speaks for the machines of `plant.py`."""
+
+EDGE_PROFILES: dict[str, Declaration] = {
+    "edge": Declaration(
+        "Edge",
+        (
+            Metric("edge_waiting", NUMBER, "Messages waiting", min=0),
+            Metric("edge_dropped", NUMBER, "Messages dropped", min=0),
+            Metric("edge_refused", NUMBER, "Messages refused", min=0),
+            Metric("edge_points_failing", NUMBER, "Points failing", min=0),
+        ),
+        commands=(
+            Command(
+                "edge-read",
+                "Read a point now",
+                "Asks the machine itself, whenever the next reading is due.",
+                (
+                    Argument("device", ValueType.STRING, "Device"),
+                    Argument("metric", ValueType.STRING, "Metric"),
+                ),
+            ),
+            Command(
+                "edge-discover",
+                "Look for registers",
+                "Proposes the registers of one table that the machine knows.",
+                (
+                    Argument("connection", ValueType.STRING, "Connection"),
+                    Argument("unit", ValueType.NUMBER, "Unit", min=0, max=255, is_required=False),
+                    Argument(
+                        "table",
+                        ValueType.STRING,
+                        "Table",
+                        choices=("coil", "discrete", "holding", "input"),
+                        is_required=False,
+                    ),
+                    Argument("from", ValueType.NUMBER, "From", min=0, max=65_535, is_required=False),
+                    Argument("to", ValueType.NUMBER, "To", min=0, max=65_535, is_required=False),
+                ),
+                timeout_s=120,
+            ),
+        ),
+    ),
+    "walk-in-cooler": Declaration(
+        "Walk-in cooler (Modbus)",
+        COOLED_ROOM,
+        reporting_interval_s=60,
+        commands=(
+            Command(
+                "defrost",
+                "Defrost",
+                DEFROSTS,
+                (Argument("defrost_min", ValueType.NUMBER, "How long", "min", 5, 45),),
+            ),
+        ),
+    ),
+    "boiler-feed": Declaration(
+        "Feed pump (Modbus)",
+        (
+            Metric("flow", NUMBER, "Flow", "m³/h", 0, 500),
+            Metric("pressure", NUMBER, "Pressure", "bar", 0, 25),
+            Metric("vibration", NUMBER, "Vibration", "mm/s", 0, 100),
+            Metric("running", BOOLEAN, "Running"),
+            Metric("speed", NUMBER, "Speed", "%", 0, 100),
+        ),
+        reporting_interval_s=60,
+        commands=(
+            Command(
+                "run", "Set the speed", "Stops at 0.", (Argument("speed", ValueType.NUMBER, "Speed", "%", 0, 100),)
+            ),
+        ),
+    ),
+}
+
+EDGE_DEVICES: dict[str, tuple[str, str, str]] = {
+    GATEWAY: ("Edge of the plant", "edge", "Basel"),
+    "cooler-1": ("Walk-in cooler 1", "walk-in-cooler", "Basel"),
+    "boiler-feed": ("Feed pump", "boiler-feed", "Basel"),
+}
+"""Key → name, profile, site; all but the gateway are its children."""
 
 DEVICES: dict[str, tuple[str, str, str]] = {
     "cold-room-1": ("Cold room 1, dairy", "cold-room", "Basel"),

@@ -16,7 +16,7 @@ import psycopg
 import redis
 
 import migrations
-from engine.settings import Settings, masked, unknown_variables, variable
+from engine.settings import SettingError, Settings, masked, unknown_variables, variable
 from infra.local import claims, console_build
 from infra.local.embedded import postgres_of, valkey_of
 from infra.local.ground import forsaken
@@ -80,12 +80,15 @@ def ports(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
         wanted: int = getattr(settings, name)
         port = ours.get(name, wanted)
         title = f"{variable(name).removeprefix('TIDEGATE_').lower()} {port}"
-        if name in ours and is_listening(port, _reachable(settings)):
+        is_udp = name in claims.UDP
+        if name in ours and (
+            not is_free(port, settings.host, is_udp=True) if is_udp else is_listening(port, _reachable(settings))
+        ):
             moved = "" if port == wanted else f", because {wanted} was taken"
             yield Finding(title, f"taken by us{moved}")
         elif name in ours:
             yield Finding(title, "nobody listens", "its process is down or starting: see the log of tidegate up")
-        elif is_free(port, settings.host):
+        elif is_free(port, settings.host, is_udp=is_udp):
             yield Finding(title, "free")
         else:
             is_set = bool(environ.get(variable(name), "").strip())
@@ -109,6 +112,8 @@ def machine(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
     yield _open_files()
     yield _mail(settings)
     yield _newcomers(settings)
+    if settings.broker_url:
+        yield _broker(settings)
     if left := forsaken():
         yield Finding("left behind", f"{len(left)} folders of removed projects in {left[0].parent}: {_names(left)}")
     if (console_build.UI / "rxconfig.py").exists():
@@ -135,6 +140,21 @@ def _newcomers(settings: Settings) -> Finding:
     """How devices that introduce themselves to ingest reach the web process, which lets them in (ADR 33)."""
     by = variable("relay_secret") if settings.relay_secret else "relay.key in the data folder, which both must have"
     return Finding("new devices", f"are passed on by ingest to {masked(settings.gateway)}, known by {by}")
+
+
+def _broker(settings: Settings) -> Finding:
+    """Whether what is said of the broker fits together, and whether anybody answers there."""
+    from ingest.adapters.broker.address import of_settings
+
+    try:
+        address = of_settings(settings)
+    except SettingError as error:
+        return Finding("broker", masked(settings.broker_url), str(error))
+    whose = f"for {settings.broker_tenant} alone" if settings.broker_tenant else "for every tenant"
+    said = f"{address.host}:{address.port} as {address.client_id}, {whose}"
+    if is_listening(address.port, address.host, timeout_s=3.0):
+        return Finding("broker", said)
+    return Finding("broker", said, f"nobody answers there: start it, or correct {variable('broker_url')}")
 
 
 def _open_files() -> Finding:

@@ -12,11 +12,11 @@ def free_port(host: str = "127.0.0.1") -> int:
         return int(probe.getsockname()[1])
 
 
-def is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether a TCP server could listen on this port now."""
-    with socket.socket() as probe:
-        # Servers set SO_REUSEADDR; without it a port with connections in TIME_WAIT would look taken.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def is_free(port: int, host: str = "127.0.0.1", *, is_udp: bool = False) -> bool:
+    """Whether a TCP server, or one that takes datagrams, could listen on this port now."""
+    with socket.socket(type=socket.SOCK_DGRAM if is_udp else socket.SOCK_STREAM) as probe:
+        # TCP servers set SO_REUSEADDR; without it a port with connections in TIME_WAIT would look taken.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(not is_udp))
         try:
             probe.bind((host, port))
         except OSError:
@@ -33,10 +33,10 @@ def is_listening(port: int, host: str = "127.0.0.1", timeout_s: float = 0.5) -> 
         return False
 
 
-def next_free(port: int, host: str = "127.0.0.1", taken: frozenset[int] = frozenset()) -> int:
+def next_free(port: int, host: str = "127.0.0.1", taken: frozenset[int] = frozenset(), *, is_udp: bool = False) -> int:
     """The first port from `port` upwards that is free and not in `taken`; any free port when the next 200 are not."""
     for candidate in range(port, min(port + 200, 65_536)):
-        if candidate not in taken and is_free(candidate, host):
+        if candidate not in taken and is_free(candidate, host, is_udp=is_udp):
             return candidate
     return free_port(host)
 

@@ -11,6 +11,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +29,7 @@ from infra.local import demo
 from infra.local.embedded import postgres_of
 from infra.local.errors import SetupProblem
 from infra.local.ground import private_file
+from infra.local.plant_files import FOLDER, TOKEN_FILE
 from schema.wire.topics import username
 
 DEMO_FILE = "demo.json"
@@ -74,7 +76,8 @@ def words(seeded: Seeded, settings: Settings) -> str:
     payload = json.dumps({"values": {"temperature": 4.2, "humidity": 61}})
     return "\n".join(
         (
-            f"demo tenant made: {len(demo.DEVICES)} simulated devices, {len(demo.RULES)} rules",
+            f"demo tenant made: {len(demo.DEVICES)} simulated devices, an edge with "
+            f"{len(demo.EDGE_DEVICES) - 1} simulated machines, {len(demo.RULES)} rules",
             f"  open      {said['url']}",
             f"  e-mail    {said['email']}",
             f"  password  {said['password']}   (shown once; kept in {settings.data_dir / DEMO_FILE})",
@@ -127,7 +130,9 @@ async def _owner(app: Store, tenant_id: UUID) -> Principal:
 
 
 async def _is_complete(app: Store, folder: Path, known: Mapping[str, Any], tenant_id: UUID) -> bool:
-    """Whether both files are there and speak of this tenant as it is in the database."""
+    """Whether all files are there and speak of this tenant as it is in the database."""
+    if not (folder / FOLDER / TOKEN_FILE).exists():
+        return False
     if not known.get("device") or not _read(folder / SIMULATOR_FILE).get("devices"):
         return False
     principal = await doorway.token(app, known.get("api_token", ""))
@@ -147,6 +152,7 @@ async def _furnish(tx: Tx, folder: Path, known: Mapping[str, Any]) -> dict[str, 
         if device.status is not DeviceStatus.DECOMMISSIONED:
             _, token = await devices.issue_token(tx, device.id)
             simulated.append({"key": key, "profile": profile, "token": token})
+    edge_token = await _edge(tx, profiles)
     spare = await _device(tx, demo.SPARE, "My first device", profiles["cold-room"], "Basel")
     _, spare_token = await devices.issue_token(tx, spare.id)
     _, api_token = await tenants.issue_token(tx, name="demo", scopes=SCOPES[Role.OWNER])
@@ -155,14 +161,27 @@ async def _furnish(tx: Tx, folder: Path, known: Mapping[str, Any]) -> dict[str, 
             await rules.create(tx, document)
     login = {"id": str(spare.id), "key": spare.key, "username": username(demo.TENANT, spare.key), "token": spare_token}
     said = {**known, "api_token": api_token, "device": login}
+    (folder / FOLDER).mkdir(exist_ok=True)
+    private_file(folder / FOLDER / TOKEN_FILE, edge_token + "\n")
     _write(folder / SIMULATOR_FILE, {"tenant": demo.TENANT, "devices": simulated})
     _write(folder / DEMO_FILE, said)
     return said
 
 
+async def _edge(tx: Tx, profiles: Mapping[str, UUID]) -> str:
+    """The edge's gateway and the machines that it speaks for; the gateway's token."""
+    token = ""
+    for key, (name, profile, site) in demo.EDGE_DEVICES.items():
+        labels = {} if key == demo.GATEWAY else {"gateway": demo.GATEWAY}
+        device = await _device(tx, key, name, profiles[profile], site, labels)
+        if key == demo.GATEWAY and device.status is not DeviceStatus.DECOMMISSIONED:
+            _, token = await devices.issue_token(tx, device.id)
+    return token
+
+
 async def _profiles(tx: Tx) -> dict[str, UUID]:
     found = {}
-    for key, said in demo.PROFILES.items():
+    for key, said in {**demo.PROFILES, **demo.EDGE_PROFILES}.items():
         profile = await devices.profile_by_key(tx, key) or await devices.profile_create(
             tx,
             key=key,
@@ -176,9 +195,11 @@ async def _profiles(tx: Tx) -> dict[str, UUID]:
     return found
 
 
-async def _device(tx: Tx, key: str, name: str, profile_id: UUID, site: str) -> Device:
+async def _device(
+    tx: Tx, key: str, name: str, profile_id: UUID, site: str, labels: Mapping[str, str] = MappingProxyType({})
+) -> Device:
     return await devices.by_key(tx, key) or await devices.provision(
-        tx, key=key, name=name, profile_id=profile_id, labels={"site": site}
+        tx, key=key, name=name, profile_id=profile_id, labels={"site": site, **labels}
     )
 
 

@@ -12,7 +12,7 @@ import logging
 import os
 import signal as signals
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from random import Random
 from typing import Any
 
@@ -21,6 +21,7 @@ import orjson
 from engine import logs
 from engine.clock import now_ms
 from engine.settings import Settings, variable
+from infra.local import plant_files
 from infra.local.claims import running_ports
 from infra.local.device_client import DeviceClient, Refused
 from infra.local.errors import SetupProblem
@@ -142,7 +143,11 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         fleet = fleet[: arguments.devices]
     logs.configure(settings.log_level, "simulate")
     host, port = address(settings)
-    return asyncio.run(_until_told(fleet, host, port, arguments.interval, arguments.seed))
+    running = simulate([SimulatedDevice(each, host, port, arguments.interval, arguments.seed) for each in fleet])
+    log.info("simulator.started", extra={"devices": len(fleet), "mqtt": f"{host}:{port}"})
+    if (plant_port := plant_files.plant_port(settings.data_dir)) is not None:
+        running = _with_plant(running, plant_port, arguments.seed)
+    return asyncio.run(_until_told(running))
 
 
 def read_fleet(settings: Settings) -> list[Simulated]:
@@ -178,11 +183,25 @@ async def simulate(devices: Sequence[SimulatedDevice]) -> None:
         reporting.cancel()
 
 
-async def _until_told(fleet: Sequence[Simulated], host: str, port: int, interval_s: float, seed: int) -> int:
-    running = asyncio.create_task(simulate([SimulatedDevice(each, host, port, interval_s, seed) for each in fleet]))
+async def _with_plant(devices: Coroutine[Any, Any, None], port: int, seed: int) -> None:
+    """The devices, and beside them the machines; these are not worth the end of those."""
+    from infra.local.plant import Plant  # takes a moment to import, and is not always wanted
+
+    async def plant() -> None:
+        try:
+            await Plant(port, seed).run()
+        except OSError as error:
+            log.error("simulator.no_plant", extra={"why": str(error)})
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(plant())
+        tasks.create_task(devices)
+
+
+async def _until_told(what: Coroutine[Any, Any, None]) -> int:
+    running = asyncio.create_task(what)
     for number in (signals.SIGTERM, signals.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, running.cancel)
-    log.info("simulator.started", extra={"devices": len(fleet), "interval_s": interval_s, "mqtt": f"{host}:{port}"})
     with contextlib.suppress(asyncio.CancelledError):
         await running
         log.error("simulator.nobody_left")

@@ -16,7 +16,7 @@ import psycopg
 
 import migrations
 from engine.settings import Settings, variable
-from infra.local import claims, console_build
+from infra.local import claims, console_build, plant_files
 from infra.local.embedded import postgres_of, valkey_of, wait_for_leftovers
 from infra.local.errors import SetupProblem
 from infra.local.ground import dying_with_parent
@@ -93,12 +93,14 @@ class Plan:
         self._valkey = valkey
         self._voice = voice
         self._demo = demo
+        taken = {**ports, **self.internal}
+        self._plant_port = claims.internal_ports(["plant"], settings, taken)["plant"] if demo else 0
         self.url = settings.public_url or f"http://{_reachable(settings.host)}:{ports['http_port']}"
 
     def services(self) -> list[Service]:
         """In the order of their starts; the engines hold up what needs them, the platform's own start side by side."""
         platform = [self._ingest(), *self._workers(), self._tick(), self._web()]
-        demo = [self._simulator()] if self._demo else []
+        demo = [self._simulator(), self._edge()] if self._demo else []
         return [self._postgres_service(), self._valkey_service(), *platform, *demo]
 
     def _postgres_service(self) -> Service:
@@ -148,6 +150,7 @@ class Plan:
     def _seed(self) -> None:
         with self._voice.phase("making the demo tenant, unless it is there"):
             run_to_its_end(["seed"], self._environment(""))
+            plant_files.write_edge_file(self._data_dir, self._ports["mqtt_port"], self._plant_port)
 
     def _inside(self, port: int) -> str:
         return f"http://{_reachable(self._settings.internal_host)}:{port}"
@@ -174,6 +177,17 @@ class Plan:
         return Service(
             "simulate",
             lambda: dying_with_parent([sys.executable, "-m", "infra.cli", "simulate"]),
+            _is_running,
+            env=self._environment(""),
+            holds_up_the_next=False,
+        )
+
+    def _edge(self) -> Service:
+        """The one `tidegate edge` of the demo, beside the simulated machines."""
+        file = str(self._data_dir / plant_files.FOLDER / plant_files.FILE)
+        return Service(
+            "edge",
+            lambda: dying_with_parent([sys.executable, "-m", "infra.cli", "edge", file]),
             _is_running,
             env=self._environment(""),
             holds_up_the_next=False,

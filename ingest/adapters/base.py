@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from engine.provisioning.model import Visitor
+from schema.wire.payloads import Reason
 
 RefusalReason = Literal[
     "bad_credentials",
@@ -128,6 +129,29 @@ class Message:
     arrived_at: float | None = None
 
 
+@dataclass(slots=True, kw_only=True)
+class ChildMessage(Message):
+    """A message of a child, as if it had come from the child; `gateway` is whose session it came by."""
+
+    gateway: Decision
+
+    @classmethod
+    def of(cls, message: Message, child: Decision, topic: str) -> ChildMessage:
+        """A gateway's message, as its child's on this topic."""
+        return cls(
+            child,
+            topic,
+            message.payload,
+            message.qos,
+            message.received_at,
+            message.dup,
+            message.packet_id,
+            message.transport,
+            message.arrived_at,
+            gateway=message.device,
+        )
+
+
 def is_jwt(secret: bytes) -> bool:
     """Whether a secret is a JWT by its looks, and not a device's token."""
     return secret.startswith(b"eyJ") and secret.count(b".") == 2
@@ -189,6 +213,10 @@ class Uplink(Protocol):
 
     def submit(self, message: Message, done: Callable[[Verdict], None]) -> None:
         """Take a message. Never blocks, never raises; `done` is called on the loop, once, after COMMIT or refusal."""
+        ...
+
+    def reject(self, message: Message, reason: Reason, words: str, done: Callable[[Verdict], None]) -> None:
+        """Take a message that the adapter itself cannot read: it lies in the inbox as it came."""
         ...
 
     def allowance(self, device: Decision) -> Allowance:

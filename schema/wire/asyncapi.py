@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from schema.wire import payloads, provisioning, topics
+from schema.wire import gateways, payloads, provisioning, topics
 
 FILE = Path(__file__).with_name("asyncapi.yaml")
 
@@ -21,6 +21,12 @@ SERVED: Mapping[str, str] = {
     "command_ack": "acknowledgement",
     "command_result": "result",
     "command": "command",
+    "child_telemetry": "telemetry",
+    "child_event": "event",
+    "child_command_ack": "acknowledgement",
+    "child_command_result": "result",
+    "child_status": "status",
+    "child_command": "command",
 }
 """The tails served today, each with its message; the others are reserved by the grammar and rejected into the inbox."""
 
@@ -30,6 +36,7 @@ _SUMMARIES: Mapping[str, str] = {
     "acknowledgement": "The platform hears that a device will carry out a command, or will not.",
     "result": "The platform hears what became of a command.",
     "command": "The platform asks a device to do something. It may come twice: the same id is the same command.",
+    "status": "The platform hears whether a gateway reaches a child.",
     "introduction": "The platform hears what a newcomer says of itself.",
     "admission": "The platform tells a newcomer what becomes of it.",
 }
@@ -57,7 +64,11 @@ No session outlives its connection (Session Present is 0, Session Expiry Interva
 repeated on the next one, and a PUBREL for a message of an earlier one is answered with a PUBCOMP (5.0: 0x92). In 5.0 a
 client may name 16 topics by alias.
 
-The same is spoken over HTTP: see openapi.yaml beside this document.
+A gateway is a device that speaks for others, its children: below `up/child/{child}/` it publishes what the child would
+publish below `up/`, and below `down/child/{child}/` it hears what the child would hear. It may do so for devices that
+carry the label `gateway` with the gateway's key; what it says of others is rejected into its own inbox.
+
+The same is spoken over HTTP: see openapi.yaml beside this document; and over CoAP: see coap.py.
 """
 
 
@@ -180,7 +191,11 @@ def _others() -> dict[str, Any]:
             "payload": schema,
             "examples": [{"payload": example} for example in examples],
         }
-        for name, (summary, schema, examples) in {**payloads.NOTES, **provisioning.MESSAGES}.items()
+        for name, (summary, schema, examples) in {
+            **payloads.NOTES,
+            "status": gateways.STATUS,
+            **provisioning.MESSAGES,
+        }.items()
     }
 
 

@@ -43,6 +43,8 @@ first. An event without a time is known again by the same process within ten min
 
 Bodies are JSON of at most {payloads.MAX_PAYLOAD_BYTES} bytes, also unpacked (`Content-Encoding: gzip`).
 
+Over CoAP the same paths take POST and PUT, in JSON, CBOR or SenML: coap.py beside this document says how.
+
 A newcomer, which is no device yet, posts to `/ingest/v1/provision`; openapi.json describes that.
 """
 _REFUSALS: Mapping[str, str] = {

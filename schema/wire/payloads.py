@@ -9,6 +9,9 @@ Three forms, all JSON (RFC 8259) in UTF-8::
 `time` is RFC 3339 with an offset or milliseconds since 1970 (UTC), kept to the millisecond; without it the reading
 has the time of its receipt. `seq` tells two readings of one millisecond apart and is optional. In the third form every
 member is a metric. A metric whose value is null counts as left out.
+
+A number has the unit that the device's profile names for its metric. One in another unit says so, in UCUM or in the
+platform's own words, ``{"temperature": {"value": 71.6, "unit": "[degF]"}}``: it is stored in the profile's unit.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,8 +41,11 @@ class Reason(StrEnum):
     """Why a reading lies in the inbox."""
 
     TOPIC = "TOPIC"
+    CHILD = "CHILD"
     PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
     NOT_JSON = "NOT_JSON"
+    NOT_CBOR = "NOT_CBOR"
+    NOT_SENML = "NOT_SENML"
     SHAPE = "SHAPE"
     TOO_MANY_READINGS = "TOO_MANY_READINGS"
     TOO_MANY_METRICS = "TOO_MANY_METRICS"
@@ -62,8 +68,11 @@ class Reason(StrEnum):
 
 REMEDIES: Mapping[Reason, str] = {
     Reason.TOPIC: "Publish telemetry to t/{tenant}/d/{device}/up/telemetry.",
+    Reason.CHILD: "Register the child as a device, and give it the label gateway with the gateway's key.",
     Reason.PAYLOAD_TOO_LARGE: f"Send at most {MAX_PAYLOAD_BYTES} bytes a message; split the list of readings.",
     Reason.NOT_JSON: "Send JSON in UTF-8; NaN, Infinity and numbers such as 1e999 are no JSON.",
+    Reason.NOT_CBOR: "Send one item of CBOR: names are text, numbers finite and of 64 bits at most, no tags but times.",
+    Reason.NOT_SENML: "Send a SenML pack (RFC 8428): a list of records, each with a name and one value.",
     Reason.SHAPE: 'Send {"time", "seq", "values": {…}}, a list of these, or a flat object of values.',
     Reason.TOO_MANY_READINGS: f"Send at most {MAX_READINGS} readings a message.",
     Reason.TOO_MANY_METRICS: f"Send at most {MAX_METRICS} metrics a reading.",
@@ -72,7 +81,7 @@ REMEDIES: Mapping[Reason, str] = {
     Reason.UNKNOWN_METRIC: "Add the metric to the device's profile, or let the profile accept unknown metrics.",
     Reason.TYPE: "Send the type that the device's profile names, or change the profile.",
     Reason.RANGE: "Send a value within the profile's range, or widen the range.",
-    Reason.UNIT: "Send the value in the profile's unit.",
+    Reason.UNIT: "Send the value in the profile's unit, or in one that can be converted into it.",
     Reason.VALUE_TOO_LARGE: (
         f"Send strings of at most {MAX_STRING_CHARS} characters and objects of at most {MAX_OBJECT_BYTES} bytes."
     ),
@@ -95,6 +104,7 @@ TELEMETRY_EXAMPLES: tuple[object, ...] = (
         {"time": "2026-01-31T12:01:00.250Z", "seq": "boot-3/12", "values": {"state": "cooling", "gps": {"lat": 47.1}}},
     ],
     {"temperature": 4.2, "door": False},
+    {"values": {"temperature": {"value": 39.56, "unit": "[degF]"}}},
 )
 """Payloads every reader must accept; asyncapi.yaml shows the same ones."""
 

@@ -34,6 +34,10 @@ UP: Mapping[str, str] = {
     "ota": "up/ota",
     "status": "up/status",
     "child_telemetry": "up/child/{child}/telemetry",
+    "child_event": "up/child/{child}/event/{type}",
+    "child_command_ack": "up/child/{child}/cmd/{id}/ack",
+    "child_command_result": "up/child/{child}/cmd/{id}/result",
+    "child_status": "up/child/{child}/status",
 }
 """What a device may publish: name → tail. A stream only keeps a device's flows apart; it is not stored."""
 
@@ -43,6 +47,7 @@ DOWN: Mapping[str, str] = {
     "shadow_accepted": "down/shadow/accepted",
     "shadow_rejected": "down/shadow/rejected",
     "ota": "down/ota",
+    "child_command": "down/child/{child}/cmd/{id}",
 }
 """What a device may subscribe to: name → tail."""
 
@@ -83,7 +88,8 @@ _TAILS = [
     for direction, table in (("up", UP), ("down", DOWN))
     for name, template in table.items()
 ]
-_WHOLE = re.compile(rf"t/({TENANT_KEY})/d/({DEVICE_KEY})/(.+)", re.DOTALL)
+WHOLE = re.compile(rf"t/({TENANT_KEY})/d/({DEVICE_KEY})/(.+)", re.DOTALL)
+"""Tenant key, device key and tail of whatever looks like a topic of ours."""
 _USERNAME = re.compile(rf"({TENANT_KEY})/d/({DEVICE_KEY})")
 _NEWCOMER = re.compile(rf"({TENANT_KEY})/provision")
 
@@ -98,7 +104,7 @@ def parse_tail(tail: str) -> Tail | None:
 
 def parse(topic: str) -> Topic | None:
     """A whole topic taken apart, or None when it is none of ours."""
-    match = _WHOLE.fullmatch(topic)
+    match = WHOLE.fullmatch(topic)
     tail = parse_tail(match[3]) if match else None
     return Topic(match[1], match[2], tail) if match and tail else None
 

@@ -218,7 +218,6 @@ PLANTED = {
     "alerts": "query alerts",
     "devices": "query device",
     "device_groups": "query deviceGroup",
-    "rejected": "query inbox",
     "fleet_findings": "query fleetFinding",
 }
 

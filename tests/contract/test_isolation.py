@@ -36,6 +36,7 @@ from engine.fleet import audit as fleet
 from engine.fleet import retire
 from engine.fleet import transfer as transfers
 from engine.identity_providers import service as identity_providers
+from engine.inbox import service as inbox
 from engine.notifications import channels, contacts, messages, policies
 from engine.notifications import service as notifications
 from engine.notifications.model import Step
@@ -146,6 +147,8 @@ async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: 
         await life.comment(tx, raised.id(tenant.id), f"comment-{mark}")
     tenant.tell([(device.id, clock.now_ms(), {"temperature": 4.25, "mode": f"value-{mark}"})])
     _reject(postgres, tenant, device, mark)
+    async with store.as_tenant(tenant.principal()) as tx:
+        rejected = (await inbox.page(tx)).items[0]
     ids = {
         "device": str(device.id),
         "profile": str(profile.id),
@@ -172,6 +175,8 @@ async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: 
         "silence": str(silence.id),
         "draft": str(draft.id),
         "authority": str(authority.id),
+        "inbox_message": str(rejected.id),
+        "inbox_group": str(rejected.group_id),
     }
     names = {
         **dict.fromkeys(("actor", "email"), tenant.email),
@@ -189,9 +194,15 @@ def _reject(postgres: Postgres, tenant: Tenant, device: Device, mark: str) -> No
     with psycopg.connect(postgres.url("ingest")) as connection:
         connection.execute("SELECT set_config('app.tenants', %s, true)", [f"{{{tenant.id}}}"])
         connection.execute(
-            "INSERT INTO rejected (tenant_id, id, device_id, received_at, reason, message, transport, topic, payload, "
-            "payload_size_bytes, payload_sha256) VALUES (%s, %s, %s, now(), 'WRONG_TYPE', %s, 'mqtt', 't', %s, 3, %s)",
-            [tenant.id, uuid4(), device.id, f"message-{mark}", mark.encode(), bytes(32)],
+            "INSERT INTO rejected (tenant_id, id, device_id, received_at, reason, about, message, transport, topic, "
+            "payload, payload_size_bytes, payload_sha256) "
+            "VALUES (%s, %s, %s, now(), 'WRONG_TYPE', %s, %s, 'mqtt', 't', %s, 3, %s)",
+            [tenant.id, uuid4(), device.id, mark, f"message-{mark}", mark.encode(), bytes(32)],
+        )
+        connection.execute(
+            "INSERT INTO faults VALUES (%s, %s, 'WRONG_TYPE', %s, %s, 1, now(), now()) "
+            "ON CONFLICT (tenant_id, device_id, reason, about) DO UPDATE SET last_at = now()",
+            [tenant.id, device.id, mark, f"message-{mark}"],
         )
 
 
@@ -356,6 +367,8 @@ def _kind_of(cell: Cell) -> str:
         return "rule" if "rule" in cell.name else "device"
     if "platform" in cell.name:
         return "tenant"
+    if word in ("id", "groupId") and "inbox" in cell.name:
+        return "inbox_group" if word == "groupId" or "roup" in cell.name else "inbox_message"
     if word in ("groupId", "groupIds") or (
         word == "id" and ("/device-groups" in cell.name or cell.name.startswith("deviceGroup"))
     ):
@@ -480,6 +493,8 @@ async def test_the_owner_does_see_what_the_neighbour_must_not(stranger: Stranger
         "graphql query platformTenants",
         "graphql query platformUsage",
         "graphql query usage",
+        "graphql query retention",
+        "rest query GET /retention",
         "rest query GET /platform/tenants/{id}/usage",
         "rest query GET /usage",
         "rest query GET /platform/tenants",
@@ -617,7 +632,7 @@ async def test_a_planted_leak_is_found(
     """Resolvers that forget whose transaction they are in are caught, by an id and by a name."""
 
     class Careless:
-        """The devices service, but ``get`` looks where it should not."""
+        """The devices service, but it looks for one where it should not."""
 
         def __getattr__(self, name: str) -> Any:
             return getattr(devices, name)
@@ -625,6 +640,10 @@ async def test_a_planted_leak_is_found(
         async def get(self, _tx: Tx, device_id: UUID) -> Device:
             async with store.as_tenant(owned.tenant.principal(), read_only=True) as tx:
                 return await devices.get(tx, device_id)
+
+        async def with_profile(self, _tx: Tx, device_id: UUID) -> Any:
+            async with store.as_tenant(owned.tenant.principal(), read_only=True) as tx:
+                return await devices.with_profile(tx, device_id)
 
     class CarelessRules:
         """The rules service, but ``page`` looks where it should not when it is asked for a name."""

@@ -194,9 +194,9 @@ async def test_each_role_is_let_in_exactly_where_its_rights_say(people: People, 
 
 
 def test_no_right_is_without_a_field_that_needs_it() -> None:
-    """A right that nothing asks for protects nothing; telemetry is written by devices, over protocols."""
+    """A right that nothing asks for protects nothing."""
     needed = frozenset().union(*(_needed(cell) for cell in _doors()))
-    assert _ALL - needed == {"telemetry:write"}
+    assert _ALL - needed == set()
 
 
 def _guard(kind: str, name: str) -> Guard:

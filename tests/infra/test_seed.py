@@ -67,10 +67,11 @@ async def test_the_first_time_everything_is_made_and_told_in_private_files(
     first = await seeded(postgres, store, tmp_path)
     assert first.is_new
     _, found, named = await whole(store, first.said)
-    assert found == {*demo.DEVICES, demo.SPARE}
+    assert found == {*demo.DEVICES, *demo.EDGE_DEVICES, demo.SPARE}
+    assert await can_log_in(postgres, "demo/d/plant-edge", (tmp_path / "edge" / "token").read_text().strip())
     assert named == {rule["name"] for rule in demo.RULES}
     assert json.loads((tmp_path / "demo.json").read_text()) == first.said
-    for name in ("demo.json", "simulator.json"):
+    for name in ("demo.json", "simulator.json", "edge/token"):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
     assert set(first.said) == {"url", "tenant", "email", "password", "api_token", "device"}
     assert set(first.said["device"]) == {"id", "key", "username", "token"}
@@ -111,7 +112,7 @@ async def test_what_was_left_half_done_is_completed(
     assert again.is_new
     assert again.said["password"] == first.said["password"]
     _, found, named = await whole(store, again.said)
-    assert found == {*demo.DEVICES, demo.SPARE}
+    assert found == {*demo.DEVICES, *demo.EDGE_DEVICES, demo.SPARE}
     assert len(named) == len(demo.RULES)
     assert await can_log_in(postgres, again.said["device"]["username"], again.said["device"]["token"])
 

@@ -139,6 +139,15 @@ def test_simulated_values_arrive_by_themselves(up: Up) -> None:
     until(lambda: bool(up.get(f"/api/v1/devices/{device['id']}/latest")), "no value of the simulator arrived")
 
 
+def test_values_of_the_simulated_machines_arrive_through_the_edge(up: Up) -> None:
+    found = {item["key"]: item["id"] for item in up.get("/api/v1/devices?first=50")["items"]}
+    for key, metrics in (("cooler-1", ("temperature", "door_open")), ("boiler-feed", ("pressure", "speed"))):
+        path = f"/api/v1/devices/{found[key]}/latest"
+        until(
+            lambda path=path, metrics=metrics: all(m in json.dumps(up.get(path)) for m in metrics), f"nothing of {key}"
+        )  # type: ignore[misc]
+
+
 def test_a_newcomers_first_message_is_acknowledged_and_can_be_read_back(up: Up) -> None:
     device = up.demo["device"]
     paho.mqtt.publish.single(

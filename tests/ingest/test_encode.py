@@ -16,7 +16,7 @@ from ingest.encode import written
 from ingest.errors import Rejection
 from ingest.normaliser import ANYTHING
 from ingest.rejected import Inbox
-from ingest.uplink import _fill
+from ingest.uplink import fill
 from schema.wire.payloads import Reason
 from tests.ingest.test_decode import anything, members
 from tests.support.line import running_line
@@ -46,7 +46,7 @@ def test_any_json_is_stored_or_lies_in_the_inbox(items: list[Any], deep: int) ->
     device = Known(uuid4(), uuid4(), ANYTHING)
     message = Message(Decision(uuid4(), "acme", uuid4(), "pump-7", 0), "up/telemetry", payload, 1, now)
     parcel = Parcel(device, lambda _: None, int(now * 1e6), message.topic, message.transport, len(payload))
-    _fill(parcel, message, int(now * 1000))
+    fill(parcel, message, int(now * 1000))
     batch = Batch([parcel], [], {})
     rows = Inbox().choose(batch.settle())
     assert len(parcel.readings) + len(rows) in (1, len(items) + 1)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.errors import Rejection
-from ingest.normaliser import ANYTHING, check_clock, compile_shape, normalise
+from ingest.normaliser import ANYTHING, MAX_UNITS, check_clock, compile_shape, normalise
 from schema.wire.payloads import Reason
 
 METRICS: list[dict[str, Any]] = [
@@ -63,10 +63,48 @@ def test_a_value_outside_the_range_is_rejected_in_words(value: float) -> None:
     assert "widen the range" in refusal.message
 
 
-def test_a_value_may_name_its_unit_when_it_is_the_profiles() -> None:
-    assert normalise(SHAPE, {"temperature": {"value": 5, "unit": "degC"}}) == {"temperature": 5}
-    assert refused({"temperature": {"value": 5, "unit": "degF"}}).reason is Reason.UNIT
+@pytest.mark.parametrize(
+    ("value", "unit", "stored"),
+    [
+        (5, "degC", 5),
+        (71.6, "degF", 22.0),
+        (71.6, "[degF]", 22.0),
+        (4, "Cel", 4),
+        (273.15, "K", 0.0),
+        (41, "°F", 5.0),
+    ],
+)
+def test_a_value_that_names_its_unit_is_stored_in_the_profiles(value: float, unit: str, stored: float) -> None:
+    assert normalise(SHAPE, {"temperature": {"value": value, "unit": unit}}) == {"temperature": stored}
+
+
+def test_the_range_is_the_profiles_whatever_the_unit() -> None:
     assert refused({"temperature": {"value": 500, "unit": "degC"}}).reason is Reason.RANGE
+    assert "is 100.0, the profile allows" in refused({"temperature": {"value": 212, "unit": "[degF]"}}).message
+
+
+@pytest.mark.parametrize("unit", ["bar", "[psi]", "%RH", "", "furlongs per fortnight", "x" * 5_000, None, 4, ["degC"]])
+def test_a_unit_that_cannot_be_converted_is_rejected_in_words(unit: object) -> None:
+    refusal = refused({"temperature": {"value": 5, "unit": unit}})
+    assert refusal.reason is Reason.UNIT
+    assert "the profile says 'degC'" in refusal.message
+    assert len(refusal.message) < 250
+
+
+def test_a_unit_makes_no_number_of_what_is_none_and_none_that_is_too_large() -> None:
+    assert refused({"temperature": {"value": True, "unit": "degF"}}).reason is Reason.TYPE
+    assert refused({"door": {"value": True, "unit": "degF"}}).reason is Reason.UNIT
+    wide = compile_shape([{"key": "p", "type": "number", "unit": "Pa"}], is_strict=True)
+    assert refused({"p": {"value": 1e308, "unit": "bar"}}, wide).reason is Reason.UNIT
+
+
+def test_a_device_that_names_ever_other_units_costs_no_more_than_a_hundred_of_them() -> None:
+    shape = compile_shape(METRICS, is_strict=True)
+    for number in range(2 * MAX_UNITS):
+        name = "".join("mgsAK"[number // 5**place % 5] + ("." if place else "") for place in range(4, -1, -1))
+        with pytest.raises(Rejection):
+            normalise(shape, {"temperature": {"value": 1, "unit": name[:7]}})
+    assert len(shape.metrics["temperature"].conversions) <= MAX_UNITS
 
 
 def test_an_unknown_metric_is_kept_unless_the_profile_is_strict() -> None:

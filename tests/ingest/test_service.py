@@ -350,7 +350,15 @@ async def test_a_web_server_that_dies_ends_the_process(
         raise OSError("it is no more")
 
     monkeypatch.setattr(serving._Server, "on_tick", dying)  # ours alone: other tests' servers go on in this process
-    names = ("mqtt_port", "mqtts_port", "mqtt_ws_port", "mqtt_wss_port", "ingest_http_port", "ingest_https_port")
+    names = (
+        "mqtt_port",
+        "mqtts_port",
+        "mqtt_ws_port",
+        "mqtt_wss_port",
+        "ingest_http_port",
+        "ingest_https_port",
+        "coap_port",
+    )
     ports = {name: free_port() for name in (*names, "metrics_port")}
     settings = Settings(database_url=postgres.url("ingest"), data_dir=tmp_path, **ports)  # type: ignore[arg-type]
     async with asyncio.timeout(PATIENCE_S):

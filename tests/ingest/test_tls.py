@@ -28,6 +28,8 @@ from infra.local.postgres import Postgres
 from ingest import tls
 from ingest.adapters.mqtt.encode import encode
 from ingest.adapters.mqtt.packets import V5, Connect
+from ingest.edge import config as edge_file
+from ingest.edge.service import Edge
 from tests.support import csr
 from tests.support.line import Line
 from tests.support.patience import PATIENCE_S, TOLD_S
@@ -188,6 +190,34 @@ async def test_a_token_works_over_tls_too_and_a_certificate_is_no_password(
     plain = Connect(V5, "c", username=f"{tenant.key}/d/{pump.key}", password=shown)
     assert await _connack(process.mqtt_port, None, plain) == 0x86
     assert await _connack(process.mqtt_port, None, Connect(V5, "c", username="/d/", password=shown)) == 0x86
+
+
+@pytest.mark.parametrize("by", ["token", "certificate"])
+async def test_an_edge_logs_in_over_tls(
+    by: str, postgres: Postgres, tenant: Tenant, process: IngestProcess, signing: Signing
+) -> None:
+    """By a token or by a certificate that the tenant's authority has signed; the platform shows its self-made one."""
+    plant = await tenant.device()
+    folder = process.data_dir
+    where = f"host: 127.0.0.1, port: {process.mqtts_port}, tenant: {tenant.key}, device: {plant.key}"
+    if by == "token":
+        (folder / "token").write_text(await tenant.device_token(plant))
+        how = "token_file: token"
+    else:
+        await signing.keep("edge", plant)
+        how = "certificate_file: edge.pem, key_file: edge.key"
+    file = folder / f"{by}.yaml"
+    file.write_text(f"platform: {{{where}, ca_file: tls/server.pem, {how}}}\nspool: {{folder: spool-{by}}}\n")
+    edge = Edge(file, edge_file.load(file))
+    await edge.start()
+    try:
+        async with asyncio.timeout(2 * PATIENCE_S):
+            while not Line(postgres).stored(tenant):
+                await asyncio.sleep(0.05)
+    finally:
+        await edge.stop()
+    ((whose, *_, values),) = Line(postgres).stored(tenant)
+    assert (whose, values["edge_dropped"]) == (plant.id, 0)
 
 
 async def _connack(port: int, context: ssl.SSLContext | None, connect: Connect) -> int:

@@ -6,6 +6,11 @@ from collections.abc import Mapping
 
 import pytest
 
+from engine import clock
+from engine.devices import service as devices
+from engine.quotas import service as quotas
+from engine.quotas.model import QuotaName
+from engine.telemetry import retention
 from infra.local.postgres import Postgres
 from ingest.adapters.base import Verdict
 from ingest.database import Database
@@ -149,3 +154,29 @@ async def test_what_waits_is_written_when_the_writer_is_closed(postgres: Postgre
         await line.send(tenant, device, {"temperature": 1})
         told = [line.send(tenant, device, {"seq": n, "values": {"temperature": 1}}) for n in range(100)]
     assert [verdict.result() for verdict in told] == [Verdict.STORED] * 100
+
+
+async def test_what_is_older_than_its_device_keeps_is_rejected_as_soon_as_somebody_says_so(
+    postgres: Postgres, tenant: Tenant
+) -> None:
+    device, day_ms = await tenant.device(), 86_400_000
+
+    def aged(days: int) -> dict[str, object]:
+        return {"time": clock.now_ms() - days * day_ms, "values": {"temperature": days}}
+
+    async with running_line(postgres) as line:
+        assert await line.send(tenant, device, aged(8)) is Verdict.STORED
+        async with tenant.store.as_tenant(tenant.principal()) as tx:
+            await retention.change(tx, days=7)
+        line.directory.changed(f"retention:{tenant.id}")
+        assert await line.send(tenant, device, aged(9)) is Verdict.REJECTED
+        async with tenant.store.as_tenant(tenant.principal()) as tx:
+            await devices.profile_change(tx, device.profile_id, retention_days=10)
+        line.directory.changed(f"profile:{device.profile_id}")
+        assert await line.send(tenant, device, aged(9)) is Verdict.STORED
+        assert await line.send(tenant, device, aged(11)) is Verdict.REJECTED
+        async with tenant.store.as_tenant(tenant.principal()) as tx:
+            await quotas.change(tx, {QuotaName.STORAGE_DAYS: 3})
+        line.directory.changed(f"quota:{tenant.id}")
+        assert await line.send(tenant, device, aged(4)) is Verdict.REJECTED
+        assert line.inbox(tenant)[-1][2].startswith("The reading is 4 days old. This device's are kept for 3. ")

@@ -5,18 +5,13 @@ import pytest
 from psycopg import errors, sql
 
 from infra.local.postgres import Postgres
+from tests.support import catalogue
 from tests.support.tenant import Tenant
-
-TENANT_TABLES = """
-SELECT c.relname FROM pg_class c
-WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-  AND c.relname <> 'alembic_version' ORDER BY 1
-"""
 
 
 def _tables(postgres: Postgres) -> list[str]:
     with psycopg.connect(postgres.url("superuser")) as connection:
-        return [row[0] for row in connection.execute(TENANT_TABLES)]
+        return catalogue.tables_of_tenants(connection)
 
 
 @pytest.mark.parametrize("role", ["app", "worker"])
@@ -26,10 +21,10 @@ async def test_a_query_without_any_filter_sees_one_tenant_only(
     for each in (tenant, neighbour):
         await each.device_token(await each.device())
         await each.api_token()
-    seen = 0
+    seen, tables = 0, _tables(postgres)
     with psycopg.connect(postgres.url(role)) as connection:
         connection.execute("SELECT set_config('app.tenant_id', %s, false)", (str(tenant.id),))
-        for table in _tables(postgres):
+        for table in tables:
             column = {"tenants": "id", "users": "id"}.get(table, "tenant_id")
             try:
                 with connection.transaction():
@@ -45,9 +40,9 @@ async def test_a_query_without_any_filter_sees_one_tenant_only(
 
 @pytest.mark.parametrize("role", ["app", "worker", "ingest"])
 def test_without_a_tenant_nothing_is_seen_at_all(role: str, postgres: Postgres) -> None:
-    asked = 0
+    asked, tables = 0, _tables(postgres)
     with psycopg.connect(postgres.url(role)) as connection:
-        for table in _tables(postgres):
+        for table in tables:
             try:
                 with connection.transaction():
                     query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))
@@ -91,15 +86,12 @@ async def test_ingest_cannot_write_for_a_tenant_outside_its_batch(
 @pytest.mark.parametrize("role", ["app", "worker", "ingest"])
 def test_no_process_may_create_truncate_or_read_partitions(role: str, postgres: Postgres) -> None:
     with psycopg.connect(postgres.url("superuser")) as connection:
-        partition = connection.execute(
-            "SELECT min(relname) FROM pg_class WHERE relispartition AND relname LIKE 'telemetry_2%' AND relkind = 'r'"
-        ).fetchone()
-    assert partition is not None
+        partition = catalogue.part_of_telemetry(connection)
     for statement in (
         "CREATE TABLE mine (a int)",
         "CREATE TEMP TABLE mine (a int)",
         "TRUNCATE devices",
-        f"SELECT * FROM {partition[0]}",
+        f"SELECT * FROM {partition}",
         "SELECT * FROM alembic_version",
     ):
         with psycopg.connect(postgres.url(role)) as connection, pytest.raises(errors.InsufficientPrivilege):

@@ -17,7 +17,7 @@ from tests.support.catalogue import faults
 
 LANDED = "0011"
 """The last revision that databases in use may stand at."""
-REVERSIBLE = "0022", "0024"
+REVERSIBLE = "0022", "0025"
 """Revisions between which one can go back, and does."""
 
 FILLED = """

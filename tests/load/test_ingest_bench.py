@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from infra.bench import report
-from infra.bench.ingest import BURSTS, HONEST, measure
+from infra.bench.ingest import HONEST, measure
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(600)]
 
@@ -21,10 +21,3 @@ def test_the_honest_scenario_loses_nothing_and_tells_what_every_process_used() -
     assert measured.live["errors"] == []
     assert measured.live["arrived"] + measured.live["skipped"] >= measured.live["expected"] > 0
     assert "600 of 600 acknowledged" in report.ingest(measured)
-
-
-def test_bursts_keep_many_messages_of_a_device_in_flight_and_lose_none() -> None:
-    measured = measure(dataclasses.replace(BURSTS, connections=10, rate=500, seconds=3, warm_up_s=1))
-    assert measured.verdict.wrong == []
-    assert measured.load["acked"] == measured.load["sent"] == 1_500
-    assert measured.verdict.alerts == 0

@@ -18,9 +18,11 @@ IMPORT = """mutation($csv: String!, $dry: Boolean!) { deviceImport(csv: $csv, dr
 async def test_a_table_comes_in_by_graphql_and_is_known_by_rest(api: Api, tenant: Tenant) -> None:
     await tenant.profile()
     token = await tenant.api_token()
-    table = "key,profile\npump-1,cold-room\npump-2,none\n"
+    table = "key,profile\npump-1,cold-room\npump-2,none\npump-3,cold-rom\npump-4,Cold Room\n"
     dry = (await api.data(token, IMPORT, csv=table, dry=True))["deviceImport"]
-    assert (dry["isDryRun"], dry["new"], dry["wrong"], dry["credentials"]) == (True, 1, 1, None)
+    assert (dry["isDryRun"], dry["new"], dry["wrong"], dry["credentials"]) == (True, 1, 3, None)
+    meant = [each["message"].partition(". ")[2] for each in dry["lines"] if each["outcome"] == "WRONG"]
+    assert meant == ["", "Did you mean 'cold-room'?", "Did you mean 'cold-room'?"]
     assert dry["lines"][0] == {
         "line": 3,
         "key": "pump-2",
@@ -33,7 +35,7 @@ async def test_a_table_comes_in_by_graphql_and_is_known_by_rest(api: Api, tenant
     again = await api.rest(token, "POST", "/devices/import", json={"csv": table, "dryRun": False, "show": 0})
     assert again.status_code == 200
     assert again.headers["cache-control"] == "no-store"
-    assert (again.json()["same"], again.json()["wrong"], again.json()["lines"]) == (1, 1, [])
+    assert (again.json()["same"], again.json()["wrong"], again.json()["lines"]) == (1, 3, [])
 
 
 async def test_a_long_table_is_taken_on_both_faces_from_who_is_known(api: Api, tenant: Tenant) -> None:

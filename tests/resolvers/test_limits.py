@@ -169,3 +169,8 @@ async def test_get_does_not_change_anything(api: Api, tenant: Tenant) -> None:
         headers={"Authorization": f"Bearer {token}"},
     )
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+def test_what_a_variable_decides_is_compiled_anew_each_time_and_all_else_once() -> None:
+    assert OPERATIONS.prepare("{ devices { items { id } } }").compiled == {}
+    assert OPERATIONS.prepare("query($x: Boolean!) { devices { items { id @include(if: $x) } } }").compiled is None

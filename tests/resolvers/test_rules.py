@@ -39,6 +39,21 @@ async def test_a_check_tells_what_is_wrong_or_what_is_odd(api: Api, tenant: Tena
     assert [(each["weight"], each["path"]) for each in odd["warnings"]] == [("WARNING", "$.when")]
 
 
+async def test_a_rule_tells_what_it_does_and_whether_it_can_be_read(api: Api, tenant: Tenant) -> None:
+    secret = await tenant.api_token()
+    await cold_room(tenant)
+    acts = [{"do": "alert"}, {"do": "tag", "add": "warm"}]
+    made = (await api.rest(secret, "POST", "/rules", json={"document": document(above(8), then=acts)})).json()
+    assert (made["actions"], made["isReadable"]) == (["alert", "tag"], True)
+    tenant.run("UPDATE rules SET document = document - 'when' WHERE tenant_id = %s")
+    (found,) = (await api.rest(secret, "GET", "/rules")).json()["items"]
+    assert (found["actions"], found["isReadable"]) == (["alert", "tag"], False)
+    tenant.run("""UPDATE rules SET document = '{"v": 9, "then": "x"}' WHERE tenant_id = %s""")
+    again = (await api.rest(secret, "GET", f"/rules/{made['id']}")).json()
+    assert (again["actions"], again["isReadable"]) == ([], False)
+    assert "can no longer be read" in again["sentence"]
+
+
 async def test_an_alert_says_what_its_rule_said_when_it_fired(api: Api, tenant: Tenant, worker_store: Store) -> None:
     secret, room = await tenant.api_token(), await tenant.device()
     made = (await api.rest(secret, "POST", "/rules", json={"document": document(above(8))})).json()

@@ -21,6 +21,7 @@ ALLOWED = {
     "engine.notifications.mail": "the operator's own mail server, which the settings name",
     "engine.notifications.chat": "addresses of ours, built from typed fields; no URL of a tenant's reaches apprise",
     "ingest.introductions": "the operator's own web process, which the settings name",
+    "ingest.adapters.coap.endpoint": "a bound socket that answers whoever asked, and says little to strangers",
     "ingest.adapters.mqtt.websocket": "the server's side of the protocol alone: others carry what it says",
 }
 """Module → why it may speak to others, and what bounds whom. Who adds one names the guard that it goes through."""

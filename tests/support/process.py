@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from engine.settings import Settings
 from infra.local.ports import is_free
 from tests.support.patience import PATIENCE_S
 
@@ -34,10 +35,13 @@ def free_port() -> int:
 class IngestProcess:
     """`tidegate serve ingest`; it may be started again after its death, on the same ports."""
 
-    def __init__(self, database_url: str, log: Path, valkey_url: str = "", gateway_url: str = "") -> None:
+    def __init__(
+        self, database_url: str, log: Path, valkey_url: str = "", gateway_url: str = "", broker_url: str = ""
+    ) -> None:
         self.mqtt_port, self.mqtts_port, self.internal_port = free_port(), free_port(), free_port()
         self.mqtt_ws_port, self.mqtt_wss_port = free_port(), free_port()
         self.http_port, self.https_port = free_port(), free_port()
+        self.coap_port = free_port()
         self.data_dir = log.parent
         self.log = log
         self._environment = {
@@ -48,13 +52,20 @@ class IngestProcess:
             "TIDEGATE_MQTTS_PORT": str(self.mqtts_port),
             "TIDEGATE_MQTT_WS_PORT": str(self.mqtt_ws_port),
             "TIDEGATE_MQTT_WSS_PORT": str(self.mqtt_wss_port),
+            "TIDEGATE_COAP_PORT": str(self.coap_port),
             "TIDEGATE_INGEST_HTTP_PORT": str(self.http_port),
             "TIDEGATE_INGEST_HTTPS_PORT": str(self.https_port),
             "TIDEGATE_GATEWAY_URL": gateway_url,
+            "TIDEGATE_BROKER_URL": broker_url,
             "TIDEGATE_DATA_DIR": str(self.data_dir),
             "TIDEGATE_METRICS_PORT": str(self.internal_port),
         }
         self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """What it is told, for who runs it without a process of its own."""
+        return Settings.from_env(self._environment)
 
     async def start(self, failpoint: str = "") -> None:
         """Start and wait until it takes devices; `failpoint` arms ingest.failpoints in it."""

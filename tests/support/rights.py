@@ -46,7 +46,7 @@ NOUNS = {
     "enrolment": _DEVICES,
     "fleet": _DEVICES,
     "identityProvider": ("tenant:read", "tenant:write"),
-    "inbox": ("inbox:read", None),
+    "inbox": ("inbox:read", "telemetry:write"),
     "ingestCounts": ("telemetry:read", None),
     "invitation": _USERS,
     "latest": ("telemetry:read", None),
@@ -58,6 +58,7 @@ NOUNS = {
     "profile": ("devices:read", "profiles:write"),
     "provision": _DEVICES,
     "publicKey": _DEVICES,
+    "retention": ("tenant:read", "profiles:write"),
     "role": _USERS,
     "rule": _RULES,
     "secondFactor": _OWN,
@@ -101,6 +102,9 @@ ITS_OWN = {
     ("TransferAccepted", "token"),
     ("IdentityProvider", "role"),  # what the provider's people are to be
     ("Me", "role"),
+    ("InboxGroup", "devices"),  # how many erred
+    ("Profile", "retentionDays"),  # the profile's own word
+    ("ProfileVersion", "retentionDays"),
     ("Membership", "role"),
     ("Provisioner", "rule"),  # a rule of who may come in
     ("RuleBacktest", "devices"),  # how far a rule reaches, in numbers

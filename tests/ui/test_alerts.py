@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.ui.support import ME, Gateway, Visit
-from ui.alert_words import HAPPENED, happened, metrics_of, minutes_until, span, watched, why_lines
+from ui.alert_words import HAPPENED, Drawn, drawn, happened, metrics_of, minutes_until, span, why_lines
 from ui.components.alert_silences import Silences, about, silence_line
 from ui.pages.alert import AlertDetail
 from ui.pages.alerts import Alerts, rule_line
@@ -198,9 +198,51 @@ def test_what_was_seen_has_the_digits_that_mean_something(seen: float, value: An
     assert why_lines({**LEAF, "seen": seen, "value": value}, METRICS)[0].seen == f"seen: {said} °C"
 
 
-def test_the_metric_to_draw_is_the_first_that_is_compared() -> None:
-    assert watched({"any": [{"tag": "x"}, {"not": {"all": [DOOR, LEAF]}}]}) == "door"
-    assert watched({"tag": "x"}) == watched(None) == ""
+def a_leaf(metric: str, is_: bool | None, value: Any = 8, **more: Any) -> dict[str, Any]:
+    return {"metric": metric, "op": ">", "value": value, "is": is_, "seen": 1, "at": 1, **more}
+
+
+DAMP = {"key": "humidity", "label": "", "unit": "percent", "type": "NUMBER"}
+ALL_METRICS = {**METRICS, **metrics_of({"metrics": [DAMP, {**DAMP, "key": "mode", "type": "STRING"}]})}
+WARM, FULL, OPEN = a_leaf("temperature", True), a_leaf("humidity", True, [40, 60]), a_leaf("door", True, True)
+NOT_WARM, NOT_FULL = {**WARM, "is": False}, {**FULL, "is": False}
+
+
+@pytest.mark.parametrize(
+    ("tree", "keys"),
+    [
+        ({"any": [NOT_WARM, FULL], "is": True}, ["humidity"]),
+        ({"any": [WARM, FULL, {**OPEN, "is": None}], "is": True}, ["temperature", "humidity"]),
+        ({"all": [{"tag": "x", "is": True}, OPEN, WARM], "is": True}, ["door", "temperature"]),
+        ({"all": [{"not": NOT_FULL, "is": True}, WARM], "is": True}, ["humidity", "temperature"]),
+        ({"not": {"all": [WARM, NOT_FULL], "is": False}, "is": True}, ["humidity"]),
+        ({"not": {"any": [NOT_WARM, NOT_FULL], "is": False}, "is": True}, ["temperature", "humidity"]),
+        ({"any": [NOT_WARM, a_leaf("humidity", True, missing="30m")], "is": True}, ["humidity"]),
+        ({"all": [{**WARM, "is": None}, {**OPEN, "is": None}], "is": None}, ["temperature", "door"]),
+        (a_leaf("temperature", True, {"metric": "humidity", "plus": 2}), ["temperature", "humidity"]),
+        (a_leaf("mode", True, "x"), []),
+        (a_leaf("gone", True), []),
+        ({"tag": "x", "is": True}, []),
+        (None, []),
+    ],
+    ids=range(13),
+)
+def test_what_made_the_rule_fire_is_drawn_and_nothing_else(tree: Any, keys: list[str]) -> None:
+    assert [each.key for each in drawn(tree, ALL_METRICS)] == keys
+
+
+def test_a_metric_is_drawn_once_with_each_limit_that_lies_on_its_own_scale() -> None:
+    steep = a_leaf("temperature", True, 2, rate={"per": "1m", "over": "10m"})
+    many = a_leaf("temperature", True, 30, agg={"fn": "count", "over": "1h"})
+    mean = a_leaf("temperature", True, 7.5, agg={"fn": "avg", "over": "1h"})
+    assert [each.limits for each in drawn({"all": [WARM, steep, many, mean, WARM], "is": True}, METRICS)] == [[8, 7.5]]
+    assert [each.limits for each in drawn(FULL, ALL_METRICS)] == [[40, 60]]
+    assert [each.limits for each in drawn(OPEN, METRICS)] == [[]]
+
+
+def test_a_value_that_stayed_away_is_said_to_have() -> None:
+    line = why_lines({"metric": "temperature", "missing": "30m", "is": True, "seen": None, "at": 1}, METRICS)[0]
+    assert (line.words, line.seen, line.verdict) == ("No temperature came for 30 minutes", "", "yes")
 
 
 def test_a_span_of_time_is_spelled() -> None:
@@ -255,14 +297,14 @@ async def test_an_alert_is_told_to_whoever_may_see_neither_its_device_nor_values
     state = visit(AlertDetail, "/alerts/a1")
     await state.load()
     assert gateway.variables("Alert") == {"id": "a1", "readsDevices": False}
-    assert (state.ready, state.problem, state.drawn) == (True, "", {})
+    assert (state.ready, state.problem, state.drawn) == (True, "", [])
     assert [each.words for each in state.why] == ["Temperature is above 8 °C"]
 
 
 async def test_an_alert_tells_why_what_to_draw_who_was_told_and_what_happened(detail: AlertDetail) -> None:
     assert detail.alert.summary == "When temperature is above 8 °C, raise a major alert."
     assert [each.words for each in detail.why] == ["Temperature is above 8 °C"]
-    assert detail.drawn == {"key": "temperature", "label": "Temperature", "unit": "°C", "type": "NUMBER"}
+    assert detail.drawn == [Drawn("temperature", "Temperature", "°C", "NUMBER", [8])]
     assert [each.words for each in detail.told] == ["Nobody was told"]
     assert [each.text for each in detail.history] == ["A fuse.", "“Night”. No such policy."]
 

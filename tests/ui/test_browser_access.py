@@ -77,6 +77,7 @@ async def test_a_message_that_was_not_accepted_lies_in_the_inbox_with_its_reason
         await expect(page.locator('[data-turned="rejected"]')).not_to_have_text(re.compile("^[0…]$"))
         typed = page.locator(".alert-line", has_text="A value is of another kind than the profile says").first
         await expect(typed.get_by_role("link", name="My first device")).to_be_visible()
+        await expect(typed.get_by_role("link", name=re.compile("^mend the profile"))).to_be_visible()
         await typed.get_by_text("What it sent").click()
         await expect(typed.locator("pre")).to_have_text(re.compile(r'\{\s+"values": \{\s+"temperature": "warm"'))
         broken = page.locator(".alert-line", has_text="The message is not JSON").first

@@ -29,6 +29,7 @@ async def test_a_rule_is_made_from_a_template_by_mouse_looked_back_on_tried_and_
         await expect(page.get_by_role("button", name="Freezer too warm")).to_be_visible()
         assert await wrong_with(page) == []
         await page.get_by_role("button", name="Freezer too warm").click()
+        await page.get_by_label("For devices of").select_option("cold-room")
         await page.get_by_label("Too warm above").fill("-3")
         await expect(page.locator(SENTENCE)).to_contain_text("above -3 °C")
         assert await wrong_with(page) == []
@@ -62,6 +63,9 @@ async def test_a_rule_is_written_and_published_by_keyboard_alone(console: Consol
         page, keys = visitor.page, visitor.page.keyboard
         await visitor.enter("/rules/new")
         await expect(page.get_by_role("button", name="Start from nothing")).to_be_visible()
+        await tab_to(page, "Rules for devices of")
+        await keys.type("Cold")
+        await expect(page.get_by_label("Rules for devices of")).to_have_value("cold-room")
         await tab_to(page, "Start from nothing")
         await keys.press("Enter")
         await expect(page.locator(".sentence")).to_be_visible()
@@ -209,11 +213,11 @@ async def test_a_spike_that_did_not_alert_is_pointed_at_and_must(console: Consol
         page = visitor.page
         await visitor.enter(f"/rules/{rule_id}")
         await page.get_by_label("How far to look back").select_option("1")
-        local = (
-            "at => new Date(Date.now() - at * 6e4 - new Date().getTimezoneOffset() * 6e4).toISOString().slice(0, 19)"
-        )
-        await page.get_by_label("From", exact=True).fill(await page.evaluate(local, 22))
-        await page.get_by_label("To", exact=True).fill(await page.evaluate(local, 18))
+        local = "at => new Date(Date.now() - at * 6e4 - new Date().getTimezoneOffset() * 6e4).toISOString()"
+        for end, minutes in (("From", 22), ("To", 18)):
+            day, _, at = (await page.evaluate(local, minutes)).partition("T")
+            await page.get_by_label(f"{end}, day").fill(day)
+            await page.get_by_label(f"{end}, time").fill(at[:8])
         await page.get_by_role("button", name="This must alert").click()
         await expect(page.get_by_text("Kept among the tests. It holds each of the")).to_be_visible()
         plot = page.locator(".marked-plot svg")
@@ -341,6 +345,7 @@ async def test_versions_say_what_changed_and_what_was_only_watched_or_not_even_t
         await console.ask(change, id=rule_id, i={"document": later})
         await page.get_by_role("button", name="Publish", exact=True).click()
         await expect(page.get_by_role("alert")).to_contain_text("Somebody else has changed this rule meanwhile")
+        await expect(page.get_by_role("alert")).to_contain_text("7.5 °C")  # and what, as the versions say it
         await page.get_by_role("button", name="Publish mine over it").click()
         await expect(page.get_by_text("is published")).to_be_visible()
     saved = await console.ask("query ($id: ID!) { rule(id: $id) { document } }", id=rule_id)

@@ -7,7 +7,8 @@ import pytest
 
 from schema.wire.payloads import Reason
 from tests.ui.support import Gateway, Visit
-from ui.pages.inbox import Inbox, rejected_line
+from ui.inbox_lines import group_line, outcome, rejected_line
+from ui.pages.inbox import Inbox
 from ui.pages.profile import Profile
 from ui.pages.profile.drafts import (
     CommandDraft,
@@ -28,6 +29,7 @@ PROFILE: dict[str, Any] = {
     "isStrict": True,
     "version": 3,
     "reportingIntervalS": 300,
+    "retentionDays": 30,
     "metrics": [
         {"key": "temperature", "type": "NUMBER", "unit": "degC", "label": "Temperature", "min": -30.0, "max": 40.5},
         {"key": "door", "type": "BOOLEAN", "unit": None, "label": "", "min": None, "max": None},
@@ -74,11 +76,29 @@ REJECTED: dict[str, Any] = {
     "deviceId": "d1",
     "receivedAt": "2026-01-01T00:00:00Z",
     "code": "RANGE",
+    "about": "temperature",
+    "decoder": 1,
+    "isWaiting": False,
+    "replayedAt": None,
     "reason": "“temperature” is 99, the profile allows -30 to 40.",
     "transport": "mqtt",
     "topic": "t/demo/d/cold-1/up/telemetry",
     "payload": '{"values":{"temperature":99}}',
     "sizeBytes": 29,
+}
+GROUP: dict[str, Any] = {
+    "id": "0b5f8a52-7f0b-4d5e-9c3d-1f2e3d4c5b6a",
+    "profileId": "p1",
+    **{name: REJECTED[name] for name in ("code", "about", "reason")},
+    "count": 25,
+    "kept": 20,
+    "waiting": 0,
+    "failed": 0,
+    "devices": 5,
+    "deviceIds": ["d1", "d2"],
+    "firstAt": "2026-01-01T00:00:00Z",
+    "lastAt": "2026-01-02T00:00:00Z",
+    "newest": REJECTED,
 }
 
 
@@ -164,6 +184,7 @@ async def test_opening_and_saving_a_profile_loses_nothing(editor: Profile, gatew
         "isStrict": True,
         "metrics": metrics,
         "reportingIntervalS": 300,
+        "retentionDays": 30,
         "commands": [{**defrost, "arguments": [{**mode, "label": None}]}],
         "shadow": [setpoint],
     }
@@ -342,36 +363,102 @@ def test_long_bytes_are_laid_out_in_rows() -> None:
 
 def test_a_message_longer_than_what_was_kept_says_so() -> None:
     line = rejected_line({**REJECTED, "payload": "x" * 8192, "sizeBytes": 20_000}, "Cold room 1")
-    assert line.form == "20,000 bytes, the first 8,192, shown as text"
+    assert line.form == "20,000 bytes, the first 8,192, shown as text, turned away by decoder 1"
+    assert not line.is_whole
+
+
+def test_a_group_says_how_many_of_whom_and_what_can_be_replayed() -> None:
+    line = group_line(GROUP, {"d1": "Cold 1", "d2": "Cold 2"}, {"p1": "Cold room"})
+    assert (line.title, line.about, line.profile) == ("A value lies outside its limits", "temperature", "Cold room")
+    assert (line.numbers, line.others) == ("25 messages, 20 of them kept, from ", "and 3 more")
+    assert (line.replay_words, line.kept_words, line.is_about_profile) == ("Replay all 20", "Look at all 20", True)
+    counted = group_line({**GROUP, "kept": 0, "newest": None}, {"d1": "", "d2": ""}, {})
+    assert (counted.can_replay, counted.kept_words, counted.newest.id) == (False, "", "")
+
+
+@pytest.mark.parametrize(
+    ("now", "words", "is_well"),
+    [
+        (None, "Replayed: 25 messages left the inbox.", True),
+        ({**GROUP, "count": 5, "kept": 0}, "Replayed: 20 messages left the inbox.", True),
+        ({**GROUP, "count": 6, "failed": 1}, "Replayed: 19 messages left the inbox. 1 were refused again", False),
+        ({**GROUP, "failed": 20}, "Nothing could be stored", False),
+        ({**GROUP, "waiting": 3}, "3 messages still wait", False),
+    ],
+)
+def test_what_became_of_a_replay_is_told(now: dict[str, Any] | None, words: str, is_well: bool) -> None:
+    told = outcome(GROUP, now)
+    assert told[0].startswith(words)
+    assert told[1] is is_well
 
 
 @pytest.fixture
 async def inbox(gateway: Gateway, visit: Visit) -> Inbox:
     gateway.answers["DeviceNames"] = {"devices": {"items": [{"id": "d1", "key": "cold-1", "name": ""}]}}
     gateway.answers["DeviceName"] = {"device": {"id": "d2", "key": "old-1", "name": "Old one"}}
-    gateway.answers["Inbox"] = lambda variables: {
-        "inbox": page([REJECTED, {**REJECTED, "deviceId": "d2"}], None if variables["after"] else "c1")
+    gateway.answers["InboxGroups"] = lambda variables: {
+        "inboxGroups": page([GROUP], None if variables["after"] else "c1")
     }
+    gateway.answers["InboxGroup"] = {"inboxGroup": GROUP}
+    gateway.answers["Inbox"] = {"inbox": page([REJECTED, {**REJECTED, "deviceId": "d2"}])}
     state = visit(Inbox, "/inbox")
     await state.load()
     return state
 
 
-async def test_each_message_names_its_device_also_one_that_is_no_longer_listed(inbox: Inbox) -> None:
-    assert [each.device for each in inbox.messages] == ["cold-1", "Old one"]
-    assert inbox.messages[0].title == "A value lies outside its limits"
+async def test_each_group_names_its_devices_also_one_that_is_no_longer_listed(inbox: Inbox) -> None:
+    assert [[each.name for each in group.devices] for group in inbox.groups] == [["cold-1", "Old one"]]
+    assert inbox.groups[0].newest.device == "cold-1"
 
 
 async def test_choosing_a_device_begins_at_the_first_page(inbox: Inbox, gateway: Gateway) -> None:
     await inbox.next_page()
     assert (inbox.number, inbox.has_next) == (2, False)
     await inbox.set_device("d1")
-    asked = gateway.variables("Inbox")
+    asked = gateway.variables("InboxGroups")
     assert (inbox.number, asked["deviceId"], asked["after"]) == (1, "d1", None)
 
 
 async def test_a_device_of_the_address_is_chosen_and_offered(inbox: Inbox, gateway: Gateway, visit: Visit) -> None:
     state = visit(Inbox, "/inbox?device=d2")
     await state.load()
-    assert gateway.variables("Inbox")["deviceId"] == "d2"
+    assert gateway.variables("InboxGroups")["deviceId"] == "d2"
     assert [each.name for each in state.devices] == ["cold-1", "Old one"]
+
+
+async def test_a_group_of_the_address_shows_its_messages(inbox: Inbox, gateway: Gateway, visit: Visit) -> None:
+    state = visit(Inbox, f"/inbox?group={GROUP['id']}")
+    await state.load()
+    assert gateway.variables("Inbox")["groupId"] == GROUP["id"]
+    assert [each.device for each in state.messages] == ["cold-1", "Old one"]
+    odd = visit(Inbox, "/inbox?group=none")
+    await odd.load()
+    assert (odd.group_id, len(odd.groups)) == ("", 1)
+
+
+async def test_a_replay_is_followed_until_it_is_decided_and_told(
+    inbox: Inbox, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def at_once(_: float) -> None:
+        """No second passes."""
+
+    monkeypatch.setattr("ui.pages.inbox.asyncio.sleep", at_once)
+    gateway.answers["InboxGroupReplay"] = {"inboxGroupReplay": {"messages": 20}}
+    assert await inbox.replay(GROUP["id"]) is not None
+    assert gateway.variables("InboxGroupReplay") == {"id": GROUP["id"]}
+    gateway.answers["InboxGroup"] = {"inboxGroup": {**GROUP, "waiting": 4}}
+    assert await inbox.follow() is not None, "it is looked again"
+    assert (inbox.replaying, inbox.said) == (GROUP["id"], "")
+    gateway.refuses("InboxGroup", "There is no such group in the inbox.", "INBOX_GROUP_NOT_FOUND")
+    await inbox.follow()
+    assert (inbox.replaying, inbox.said, inbox.went_well) == ("", "Replayed: 25 messages left the inbox.", True)
+
+
+async def test_what_is_thrown_away_is_told_and_gone(inbox: Inbox, gateway: Gateway) -> None:
+    gateway.answers["InboxGroupDiscard"] = {"inboxGroupDiscard": {"messages": 25}}
+    inbox.hesitate(GROUP["id"])
+    await inbox.discard(GROUP["id"])
+    assert (inbox.doubted, inbox.said) == ("", "Thrown away: 25 messages.")
+    gateway.refuses("InboxGroupDiscard", "You may not.", "FORBIDDEN")
+    await inbox.discard(GROUP["id"])
+    assert (inbox.said, inbox.went_well) == ("You may not.", False)

@@ -10,7 +10,7 @@ from ui.pages.add_device import AddDevice
 from ui.pages.device import Device
 from ui.pages.devices import Devices
 from ui.pages.overview import Overview
-from ui.pages.rules import Rules
+from ui.pages.rules import Rules, rule_line
 from ui.pages.sign_in import SignIn
 
 PROFILE = {
@@ -54,6 +54,8 @@ RULE = {
     "severity": "MAJOR",
     "sentence": "When …",
     "openAlerts": 0,
+    "actions": ["alert", "tag"],
+    "isReadable": True,
     "updatedAt": "2026-01-01T00:00:00Z",
 }
 
@@ -338,6 +340,32 @@ async def test_a_taken_key_leaves_the_form_as_it_was_and_says_so_at_the_key(
     gateway.refuses("DeviceProvision", "No more devices.", "QUOTA_EXCEEDED")
     await run(adding.add())
     assert (adding.problem, adding.key_problem) == ("No more devices.", "")
+
+
+async def test_of_several_profiles_none_is_chosen_unasked(gateway: Gateway, visit: Visit) -> None:
+    gateway.answers["Profiles"] = {"profiles": page([PROFILE, {**PROFILE, "id": "p2", "name": "Pump"}])}
+    state = visit(AddDevice, "/devices/add")
+    await run(state.load())
+    state.set_name("X")
+    await run(state.add())
+    assert (state.profile_id, state.uid) == ("", "")
+    assert "a profile" in state.problem
+    gateway.answers["DeviceProvision"] = {"deviceProvision": {"device": {"id": "d9"}, "token": "tgd_once"}}
+    state.set_profile("p2")
+    await run(state.add())
+    assert gateway.variables("DeviceProvision")["input"]["profileId"] == "p2"
+
+
+@pytest.mark.parametrize(
+    ("actions", "severity"),
+    [(["alert", "tag"], "major"), (["webhook"], "major"), (["notify"], "major"), (["tag", "derive"], ""), ([], "")],
+)
+def test_how_bad_it_is_is_said_of_a_rule_only_where_something_depends_on_it(actions: list[str], severity: str) -> None:
+    assert rule_line({**RULE, "actions": actions}).severity == severity
+
+
+def test_a_rule_that_cannot_be_read_says_so_in_the_list() -> None:
+    assert (rule_line(RULE).is_readable, rule_line({**RULE, "isReadable": False}).is_readable) == (True, False)
 
 
 @pytest.fixture

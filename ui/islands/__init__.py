@@ -23,11 +23,13 @@ NAMES = (
     "rule_editor.jsx",
     "importer.jsx",
     "spans.jsx",
+    "clock_field.jsx",
 )
 # What only these files import: numbers in words, and the parts of the rule designer.
 PARTS = (
     "numbers.js",
     "zones.js",
+    "clock.js",
     "rule_words.js",
     "rule_desk.js",
     "rule_hooks.js",
@@ -62,7 +64,7 @@ PARTS = (
 # To learn who asks, Reflex reads the source of every function on the stack: of thirty here, deep inside an import. That
 # took half a second of each start; on a thread of its own there are few.
 with ThreadPoolExecutor(1) as one:
-    LIVE, CELLS, PULSE, NEWS, CHART, RULE_MODEL, RULE_EDITOR, IMPORTER, SPANS = one.map(_shared, NAMES)
+    LIVE, CELLS, PULSE, NEWS, CHART, RULE_MODEL, RULE_EDITOR, IMPORTER, SPANS, CLOCK_FIELD = one.map(_shared, NAMES)
     list(one.map(_shared, PARTS))
 
 LINE_PACKAGES = ["graphql-ws@6.4.2", "graphql@16.11.0"]

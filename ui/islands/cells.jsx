@@ -1,17 +1,18 @@
 // Small live pieces: a value, a device's presence, a time that ages, a button that copies.
 import { useEffect, useReducer, useRef, useState } from "react";
+import { said, toTheMinute } from "./clock.js";
 import { onLine, plainValue, watchStatus, watchTelemetry } from "./live.js";
 import { inOwnZone, ownZone, unbroken } from "./zones.js";
 
 // One clock for every relative time on the page.
-const clock = new Set();
+const ticks = new Set();
 let ticking;
 function useTick() {
   const [, tick] = useReducer((n) => n + 1, 0);
   useEffect(() => {
-    clock.add(tick);
-    ticking ??= setInterval(() => clock.forEach((each) => each()), 5000);
-    return () => clock.delete(tick);
+    ticks.add(tick);
+    ticking ??= setInterval(() => ticks.forEach((each) => each()), 5000);
+    return () => ticks.delete(tick);
   }, []);
 }
 
@@ -36,11 +37,10 @@ function lasting(date) {
   const count = Math.round(seconds / size);
   return `for ${count} ${unit}${count === 1 ? "" : "s"}`;
 }
-const exact = (date) => `${date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" })} (${ownZone()})`;
-const toTheMinute = (date) => date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+const exact = (date) => `${said(date, { dateStyle: "medium", timeStyle: "medium" })} (${ownZone()})`;
 
 /** "Sun 06:00": an hour of the last days. */
-const hour = (date) => date.toLocaleString(undefined, { weekday: "short", hour: "2-digit", minute: "2-digit" });
+const hour = (date) => said(date, { weekday: "short", hour: "2-digit", minute: "2-digit" });
 
 /** "3 min ago", with the exact time in the viewer's zone on hover and for screen readers. */
 export function When({ at, none = "never", both = false, asSpan = false, asHour = false }) {

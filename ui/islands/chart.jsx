@@ -2,6 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
+import { said } from "./clock.js";
 import { ask, plainNumber, plainValue, watchTelemetry } from "./live.js";
 
 const MINUTE = 60_000;
@@ -149,7 +150,7 @@ function timeLabels(range) {
   const minutes = { hour: "2-digit", minute: "2-digit" };
   return (_plot, splits, _axis, _space, step) => {
     const form = range.ms > 36 * 60 * MINUTE ? days : step < 60 ? { ...minutes, second: "2-digit" } : minutes;
-    return splits.map((at) => new Date(at * 1000).toLocaleString(undefined, form));
+    return splits.map((at) => said(at * 1000, form));
   };
 }
 
@@ -292,7 +293,7 @@ function Plot({ deviceId, metric, range, query }) {
                 {say(tip.low)} to {say(tip.high)}
               </div>
             ) : null}
-            <div className="muted">{new Date(tip.at * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: range.bucket ? "short" : "medium" })}</div>
+            <div className="muted">{said(tip.at * 1000, { dateStyle: "medium", timeStyle: range.bucket ? "short" : "medium" })}</div>
           </div>
         ) : null}
       </div>
@@ -329,11 +330,27 @@ export function around(at, until, now = Date.now()) {
   return [at - AROUND_MS, Math.max(end, at + MINUTE)];
 }
 
-/** A line with a word at each moment, drawn over the curve. */
-function marked(options, moments) {
+/** A line with a word at each moment, and one at each limit, drawn over the curve. */
+function marked(options, moments, limits = [], sayLimit = String) {
   const css = getComputedStyle(document.documentElement);
   const draw = ({ ctx, bbox, valToPos }) => {
     const dpr = window.devicePixelRatio || 1;
+    limits.forEach((limit) => {
+      const y = Math.round(valToPos(limit, "y", true));
+      ctx.save();
+      ctx.strokeStyle = css.getPropertyValue("--warn").trim();
+      ctx.lineWidth = 1.5 * dpr;
+      ctx.beginPath();
+      ctx.moveTo(bbox.left, y);
+      ctx.lineTo(bbox.left + bbox.width, y);
+      ctx.stroke();
+      ctx.fillStyle = ctx.strokeStyle;
+      ctx.textAlign = "left";
+      ctx.textBaseline = "alphabetic";
+      ctx.font = `600 ${12 * dpr}px ${css.getPropertyValue("--sans")}`;
+      ctx.fillText(sayLimit(limit), bbox.left + 6 * dpr, y - 5 * dpr);
+      ctx.restore();
+    });
     moments.forEach(({ at, words, colour }, i) => {
       const x = Math.round(valToPos(at / 1000, "x", true));
       const ink = css.getPropertyValue(colour).trim();
@@ -382,6 +399,9 @@ export function Moment({ deviceId, metric, at, until, query }) {
   }, [deviceId, metric.key, range, query]);
 
   const { rows } = state;
+  const unit = metric.unit ? ` ${metric.unit}` : "";
+  const say = (value) => (metric.type === "BOOLEAN" ? plainValue(value >= 0.5) : plainNumber(value) + unit);
+  const limits = metric.type === "NUMBER" ? metric.limits : [];
   useEffect(() => {
     if (!rows.length) return undefined;
     const moments = [{ at: raised, words: "alert", colour: "--bad" }];
@@ -391,7 +411,8 @@ export function Moment({ deviceId, metric, at, until, query }) {
     // Of a new device there is little before it: then the line begins with the first reading.
     const span = [Math.min(Math.max(from, rows[0][0]), raised - MINUTE), to];
     const plain = { ...options(width, height, metric, { ...range, span }, () => rows, () => {}), cursor: { show: false } };
-    const plot = new uPlot(marked(plain, moments), withGaps(rows, range), box.current);
+    if (limits.length) plain.scales.y = { range: (_, low, high) => uPlot.rangeNum(Math.min(low ?? limits[0], ...limits), Math.max(high ?? limits[0], ...limits), 0.12, false) };
+    const plot = new uPlot(marked(plain, moments, limits, say), withGaps(rows, range), box.current);
     const watcher = new ResizeObserver(() => box.current && plot.setSize(size()));
     watcher.observe(box.current);
     return () => {
@@ -400,8 +421,6 @@ export function Moment({ deviceId, metric, at, until, query }) {
     };
   }, [rows, dark]);
 
-  const unit = metric.unit ? ` ${metric.unit}` : "";
-  const say = (value) => (metric.type === "BOOLEAN" ? plainValue(value >= 0.5) : plainNumber(value) + unit);
   const low = Math.min(...rows.map(([, row]) => row.low));
   const high = Math.max(...rows.map(([, row]) => row.high));
   const summary = rows.length

@@ -1,6 +1,7 @@
 // How much arrives: messages a minute now, and the last 24 hours as bars.
 import { useEffect, useState } from "react";
 import { Link } from "react-router";
+import { clock } from "./clock.js";
 import { ask, plainNumber } from "./live.js";
 
 const HOUR = 3600_000;
@@ -96,7 +97,7 @@ export function Pulse({ query, inbox }) {
             {hours.map((each, i) => {
               const tall = each.received ? Math.max(1.2, (each.received / top) * 39) : 0;
               const red = each.received ? (each.bad / each.received) * tall : 0;
-              const label = `${new Date(each.at).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" })}: ${each.received.toLocaleString()} received, ${each.bad} not accepted`;
+              const label = `${clock(each.at)}: ${each.received.toLocaleString()} received, ${each.bad} not accepted`;
               return (
                 <g key={each.at}>
                   <title>{label}</title>
@@ -129,7 +130,6 @@ export function Pulse({ query, inbox }) {
   );
 }
 
-const clockTime = (at) => new Date(at).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" });
 
 /** Above the inbox: what became of everything that was received, and in which hours something was turned away. */
 export function TurnedAway({ query, deviceId }) {
@@ -163,7 +163,7 @@ export function TurnedAway({ query, deviceId }) {
               const tall = each.bad ? Math.max(2, (each.bad / top) * 39) : 0;
               return (
                 <g key={each.at}>
-                  <title>{`${clockTime(each.at)}: ${each.rejected.toLocaleString()} into the inbox, ${each.refused.toLocaleString()} refused`}</title>
+                  <title>{`${clock(each.at)}: ${each.rejected.toLocaleString()} into the inbox, ${each.refused.toLocaleString()} refused`}</title>
                   <rect className="floor" x={i * width + width * 0.12} width={width * 0.76} y={39.4} height={0.6} />
                   {tall ? <rect className="bad" x={i * width + width * 0.12} width={width * 0.76} y={40 - tall} height={tall} /> : null}
                 </g>

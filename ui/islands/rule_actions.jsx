@@ -9,6 +9,8 @@ import { ask } from "./live.js";
 import { ACTIONS, LOOKS, PLACEHOLDERS, SEVERITIES, sign } from "./rule_words.js";
 
 const SEARCH_AFTER_MS = 250;
+/** What tells others how bad it is, beside an alert: policies choose by it, endpoints are told it. */
+const BEARING = ["notify", "webhook"];
 const SAYING = ["notify", "webhook", "command", "set", "derive"];
 
 /** A first version of an action; `null` is what has yet to be filled in. */
@@ -68,14 +70,14 @@ export function Actions({ path, words }) {
       {list.map((action, i) => (
         <Action key={idOf(action)} path={[...path, i]} action={action} canGo={isClearing || list.length > 1} joined={i > 0} preview={preview(i)} />
       ))}
-      {!isClearing && !hasAlert ? (
+      {!isClearing && !hasAlert && list.some((each) => BEARING.includes(each.do)) ? (
         <div className="clause">
           <span className="muted">It counts as</span>
           <Severity />
         </div>
       ) : null}
       <div className="clause-add">
-        <Menu label={words} className="offer" items={offered.map(([kind, each]) => [each[0].toUpperCase() + each.slice(1), () => add(kind)])}>
+        <Menu label={words} className="offer" items={offered.map(([kind, each, hint]) => [each[0].toUpperCase() + each.slice(1), () => add(kind), hint])}>
           + {words}
         </Menu>
       </div>
@@ -104,7 +106,7 @@ export function Action({ path, action, canGo, joined, preview = null }) {
       {action.do === "notify" ? <Message action={action} put={put} /> : null}
       {preview ? (
         <p className="small muted" data-rule="preview">
-          For {preview.device}, now: <span className="message-seen">{preview.text}</span>
+          If it fired now for {preview.device}: <span className="message-seen">{preview.text}</span>
         </p>
       ) : null}
       <Said {...said} />

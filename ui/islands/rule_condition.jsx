@@ -468,9 +468,9 @@ export function TimeOfDay({ node, put }) {
       ) : (
         <span className="token-pair">
           <span>from</span>
-          <Clock label="From" value={node.from ?? "00:00"} onChange={(from) => put(["from"], from ?? undefined)} />
+          <Clock label="From" value={node.from ?? "00:00"} onChange={(from) => put(["from"], from)} />
           <span>to</span>
-          <Clock label="To" value={node.to ?? "24:00"} onChange={(to) => put(["to"], to === "00:00" ? "24:00" : (to ?? undefined))} />
+          <Clock label="To" value={node.to ?? "24:00"} isEnd onChange={(to) => put(["to"], to === "00:00" ? "24:00" : to)} />
         </span>
       )}
       <Zone value={node.tz} onChange={(tz) => put(["tz"], tz)} />

@@ -1,6 +1,7 @@
 // The rule designer: one document, shown as a sentence one fills in, beside what the platform says about it.
-import { Suspense, lazy, useCallback, useEffect, useMemo, useState } from "react";
+import { Suspense, lazy, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { Redo2, Undo2 } from "lucide-react";
+import { toTheMinute } from "./clock.js";
 import { Backtest } from "./rule_backtest.jsx";
 import { Desk, isShown, useDesk } from "./rule_desk.js";
 import { Gallery } from "./rule_gallery.jsx";
@@ -8,7 +9,7 @@ import { useCheck, useGround, useLeaveGuard, useUndoKeys } from "./rule_hooks.js
 import { KnownNames } from "./rule_known.jsx";
 import { begin, changeTo, isComplete, leavesOf, newDocument, redo, setAt, undo } from "./rule_model.js";
 import { Help, Said } from "./rule_pieces.jsx";
-import { Noted, Publish, Versions, useDraft } from "./rule_publish.jsx";
+import { Noted, Publish, Unreadable, Versions, useDraft } from "./rule_publish.jsx";
 import { Sentence } from "./rule_sentence.jsx";
 import { Tests, Trial } from "./rule_trial.jsx";
 import { proposedName } from "./rule_words.js";
@@ -54,7 +55,13 @@ export function RuleEditor({ ruleId, queries, mayWrite, onDone, onAbsent }) {
     return <Gallery profiles={ground.profiles} policies={ground.policies} drafts={drafts.filter((each) => each.ruleId === null)} queries={queries} onStart={begun} onGoOn={goOn} />;
   }
   const draft = rule ? (drafts.find((each) => each.ruleId === rule.id) ?? null) : start.draft;
-  return <Designer key={rule?.id ?? "new"} ground={ground} rule={rule} start={draft?.document ?? rule?.document ?? start.document} first={draft} queries={queries} mayWrite={mayWrite} onDone={onDone} />;
+  if (rule && !rule.isReadable && !draft && !start) {
+    const profile = ground.profiles.find((each) => each.key === rule.document?.scope?.profile);
+    const anew = newDocument(profile ?? { metrics: ground.profiles.flatMap((each) => each.metrics), key: null });
+    return <Unreadable rule={rule} queries={queries} mayWrite={mayWrite} anew={anew} onMend={(document) => setStart({ document, draft: null })} onDone={onDone} />;
+  }
+  const mended = rule && !draft ? start?.document : null;
+  return <Designer key={rule?.id ?? "new"} ground={ground} rule={rule} start={mended ?? draft?.document ?? rule?.document ?? start.document} isMended={Boolean(mended)} first={draft} queries={queries} mayWrite={mayWrite} onDone={onDone} />;
 }
 
 function metricsOf(profiles, key) {
@@ -62,13 +69,14 @@ function metricsOf(profiles, key) {
   return new Map(chosen.flatMap((each) => each.metrics).map((each) => [each.key, each]));
 }
 
-function Designer({ ground, rule, start, first, queries, mayWrite, onDone }) {
+function Designer({ ground, rule, start, isMended, first, queries, mayWrite, onDone }) {
   const [history, setHistory] = useState(() => begin(start));
   const [view, setView] = useState(VIEWS[0][0]);
   const [moment, setMoment] = useState({ deviceId: null, at: "" });
   const [side, setSide] = useState("back");
   const [why, setWhy] = useState(null);
   const [isGone, setGone] = useState(false);
+  const bench = useRef(null);
   const document = history.now;
   const { profiles } = ground;
   const profile = document.scope?.profile ?? null;
@@ -82,13 +90,17 @@ function Designer({ ground, rule, start, first, queries, mayWrite, onDone }) {
   const change = useCallback((make, tag = "") => setHistory((old) => changeTo(old, make(old.now), tag)), []);
   const back = useCallback(() => setHistory(undo), []);
   const forth = useCallback(() => setHistory(redo), []);
-  const isChanged = document !== start;
+  const isChanged = isMended || document !== start;
   const draft = useDraft(whole, isChanged && !isGone && mayWrite, rule, first, queries);
   useUndoKeys(back, forth);
   useLeaveGuard(isChanged && !isGone && mayWrite && draft.words === "");
   const desk = { document, whole, name, change, metrics, commands, profiles, ground, check, complete, queries, rule, mayWrite, why, setWhy };
   const View = VIEWS.find(([key]) => key === view)[2];
   const gone = () => setGone(true);
+  const versions = () => {
+    setSide("versions");
+    bench.current?.scrollIntoView({ block: "start" });
+  };
   const look = (next) => {
     setMoment(next);
     setSide("try");
@@ -107,8 +119,8 @@ function Designer({ ground, rule, start, first, queries, mayWrite, onDone }) {
         </div>
         <div className="designer-right">
           <InWords />
-          {mayWrite ? <Publish draft={draft} isChanged={isChanged} onDone={onDone} onGone={gone} /> : <Looking rule={rule} isChanged={isChanged} />}
-          <aside className="card designer-side" aria-label="Test bench">
+          {mayWrite ? <Publish draft={draft} isChanged={isChanged} onDone={onDone} onGone={gone} onVersions={versions} /> : <Looking rule={rule} isChanged={isChanged} />}
+          <aside className="card designer-side" aria-label="Test bench" ref={bench}>
             <div className="bench-tabs" role="group" aria-label="Test bench">
               {sides.map(([key, words]) => (
                 <button key={key} type="button" aria-pressed={key === side} onClick={() => setSide(key)}>
@@ -144,7 +156,7 @@ function Looking({ rule, isChanged }) {
 
 /** Says that this is not what is in force, but what somebody was writing. */
 function Found({ draft, rule }) {
-  const when = new Date(draft.savedAt).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  const when = toTheMinute(draft.savedAt);
   return (
     <p className="note">
       This is the draft that {draft.savedBy} saved on {when}. {rule ? "What is in force is as it was before." : ""}

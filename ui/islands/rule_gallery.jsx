@@ -55,6 +55,15 @@ const ICONS = {
 };
 const FILL_AFTER_MS = 300;
 
+/** What stands in a hole where nothing was chosen; one that follows another stays as far from it as the defaults are. */
+function standing(hole, holes, choices) {
+  const followed = holes.find((each) => each.key === hole.follows);
+  const value = followed ? choices[followed.key] : undefined;
+  if (typeof value !== "number") return hole.default;
+  const moved = Number((value + hole.default - followed.default).toFixed(9));
+  return hole.unit === "percent" ? Math.min(Math.max(moved, 0), 100) : moved;
+}
+
 function Icon({ name }) {
   const Found = ICONS[name] ?? Workflow;
   return (
@@ -169,6 +178,9 @@ function Filling({ template, profiles, profile, setProfile, policies, queries, o
   const metrics = new Map(profiles.filter((each) => profile === null || each.key === profile).flatMap((each) => each.metrics.map((metric) => [metric.key, metric])));
   const set = (key) => (value) => setChoices((old) => ({ ...old, [key]: value }));
   const check = draft?.check;
+  // What fits may still not be meant, as humidity where a battery is asked for: then nothing was taken unasked.
+  const isOpen = (hole) => check?.problems.some((each) => each.path === `$.choices.${hole.key}`) ?? false;
+  const [first] = check?.problems ?? [];
   const isReady = draft?.asked === asked && Boolean(draft?.document);
   return (
     <form
@@ -196,7 +208,7 @@ function Filling({ template, profiles, profile, setProfile, policies, queries, o
         {template.holes.map((hole) => (
           <div className="hole" key={hole.key}>
             <span className="hole-label">{hole.label}</span>
-            <Hole hole={hole} value={choices[hole.key] ?? hole.default} onChange={set(hole.key)} metrics={metrics} profileId={profiles.find((each) => each.key === profile)?.id} queries={queries} />
+            <Hole hole={hole} isOpen={isOpen(hole)} value={choices[hole.key] ?? standing(hole, template.holes, choices)} onChange={set(hole.key)} metrics={metrics} profileId={profiles.find((each) => each.key === profile)?.id} queries={queries} />
           </div>
         ))}
         {policies.length ? (
@@ -207,7 +219,7 @@ function Filling({ template, profiles, profile, setProfile, policies, queries, o
         ) : null}
       </div>
       <p className={draft?.asked === asked ? "preview" : "preview preview-old"} aria-live="polite" data-rule="sentence">
-        {unbroken(check?.sentence) || check?.problems[0]?.message || "…"}
+        {unbroken(check?.sentence) || (first ? `${first.message} ${first.suggestion ?? ""}` : "…")}
       </p>
       {problem ? (
         <div className="note note-bad" role="alert">
@@ -231,10 +243,10 @@ function Filling({ template, profiles, profile, setProfile, policies, queries, o
   );
 }
 
-function Hole({ hole, value, onChange, metrics, profileId, queries }) {
+function Hole({ hole, isOpen, value, onChange, metrics, profileId, queries }) {
   switch (hole.kind) {
     case "METRIC":
-      return <Pick label={hole.label} value={value ?? hole.fitting[0] ?? ""} options={hole.fitting.map((key) => [key, metrics.get(key)?.label || key])} onChange={onChange} />;
+      return <Pick label={hole.label} value={value ?? (isOpen ? "" : (hole.fitting[0] ?? ""))} options={hole.fitting.map((key) => [key, metrics.get(key)?.label || key])} onChange={onChange} />;
     case "NUMBER":
       return (
         <span className="token-pair">

@@ -1,4 +1,5 @@
 // Tests that are kept with a rule, made of what really happened or of what was tried. No React in here.
+import { toTheMinute } from "./clock.js";
 import { ask } from "./live.js";
 import { metricsRead, spanMs, spanText } from "./rule_model.js";
 import { testDevice, toldOf } from "./rule_given.js";
@@ -114,7 +115,7 @@ export async function keptSpan(device, span, isRaise, document, query) {
   const used = [...early.slice(early.length - Math.min(last, early.length)), ...sorted.slice(early.length)];
   if (!used.length) throw new Error("No readings are stored for that time.");
   const { kept, isThinned } = fitted(used, document);
-  const when = new Date(span.from).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  const when = toTheMinute(span.from);
   const test = testOf(`${device.name} ${isRaise ? "must alert" : "must stay quiet"}, ${when}`, kept, span, isRaise);
   const said = isThinned ? `Of ${used.length.toLocaleString()} readings it holds ${kept.length}: the lowest and highest of each stretch.` : `It holds each of the ${kept.length} readings.`;
   return { test, said };

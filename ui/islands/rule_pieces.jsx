@@ -1,5 +1,6 @@
 // The small parts of the rule designer: words to choose, numbers to write, lengths of time, menus.
 import { useEffect, useId, useRef, useState } from "react";
+import { ClockField } from "./clock_field.jsx";
 import { numberOf, spanOf, writtenOf } from "./rule_model.js";
 import { DAYS, ONE, UNITS } from "./rule_words.js";
 
@@ -13,7 +14,7 @@ export function Pick({ label, value, options, onChange, wide, bad }) {
     </option>
   );
   return (
-    <select className={`token${wide ? " token-wide" : ""}${value === null || value === "" ? " token-open" : ""}`} aria-label={label} aria-invalid={bad || undefined} value={value ?? ""} onChange={(event) => onChange(event.target.value)}>
+    <select className={`token${wide ? " token-wide" : ""}${known ? "" : " token-open"}`} aria-label={label} aria-invalid={bad || undefined} value={value ?? ""} onChange={(event) => onChange(event.target.value)}>
       {known ? null : <option value={value ?? ""}>{value || "choose…"}</option>}
       {options.map(([key, words]) =>
         Array.isArray(words) ? (
@@ -48,7 +49,7 @@ export function Write({ label, value, onChange, numeric, bad, size, placeholder,
       value={text}
       list={list}
       inputMode={numeric ? "decimal" : "text"}
-      placeholder={placeholder ?? (numeric ? "0" : "…")}
+      placeholder={placeholder ?? "…"}
       style={{ width: `${width}ch` }}
       onChange={change}
     />
@@ -70,7 +71,7 @@ export function Span({ label, value, onChange, bad }) {
         aria-label={`${label}, number`}
         aria-invalid={bad || undefined}
         inputMode="numeric"
-        placeholder="0"
+        placeholder="…"
         value={span.count}
         style={{ width: `${Math.max(4, span.count.length + 2)}ch` }}
         onChange={(event) => tell(event.target.value.replace(/\D/g, "").slice(0, 6), unit)}
@@ -88,11 +89,8 @@ export function Span({ label, value, onChange, bad }) {
   );
 }
 
-/** "22:00" as the browser's own clock. */
-export function Clock({ label, value, onChange }) {
-  const isMidnight = value === "24:00";
-  return <input type="time" className="token token-input token-clock" aria-label={label} value={isMidnight ? "00:00" : (value ?? "")} onChange={(event) => onChange(event.target.value || null)} />;
-}
+/** "22:00"; as the end of a span of hours also "24:00". */
+export const Clock = ({ label, value, onChange, isEnd }) => <ClockField className="token token-input token-clock" label={label} value={value} onChange={onChange} isEnd={isEnd} />;
 
 /** Days of the week; none chosen means all of them. */
 export function Days({ value, onChange }) {

@@ -1,5 +1,6 @@
 // A time of the past is pointed at, and kept as a test: "this must alert".
 import { useRef, useState } from "react";
+import { MomentField } from "./clock_field.jsx";
 import { useDesk } from "./rule_desk.js";
 import { keptSpan } from "./rule_keep.js";
 import { setAt } from "./rule_model.js";
@@ -37,18 +38,12 @@ export function usePointing(scale, setSpan) {
   return [point, half];
 }
 
-const field = (ms) => {
-  const at = new Date(ms);
-  return new Date(at.getTime() - at.getTimezoneOffset() * 6e4).toISOString().slice(0, 19);
-};
-
 /** What must have come of the time that was pointed at, or written; kept among the tests. */
 export function Pointed({ device, span, setSpan, result }) {
   const { document, change, queries } = useDesk();
   const [said, setSaid] = useState("");
-  const write = (end) => (event) => {
-    const at = Date.parse(event.target.value);
-    if (Number.isFinite(at)) setSpan({ from: at, to: Math.min(at + HOUR, Date.parse(result.to)), ...span, [end]: at });
+  const write = (end) => (at) => {
+    if (at !== null) setSpan({ from: at, to: Math.min(at + HOUR, Date.parse(result.to)), ...span, [end]: at });
   };
   const isWhole = span && span.from <= span.to;
   const keep = async (isRaise) => {
@@ -66,9 +61,9 @@ export function Pointed({ device, span, setSpan, result }) {
       <legend className="small muted">Drag over the chart, click where a time begins and ends, or write it: what must have come of it?</legend>
       <div className="row bench-row small">
         <span>From</span>
-        <input type="datetime-local" step="1" className="token token-input" aria-label="From" value={span ? field(span.from) : ""} onChange={write("from")} />
+        <MomentField className="token token-input" hasSeconds label="From" value={span?.from ?? null} onChange={write("from")} />
         <span>to</span>
-        <input type="datetime-local" step="1" className="token token-input" aria-label="To" value={span ? field(span.to) : ""} onChange={write("to")} />
+        <MomentField className="token token-input" hasSeconds label="To" value={span?.to ?? null} onChange={write("to")} />
       </div>
       <div className="row bench-row">
         <button type="button" className="btn btn-small" disabled={!isWhole} onClick={() => keep(true)}>

@@ -1,7 +1,8 @@
 // From being written to being in force: drafts saved by themselves, publishing, what the rule is to do, its versions.
 import { useCallback, useEffect, useRef, useState } from "react";
+import { toTheMinute } from "./clock.js";
 import { ask } from "./live.js";
-import { useDesk } from "./rule_desk.js";
+import { Desk, useDesk } from "./rule_desk.js";
 import { Help } from "./rule_pieces.jsx";
 import { Why } from "./rule_why.jsx";
 import { inOwnZone, unbroken } from "./zones.js";
@@ -12,7 +13,6 @@ const MODES = [
   ["SHADOW", "Only watch", "It notes what it would do, and does nothing."],
   ["OFF", "Rest", "It does nothing and notes nothing."],
 ];
-const day = (text) => new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 /**
  * Saves what is being written, a moment after each change. `first` is the draft there was, if any. A draft remembers the
@@ -56,13 +56,19 @@ export function useDraft(document, isChanged, rule, first, queries) {
 }
 
 /** Publish, the mode, and the draft's fate. */
-export function Publish({ draft, isChanged, onDone, onGone }) {
+export function Publish({ draft, isChanged, onDone, onGone, onVersions }) {
   const { rule, whole, check, complete, queries } = useDesk();
   const [mode, setMode] = useState(rule?.mode ?? "ON");
   const [isBusy, setBusy] = useState(false);
   const [isDeleting, setDeleting] = useState(false);
   const [failure, setFailure] = useState("");
   const [newer, setNewer] = useState(null);
+  const learnOf = (version) => {
+    setNewer({ version, since: [] });
+    ask(queries.versions, { id: rule.id })
+      .then(({ ruleVersions }) => setNewer({ version, since: ruleVersions.items.filter((each, i) => i === 0 || each.version > rule.version) }))
+      .catch(() => {}); // that there is one is said already
+  };
   const act = async (deed, words) => {
     setBusy(true);
     setFailure("");
@@ -75,7 +81,7 @@ export function Publish({ draft, isChanged, onDone, onGone }) {
       setBusy(false);
       setDeleting(false);
       setFailure(problem.message);
-      if (problem.code === "RULE_CHANGED") setNewer(problem.details.version);
+      if (problem.code === "RULE_CHANGED") learnOf(problem.details.version);
     }
   };
   const hasWords = !rule || isChanged || draft.draft.current;
@@ -93,14 +99,10 @@ export function Publish({ draft, isChanged, onDone, onGone }) {
   const canPublish = complete && check.isCurrent && !check.problems.length && !isBusy && !isIdle;
   return (
     <section className={`card card-body stack publish${isIdle ? " publish-idle" : ""}`} aria-label="Publish">
-      {failure ? (
+      {newer ? <Newer newer={newer} isBusy={isBusy} onOver={() => publish(newer.version)} onLook={onVersions} /> : null}
+      {failure && !newer ? (
         <div className="note note-bad" role="alert">
-          <span>{failure}</span>
-          {newer ? (
-            <button type="button" className="btn btn-small push" disabled={isBusy} onClick={() => publish(newer)}>
-              Publish mine over it
-            </button>
-          ) : null}
+          {failure}
         </div>
       ) : null}
       <div className="row">
@@ -115,9 +117,11 @@ export function Publish({ draft, isChanged, onDone, onGone }) {
         <Help about="mode" />
       </div>
       <div className="row">
-        <button type="button" className="btn btn-primary" disabled={!canPublish} onClick={() => publish()}>
-          Publish
-        </button>
+        {newer ? null : (
+          <button type="button" className="btn btn-primary" disabled={!canPublish} onClick={() => publish()}>
+            Publish
+          </button>
+        )}
         {isChanged || draft.draft.current ? (
           <button type="button" className="btn btn-ghost" disabled={isBusy} onClick={throwAway}>
             Throw the draft away
@@ -138,19 +142,100 @@ export function Publish({ draft, isChanged, onDone, onGone }) {
           </button>
         ) : null}
       </div>
-      {isDeleting ? (
-        <div className="note note-warn" role="group" aria-label="Delete this rule?">
-          <span>Delete “{rule.name}”? Its open alerts end with it; past alerts stay in the history.</span>
-          <span className="row push">
-            <button type="button" className="btn btn-small btn-danger-solid" onClick={() => act(() => ask(queries.delete, { id: rule.id }), `“${rule.name}” is deleted.`)} disabled={isBusy}>
-              Delete the rule
+      {isDeleting ? <SureToDelete rule={rule} isBusy={isBusy} onYes={() => act(() => ask(queries.delete, { id: rule.id }), deleted(rule))} onNo={() => setDeleting(false)} /> : null}
+    </section>
+  );
+}
+
+const MOST_SAID = 3;
+
+/** Somebody else was quicker: what they changed, and the ways on. */
+function Newer({ newer, isBusy, onOver, onLook }) {
+  const [last] = newer.since;
+  const changes = newer.since.flatMap((each) => each.changes);
+  return (
+    <div className="note note-warn newer" role="alert">
+      <p>
+        <b>Somebody else has changed this rule meanwhile.</b> {last ? `${last.createdBy} published version ${last.version} on ${toTheMinute(last.createdAt)}:` : null}
+      </p>
+      {changes.length ? (
+        <ul className="changes">
+          {changes.slice(0, MOST_SAID).map((words) => (
+            <li key={words}>{unbroken(words)}</li>
+          ))}
+          {changes.length > MOST_SAID ? <li>and {changes.length - MOST_SAID} more</li> : null}
+        </ul>
+      ) : null}
+      <p>Published over it, yours takes its place as a whole; theirs stays among the versions.</p>
+      <div className="row">
+        <button type="button" className="btn btn-small" disabled={isBusy} onClick={onOver}>
+          Publish mine over it
+        </button>
+        <button type="button" className="btn btn-small btn-ghost" onClick={onLook}>
+          See the versions
+        </button>
+      </div>
+    </div>
+  );
+}
+
+const deleted = (rule) => `“${rule.name}” is deleted.`;
+
+const SureToDelete = ({ rule, isBusy, onYes, onNo }) => (
+  <div className="note note-warn" role="group" aria-label="Delete this rule?">
+    <span>Delete “{rule.name}”? Its open alerts end with it; past alerts stay in the history.</span>
+    <span className="row push">
+      <button type="button" className="btn btn-small btn-danger-solid" onClick={onYes} disabled={isBusy}>
+        Delete the rule
+      </button>
+      <button type="button" className="btn btn-small" onClick={onNo} autoFocus>
+        Keep it
+      </button>
+    </span>
+  </div>
+);
+
+/**
+ * In place of the designer, for a rule that the platform can no longer read: what is wrong, what it says, and the ways
+ * on. `onMend(document)` goes on in the designer with another document.
+ */
+export function Unreadable({ rule, queries, mayWrite, anew, onMend, onDone }) {
+  const [isDeleting, setDeleting] = useState(false);
+  const [problem, setProblem] = useState("");
+  const remove = () =>
+    ask(queries.delete, { id: rule.id })
+      .then(() => onDone?.(deleted(rule)))
+      .catch((failure) => setProblem(failure.message));
+  const desk = { rule, queries, mayWrite, change: (make) => onMend(make(rule.document)) };
+  return (
+    <section className="card card-body stack unreadable" aria-label="A rule that cannot be read" data-rule="unreadable">
+      <div className="note note-bad" role="alert">
+        <span>
+          <b>{rule.name}</b>: {rule.sentence}
+        </span>
+      </div>
+      {problem ? <p className="clause-problem">{problem}</p> : null}
+      {mayWrite ? (
+        <div className="row">
+          <button type="button" className="btn" onClick={() => onMend({ ...anew, name: rule.name })}>
+            Write it anew
+          </button>
+          {isDeleting ? null : (
+            <button type="button" className="btn btn-ghost btn-danger" onClick={() => setDeleting(true)}>
+              Delete…
             </button>
-            <button type="button" className="btn btn-small" onClick={() => setDeleting(false)} autoFocus>
-              Keep it
-            </button>
-          </span>
+          )}
         </div>
       ) : null}
+      {isDeleting ? <SureToDelete rule={rule} isBusy={false} onYes={remove} onNo={() => setDeleting(false)} /> : null}
+      <h2>Its versions</h2>
+      <Desk.Provider value={desk}>
+        <Versions onDone={onDone} onGone={() => {}} />
+      </Desk.Provider>
+      <details className="fold">
+        <summary>What is stored, as it stands</summary>
+        <pre className="code">{JSON.stringify(rule.document, null, 2)}</pre>
+      </details>
     </section>
   );
 }
@@ -185,9 +270,9 @@ export function Versions({ onDone, onGone }) {
           <li key={each.version}>
             <div className="row bench-row">
               <b>Version {each.version}</b>
-              {i === 0 ? <span className="badge badge-ok">in force</span> : null}
+              {i > 0 ? null : rule.isReadable ? <span className="badge badge-ok">in force</span> : <span className="badge badge-bad">cannot be read</span>}
               <span className="small muted">
-                {each.createdBy}, {day(each.createdAt)}
+                {each.createdBy}, {toTheMinute(each.createdAt)}
               </span>
             </div>
             {each.changes.length ? (
@@ -247,7 +332,7 @@ export function Noted() {
           <li key={each.id}>
             <details className="episode">
               <summary>
-                <span className="episode-when num">{day(each.firedAt)}</span>
+                <span className="episode-when num">{toTheMinute(each.firedAt)}</span>
                 <span>
                   <b>{each.device.name}</b>
                   <span className="sub">{inOwnZone(each.reason, each.firedAt)}</span>

@@ -265,7 +265,7 @@ function Schedule() {
         ) : at ? (
           <>
             <span>at</span>
-            <Clock label="At" value={at} onChange={(next) => next && put(["trigger", "schedule", "cron"], cronOf(choice, next))} />
+            <Clock label="At" value={at} onChange={(next) => put(["trigger", "schedule", "cron"], cronOf(choice, next))} />
           </>
         ) : null}
         <Zone value={schedule.tz} onChange={(tz) => put(["trigger", "schedule", "tz"], tz)} />

@@ -1,12 +1,13 @@
 // Times in words, and the time line of a rule's firings: whose lines it has, from when to when it goes. No React in here.
+import { clock, said } from "./clock.js";
 
 export const times = (count) => (count === 1 ? "once" : count === 2 ? "twice" : `${count.toLocaleString()} times`);
-export const moment = (text) => new Date(text).toLocaleString(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+export const moment = (text) => said(text, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 /** Both ends of a line in words; the day once where it is the same. */
 export function ends(from, to) {
   const [start, end] = [new Date(from), new Date(to)];
   const isOneDay = start.toDateString() === end.toDateString();
-  return [moment(from), isOneDay ? end.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" }) : moment(to)];
+  return [moment(from), isOneDay ? clock(end) : moment(to)];
 }
 
 const MOST_ROWS = 8;

@@ -1,5 +1,6 @@
 // The test bench: a device and a moment, what each part of the rule says then; invented messages, step by step; tests.
 import { useEffect, useState } from "react";
+import { MomentField } from "./clock_field.jsx";
 import { ask } from "./live.js";
 import { useAsked, useReady } from "./rule_ask.js";
 import { DevicePick } from "./rule_actions.jsx";
@@ -18,11 +19,6 @@ function Phase({ phase }) {
   const [key, words] = PHASES[phase] ?? ["open", phase];
   return <span className={`sign sign-${key}`}>{words}</span>;
 }
-
-const local = (iso) => {
-  const at = new Date(iso);
-  return new Date(at.getTime() - at.getTimezoneOffset() * 6e4).toISOString().slice(0, 16);
-};
 
 /** `moment`: {deviceId, at} to look at; `at` empty means now. */
 export function Trial({ moment, setMoment }) {
@@ -59,7 +55,7 @@ function Look({ moment, setMoment }) {
         <DevicePick value={moment.deviceId} profileId={profileId} label="Device to look at" onChange={(deviceId) => setMoment({ ...moment, deviceId })} />
         {moment.at ? (
           <>
-            <input type="datetime-local" className="token token-input" aria-label="Moment to look at" value={local(moment.at)} onChange={(event) => setMoment({ ...moment, at: event.target.value ? new Date(event.target.value).toISOString() : "" })} />
+            <MomentField className="token token-input" label="Moment to look at" value={moment.at} onChange={(at) => at !== null && setMoment({ ...moment, at: new Date(at).toISOString() })} />
             <button type="button" className="offer" onClick={() => setMoment({ ...moment, at: "" })}>
               now
             </button>

@@ -1,5 +1,6 @@
 // A condition with what each part saw: yes, no, or nobody knows.
 import { useEffect, useState } from "react";
+import { toTheMinute } from "./clock.js";
 import { ask, plainValue } from "./live.js";
 import { seenNumber } from "./numbers.js";
 import { useDesk } from "./rule_desk.js";
@@ -10,6 +11,8 @@ import { inOwnZone } from "./zones.js";
 const UNKNOWN = "nothing known";
 const VERDICTS = { true: ["yes", "Yes"], false: ["no", "No"], null: ["open", "Unknown"] };
 const JOINED = { all: "All of these", any: "At least one of these", not: "It is not so that" };
+
+const capital = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);
 
 function Sign({ is }) {
   const [key, words] = VERDICTS[String(is ?? null)];
@@ -29,10 +32,10 @@ function Part({ tree, metrics }) {
   const join = ["all", "any", "not"].find((key) => key in tree);
   if (!join) {
     const unit = sign(tree.unit ?? metrics.get(tree.metric)?.unit);
-    const seen = tree.seen === null || tree.seen === undefined ? UNKNOWN : typeof tree.seen === "object" ? null : (typeof tree.seen === "number" ? seenNumber(tree) : plainValue(tree.seen)) + (typeof tree.seen === "number" && unit && tree.agg?.fn !== "count" ? `\u00a0${unit}` : "");
+    const seen = "missing" in tree ? null : tree.seen === null || tree.seen === undefined ? UNKNOWN : typeof tree.seen === "object" ? null : (typeof tree.seen === "number" ? seenNumber(tree) : plainValue(tree.seen)) + (typeof tree.seen === "number" && unit && tree.agg?.fn !== "count" ? `\u00a0${unit}` : "");
     return (
       <li>
-        <Sign is={tree.is} /> {leafWords(tree, metrics)}
+        <Sign is={tree.is} /> {capital(leafWords(tree, metrics))}
         {seen && (typeof tree.seen !== "boolean" || tree.metric) ? <span className="muted"> · {seen === UNKNOWN ? seen : `seen: ${seen}`}</span> : null}
       </li>
     );
@@ -49,8 +52,6 @@ function Part({ tree, metrics }) {
     </li>
   );
 }
-
-const clock = (text) => new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 /** Why the published rule did not fire for a device, as it was looked at now and then. `onLook(moment)` goes there. */
 export function WhyNot({ deviceId, onLook }) {
@@ -70,14 +71,14 @@ export function WhyNot({ deviceId, onLook }) {
   return (
     <div className="stack-tight why-not" data-rule="why-not">
       <p className="small">
-        <b>Why not.</b> <Help about="why-not" /> The published rule was last looked at {clock(newest.lookedAt)}: {inOwnZone(newest.reason, newest.lookedAt)}.
+        <b>Why not.</b> <Help about="why-not" /> The published rule was last looked at {toTheMinute(newest.lookedAt)}: {inOwnZone(newest.reason, newest.lookedAt)}.
       </p>
       <ul className="episodes" aria-label="When it did not fire">
         {looks.map((each) => (
           <li key={each.id}>
             <details className="episode">
               <summary>
-                <span className="episode-when num">{clock(each.lookedAt)}</span>
+                <span className="episode-when num">{toTheMinute(each.lookedAt)}</span>
                 <span>
                   {each.isNear ? <b>Almost: </b> : null}
                   {inOwnZone(each.reason, each.lookedAt)}

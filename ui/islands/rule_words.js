@@ -105,14 +105,15 @@ export const MISSING = [
   ["ignore", "go on with what is there"],
 ];
 
+/** What a rule may do: [kind, words, what that is for]. */
 export const ACTIONS = [
-  ["alert", "raise an alert"],
-  ["notify", "notify people"],
-  ["webhook", "call a channel"],
-  ["command", "send a command to a device"],
-  ["set", "set an attribute"],
-  ["tag", "put on or take off a tag"],
-  ["derive", "write a value of its own"],
+  ["alert", "raise an alert", "it stands in the list until it is over"],
+  ["notify", "notify people", "by a policy: who at once, and who if nobody answers"],
+  ["webhook", "tell a single channel", "a program, a chat, an address"],
+  ["command", "send a command to a device", "such as: open the valve"],
+  ["set", "set an attribute", "a word about the device, such as its state"],
+  ["tag", "put on or take off a tag", "to find such devices, or to let other rules watch them"],
+  ["derive", "write a value of its own", "such as an average, to be drawn and watched"],
 ];
 
 export const PLACEHOLDERS = [
@@ -167,7 +168,7 @@ function agoWords(text) {
 /** A name for a rule nobody named: the sentence's first words. */
 export function proposedName(node, metrics) {
   const name = (key) => metrics.get(key)?.label || key;
-  if (node.silence) return `Nothing heard for ${node.silence}`;
+  if (node.silence) return `Nothing heard for ${agoWords(node.silence)}`;
   if (node.presence) return node.presence === "offline" ? "Offline" : "Online";
   if (node.event) return `Event ${node.event}`;
   if (node.place) return `${name(node.place.metric)} ${WHEREABOUTS.find(([key]) => key === node.place.is)?.[1] ?? ""} an area`;
@@ -183,15 +184,22 @@ export function proposedName(node, metrics) {
   return `${name(node.metric)}${look} ${op} ${value}${metric?.type === "NUMBER" && unit ? ` ${unit}` : ""}`.slice(0, 120);
 }
 
+function timeWords({ days, from, to }) {
+  const hours = from || to ? `between ${from ?? "00:00"} and ${to ?? "24:00"}` : "";
+  const on = days?.length ? `on ${DAYS.filter(([day]) => days.includes(day)).map(([, short]) => short).join(", ")}` : "";
+  return [hours, on].filter(Boolean).join(" ") || "any time";
+}
+
 /** One leaf in a few words, as the test bench shows it. */
 export function leafWords(node, metrics) {
   if ("attribute" in node) return `its ${node.attribute} ${opsOf("NUMBER").find(([key]) => key === node.op)?.[1] ?? node.op} ${[node.value].flat().map(String).join(", ")}`;
   if ("tag" in node) return `it has the tag ${node.tag}`;
   if ("group" in node) return "it is in the group";
   if ("profile" in node) return `its profile is ${node.profile}`;
-  if ("time" in node) return "it is that time";
+  if ("missing" in node) return `no ${metrics.get(node.metric)?.label || node.metric} came for ${agoWords(node.missing)}`;
+  if ("time" in node) return `it is ${timeWords(node.time)}`;
   if ("presence" in node) return `it is ${node.presence}`;
-  if ("silence" in node) return `nothing heard for ${node.silence}`;
+  if ("silence" in node) return `nothing heard for ${agoWords(node.silence)}`;
   if ("event" in node) return `the event ${node.event} has come`;
   return proposedName(node, metrics) || "a condition";
 }

@@ -1,5 +1,7 @@
 // From when until when, in the viewer's own time: a few spans to choose from, or two moments of one's own.
 import { useEffect, useState } from "react";
+import { said } from "./clock.js";
+import { MomentField } from "./clock_field.jsx";
 
 const HOUR = 3600_000;
 
@@ -27,15 +29,14 @@ export function spans(names, now = new Date()) {
   return names.map((name) => [name, ...known[name]]);
 }
 
-const local = (moment) => new Date(moment.getTime() - moment.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
-const iso = (text) => (text && !Number.isNaN(Date.parse(text)) ? new Date(text).toISOString() : "");
-const said = (moment) => moment.toLocaleString(undefined, { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+const iso = (moment) => (moment === null ? "" : new Date(moment).toISOString());
+const words = (moment) => said(moment, { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 
 /** Part of a form, which sends `from_at` ('' for now) and `until_at` in UTC. `offers`: names of spans; `name`: of this group. */
 export function Spans({ name, legend, offers, hasStart }) {
   const [chosen, setChosen] = useState(offers[0]);
-  const [start, setStart] = useState("");
-  const [end, setEnd] = useState("");
+  const [start, setStart] = useState(null);
+  const [end, setEnd] = useState(null);
   const [now, setNow] = useState(null); // the server knows neither the viewer's hour nor their zone
   useEffect(() => {
     setNow(new Date());
@@ -49,37 +50,37 @@ export function Spans({ name, legend, offers, hasStart }) {
   const from = own ? iso(start) : (first?.toISOString() ?? "");
   const until = own ? iso(end) : last.toISOString();
   const choose = (key) => {
-    if (key === "own" && !end) setEnd(local(new Date(now.getTime() + 2 * HOUR)));
+    if (key === "own" && end === null) setEnd(Math.ceil((now.getTime() + 2 * HOUR) / 60_000) * 60_000);
     setChosen(key);
   };
   return (
     <fieldset className="spans">
       <legend className="label-text">{legend}</legend>
       <div className="span-offers">
-        {[...offered, ["own", hasStart ? "From … to …" : "Until …"]].map(([key, words]) => (
+        {[...offered, ["own", hasStart ? "From … to …" : "Until …"]].map(([key, label]) => (
           <label key={key} className="span-offer">
             <input type="radio" name={`${name}-span`} value={key} checked={chosen === key} onChange={() => choose(key)} />
-            <span>{words}</span>
+            <span>{label}</span>
           </label>
         ))}
       </div>
       {own ? (
         <div className="row span-own">
           {hasStart ? (
-            <label className="field">
+            <div className="field">
               <span className="label-text">From</span>
-              <input className="input" type="datetime-local" value={start} onChange={(event) => setStart(event.target.value)} />
+              <MomentField label="From" value={start} onChange={setStart} />
               <span className="hint">Left empty: from now.</span>
-            </label>
+            </div>
           ) : null}
-          <label className="field">
+          <div className="field">
             <span className="label-text">Until</span>
-            <input className="input" type="datetime-local" required value={end} min={local(now)} onChange={(event) => setEnd(event.target.value)} />
-          </label>
+            <MomentField label="Until" value={end} earliest={now} onChange={setEnd} />
+          </div>
         </div>
       ) : (
         <p className="small muted">
-          {first ? `From ${said(first)} until ${said(last)}.` : `From now until ${said(last)}.`}
+          {first ? `From ${words(first)} until ${words(last)}.` : `From now until ${words(last)}.`}
         </p>
       )}
       <input type="hidden" name="from_at" value={from} readOnly />

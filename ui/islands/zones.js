@@ -28,7 +28,7 @@ export function inOwnZone(text, at, zone = undefined, locale = undefined) {
     if (!year && !name && isOver && /until\s*$/i.test(told.slice(0, offset))) date.setTime(date.getTime() + DAY_MS);
     if (Number.isNaN(date.getTime())) return whole;
     const dayOf = (each) => each.toLocaleDateString(locale, { timeZone: zone, day: "numeric", month: "short", year: "numeric" });
-    const clock = date.toLocaleTimeString(locale, { timeZone: zone, hour: "numeric", minute: "2-digit", timeZoneName: "short" });
+    const clock = date.toLocaleTimeString(locale, { timeZone: zone, hourCycle: "h23", hour: "2-digit", minute: "2-digit", timeZoneName: "short" });
     return dayOf(date) === dayOf(said) ? clock : `${dayOf(date)}, ${clock}`;
   });
 }

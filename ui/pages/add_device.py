@@ -75,7 +75,7 @@ class AddDevice(Named, Console):
             for each in found
         ]
         self._metrics = {each["id"]: each["metrics"] for each in found}
-        self.profile_id = found[0]["id"] if found else ""
+        self.profile_id = found[0]["id"] if len(found) == 1 else ""  # of several none is likelier than another
         self.ready = True
 
     @rx.event
@@ -148,10 +148,12 @@ def _form() -> rx.Component:
             field(
                 "Profile",
                 rx.el.select(
+                    rx.cond(AddDevice.profile_id == "", rx.el.option("choose…", value="")),
                     rx.foreach(AddDevice.profiles, lambda each: rx.el.option(each.name, value=each.id)),
                     id="profile",
                     value=AddDevice.profile_id,
                     on_change=AddDevice.set_profile,
+                    required=True,
                     class_name="select",
                 ),
                 rx.cond(

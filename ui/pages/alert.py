@@ -4,7 +4,7 @@ from typing import Any
 
 import reflex as rx
 
-from ui.alert_words import Happened, Metric, WhyLine, happened, metrics_of, minutes_until, watched, why_lines
+from ui.alert_words import Drawn, Happened, WhyLine, drawn, happened, metrics_of, minutes_until, why_lines
 from ui.client import Refused
 from ui.components.alert_pieces import quiet
 from ui.components.frame import ALL_DEVICES, link, may, page
@@ -12,7 +12,7 @@ from ui.components.help import help_link
 from ui.components.instead import gone
 from ui.components.pieces import body, card, done, field, problem, severity_badge, skeleton, skeleton_rows
 from ui.console import Console
-from ui.islands.cells import own_zone, told, when
+from ui.islands.cells import own_zone, told, unbroken, when
 from ui.islands.chart import moment
 from ui.islands.spans import spans
 from ui.names import UUID
@@ -32,7 +32,7 @@ class AlertDetail(Console):
     uid: str = ""
     alert: AlertLine = EMPTY
     why: list[WhyLine] = []
-    drawn: dict[str, str] = {}
+    drawn: list[Drawn] = []
     told: list[Happened] = []
     history: list[Happened] = []
     members: list[dict[str, str]] = []
@@ -89,7 +89,7 @@ class AlertDetail(Console):
             return
         metrics = metrics_of(alert["device"].get("profile", {"metrics": []}))  # left out without the right to it
         self.alert, self.why = alert_line(alert), why_lines(alert["why"], metrics)
-        self.drawn = _drawn(watched(alert["why"]), metrics) if "telemetry:read" in self.scopes else {}
+        self.drawn = drawn(alert["why"], metrics) if "telemetry:read" in self.scopes else []
         entries = [happened(each) for each in alert["history"]]
         self.told = [each for each in entries if each.kind in TOLD_KINDS]
         self.history = entries[::-1]
@@ -147,14 +147,6 @@ class AlertDetail(Console):
         await self._do("alert_wake", "Telling goes on.", id=self.uid)
 
 
-def _drawn(key: str, metrics: dict[str, Metric]) -> dict[str, str]:
-    """The metric that can be drawn, as the chart takes it; nothing if it is a text or gone from the profile."""
-    metric = metrics.get(key)
-    if metric is None or metric.type not in ("NUMBER", "BOOLEAN"):
-        return {}
-    return {"key": key, "label": metric.label, "unit": metric.unit, "type": metric.type}
-
-
 def _heading() -> rx.Component:
     alert = AlertDetail.alert
     status = rx.match(
@@ -184,7 +176,7 @@ def _what() -> rx.Component:
         "What happened",
         body(
             rx.el.p(told(text=alert.reason, at=alert.raised_at), class_name="reason alert-reason"),
-            rx.cond(alert.summary != "", rx.el.p("The rule says: ", alert.summary, class_name="small")),
+            rx.cond(alert.summary != "", rx.el.p("The rule says: ", unbroken(text=alert.summary), class_name="small")),
             rx.el.p(
                 "Raised ",
                 when(at=alert.raised_at, both=True),
@@ -208,18 +200,22 @@ def _what() -> rx.Component:
                 class_name="small",
             ),
         ),
-        rx.cond(
-            AlertDetail.drawn.length() > 0,
-            rx.el.div(
-                rx.el.p(
-                    AlertDetail.drawn["label"],
-                    rx.cond(AlertDetail.drawn["unit"] != "", rx.el.span(" in ", AlertDetail.drawn["unit"])),
-                    " around that time",
-                    class_name="small muted chart-title",
-                ),
-                moment(alert.device_id, AlertDetail.drawn, alert.raised_at, alert.cleared_at),
-            ),
+        rx.foreach(AlertDetail.drawn, _around),
+    )
+
+
+def _around(metric: rx.Var[Drawn]) -> rx.Component:
+    """A metric that made the rule fire, around that time."""
+    alert = AlertDetail.alert
+    return rx.el.div(
+        rx.el.p(
+            metric.label,
+            rx.cond(metric.unit != "", rx.el.span(" in ", metric.unit)),
+            " around that time",
+            class_name="small muted chart-title",
         ),
+        moment(alert.device_id, metric, alert.raised_at, alert.cleared_at),
+        key=metric.key,
     )
 
 

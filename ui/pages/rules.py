@@ -20,7 +20,7 @@ MODES = (("ON", "Acts"), ("SHADOW", "Only watches"), ("OFF", "Rests"))
 
 @dataclass(frozen=True)
 class RuleLine:
-    """A rule as one line of the list."""
+    """A rule as one line of the list. `severity` is empty where nothing that it does depends on it."""
 
     id: str
     name: str
@@ -28,6 +28,11 @@ class RuleLine:
     severity: str
     mode: str
     open_alerts: int
+    is_readable: bool = True
+
+
+# An alert is that bad; people are told of that bad a thing, and endpoints too. Other acts have nothing to do with it.
+BEARING = {"alert", "notify", "webhook"}
 
 
 def rule_line(rule: dict[str, Any]) -> RuleLine:
@@ -36,9 +41,10 @@ def rule_line(rule: dict[str, Any]) -> RuleLine:
         rule["id"],
         rule["name"],
         rule["sentence"],
-        str(rule["severity"]).lower(),
+        str(rule["severity"]).lower() if rule["isReadable"] and BEARING & set(rule["actions"]) else "",
         rule["mode"],
         rule.get("openAlerts", 0),
+        rule["isReadable"],
     )
 
 
@@ -127,7 +133,8 @@ def _line(rule: rx.Var[RuleLine]) -> rx.Component:
         rx.el.div(
             rx.el.div(
                 link(rule.name, to="/rules/" + rule.id, class_name="row-link"),
-                severity_badge(rule.severity),
+                rx.cond(~rule.is_readable, rx.el.span("cannot be read", class_name="badge badge-bad")),
+                rx.cond(rule.severity != "", severity_badge(rule.severity)),
                 rx.cond(
                     rule.open_alerts > 0,
                     link(
@@ -142,7 +149,11 @@ def _line(rule: rx.Var[RuleLine]) -> rx.Component:
             class_name="rule-words",
         ),
         rx.el.div(
-            rx.cond(may("rules:write"), choose, rx.match(rule.mode, *MODES[:-1], MODES[-1][1])),
+            rx.cond(
+                rule.is_readable,
+                rx.cond(may("rules:write"), choose, rx.match(rule.mode, *MODES[:-1], MODES[-1][1])),
+                link("What to do", to="/rules/" + rule.id, class_name="btn btn-small"),
+            ),
             class_name="row above nowrap",
         ),
         class_name=rx.cond(rule.mode == "OFF", "rule-line is-link is-off", "rule-line is-link"),

@@ -9,6 +9,7 @@ from ui.client import Refused
 from ui.components.frame import heading, page
 from ui.components.pieces import card, empty, problem, skeleton_rows
 from ui.components.quotas import quota_bars
+from ui.components.retention import Retention, retention
 from ui.console import Console
 from ui.islands.cells import when
 from ui.quotas import QuotaLine, quota_line
@@ -69,7 +70,7 @@ class Usage(Console):
         self.quotas = [quota_line(each) for each in found["quotas"]]
         self.hours = hour_lines(found["hours"])
         self.problem, self.ready = "", True
-        return None
+        return Retention.load
 
 
 def _hour(line: rx.Var[HourLine]) -> rx.Component:
@@ -109,6 +110,7 @@ def usage() -> rx.Component:
             Usage.ready,
             rx.fragment(
                 card("Now", quota_bars(Usage.quotas), words="Do you need more? Ask whoever runs the platform."),
+                retention(),
                 card(
                     "The last day, hour by hour",
                     rx.cond(

@@ -117,7 +117,7 @@ class Messages:
             verdict = await asyncio.wait_for(receipt.verdict, ANSWERED_WITHIN_S)
         except TimeoutError:
             return UNAVAILABLE
-        return _answer(verdict, receipt, message.payload)
+        return answered(verdict, receipt, message.payload)
 
     async def _submitted(
         self, exchange: Exchange, device: Decision, topic: str, still: Still | None, receipt: Receipt
@@ -193,7 +193,8 @@ def unpack(body: bytes) -> bytes | Answer:
     return plain if stream.eof and not stream.unused_data else _NOT_GZIP
 
 
-def _answer(verdict: Verdict, receipt: Receipt, payload: bytes) -> Answer:
+def answered(verdict: Verdict, receipt: Receipt, payload: bytes) -> Answer:
+    """What a message of this verdict is answered with."""
     if verdict in _NO:
         return _NO[verdict]
     if verdict is Verdict.STORED and not receipt.rejections and not receipt.duplicates:

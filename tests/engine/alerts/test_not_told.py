@@ -14,6 +14,7 @@ from engine.alerts import service as alerts
 from engine.alerts import telling, timeline
 from engine.alerts.model import Happening
 from engine.certificates.vault import LocalVault
+from engine.devices import service as devices
 from engine.drain import Drain
 from engine.notifications import channels, contacts, policies, render
 from engine.notifications import service as notifications
@@ -80,6 +81,26 @@ async def test_an_alert_in_its_rules_quiet_hours_says_so_and_is_not_told_afterwa
     assert await heard(tenant, worker_store, Drain(worker_store), room, 9.0) == []
     words = f"The rule is in its quiet hours until {end}: it tells nobody, and does nothing else."
     assert await histories(tenant) == [[(Happening.NOT_TOLD, words)]]
+
+
+async def test_what_is_over_in_quiet_hours_is_undone_all_the_same_and_nobody_is_told(
+    tenant: Tenant, worker_store: Store, room: UUID
+) -> None:
+    now = clock.now_ms()
+    begin, end = (f"{clock.from_ms(now + minutes * 60_000):%H:%M}" for minutes in (-5, 90))
+    await make(
+        tenant,
+        then=[{"do": "tag", "add": "hot"}],
+        on_clear=[{"do": "tag", "remove": "hot"}, {"do": "notify", "policy": "on-call"}],
+        limits={"quiet": {"from": begin, "to": end, "tz": "UTC"}},
+    )
+    marked, drain = [], Drain(worker_store)
+    for at, value in ((now - 600_000, 9.0), (now, 5.0), (now + 1, 9.0)):
+        tenant.tell([(room, at, {"temperature": value})], received_ms=at)
+        assert await heard(tenant, worker_store, drain, room) == []
+        async with tenant.store.as_tenant(tenant.principal()) as tx:
+            marked.append("hot" in (await devices.get(tx, room)).labels)
+    assert marked == [True, False, False]
 
 
 async def test_outside_its_quiet_hours_a_rule_tells(tenant: Tenant, worker_store: Store, room: UUID) -> None:

@@ -216,6 +216,16 @@ async def test_an_endpoint_that_does_not_answer_holds_up_nobody_else(
             await postman.rest()
 
 
+async def test_what_waits_for_its_turn_at_one_channel_follows_at_once_and_not_with_the_next_tick(
+    desk: Desk, round_: Round, hook: Endpoint
+) -> None:
+    await _hook(desk, hook)
+    for _ in range(4 * leases.EACH):
+        await desk.notify("program")
+    assert {each.state for each in await round_.go()} == {DeliveryState.DELIVERED}
+    assert len(hook.calls) == 4 * leases.EACH
+
+
 async def test_a_dead_channel_is_knocked_at_once_and_not_once_for_each_that_waits(
     desk: Desk, round_: Round, hook: Endpoint
 ) -> None:

@@ -7,11 +7,12 @@ import pytest
 
 from engine import clock
 from engine.drain import Drain
-from engine.quotas import retention, usage
 from engine.quotas import service as quotas
+from engine.quotas import usage
 from engine.quotas.model import QuotaName, defaults
 from engine.quotas.usage import Asked
 from engine.store.pool import Store
+from engine.telemetry import retention
 from engine.tenancy import system
 from infra.local.postgres import Postgres
 from tests.support.tenant import Tenant

@@ -84,6 +84,41 @@ def test_every_hole_of_a_template_is_used_in_its_rule(one: Template) -> None:
         assert f'{{"{HOLE}": "{hole.key}"}}' in text, hole.key
 
 
+@pytest.mark.parametrize(
+    ("name", "choices", "safe"),
+    [
+        ("freezer-too-warm", {"limit": -3}, -5),
+        ("freezer-too-warm", {"limit": 4.5}, 2.5),
+        ("freezer-too-warm", {"limit": -3, "safe": -10}, -10),
+        ("freezer-too-warm", {}, -17),
+        ("battery-low", {"limit": 95}, 100),
+    ],
+    ids=["a limit", "a fraction", "a choice of one's own", "the defaults", "no more than all"],
+)
+def test_where_it_is_well_again_follows_the_limit_that_was_chosen(
+    name: str, choices: dict[str, Any], safe: float
+) -> None:
+    one = template(name)
+    assert one is not None
+    assert fill(one, choices, METRIC)["clear"]["when"]["value"] == safe
+
+
+def test_a_template_that_compares_two_metrics_fits_only_where_there_are_two() -> None:
+    one = template("off-its-setpoint")
+    assert one is not None
+    alone = Vocabulary.of([Metric("temperature", NUMBER, "degC")])
+    both = Vocabulary.of([*alone.metrics.values(), Metric("setpoint", NUMBER, "degC")])
+    assert (is_fitting(one, alone), is_fitting(one, both)) == (False, True)
+
+
+def test_what_follows_another_hole_stands_behind_it_and_both_have_a_number_to_begin_with() -> None:
+    for one in GALLERY:
+        before: dict[str, Any] = {}
+        for hole in one.holes:
+            assert hole.follows is None or isinstance(before[hole.follows], int | float)
+            before[hole.key] = hole.default
+
+
 def test_a_template_keeps_its_values_in_its_own_unit_where_the_profile_measures_in_another() -> None:
     one = template("freezer-too-warm")
     assert one is not None

@@ -22,10 +22,10 @@ from engine.rules.logic import guarded, normal
 from engine.rules.model import MetricType, RuleDocument
 from engine.rules.resolve import resolved
 from engine.rules.state import Known
-from engine.rules.units import siblings
 from engine.rules.values import plain
 from engine.rules.vocabulary import Metric, Vocabulary
 from engine.rules.words import sentence
+from engine.units import siblings
 from tests.engine.rules.making import document, rule, temperature_above
 
 VOCABULARY = Vocabulary.of(

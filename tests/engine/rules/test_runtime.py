@@ -440,6 +440,8 @@ async def test_a_value_that_is_missing_too_long_holds_fires_or_clears(
     await drained(worker_store, tenant, drain)
     await drain.run(tenant.id)  # what is due is looked at when time is let pass
     assert [await _states_of(tenant, device.id) for device in (hot_room, cold_room, soon)] == [warm, cold, []]
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        assert all(alert.why["is"] is True for alert in (await alerts.page(tx)).items)
 
 
 async def _raised_of(tenant: Tenant, device_id: UUID) -> list[int]:

@@ -316,6 +316,18 @@ def test_an_edit_of_the_wait_counts_for_a_wait_that_has_begun() -> None:
     assert shorter.told == [("Raise", 1, 2)]
 
 
+def test_an_edit_that_allows_fewer_alerts_an_hour_counts_those_that_were_raised_before_it() -> None:
+    story = Story(rule(limits={"max_per_hour": 4}))
+    for minute in range(0, 6, 2):
+        story.reads(minute, temperature=9)
+        story.reads(minute + 1, temperature=7)
+    story.rule = rule(version=2, limits={"max_per_hour": 2})
+    story.reads(6, temperature=9)
+    assert [told for told in story.told if told[0] == "Raise"] == [("Raise", 1, 0), ("Raise", 2, 2), ("Raise", 3, 4)]
+    story.ticks(63)
+    assert story.told[-1] == ("Raise", 4, 62)  # an hour after the last but one
+
+
 def test_an_edit_of_the_condition_ends_the_open_alert_and_the_next_has_the_next_number() -> None:
     story = Story(rule())
     story.reads(0, temperature=9)

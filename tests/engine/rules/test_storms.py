@@ -168,6 +168,7 @@ async def test_of_a_rule_without_alerts_only_what_it_did_is_noted_and_the_newest
 ) -> None:
     monkeypatch.setattr(storms, "OF_RULE", 4)
     monkeypatch.setattr(firings, "OF_RULE", 2)
+    monkeypatch.setattr(firings, "CUT_EVERY", 2**128)  # what is noted takes nothing with it
     room, drain = await tenant.device(), Drain(worker_store)
     flutters = _marking("warm") | {"then": [{"do": "set", "attribute": "warm", "value": "{value}"}]}
     async with tenant.store.as_tenant(tenant.principal()) as tx:
@@ -189,3 +190,27 @@ async def test_of_a_rule_without_alerts_only_what_it_did_is_noted_and_the_newest
     async with tenant.store.as_tenant(tenant.principal()) as tx:
         assert list((await firings.page(tx, rule.id)).items) == list(noted[:2])
         assert len((await firings.page(tx, watching.id)).items) == 2
+
+
+async def test_what_a_rule_notes_while_it_only_watches_is_bounded_where_it_is_noted(
+    tenant: Tenant, worker_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(firings, "OF_RULE", 2)
+    monkeypatch.setattr(firings, "CUT_EVERY", 1)
+    room, drain = await tenant.device(), Drain(worker_store)
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        busy = await rules.create(tx, _marking("warm"), is_shadow=True)
+        calm = await rules.create(
+            tx, _marking("hot") | {"when": {"metric": "temperature", "op": ">", "value": 50}}, is_shadow=True
+        )
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    tenant.tell([(room.id, now + n, {"temperature": value}) for n, value in enumerate([5.0, 60.0, 5.0, 60.0])])
+    await drain.run(tenant.id)
+    for turn in range(2):
+        values = [9.0 if n % 2 else 5.0 for n in range(10)]
+        tenant.tell([(room.id, now + turn * 100 + 100 + n, {"temperature": v}) for n, v in enumerate(values)])
+        await drain.run(tenant.id)
+        async with tenant.store.as_tenant(tenant.principal()) as tx:
+            noted = (await firings.page(tx, busy.id)).items
+            assert [each.episode for each in noted] == [2 + 5 * (turn + 1), 1 + 5 * (turn + 1)]  # the newest
+            assert [each.episode for each in (await firings.page(tx, calm.id)).items] == [2, 1]

@@ -8,7 +8,7 @@ import pytest
 from engine.clock import from_ms
 from engine.rules.compile import CompiledRule
 from engine.rules.document import parse
-from engine.rules.explain import explain
+from engine.rules.explain import explain, why
 from engine.rules.model import leaves
 from engine.rules.state import Action, Clear, EndReason, Known, Raise, Reading, RuleState, Tick
 from engine.rules.step import step, stop
@@ -112,6 +112,23 @@ def test_a_value_that_is_missing_is_named_where_that_fires_or_clears(do: str) ->
     assert why_raised(watched, done) == "there was no humidity for 10 seconds, at 14:02 UTC"
     ended = Clear(1, AT_14_02 + MINUTE, AT_14_02, seen, EndReason.CLEARED)
     assert why_cleared(watched, ended) == "there was no humidity for 10 seconds, for 1 minute since 14:02 UTC"
+
+
+def test_a_rule_that_fires_because_a_value_is_missing_says_so_in_its_tree_too() -> None:
+    humid = {"metric": "humidity", "op": ">", "value": 80}
+    watched = rule({"all": [humid, temperature_above(8)]}, missing={"after": "10s", "do": "fire"})
+    last, seen = Known(70, AT_14_02 - 10_000, 0), {"temperature": Known(20, AT_14_02, 0)}
+    tree = why(watched, seen, {"humidity": last, **seen})
+    missing = {"metric": "humidity", "missing": "10s", "is": True, "seen": None, "at": last.at}
+    assert tree == {"any": [explain(watched.document.when, VOCABULARY, seen), missing], "is": True}
+    assert tree["any"][0]["is"] is None
+    said = why_raised(watched, Raise(1, AT_14_02, AT_14_02, seen, tree))
+    assert said == "there was no humidity for 10 seconds, at 14:02 UTC"
+    either = rule({"any": [humid, temperature_above(8)]}, missing={"after": "10s", "do": "fire"})
+    tree = why(either, seen, {"humidity": last, **seen})
+    assert tree == explain(either.document.when, VOCABULARY, seen)  # it is true without that
+    held = rule({"all": [humid, temperature_above(8)]}, missing={"after": "10s", "do": "hold"})
+    assert why(held, seen, {"humidity": last, **seen})["is"] is None
 
 
 HUMID_OR_WARM = {"any": [{"metric": "humidity", "op": ">", "value": 80}, temperature_above(30)]}

@@ -144,10 +144,10 @@ async def begun_one_by_one(monkeypatch: pytest.MonkeyPatch, at_once: int) -> lis
     begun: list[tuple[str, str]] = []
     let_look = reaction.Reaction._let_look
 
-    async def noting(self: Any, tx: Tx, rule: Any, *args: Any) -> list[str]:
-        found = await let_look(self, tx, rule, *args)
+    async def noting(self: Any, tx: Tx, rule_id: str, *args: Any) -> list[str]:
+        found = await let_look(self, tx, rule_id, *args)
         assert len(found) <= at_once
-        begun.extend((rule.document.name, device) for device in found)
+        begun.extend((self._name(rule_id), device) for device in found)
         return found
 
     monkeypatch.setattr(reaction.Reaction, "_let_look", noting)

@@ -15,6 +15,7 @@ from ui.channels import (
 from ui.components.frame import may
 from ui.components.help import help_link
 from ui.components.pieces import answers, card, doubt, empty, field
+from ui.islands.clock_field import clock_of_form
 from ui.pages.notifications.controls import small, text
 from ui.pages.notifications.state import Notifications
 
@@ -30,10 +31,6 @@ def _ticks(prefix: Any, chosen: rx.Var[list[str]]) -> rx.Component:
         rx.foreach(Notifications.channels, lambda each: _tick(prefix, each.id, each.name, chosen.contains(each.id))),
         class_name="ticks",
     )
-
-
-def _clock(id_: str, name: str, value: rx.Var[str]) -> rx.Component:
-    return rx.el.input(id=id_, name=name, type="time", default_value=value, class_name="input")
 
 
 def _later(step: rx.Var[LaterStep]) -> rx.Component:
@@ -118,8 +115,12 @@ def plan() -> rx.Component:
             rx.el.fieldset(
                 rx.el.legend("Quiet hours", class_name="label-text"),
                 rx.el.div(
-                    field("From", _clock("p-start", "quiet_start", mine.quiet_start), for_="p-start"),
-                    field("To", _clock("p-end", "quiet_end", mine.quiet_end), for_="p-end"),
+                    field(
+                        "From",
+                        clock_of_form(field_id="p-start", name="quiet_start", value=mine.quiet_start),
+                        for_="p-start",
+                    ),
+                    field("To", clock_of_form(field_id="p-end", name="quiet_end", value=mine.quiet_end), for_="p-end"),
                     field(
                         "Time zone",
                         text("p-zone", "zone", "Europe/Berlin", default_value=mine.zone),

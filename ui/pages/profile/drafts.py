@@ -13,6 +13,7 @@ from ui.words import METRIC_KEY
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 FIELDS = ("key", "label", "type", "unit", "min", "max", "choices")
 UNITS = {"seconds": 1, "minutes": 60, "hours": 3_600, "days": 86_400}
+MAX_DAYS = 90
 MAX_INTERVAL_S = 30 * 86_400
 _CALLED = "begin with a letter, then letters, digits, _ or - (at most 64)."
 
@@ -82,6 +83,13 @@ def interval_of(amount: str, unit: str) -> int:
     if number is not None and not 1 <= seconds <= MAX_INTERVAL_S:
         raise Unclear("Devices report every second at the most, and every 30 days at the least.")
     return seconds
+
+
+def days_of(text: str) -> int:
+    """For how many days values are kept, as filled in; 0 for nothing. Raises Unclear."""
+    if text and not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_DAYS):
+        raise Unclear(f"Values are kept for 1 to {MAX_DAYS} days; leave the field empty for as long as all others.")
+    return int(text or 0)
 
 
 def metrics_of(rows: Sequence[ValueDraft], form: dict[str, Any]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ import reflex as rx
 from ui.components.frame import NEW_DEVICES, link, may, only, page
 from ui.components.instead import gone
 from ui.components.pieces import done, problem, skeleton_rows
-from ui.pages.profile.sections import about, commands, history, interval, metrics, settings
+from ui.pages.profile.sections import about, commands, history, interval, kept, metrics, settings
 from ui.pages.profile.state import Profile
 
 STALE = "Somebody else has changed this profile while you had it open. Your changes are not saved yet."
@@ -82,6 +82,7 @@ def profile() -> rx.Component:
                     about(),
                     metrics(),
                     interval(),
+                    kept(),
                     commands(),
                     settings(),
                     disabled=~may("profiles:write"),

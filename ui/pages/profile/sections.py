@@ -126,6 +126,30 @@ def interval() -> rx.Component:
     )
 
 
+def kept() -> rx.Component:
+    """For how long what they send is kept."""
+    return card(
+        "For how long is it kept?",
+        rx.el.div(
+            field(
+                "Days",
+                rx.el.input(
+                    id="kept-days",
+                    value=Profile.days,
+                    on_change=Profile.set_days,
+                    input_mode="numeric",
+                    max_length=4,
+                    class_name="input num interval-amount",
+                ),
+                "Empty: as long as all others. What is older is removed within two hours; the average, lowest and "
+                "highest of each hour stay longer.",
+                for_="kept-days",
+            ),
+            class_name="card-body",
+        ),
+    )
+
+
 def commands() -> rx.Component:
     """What its devices can be told to do."""
     return card(

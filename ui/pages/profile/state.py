@@ -14,6 +14,7 @@ from ui.pages.profile.drafts import (
     Unclear,
     ValueDraft,
     commands_of,
+    days_of,
     interval_of,
     interval_words,
     metrics_of,
@@ -43,6 +44,7 @@ class Profile(Named, Console):
     uid: str = ""
     is_strict: bool = False
     amount: str = ""
+    days: str = ""
     unit: str = "seconds"
     rows: list[ValueDraft] = []
     commands: list[CommandDraft] = []
@@ -99,7 +101,7 @@ class Profile(Named, Console):
             self._empty()
 
     def _empty(self) -> None:
-        self.key = self.name = self.amount = ""
+        self.key = self.name = self.amount = self.days = ""
         self.unit, self.is_strict, self._is_own_key = "seconds", False, False
         self.rows, self.commands, self.settings, self.versions = [self._blank()], [], [], []
         self.ready = True
@@ -123,6 +125,7 @@ class Profile(Named, Console):
         """Put what a profile, or one of its versions, says into the form."""
         self.name, self.is_strict = said["name"], said["isStrict"]
         self.amount, self.unit = interval_words(said["reportingIntervalS"])
+        self.days = str(said["retentionDays"] or "")
         self.rows = [self._draft(metric) for metric in said["metrics"]]
         self.settings = [self._draft(leaf) for leaf in said["shadow"]]
         self.commands = [
@@ -164,6 +167,11 @@ class Profile(Named, Console):
     def set_amount(self, amount: str) -> None:
         """How often devices report: the number."""
         self.amount = amount.strip()
+
+    @rx.event
+    def set_days(self, days: str) -> None:
+        """For how many days values are kept."""
+        self.days = days.strip()
 
     @rx.event
     def set_unit(self, unit: str) -> None:
@@ -255,6 +263,7 @@ class Profile(Named, Console):
             "isStrict": self.is_strict,
             "metrics": metrics,
             "reportingIntervalS": interval_of(self.amount, self.unit),
+            "retentionDays": days_of(self.days),
             "commands": commands_of(self.commands, form),
             "shadow": shadow_of(self.settings, form),
         }

@@ -11,6 +11,7 @@ from uuid import UUID, uuid5
 from ingest.adapters.base import Decision, GoneReason, Message, RefusalReason, Refused, Verdict
 from ingest.adapters.mqtt.endpoint import MqttEndpoint
 from ingest.quota import Allowance
+from schema.wire.payloads import Reason
 from tests.support.patience import PATIENCE_S
 
 SPACE = UUID("0191d7a0-0000-7000-8000-000000000000")
@@ -53,6 +54,7 @@ class MemoryUplink:
     holding: bool = False
     bound: int = 10_000
     messages: list[Message] = field(default_factory=list)
+    rejected: list[tuple[Message, Reason, str]] = field(default_factory=list)
     undecided: list[tuple[Message, Callable[[Verdict], None]]] = field(default_factory=list)
     waiting: list[Callable[[], None]] = field(default_factory=list)
     quota: Allowance = field(default_factory=lambda: Allowance(1e9, 1e9))
@@ -68,6 +70,10 @@ class MemoryUplink:
         self.undecided.append((message, done))
         if not self.holding:
             asyncio.get_running_loop().call_soon(self.decide)
+
+    def reject(self, message: Message, reason: Reason, words: str, done: Callable[[Verdict], None]) -> None:
+        self.rejected.append((message, reason, words))
+        asyncio.get_running_loop().call_soon(done, Verdict.REJECTED)
 
     def decide(self, count: int | None = None, verdict: Verdict | None = None) -> None:
         due, self.undecided = self.undecided[:count], self.undecided[count:] if count is not None else []

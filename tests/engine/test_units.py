@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.rules.units import conversion, is_known, siblings
+from engine.units import conversion, is_known, siblings
 
 
 @pytest.mark.parametrize(
@@ -23,12 +23,19 @@ from engine.rules.units import conversion, is_known, siblings
         (1, "bar", "kPa", 100),
         (90, "min", "h", 1.5),
         (2, "h", "h", 2),
+        (71.6, "[degF]", "degC", 22),
+        (4, "Cel", "°C", 4),
+        (55, "%RH", "percent", 55),
+        (760, "mm[Hg]", "kPa", 101.3250144354),
+        (60, "L/min", "m3/h", 3.6),
+        (1, "[gal_us]/min", "l/s", 0.0630901964),
+        (1_500, "/min", "rpm", 1_500),
     ],
 )
 def test_numbers_are_converted_along_straight_lines(number: float, source: str, target: str, converted: float) -> None:
     found = conversion(source, target)
     assert found is not None
-    assert found(number) == converted
+    assert found(number) == pytest.approx(converted, rel=1e-9)
 
 
 def test_a_difference_of_temperatures_is_not_a_temperature() -> None:

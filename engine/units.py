@@ -1,5 +1,8 @@
 """Units: which can be turned into which, and how. Ours are short texts (degC, percent, m3/h), the knowledge is pint's.
 
+Devices may also write them as UCUM does ([degF], Cel, mm[Hg]) or as SenML (RFC 8798: %RH, m3/s); rules and the door of
+ingest ask the same function.
+
 A difference of temperatures is not a temperature: 1 degC more is 1.8 degF more, while 1 degC is 33.8 degF. So rates and
 differences are converted as ``delta_``.
 """
@@ -36,14 +39,58 @@ _OURS = {
     "MWh": "megawatt_hour",
     "Ah": "ampere_hour",
     "mAh": "milliampere_hour",
-    "m/s2": "m/s**2",
     "VAr": "volt_ampere",
 }
+_UCUM = {
+    "Cel": "degC",
+    "[degF]": "degF",
+    "%RH": "percent",
+    "Ohm": "ohm",
+    "L": "liter",
+    "mL": "milliliter",
+    "L/s": "liter/second",
+    "L/min": "liter/minute",
+    "L/h": "liter/hour",
+    "m/s2": "m/s**2",
+    "[g]": "standard_gravity",
+    "[psi]": "psi",
+    "mm[Hg]": "mmHg",
+    "m[Hg]": "meter_Hg",
+    "[in_i]": "inch",
+    "[ft_i]": "foot",
+    "[yd_i]": "yard",
+    "[mi_i]": "mile",
+    "[nmi_i]": "nautical_mile",
+    "[kn_i]": "knot",
+    "[mi_i]/h": "mile/hour",
+    "[lb_av]": "pound",
+    "[oz_av]": "ounce",
+    "[gal_us]": "gallon",
+    "[gal_us]/min": "gallon/minute",
+    "[cft_i]": "foot**3",
+    "[cft_i]/min": "foot**3/minute",
+    "[Btu_IT]": "Btu",
+    "[HP]": "horsepower",
+    "kW.h": "kilowatt_hour",
+    "W.h": "watt_hour",
+    "MW.h": "megawatt_hour",
+    "A.h": "ampere_hour",
+    "V.A": "volt_ampere",
+    "kV.A": "kilovolt_ampere",
+    "[ppm]": "ppm",
+    "{rpm}": "1/minute",
+    "/min": "1/minute",
+    "1/min": "1/minute",
+    "/s": "1/second",
+    "1/s": "1/second",
+}
+"""Units of UCUM and SenML that are written otherwise than ours; the rest (bar, kPa, m3/h, mol/l) are the same."""
+_SPELLED = _OURS | _UCUM
 _DIFFERENCES = {"degC": "delta_degC", "degF": "delta_degF"}
 _ABSOLUTE = {"degC", "degF"}
 _STRANGERS = frozenset({"pH", "dB", "dBm", "dBA"})
 """What pint would read as something else, or as a number on a logarithmic scale: only equal to itself."""
-_PURE = ("percent", "%", "ppm"), ("deg", "°", "rad")
+_PURE = ("percent", "%", "%RH", "ppm", "[ppm]"), ("deg", "°", "rad")
 """Units without a dimension that mean the same kind of thing; any others without one are only equal to themselves."""
 _PREFIXES = (
     "",
@@ -140,9 +187,9 @@ def _registry() -> pint.UnitRegistry[Any]:
 @lru_cache(maxsize=4_096)
 def _known(unit: str, is_difference: bool) -> pint.Unit | None:
     """``unit`` as pint's, None if it is unknown. Never lets pint read a text that is more than a short unit."""
-    if len(unit) > 40 or unit in _STRANGERS or not (unit in _OURS or _UNIT.fullmatch(unit)):
+    if len(unit) > 40 or unit in _STRANGERS or not (unit in _SPELLED or _UNIT.fullmatch(unit)):
         return None
-    spelled = _OURS[unit] if unit in _OURS else _spelled(unit)
+    spelled = _SPELLED[unit] if unit in _SPELLED else _spelled(unit)
     if is_difference:
         spelled = _DIFFERENCES.get(spelled, spelled)
     if not all(_is_name(name) for name in _NAME.findall(spelled)):
@@ -171,7 +218,7 @@ def _spelled(unit: str) -> str:
         if match is None:
             read.append({"·": "*", ".": "*"}.get(piece, piece))
             continue
-        name = _OURS.get(match[1], match[1])
+        name = _SPELLED.get(match[1], match[1])
         if len(pieces) > 1 and name in _ABSOLUTE:
             name = _DIFFERENCES[name]
         read.append(name + (f"**{match[2]}" if match[2] else ""))

@@ -1,0 +1,71 @@
+"""The question for buckets of one metric: put together from readings, hours and days, whatever each part comes from."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import TextClause, text
+
+from engine.telemetry.bucket import Bucket
+from engine.telemetry.cover import Part, Source
+
+# Seconds to hours have a fixed length and are counted from the zone's midnight, so that a half-hour zone gets its own
+# hours; days and weeks are counted on local time, where a day may have 23 hours; months go by the calendar.
+_STARTS = {
+    "fixed": "date_bin(CAST(:interval AS interval), time, timestamp '2001-01-01' AT TIME ZONE :zone)",
+    "local": "date_bin(CAST(:interval AS interval), time AT TIME ZONE :zone, timestamp '2001-01-01') "
+    "AT TIME ZONE :zone",
+    "month": "(date_trunc('month', time AT TIME ZONE :zone) - make_interval(months => (extract(year FROM time AT TIME "
+    "ZONE :zone)::int * 12 + extract(month FROM time AT TIME ZONE :zone)::int - 1) % CAST(:months AS int))) "
+    "AT TIME ZONE :zone",
+}
+# Numbers are added as they are written, so that it makes no difference in which order, or which of them were added to
+# an hour before; the last value matters only where there is no number at all.
+_READINGS = """
+    SELECT {bucket} AS bucket, count(*) AS n, count(number) AS numbers, min(number) AS low, max(number) AS high,
+           sum(number) AS total, max(time) AS time,
+           (array_agg(value ORDER BY time DESC, seq DESC) FILTER (WHERE number IS NULL))[1] AS last
+    FROM (
+        SELECT time, seq, value, CASE jsonb_typeof(value) WHEN 'number' THEN CAST(value AS numeric) END AS number
+        FROM (
+            SELECT time, seq, values -> :metric AS value FROM telemetry
+            WHERE tenant_id = :tenant AND device_id = :device AND time >= :from_{place} AND time < :to_{place}
+              AND values ? :metric
+        ) measured
+    ) typed GROUP BY bucket
+"""
+_ROLLED = """
+    SELECT {bucket} AS bucket, n, numbers, low, high, total, time, last FROM (
+        SELECT start AS time, n, numbers, low, high, total, last FROM {table}
+        WHERE tenant_id = :tenant AND device_id = :device AND metric = :metric
+          AND start >= :from_{place} AND start < :to_{place}
+    ) rolled
+"""
+_TOGETHER = """
+    SELECT (extract(epoch FROM bucket) * 1000)::bigint AS at, sum(n)::bigint AS n,
+           (sum(total) / nullif(sum(numbers), 0))::float8 AS mean, min(low)::float8 AS low, max(high)::float8 AS high,
+           (array_agg(last ORDER BY time DESC) FILTER (WHERE numbers = 0))[1] AS last
+    FROM ({parts}) part GROUP BY bucket ORDER BY bucket
+"""
+
+
+def question(
+    size: Bucket, zone: str, parts: Sequence[Part], asked: Mapping[str, Any]
+) -> tuple[TextClause, dict[str, Any]]:
+    """The statement and its parameters: a row per bucket that is not empty, oldest first."""
+    form: dict[str, Any] = {name: asked[name] for name in ("tenant", "device", "metric")} | {"zone": zone}
+    form |= {"months": size.count} if size.calendar == "month" else {"interval": size.interval}
+    for place, part in enumerate(parts):
+        form |= {f"from_{place}": part.start, f"to_{place}": part.end}
+    return _statement(size.calendar, tuple(part.source for part in parts)), form
+
+
+@lru_cache(maxsize=256)
+def _statement(calendar: str, sources: tuple[Source, ...]) -> TextClause:
+    parts = [
+        _READINGS.format(bucket=_STARTS[calendar], place=place)
+        if source is Source.READINGS
+        else _ROLLED.format(bucket=_STARTS[calendar], place=place, table=f"rollup_{source.value}")
+        for place, source in enumerate(sources)
+    ]
+    return text(_TOGETHER.format(parts=" UNION ALL ".join(parts)))

@@ -1,0 +1,1 @@
+"""Devices behind a broker of somebody else's: Mosquitto, EMQX, HiveMQ, AWS IoT Core."""

@@ -1,0 +1,130 @@
+"""What the platform asks for: commands to machines become writes and calls, commands to the edge itself look around.
+
+A command to a device is called if one of its points has that name and is a command; else each of its arguments is
+written to the device's point of that metric, in the order given. Two names are the edge's own, for its gateway device:
+`edge-read` {device, metric} and `edge-discover` {connection, …}, the rest being the protocol's.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from ingest.edge.driver import Failed, Proposal
+from ingest.edge.keeper import Keeper
+from ingest.edge.plant import Plant
+from ingest.edge.points import Point
+from ingest.edge.report import Report
+from schema.wire.payloads import MAX_NOTE_BYTES
+from schema.wire.topics import parse_tail
+
+log = logging.getLogger(__name__)
+
+_ROOM_BYTES = MAX_NOTE_BYTES - 512
+_BEGUN = "The edge was stopped while it did this; look at the machine whether it was done."
+
+
+class Asked:
+    """Carries commands out, each once, and puts the answers into the spool."""
+
+    def __init__(self, gateway: str, plant: Plant, report: Report, keeper: Keeper) -> None:
+        self._gateway = gateway
+        self._plant = plant
+        self._report = report
+        self._keeper = keeper
+        self._known: dict[str, None] = {}
+        self._own: Mapping[str, Callable[[Mapping[str, Any]], Awaitable[Any]]] = {
+            "edge-read": self._read,
+            "edge-discover": self._discover,
+        }
+
+    async def heard(self, topic: str, payload: bytes) -> None:
+        """A message from the platform; what is no command is left alone. The answer lies in the spool on return."""
+        tail = parse_tail(topic)
+        if tail is None or tail.name not in ("command", "child_command"):
+            return
+        device, id_ = tail.parameters.get("child", self._gateway), tail.parameters["id"]
+        if id_ in self._known:  # it is being carried out, or was
+            return
+        self._known[id_] = None
+        if len(self._known) > 1_000:
+            del self._known[next(iter(self._known))]
+        answer = await self._answer(device, id_, payload)
+        await self._keeper.answer_command(id_, (self._report.tail(device, f"cmd/{id_}/result"), answer))
+
+    async def _answer(self, device: str, id_: str, payload: bytes) -> bytes:
+        try:
+            is_new, answered = await self._keeper.begin_command(id_)
+            if not is_new:
+                return answered or _failed(_BEGUN)
+            said = json.loads(payload)
+            result = await self._carry_out(device, str(said["command"]), dict(said.get("arguments") or {}))
+            return _json({"status": "succeeded"} if result is None else {"status": "succeeded", "result": result})
+        except Failed as error:
+            return _failed(str(error))
+        except sqlite3.Error as error:
+            return _failed(f"The edge's disk takes nothing ({error}); nothing was done.")
+        except Exception as error:  # a mistake of ours or of a library, or what is no command at all
+            log.exception("A command of %s has failed.", device)
+            return _failed(f"The edge could not do this: {type(error).__name__}.")
+
+    async def _carry_out(self, device: str, command: str, arguments: Mapping[str, Any]) -> Any:
+        if device == self._gateway and command in self._own:
+            return await self._own[command](arguments)
+        point = self._plant.table.find(device, command)
+        if point is not None and point.access == "command":
+            return await self._plant.of(point).call(point, arguments)
+        if not arguments:
+            raise Failed(f"Nothing of {device} is called {command}; give a command arguments that name its points.")
+        points = [self._written(device, metric) for metric in arguments]
+        for point, value in zip(points, arguments.values(), strict=True):
+            await self._plant.of(point).write(point, value)
+        return None
+
+    def _written(self, device: str, metric: str) -> Point:
+        point = self._plant.table.find(device, metric)
+        if point is None or not point.is_written:
+            there = ", ".join(p.metric for p in self._plant.table.points if p.device == device and p.is_written)
+            raise Failed(f"{device}/{metric} cannot be written; of this device there are: {there or 'none'}.")
+        return point
+
+    async def _read(self, arguments: Mapping[str, Any]) -> Any:
+        """A point's value now, as it would go up."""
+        device, metric = str(arguments.get("device")), str(arguments.get("metric"))
+        point = self._plant.table.find(device, metric)
+        if point is None:
+            raise Failed(f"There is no point {device}/{metric}.")
+        (sample, *_) = await self._plant.of(point).read_now([point])
+        if sample.error is not None or sample.raw is None:
+            raise Failed(sample.error or "There is no value.")
+        return {"value": point.value_of(sample.raw), "raw": sample.raw, "unit": point.unit, "quality": sample.quality}
+
+    async def _discover(self, arguments: Mapping[str, Any]) -> Any:
+        """A proposed table, as much of it as an answer may hold."""
+        wanted = dict(arguments)
+        found = await self._plant.behind(str(wanted.pop("connection", ""))).discover(wanted)
+        kept: list[dict[str, Any]] = []
+        left = _ROOM_BYTES
+        for proposal in found:
+            item = _short(proposal)
+            left -= len(_json(item)) + 1
+            if left < 0:
+                break
+            kept.append(item)
+        return {"points": kept, "found": len(found)}
+
+
+def _failed(reason: str) -> bytes:
+    return _json({"status": "failed", "reason": reason[:500]})
+
+
+def _short(proposal: Proposal) -> dict[str, Any]:
+    return {name: value for name, value in asdict(proposal).items() if value not in (None, "")}
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,173 @@
+"""Which devices there are in a BACnet network and what they have, as a proposed point table: never without end."""
+
+import asyncio
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bacpypes3.basetypes import ErrorType, PropertyIdentifier
+from bacpypes3.pdu import Address as Station
+from bacpypes3.primitivedata import ObjectIdentifier
+
+from ingest.edge.bacnet.settings import MAX_INSTANCE, PRESENT_VALUE
+from ingest.edge.bacnet.stack import Stack
+from ingest.edge.bacnet.units import unit_of
+from ingest.edge.bacnet.values import access_of, raw_of, type_of
+from ingest.edge.bacnet.words import BacnetError, Refused, Silent
+from ingest.edge.driver import Failed, Proposal
+from ingest.edge.points import Raw
+from ingest.edge.usable import Unusable
+
+_FOR_S = 45.0
+_NUMBER, _MOST = 500, 2_000
+_DEVICES = 100
+_HOSTS = 50
+_AT_ONCE = 10
+_NAME = PropertyIdentifier("object-name")
+_LIST = PropertyIdentifier("object-list")
+_UNITS = PropertyIdentifier("units")
+_DESCRIPTION = PropertyIdentifier("description")
+_ASKED = (_NAME, _DESCRIPTION, _UNITS, PRESENT_VALUE)
+
+_Found = dict[tuple[ObjectIdentifier, PropertyIdentifier], Any]
+
+
+async def discover(stack: Stack, wanted: Mapping[str, Any]) -> Sequence[Proposal]:
+    """Proposed points of the devices numbered `low` to `high`, or at `hosts`; at most `most`.
+
+    Raises Failed when `wanted` is not understood, or Silent when nobody answers.
+    """
+    low, high, hosts, most = _wanted(wanted)
+    ends_at = time.monotonic() + _FOR_S
+    devices = dict(await _devices(stack, low, high, hosts))
+    if not devices:
+        raise Silent("No device answered; check `interface`, or name their `hosts`.")
+    proposals: list[Proposal] = []
+    for device, (station, host) in sorted(devices.items())[:_DEVICES]:
+        if len(proposals) >= most or time.monotonic() >= ends_at:
+            break
+        try:
+            async with asyncio.timeout(max(1.0, ends_at - time.monotonic())):
+                proposals += await _points(stack, device, station, host, most - len(proposals))
+        except (BacnetError, TimeoutError):
+            continue  # it answered who it is, and not what it has
+    return proposals
+
+
+def _wanted(wanted: Mapping[str, Any]) -> tuple[int, int, Sequence[str], int]:
+    unknown = set(wanted) - {"low", "high", "hosts", "most"}
+    if unknown:
+        raise Failed(f"Nothing is known by the name {sorted(unknown)[0]!r}; there are: high, hosts, low, most.")
+    low, high = wanted.get("low", 0), wanted.get("high", MAX_INSTANCE)
+    if type(low) is not int or type(high) is not int or not 0 <= low <= high <= MAX_INSTANCE:
+        raise Failed(f"`low` and `high` are numbers of devices, from 0 to {MAX_INSTANCE}.")
+    most = wanted.get("most", _NUMBER)
+    if type(most) is not int or not 1 <= most <= _MOST:
+        raise Failed(f"`most` is a whole number from 1 to {_MOST}.")
+    hosts = wanted.get("hosts", [])
+    if not isinstance(hosts, list) or len(hosts) > _HOSTS or not all(_is_host(host) for host in hosts):
+        raise Failed(f"`hosts` is a list of at most {_HOSTS} addresses such as 192.168.10.30 or 192.168.10.30:47809.")
+    return low, high, hosts, most
+
+
+def _is_host(host: object) -> bool:
+    return isinstance(host, str) and re.fullmatch(r"\d{1,3}(\.\d{1,3}){3}(:\d{1,5})?", host) is not None
+
+
+async def _devices(
+    stack: Stack, low: int, high: int, hosts: Sequence[str]
+) -> Sequence[tuple[int, tuple[Station, str | None]]]:
+    if not hosts:
+        return [(number, (station, None)) for number, station in await stack.who_is(low, high)]
+    try:
+        stations = [(host, Station(host)) for host in hosts]
+    except ValueError:
+        raise Failed("`hosts` has an address that is none.") from None
+    answers = await asyncio.gather(*(stack.who_is(low, high, station) for _, station in stations))
+    return [
+        (number, (station, host))
+        for (host, station), answer in zip(stations, answers, strict=True)
+        for number, _ in answer
+    ]
+
+
+async def _points(stack: Stack, device: int, station: Station, host: str | None, most: int) -> list[Proposal]:
+    itself = ObjectIdentifier(("device", device))
+    objects = [o for o in await _objects(stack, station, itself, most) if type_of(o[0]) is not None][:most]
+    found: _Found = {}
+    for first in range(0, len(objects), _AT_ONCE):
+        found |= await _read(stack, station, [(o, _ASKED) for o in objects[first : first + _AT_ONCE]])
+    found |= await _read(stack, station, [(itself, (_NAME,))])
+    name = _slug(_shown(found.get((itself, _NAME))) or f"device-{device}", "-", 40)
+    place: dict[str, Any] = {"device": device} | ({"host": host} if host is not None else {})
+    taken: set[str] = set()
+    return [_proposal(name, place, object_, found, taken) for object_ in objects]
+
+
+def _proposal(
+    device: str, place: Mapping[str, Any], object_: ObjectIdentifier, found: _Found, taken: set[str]
+) -> Proposal:
+    address = {**place, "object": f"{object_[0]},{object_[1]}"}
+    own = _shown(found.get((object_, _NAME)))
+    metric = _slug(own or f"{object_[0]}-{object_[1]}", "_", 60)
+    if metric in taken:
+        metric = f"{metric[:40]}_{object_[0]}_{object_[1]}"
+    taken.add(metric)
+    unit = found.get((object_, _UNITS))
+    return Proposal(
+        device,
+        metric,
+        address,
+        type_of(object_[0]) or "auto",
+        access_of(object_[0]),
+        None if isinstance(unit, ErrorType) else unit_of(unit),
+        _present(found.get((object_, PRESENT_VALUE))),
+        " · ".join(words for words in (own, _shown(found.get((object_, _DESCRIPTION)))) if words),
+    )
+
+
+async def _objects(stack: Stack, station: Station, itself: ObjectIdentifier, most: int) -> Sequence[ObjectIdentifier]:
+    try:
+        return list(await stack.read(station, itself, _LIST))
+    except Refused:  # too long for one answer: number by number
+        length = int(await stack.read(station, itself, _LIST, 0))
+        return [await stack.read(station, itself, _LIST, n) for n in range(1, min(length, 2 * most, _MOST) + 1)]
+
+
+async def _read(
+    stack: Stack, station: Station, wanted: Sequence[tuple[ObjectIdentifier, Sequence[PropertyIdentifier]]]
+) -> _Found:
+    try:
+        return {(o, p): value for o, p, _, value in await stack.read_many(station, wanted)}
+    except Refused:
+        found: _Found = {}
+        for object_, property_ in _each(wanted):
+            try:
+                found[object_, property_] = await stack.read(station, object_, property_)
+            except Refused:
+                continue  # not every object has a unit, or a description
+        return found
+
+
+def _each(
+    wanted: Sequence[tuple[ObjectIdentifier, Sequence[PropertyIdentifier]]],
+) -> Iterator[tuple[ObjectIdentifier, PropertyIdentifier]]:
+    for object_, properties in wanted:
+        for property_ in properties:
+            yield object_, property_
+
+
+def _present(value: object) -> Raw | None:
+    try:
+        return None if isinstance(value, ErrorType) else raw_of(value)
+    except Unusable:
+        return None
+
+
+def _shown(value: object) -> str:
+    return "" if value is None or isinstance(value, ErrorType) else str(value)[:100].strip()
+
+
+def _slug(text: str, gap: str, most: int) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", gap, text).strip(gap)[:most] or "device"

@@ -1,0 +1,148 @@
+"""What of all that was read goes up: every value, or only what has changed; and errors in words, once each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ingest.edge.driver import Sample
+from ingest.edge.points import Point, Raw
+
+Message = tuple[str, bytes]
+"""A topic's tail and a payload, as the spool keeps them."""
+
+
+@dataclass(slots=True)
+class _Last:
+    """What was last said of a point."""
+
+    value: Raw | None = None
+    error: str | None = None
+    at_s: float = 0.0
+    is_uncertain: bool = False
+
+
+class Report:
+    """Remembers what was sent of every point. `gateway` is our own device's key: what is its own goes up directly."""
+
+    def __init__(self, gateway: str) -> None:
+        self._gateway = gateway
+        self._last: dict[Point, _Last] = {}
+        self._reached: dict[str, tuple[bool, str]] = {}
+
+    def tail(self, device: str, what: str) -> str:
+        """Where something of a device goes up: `up/telemetry` of the gateway, else `up/child/{device}/telemetry`."""
+        return f"up/{what}" if device == self._gateway else f"up/child/{device}/{what}"
+
+    def messages(self, samples: Iterable[Sample], now_ms: int, now_s: float) -> list[Message]:
+        """What goes up for these samples. `now_ms` is the wall clock, `now_s` one that never jumps."""
+        readings: dict[tuple[str, int], list[dict[str, Any]]] = {}
+        events: list[Message] = []
+        for sample in samples:
+            point = sample.point
+            last = self._last.setdefault(point, _Last())
+            if sample.error is not None or sample.raw is None:
+                events += self._failed(point, last, sample.error or "there is no value", now_ms)
+                continue
+            value = point.value_of(sample.raw)
+            had_error, last.error = last.error is not None, None
+            if had_error:
+                events.append(self._event(point, "point-recovered", {"metric": point.metric}, now_ms))
+            events += self._doubted(point, last, sample.quality == "uncertain", now_ms)
+            if had_error or _is_due(point, last, value, now_s):
+                last.value, last.at_s = value, now_s
+                at_ms = now_ms if sample.source_ms is None else sample.source_ms
+                _add(readings.setdefault((point.device, at_ms), []), point.metric, _with_unit(point, value))
+        sent = [
+            (self.tail(device, "telemetry"), _json({"time": at_ms, "values": values}))
+            for (device, at_ms), several in readings.items()
+            for values in several
+        ]
+        return [*sent, *events]
+
+    def reached(self, device: str, is_reached: bool, why: str) -> list[Message]:
+        """Whether a device can be reached now; something goes up when that has changed."""
+        known = self._reached.get(device)
+        if known is not None and known[0] == is_reached:
+            return []
+        self._reached[device] = is_reached, why
+        return self.status(device)
+
+    def status(self, device: str) -> list[Message]:
+        """What is known of a child, to be told again when the platform has not seen us for a while."""
+        known = self._reached.get(device)
+        if known is None or device == self._gateway:
+            return []
+        said = {"connected": True} if known[0] else {"connected": False, "reason": known[1][:500]}
+        return [(self.tail(device, "status"), _json(said))]
+
+    def is_reached(self, device: str) -> bool:
+        """Whether a device was reached when it was last asked."""
+        return self._reached.get(device, (False, ""))[0]
+
+    def has_failed(self, point: Point) -> bool:
+        """Whether a point gave an error when it was last read."""
+        last = self._last.get(point)
+        return last is not None and last.error is not None
+
+    @property
+    def failing(self) -> int:
+        """How many points gave an error the last time."""
+        return sum(last.error is not None for last in self._last.values())
+
+    def forget(self, points: Iterable[Point]) -> None:
+        """These are read no more."""
+        for point in points:
+            self._last.pop(point, None)
+
+    def _failed(self, point: Point, last: _Last, error: str, now_ms: int) -> list[Message]:
+        """An error is told when it begins, not again while it lasts, even if its words change."""
+        is_new, last.error = last.error is None, error
+        if not is_new:
+            return []
+        return [self._event(point, "point-failed", {"metric": point.metric, "error": error[:500]}, now_ms)]
+
+    def _doubted(self, point: Point, last: _Last, is_uncertain: bool, now_ms: int) -> list[Message]:
+        """That a machine itself is not sure of its value is told when it begins, and when it ends."""
+        if is_uncertain == last.is_uncertain:
+            return []
+        last.is_uncertain = is_uncertain
+        kind = "point-uncertain" if is_uncertain else "point-certain"
+        return [self._event(point, kind, {"metric": point.metric}, now_ms)]
+
+    def _event(self, point: Point, kind: str, data: Mapping[str, Any], now_ms: int) -> Message:
+        return self.tail(point.device, f"event/{kind}"), _json({"time": now_ms, **data})
+
+
+def _add(several: list[dict[str, Any]], metric: str, value: Any) -> None:
+    """Into the first reading that has no such metric yet: a machine may say two values of one millisecond."""
+    for values in several:
+        if metric not in values:
+            values[metric] = value
+            return
+    several.append({metric: value})
+
+
+def _is_due(point: Point, last: _Last, value: Raw, now_s: float) -> bool:
+    report = point.report
+    if not report.on_change or last.value is None:
+        return True
+    if report.at_least_s is not None and now_s - last.at_s >= report.at_least_s:
+        return True
+    old = last.value
+    if isinstance(value, str | bool) or isinstance(old, str | bool):
+        return value != old
+    return abs(value - old) > report.deadband
+
+
+def _with_unit(point: Point, value: Raw) -> Any:
+    """A number says its unit if the table does; the platform makes it the profile's (ADR 48)."""
+    if point.unit is None or isinstance(value, str | bool):
+        return value
+    return {"value": value, "unit": point.unit}
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,169 @@
+"""The edge process: reads the machines of a point table, and sends what they say to the platform, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import time
+from pathlib import Path
+
+from ingest.edge import config as configs
+from ingest.edge.asked import Asked
+from ingest.edge.config import Config
+from ingest.edge.keeper import Keeper
+from ingest.edge.line import Line
+from ingest.edge.plant import Plant
+from ingest.edge.points import TableWrong
+from ingest.edge.report import Report
+from ingest.edge.spool import Spool
+
+log = logging.getLogger(__name__)
+
+_LOOK_S = 2.0
+_HEALTH_S = 60.0
+_JUMP_S = 5.0
+
+
+class Edge:
+    """One edge. `start`, then `stop`; the file is read anew whenever it changes."""
+
+    def __init__(self, path: Path, config: Config) -> None:
+        self._path = path
+        self._config = config
+        self._seen = _changed_at(path)
+        self.spool = Spool(config.folder, config.max_bytes)
+        self.keeper = Keeper(self.spool)
+        self.report = Report(config.platform.device)
+        self.plant = Plant(config.folder, self.report, self.keeper.put)
+        asked = Asked(config.platform.device, self.plant, self.report, self.keeper)
+        self.line = Line(config.platform, self.keeper, asked.heard, self._began)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._dropped = 0
+        self._greeted_at = -1
+        self._offset_s = time.time() - time.monotonic()
+
+    async def start(self) -> None:
+        """Begin. Raises SpoolTaken or OSError when the folder cannot be used."""
+        await asyncio.to_thread(self.spool.open)
+        self._dropped = self.spool.dropped
+        await self.plant.become(self._config.table)
+        self._tasks = [
+            asyncio.create_task(self.line.run(), name="line"),
+            asyncio.create_task(self._look_after(), name="health"),
+        ]
+
+    async def ended(self) -> None:
+        """Return when a part that should run for ever has ended: the process is to be started again."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            log.error("The part %s has ended.", task.get_name(), exc_info=task.exception())
+
+    async def stop(self) -> None:
+        """Close everything; what could not be sent stays on the disk."""
+        await self.plant.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.keeper.close()
+
+    def _began(self) -> None:
+        """The platform sees us again: it hears how we are, and which machines we reach.
+
+        Unless it took nothing since it was told so the last time, and that still lies in the spool.
+        """
+        if self._greeted_at == self.line.confirmed:
+            return
+        self._greeted_at = self.line.confirmed
+        for device in self.plant.table.devices:
+            self.keeper.put(self.report.status(device))
+        self._tell_health()
+
+    async def _look_after(self) -> None:
+        due = time.monotonic() + _HEALTH_S
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            self._look_at_the_clock()
+            await self._look_at_the_file()
+            if time.monotonic() >= due or (self.spool.dropped > self._dropped and self.line.is_up):
+                due = time.monotonic() + _HEALTH_S
+                self._tell_health()
+
+    def _tell_health(self) -> None:
+        dropped, self._dropped = self.spool.dropped - self._dropped, self.spool.dropped
+        values = {
+            "edge_waiting": self.spool.count,
+            "edge_dropped": self.spool.dropped,
+            "edge_refused": self.line.refused,
+            "edge_points_failing": self.report.failing,
+        }
+        self._put("telemetry", {"time": _now_ms(), "values": values})
+        if dropped > 0:
+            log.warning("The spool is full: %d messages were dropped, the oldest first.", dropped)
+            self._put("event/spool-full", {"time": _now_ms(), "dropped": dropped})
+
+    def _look_at_the_clock(self) -> None:
+        """Schedules go by a clock that never jumps; the times of readings do not, and somebody should know."""
+        offset_s = time.time() - time.monotonic()
+        jump_s, self._offset_s = offset_s - self._offset_s, offset_s
+        if abs(jump_s) > _JUMP_S:
+            log.warning("The clock was set %s by %.0f s.", "forward" if jump_s > 0 else "back", abs(jump_s))
+            self._put("event/clock-jumped", {"time": _now_ms(), "seconds": round(jump_s, 1)})
+
+    async def _look_at_the_file(self) -> None:
+        changed_at = _changed_at(self._path)
+        if changed_at == self._seen:
+            return
+        self._seen = changed_at
+        try:
+            config = await asyncio.to_thread(configs.load, self._path)
+        except (TableWrong, OSError) as error:
+            log.error("%s has changed and cannot be used; the edge goes on with what it had.\n%s", self._path, error)
+            return
+        await self.plant.become(config.table)
+        log.info("%s was read anew: %d points.", self._path.name, len(config.table.points))
+        if (config.platform, config.folder) != (self._config.platform, self._config.folder):
+            log.warning("`platform` and `spool` are read when the edge starts: start it again for these.")
+
+    def _put(self, what: str, said: object) -> None:
+        self.keeper.put([(f"up/{what}", json.dumps(said, separators=(",", ":")).encode())])
+
+
+async def run(path: Path, config: Config, stopping: asyncio.Event) -> bool:
+    """Run until `stopping` is set (True) or a part has died (False)."""
+    edge = Edge(path, config)
+    await edge.start()
+    log.info("Reading %d points of %d devices.", len(config.table.points), len(config.table.devices))
+    died = asyncio.create_task(edge.ended())
+    told = asyncio.create_task(stopping.wait())
+    await asyncio.wait([died, told], return_when=asyncio.FIRST_COMPLETED)
+    is_told = stopping.is_set()
+    for task in (died, told):
+        task.cancel()
+    await edge.stop()
+    return is_told
+
+
+def main(path: Path, config: Config) -> int:
+    """Run the process until SIGTERM or SIGINT; 0 when it was told to end, 1 when a part died."""
+
+    async def until_told() -> bool:
+        stopping = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        return await run(path, config, stopping)
+
+    return 0 if asyncio.run(until_told()) else 1
+
+
+def _changed_at(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

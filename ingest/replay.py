@@ -1,0 +1,298 @@
+"""What lies in the inbox is decided again when somebody asks for it: each message once, in one transaction (ADR 51).
+
+A row of the inbox waits for its replay as a command waits for its device (ADR 36): people only mark it. Whichever
+ingest process hears of it takes it, decides it by the same decoder and the profile as it stands now, stores it, takes
+it out of the inbox, moves it in the counts and tells the journal, all by one COMMIT. Whoever is killed leaves it as it
+was; who comes second finds it gone. What is refused again stays, with the reason that it has now.
+"""
+
+import asyncio
+import itertools
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import orjson
+import psycopg
+
+from ingest import decode, statements, uplink
+from ingest.adapters.base import Decision, Message, Verdict
+from ingest.batch import Batch, Known, Outcome, Parcel
+from ingest.changes import Conflated
+from ingest.children import PREFIX
+from ingest.database import Database, Trouble, trouble
+from ingest.directory import compiled
+from ingest.errors import Rejection
+from ingest.normaliser import check_clock
+from ingest.trim import SETTLED, trim
+from schema.wire.payloads import Reason
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 500
+LOOK_AGAIN_S = 30.0
+TRIM_EVERY = 20
+"""Looks between two trims of the inbox: ten minutes."""
+NOT_JSON = frozenset({Reason.NOT_CBOR, Reason.NOT_SENML})
+"""What an adapter could not read and kept as it came: the decoder knows JSON alone."""
+
+WAITING = """
+SELECT r.id, r.device_id, r.reason, r.about, r.message, r.transport, r.topic, r.payload, r.payload_size_bytes,
+       r.is_part, (extract(epoch FROM r.received_at) * 1000000)::bigint, p.id, p.metrics, p.is_strict
+FROM rejected r
+JOIN devices d ON d.tenant_id = r.tenant_id AND d.id = r.device_id
+JOIN profiles p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id
+WHERE r.tenant_id = %s AND r.replay_asked_at IS NOT NULL
+ORDER BY r.id LIMIT %s FOR UPDATE OF r SKIP LOCKED
+"""
+FORGOTTEN = "SELECT DISTINCT tenant_id FROM rejected WHERE replay_asked_at IS NOT NULL"
+GONE = "DELETE FROM rejected WHERE tenant_id = %s AND id = ANY (%s)"
+STAYS = """
+UPDATE rejected r SET reason = n.reason, about = n.about, message = n.message, decoder = %s,
+    replayed_at = now(), replay_asked_at = NULL
+FROM json_to_recordset(%s) AS n (id uuid, reason text, about text, message text)
+WHERE r.tenant_id = %s AND r.id = n.id
+"""
+FEWER = """
+UPDATE faults f SET count = f.count - n.count
+FROM json_to_recordset(%s) AS n (device uuid, reason text, about text, count bigint)
+WHERE f.tenant_id = %s AND f.device_id = n.device AND f.reason = n.reason AND f.about = n.about
+"""
+NONE_LEFT = "DELETE FROM faults WHERE tenant_id = %s AND device_id = ANY (%s) AND count <= 0"
+
+
+@dataclass(slots=True)
+class Again:
+    """One row of the inbox, its message on the way, and what is to become of it."""
+
+    id: UUID
+    fault: tuple[UUID, str, str]
+    message: str
+    parcel: Parcel
+    stored: int = 0
+    duplicates: int = 0
+    rejections: list[Rejection] = field(default_factory=list)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it leaves the inbox."""
+        return bool(self.stored or self.duplicates or self.parcel.note)
+
+
+class Replay:
+    """``tell`` of a tenant in whose inbox something waits; ``run`` until cancelled, then ``close``."""
+
+    def __init__(
+        self, database: Database, tenants: Callable[[], Iterable[UUID]], wake: Callable[[Iterable[UUID]], None]
+    ) -> None:
+        """``tenants``: those looked after every while, should nobody have told of something that waits."""
+        self._database = database
+        self._tenants = tenants
+        self._wake = wake
+        self._told = Conflated(self._work)
+        self._lock = asyncio.Lock()
+
+    def tell(self, tenant_id: UUID) -> None:
+        """Something may wait there."""
+        self._told.tell(str(tenant_id))
+
+    async def run(self) -> None:
+        """Decide until cancelled."""
+        await asyncio.gather(self._told.run(), self._look())
+
+    async def _look(self) -> None:
+        for turn in itertools.count(1):
+            await asyncio.sleep(LOOK_AGAIN_S)
+            tenants = set(self._tenants())
+            try:
+                if turn % TRIM_EVERY == 0:
+                    async with self._lock:
+                        await trim(self._database, tenants)
+                async with self._lock, self._database.transaction(rollback=True) as connection:
+                    await statements.enter(connection, tenants)
+                    for (tenant_id,) in await (await connection.execute(FORGOTTEN)).fetchall():
+                        self.tell(tenant_id)
+            except (psycopg.Error, OSError) as error:
+                log.warning("ingest.replay_unseen", extra={"error": type(error).__name__})
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        await self._database.drop()
+
+    async def _work(self, tenants: set[str]) -> None:
+        for text in tenants:
+            try:
+                await self._decide_all(UUID(text))
+            except (psycopg.Error, OSError):
+                raise  # it is tried again
+            except Exception:  # a mistake of ours: devices must not be cut off for it
+                log.exception("ingest.replay_failed", extra={"tenant": text})
+
+    async def _decide_all(self, tenant_id: UUID) -> None:
+        most = AT_ONCE
+        while True:
+            try:
+                count = await self._once(tenant_id, most)
+            except psycopg.Error as error:
+                if trouble(error) not in (Trouble.DATA, Trouble.PARTITION):
+                    raise
+                if most == 1:
+                    await self._once(tenant_id, most, is_unstorable=True)
+                most = 1  # one of them cannot be stored: the others can
+                continue
+            if not count:
+                return
+
+    async def _once(self, tenant_id: UUID, most: int, *, is_unstorable: bool = False) -> int:
+        """Decide the oldest that wait; how many there were. Raising (psycopg.Error, OSError) it changed nothing."""
+        async with self._lock, self._database.transaction() as connection:
+            await statements.enter(connection, {tenant_id})
+            found = await (await connection.execute(WAITING, [tenant_id, most])).fetchall()
+            if not found:
+                await connection.execute("ROLLBACK")
+                return 0
+            waiting = _decoded(tenant_id, found)
+            if is_unstorable:
+                for each in waiting:
+                    each.parcel.readings.clear()
+                    each.parcel.rejections[:] = [
+                        (Rejection(Reason.UNSTORABLE, "The database refused this reading."), b"")
+                    ]
+            outcome = await _store(connection, Batch([each.parcel for each in waiting], [], {}))
+            _settle(waiting, outcome)
+            await _empty(connection, tenant_id, waiting)
+            await statements.append(connection, [*outcome.journal(), *_told(tenant_id, waiting)])
+            await connection.execute("COMMIT")
+        self._wake({tenant_id})
+        over = sum(each.is_over for each in waiting)
+        log.info("ingest.replayed", extra={"tenant": str(tenant_id), "over": over, "stays": len(waiting) - over})
+        return len(waiting)
+
+
+def _decoded(tenant_id: UUID, found: Sequence[tuple[Any, ...]]) -> list[Again]:
+    """Each row as a message that has just come, judged by the profile as it is now."""
+    shapes: dict[UUID, Any] = {}
+    devices: dict[UUID, Known] = {}
+    waiting = []
+    for id_, device_id, reason, about, words, transport, topic, payload, size, is_part, at_us, profile, *told in found:
+        if profile not in shapes:
+            shapes[profile] = compiled(profile, *told)
+        device = devices.setdefault(device_id, Known(tenant_id, device_id, shapes[profile]))
+        parcel = Parcel(device, _nobody, at_us, topic, transport, size)
+        again = Again(id_, (device_id, reason, about), words, parcel)
+        _decide(again, bytes(payload), size, is_part=is_part)
+        waiting.append(again)
+    return waiting
+
+
+def _decide(again: Again, payload: bytes, size: int, *, is_part: bool) -> None:
+    parcel, reason = again.parcel, _reason(again)
+    if size > len(payload):
+        parcel.rejections.append((Rejection(reason, "Only its beginning was kept, so it cannot be replayed."), payload))
+        return
+    if parcel.topic.startswith(PREFIX):  # CHILD, or TOPIC: of a child that was found, the topic is its own
+        words = "A gateway's message for another device is kept to be read, and not replayed."
+        parcel.rejections.append((Rejection(reason, words), payload))
+        return
+    if reason in NOT_JSON:
+        parcel.rejections.append((Rejection(reason, "What was no message then is none now."), payload))
+        return
+    device = Decision(parcel.device.tenant_id, "", parcel.device.device_id, "", 0)
+    message = Message(device, parcel.topic, payload, 1, parcel.received_us / 1e6, transport=parcel.transport)
+    try:
+        if is_part:
+            uplink.read(parcel, decode.load(payload), payload, parcel.received_us // 1000, is_alone=False)
+        else:
+            uplink.fill(parcel, message, parcel.received_us // 1000)
+        for time_ms, *_ in parcel.readings:
+            check_clock(time_ms, int(time.time() * 1000))  # it has grown older in the inbox
+    except Rejection as rejection:
+        parcel.readings.clear()
+        parcel.rejections.append((rejection, payload))
+    except Exception:  # a mistake of ours: it must cost this message only
+        log.exception("ingest.unreadable", extra={"device": parcel.device.device_text})
+        parcel.readings.clear()
+        parcel.rejections[:] = [(Rejection(Reason.UNSTORABLE, "The message could not be read."), payload)]
+
+
+async def _store(connection: statements.Connection, batch: Batch) -> Outcome:
+    if batch.rows:
+        cursor = await statements.store(connection, batch.rows)
+        result = cursor.pgresult
+        assert result is not None
+        if result.ntuples < len(batch.rows) or batch.variants:
+            await statements.tell_fates(connection, batch.rows, batch.variants, result)
+    outcome = batch.settle()
+    outcome.counts.clear()  # they were counted when they came
+    return outcome
+
+
+def _settle(waiting: Sequence[Again], outcome: Outcome) -> None:
+    """What became of each."""
+    of = {id(each.parcel): each for each in waiting}
+    for row in outcome.stored:
+        of[id(row.parcel)].stored += 1
+    for parcel in outcome.duplicates:
+        of[id(parcel)].duplicates += 1
+    for parcel, rejection, _ in outcome.rejected:
+        of[id(parcel)].rejections.append(rejection)
+
+
+async def _empty(connection: statements.Connection, tenant_id: UUID, waiting: Sequence[Again]) -> None:
+    """Take out what is over; what stays says why."""
+    over = [each for each in waiting if each.is_over]
+    stays = {each.id: (each, _why(each)) for each in waiting if not each.is_over}
+    await connection.execute(GONE, [tenant_id, [each.id for each in over]])
+    said = [{"id": i, "reason": why.reason, "about": why.about, "message": m} for i, (_, (why, m)) in stays.items()]
+    await connection.execute(STAYS, [decode.VERSION, orjson.dumps(said).decode(), tenant_id])
+    moved = [(each, why) for each, (why, _) in stays.values() if each.fault[1:] != (str(why.reason), why.about)]
+    fewer = Counter(each.fault for each in [*over, *(each for each, _ in moved)])
+    told = [{"device": d, "reason": r, "about": a, "count": n} for (d, r, a), n in sorted(fewer.items())]
+    await connection.execute(FEWER, [orjson.dumps(told).decode(), tenant_id])
+    await statements.count_faults(connection, [(each.parcel, why) for each, why in moved])
+    await connection.execute(NONE_LEFT, [tenant_id, [each.fault[0] for each in waiting]])
+
+
+def _why(each: Again) -> tuple[Rejection, str]:
+    """Why it stays, and in words; without a rejection its device takes nothing."""
+    if each.rejections:
+        return each.rejections[0], each.rejections[0].message
+    same = Rejection(_reason(each), "", each.fault[2])
+    return same, "Its device is suspended or gone, so nothing of it is stored. Resume it, and replay this again."
+
+
+def _reason(each: Again) -> Reason:
+    """The reason that it lies there for; of a version that knew others, none of ours."""
+    try:
+        return Reason(each.fault[1])
+    except ValueError:
+        return Reason.UNSTORABLE
+
+
+def _told(tenant_id: UUID, waiting: Sequence[Again]) -> list[tuple[UUID, str, bytes]]:
+    """How the counts of the hours in which they came are to change; what was stored is counted anew by its own row."""
+    moved = [
+        {
+            "device": each.parcel.device.device_text,
+            "at": each.parcel.received_us // 1000,
+            "counts": _counts(each),
+        }
+        for each in waiting
+        if each.is_over
+    ]
+    return [(tenant_id, SETTLED, orjson.dumps({"moved": moved}))] if moved else []
+
+
+def _counts(each: Again) -> list[int]:
+    """Received, stored, duplicates, rejected, refused, not kept: it counted as one that was rejected."""
+    lost = len(each.rejections)
+    found = each.stored + each.duplicates + lost
+    return [found - 1, each.stored, each.duplicates, lost - 1, 0, lost]
+
+
+def _nobody(_: Verdict) -> None:
+    """Its device was told long ago."""

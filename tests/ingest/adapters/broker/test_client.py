@@ -1,0 +1,104 @@
+"""The connection to a real Mosquitto: what is acknowledged when, and what a break makes of it."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from ingest.adapters.broker.client import Address, Delivery, PahoClient
+from tests.ingest.adapters.mqtt.memory import until
+from tests.support.mosquitto import PASSWORD, Mosquitto, broker_device, mosquitto
+from tests.support.patience import PATIENCE_S
+
+TOPIC = "t/acme/d/pump-7/up/telemetry"
+
+
+@pytest.fixture
+async def broker(tmp_path: Path) -> AsyncIterator[Mosquitto]:
+    async with mosquitto(tmp_path) as started:
+        yield started
+
+
+def client(broker: Mosquitto, most: int = 1_000, password: str = PASSWORD) -> tuple[PahoClient, list[Delivery]]:
+    """A client that has begun to connect, and what it takes."""
+    made, taken = PahoClient(Address("127.0.0.1", broker.port, "ingest-1", "ingest", password), most), []
+    made._paho.reconnect_delay_set(1, 1)
+    made.start("$share/g/t/+/d/+/up/#", taken.append)
+    return made, taken
+
+
+async def test_what_was_not_acknowledged_comes_again_and_an_old_connection_s_acknowledgement_counts_for_nothing(
+    broker: Mosquitto,
+) -> None:
+    made, taken = client(broker)
+    async with broker_device(broker, "pump") as device:
+        await until(broker.shares)
+        device.publish(TOPIC, b"1")
+        device.publish(TOPIC, b"2")
+        await until(lambda: len(taken) == 2)
+        made.acknowledge(taken[0])
+        for each in taken:
+            made.done(each)
+        await asyncio.to_thread(device.publish(TOPIC, b"3").wait_for_publish, PATIENCE_S)
+        await until(lambda: len(taken) == 3)
+        await broker.stop()
+        await until(lambda: not made.is_connected)
+        await broker.start()
+        await until(lambda: len(taken) == 5)
+        assert sorted((each.payload, each.is_repeat) for each in taken[3:]) == [(b"2", True), (b"3", True)]
+        made.acknowledge(taken[1])
+        assert taken[1].connection != taken[3].connection
+        for each in taken[3:]:
+            made.acknowledge(each)
+        device.publish(TOPIC, b"4")
+        await until(lambda: taken[-1].payload == b"4")
+    await made.stop()
+    assert not made.is_alive
+
+
+async def test_beyond_the_bound_nothing_more_is_taken_until_something_is_done(broker: Mosquitto) -> None:
+    made, taken = client(broker, most=5)
+    async with broker_device(broker, "pump") as device:
+        await until(broker.shares)
+        for n in range(12):
+            device.publish(TOPIC, b"%d" % n)
+        await until(lambda: len(taken) == 5)
+        await asyncio.sleep(0.2)
+        assert len(taken) == 5
+        seen = 0
+        while seen < 12:
+            await until(lambda: len(taken) > seen)  # noqa: B023  # it is asked at once
+            made.acknowledge(taken[seen])
+            made.done(taken[seen])
+            seen += 1
+        assert [each.payload for each in taken] == [b"%d" % n for n in range(12)]
+    await made.stop()
+
+
+async def test_a_broker_that_knows_of_no_subscriber_has_delivered_nothing(broker: Mosquitto) -> None:
+    made, _ = client(broker)
+    assert not await made.publish("t/acme/d/pump-7/down/cmd/1", b"x"), "there is no connection yet"
+    await until(lambda: made.is_connected)
+    assert not await asyncio.wait_for(made.publish("t/acme/d/pump-7/down/cmd/1", b"x"), PATIENCE_S)
+    async with broker_device(broker, "pump") as device:
+        device.subscribe("t/acme/d/pump-7/down/#")
+        async with asyncio.timeout(PATIENCE_S):
+            while not await made.publish("t/acme/d/pump-7/down/cmd/1", b"y"):
+                await asyncio.sleep(0.02)
+        await until(lambda: (("t/acme/d/pump-7/down/cmd/1", b"y")) in device.heard)
+    await made.stop()
+
+
+async def test_a_broker_that_does_not_let_us_in_is_told_of_and_tried_again(
+    broker: Mosquitto, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "ingest.adapters.broker.client")
+    made, _ = client(broker, password="wrong")
+    await until(lambda: [record.message for record in caplog.records].count("broker.refused") >= 2)
+    assert made.is_alive
+    assert not made.is_connected
+    assert PASSWORD not in caplog.text
+    assert "wrong" not in caplog.text
+    await made.stop()

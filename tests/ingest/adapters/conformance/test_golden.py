@@ -1,0 +1,152 @@
+"""The golden story: what happens in one room, told in every language, is the same readings to the digit.
+
+The industrial protocols tell theirs to an edge (tests/ingest/edge/test_protocols.py), which says it upwards as the
+gateway does here.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import cbor2
+import orjson
+import pytest
+from aiocoap.numbers.codes import Code
+
+from engine.clock import now_ms
+from engine.devices import service as devices
+from engine.drain import Drain
+from engine.store.pool import Store
+from infra.local.device_client import DeviceClient
+from schema.wire import coap
+from tests.ingest.adapters.conformance.conftest import Enter
+from tests.ingest.adapters.conformance.documents import document
+from tests.ingest.adapters.conformance.rows import ROWS
+from tests.ingest.adapters.conformance.speaker import Login, Reading, Row
+from tests.ingest.adapters.conformance.speaks_coap import CoapSpeaker
+from tests.support.api import Api
+from tests.support.line import Line
+
+NewLogin = Callable[[], Awaitable[Login]]
+
+STORY: Sequence[Mapping[str, Any]] = (
+    {"temperature": 21.5, "humidity": 55, "door_open": True, "mode": "idle"},
+    {"temperature": {"value": 46.4, "unit": "[degF]"}, "door_open": False, "mode": "cooling"},
+    {"temperature": {"value": 277.15, "unit": "K"}, "humidity": {"value": 600_000, "unit": "ppm"}},
+    {"temperature": {"value": -18, "unit": "Cel"}, "humidity": {"value": 12.5, "unit": "%RH"}},
+)
+"""What a room's device measures, in whatever unit its sensor speaks."""
+GOLDEN: Sequence[Mapping[str, Any]] = (
+    {"temperature": 21.5, "humidity": 55, "door_open": True, "mode": "idle"},
+    {"temperature": 8.0, "door_open": False, "mode": "cooling"},
+    {"temperature": 4.0, "humidity": 60.0},
+    {"temperature": -18, "humidity": 12.5},
+)
+UNITS = {"temperature": "°C", "humidity": "%", "door_open": None, "mode": None}
+NEWEST = "query ($id: ID!) { device(id: $id) { latest { metric value unit time } } }"
+
+
+class InFormat(CoapSpeaker):
+    """CoAP in another Content-Format."""
+
+    media = coap.JSON
+
+    def written(self, reading: Reading) -> bytes:
+        return document(reading)
+
+    async def tell(self, reading: Reading) -> None:
+        answer = await self._ask(Code.POST, "telemetry", self.written(reading), content_format=self.media)
+        assert answer.code is Code.CHANGED, answer.payload
+
+
+class Cbor(InFormat):
+    media = coap.CBOR
+
+    def written(self, reading: Reading) -> bytes:
+        return cbor2.dumps(orjson.loads(document(reading)))
+
+
+class SenmlJson(InFormat):
+    """Records as RFC 8428 has them: seconds, and a unit of its own to each."""
+
+    media = coap.SENML_JSON
+
+    def written(self, reading: Reading) -> bytes:
+        return orjson.dumps(pack(reading))
+
+
+class SenmlCbor(InFormat):
+    media = coap.SENML_CBOR
+
+    def written(self, reading: Reading) -> bytes:
+        names = {"bt": -3, "n": 0, "u": 1, "v": 2, "vs": 3, "vb": 4}
+        return cbor2.dumps([{names[name]: value for name, value in record.items()} for record in pack(reading)])
+
+
+def pack(reading: Reading) -> list[dict[str, Any]]:
+    """A reading as a SenML pack."""
+    assert reading.time_ms is not None
+    records = [_record(metric, value) for metric, value in reading.values.items()]
+    return [{"bt": reading.time_ms / 1000}, *records]
+
+
+def _record(metric: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {"n": metric, "u": value["unit"], "v": value["value"]}
+    return {"n": metric, {bool: "vb", str: "vs"}.get(type(value), "v"): value}
+
+
+class Gateway:
+    """A device behind a gateway that speaks MQTT for it, as an edge does."""
+
+    def __init__(self, login: Login) -> None:
+        self._login = login
+
+    async def connect(self) -> None:
+        tenant, child = self._login.tenant, self._login.device
+        gateway = await tenant.device()
+        async with tenant.store.as_tenant(tenant.principal()) as tx:
+            await devices.change(tx, child.id, labels={"gateway": gateway.key})
+        name = f"{tenant.key}/d/{gateway.key}"
+        self._topic = f"t/{name}/up/child/{child.key}/telemetry"
+        port = self._login.process.mqtt_port
+        self._client = DeviceClient("127.0.0.1", port, name, await tenant.device_token(gateway))
+        await self._client.connect()
+
+    async def tell(self, reading: Reading) -> None:
+        await self._client.publish(self._topic, document(reading))
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+BESIDE: Mapping[str, Any] = {
+    "CoAP, CBOR": Cbor,
+    "CoAP, SenML in JSON": SenmlJson,
+    "CoAP, SenML in CBOR": SenmlCbor,
+    "behind a gateway": Gateway,
+}
+"""Languages that are no adapter of their own: they tell, and do nothing else of the suite."""
+TOLD = (*(row for row in ROWS if row.times), *(Row(name, speaker) for name, speaker in BESIDE.items()))
+
+
+@pytest.mark.parametrize("row", TOLD, ids=str)
+async def test_one_story_gives_the_same_readings_in_every_language(
+    row: Row, login: NewLogin, enter: Enter, line: Line, worker_store: Store, api: Api
+) -> None:
+    device, began = await login(), now_ms() - 60_000
+    times = [began + 1_250 * n for n in range(len(STORY))]
+    speaker = await enter(row, device)
+    for at, values in zip(times, STORY, strict=True):
+        await speaker.tell(Reading(values, at))
+    stored = line.look(
+        "SELECT (extract(epoch FROM time) * 1000)::bigint, values, quality FROM telemetry"
+        " WHERE tenant_id = %s AND device_id = %s ORDER BY time",
+        *(device.tenant.id, device.device.id),
+    )
+    assert stored == [(at, values, None) for at, values in zip(times, GOLDEN, strict=True)]
+    while await Drain(worker_store).run(device.tenant.id):
+        pass
+    found = await api.data(await device.tenant.api_token(), NEWEST, id=str(device.device.id))
+    newest = {each["metric"]: (each["value"], each["unit"]) for each in found["device"]["latest"]}
+    last = {"temperature": -18, "humidity": 12.5, "door_open": False, "mode": "cooling"}
+    assert newest == {metric: (value, UNITS[metric]) for metric, value in last.items()}

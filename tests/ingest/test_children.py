@@ -1,0 +1,202 @@
+"""Devices behind a gateway: what it says for them is theirs, and it speaks only for those that are labelled so."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as paho
+import psycopg
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from engine.commands import service as commands
+from engine.commands.model import CommandStatus
+from engine.devices import service as devices
+from engine.devices.declared import Argument, ValueType
+from engine.devices.declared import Command as Declared
+from engine.devices.model import Device
+from engine.drain import Drain
+from engine.store.pool import Store
+from infra.local.postgres import Postgres
+from tests.support.patience import PATIENCE_S
+from tests.support.process import IngestProcess, ingest_process
+from tests.support.tenant import Tenant
+
+SET_POINT = Declared("set-point", "Set point", arguments=(Argument("temperature", ValueType.NUMBER),))
+STORED, NOT_TAKEN = 0, 0x99
+
+
+class Gateway:
+    """A gateway by paho: what it heard, and what its messages were answered with."""
+
+    def __init__(self, process: IngestProcess, username: str, token: str) -> None:
+        self.heard: list[tuple[str, Any]] = []
+        self._answers: dict[int, int] = {}
+        self._home = f"t/{username}/"
+        self.is_ready = False
+        client = self._client = paho.Client(CallbackAPIVersion.VERSION2, username, protocol=paho.MQTTv5)
+        client.username_pw_set(username, token)
+        client.on_connect = lambda client, *_: client.subscribe(self._home + "down/#", 1)
+        client.on_subscribe = lambda *_: setattr(self, "is_ready", True)
+        client.on_message = lambda _c, _d, m: self.heard.append((m.topic[len(self._home) :], json.loads(m.payload)))
+        client.on_publish = lambda _c, _d, mid, code, _p: self._answers.update({mid: code.value})
+        client.connect("127.0.0.1", process.mqtt_port)
+        client.loop_start()
+
+    async def say(self, tail: str, said: object) -> int:
+        """Publish, and how that was answered."""
+        told = self._client.publish(self._home + tail, json.dumps(said), 1)
+        await until(lambda: told.mid in self._answers)
+        return self._answers[told.mid]
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@asynccontextmanager
+async def connected(process: IngestProcess, tenant: Tenant, device: Device) -> AsyncIterator[Gateway]:
+    token = await tenant.device_token(device)
+    made = await asyncio.to_thread(Gateway, process, f"{tenant.key}/d/{device.key}", token)
+    try:
+        await until(lambda: made.is_ready)
+        yield made
+    finally:
+        await asyncio.to_thread(made.close)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def labelled(tenant: Tenant, key: str, gateway: str | None, profile: str | None = None) -> Device:
+    device = await tenant.device(key, profile=profile) if profile else await tenant.device(key)
+    return await relabel(tenant, device, {"gateway": gateway} if gateway else {})
+
+
+async def relabel(tenant: Tenant, device: Device, labels: dict[str, str]) -> Device:
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        return await devices.change(tx, device.id, labels=labels)
+
+
+@pytest.fixture
+async def process(postgres: Postgres, tmp_path: Path) -> AsyncIterator[IngestProcess]:
+    async with ingest_process(postgres.url("ingest"), tmp_path / "ingest.log") as running:
+        yield running
+
+
+async def test_what_a_gateway_says_for_its_child_is_the_childs(
+    process: IngestProcess, store: Store, worker_store: Store, tenant: Tenant, postgres: Postgres
+) -> None:
+    profile = await tenant.profile("freezers")
+    async with store.as_tenant(tenant.principal()) as tx:
+        await devices.profile_change(tx, profile.id, commands=(SET_POINT,))
+    gateway = await tenant.device("plant")
+    child = await labelled(tenant, "freezer-1", "plant", "freezers")
+    drain = Drain(worker_store)
+
+    async def is_online(device: Device) -> bool:
+        await drain.run(tenant.id)
+        async with store.as_tenant(tenant.principal()) as tx:
+            return (await devices.presence_of(tx, [device.id]))[device.id].is_online
+
+    async def comes_true(of: Device, wanted: bool) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while await is_online(of) is not wanted:
+                await asyncio.sleep(0.05)
+
+    async with connected(process, tenant, gateway) as there:
+        assert await there.say("up/child/freezer-1/telemetry", {"time": 1, "values": {"temperature": 1}}) == NOT_TAKEN
+        for n in range(3):
+            assert await there.say("up/child/freezer-1/telemetry", {"values": {"temperature": n}}) == STORED
+        assert await there.say("up/child/freezer-1/event/door", {"open": True}) == STORED
+        await comes_true(child, True)
+
+        async with store.as_tenant(tenant.principal()) as tx:
+            asked = await commands.issue(tx, child.id, "set-point", {"temperature": -20})
+        await until(lambda: bool(there.heard))
+        ((topic, said),) = there.heard
+        assert topic == f"down/child/freezer-1/cmd/{asked.id}"
+        assert said["arguments"] == {"temperature": -20}
+        # the gateway's own answer is none of its child's: nothing matches it
+        assert await there.say(f"up/cmd/{asked.id}/result", {"status": "failed"}) == STORED
+        assert await there.say(f"up/child/freezer-1/cmd/{asked.id}/result", {"status": "succeeded"}) == STORED
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                await drain.run(tenant.id)
+                async with store.as_tenant(tenant.principal()) as tx:
+                    now = await commands.get(tx, asked.id)
+                if now.status is not CommandStatus.QUEUED and now.status is not CommandStatus.SENT:
+                    break
+                await asyncio.sleep(0.05)
+        assert now.status is CommandStatus.SUCCEEDED
+
+        assert await there.say("up/child/freezer-1/status", {"connected": False, "reason": "no answer"}) == STORED
+        await comes_true(child, False)
+        assert await there.say("up/child/freezer-1/telemetry", {"values": {"temperature": 9}}) == STORED
+        assert not await is_online(child)  # what was measured before may come later
+        assert await there.say("up/child/freezer-1/status", {"connected": True}) == STORED
+        await comes_true(child, True)
+        assert await there.say("up/child/freezer-1/status", {"connected": "yes"}) == NOT_TAKEN
+        assert await there.say("up/status", {"connected": True}) == NOT_TAKEN  # of itself, a device need not say so
+    await comes_true(child, False)
+    await comes_true(gateway, False)
+
+    async with await psycopg.AsyncConnection.connect(postgres.url("superuser")) as base:
+        rows = await (
+            await base.execute("SELECT device_id, values FROM telemetry WHERE tenant_id = %s", [tenant.id])
+        ).fetchall()
+    assert {row[0] for row in rows} == {child.id}
+    assert sorted(row[1]["temperature"] for row in rows) == [0, 1, 2, 9]
+
+
+async def test_a_gateway_speaks_for_no_device_that_is_not_labelled_so(
+    process: IngestProcess, store: Store, worker_store: Store, tenant: Tenant, neighbour: Tenant, postgres: Postgres
+) -> None:
+    gateway = await tenant.device("plant")
+    child = await labelled(tenant, "freezer-1", "plant")
+    await labelled(tenant, "freezer-2", "another")
+    await labelled(tenant, "freezer-3", None)
+    await labelled(neighbour, "freezer-4", "plant")
+    idle, gone = await labelled(tenant, "freezer-5", "plant"), await labelled(tenant, "freezer-6", "plant")
+    await relabel(tenant, gateway, {"gateway": "plant"})
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        await devices.suspend(tx, idle.id)
+        await devices.decommission(tx, gone.id)
+    async with connected(process, tenant, gateway) as there:
+        for key in ("freezer-2", "freezer-3", "freezer-4", "freezer-5", "freezer-6", "nobody", "plant"):
+            assert await there.say(f"up/child/{key}/telemetry", {"values": {"temperature": 1}}) == NOT_TAKEN
+        deeper = "up/child/freezer-1/child/freezer-1/telemetry"
+        for tail in ("up/child/freezer-1", "up/child/freezer-1/ota", "up/child/a b/telemetry", deeper):
+            assert await there.say(tail, {"values": {"temperature": 1}}) == NOT_TAKEN
+        assert await there.say("up/child/freezer-1/telemetry", {"values": {"temperature": 1}}) == STORED
+        await relabel(tenant, child, {})
+        await _refused(there, "freezer-1")
+        await relabel(tenant, child, {"gateway": "plant"})
+        async with asyncio.timeout(PATIENCE_S):
+            while await there.say("up/child/freezer-1/telemetry", {"values": {"temperature": 3}}) != STORED:
+                await asyncio.sleep(0.05)
+    async with await psycopg.AsyncConnection.connect(postgres.url("superuser")) as base:
+        owners = await (await base.execute("SELECT DISTINCT tenant_id, device_id FROM telemetry")).fetchall()
+        words = await (
+            await base.execute(
+                "SELECT device_id, message FROM rejected WHERE tenant_id = %s AND topic LIKE '%%nobody%%'", [tenant.id]
+            )
+        ).fetchall()
+    assert (tenant.id, child.id) in owners
+    assert not [owner for owner in owners if owner[0] == neighbour.id]
+    ((whose, said),) = words
+    assert whose == gateway.id
+    assert said.startswith("No device nobody in service has the label gateway=plant. Register the child as a device")
+
+
+async def _refused(there: Gateway, child: str) -> None:
+    """From some moment on, the child is not the gateway's any more."""
+    async with asyncio.timeout(PATIENCE_S):
+        while await there.say(f"up/child/{child}/telemetry", {"values": {"temperature": 2}}) == STORED:
+            await asyncio.sleep(0.05)
