@@ -175,6 +175,7 @@ class Loop:
                 except Exception:  # one tenant's trouble does not keep the others from theirs
                     log.exception("worker.upkeep_failed", extra={"tenant": str(row["tenant_id"])})
         except Unavailable:
+            self._upkeep_at = min(self._upkeep_at, time.monotonic() + MAINTAIN_EVERY_S)
             log.warning("worker.upkeep_unavailable")
         except Exception:  # a mistake of ours: it costs one round, not the worker
             log.exception("worker.upkeep_failed")

@@ -81,13 +81,14 @@ async def test_one_tenants_trouble_costs_neither_its_signature_nor_the_others_th
     monkeypatch.setattr(worker_store, "door", these_two)
     monkeypatch.setattr(Sealer, "of", lambda _settings: sealer)
     loop = object.__new__(worker.Loop)
-    loop._store = worker_store
+    loop._store, loop._upkeep_at = worker_store, float("inf")
     await loop._keep_up()
     signed = []
     for each in (tenant, other):
         async with each.store.as_tenant(each.principal(), read_only=True) as tx:
             signed.append((await audit.verify(tx)).checkpoints > 0)
     assert (signed, looked) == ([True, is_next_kept_up], [other.id] * is_next_kept_up)
+    assert (loop._upkeep_at == float("inf")) == is_next_kept_up, "whose turn it was is tried again before long"
 
 
 async def _is_kept_up(store: Store, tenant: Tenant) -> bool:

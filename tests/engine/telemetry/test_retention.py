@@ -1,5 +1,6 @@
 """How long readings are kept: as a profile says, or else its tenant, as far as possible; and their hours longer."""
 
+import asyncio
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -57,6 +58,19 @@ async def test_a_profile_says_how_long_its_devices_are_kept_and_the_tenant_says_
     assert _ages(tenant, "telemetry", "time", other) == [0, 2, 6]
     assert _ages(tenant, "telemetry", "time", long) == [0, 2, 6, 12]
     assert len(_ages(tenant, "rollup_hours", "start", short)) == len(AGES)
+
+
+async def test_who_prunes_waits_for_whoever_rolls_up(tenant: Tenant, store: Store, worker_store: Store) -> None:
+    device = await _told(tenant, "cold-room")
+    async with store.as_tenant(tenant.principal()) as tx:
+        await retention.change(tx, days=10)
+    async with worker_store.as_tenant(system(tenant.id)) as tx:
+        assert await rollups._is_mine(tx)
+        pruning = asyncio.create_task(retention.prune(worker_store, system(tenant.id), defaults()))
+        _, waiting = await asyncio.wait([pruning], timeout=0.3)
+        assert waiting
+    assert await pruning == 2
+    assert _ages(tenant, "telemetry", "time", device) == [0, 2, 6]
 
 
 async def test_hours_and_days_go_when_they_are_not_kept_either_but_never_before_the_readings(
