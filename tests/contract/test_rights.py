@@ -359,6 +359,10 @@ async def test_whoever_has_one_right_alone_reads_nothing_that_another_protects(
     assert told > 60
 
 
+WAYS = 6
+"""By how many ways a planted leak is looked for; without one, all are gone (nested rights, above)."""
+
+
 @pytest.mark.parametrize(
     ("type_name", "name"),
     [
@@ -384,8 +388,9 @@ async def test_a_field_below_another_that_forgets_its_right_is_found(
     monkeypatch.setattr(definition, "directives", kept)
     assert _unprotected() == [f"{type_name}.{name} declares []"]
     planted = f"# {type_name}.{name} forgets its right\n"  # a text that is not known yet
-    wrong = await _wrong(people, await _nested(people, asked, planted))
-    assert all(any(str(each) in line for line in wrong) for each in asked)
+    some = asked[:: len(asked) // WAYS + 1]
+    wrong = await _wrong(people, await _nested(people, some, planted))
+    assert all(any(str(each) in line for line in wrong) for each in some)
 
 
 def _type(name: str) -> Any:
