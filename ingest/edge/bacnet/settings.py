@@ -18,13 +18,14 @@ from dataclasses import dataclass
 from bacpypes3.basetypes import PropertyIdentifier
 from bacpypes3.primitivedata import ObjectIdentifier
 
-from ingest.edge.document import Fields, Wrong
+from engine.points import bacnet
+from engine.points.bacnet import MAX_INSTANCE
+from ingest.edge.document import Fields
 from ingest.edge.points import Access, Type
 
-MAX_INSTANCE = 4_194_302
+__all__ = ["MAX_INSTANCE", "PRESENT_VALUE", "Address", "Settings", "parse_address", "parse_connection"]
+
 PRESENT_VALUE = PropertyIdentifier("present-value")
-_LOWEST_PRIORITY = 16
-_OWN_INSTANCE = 4_194_001
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,58 +66,19 @@ class Address:
 
 def parse_connection(fields: Fields, protocol: str) -> Settings:
     """The fields of a connection with a BACnet/IP network."""
-    hint = "the edge's own address in that network with its mask, such as 192.168.10.5/24"
-    interface = fields.text("interface", hint=hint)
-    try:
-        own = ipaddress.IPv4Interface(interface)
-    except ValueError:
-        own = None
-    if own is None or "/" not in interface or own.ip.is_unspecified:
-        raise Wrong(fields.place_of("interface"), f"`interface` is {interface!r}; write {hint}.")
-    port = fields.integer("port", 47_808, low=1, high=65_535)
-    instance = fields.integer("instance", _OWN_INSTANCE, low=0, high=MAX_INSTANCE)
-    return Settings(interface, port, instance, fields.seconds("timeout", 3.0, low=0.1, high=30))
+    said = bacnet.parse_connection(fields, protocol)
+    return Settings(said.interface, said.port, said.instance, said.timeout_s)
 
 
 def parse_address(fields: Fields, type_: Type, access: Access) -> Address:
     """The fields of a point: `device` (and `host`, if it cannot be found by asking around), `object`, `property`."""
-    device = fields.integer("device", low=0, high=MAX_INSTANCE)
-    host = fields.text("host", "", hint="192.168.10.30 or 192.168.10.30:47809") or None
-    if host is not None and not _is_host(host):
-        raise Wrong(fields.place_of("host"), f"`host` is {host!r}; write 192.168.10.30 or 192.168.10.30:47809.")
-    object_ = _object(fields)
-    property_ = _property(fields)
-    index = fields.integer("index", low=0, high=100_000) if fields.has("index") else None
-    priority = fields.integer("priority", _LOWEST_PRIORITY, low=1, high=16)
-    if fields.has("priority") and access == "read":
-        raise Wrong(fields.place_of("priority"), "`priority` is for writing; leave it out, or make the point writable.")
-    return Address(device, host, object_, property_, index, priority)
-
-
-def _object(fields: Fields) -> ObjectIdentifier:
-    hint = "an object such as analog-input,3"
-    text = fields.text("object", pattern=r"[a-z-]+[,:] ?\d{1,7}", hint=hint)
-    kind, number = text.replace(":", ",").split(",")
+    said = bacnet.parse_address(fields, type_, access)
     try:
-        if int(number) > MAX_INSTANCE:
-            raise ValueError
-        return ObjectIdentifier((kind, int(number)))
+        object_ = ObjectIdentifier((said.kind, said.number))
     except (ValueError, TypeError):
-        raise Wrong(fields.place_of("object"), f"`object` is {text!r}; write {hint}.") from None
-
-
-def _property(fields: Fields) -> PropertyIdentifier:
-    text = fields.text("property", "present-value")
+        raise bacnet.no_object(fields) from None
     try:
-        return PropertyIdentifier(text)
+        property_ = PropertyIdentifier(said.property)
     except (ValueError, TypeError):
-        raise Wrong(fields.place_of("property"), f"`property` is {text!r}; write one such as present-value.") from None
-
-
-def _is_host(text: str) -> bool:
-    name, _, port = text.partition(":")
-    try:
-        ipaddress.IPv4Address(name)
-        return not port or 0 < int(port) < 65_536
-    except ValueError:
-        return False
+        raise bacnet.no_property(fields) from None
+    return Address(said.device, said.host, object_, property_, said.index, said.priority)

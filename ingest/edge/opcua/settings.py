@@ -15,25 +15,20 @@ devices:
       - {metric: start, address: {node: "ns=2;s=Press.Start", object: "ns=2;s=Press"}, access: command}
 """
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 from asyncua import ua
 from asyncua.ua.uaerrors import UaError
 
-from ingest.edge.document import Fields, Wrong
+from engine.points import opcua
+from engine.points.opcua import Policy
+from ingest.edge.document import Fields
 from ingest.edge.points import Access, Type
 
 if TYPE_CHECKING:
     from ingest.edge.opcua.session import Left
-
-Policy = Literal["Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss", "none"]
-POLICIES: tuple[Policy, ...] = ("Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss", "none")
-
-_NODE = "such as ns=2;s=Line1.Temperature or nsu=http://plant.example/;s=Line1.Temperature"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,52 +73,27 @@ class Address:
 
 def parse_connection(fields: Fields, protocol: str) -> Settings:
     """The fields of a connection with an OPC-UA server."""
-    url = fields.text("url", pattern=r"opc\.tcp://[^\s]+", hint="opc.tcp://host:4840")
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host = None
-    if not host:
-        raise Wrong(fields.place_of("url"), "`url` names no host and port; write opc.tcp://host:4840.")
-    if parts.username is not None:
-        raise Wrong(fields.place_of("url"), "`url` holds a user; write `user`, and name the `password_file`.")
-    policy = fields.choice("security", POLICIES, "Basic256Sha256")
-    user, password_file = fields.text("user", "") or None, _file(fields, "password_file")
-    certificate, key = _file(fields, "user_certificate"), _file(fields, "user_key")
-    if (user is None) != (password_file is None):
-        raise Wrong(fields.place, "`user` and `password_file` belong together; write both or none.")
-    if (certificate is None) != (key is None):
-        raise Wrong(fields.place, "`user_certificate` and `user_key` belong together; write both or none.")
-    if user and certificate:
-        raise Wrong(fields.place_of("user"), "One login is enough: a user with a password, or a certificate.")
-    if policy == "none" and (user or certificate):
-        raise Wrong(
-            fields.place_of("security"),
-            "Without security a login could be read and used by others; take Basic256Sha256, or no login.",
-        )
-    timeout_s = fields.seconds("timeout", 10.0, low=1, high=120)
-    return Settings(url, host.lower(), policy, user, password_file, certificate, key, timeout_s)
+    said = opcua.parse_connection(fields, protocol)
+    password, certificate, key = (
+        Path(name) if name else None for name in (said.password_file, said.user_certificate, said.user_key)
+    )
+    return Settings(said.url, said.host, said.policy, said.user, password, certificate, key, said.timeout_s)
 
 
 def parse_address(fields: Fields, type_: Type, access: Access) -> Address:
     """The fields of a point: `node`, and of a method perhaps the `object` it belongs to."""
-    address = _node(fields, "node")
-    if access != "command" and fields.has("object"):
-        raise Wrong(fields.place_of("object"), "`object` belongs to methods (access: command); leave it out.")
-    if access == "command" and fields.has("object"):
-        return Address(address.node, address.uri, _node(fields, "object"))
-    return address
+    place = opcua.parse_address(fields, type_, access)
+    address = _address(fields, "node", place.node)
+    if place.object is None:
+        return address
+    return Address(address.node, address.uri, _address(fields, "object", place.object))
 
 
-def _node(fields: Fields, name: str) -> Address:
-    text = fields.text(name, hint=_NODE)
-    if not re.match(r"((ns=\d+|nsu=[^;]+);)?[isgb]=", text):
-        raise Wrong(fields.place_of(name), f"`{name}` is {text!r}; write {_NODE}.")
+def _address(fields: Fields, name: str, text: str) -> Address:
     try:
         return address_of(text)
     except (UaError, ValueError, TypeError) as error:
-        raise Wrong(fields.place_of(name), f"`{name}` is {text!r}; write {_NODE}.") from error
+        raise opcua.no_node(fields, name, text) from error
 
 
 def address_of(text: str) -> Address:
@@ -141,8 +111,3 @@ def text_of(node: ua.NodeId, uri: str | None) -> str:
     if uri is None or node.NamespaceIndex == 0:
         return text
     return f"nsu={uri};{text.split(';', 1)[1]}"
-
-
-def _file(fields: Fields, name: str) -> Path | None:
-    text = fields.text(name, "", hint="a path, relative to the folder in which the edge keeps its own files")
-    return Path(text) if text else None
