@@ -14,6 +14,7 @@ from typing import Any
 
 from ingest.edge import protocols
 from ingest.edge.driver import Away, Driver, Failed, Proposal, Sample
+from ingest.edge.endings import end
 from ingest.edge.points import Connection, Point, PointTable, Unwritable
 from ingest.edge.report import Message, Report
 
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE_S, MOST_PAUSE_S = 1.0, 60.0
 _STEADY_S = 30.0
 """A connection that stood so long was no failure: the pause begins anew."""
+_CLEANED_UP_S = 5.0
+"""A driver may take so long to say goodbye before it is interrupted."""
 
 
 def pause_s(failures: int) -> float:
@@ -119,8 +122,7 @@ class Machines:
             try:
                 await asyncio.wait([reading, gone], return_when=asyncio.FIRST_COMPLETED)
             finally:
-                reading.cancel()
-                await asyncio.gather(reading, return_exceptions=True)
+                await end([reading])
             for done in (gone, reading):
                 if done.done() and not done.cancelled():
                     done.result()
@@ -213,9 +215,7 @@ class Plant:
 
     async def close(self) -> None:
         """Give every connection back."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks, _CLEANED_UP_S)
         self._tasks.clear()
         self._machines.clear()
 

@@ -14,11 +14,13 @@ from typing import Any
 
 import pytest
 import yaml
+from pymodbus.pdu import ModbusPDU
 
 from ingest.adapters.base import Verdict
 from ingest.adapters.mqtt.endpoint import MqttEndpoint
 from ingest.adapters.mqtt.limits import MqttLimits
 from ingest.edge import config, plant
+from ingest.edge.modbus.driver import ModbusDriver
 from ingest.edge.service import Edge
 from tests.ingest.adapters.mqtt.memory import MemoryAuthorizer, MemoryPresence, MemoryUplink, device_id, until
 from tests.ingest.edge.test_modbus import Machine, serving
@@ -214,6 +216,28 @@ async def test_a_machine_that_goes_away_is_told_and_read_again_when_it_is_back(
                 await until(lambda: platform.heard("up/child/freezer/status")[-1] == {"connected": True})
 
 
+async def test_an_edge_that_is_told_to_end_in_the_moment_of_an_answer_ends(platform: Platform, tmp_path: Path) -> None:
+    machine = Machine()
+    async with serving(machine), running(file(tmp_path, platform.port, machine.port)) as edge:
+        await until(lambda: platform.values("temperature"))
+        driver = edge.plant.behind("plc")._driver
+        assert isinstance(driver, ModbusDriver)
+        client = driver._client
+        assert client is not None
+        closing: list[asyncio.Task[None]] = []
+
+        def heard(is_sent: bool, pdu: ModbusPDU) -> ModbusPDU:
+            if not is_sent and not closing:
+                edge.plant._tasks[0].cancel()  # the answer is there when it hears of this, and wait_for prefers that
+                closing.append(asyncio.create_task(edge.plant.close()))
+            return pdu
+
+        client.ctx.trace_pdu = heard
+        await until(lambda: bool(closing) and closing[0].done())
+        closing[0].result()
+    assert len(platform.values("temperature")) > 0
+
+
 async def test_a_changed_file_is_read_anew_and_a_wrong_one_is_not(
     platform: Platform, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -265,7 +289,7 @@ async def test_a_killed_edge_goes_on_where_it_was(platform: Platform, tmp_path: 
         first = await _process(path)
         await _on_disk(tmp_path, 20)
         first.send_signal(signal.SIGKILL)
-        await first.wait()
+        await asyncio.wait_for(first.wait(), PATIENCE_S)
         kept = await _on_disk(tmp_path, 20)
         await platform.open()
         second = await _process(path)
