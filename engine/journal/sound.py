@@ -92,6 +92,7 @@ _NEEDED: Mapping[str, Mapping[str, Callable[[object], bool]]] = {
     "group.changed": {"group": _is_id},
     "inbox.settled": {"moved": _are_moves},
     "rule.noticed": {"subject": _is_text, "notice": _is_text, "message": _is_text},
+    "points.said": {**_DEVICE, "at": _is_time},
     "command.sent": {"command": _is_id, "at": _is_time},
     "command.answered": {"command": _is_id, "at": _is_time, **_DEVICE, "status": _is_text},
 }
