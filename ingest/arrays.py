@@ -28,6 +28,10 @@ class Bigints(Column):
     """bigint[]"""
 
 
+class Smallints(Column):
+    """smallint[]"""
+
+
 class Timestamps(Column):
     """timestamptz[]"""
 
@@ -56,6 +60,7 @@ class Json(Column):
 _OIDS: dict[type[Column], tuple[int, int]] = {
     Uuids: (2951, 2950),
     Bigints: (1016, 20),
+    Smallints: (1005, 21),
     Timestamps: (1185, 1184),
     Texts: (1009, 25),
     Blobs: (1001, 17),
@@ -78,6 +83,16 @@ def uuids(elements: Sequence[bytes]) -> Uuids:
 def bigints(values: Sequence[int]) -> Bigints:
     """bigint[] of whole numbers of 64 bits."""
     return Bigints(_header(Bigints, len(values)) + _eights(values))
+
+
+def small(value: int) -> bytes:
+    """A smallint as an array element; there are few, made once each."""
+    return _LENGTH.pack(2) + value.to_bytes(2, "big", signed=True)
+
+
+def smallints(elements: Sequence[bytes]) -> Smallints:
+    """smallint[] of elements made by `small`."""
+    return Smallints(_header(Smallints, len(elements)) + b"".join(elements))
 
 
 def timestamps(values_us: Sequence[int]) -> Timestamps:
@@ -103,6 +118,15 @@ def jsons(values: Sequence[bytes]) -> Jsons:
 def jsonbs(values: Sequence[bytes]) -> Jsonbs:
     """jsonb[] of documents in UTF-8; jsonb's own wire format begins with a version byte."""
     return Jsonbs(_header(Jsonbs, len(values)) + _sized([b"\x01" + value for value in values]))
+
+
+def jsonbs_or_null(values: Sequence[bytes]) -> Jsonbs:
+    """jsonb[] of documents in UTF-8; an empty one is NULL."""
+    header = bytearray(_header(Jsonbs, len(values)))
+    header[7] = 1  # some element may be NULL
+    return Jsonbs(
+        bytes(header) + b"".join(_LENGTH.pack(len(v) + 1) + b"\x01" + v if v else _LENGTH.pack(-1) for v in values)
+    )
 
 
 def register(connection: AsyncConnection[object]) -> None:

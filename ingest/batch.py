@@ -13,7 +13,7 @@ from uuid import UUID
 
 import orjson
 
-from ingest import notes
+from ingest import aside, notes
 from ingest.adapters.base import Account, Verdict
 from ingest.arrays import wire
 from ingest.errors import Rejection
@@ -46,21 +46,34 @@ class Known:
 Sent = bytes | Any
 """A reading as it came: the payload's bytes when it was alone, else the decoded item of the list."""
 
-Reading = tuple[int, int, bytes, Sent]
-"""Time in epoch ms, seq, canonical values, and what was sent."""
+Reading = tuple[int, int, bytes, Sent, aside.Aside | None]
+"""Time in epoch ms, seq, canonical values, what was sent, and what it said beside its values."""
 
 
 class Parcel:
     """One message between decoding and verdict."""
 
     __slots__ = (
-        *("arrived_us", "device", "done", "note", "once", "readings", "received_us", "rejections", "size_bytes"),
-        *("topic", "transport"),
+        *(
+            "arrived_us",
+            "device",
+            "done",
+            "encoding",
+            "note",
+            "once",
+            "readings",
+            "received_us",
+            "rejections",
+            "size_bytes",
+        ),
+        *("source", "topic", "transport"),
     )
     arrived_us: int
     """Since when it waits; `received_us`, by which it is judged and stored, may be an older repeat's."""
     once: Once | None
     """Of notes alone: most messages are none, and pay nothing for it."""
+    source: bytes
+    """How it came, for readings that say nothing of that themselves."""
 
     def __init__(
         self,
@@ -70,12 +83,15 @@ class Parcel:
         topic: str,
         transport: str,
         size_bytes: int,
+        encoding: str = "json",
     ) -> None:
         self.device = device
         self.done = done
         self.received_us = self.arrived_us = received_us
         self.topic = topic
         self.transport = transport
+        self.encoding = encoding
+        self.source = aside.wire(transport, encoding)
         self.size_bytes = size_bytes
         self.readings: list[Reading] = []
         self.rejections: list[tuple[Rejection, Sent]] = []
@@ -85,14 +101,20 @@ class Parcel:
 class Row:
     """One telemetry row to be: the first reading of its key in this batch. `fate` is what the database said of it."""
 
-    __slots__ = ("canonical", "fate", "parcel", "seq", "time_ms")
+    __slots__ = ("canonical", "fate", "parcel", "quality", "seq", "source", "time_ms")
 
-    def __init__(self, parcel: Parcel, time_ms: int, seq: int, canonical: bytes) -> None:
+    def __init__(self, parcel: Parcel, time_ms: int, seq: int, canonical: bytes, said: aside.Aside | None) -> None:
         self.parcel = parcel
         self.time_ms = time_ms
         self.seq = seq
         self.canonical = canonical
+        self.quality, self.source = (b"", parcel.source) if said is None else said
         self.fate = Verdict.STORED
+
+    @property
+    def content(self) -> bytes:
+        """What makes it the same reading as another of its key: the values, and how far they can be trusted."""
+        return self.canonical + self.quality
 
 
 class Batch:
@@ -117,14 +139,16 @@ class Batch:
                 self._lay(parcel, reading)
 
     def _lay(self, parcel: Parcel, reading: Reading) -> None:
-        time_ms, seq, canonical, _ = reading
+        time_ms, seq, canonical, _, said = reading
         key = (parcel.device, time_ms, seq)
         row = self._row_of.get(key)
         if row is None:
-            row = self._row_of[key] = Row(parcel, time_ms, seq, canonical)
+            row = self._row_of[key] = Row(parcel, time_ms, seq, canonical, said)
             self.rows.append(row)
-        elif seq >= 0 and canonical != row.canonical and (*key, canonical) not in self._variant_of:
-            variant = self._variant_of[*key, canonical] = Row(parcel, time_ms, seq, canonical)
+            return
+        content = canonical if said is None else canonical + said[0]
+        if seq >= 0 and content != row.content and (*key, content) not in self._variant_of:
+            variant = self._variant_of[*key, content] = Row(parcel, time_ms, seq, canonical, said)
             variant.fate = Verdict.REJECTED  # it conflicts, unless it turns out to be what was stored before
             self.variants.append(variant)
 
@@ -169,11 +193,12 @@ class Batch:
             return
         stored = len(outcome.stored)
         verdict = Verdict.REJECTED if parcel.rejections or not parcel.readings else Verdict.UNAVAILABLE
-        for time_ms, seq, canonical, sent in parcel.readings:
+        for time_ms, seq, canonical, sent, said in parcel.readings:
             row = self._row_of[device, time_ms, seq]
             fate = row.fate
             if canonical is not row.canonical:  # the row's own reading has its fate, a repeat of it is a duplicate
-                variant = self._variant_of.get((device, time_ms, seq, canonical))
+                content = canonical if said is None else canonical + said[0]
+                variant = self._variant_of.get((device, time_ms, seq, content))
                 fate = variant.fate if variant else Verdict.DUPLICATE if fate is Verdict.STORED else fate
             if fate is Verdict.STORED:
                 outcome.stored.append(row)
@@ -271,13 +296,15 @@ def _body(batch_id: str, stored: list[Row], numbers: dict[str, list[int]]) -> by
     """`{"b": batch, "r": [[device, time_ms, seq, received_ms, values], …], "n": {device: counts}}`.
 
     `r` is what was stored, `n` counts what was not: a reading that is in `r` counts as received and stored by itself.
+    Where some values are not good, `"q": {place in r: quality}` says so.
     """
     fragment = orjson.Fragment
     rows = [
         (row.parcel.device.device_text, row.time_ms, row.seq, row.parcel.received_us // 1000, fragment(row.canonical))
         for row in stored
     ]
-    return orjson.dumps({"b": batch_id, "r": rows, "n": numbers})
+    doubted = {str(n): fragment(row.quality) for n, row in enumerate(stored) if row.quality}
+    return orjson.dumps({"b": batch_id, "r": rows, "n": numbers, **({"q": doubted} if doubted else {})})
 
 
 def _key(row: Row) -> tuple[Known, int, int]:

@@ -15,16 +15,18 @@ from schema.wire.payloads import (
     MAX_READINGS,
     MAX_SEQ,
     MAX_SEQ_CHARS,
+    OWN_KEYS,
     READING_KEYS,
     Reason,
 )
 
-VERSION = 1
+VERSION = 2
 """Raised when the same bytes would be read otherwise; what is rejected says which one has refused it."""
 
 Values = dict[str, Any]
-Reading = tuple[int | None, int | None, Values]
-"""Epoch milliseconds or None (stamp it at receipt), explicit seq or None, the metrics as sent."""
+Reading = tuple[int | None, int | None, Values, Values | None]
+"""Epoch milliseconds or None (stamp it at receipt), explicit seq or None, the metrics as sent, and all of the reading
+where it says more than these (`aside`), else None."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
@@ -64,9 +66,9 @@ def reading(item: Any, *, is_alone: bool = True) -> Reading:
     values = item.get("values")
     if type(values) is dict:
         if len(item) == 1:
-            return None, None, values
+            return None, None, values, None
         return _timed(item, values)
-    return None, None, _flat(item, is_alone)
+    return None, None, _flat(item, is_alone), None
 
 
 def time_ms(value: Any) -> int:
@@ -121,13 +123,14 @@ def _timed(item: Values, values: Values) -> Reading:
         None if sent_time is None else time_ms(sent_time),
         None if sent_seq is None else explicit_seq(sent_seq),
         values,
+        item if "quality" in item or "via" in item else None,
     )
 
 
 def _flat(item: Values, is_alone: bool) -> Values:
     if not is_alone:
         raise Rejection(Reason.SHAPE, 'In a list each reading needs "values".')
-    misplaced = READING_KEYS & item.keys()
+    misplaced = OWN_KEYS & item.keys()
     if misplaced:
         raise Rejection(Reason.SHAPE, f'{shown(min(misplaced))} stands beside metrics; put the metrics into "values".')
     return item

@@ -115,6 +115,12 @@ def _rule(metric: Mapping[str, Any]) -> MetricRule:
     return MetricRule(_KINDS[name], name, metric.get("unit"), low, high)
 
 
+def check_metric(shape: Shape, key: str) -> None:
+    """Rejection for a name that no metric may have, or that a strict profile does not know."""
+    if key not in shape.metrics:
+        _unknown(shape, key, 0)
+
+
 def _unknown(shape: Shape, key: str, value: Any) -> Any:
     if not 0 < len(key) <= MAX_METRIC_KEY_CHARS or not key.isprintable():
         raise Rejection(Reason.METRIC_KEY, f"{shown(key)} cannot name a metric.")

@@ -23,9 +23,10 @@ ENTER = "SELECT set_config('app.tenants', %s, true)"
 
 # The join drops devices that are unknown or no longer active; the policy refuses foreign tenants' rows.
 STORE = """
-INSERT INTO telemetry (tenant_id, device_id, time, seq, received_at, values)
-SELECT d.tenant_id, d.id, r.time, r.seq, r.received_at, r.values
-FROM unnest(%b, %b, %b, %b, %b, %b) AS r (tenant_id, device_id, time, seq, received_at, values)
+INSERT INTO telemetry (tenant_id, device_id, time, seq, received_at, values, source, quality)
+SELECT d.tenant_id, d.id, r.time, r.seq, r.received_at, r.values, r.source, r.quality
+FROM unnest(%b, %b, %b, %b, %b, %b, %b, %b::jsonb[])
+     AS r (tenant_id, device_id, time, seq, received_at, values, source, quality)
 CROSS JOIN LATERAL (
     SELECT d.tenant_id, d.id, d.status FROM devices d
     WHERE d.tenant_id = r.tenant_id AND d.id = r.device_id OFFSET 0
@@ -35,13 +36,15 @@ ON CONFLICT DO NOTHING
 RETURNING device_id, time, seq
 """
 
-# What was there before: the same values make a duplicate, others a conflict. The bounds let partitions be skipped.
+# What was there before: the same values of the same quality make a duplicate, others a conflict. The bounds let
+# partitions be skipped.
 # OFFSET 0 makes it one look-up a row also where telemetry is a view, through which no join would pass (ADR 50).
 COMPARE = """
-SELECT r.n, t.values = r.values
-FROM unnest(%b, %b, %b, %b, %b) WITH ORDINALITY AS r (tenant_id, device_id, time, seq, values, n)
+SELECT r.n, t.values = r.values AND t.quality IS NOT DISTINCT FROM r.quality
+FROM unnest(%b, %b, %b, %b, %b, %b::jsonb[]) WITH ORDINALITY
+     AS r (tenant_id, device_id, time, seq, values, quality, n)
 CROSS JOIN LATERAL (
-    SELECT t.values FROM telemetry t
+    SELECT t.values, t.quality FROM telemetry t
     WHERE t.tenant_id = r.tenant_id AND t.device_id = r.device_id AND t.time = r.time AND t.seq = r.seq
       AND t.time BETWEEN %b AND %b OFFSET 0
 ) t
@@ -51,7 +54,7 @@ REJECT = "SELECT app.reject(%b)"
 
 # All of it in one statement, which is one transaction. It must be done step by step when a device takes no readings
 # (TG409) or a key is there already (unique_violation: of the unique keys it writes only telemetry's can be taken).
-AT_ONCE = "SELECT app.ingest(%s, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b)"
+AT_ONCE = "SELECT app.ingest(%s, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b)"
 NOT_ALL_NEW = ("TG409", "23505")
 
 APPEND = "SELECT count(*) FROM app.append(%b, %b, %b)"
@@ -103,6 +106,7 @@ async def tell_fates(connection: Connection, rows: Sequence[Row], variants: Sequ
             arrays.timestamps([at_ms * 1000 for at_ms in times_ms]),
             arrays.bigints([row.seq for row in missing]),
             arrays.jsonbs([row.canonical for row in missing]),
+            _qualities(missing),
             from_ms(min(times_ms)),
             from_ms(max(times_ms)),
         ),
@@ -144,7 +148,7 @@ def _set_of(tenants: Iterable[UUID]) -> str:
     return "{" + ",".join(map(str, tenants)) + "}"
 
 
-def _columns(rows: Sequence[Row]) -> tuple[arrays.Column, ...]:
+def _columns(rows: Sequence[Row]) -> tuple[arrays.Column | None, ...]:
     devices = [row.parcel.device for row in rows]
     return (
         arrays.uuids([device.tenant_wire for device in devices]),
@@ -153,7 +157,15 @@ def _columns(rows: Sequence[Row]) -> tuple[arrays.Column, ...]:
         arrays.bigints([row.seq for row in rows]),
         arrays.timestamps([row.parcel.received_us for row in rows]),
         arrays.jsonbs([row.canonical for row in rows]),
+        arrays.smallints([row.source for row in rows]),
+        _qualities(rows),
     )
+
+
+def _qualities(rows: Sequence[Row]) -> arrays.Jsonbs | None:
+    """NULL, which is as many NULLs as there are rows, where all is good."""
+    found = [row.quality for row in rows]
+    return arrays.jsonbs_or_null(found) if any(found) else None
 
 
 def _entries(entries: Sequence[tuple[UUID, str, bytes]]) -> tuple[arrays.Column, ...]:

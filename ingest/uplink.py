@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from ingest import decode, notes
+from ingest import aside, decode, notes
 from ingest.adapters.base import ChildMessage, Decision, Message, Verdict
 from ingest.batch import Known, Parcel, Sent
 from ingest.children import PREFIX, Children
@@ -118,7 +118,9 @@ class Pipeline:
             asyncio.get_running_loop().call_soon(done, Verdict.QUOTA)
             return
         received_us = int(message.received_at * 1e6)
-        parcel = Parcel(device, done, received_us, message.topic, message.transport, len(message.payload))
+        parcel = Parcel(
+            device, done, received_us, message.topic, message.transport, len(message.payload), message.encoding
+        )
         if message.arrived_at is not None:
             parcel.arrived_us = int(message.arrived_at * 1e6)
         stamp_us = self._repeats.first_us(message, received_us)
@@ -232,8 +234,13 @@ def _note(parcel: Parcel, message: Message) -> None:
 def read(parcel: Parcel, item: object, sent: Sent, stamp_ms: int, *, is_alone: bool) -> bool:
     """One reading into its parcel; True when it had no time of its own."""
     try:
-        time_ms, seq, values = decode.reading(item, is_alone=is_alone)
-        values = normalise(parcel.device.shape, values)
+        time_ms, seq, values, said = decode.reading(item, is_alone=is_alone)
+        quality, beside = b"", None
+        if said is None:
+            values = normalise(parcel.device.shape, values)
+        else:
+            values, quality = aside.judge(parcel.device.shape, values, said)
+            beside = quality, aside.wire(parcel.transport, parcel.encoding, aside.via(said))
         is_stamped = time_ms is None
         if time_ms is None:
             time_ms = stamp_ms
@@ -241,8 +248,8 @@ def read(parcel: Parcel, item: object, sent: Sent, stamp_ms: int, *, is_alone: b
             check_clock(time_ms, parcel.received_us // 1000, parcel.device.shape.kept_ms)
         canonical = decode.canonical(values)
         if seq is None:
-            seq = decode.implied_seq(canonical)
-        parcel.readings.append((time_ms, seq, canonical, sent))
+            seq = decode.implied_seq(canonical + quality)
+        parcel.readings.append((time_ms, seq, canonical, sent, beside))
     except Rejection as rejection:
         parcel.rejections.append((rejection, sent))
         return False

@@ -28,6 +28,7 @@ REASONS: dict[str, str] = {
     "CLOCK_AHEAD": "The reading comes from the future",
     "SEQ": "The sequence number cannot be used",
     "CONFLICT": "Another reading has the same time and number",
+    "QUALITY": "A value's quality cannot be so",
     "UNSTORABLE": "A value cannot be stored",
 }
 # Here the device may be right and its profile wrong.

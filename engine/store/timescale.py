@@ -72,27 +72,29 @@ WITH CASCADED CHECK OPTION
 
 # A question's LIMIT does not pass a view that stands guard: all there is of a device would be read and sorted for its
 # last reading. This reads one device's, of the tenant that asks and no other. Whoever is limited to groups gets nothing
-# here, and asks the view. Without p_after the moment p_from is included.
+# here, and asks the view. Without p_after the moment p_from is included. With p_is_marked_enough a metric counts also
+# where only its quality is known: it was bad, and has no value.
 _READINGS = """
 CREATE FUNCTION app.readings(
     p_device uuid, p_from timestamptz, p_after bigint, p_to timestamptz, p_metrics text[], p_newest_first boolean,
-    p_most bigint
-) RETURNS TABLE ("time" timestamptz, seq bigint, received_at timestamptz, "values" jsonb)
+    p_most bigint, p_is_marked_enough boolean DEFAULT false
+) RETURNS TABLE ("time" timestamptz, seq bigint, received_at timestamptz, "values" jsonb, quality jsonb,
+                 source smallint)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     after constant bigint := coalesce(p_after, -9223372036854775808);
 BEGIN
     IF p_newest_first THEN
-        RETURN QUERY SELECT t.time, t.seq, t.received_at, t.values FROM series.telemetry t
+        RETURN QUERY SELECT t.time, t.seq, t.received_at, t.values, t.quality, t.source FROM series.telemetry t
         WHERE t.tenant_id = (SELECT app.tenant()) AND (SELECT app.sees_all())
           AND t.device_id = p_device AND t.time >= p_from AND (t.time, t.seq) > (p_from, after) AND t.time < p_to
-          AND (p_metrics IS NULL OR t.values ?| p_metrics)
+          AND (p_metrics IS NULL OR t.values ?| p_metrics OR (p_is_marked_enough AND t.quality ?| p_metrics))
         ORDER BY t.time DESC, t.seq DESC LIMIT p_most;
     ELSE
-        RETURN QUERY SELECT t.time, t.seq, t.received_at, t.values FROM series.telemetry t
+        RETURN QUERY SELECT t.time, t.seq, t.received_at, t.values, t.quality, t.source FROM series.telemetry t
         WHERE t.tenant_id = (SELECT app.tenant()) AND (SELECT app.sees_all())
           AND t.device_id = p_device AND t.time >= p_from AND (t.time, t.seq) > (p_from, after) AND t.time < p_to
-          AND (p_metrics IS NULL OR t.values ?| p_metrics)
+          AND (p_metrics IS NULL OR t.values ?| p_metrics OR (p_is_marked_enough AND t.quality ?| p_metrics))
         ORDER BY t.time, t.seq LIMIT p_most;
     END IF;
 END $$;

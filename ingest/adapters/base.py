@@ -115,7 +115,8 @@ class Message:
 
     `topic` is what follows `t/{tenant}/d/{device}/`, for example "up/telemetry". `received_at` is unix seconds by our
     clock. `packet_id` and `dup` are MQTT's: inside one transport they recognise the repeat of a message without a time
-    (DESIGN D2). `arrived_at` is when it came, where `received_at` is when the first of its repeats did.
+    (DESIGN D2). `arrived_at` is when it came, where `received_at` is when the first of its repeats did. `encoding` is
+    what it came in; `payload` is JSON by now.
     """
 
     device: Decision
@@ -127,6 +128,7 @@ class Message:
     packet_id: int | None = None
     transport: str = "mqtt"
     arrived_at: float | None = None
+    encoding: str = "json"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -148,6 +150,7 @@ class ChildMessage(Message):
             message.packet_id,
             message.transport,
             message.arrived_at,
+            message.encoding,
             gateway=message.device,
         )
 

@@ -12,6 +12,12 @@ member is a metric. A metric whose value is null counts as left out.
 
 A number has the unit that the device's profile names for its metric. One in another unit says so, in UCUM or in the
 platform's own words, ``{"temperature": {"value": 71.6, "unit": "[degF]"}}``: it is stored in the profile's unit.
+
+Readings with `values` may say more beside them. `quality` says how far a metric can be trusted, in OPC-UA's words:
+``{"values": {"temperature": 4.2, "flow": null}, "quality": {"temperature": "uncertain", "flow": "bad"}}``. Good is
+silence. A value in doubt is stored with its mark; what is bad has no value: it is sent as null, and its mark stored.
+The quality is part of the reading: the same values in other quality are another reading, not a repeat. `via` is the
+protocol in which a gateway had the values from the machine; it is kept with them, and is no part of the reading.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +25,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from engine.commands.answer import MAX_REASON_CHARS, MEANT
+from engine.telemetry.provenance import MACHINES
 
 MAX_PAYLOAD_BYTES = 256 * 1024
 MAX_READINGS = 1_000
@@ -34,7 +41,12 @@ MAX_SEQ_CHARS = 64
 CLOCK_AHEAD_S = 600
 RETENTION_S = 90 * 86_400
 
-READING_KEYS = frozenset({"time", "seq", "values"})
+OWN_KEYS = frozenset({"time", "seq", "values"})
+"""They cannot be metrics beside metrics."""
+READING_KEYS = OWN_KEYS | {"quality", "via"}
+
+GOOD, UNCERTAIN, BAD = QUALITIES = ("good", "uncertain", "bad")
+"""OPC-UA's three severities of a status code (OPC 10000-4, 7.39)."""
 
 
 class Reason(StrEnum):
@@ -62,6 +74,7 @@ class Reason(StrEnum):
     TOO_OLD = "TOO_OLD"
     CLOCK_AHEAD = "CLOCK_AHEAD"
     SEQ = "SEQ"
+    QUALITY = "QUALITY"
     CONFLICT = "CONFLICT"
     UNSTORABLE = "UNSTORABLE"
 
@@ -73,7 +86,9 @@ REMEDIES: Mapping[Reason, str] = {
     Reason.NOT_JSON: "Send JSON in UTF-8; NaN, Infinity and numbers such as 1e999 are no JSON.",
     Reason.NOT_CBOR: "Send one item of CBOR: names are text, numbers finite and of 64 bits at most, no tags but times.",
     Reason.NOT_SENML: "Send a SenML pack (RFC 8428): a list of records, each with a name and one value.",
-    Reason.SHAPE: 'Send {"time", "seq", "values": {…}}, a list of these, or a flat object of values.',
+    Reason.SHAPE: (
+        'Send {"time", "seq", "values": {…}, "quality": {…}, "via"}, a list of these, or a flat object of values.'
+    ),
     Reason.TOO_MANY_READINGS: f"Send at most {MAX_READINGS} readings a message.",
     Reason.TOO_MANY_METRICS: f"Send at most {MAX_METRICS} metrics a reading.",
     Reason.EMPTY: "Send at least one metric with a value.",
@@ -91,6 +106,7 @@ REMEDIES: Mapping[Reason, str] = {
     Reason.TOO_OLD: f"Readings are taken for {RETENTION_S // 86_400} days; check the device's clock.",
     Reason.CLOCK_AHEAD: f"A clock may be {CLOCK_AHEAD_S // 60} minutes ahead of ours; check the device's clock.",
     Reason.SEQ: f"Send a whole number from 0 to {MAX_SEQ} or a string of 1 to {MAX_SEQ_CHARS} characters.",
+    Reason.QUALITY: 'Send {"quality": {metric: "uncertain"}} for a value in doubt, "bad" for one sent as null.',
     Reason.CONFLICT: "Two readings with the same time and seq differ; give each its own seq.",
     Reason.UNSTORABLE: "The database cannot hold this value; the message says which.",
 }
@@ -105,6 +121,8 @@ TELEMETRY_EXAMPLES: tuple[object, ...] = (
     ],
     {"temperature": 4.2, "door": False},
     {"values": {"temperature": {"value": 39.56, "unit": "[degF]"}}},
+    {"values": {"temperature": 4.2, "flow": None}, "quality": {"temperature": "uncertain", "flow": "bad"}},
+    {"time": 1769860800000, "values": {"temperature": 4.2}, "via": "modbus"},
 )
 """Payloads every reader must accept; asyncapi.yaml shows the same ones."""
 
@@ -141,9 +159,20 @@ def telemetry_schema() -> dict[str, object]:
                 ]
             },
             "values": values,
+            "quality": {
+                "type": ["object", "null"],
+                "description": "How far a value can be trusted, by metric, in OPC-UA's words; good is silence. Every "
+                "metric here stands in values, as null exactly if it is bad.",
+                "propertyNames": key,
+                "additionalProperties": {"enum": list(QUALITIES)},
+            },
+            "via": {
+                "enum": [*MACHINES, None],
+                "description": "The protocol in which a gateway had the values from the machine.",
+            },
         },
     }
-    flat = values | {"not": {"anyOf": [{"required": [name]} for name in sorted(READING_KEYS)]}}
+    flat = values | {"not": {"anyOf": [{"required": [name]} for name in sorted(OWN_KEYS)]}}
     return {"oneOf": [reading, {"type": "array", "minItems": 1, "maxItems": MAX_READINGS, "items": reading}, flat]}
 
 

@@ -26,7 +26,7 @@ message = st.tuples(st.sampled_from(DEVICES), st.lists(reading, max_size=4), st.
 def parcel(device: Known, readings: list[tuple[int, int, bytes, bytes]], bad: int) -> Parcel:
     made = Parcel(device, lambda _: None, 1_000_000, "up/telemetry", "mqtt", 10)
     # bytes of their own for each reading, as decoding makes them
-    made.readings = [(t, s, bytes(bytearray(c)), raw) for t, s, c, raw in readings]
+    made.readings = [(t, s, bytes(bytearray(c)), raw, None) for t, s, c, raw in readings]
     made.rejections = [(Rejection(Reason.TYPE, "No."), b"raw")] * (bad if readings else max(1, bad))
     return made
 

@@ -26,7 +26,7 @@ def outcome(payload: bytes) -> tuple[int, list[Rejection]]:
         return 0, [rejection]
     for item in items:
         try:
-            _, _, values = decode.reading(item, is_alone=item is document)
+            _, _, values, _ = decode.reading(item, is_alone=item is document)
             decode.canonical(normaliser.normalise(normaliser.ANYTHING, values))
             taken += 1
         except Rejection as rejection:

@@ -12,8 +12,9 @@ import pytest
 from psycopg import sql
 
 from engine.clock import from_ms
+from engine.telemetry.provenance import Source, source_of
 from infra.local.postgres import Postgres
-from ingest import arrays, statements
+from ingest import arrays, aside, decode, statements
 from ingest.adapters.base import Verdict
 from ingest.batch import NOT_KEPT
 from ingest.database import connect
@@ -376,6 +377,32 @@ async def test_a_full_batch_does_not_wait_for_the_pace(postgres: Postgres, tenan
         assert await all_of(*told) == [Verdict.STORED] * 5
 
 
+async def test_quality_and_source_lie_beside_the_values_and_another_quality_is_no_repeat(
+    postgres: Postgres, tenant: Tenant
+) -> None:
+    device, at_ms = await tenant.device(), now_ms()
+    said = {"time": at_ms, "values": {"a": 1, "b": None}, "quality": {"a": "uncertain", "b": "bad"}}
+    good = {"time": at_ms, "values": {"a": 1}}
+    numbered = [{**each, "seq": 7} for each in (said, good)]
+    empty = {"time": at_ms, "values": {"b": None}, "quality": {"b": "bad"}, "via": "opcua"}
+    async with running_line(postgres) as line:
+        told = [await line.send(tenant, device, each) for each in (said, good, *numbered, empty)]
+        again = [await line.send(tenant, device, each) for each in (said, good, *numbered, empty)]
+        shuffled = await line.send(tenant, device, {**said, "quality": {"b": "bad", "a": "uncertain"}, "via": "modbus"})
+    assert [verdict.name for verdict in told] == ["STORED", "STORED", "STORED", "REJECTED", "STORED"]
+    assert [verdict.name for verdict in again] == ["DUPLICATE", "DUPLICATE", "DUPLICATE", "REJECTED", "DUPLICATE"]
+    assert shuffled is Verdict.DUPLICATE
+    rows = line.look(
+        "SELECT values, quality, source FROM telemetry WHERE device_id = %s ORDER BY received_at", device.id
+    )
+    marks = {"a": "uncertain", "b": "bad"}
+    assert [row[:2] for row in rows] == [({"a": 1}, marks), ({"a": 1}, None), ({"a": 1}, marks), ({}, {"b": "bad"})]
+    sources = [source_of(row[2]) for row in rows]
+    assert sources == [Source("mqtt", "json", decode.VERSION)] * 3 + [Source("mqtt", "json", decode.VERSION, "opcua")]
+    doubts = [body["q"] for kind, body in line.journal(tenant) if kind == "telemetry" and "q" in body]
+    assert doubts == [{"0": marks}, {"0": marks}, {"0": {"b": "bad"}}]
+
+
 async def test_a_batch_finds_its_devices_by_their_primary_key(postgres: Postgres, tenant: Tenant) -> None:
     """With the status inside the look-up an index on it looked as good to the planner: every row read the fleet."""
     device = await tenant.device()
@@ -387,11 +414,14 @@ async def test_a_batch_finds_its_devices_by_their_primary_key(postgres: Postgres
         arrays.bigints([1]),
         arrays.timestamps([now_ms() * 1000]),
         arrays.jsonbs([b"{}"]),
+        arrays.smallints([aside.wire("mqtt", "json")]),
+        None,
     )
     connection = await connect(postgres.url("ingest"), 5)
     try:
         plan = await (await connection.execute(f"EXPLAIN {statements.STORE}", columns)).fetchall()
-        [function] = await (await connection.execute("SELECT prosrc FROM pg_proc WHERE proname = 'ingest'")).fetchall()
+        ours = "SELECT prosrc FROM pg_proc WHERE proname = 'ingest' AND pronargs = 13"
+        [function] = await (await connection.execute(ours)).fetchall()
     finally:
         await connection.close()
     text = "\n".join(line for (line,) in plan)

@@ -39,6 +39,11 @@ def is_senml(media: int) -> bool:
     return media in (SENML_JSON, SENML_CBOR)
 
 
+def encoding(media: int) -> str:
+    """What a format is called where it is told how a reading came."""
+    return "senml" if is_senml(media) else "cbor" if media == CBOR else "json"
+
+
 def cbor_of(said: bytes) -> bytes:
     """A JSON answer of ours in CBOR."""
     return cbor2.dumps(orjson.loads(said))

@@ -55,7 +55,7 @@ class Messages:
 
     async def _submit(self, payload: bytes, media: int, device: Decision, topic: str, accept: int | None) -> Answer:
         receipt, now = Receipt(), time.time()
-        message = Message(device, topic, payload, 1, now, transport="coap")
+        message = Message(device, topic, payload, 1, now, transport="coap", encoding=formats.encoding(media))
         try:
             message.payload = formats.as_json(payload, media, device.device, int(now * 1000))
         except Rejection as rejection:

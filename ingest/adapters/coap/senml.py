@@ -3,6 +3,9 @@
 A record's name begins with what the device is called; the login has said that already, so a URN or the device's key is
 taken off and the rest names the metric. A number with a unit becomes ``{"value", "unit"}``, as over MQTT: the pipeline
 knows SenML's units. A record's sum is a metric of its own, ``{metric}.sum``.
+
+SenML has no word for quality and lets a record have fields of one's own, which others overlook (section 4.4): ours is
+``quality``, as over MQTT. A record whose quality is bad has no value.
 """
 
 import math
@@ -20,7 +23,7 @@ _LABELS: Final = {
 }  # fmt: skip
 """What stands for a field's name in CBOR (section 6)."""
 _NUMBERS: Final = ("bt", "bv", "bs", "t", "ut", "v", "s")
-_TEXTS: Final = ("bn", "bu", "n", "u", "vs", "vd")
+_TEXTS: Final = ("bn", "bu", "n", "u", "vs", "vd", "quality")
 _VALUES: Final = ("v", "vs", "vb", "vd")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9:./_-]*")
 _MAX_S: Final = 253_402_300_800  # the year 10000
@@ -35,21 +38,25 @@ def readings(pack: object, device: str, received_ms: int, *, is_cbor: bool) -> l
     """The readings in a pack, in the order of their first records. Rejection when it is no pack."""
     if not isinstance(pack, list) or not pack:
         raise _unfit(f"A pack is a list of records, this is {shown(pack)}.")
-    found: list[tuple[int | None, dict[str, Any]]] = []
+    found: list[dict[str, Any]] = []
     open_at: dict[int | None, dict[str, Any]] = {}
-    for at_ms, metric, value in _resolved(pack, device, received_ms, is_cbor):
-        values = open_at.get(at_ms)
-        if values is None or metric in values:
-            values = open_at[at_ms] = {}
-            found.append((at_ms, values))
-        values[metric] = value
+    for at_ms, metric, value, quality in _resolved(pack, device, received_ms, is_cbor):
+        reading = open_at.get(at_ms)
+        if reading is None or metric in reading["values"]:
+            reading = open_at[at_ms] = {"values": {}} if at_ms is None else {"time": at_ms, "values": {}}
+            found.append(reading)
+        reading["values"][metric] = value
+        if quality is not None:
+            reading.setdefault("quality", {})[metric] = quality
     if not found:
         raise _unfit("No record of this pack has a value.")
-    return [{"values": values} if at_ms is None else {"time": at_ms, "values": values} for at_ms, values in found]
+    return found
 
 
-def _resolved(pack: list[Any], device: str, received_ms: int, is_cbor: bool) -> Iterator[tuple[int | None, str, Any]]:
-    """Time (None: now), metric and value of each record; a sum is one of its own."""
+def _resolved(
+    pack: list[Any], device: str, received_ms: int, is_cbor: bool
+) -> Iterator[tuple[int | None, str, Any, str | None]]:
+    """Time (None: now), metric, value and quality of each record; a sum is one of its own."""
     base: dict[str, Any] = {}
     for number, item in enumerate(pack):
         record = _record(item, number, is_cbor)
@@ -59,7 +66,8 @@ def _resolved(pack: list[Any], device: str, received_ms: int, is_cbor: bool) -> 
         given = [name for name in _VALUES if name in record]
         if len(given) > 1:
             raise _unfit(f"Record {number} has {' and '.join(given)}; a record has one value.")
-        if not given and "s" not in record:
+        quality = record.get("quality")
+        if not given and "s" not in record and quality is None:
             if "n" in record:
                 raise _unfit(f"Record {number} names {shown(record['n'])} and has no value.")
             continue  # it only sets what the next ones begin with
@@ -68,9 +76,12 @@ def _resolved(pack: list[Any], device: str, received_ms: int, is_cbor: bool) -> 
         unit = record.get("u", base.get("bu"))
         if given:
             value = record[given[0]]
-            yield at_ms, metric, _measured(value + base.get("bv", 0), unit, number) if given[0] == "v" else value
+            is_number = given[0] == "v"
+            yield at_ms, metric, _measured(value + base.get("bv", 0), unit, number) if is_number else value, quality
+        elif "s" not in record:
+            yield at_ms, metric, None, quality
         if "s" in record:
-            yield at_ms, f"{metric}.sum", _measured(record["s"] + base.get("bs", 0), unit, number)
+            yield at_ms, f"{metric}.sum", _measured(record["s"] + base.get("bs", 0), unit, number), quality
 
 
 def _record(item: object, number: int, is_cbor: bool) -> Record:

@@ -9,7 +9,7 @@ import yaml
 from jsonschema_rs import Draft202012Validator
 
 from engine.commands import answer
-from ingest import decode, normaliser
+from ingest import aside, decode, normaliser
 from ingest.errors import Rejection
 from schema.wire import asyncapi, payloads, provisioning, topics
 
@@ -25,7 +25,13 @@ def readings(payload: object) -> list[decode.Reading]:
 
 def is_taken(payload: object) -> bool:
     try:
-        return all(normaliser.normalise(normaliser.ANYTHING, values) for _, _, values in readings(payload))
+        for _, _, values, said in readings(payload):
+            if said is None:
+                normaliser.normalise(normaliser.ANYTHING, values)
+            else:
+                aside.via(said)
+                aside.judge(normaliser.ANYTHING, values, said)
+        return True
     except Rejection:
         return False
 
