@@ -28,6 +28,9 @@ TIMERS = Gauge("tidegate_worker_timers_due", "Rule timers that are over and not 
 ROLLUP_LAG_SECONDS = Gauge(
     "tidegate_worker_rollup_lag_seconds", "How much of closed telemetry is in no hour yet, of the tenant most behind."
 )
+MISSED_HOURS = Counter(
+    "tidegate_worker_rollup_missed_hours", "Hours of tenants that were never made, for their readings had to go before."
+)
 REPAIRS = Gauge("tidegate_worker_rollup_repairs", "Hours of devices that something came late to, not yet made anew.")
 
 LOOK_EVERY_S = 15.0

@@ -157,6 +157,7 @@ class Loop:
             return
         metrics.ROLLUP_LAG_SECONDS.set(turn.lag_s)
         metrics.REPAIRS.set(turn.repairs)
+        metrics.MISSED_HOURS.inc(turn.missed_hours)
         if turn.has_more:
             self._rolling_at = 0.0
 

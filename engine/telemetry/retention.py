@@ -39,23 +39,29 @@ _OF_PROFILES = text(
 _NOBODY = UUID(int=0)
 # Whoever rolls up lets go after a step, of a quarter of a second; who prunes comes every ten minutes, and waits for it.
 _MINE = text("SELECT pg_advisory_xact_lock(hashtextextended('rollups:' || :tenant, 0))")
-_STANDS = text("SELECT pruned_to >= :hour AS is_over, prune_after FROM rollup_progress WHERE tenant_id = :tenant")
+_STANDS = text(
+    "SELECT pruned_to >= :hour AS is_over, prune_after, hours_to FROM rollup_progress WHERE tenant_id = :tenant"
+)
 _MOVE = text(
     "UPDATE rollup_progress SET pruned_to = coalesce(:pruned_to, pruned_to), prune_after = :after "
     "WHERE tenant_id = :tenant"
 )
-# Each device's oldest are one look into the key of each partition below its boundary.
+# Each device's oldest are one look into the key of each partition below its boundary. What is in no hour yet waits.
 _PRUNE = text(
     """
     WITH looked AS MATERIALIZED (
-        SELECT d.id, date_trunc('hour', CAST(:now AS timestamptz) - make_interval(days =>
-                   least(:most, coalesce(p.retention_days, CAST(:own AS integer), :most))), 'UTC') AS before
+        SELECT d.id, least(CAST(:made_to AS timestamptz), date_trunc('hour', CAST(:now AS timestamptz) - make_interval(
+                   days => least(:most, coalesce(p.retention_days, CAST(:own AS integer), :most))), 'UTC')) AS before
         FROM devices d JOIN profiles p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id
         WHERE d.tenant_id = :tenant AND d.id > :after ORDER BY d.id LIMIT :devices
     ), old AS MATERIALIZED (
         SELECT o.device_id, o.time, o.seq FROM looked CROSS JOIN LATERAL (
             SELECT t.device_id, t.time, t.seq FROM telemetry t
-            WHERE t.tenant_id = :tenant AND t.device_id = looked.id AND t.time < looked.before LIMIT :rows
+            WHERE t.tenant_id = :tenant AND t.device_id = looked.id AND t.time < looked.before
+              AND NOT EXISTS (
+                SELECT FROM rollup_repairs r WHERE r.tenant_id = :tenant AND r.device_id = t.device_id
+                  AND r.hour = date_trunc('hour', t.time, 'UTC') AND t.time >= :worth
+              ) LIMIT :rows
         ) o LIMIT :rows
     ), gone AS (
         DELETE FROM telemetry t USING old
@@ -115,7 +121,8 @@ async def change(tx: Tx, *, days: int | None = None, rollup_days: int | None = N
 async def prune(store: Store, principal: Principal, base: Quotas) -> int:
     """Delete what a tenant no longer keeps, at most BATCHES_AT_MOST batches of it; returns how many readings went.
 
-    Whoever was looked through in this hour is not again: what is kept ends at whole hours.
+    Whoever was looked through in this hour is not again: what is kept ends at whole hours. A reading whose hour is not
+    made yet stays until it is, however old, unless its hour would be too old to be kept as well.
     """
     deleted = 0
     for _ in range(BATCHES_AT_MOST):
@@ -146,6 +153,8 @@ async def _step(tx: Tx, base: Quotas) -> tuple[int, bool]:
             "after": (stands and stands["prune_after"]) or _NOBODY,
         }
         asked |= {"devices": BATCH_DEVICES, "rows": BATCH_ROWS}
+        asked["worth"] = hour - timedelta(days=longest_rollup())
+        asked["made_to"] = max(asked["worth"], stands["hours_to"]) if stands is not None else asked["worth"]
         found = await tx.one(_PRUNE, {**named, **asked})
         assert found is not None, "it counts"
         if found["gone"] == BATCH_ROWS:

@@ -205,6 +205,13 @@ class Pace:
 
     def __init__(self, devices: int = 200) -> None:
         self.devices = devices
+        self.missed_hours = 0
+        """Hours whose readings were gone before their turn came, since somebody asked."""
+
+    def take_missed(self) -> int:
+        """How many hours were missed since this was last asked."""
+        missed, self.missed_hours = self.missed_hours, 0
+        return missed
 
     def took(self, seconds: float) -> None:
         """Learn from a step."""
@@ -230,12 +237,14 @@ async def note_late(tx: Tx, told: Iterable[Mapping[str, Any]], closed_to: dateti
 class Turn:
     """What one turn found: whether there is more to do at once, and how it stands with whoever had something to do.
 
-    ``lag_s``: for how long the oldest hour that is not made could have been; ``repairs``: notes that wait.
+    ``lag_s``: for how long the oldest hour that is not made could have been; ``repairs``: notes that wait;
+    ``missed_hours``: those whose readings fell with their partition before their turn came.
     """
 
     has_more: bool = False
     lag_s: float = 0.0
     repairs: int = 0
+    missed_hours: int = 0
 
 
 async def run(store: Store, paces: dict[UUID, Pace], turn_s: float = TURN_S) -> Turn:
@@ -256,6 +265,7 @@ async def run(store: Store, paces: dict[UUID, Pace], turn_s: float = TURN_S) -> 
             if await _step_of(store, tenant_id, paces.setdefault(tenant_id, Pace())):
                 more.append(tenant_id)
         waiting = more
+    turn.missed_hours = sum(pace.take_missed() for pace in paces.values())
     for tenant_id in paces.keys() - found:
         del paces[tenant_id]
     for tenant_id in found:
@@ -290,6 +300,7 @@ async def step(store: Store, tenant_id: UUID, pace: Pace) -> bool:
     try:
         async with store.as_tenant(system(tenant_id)) as tx:
             if await _is_mine(tx):
+                pace.missed_hours += await _pass_what_is_gone(tx)
                 more |= await _make(tx, pace.devices)
     except Unavailable:  # as a statement that took too long is, too
         pace.took(float("inf"))
@@ -323,6 +334,20 @@ async def _make(tx: Tx, most: int) -> bool:
     moved = {"hours_to": stands.hours_to, "days_to": stands.days_to, "after": stands.device_after}
     await tx.execute(_MOVE, {"tenant": tx.principal.tenant_id, **moved})
     return stands.has_more
+
+
+async def _pass_what_is_gone(tx: Tx) -> int:
+    """Go past hours whose partitions were dropped, the platform's longest being over; how many, which is told."""
+    stands = await _stands(tx)
+    oldest = clock.hour_of(tx.now - LONGEST).replace(hour=0)
+    if stands is None or stands.hours_to >= oldest:
+        return 0
+    tenant_id, missed = tx.principal.tenant_id, (oldest - stands.hours_to) // HOUR
+    moved = {"hours_to": oldest, "days_to": stands.days_to, "after": None}  # days are made of hours, which stay longer
+    await tx.execute(_MOVE, {"tenant": tenant_id, **moved})
+    said = {"tenant": str(tenant_id), "from": stands.hours_to.isoformat(), "to": oldest.isoformat(), "hours": missed}
+    log.error("telemetry.rollups_missed", extra=said)
+    return missed
 
 
 async def _skips_a_day(tx: Tx, stands: Stands) -> bool:

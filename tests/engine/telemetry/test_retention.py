@@ -30,6 +30,12 @@ async def _told(tenant: Tenant, profile: str) -> UUID:
     return device.id
 
 
+async def _rolled_up(tenant: Tenant, worker_store: Store) -> None:
+    await Drain(worker_store).run(tenant.id)
+    while await rollups.step(worker_store, tenant.id, rollups.Pace()):
+        pass
+
+
 def _ages(tenant: Tenant, table: str, time: str, device_id: UUID) -> list[int]:
     with psycopg.connect(tenant.postgres.url("superuser")) as connection:
         connection.execute("SELECT set_config('app.tenant_id', %s, true)", [str(tenant.id)])  # for a view's sake
@@ -50,9 +56,7 @@ async def test_a_profile_says_how_long_its_devices_are_kept_and_the_tenant_says_
         await devices.profile_change(tx, tenant.profiles["long"].id, retention_days=30)
         await retention.change(tx, days=10)
         await quotas.change(tx, {QuotaName.STORAGE_DAYS: 20})
-    await Drain(worker_store).run(tenant.id)
-    while await rollups.step(worker_store, tenant.id, rollups.Pace()):
-        pass
+    await _rolled_up(tenant, worker_store)
     assert await retention.prune(worker_store, system(tenant.id), defaults()) == 6
     assert _ages(tenant, "telemetry", "time", short) == [0, 2]
     assert _ages(tenant, "telemetry", "time", other) == [0, 2, 6]
@@ -60,10 +64,61 @@ async def test_a_profile_says_how_long_its_devices_are_kept_and_the_tenant_says_
     assert len(_ages(tenant, "rollup_hours", "start", short)) == len(AGES)
 
 
+async def test_no_reading_goes_before_its_hour_is_made_unless_that_would_be_too_old_as_well(
+    tenant: Tenant, store: Store, worker_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late, other = await _told(tenant, "cold-room"), await _told(tenant, "cold-room")
+    async with store.as_tenant(tenant.principal()) as tx:
+        await retention.change(tx, days=10)
+    assert await retention.prune(worker_store, system(tenant.id), defaults()) == 0, "nothing is rolled up yet"
+    await _rolled_up(tenant, worker_store)
+    with psycopg.connect(tenant.postgres.url("superuser")) as connection:
+        connection.execute(
+            "UPDATE rollup_progress SET pruned_to = now() - interval '1 day' WHERE tenant_id = %s", [tenant.id]
+        )
+        connection.execute(
+            "INSERT INTO rollup_repairs (tenant_id, device_id, hour, noted_at) SELECT %s, device_id, start, now() "
+            "FROM rollup_hours WHERE device_id = %s",
+            [tenant.id, late],
+        )
+    assert await retention.prune(worker_store, system(tenant.id), defaults()) == 2
+    assert _ages(tenant, "telemetry", "time", late) == list(AGES), "its hours are to be made again"
+    assert _ages(tenant, "telemetry", "time", other) == [0, 2, 6]
+    with psycopg.connect(tenant.postgres.url("superuser")) as connection:
+        connection.execute(
+            "UPDATE rollup_progress SET pruned_to = now() - interval '1 day', "
+            "hours_to = now() - interval '60 days' WHERE tenant_id = %s",
+            [tenant.id],
+        )
+    monkeypatch.setattr(retention, "longest_rollup", lambda: 30)
+    assert await retention.prune(worker_store, system(tenant.id), defaults()) == 1
+    assert _ages(tenant, "telemetry", "time", late) == [0, 2, 6, 12]
+
+
+async def test_hours_whose_partitions_fell_before_they_were_made_are_told_and_passed(
+    tenant: Tenant, worker_store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    await _told(tenant, "cold-room")
+    await _rolled_up(tenant, worker_store)
+    with psycopg.connect(tenant.postgres.url("superuser")) as connection:
+        connection.execute(
+            "UPDATE rollup_progress SET hours_to = date_trunc('day', now() - interval '92 days', 'UTC') "
+            "WHERE tenant_id = %s",
+            [tenant.id],
+        )
+    pace = rollups.Pace()
+    await rollups.step(worker_store, tenant.id, pace)
+    assert (pace.take_missed(), pace.take_missed()) == (48, 0)
+    assert "telemetry.rollups_missed" in caplog.text
+    await rollups.step(worker_store, tenant.id, pace)
+    assert pace.take_missed() == 0
+
+
 async def test_who_prunes_waits_for_whoever_rolls_up(tenant: Tenant, store: Store, worker_store: Store) -> None:
     device = await _told(tenant, "cold-room")
     async with store.as_tenant(tenant.principal()) as tx:
         await retention.change(tx, days=10)
+    await _rolled_up(tenant, worker_store)
     async with worker_store.as_tenant(system(tenant.id)) as tx:
         assert await rollups._is_mine(tx)
         pruning = asyncio.create_task(retention.prune(worker_store, system(tenant.id), defaults()))
@@ -77,9 +132,7 @@ async def test_hours_and_days_go_when_they_are_not_kept_either_but_never_before_
     tenant: Tenant, store: Store, worker_store: Store
 ) -> None:
     device = await _told(tenant, "cold-room")
-    await Drain(worker_store).run(tenant.id)
-    while await rollups.step(worker_store, tenant.id, rollups.Pace()):
-        pass
+    await _rolled_up(tenant, worker_store)
     async with store.as_tenant(tenant.principal()) as tx:
         kept = await retention.change(tx, days=10, rollup_days=3)
         assert (kept.days, kept.rollup_days) == (10, 10)
