@@ -21,7 +21,7 @@ ifneq ($(MADE_FOR),$(shell cat $(VENV)/.made-for 2>/dev/null)$(wildcard $(VENV)/
 $(shell rm -f $(VENV)/.made-for $(VENV)/.run-installed $(VENV)/.dev-installed)
 endif
 
-.PHONY: up setup test test-fast lint tools timescale console help
+.PHONY: up setup test test-fast test-faults lint tools timescale console help
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -91,14 +91,11 @@ test: $(VENV)/.dev-installed tools timescale
 	@$(MAKE) --no-print-directory -j2 console lint
 	@$(BIN)/pytest -p no:cacheprovider -n $(CORES) --maxprocesses=4 --no-loadscope-reorder
 
-# Every process killed twenty times and every hardship five times under load, two thousand devices cut off at once; some
-# twenty minutes. What the hardships want beyond the tests' programs: root, and strace.
+# Every process killed twenty times under load, an edge and a broker among them, every other trouble some times, two
+# thousand devices cut off at once, and one table at the end. What it wants beyond the tests' programs: root, and strace.
 test-faults: $(VENV)/.dev-installed tools
 	@command -v strace >/dev/null || { test "$$(id -u)" = 0 && apt-get install -y -q --no-install-recommends strace; }
-	@$(BIN)/tidegate bench kills --kills 20 --rate 2000
-	@$(BIN)/tidegate bench kills --kills 5 --rate 2000 --kinds web hole latency full fsync
-	@$(BIN)/tidegate bench kills --kills 5 --rate 2000 --kinds ingest --devices 2000
-	@$(BIN)/tidegate bench kills --kills 5 --rate 2000 --kinds clock
+	@$(BIN)/tidegate bench faults
 
 test-fast: $(VENV)/.dev-installed
 	@$(BIN)/pytest -m 'not engines and not browser and not slow' --hypothesis-profile=fast

@@ -58,6 +58,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kills.add_argument("--pause-s", type=float, help="the longest pause between two kills")
     kills.add_argument("--seed", type=int, help="repeat the order of an earlier campaign")
     kills.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    faults = benches.add_parser("faults", help="all of that and worse: every campaign in a row, and one table")
+    faults.add_argument("--kills", type=int, default=20, help="of each process; of everything else fewer (20)")
+    faults.add_argument("--rate", type=float, default=2_000, help="messages a second in all (2,000)")
+    faults.add_argument("--seed", type=int, help="repeat the order of an earlier run")
+    faults.add_argument("--only", nargs="+", metavar="CAMPAIGN", help="only these: processes, trouble, herd, clock")
+    faults.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     neighbours = benches.add_parser("neighbours", help="what a tenant above its quota does to the one beside it")
     neighbours.add_argument("--quota", type=int, help="messages a second of each tenant")
     neighbours.add_argument("--times", type=float, help="how many times its quota the noisy one sends")
@@ -92,6 +98,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         "overload": _overload,
         "connections": _connections,
         "kills": _kills,
+        "faults": _faults,
         "cut": _cut,
         "registry": _registry,
         "storage": _storage,
@@ -196,11 +203,12 @@ def _cut(arguments: argparse.Namespace) -> int:
 
 def _kills(arguments: argparse.Namespace) -> int:
     from infra.bench import report
-    from infra.bench.kills import CLOCK, HARDSHIPS, KINDS, Campaign, wage
+    from infra.bench.kills import BESIDE, CLOCK, HARDSHIPS, KINDS, Campaign, wage
 
-    unknown = set(arguments.kinds or ()) - {*KINDS, *HARDSHIPS, CLOCK}
+    there_are = (*KINDS, *BESIDE, *HARDSHIPS, CLOCK)
+    unknown = set(arguments.kinds or ()) - {*there_are}
     if unknown:
-        known = ", ".join((*KINDS, *HARDSHIPS, CLOCK))
+        known = ", ".join(there_are)
         raise SetupProblem(f"There is no kind {', '.join(sorted(unknown))}; there are {known}.")
     given = _given(arguments, ("kills", "events", "kinds", "devices", "rate", "pause_s", "seed"))
     campaign = Campaign(**({"seed": secrets.randbelow(1_000_000)} | given))
@@ -209,7 +217,23 @@ def _kills(arguments: argparse.Namespace) -> int:
     print(report.kills(outcome))
     if arguments.json:
         arguments.json.write_text(json.dumps(outcome.as_json(), indent=1, default=str) + "\n")
-    return 1 if outcome.verdict.wrong else 0
+    return 1 if outcome.wrong else 0
+
+
+def _faults(arguments: argparse.Namespace) -> int:
+    from infra.bench import faults
+
+    seed = secrets.randbelow(1_000_000) if arguments.seed is None else arguments.seed
+    plans = faults.plan(arguments.kills, arguments.rate, seed)
+    names = [named.name for named in plans]
+    if unknown := set(arguments.only or ()) - {*names}:
+        raise SetupProblem(f"There is no campaign {', '.join(sorted(unknown))}; there are {', '.join(names)}.")
+    plans = [named for named in plans if not arguments.only or named.name in arguments.only]
+    endured = faults.endure(plans, lambda sentence: print(sentence, flush=True))
+    print("\n" + faults.shown(endured))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(endured.as_json(), indent=1, default=str) + "\n")
+    return 1 if endured.wrong else 0
 
 
 def _ingest(arguments: argparse.Namespace) -> int:

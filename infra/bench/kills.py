@@ -14,9 +14,12 @@ import random
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -24,7 +27,8 @@ import psycopg
 import redis
 
 from engine.settings import Settings
-from infra.bench import judged_rules, processes
+from infra.bench import beside, judged_rules, processes
+from infra.bench.beside import Beside, BrokerBeside, EdgeBeside, Judged
 from infra.bench.generator import Order
 from infra.bench.judge import Verdict, judge, wait_for_deliveries, wait_for_drain
 from infra.bench.judged_rules import SIGNAL
@@ -41,8 +45,11 @@ KINDS = ("ingest", "failpoint", "postgres", "backend", "worker", "valkey", "flus
 HARDSHIPS = ("web", "hole", "latency", "full", "fsync")
 """More kinds, which want more of the machine: the web process killed; the road to Postgres closed for a while, or
 200 ms long; its disk full for a while (only root can make that disk); its writes to the log failing (with strace)."""
+BESIDE = beside.KINDS
+"""And these stand beside the platform, with tenants of their own: an edge that reads a machine, and a broker."""
 PROMISED_S = {"postgres": 10.0, "backend": 10.0, "hole": 10.0, "full": 10.0, "fsync": 10.0}
-"""Accepting again within so many seconds (DESIGN D9); 5 for the others. Of what lasts, after its end."""
+"""Accepting again within so many seconds (DESIGN D9), and the others as below. Of what lasts, after its end."""
+PROMISED_OTHERWISE_S = 5.0
 UNCERTAIN = frozenset({"hole", "full", "fsync"})
 """After these ingest may have to try again what had been committed."""
 CLOCK = "clock"
@@ -71,16 +78,19 @@ MOSTLY_QUIET = 10
 class Campaign:
     """How many kills of each kind, at what load, and how long a pause there is between two, at most.
 
-    It goes on until at least so many `events` are acknowledged.
+    Of the kinds in `fewer` there are no more than it says. Trouble that lasts does so for `lasts_s`. It goes on until
+    at least so many `events` are acknowledged.
     """
 
     kills: int = 20
+    fewer: Mapping[str, int] = field(default_factory=dict)
     events: int = 0
     kinds: Sequence[str] = KINDS
     devices: int = 200
     rate: float = 2_000
     pause_s: float = 2.0
     seed: int = 0
+    lasts_s: float = LASTS_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +113,26 @@ class Outcome:
     reconnects: int
     seconds: float
     verdict: Verdict = field(default_factory=Verdict)
+    beside: list[Judged] = field(default_factory=list)
+
+    @property
+    def wrong(self) -> list[str]:
+        """Whatever is not as promised."""
+        return [*self.verdict.wrong, *(each for judged in self.beside for each in judged.wrong)]
+
+    @property
+    def late(self) -> list[Kill]:
+        """The kills after which it took longer than is promised."""
+        return [kill for kill in self.kills if kill.accepting_s > promised_s(kill.kind)]
 
     def as_json(self) -> dict[str, Any]:
         """Everything, for a file."""
         return asdict(self)
+
+
+def promised_s(kind: str) -> float:
+    """Within how many seconds it accepts again."""
+    return PROMISED_S.get(kind, PROMISED_OTHERWISE_S)
 
 
 def wage(campaign: Campaign, say: Callable[[str], None]) -> Outcome:
@@ -118,16 +144,27 @@ def wage(campaign: Campaign, say: Callable[[str], None]) -> Outcome:
         raise SetupProblem(
             "The kind 'fsync' wants root and strace (Debian package strace): leave it out, or have both."
         )
-    with (
-        Rig(
-            with_web="web" in kinds,
-            settings=UNBOUNDED | {"outbound_loopback": 1},
-            has_road=bool(kinds & {"hole", "latency"}),
-            has_small_disk="full" in kinds,
-            has_clock=CLOCK in kinds,
-        ) as rig,
-        Sink() as sink,
-    ):
+    with ExitStack() as stack:
+        settings: dict[str, object] = {**UNBOUNDED, "outbound_loopback": 1}
+        others: dict[str, Beside] = {}
+        if "broker" in kinds:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegate-broker-")))
+            broker = others["broker"] = stack.enter_context(BrokerBeside(folder))
+            settings["broker_url"] = broker.url
+        rig = stack.enter_context(
+            Rig(
+                with_web="web" in kinds,
+                settings=settings,
+                has_road=bool(kinds & {"hole", "latency"}),
+                has_small_disk="full" in kinds,
+                has_clock=CLOCK in kinds,
+            )
+        )
+        if "broker" in kinds:
+            broker.begin(rig, campaign.seed)
+        if "edge" in kinds:
+            others["edge"] = stack.enter_context(EdgeBeside(rig))
+        sink = stack.enter_context(Sink())
         slow = campaign.devices // MOSTLY_QUIET
         tenant = asyncio.run(_founded(campaign, rig, sink, slow))
         slower = math.ceil(judged_rules.SLOW_GAP_S * campaign.rate / campaign.devices)
@@ -136,8 +173,8 @@ def wage(campaign: Campaign, say: Callable[[str], None]) -> Outcome:
         order = Order(
             rig.ports["mqtt_port"], tenant.identities, signal, 1, 0, progress, campaign.seed, slow=slow, slower=slower
         )
-        with Players(order) as players:
-            return _wage(campaign, rig, tenant, players, sink, say)
+        players = stack.enter_context(Players(order))
+        return _wage(campaign, _Field(campaign, rig, tenant, players, others), sink, say)
 
 
 async def _founded(campaign: Campaign, rig: Rig, sink: Sink, slow: int) -> BenchTenant:
@@ -150,25 +187,24 @@ async def _founded(campaign: Campaign, rig: Rig, sink: Sink, slow: int) -> Bench
     return tenant
 
 
-def _wage(
-    campaign: Campaign, rig: Rig, tenant: BenchTenant, players: Players, sink: Sink, say: Callable[[str], None]
-) -> Outcome:
+def _wage(campaign: Campaign, place: "_Field", sink: Sink, say: Callable[[str], None]) -> Outcome:
+    rig, tenant, players = place.rig, place.tenant, place.players
     players.ask(do="connect")
     began = time.monotonic()
     longest_s = 60 + len(campaign.kinds) * campaign.kills * (RECOVER_WITHIN_S + campaign.pause_s)
     longest_s += 2 * campaign.events / campaign.rate
     players.tell(do="run", rate=campaign.rate, seconds=longest_s, patience_s=DRAIN_WITHIN_S)
-    field_of = _Field(campaign, rig, tenant.id, players)
     kills = []
     for kind in _order(campaign):
-        time.sleep(field_of.random.uniform(0.05, campaign.pause_s))
-        kills.append(field_of.kill(kind))
+        time.sleep(place.random.uniform(0.05, campaign.pause_s))
+        kills.append(place.kill(kind))
         say(f"{kind}: accepting after {kills[-1].accepting_s:.2f} s, reacting after {kills[-1].reacting_s:.2f} s")
     while players.progress().acked < campaign.events and time.monotonic() - began < longest_s:
         time.sleep(PAUSE_S)
     players.tell(do="stop")
     load = players.answer(timeout_s=DRAIN_WITHIN_S + 30)
     seconds = time.monotonic() - began
+    judged = [other.finish() for other in place.others.values()]
     is_drained = wait_for_drain(rig.postgres, tenant.id, DRAIN_WITHIN_S) is not None
     is_delivered = wait_for_deliveries(rig.postgres, tenant.id, sink.arrived, DELIVER_WITHIN_S)
     progress = players.progress()
@@ -178,28 +214,39 @@ def _wage(
     verdict.blame("webhooks are not called in time", int(not is_delivered), "the bench's tenant")
     verdict.blame("journals are not drained in time", int(not is_drained), "the bench's tenant")
     verdict.blame("clients still have messages without PUBACK", int(not load["is_quiet"]), "at the end")
-    return Outcome(campaign, kills, load["acked"], sent.resent, progress.reconnects, seconds, verdict)
+    return Outcome(campaign, kills, load["acked"], sent.resent, progress.reconnects, seconds, verdict, judged)
 
 
 def _order(campaign: Campaign) -> list[str]:
-    """Rounds in which each kind comes once, in random order."""
-    chosen = random.Random(campaign.seed)  # noqa: S311  # a reproducible order, nothing secret
-    return [kind for _ in range(campaign.kills) for kind in chosen.sample(list(campaign.kinds), len(campaign.kinds))]
+    """Rounds in which each kind comes once, in random order; those of which there are fewer are in the first."""
+    chosen, order = random.Random(campaign.seed), []  # noqa: S311  # a reproducible order, nothing secret
+    for turn in range(campaign.kills):
+        kinds = [kind for kind in campaign.kinds if turn < campaign.fewer.get(kind, campaign.kills)]
+        order += chosen.sample(kinds, len(kinds))
+    return order
 
 
 class _Field:
     """Where the kills happen."""
 
-    def __init__(self, campaign: Campaign, rig: Rig, tenant_id: UUID, players: Players) -> None:
+    def __init__(
+        self, campaign: Campaign, rig: Rig, tenant: BenchTenant, players: Players, others: Mapping[str, Beside]
+    ) -> None:
         self.random = random.Random(campaign.seed + 1)  # noqa: S311  # as above
-        self._rig = rig
-        self._players = players
-        self._position = _Position(rig.postgres, tenant_id)
+        self._lasts_s = campaign.lasts_s
+        self.rig = rig
+        self.tenant = tenant
+        self.players = players
+        self.others = others
+        self._position = _Position(rig.postgres, tenant.id)
 
     def kill(self, kind: str) -> Kill:
         """Kill once and wait until everything works again."""
         at = self._strike(kind)
-        accepting = self._answering(at) if kind == "web" else self._accepting(at, kind)
+        if kind in self.others:
+            accepting = self._until(self.others[kind].is_back, f"back after {kind}")
+        else:
+            accepting = self._answering(at) if kind == "web" else self._accepting(at, kind)
         head = self._known(lambda: self._position.head(), kind)
         reacting = self._until(lambda: self._position.drained() >= head, f"reacting after {kind}")
         return Kill(kind, accepting - at, reacting - at)
@@ -209,11 +256,11 @@ class _Field:
 
         The first one alone says little: what a killed postmaster leaves behind may commit once more and then go.
         """
-        resumed, acked, changed = 0.0, self._players.progress().acked, at
+        resumed, acked, changed = 0.0, self.players.progress().acked, at
 
         def is_calm() -> bool:
             nonlocal resumed, acked, changed
-            now, progress = time.monotonic(), self._players.progress()
+            now, progress = time.monotonic(), self.players.progress()
             if progress.acked != acked:
                 if now - changed > PAUSE_S or (not resumed and progress.acked_sent >= at):
                     resumed = now
@@ -225,7 +272,7 @@ class _Field:
 
     def _answering(self, at: float) -> float:
         """The moment from which another web process answers than the one that was killed."""
-        url = f"http://127.0.0.1:{self._rig.ports['http_port']}/health/ready"
+        url = f"http://127.0.0.1:{self.rig.ports['http_port']}/health/ready"
         return self._until(lambda: answers(url), "answering after web")
 
     def _strike(self, kind: str) -> float:
@@ -243,25 +290,27 @@ class _Field:
                 return self._fail()
             case "flushall":
                 at = time.monotonic()
-                with redis.Redis.from_url(self._rig.valkey.url()) as client:
+                with redis.Redis.from_url(self.rig.valkey.url()) as client:
                     client.flushall()
                 return at
+            case _ if kind in self.others:
+                return self.others[kind].strike()
             case "backend":
-                return _kill(self.random.choice(self._rig.backends()))
+                return _kill(self.random.choice(self.rig.backends()))
             case _:
                 return _kill(self._pid(kind))
 
     def _lead_astray(self, kind: str) -> float:
         """Close the road to Postgres for a while, or make it so long that each answer takes ROUND_TRIP_S more."""
-        road = self._rig.road
+        road = self.rig.road
         assert road is not None
-        before = self._players.progress().acked
+        before = self.players.progress().acked
         if kind == "hole":
             road.close_road()
         else:
             road.delay_s = ROUND_TRIP_S / 2
-        time.sleep(LASTS_S)
-        if kind == "latency" and self._players.progress().acked == before:
+        time.sleep(self._lasts_s)
+        if kind == "latency" and self.players.progress().acked == before:
             raise SetupProblem(f"Nothing was accepted while Postgres answered {ROUND_TRIP_S} s later than usual.")
         road.open_road()
         road.delay_s = 0.0
@@ -269,41 +318,41 @@ class _Field:
 
     def _set_clock(self) -> float:
         """The time of day jumps forward, back by twice as much, and to what it was."""
-        clock = self._rig.clock
+        clock = self.rig.clock
         assert clock is not None
         for seconds in (JUMP_S, -JUMP_S, 0):
             at = time.monotonic()
             clock.put(seconds)
-            self._until(lambda at=at: self._players.progress().acked_sent > at + PAUSE_S, "accepting after the jump")  # type: ignore[misc]
-            time.sleep(LASTS_S / 3)
+            self._until(lambda at=at: self.players.progress().acked_sent > at + PAUSE_S, "accepting after the jump")  # type: ignore[misc]
+            time.sleep(self._lasts_s / 3)
         return time.monotonic()
 
     def _fill_disk(self) -> float:
-        disk = self._rig.disk
+        disk = self.rig.disk
         assert disk is not None
         disk.fill()
-        time.sleep(LASTS_S)
+        time.sleep(self._lasts_s)
         disk.empty()
         return time.monotonic()
 
     def _fail_to_write(self) -> float:
         """Have the next attempts to bring Postgres' log to the disk fail, as a dying disk would (EIO)."""
-        pids = [argument for pid in self._rig.backends() for argument in ("-p", str(pid))]
+        pids = [argument for pid in self.rig.backends() for argument in ("-p", str(pid))]
         inject = ["-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:error=EIO"]
         with subprocess.Popen(
             ["strace", "-f", "-qq", "-o", "/dev/null", *inject, *pids],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         ) as strace:
-            before = set(self._rig.backends())
+            before = set(self.rig.backends())
             try:
-                return self._until(lambda: not before & set(self._rig.backends()), "failing to write")
+                return self._until(lambda: not before & set(self.rig.backends()), "failing to write")
             finally:
                 strace.terminate()
 
     def _fail(self) -> float:
         """Have the next ingest process die between a COMMIT and its acknowledgements."""
-        self._rig.arm(f"after_commit_before_ack:{self.random.randint(1, 60)}")
+        self.rig.arm(f"after_commit_before_ack:{self.random.randint(1, 60)}")
         before = self._pid("ingest")
         _kill(before)
         armed = self._pid("ingest", but=before)
@@ -314,7 +363,7 @@ class _Field:
         found: list[int] = []
 
         def is_there() -> bool:
-            pid = self._rig.pids().get(process, but)
+            pid = self.rig.pids().get(process, but)
             found[:] = [pid] if pid != but else []
             return bool(found)
 
@@ -331,7 +380,7 @@ class _Field:
         while not holds():
             if time.monotonic() > deadline:
                 raise SetupProblem(
-                    f"Not {what} within {RECOVER_WITHIN_S:.0f} s. The processes' last words:\n{self._rig.log_tail()}"
+                    f"Not {what} within {RECOVER_WITHIN_S:.0f} s. The processes' last words:\n{self.rig.log_tail()}"
                 )
             time.sleep(POLL_S)
         return time.monotonic()

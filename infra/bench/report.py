@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from infra.bench.ingest import Measured
 from infra.bench.judge import Verdict
-from infra.bench.kills import PROMISED_S, Outcome
+from infra.bench.kills import Outcome, promised_s
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -80,7 +80,7 @@ def kills(outcome: Outcome) -> str:
     for kind in outcome.campaign.kinds:
         accepting = sorted(kill.accepting_s for kill in outcome.kills if kill.kind == kind)
         reacting = sorted(kill.reacting_s for kill in outcome.kills if kill.kind == kind)
-        promised = PROMISED_S.get(kind, 5.0)
+        promised = promised_s(kind)
         late = sum(seconds > promised for seconds in accepting)
         rows.append(
             [kind, len(accepting), _median(accepting), accepting[-1], promised, late, _median(reacting), reacting[-1]]
@@ -91,7 +91,9 @@ def kills(outcome: Outcome) -> str:
         f"  {outcome.acked} messages acknowledged in {outcome.seconds:.0f} s ({rate:,.0f} msg/s), {outcome.resent} "
         f"sent again after {outcome.reconnects} lost connections (seed {outcome.campaign.seed})"
     )
-    return "\n".join([table(head, rows), "", said, rules(outcome.verdict), "", verdict(outcome.verdict)])
+    others = [f"  {judged.kind:<14}{judged.said}" for judged in outcome.beside]
+    others += [f"  WRONG         {each}" for judged in outcome.beside for each in judged.wrong]
+    return "\n".join([table(head, rows), "", said, rules(outcome.verdict), "", verdict(outcome.verdict), *others])
 
 
 def rules(found: Verdict) -> str:
