@@ -164,6 +164,9 @@ class Settings:
     audit_key: Path | None = _setting(  # noqa: RUF009  # a frozen default
         None, "Ed25519 key (PEM) that signs the audit log; default DATA_DIR/audit.key", Path
     )
+    oscore_key: Path | None = _setting(  # noqa: RUF009  # a frozen default
+        None, "key that seals devices' OSCORE contexts, for web and ingest; default DATA_DIR/oscore.key", Path
+    )
     tls_cert: Path | None = _setting(  # noqa: RUF009  # a frozen default
         None, "certificate chain (PEM) of the servers for devices; default a self-made one in DATA_DIR/tls", Path
     )

@@ -8,13 +8,14 @@ import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterable, Iterator
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import uvloop
 
 from engine.journal.bus import MemoryBus, ValkeyBus
-from engine.provisioning import relay
+from engine.provisioning import contexts, relay
 from engine.queue import LateCelery
 from engine.quotas.model import Quotas
 from engine.quotas.shares import Shares
@@ -37,6 +38,7 @@ from ingest.idempotency import FirstReceipts
 from ingest.introductions import Introductions
 from ingest.metrics import SESSIONS, WAITING
 from ingest.newcomers import Newcomers
+from ingest.oscore import OscoreContexts
 from ingest.presence import JournalPresence
 from ingest.quota import Quota
 from ingest.refusals import Refusals
@@ -97,12 +99,14 @@ class Ingest:
             refused=self.pipeline.refused,
             ask=lambda device_id: self._downlink.tell(device_id),
         )
+        self._contexts = OscoreContexts(Database(url), partial(contexts.vault_of, settings))
         self.coap = CoapEndpoint(
             self.authorizer,
             self.pipeline,
             self.http.polls,
             refused=self.pipeline.refused,
             ask=lambda device_id: self._downlink.tell(device_id),
+            contexts=self._contexts,
             takes_tokens=settings.coap_plain or _is_here(settings.host),
         )
         through = ThroughGateways(self.children, self.endpoint)
@@ -199,6 +203,7 @@ class Ingest:
         await self._trust.close()
         await self._newcomers.close()
         await self._keys.close()
+        await self._contexts.close()
         await self._downlink.close()
         await self.replay.close()
         await self.children.close()

@@ -52,6 +52,8 @@ class Services:
     store: Store
     live: "Live"
     vault: Vault
+    oscore_vault: Vault
+    """Of devices' contexts alone, which ingest opens too."""
     budgets: "Budgets"
     discovery: Discovery
     sends_mail: bool = False
@@ -302,11 +304,12 @@ class RequestContext:
         bucket: str | None,
         time_zone: str,
         limit: int,
+        with_source: bool = False,
     ) -> Series:
         """One metric of one device over a span of time."""
         from resolvers.telemetry import series
 
-        return await series(self, device_id, profile_id, metric, start, end, bucket, time_zone, limit)
+        return await series(self, device_id, profile_id, metric, start, end, bucket, time_zone, limit, with_source)
 
 
 _LOADERS = tuple(name for name, member in vars(RequestContext).items() if isinstance(member, cached_property))

@@ -18,7 +18,7 @@ from engine.identity_providers.discovery import Discovery
 from engine.journal.bus import Bus, MemoryBus, ValkeyBus
 from engine.notifications.mail import Mail
 from engine.outbound.fetch import Outbound
-from engine.provisioning import relay
+from engine.provisioning import contexts, relay
 from engine.queue import LateCelery
 from engine.quotas.model import Quotas
 from engine.quotas.shares import Shares
@@ -62,7 +62,8 @@ class Gateway:
         live = Live(self.store, self.bus)
         discovery = Discovery(Outbound(may_loop_back=settings.outbound_loopback))
         sends_mail = Mail.of(settings) is not None
-        self.services = Services(self.store, live, LocalVault.of(settings), self.budgets, discovery, sends_mail)
+        vaults = LocalVault.of(settings), contexts.vault_of(settings)
+        self.services = Services(self.store, live, *vaults, self.budgets, discovery, sends_mail)
         self._vouched = VouchedEntrance(self.services, self.origins, settings.origin)
         relayed = relay.secret_of(settings)
         self.arrivals = Arrivals(self.store, self.services.vault, self.changes, settings.jwt_audience, relayed)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import strawberry
 
-from engine.provisioning import keys, provisioners, queue
+from engine.provisioning import keys, oscore, provisioners, queue
 from engine.provisioning.model import EnrolmentStatus
 from engine.provisioning.rule import facts, parse
 from resolvers.arguments import After, First, Version, paged
@@ -24,6 +24,7 @@ from schema.provisioning import (
     ClaimCertificateSigned,
     Enrolment,
     EnrolmentApprove,
+    OscoreContextIssued,
     Provisioner,
     ProvisionerUpdate,
     ProvisioningKeyCreate,
@@ -333,3 +334,27 @@ class ProvisioningMutation:
     ) -> Credential:
         """The credential it is."""
         return Credential.of(await keys.register(await info.context.tx(), device_id, public_key, expires_at))
+
+    @strawberry.mutation(
+        description="Gives a device a context to protect each CoAP message with (OSCORE, RFC 8613); its secret is "
+        "shown this once.",
+        directives=[
+            Needs(scope="devices:write"),
+            Rest(method=Method.POST, path="/devices/{deviceId}/oscore-contexts", status=201),
+            NOT_FOUND,
+            Problem(status=409, slug="device-stuck"),
+            Problem(status=422, slug="expiry-past"),
+            Problem(status=503, slug="vault-sealed"),
+        ],
+    )
+    async def oscore_context_issue(
+        self,
+        info: Info,
+        device_id: DeviceId,
+        expires_at: Annotated[
+            datetime | None, strawberry.argument(description="When it ends by itself; left out: never.")
+        ] = None,
+    ) -> OscoreContextIssued:
+        """A new context."""
+        vault = info.context.services.oscore_vault
+        return OscoreContextIssued.of(await oscore.issue(await info.context.tx(), vault, device_id, expires_at))

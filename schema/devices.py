@@ -64,19 +64,19 @@ class Presence:
 
 
 @strawberry.type(
-    description="What a device signs in with: a token, whose secret is not kept, an X.509 certificate, or JWTs that it "
-    "signs with a registered key."
+    description="What a device signs in with: a token, whose secret is not kept, an X.509 certificate, JWTs that it "
+    "signs with a registered key, or a context of OSCORE, which protects each CoAP message."
 )
 class Credential:
     """A device's credential without its secret."""
 
     id: UUID = strawberry.field(description="The credential's id.")
-    kind: str = strawberry.field(description="What kind it is: token, x509 or jwt.")
+    kind: str = strawberry.field(description="What kind it is: token, x509, jwt or oscore.")
     created_at: datetime = strawberry.field(description="When it was issued.")
     expires_at: datetime | None = strawberry.field(description="When it ends by itself; null if never.")
     revoked_at: datetime | None = strawberry.field(description="When it was revoked; null while it works.")
     fingerprint: str | None = strawberry.field(
-        description="The SHA-256 of the certificate or public key (DER) in hexadecimal; null for a token."
+        description="The SHA-256 of the certificate or public key (DER) in hexadecimal; null for others."
     )
 
     @classmethod
@@ -228,9 +228,14 @@ class Device:
                 description="The most points to answer with.", directives=[Constraint(min=1, max=10_000)]
             ),
         ] = 1000,
+        with_source: Annotated[
+            bool, strawberry.argument(description="Whether to say of each reading when it was received, and how.")
+        ] = False,
     ) -> Series:
         """One metric of this device from ``from`` to ``to``."""
-        return await info.context.series(self.id, self.profile_id, metric, from_, to, bucket, time_zone, limit)
+        return await info.context.series(
+            self.id, self.profile_id, metric, from_, to, bucket, time_zone, limit, with_source
+        )
 
     @strawberry.field(
         description="The device's secrets, without the secrets themselves.", directives=[Cost(expected=3)]

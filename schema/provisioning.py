@@ -9,7 +9,7 @@ import strawberry
 from engine.provisioning import model
 from engine.provisioning.model import EnrolmentStatus, Mode, Proof, Way
 from engine.provisioning.rule import Verdict
-from schema.devices import NAME
+from schema.devices import NAME, Credential
 from schema.directives import Constraint, Example, Secret
 from schema.enums import shown
 from schema.scalars import Json, Labels
@@ -272,3 +272,28 @@ class EnrolmentApprove:
     group_ids: list[UUID] | None = strawberry.field(
         description="Other groups without a filter.", default=None, directives=[GROUPS]
     )
+
+
+@strawberry.type(
+    description="A new context of OSCORE (RFC 8613), as the device is to be set up with it: AEAD algorithm "
+    "AES-CCM-16-64-128, HKDF SHA-256, no Master Salt and no ID Context. All three values in hexadecimal."
+)
+class OscoreContextIssued:
+    """Shown once."""
+
+    credential: Credential = strawberry.field(description="The credential it is; revoke it by its id.")
+    master_secret: str = strawberry.field(
+        description="The Master Secret, 16 bytes. It is never shown again.", directives=[Secret()]
+    )
+    sender_id: str = strawberry.field(description="The device's Sender ID, 7 bytes; the platform's Recipient ID.")
+    recipient_id: str = strawberry.field(description="The device's Recipient ID, the platform's Sender ID.")
+
+    @classmethod
+    def of(cls, issued: model.ContextIssued) -> Self:
+        """The contract's view of ``issued``."""
+        return cls(
+            credential=Credential.of(issued.credential),
+            master_secret=issued.master_secret.hex(),
+            sender_id=issued.sender_id.hex(),
+            recipient_id=issued.recipient_id.hex(),
+        )

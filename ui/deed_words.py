@@ -30,7 +30,10 @@ NOUNS = {
     "member_second_factor": "second factor of a member",
     "member_sessions": "sessions of a member",
     "notification_policy": "notification policy",
+    "oscore_context": "OSCORE context of a device",
     "password": "password",
+    "point": "point of a gateway",
+    "point_table": "point table of the gateway",
     "policy": "notification policy",
     "platform_quota": "quota",
     "platform_second_factor": "second factor of a person",
@@ -61,6 +64,8 @@ NOUNS = {
 # A verb when it is done, and when it was only tried: "changed the rule", "tried to change a rule".
 VERBS = {
     "discard": ("discarded", "discard"),
+    "discover": ("looked for points behind", "look for points behind"),
+    "read": ("read", "read"),
     "replay": ("replayed", "replay"),
     "set": ("set", "set"),
     "shadow": ("told to watch only", "tell to watch only"),
@@ -140,7 +145,7 @@ SEEN = {
     "usage": "what is used of the platform",
 }
 # A credential by its kind, as what is issued or revoked.
-CREDENTIALS = {"jwt": "public key", "token": "token", "x509": "certificate"}
+CREDENTIALS = {"jwt": "public key", "oscore": "OSCORE context", "token": "token", "x509": "certificate"}
 # Deeds whose words are not made of a verb and a noun.
 WHOLE = {
     "authority.renew": "renewed the certificate authority, which is now",

@@ -149,9 +149,10 @@ class Presence:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What a device may log in with: a ``token``, whose secret is shown once, an ``x509`` certificate, or by ``jwt``.
+    """What a device may log in with: a ``token``, whose secret is shown once, an ``x509`` certificate, by ``jwt``, or
+    an ``oscore`` context.
 
-    ``fingerprint`` is the SHA-256 of the certificate or public key (DER) in hex; a token has none to show.
+    ``fingerprint`` is the SHA-256 of the certificate or public key (DER) in hex; the others have none to show.
     """
 
     id: UUID

@@ -176,3 +176,13 @@ class Admitted:
     def username(self) -> str:
         """The name it logs in with."""
         return f"{self.tenant}/d/{self.device.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class ContextIssued:
+    """A new context of OSCORE (RFC 8613): its Master Secret, the device's Sender ID and its Recipient ID, ours."""
+
+    credential: Credential
+    master_secret: bytes
+    sender_id: bytes
+    recipient_id: bytes

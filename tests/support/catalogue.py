@@ -127,6 +127,7 @@ UNIQUE_ALONE = {
     ("users", "email"),
     ("users", "home_id"),  # the tenant whose own person it is
     ("alembic_version", "version_num"),
+    ("oscore_contexts", "kid"),  # random, and what a message names in the clear
 }
 SECRET_DIGEST = "secret_sha256"
 

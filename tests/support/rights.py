@@ -53,8 +53,10 @@ NOUNS = {
     "me": _OWN,
     "member": _USERS,
     "notification": _NOTIFICATIONS,
+    "oscoreContext": _DEVICES,
     "password": _OWN,
     "platform": ("platform:read", "platform:write"),
+    "point": _DEVICES,
     "profile": ("devices:read", "profiles:write"),
     "provision": _DEVICES,
     "publicKey": _DEVICES,
@@ -75,11 +77,14 @@ PARTICULAR = {
     "tenantTimeZoneSet": "profiles:write",
     "deviceErase": "devices:erase",  # what is gone is gone: more than changing a device
     "memberSessions": "users:write",  # where somebody else is signed in is for whoever may sign them out
+    "pointRead": "commands:write",  # asks a machine
+    "pointDiscover": "commands:write",
     "identityProviderCheck": "tenant:write",  # makes the platform ask an address that somebody typed
 }
 """Fields that need another right than their noun says, and why."""
 
 BESIDE = {
+    "pointTableSet": "commands:write",  # what a table makes writable, commands may write
     "ruleBacktest": "telemetry:read",  # shows stored values to whoever writes a condition that asks for them
     "ruleExplain": "telemetry:read",
     "rulePreview": "telemetry:read",  # its texts hold the values that they name

@@ -75,7 +75,7 @@ _STATUS: Final[dict[RefusalReason, tuple[Code, int | None]]] = {
     "unavailable": (Code.SERVICE_UNAVAILABLE, 5),
 }
 STRANGER: Final = refusal(Code.UNAUTHORIZED, f"Show a good device token as the query {wire.TOKEN}=.")
-IN_THE_CLEAR: Final = refusal(Code.UNAUTHORIZED, "No token is taken in the clear here.")
+IN_THE_CLEAR: Final = refusal(Code.UNAUTHORIZED, "No token is taken in the clear here; protect the request (OSCORE).")
 REFUSED: Final[dict[RefusalReason, Answer]] = {
     "bad_credentials": STRANGER,
     **{reason: refusal(code, REFUSALS[reason].words, again) for reason, (code, again) in _STATUS.items()},

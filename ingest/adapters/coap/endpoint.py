@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from aiocoap import Message
@@ -33,6 +34,7 @@ from ingest.adapters.coap.answers import (
 )
 from ingest.adapters.coap.blocks import Bodies
 from ingest.adapters.coap.exchanges import Address, Exchanges, Limits, Reply, small
+from ingest.adapters.coap.keeper import Keeper, NotOpened
 from ingest.adapters.coap.messages import Messages
 from ingest.adapters.coap.observers import Observer, Observers, listed, nothing
 from ingest.adapters.http.login import Logins, Proof
@@ -40,6 +42,9 @@ from ingest.adapters.http.polls import End, Polls
 from ingest.adapters.http.room import Full
 from schema.wire import coap as wire
 from schema.wire import http
+
+if TYPE_CHECKING:
+    from ingest.adapters.coap.oscore import Opened, Protection
 
 log = logging.getLogger(__name__)
 
@@ -69,10 +74,13 @@ class CoapEndpoint:
         *,
         refused: Callable[[Decision, str], None],
         ask: Callable[[UUID], None],
+        contexts: Keeper,
         takes_tokens: bool = False,
         limits: Limits = Limits(),
     ) -> None:
-        """`takes_tokens`: in the clear, where nobody else can listen or somebody has said that it may be."""
+        """`contexts` of who protects messages. `takes_tokens`: in the clear, where nobody else can listen, or so it was
+        said.
+        """
         self._bodies = Bodies()
         self.observers = Observers(self._bodies)
         self._exchanges = Exchanges(self._serve, limits)
@@ -81,7 +89,10 @@ class CoapEndpoint:
         self._polls = polls
         self._refused = refused
         self._ask = ask
+        self._contexts = contexts
+        self._opening: Protection | None = None
         self._takes_tokens = takes_tokens
+        self._notifying: set[asyncio.Task[bool]] = set()
         self._looks: dict[Observer, asyncio.Task[None]] = {}
         self._is_stopping = False
 
@@ -96,6 +107,8 @@ class CoapEndpoint:
         self._is_stopping = True
         for look in self._looks.values():
             look.cancel()
+        for notifying in self._notifying:
+            notifying.cancel()
         await self._exchanges.close(DRAIN_S)
 
     def changed(self, device_id: UUID) -> None:
@@ -116,37 +129,55 @@ class CoapEndpoint:
     # ── a request ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _serve(self, request: Message, address: Address, size: int) -> Reply:
+        opened: Opened | None = None
         try:
-            device, proof, topic = await self._admitted(request, address)
+            if request.opt.oscore is not None:
+                opened = await (await self._protection()).open(request)
+                request = opened.request
+            device, proof, topic = await self._admitted(request, address, opened)
         except Refused as refused:
-            return Reply(small(REFUSED[refused.reason], size), is_proven=False)
-        except _No as no:
-            return Reply(small(no.answer, size), is_proven=False)
+            return _told_no(REFUSED[refused.reason], size, opened)
+        except (_No, NotOpened) as no:
+            return _told_no(no.answer, size, opened)
         try:
-            answer = await self._answer(request, address, device, proof, topic)
+            answer = await self._answer(request, address, device, proof, topic, opened)
         except Refused as refused:  # it has lost its rights meanwhile
             answer = REFUSED[refused.reason]
         except Full:
             answer = BUSY
         sent = partial(self._ask, device.device_id) if answer.observe is not None else _nothing
-        return Reply(answer.message(), is_proven=True, sent=sent)
+        message = answer.message()
+        return Reply(message if opened is None else opened.answered(message), is_proven=True, sent=sent)
 
-    async def _admitted(self, request: Message, address: Address) -> tuple[Decision, Proof, str | None]:
+    async def _admitted(
+        self, request: Message, address: Address, opened: Opened | None
+    ) -> tuple[Decision, Proof, str | None]:
         """Whose request this is, and where it goes: a topic, or None for what waits. Raises Refused, _No."""
         key, topic = self._place(request)
         if self._is_stopping:
             raise _No(STOPPING)
-        token = _token(request)
-        if token is None:
-            raise _No(STRANGER)
-        if not self._takes_tokens:
-            raise _No(IN_THE_CLEAR)
-        proof = Proof("", token, None)
+        proof = self._shown(request) if opened is None else opened.proof
         device = await self._logins.identify(proof, str(address[0]))
         if device.device != key:
             self._refused(device, "device")
             raise _No(ANOTHERS)
         return device, proof, topic
+
+    async def _protection(self) -> Protection:
+        """What opens protected messages; its cryptography is imported with the first of them, beside everybody else."""
+        if self._opening is None:
+            module = await asyncio.to_thread(importlib.import_module, "ingest.adapters.coap.oscore")
+            self._opening = self._opening or module.Protection(self._contexts)
+        return self._opening
+
+    def _shown(self, request: Message) -> Proof:
+        """What somebody shows in the clear. Raises _No."""
+        token = _token(request)
+        if token is None:
+            raise _No(STRANGER)
+        if not self._takes_tokens:
+            raise _No(IN_THE_CLEAR)
+        return Proof("", token, None)
 
     def _place(self, request: Message) -> tuple[str, str | None]:
         """The device that the path names, and the topic it stands for. Raises _No."""
@@ -165,7 +196,13 @@ class CoapEndpoint:
         return key, topic
 
     async def _answer(
-        self, request: Message, address: Address, device: Decision, proof: Proof, topic: str | None
+        self,
+        request: Message,
+        address: Address,
+        device: Decision,
+        proof: Proof,
+        topic: str | None,
+        opened: Opened | None,
     ) -> Answer:
         if topic is not None:
             still = partial(self._logins.identify, proof, str(address[0]))
@@ -177,24 +214,39 @@ class CoapEndpoint:
         if block is not None and block.block_number:
             return self._bodies.part(device.device_id, (block.block_number, False, block.size_exponent))
         if request.opt.observe == 0:
-            return self._observe(request, address, device, proof)
+            return self._observe(request, address, device, proof, opened)
         if request.opt.observe == 1:
             self.observers.remove(device.device_id)
         return await self._commands(device, accept, None if block is None else (0, False, block.size_exponent))
 
     # ── what waits ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _observe(self, request: Message, address: Address, device: Decision, proof: Proof) -> Answer:
+    def _observe(
+        self, request: Message, address: Address, device: Decision, proof: Proof, opened: Opened | None
+    ) -> Answer:
         """The device observes from now on: what waits comes as notifications."""
         if self.observers.is_full and not self.observers.observing(device.device_id):
             return CROWDED
         token, accept = request.token, request.opt.accept
 
         def notify(answer: Answer) -> asyncio.Future[bool]:
-            return self._exchanges.confirmed(answer.message(), token, address)
+            if opened is None:
+                return self._exchanges.confirmed(answer.message(), token, address)
+            notifying = asyncio.get_running_loop().create_task(self._notify(opened, answer.message(), token, address))
+            self._notifying.add(notifying)
+            notifying.add_done_callback(self._notifying.discard)
+            return notifying
 
         observer = self.observers.add(device, proof, notify, accept)
         return nothing(accept)._replace(observe=observer.number)
+
+    async def _notify(self, opened: Opened, message: Message, token: bytes, address: Address) -> bool:
+        """Notify who observes under protection; whether it was acknowledged."""
+        try:
+            protected = await opened.notified(message)
+        except Refused:
+            return False
+        return await self._exchanges.confirmed(protected, token, address)
 
     async def _commands(self, device: Decision, accept: int | None, block: Any) -> Answer:
         """What waits now; it counts as sent when it is answered with, for a lost answer is asked for again."""
@@ -243,6 +295,13 @@ class _No(Exception):
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer)
         self.answer = answer
+
+
+def _told_no(answer: Answer, size: int, opened: Opened | None) -> Reply:
+    """A refusal: protected for who has proved to hold a context, small for anybody else."""
+    if opened is None:
+        return Reply(small(answer, size), is_proven=False)
+    return Reply(opened.answered(answer.message()), is_proven=True)
 
 
 def _token(request: Message) -> bytes | None:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from aiocoap import Message
+from aiocoap import Message, oscore
+from aiocoap.message import Direction
 from aiocoap.numbers.codes import Code
 from aiocoap.numbers.types import ACK, CON, RST
 
+from engine.provisioning.contexts import KID_BYTES, SECRET_BYTES
+from ingest.adapters.base import Refused
 from ingest.adapters.coap.endpoint import CoapEndpoint
 from ingest.adapters.coap.exchanges import Limits
+from ingest.adapters.coap.keeper import Found
+from ingest.adapters.http.login import Proof
 from ingest.adapters.http.polls import Polls
 from tests.ingest.adapters.http.memory import MemoryIdentifier
 from tests.ingest.adapters.mqtt.memory import MemoryUplink
@@ -102,6 +108,71 @@ class Peer(asyncio.DatagramProtocol):
         return self.heard.empty()
 
 
+class MemoryContexts:
+    """What a database would keep of contexts; several endpoints may share it, as processes share one."""
+
+    def __init__(self) -> None:
+        self.found: dict[bytes, Found] = {}
+        self.struck: set[tuple[bytes, int]] = set()
+        self.is_away = False
+        self.asked: list[bytes] = []
+        self._next = 0
+
+    def issue(self, device: str = "pump-7") -> Found:
+        """A context for the device `acme/d/{device}`."""
+        kid, master = os.urandom(KID_BYTES), os.urandom(SECRET_BYTES)
+        proof = Proof(f"acme/d/{device}", device.encode(), None)
+        self.found[kid] = Found(uuid4(), uuid4(), kid, master, proof)
+        return self.found[kid]
+
+    async def find(self, kid: bytes) -> Found | None:
+        self.asked.append(kid)
+        return self.found.get(kid)
+
+    async def strike(self, found: Found, number: int) -> bool:
+        if self.is_away:
+            raise Refused("unavailable")
+        is_new = (found.kid, number) not in self.struck
+        self.struck.add((found.kid, number))
+        return is_new
+
+    async def reserve(self, found: Found) -> range:
+        if self.is_away:
+            raise Refused("unavailable")
+        self._next += 2
+        return range(self._next - 2, self._next)
+
+
+class Secured(oscore.CanProtect, oscore.CanUnprotect, oscore.SecurityContextUtils):
+    """The device's side of a context, in memory; `sender_sequence_number` is its next number."""
+
+    echo_recovery = None
+    id_context = None
+    alg_aead = oscore.algorithms[oscore.DEFAULT_ALGORITHM]
+    hashfun = oscore.hashfunctions[oscore.DEFAULT_HASHFUNCTION]
+
+    def __init__(self, kid: bytes, master: bytes) -> None:
+        self.sender_id, self.recipient_id, self.sender_sequence_number = kid, b"\x00", 0
+        self.derive_keys(b"", master)
+        self.recipient_replay_window = oscore.ReplayWindow(32, lambda: None)
+        self.recipient_replay_window.initialize_empty()
+
+    def post_seqnoincrease(self) -> None:
+        """Nothing outlives a test."""
+
+    def wrapped(self, data: bytes) -> tuple[bytes, Any]:
+        """A datagram, protected, and by what its answer is known."""
+        plain = Message.decode(data, None)
+        plain.direction = Direction.OUTGOING
+        outer, identifiers = self.protect(plain)
+        outer.mtype, outer.mid, outer.token = plain.mtype, plain.mid, plain.token
+        return bytes(outer.encode()), identifiers
+
+    def unwrapped(self, answer: Message, identifiers: Any) -> Message:
+        """What is in a protected answer."""
+        return self.unprotect(answer, identifiers)[0]
+
+
 @dataclass
 class House:
     """A running endpoint, what is behind it, and whom it had looked after."""
@@ -111,14 +182,18 @@ class House:
     identifier: MemoryIdentifier
     polls: Polls
     port: int
+    contexts: MemoryContexts
     refused: list[tuple[str, str]] = field(default_factory=list)
     asked: list[UUID] = field(default_factory=list)
 
 
 @asynccontextmanager
-async def open_house(*, takes_tokens: bool = True, **limits: Any) -> AsyncIterator[House]:
+async def open_house(
+    *, takes_tokens: bool = True, contexts: MemoryContexts | None = None, **limits: Any
+) -> AsyncIterator[House]:
     """An endpoint on a port of its own; whoever asks what waits is told that it was looked for."""
     uplink, identifier = MemoryUplink(), MemoryIdentifier()
+    contexts = contexts or MemoryContexts()
     refused: list[tuple[str, str]] = []
     asked: list[UUID] = []
     loop = asyncio.get_running_loop()
@@ -129,10 +204,12 @@ async def open_house(*, takes_tokens: bool = True, **limits: Any) -> AsyncIterat
         polls,
         refused=lambda device, why: refused.append((device.device, why)),
         ask=asked.append,
+        contexts=contexts,
         takes_tokens=takes_tokens,
         limits=Limits(**{"ack_within_s": PATIENCE_S, **limits}),  # a busy machine promises nothing unless it is to
     )
-    house = House(endpoint, uplink, identifier, polls, await endpoint.start("127.0.0.1", 0), refused, asked)
+    port = await endpoint.start("127.0.0.1", 0)
+    house = House(endpoint, uplink, identifier, polls, port, contexts, refused, asked)
     try:
         yield house
     finally:
@@ -150,4 +227,4 @@ async def peer(port: int) -> AsyncIterator[Peer]:
         transport.close()
 
 
-__all__ = ["ACK", "CON", "RST", "House", "Peer", "open_house", "peer"]
+__all__ = ["ACK", "CON", "RST", "House", "MemoryContexts", "Peer", "Secured", "open_house", "peer"]
