@@ -68,6 +68,8 @@ _ABOUT_DEVICES = presence.KINDS | {
     *("device.resumed", "device.released"),
 }
 """Entries of which rules may make something, beside telemetry."""
+ALERTS = "alert."
+"""How the kinds of entries begin that tell watchers of alerts, and of which the drain makes nothing."""
 _MADE_BY_RULES = frozenset({"telemetry", "device.changed"})
 """Entries that rules may have caused; they say which."""
 _PROFILES = text(
@@ -160,6 +162,7 @@ class Drain:
         memory.has_arrivals = any(entry.kind == DeviceArrived.kind for entry in entries)
         if entries or ticked:
             pos, at = (entries[-1].pos, entries[-1].at) if entries else (position, None)
+            pos, at = await _past_own_news(tx, pos, at)
             await tx.execute(_MOVE, {"tenant": tx.principal.tenant_id, "reader": READER, "pos": pos, "at": at})
             memory.stood = pos, turn + 1
         return len(entries), ahead.has_more or ticked >= TICKS_AT_ONCE or memory.reaction.has_more
@@ -174,6 +177,7 @@ class Drain:
             talking |= {entry.body["device"] for entry in entries if entry.kind in _ABOUT_DEVICES}
         due = await reaction.look_for_due(tx, until)
         await memory.meet(tx, talking | due, {e.body["device"] for e in entries if e.kind == "device.changed"})
+        await reaction.load_due(tx)
         if any(entry.kind == "group.changed" for entry in entries):
             reaction.facts.forget()
         await remember(tx, reaction.facts, rules, newest, talking | due, position)
@@ -289,7 +293,20 @@ def _weight(entry: Entry) -> int:
         return len(entry.body["r"]) + len(entry.body["n"]) or 1
     if entry.kind == "rules.reached":
         return GOING_ON_WEIGHS
-    return 1 if entry.kind.startswith("alert.") else ENTRY_WEIGHS
+    return 1 if entry.kind.startswith(ALERTS) else ENTRY_WEIGHS
+
+
+async def _past_own_news(tx: Tx, pos: int, at: datetime | None) -> tuple[int, datetime | None]:
+    """Where the reader stands once this transaction has told its own news.
+
+    Of alerts nothing follows here. So where nothing else has come meanwhile, the next drain need not read them, and the
+    tick need not wake one for them.
+    """
+    if tx.deeds or not tx.events or not all(event.kind.startswith(ALERTS) for event in tx.events):
+        return pos, at
+    count = len(tx.events)
+    last = await tx.tell()
+    return (last, tx.now) if last == pos + count else (pos, at)
 
 
 def _is_readable(entry: Entry) -> bool:

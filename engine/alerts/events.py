@@ -12,9 +12,9 @@ class AlertRaised(Event):
     """A rule fired for a device."""
 
     kind: ClassVar[str] = "alert.raised"
-    alert: UUID
-    rule: UUID
-    device: UUID
+    alert: UUID | str
+    rule: UUID | str
+    device: UUID | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +22,9 @@ class AlertAcknowledged(Event):
     """Somebody has taken note of an alert."""
 
     kind: ClassVar[str] = "alert.acknowledged"
-    alert: UUID
-    rule: UUID
-    device: UUID
+    alert: UUID | str
+    rule: UUID | str
+    device: UUID | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class AlertCleared(Event):
     """What an alert was about is over."""
 
     kind: ClassVar[str] = "alert.cleared"
-    alert: UUID
-    rule: UUID
-    device: UUID
+    alert: UUID | str
+    rule: UUID | str
+    device: UUID | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,6 @@ class AlertChanged(Event):
     """Somebody was given an alert, said something about it, or has put it off."""
 
     kind: ClassVar[str] = "alert.changed"
-    alert: UUID
-    rule: UUID
-    device: UUID
+    alert: UUID | str
+    rule: UUID | str
+    device: UUID | str

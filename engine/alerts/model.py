@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from uuid import NAMESPACE_URL, UUID, uuid5
+from hashlib import sha1
+from uuid import NAMESPACE_URL, UUID
 
 
 class AlertStatus(StrEnum):
@@ -99,7 +100,18 @@ class AlertGroup:
 
 def episode_id(tenant_id: UUID, rule_id: object, version: int, device_id: object, episode: int) -> UUID:
     """The id of the alert of an episode of a rule on a device."""
-    return uuid5(NAMESPACE_URL, f"tidegate:alert:{tenant_id}/{rule_id}/{version}/{device_id}/{episode}")
+    return UUID(_episode_id(tenant_id, rule_id, version, device_id, episode))
+
+
+def _episode_id(tenant_id: object, rule_id: object, version: int, device_id: object, episode: int) -> str:
+    """A UUID of version 5 (RFC 9562, 5.5) as a text; to make a `UUID` of it takes six times as long."""
+    told = f"tidegate:alert:{tenant_id}/{rule_id}/{version}/{device_id}/{episode}"
+    hashed = sha1(_NAMESPACE + told.encode(), usedforsecurity=False).hexdigest()
+    variant = _VARIANTS[int(hashed[16], 16) & 3]
+    return f"{hashed[:8]}-{hashed[8:12]}-5{hashed[13:16]}-{variant}{hashed[17:20]}-{hashed[20:32]}"
+
+
+_NAMESPACE, _VARIANTS = NAMESPACE_URL.bytes, "89ab"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +134,10 @@ class Raised:
     def id(self, tenant_id: UUID) -> UUID:
         """The same episode always has the same id, however often it is told."""
         return episode_id(tenant_id, self.rule_id, self.rule_version, self.device_id, self.episode)
+
+    def key(self, tenant_id: str) -> str:
+        """Its id as a text."""
+        return _episode_id(tenant_id, self.rule_id, self.rule_version, self.device_id, self.episode)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """Alerts: raise, acknowledge, clear, and find them."""
 
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import orjson
@@ -15,19 +14,24 @@ from engine.alerts.tables import alerts
 from engine.pages import Page
 from engine.store.tx import Tx
 
-# One JSON document per statement: an array per column costs the client ten times as much.
+# One JSON document per statement: an array per column costs the client ten times as much. What alerts of a rule have in
+# common is said once, and which of them are new only where not all are: each is read and written for every alert.
 _RAISE = text(
     """
-    INSERT INTO alerts (tenant_id, id, rule_id, rule_version, device_id, episode, severity, status, reason, why,
-                        raised_at, version)
-    SELECT :tenant, r.id, r.rule_id, r.rule_version, r.device_id, r.episode, r.severity, 'active', r.reason, r.why,
-           r.raised_at, 1
-    FROM json_to_recordset(CAST(:raised AS json)) AS r (
-        id uuid, rule_id uuid, rule_version int, device_id uuid, episode bigint, severity text, reason text, why jsonb,
-        raised_at timestamptz
+    WITH raised AS (
+        INSERT INTO alerts (tenant_id, id, rule_id, rule_version, device_id, episode, severity, status, reason, why,
+                            raised_at, version)
+        SELECT :tenant, r.id, of.rule_id, of.rule_version, r.device_id, r.episode, of.severity, 'active', r.reason,
+               r.why, r.raised_at, 1
+        FROM json_to_recordset(CAST(:raised AS json)) AS of (
+            rule_id uuid, rule_version int, severity text, alerts json
+        ) CROSS JOIN LATERAL json_to_recordset(of.alerts) AS r (
+            id uuid, device_id uuid, episode bigint, reason text, why jsonb, raised_at timestamptz
+        )
+        ON CONFLICT DO NOTHING
+        RETURNING id
     )
-    ON CONFLICT DO NOTHING
-    RETURNING id, rule_id, device_id
+    SELECT CASE WHEN count(*) < :most THEN array_agg(CAST(id AS text)) END AS ids FROM raised
     """
 )
 _CLEAR = text(
@@ -153,18 +157,37 @@ async def raise_all(tx: Tx, raised: Sequence[Raised]) -> None:
     """Raise these alerts; one that was raised before stays as it is and is not told again."""
     if not raised:
         return
-    # as it is: asdict() copies the whole of ``why``, a third of what a thousand alerts at once take
-    names = [field.name for field in fields(Raised)]
-    told = [{name: getattr(one, name) for name in names} | {"id": one.id(tx.principal.tenant_id)} for one in raised]
-    new: list[RowMapping] = []
-    for row in await tx.rows(_RAISE, {"tenant": tx.principal.tenant_id, "raised": orjson.dumps(told).decode()}):
-        tx.emit(events.AlertRaised(row["id"], row["rule_id"], row["device_id"]))
-        new.append(row)
-    hushed = {one.id(tx.principal.tenant_id): one.hushed for one in raised if one.hushed}
+    tenant_id = str(tx.principal.tenant_id)
+    by_id = {one.key(tenant_id): one for one in raised}
+    told = orjson.dumps(_by_rule(by_id)).decode()
+    some = await tx.one(_RAISE, {"tenant": tx.principal.tenant_id, "raised": told, "most": len(by_id)})
+    if some is not None and some["ids"] is not None:
+        by_id = {each: by_id[each] for each in some["ids"]}
+    for id_, one in by_id.items():
+        tx.emit(events.AlertRaised(id_, one.rule_id, one.device_id))
+    hushed = [(UUID(id_), one.hushed) for id_, one in by_id.items() if one.hushed]
     if hushed:
-        said = [(row["id"], hushed[row["id"]]) for row in new if row["id"] in hushed]
-        await timeline.write_all(tx, said, Happening.NOT_TOLD)
-    await silences.apply(tx, new)
+        await timeline.write_all(tx, hushed, Happening.NOT_TOLD)
+    await silences.apply(tx, by_id)
+
+
+def _by_rule(by_id: Mapping[str, Raised]) -> list[dict[str, object]]:
+    """The alerts of each version of a rule together, as `_RAISE` reads them."""
+    found: dict[tuple[str, int, str], list[dict[str, object]]] = {}
+    for id_, one in by_id.items():
+        said = {
+            "id": id_,
+            "device_id": one.device_id,
+            "episode": one.episode,
+            "reason": one.reason,
+            "why": one.why,
+            "raised_at": one.raised_at,
+        }
+        found.setdefault((one.rule_id, one.rule_version, one.severity), []).append(said)
+    return [
+        {"rule_id": rule_id, "rule_version": version, "severity": severity, "alerts": alerts_}
+        for (rule_id, version, severity), alerts_ in found.items()
+    ]
 
 
 async def clear_all(tx: Tx, cleared: Sequence[Cleared]) -> None:

@@ -1,6 +1,6 @@
 """Silences: times in which alerts are raised and nobody is told, such as a planned maintenance."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from sqlalchemy.engine import RowMapping
 
 from engine import ids, pages
 from engine.alerts import errors, telling, timeline
-from engine.alerts.model import Happening, Silence
+from engine.alerts.model import Happening, Raised, Silence
 from engine.alerts.tables import alerts, silences
 from engine.devices import groups
 from engine.devices import service as devices
@@ -104,20 +104,20 @@ async def page(tx: Tx, *, is_open: bool | None = None, first: int = 50, after: s
     return pages.cut([_silence(row) for row in rows], size, lambda silence: str(silence.id))
 
 
-async def apply(tx: Tx, raised: Sequence[RowMapping]) -> None:
-    """Note on these new alerts (id, rule_id, device_id) until when they are silent, if a silence is about them."""
+async def apply(tx: Tx, raised: Mapping[str, Raised]) -> None:
+    """Note on these new alerts, by id, until when they are silent, if a silence is about them."""
     if not raised:
         return
     now = [_silence(row) for row in await tx.rows(select(silences).where(_mine(tx), _is_open(tx)).limit(MOST))]
     for silence in now:
         if silence.from_at > tx.now:
             continue
-        about = [row for row in raised if _fits(silence, row)]
+        about = {UUID(id_): UUID(one.device_id) for id_, one in raised.items() if _fits(silence, one)}
         if about and silence.group_id is not None:
-            inside = set(await groups.members_among(tx, silence.group_id, [row["device_id"] for row in about]))
-            about = [row for row in about if row["device_id"] in inside]
+            inside = set(await groups.members_among(tx, silence.group_id, list(about.values())))
+            about = {id_: device_id for id_, device_id in about.items() if device_id in inside}
         if about:
-            await _note(tx, silence, [row["id"] for row in about])
+            await _note(tx, silence, list(about))
 
 
 async def _note(tx: Tx, silence: Silence, alert_ids: list[UUID]) -> None:
@@ -128,8 +128,9 @@ async def _note(tx: Tx, silence: Silence, alert_ids: list[UUID]) -> None:
     await timeline.write_all(tx, [(alert_id, words) for alert_id in alert_ids], Happening.SILENCED)
 
 
-def _fits(silence: Silence, row: RowMapping) -> bool:
-    return silence.rule_id in (None, row["rule_id"]) and silence.device_id in (None, row["device_id"])
+def _fits(silence: Silence, one: Raised) -> bool:
+    is_its_rule = silence.rule_id is None or str(silence.rule_id) == one.rule_id
+    return is_its_rule and (silence.device_id is None or str(silence.device_id) == one.device_id)
 
 
 def _is_open(tx: Tx) -> ColumnElement[bool]:

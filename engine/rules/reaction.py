@@ -50,7 +50,10 @@ _STATES = (
     "JOIN profiles p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id WHERE s.tenant_id = :tenant AND {which}"
 )
 _OF_DEVICES = text(_STATES.format(which="s.device_id = ANY (CAST(:devices AS uuid[]))"))
-_DUE = text(_STATES.format(which="s.due_at <= :now") + f" ORDER BY s.due_at LIMIT {TICKS_AT_ONCE}")
+_DUE = text(
+    "SELECT CAST(rule_id AS text) AS rule_id, CAST(device_id AS text) AS device_id FROM rule_state "
+    "WHERE tenant_id = :tenant AND due_at <= :now ORDER BY due_at LIMIT :most"
+)
 _SAVE = text(
     """
     INSERT INTO rule_state (tenant_id, rule_id, device_id, state, due_at)
@@ -160,9 +163,17 @@ class Reaction:
             (marked.add if is_so else marked.discard)(device_id)
 
     async def look_for_due(self, tx: Tx, now: datetime) -> set[str]:
-        """Load what ``tick`` will let time pass for, at most TICKS_AT_ONCE; returns the devices."""
-        self._due = await self._load(tx, _DUE, {"now": now})
+        """Look what ``tick`` will let time pass for, at most TICKS_AT_ONCE; returns the devices, whom to meet next."""
+        rows = await tx.rows(_DUE, {"tenant": tx.principal.tenant_id, "now": now, "most": TICKS_AT_ONCE})
+        self._due = [(row["rule_id"], row["device_id"]) for row in rows]
         return {device for _, device in self._due}
+
+    async def load_due(self, tx: Tx) -> None:
+        """Load what is due and was begun behind this batch's back, as ``_begin`` does; what is gone is not due."""
+        unmet = {device for rule_id, device in self._due if (rule_id, device) not in self._states}
+        if unmet:
+            await self.load(tx, sorted(unmet))
+            self._due = [place for place in self._due if place in self._states]
 
     def read(self, profile: str | None, device_id: str, reading: Reading, received_ms: int) -> None:
         """One reading of one device; must come before it is folded into the latest values."""

@@ -114,6 +114,8 @@ def _words_of(leaf: Leaf | AttributeLeaf, vocabulary: Vocabulary) -> _Words:
     return _Words(leaf, name, asked, into, sign, told, (), other.name, other_sign)
 
 
+MINUTE_MS, DAY_MS = 60_000, 86_400_000
+
 _MISSING = {
     MissingDo.FIRE: "it fires too",
     MissingDo.CLEAR: "it clears",
@@ -355,14 +357,15 @@ def _against(words: _Words, seen: Mapping[str, Known]) -> str:
 
 
 def _when(since: int, at: int, held_for: Duration | None) -> str:
-    begun, ended = from_ms(since), from_ms(at)
     if at <= since:
-        return f" at {_clock(ended, ended)}"
+        return f" at {_clock(at // MINUTE_MS, at // DAY_MS)}"
     lasted = spelled(held_for) if held_for is not None and held_for.ms == at - since else spelled_ms(at - since)
-    return f" for {lasted} since {_clock(begun, ended)}"
+    return f" for {lasted} since {_clock(since // MINUTE_MS, at // DAY_MS)}"
 
 
-def _clock(at: datetime, beside: datetime) -> str:
-    """The time of day; with the date if it is not the day of ``beside``."""
-    day = "" if at.date() == beside.date() else f"{at.day} {at:%b %Y} "
-    return f"{day}{at.hour:02}:{at.minute:02} UTC"
+@lru_cache(maxsize=1_024)
+def _clock(minute: int, day: int) -> str:
+    """The time of day of a minute (since 1970, UTC); with the date if it is not on that day. Many alerts share one."""
+    at = from_ms(minute * MINUTE_MS)
+    date = "" if minute * MINUTE_MS // DAY_MS == day else f"{at.day} {at:%b %Y} "
+    return f"{date}{at.hour:02}:{at.minute:02} UTC"

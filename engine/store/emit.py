@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 # One JSON document: arrays of as many texts cost the client ten times as much.
-_APPEND = text(
+APPEND = text(
     """
     SELECT max(pos) FROM (SELECT CAST(:told AS json) AS t) AS told, app.append(
         array_fill(CAST(:tenant AS uuid), ARRAY[json_array_length(t)]),
@@ -39,9 +39,14 @@ async def append(connection: AsyncConnection, tenant_id: UUID, events: Sequence[
 
     Holds the tenant's head row until COMMIT: nothing slow may follow it in the transaction.
     """
-    told = orjson.dumps([(event.kind, event.body()) for event in events]).decode()
-    result = await connection.execute(_APPEND, {"tenant": tenant_id, "told": told})
+    result = await connection.execute(APPEND, appended(tenant_id, events))
     return int(result.scalar_one())
+
+
+def appended(tenant_id: UUID, events: Sequence[Event]) -> dict[str, object]:
+    """What ``APPEND`` asks for."""
+    told = orjson.dumps([(event.kind, event.body()) for event in events]).decode()
+    return {"tenant": tenant_id, "told": told}
 
 
 def _plain(value: object) -> object:

@@ -136,7 +136,7 @@ class Store:
                 except BaseException:
                     await hang_up(connection)
                     raise
-        if tx.events and self._wake:
+        if (tx.events or tx.has_told) and self._wake:
             self._wake((principal.tenant_id,))
 
     async def door(self, name: str, *arguments: Any) -> Sequence[Mapping[str, Any]]:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.store.audit import Deed
-from engine.store.emit import Event
+from engine.store.emit import APPEND, Event, appended
 from engine.store.errors import OutsideGroups, TransactionOver
 from engine.store.wire import Reading, Wire
 from engine.tenancy import Principal
@@ -41,6 +41,8 @@ class Tx:
         self.asks_readings = has_readings and not principal.is_limited
         """Whether a device's readings are asked of `app.readings`, and not of telemetry itself (ADR 50)."""
         self.events: list[Event] = []
+        self.has_told = False
+        """Whether some of what was emitted is in the journal already (see ``tell``)."""
         self.deeds: list[Deed] = []
         self._connection = connection
         self._wire = wire
@@ -110,6 +112,17 @@ class Tx:
     def emit(self, event: Event) -> None:
         """Tell the journal: ``event`` becomes a row just before COMMIT, or never happened."""
         self.events.append(event)
+
+    async def tell(self) -> int:
+        """Write what was emitted into the journal now, and not just before COMMIT; returns the position of the last.
+
+        Others who tell this tenant's journal something wait from here on: only COMMIT, or one short statement before
+        it, may follow, and no deed, which is written before the journal.
+        """
+        position = int(await self.scalar(APPEND, appended(self.principal.tenant_id, self.events)))
+        self.events.clear()
+        self.has_told = True
+        return position
 
     def audit(
         self, action: str, target_kind: str, target_id: object, *, before: object = None, after: object = None

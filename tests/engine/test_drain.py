@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,7 +14,7 @@ from sqlalchemy import text
 from engine import clock
 from engine.alerts import service as alerts
 from engine.alerts import telling
-from engine.alerts.model import AlertStatus
+from engine.alerts.model import AlertStatus, Cleared
 from engine.certificates.vault import LocalVault
 from engine.devices import service as devices
 from engine.drain import Drain
@@ -23,6 +24,7 @@ from engine.notifications import service as notifications
 from engine.notifications.model import Step
 from engine.rules import service as rules
 from engine.store.pool import Store
+from engine.store.tx import Tx
 from engine.telemetry import service as telemetry
 from engine.tenancy import system
 from engine.tenants import service as tenants
@@ -232,6 +234,38 @@ async def test_a_drain_that_dies_before_commit_leaves_no_trace(
     assert await _open(tenant) == 0
     await Drain(worker_store).run(tenant.id)
     assert await _open(tenant) == 1
+
+
+async def test_a_drain_need_not_read_its_own_news_of_alerts(tenant: Tenant, store: Store, worker_store: Store) -> None:
+    room, drain = await tenant.device(), Drain(worker_store)
+    async with store.as_tenant(tenant.principal()) as tx:
+        await rules.create(tx, too_warm())
+    tenant.tell([(room.id, clock.now_ms(), {"temperature": 9.0})])
+    await drain.run(tenant.id)
+    async with store.as_tenant(tenant.principal()) as tx:
+        assert (await read.tail(tx, await read.head(tx) - 1))[0].kind == "alert.raised"
+    assert await drain.run(tenant.id) == 0
+    assert await _open(tenant) == 1
+
+
+async def test_what_came_before_a_drains_own_news_is_read(
+    tenant: Tenant, store: Store, worker_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room, drain, now = await tenant.device(), Drain(worker_store), clock.now_ms()
+    async with store.as_tenant(tenant.principal()) as tx:
+        await rules.create(tx, too_warm())
+    tenant.tell([(room.id, now, {"temperature": 9.0})])
+    clear_all = alerts.clear_all
+
+    async def meanwhile(tx: Tx, cleared: Sequence[Cleared]) -> None:
+        monkeypatch.undo()
+        tenant.tell([(room.id, now + 1, {"temperature": 5.0})])
+        await clear_all(tx, cleared)
+
+    monkeypatch.setattr("engine.alerts.service.clear_all", meanwhile)
+    await drain.run(tenant.id)
+    await drain.run(tenant.id)
+    assert await _open(tenant) == 0
 
 
 async def _open(tenant: Tenant) -> int:
