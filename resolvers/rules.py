@@ -20,6 +20,7 @@ from schema.rules import (
     RuleFilled,
     RuleNotice,
     RuleNoticeKind,
+    RuleProfile,
     RuleTemplate,
     RuleUpdate,
 )
@@ -135,7 +136,16 @@ class RuleQuery:
         return RuleDifference(changes=await inspection.compare(await info.context.tx(), previous, document))
 
     @strawberry.field(
-        description="Rules to begin with, and what of a device profile fits into them.",
+        description="The device profiles that a new rule may be for: that of most devices first, and of those with "
+        "equally many that which most templates fit.",
+        directives=[Needs(scope="rules:read"), Rest(method=Method.GET, path="/rule-profiles"), Cost(weight=20)],
+    )
+    async def rule_profiles(self, info: Info) -> list[RuleProfile]:
+        """The profiles to begin with."""
+        return [RuleProfile.of(each) for each in await rules.beginnings(await info.context.tx())]
+
+    @strawberry.field(
+        description="Rules to begin with, and what of a device profile fits into them; those that fit come first.",
         directives=[Needs(scope="rules:read"), Rest(method=Method.GET, path="/rule-templates"), Cost(weight=20)],
     )
     async def rule_templates(self, info: Info, profile: ProfileKey = None) -> list[RuleTemplate]:

@@ -10,7 +10,9 @@ import strawberry
 
 from engine.rules.errors import Problem as ProblemModel
 from engine.rules.lint import Finding, Weight
+from engine.rules.mends import EditKind, Mend
 from engine.rules.model import MetricType, Mode, Severity
+from engine.rules.phrases import place
 from engine.rules.templates import HoleKind
 from schema.context import Info, loaded
 from schema.directives import Cost, Example, Needs
@@ -19,7 +21,7 @@ from schema.scalars import Json
 
 if TYPE_CHECKING:
     from engine.rules.templates import Hole
-    from schema.context import Checked, RuleOffer
+    from schema.context import Checked, RuleBeginning, RuleOffer
     from schema.context import Filled as FilledModel
     from schema.context import Rule as RuleModel
 
@@ -81,6 +83,21 @@ def actions_of(document: Mapping[str, object]) -> list[str]:
     return [str(each["do"]) for each in acts if isinstance(each, dict) and "do" in each]
 
 
+@strawberry.type(description="Something that is wrong with a rule's document.")
+class RuleProblem:
+    """One problem, its place and a way out."""
+
+    path: str = strawberry.field(description="Where in the document, as a JSON path: $.when.all[1].value.")
+    place: str = strawberry.field(description="The same in plain words: in its condition, part 2, “value”.")
+    message: str = strawberry.field(description="What is wrong, in plain words.")
+    suggestion: str | None = strawberry.field(description="What would mend it, where that can be told.")
+
+    @classmethod
+    def of(cls, problem: ProblemModel) -> Self:
+        """The contract's view of ``problem``."""
+        return cls(path=problem.path, place=place(problem.path), message=problem.message, suggestion=problem.suggestion)
+
+
 @strawberry.type(description="A rule: when something counts as wrong, for how long, and what follows.")
 class Rule:
     """A rule as it is in force."""
@@ -95,6 +112,9 @@ class Rule:
     sentence: str = strawberry.field(description="The document in plain words.")
     is_readable: bool = strawberry.field(
         description="Whether the document can be understood. A rule that is not does nothing; its sentence says why."
+    )
+    problems: list[RuleProblem] = strawberry.field(
+        description="What of the document can no longer be understood, by the grammar or by what its profile measures."
     )
     version: int = strawberry.field(description="Rises with every change; send it back to change safely.")
     created_at: datetime = strawberry.field(description="When the rule was made.")
@@ -113,6 +133,7 @@ class Rule:
             document=Json(rule.document),
             sentence=rule.sentence,
             is_readable=rule.is_readable,
+            problems=[RuleProblem.of(problem) for problem in rule.problems],
             version=rule.version,
             created_at=rule.created_at,
             updated_at=rule.updated_at,
@@ -149,18 +170,39 @@ class RuleNotice:
     times: int = strawberry.field(description="How often it has come about since then.")
 
 
-@strawberry.type(description="Something that is wrong with a rule's document.")
-class RuleProblem:
-    """One problem, its place and a way out."""
+shown(
+    EditKind,
+    "What an edit does at its place.",
+    name="RuleEditKind",
+    SET="Puts the value there, in place of what stands there.",
+    REMOVE="Takes out what stands there.",
+)
 
-    path: str = strawberry.field(description="Where in the document, as a JSON path: $.when.all[1].value.")
-    message: str = strawberry.field(description="What is wrong, in plain words.")
-    suggestion: str | None = strawberry.field(description="What would mend it, where that can be told.")
+
+@strawberry.type(description="One edit of a rule's document.")
+class RuleEdit:
+    """One step of a fix."""
+
+    kind: EditKind = strawberry.field(description="What it does.")
+    path: str = strawberry.field(description="Where in the document, as a JSON path: $.clear.when.")
+    value: Json | None = strawberry.field(description="What is put there; null where something is taken out.")
+
+
+@strawberry.type(description="The one obvious way to mend what is odd about a rule; whoever likes it makes its edits.")
+class RuleFix:
+    """A finding's mend."""
+
+    words: str = strawberry.field(description="What it does, in plain words: clear only below 7.6 °C.")
+    edits: list[RuleEdit] = strawberry.field(description="The edits of the document, to be made in this order.")
 
     @classmethod
-    def of(cls, problem: ProblemModel) -> Self:
-        """The contract's view of ``problem``."""
-        return cls(path=problem.path, message=problem.message, suggestion=problem.suggestion)
+    def of(cls, mend: Mend) -> Self:
+        """The contract's view of ``mend``."""
+        edits = [
+            RuleEdit(kind=edit.kind, path=edit.path, value=None if edit.value is None else Json(edit.value))
+            for edit in mend.edits
+        ]
+        return cls(words=mend.words, edits=edits)
 
 
 @strawberry.type(description="Something about a rule that can be used which is probably not meant so.")
@@ -171,11 +213,18 @@ class RuleWarning:
     path: str = strawberry.field(description="Where in the document, as a JSON path: $.when.all[1].value.")
     message: str = strawberry.field(description="What is odd, in plain words.")
     suggestion: str | None = strawberry.field(description="What would mend it, where that can be told.")
+    fix: RuleFix | None = strawberry.field(description="What mends it at once; null where there is no one obvious way.")
 
     @classmethod
     def of(cls, finding: Finding) -> Self:
         """The contract's view of ``finding``."""
-        return cls(weight=finding.weight, path=finding.path, message=finding.message, suggestion=finding.suggestion)
+        return cls(
+            weight=finding.weight,
+            path=finding.path,
+            message=finding.message,
+            suggestion=finding.suggestion,
+            fix=None if finding.mend is None else RuleFix.of(finding.mend),
+        )
 
 
 @strawberry.type(description="What a document would be as a rule. Nothing is stored.")
@@ -249,6 +298,7 @@ class RuleTemplate:
     icon: str = strawberry.field(description="The name of a Lucide icon.")
     severity: Severity = strawberry.field(description="How bad it is when it fires.")
     is_fitting: bool = strawberry.field(description="Whether the profile has the metrics it needs.")
+    lack: str | None = strawberry.field(description="What the profile lacks, in plain words; null where it fits.")
     holes: list[RuleHole] = strawberry.field(description="What is to be chosen.")
 
     @classmethod
@@ -262,7 +312,30 @@ class RuleTemplate:
             icon=template.icon,
             severity=Severity(template.severity),
             is_fitting=offer.is_fitting,
+            lack=offer.lack,
             holes=[RuleHole.of(hole, offer.fitting.get(hole.key, ())) for hole in template.holes],
+        )
+
+
+@strawberry.type(description="A device profile that a new rule may be for.")
+class RuleProfile:
+    """A profile to begin with."""
+
+    key: str = strawberry.field(description="The profile's short name.")
+    name: str = strawberry.field(description="The name shown to people.")
+    device_count: int = strawberry.field(
+        description="How many devices it has, decommissioned ones left out.", directives=[Needs(scope="devices:read")]
+    )
+    template_count: int = strawberry.field(description="How many templates of the gallery fit it.")
+
+    @classmethod
+    def of(cls, beginning: "RuleBeginning") -> Self:
+        """The contract's view of ``beginning``."""
+        return cls(
+            key=beginning.key,
+            name=beginning.name,
+            device_count=beginning.devices,
+            template_count=beginning.templates,
         )
 
 

@@ -42,5 +42,15 @@ async def count(
     return int(row["n"])
 
 
+async def by_profile(tx: Tx) -> dict[str, int]:
+    """How many devices whoever asks may see, decommissioned ones left out, each profile has: by the profile's key."""
+    mine = and_(devices.c.tenant_id == tx.principal.tenant_id, devices.c.status != DeviceStatus.DECOMMISSIONED)
+    joined = devices.join(
+        profiles, and_(profiles.c.tenant_id == devices.c.tenant_id, profiles.c.id == devices.c.profile_id)
+    )
+    counted = select(profiles.c.key, func.count().label("n")).select_from(joined).where(mine).group_by(profiles.c.key)
+    return {row["key"]: int(row["n"]) for row in await tx.rows_of_many(counted)}
+
+
 def _profile(tx: Tx, key: str) -> Select[tuple[UUID]]:
     return select(profiles.c.id).where(profiles.c.tenant_id == tx.principal.tenant_id, profiles.c.key == key)

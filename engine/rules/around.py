@@ -29,8 +29,15 @@ _kept: dict[tuple[UUID, int], Neighbour] = {}
 
 async def vocabularies(tx: Tx) -> dict[str, Vocabulary]:
     """What rules may speak of, by the profile's key."""
-    names, zone = await _group_names(tx), (await tenants.current(tx)).time_zone
-    return {profile.key: replace(_spoken(profile), group_names=names, zone=zone) for profile in await _profiles(tx)}
+    profiles = await _profiles(tx)
+    names = Vocabulary(
+        group_names=await _group_names(tx),
+        policy_names={each.key: each.name for each in await policies.listed(tx)},
+        channel_names={str(each.id): each.name for each in await channels.listed(tx)},
+        profile_names={profile.key: profile.name for profile in profiles},
+        zone=(await tenants.current(tx)).time_zone,
+    )
+    return {each.key: names.speaking_of(_metrics(each), interval_s=each.reporting_interval_s) for each in profiles}
 
 
 async def surroundings(tx: Tx, document: RuleDocument) -> Surroundings:
@@ -113,9 +120,8 @@ async def _group_names(tx: Tx) -> dict[str, str]:
         after = page.end_cursor
 
 
-def _spoken(profile: Profile) -> Vocabulary:
-    metrics = (
-        Metric(each.key, MetricType(each.type), each.unit, each.label or None, each.min, each.max)
+def _metrics(profile: Profile) -> dict[str, Metric]:
+    return {
+        each.key: Metric(each.key, MetricType(each.type), each.unit, each.label or None, each.min, each.max)
         for each in profile.metrics
-    )
-    return Vocabulary.of(metrics, profile.reporting_interval_s)
+    }

@@ -87,11 +87,7 @@ def compile_rule(rule_id: UUID, version: int, document: RuleDocument, vocabulary
         key=str(rule_id),
         version=version,
         document=document,
-        vocabulary=Vocabulary(
-            {metric: vocabulary.metrics[metric] for metric in types},
-            group_names=vocabulary.group_names,
-            zone=vocabulary.zone,
-        ),
+        vocabulary=vocabulary.speaking_of({metric: vocabulary.metrics[metric] for metric in types}),
         metrics=tuple(types),
         inputs=inputs,
         is_plain=all(each.kind is InputKind.METRIC for each in inputs),

@@ -42,7 +42,7 @@ def _changes(before: RuleDocument, after: RuleDocument, vocabulary: Vocabulary) 
         yield _came("its description", before.description, after.description)
     if before.severity is not after.severity:
         yield f"its severity went from {before.severity} to {after.severity}"
-    yield from _scope(before.scope, after.scope)
+    yield from _scope(before.scope, after.scope, vocabulary)
     yield from _schedule(before.schedule, after.schedule)
     yield from _condition(before.when, after.when, "the condition", vocabulary)
     yield from _wait(before.held_for, after.held_for, "it")
@@ -60,9 +60,9 @@ def _came(what: str, before: object, after: object) -> str:
     return f"{what} was taken out" if after is None else f"{what} was changed"
 
 
-def _scope(before: Scope, after: Scope) -> Iterator[str]:
+def _scope(before: Scope, after: Scope, vocabulary: Vocabulary) -> Iterator[str]:
     if before.profile != after.profile:
-        yield f"it watches {_profile(after)} instead of {_profile(before)}"
+        yield f"it watches {_profile(after, vocabulary)} instead of {_profile(before, vocabulary)}"
     lists: Mapping[str, tuple[Sequence[object] | None, Sequence[object] | None]] = {
         "device": (before.devices, after.devices),
         "group": (before.groups, after.groups),
@@ -90,8 +90,9 @@ def _many(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _profile(scope: Scope) -> str:
-    return "all profiles" if scope.profile is None else f"the profile “{scope.profile}”"
+def _profile(scope: Scope, vocabulary: Vocabulary) -> str:
+    key = scope.profile
+    return "all profiles" if key is None else f"the profile “{vocabulary.profile_names.get(key, key)}”"
 
 
 def _schedule(before: Schedule | None, after: Schedule | None) -> Iterator[str]:

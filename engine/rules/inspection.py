@@ -62,7 +62,8 @@ def spoken_in(document: RuleDocument, known: Mapping[str, Vocabulary]) -> Vocabu
     """What the document may speak of, of what is known by the profile's key."""
     if document.scope.profile is None:
         return Vocabulary.union(known.values())
-    return known.get(document.scope.profile, Vocabulary())
+    found = known.get(document.scope.profile)
+    return Vocabulary.union(known.values()).speaking_of({}) if found is None else found
 
 
 async def _scope_problems(tx: Tx, document: RuleDocument) -> tuple[Problem, ...]:

@@ -10,6 +10,7 @@ from engine.rules.feuds import Neighbour, feuds
 from engine.rules.findings import MAX_PROBLEMS, UNITS_MS
 from engine.rules.inputs import left
 from engine.rules.logic import canonical
+from engine.rules.mends import Mend, lasting, put, take_out
 from engine.rules.model import (
     Aggregate,
     All,
@@ -52,12 +53,16 @@ class Weight(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is probably not meant, its place in the document, and what would mend it."""
+    """One thing that is probably not meant, its place in the document, and what would mend it.
+
+    ``mend`` does that, where there is one obvious way.
+    """
 
     weight: Weight
     path: str
     message: str
     suggestion: str | None = None
+    mend: Mend | None = None
 
 
 def lint(
@@ -183,19 +188,23 @@ def _repeated(condition: Condition, path: str, vocabulary: Vocabulary) -> Iterat
     if not isinstance(condition, All | AnyOf):
         return
     word = "all" if isinstance(condition, All) else "any"
-    met: list[tuple[object, Condition, Reach | None]] = []
+    met: list[tuple[object, Condition, Reach | None, str]] = []
     for at, part in enumerate(condition.of):
         ready = resolved(part, vocabulary)
         place, form, reach = f"{path}.{word}[{at}]", canonical(ready), _compared(ready)
-        if any(form == other for other, _, _ in met):
-            yield Finding(Weight.HINT, place, "This is there twice.", "Take one of them out.")
+        if any(form == other for other, _, _, _ in met):
+            mend = take_out(place, "take this one out")
+            yield Finding(Weight.HINT, place, "This is there twice.", "Take one of them out.", mend)
         elif wider := next(
-            filter(None, (_says_nothing(part, reach, other, theirs, word) for _, other, theirs in met)), None
+            ((found, at) for _, other, theirs, at in met if (found := _says_nothing(part, reach, other, theirs, word))),
+            None,
         ):
-            spare, kept = wider
-            message = f"“{phrase(spare, vocabulary)}” says nothing beside “{phrase(kept, vocabulary)}”."
-            yield Finding(Weight.HINT, place, message, "Take out the one that says nothing.")
-        met.append((form, part, reach))
+            (spare, kept), elsewhere = wider
+            said = f"“{phrase(spare, vocabulary)}”"
+            message = f"{said} says nothing beside “{phrase(kept, vocabulary)}”."
+            mend = take_out(place if spare is part else elsewhere, f"take {said} out")
+            yield Finding(Weight.HINT, place, message, "Take out the one that says nothing.", mend)
+        met.append((form, part, reach, place))
         yield from _repeated(part, place, vocabulary)
 
 
@@ -267,15 +276,21 @@ def _intervals(document: RuleDocument, vocabulary: Vocabulary) -> Iterator[Findi
                 continue
             field, over, needed, message = window
             if over.ms < needed * every_ms:
+                mend = _longer(f"{place}.{field}", 2 * needed * every_ms)
                 longer = f"Make it at least {spelled_ms(2 * needed * every_ms)}."
-                yield Finding(Weight.WARNING, f"{place}.{field}", f"{message}: {reports}.", longer)
+                yield Finding(Weight.WARNING, f"{place}.{field}", f"{message}: {reports}.", longer, mend)
     if document.held_for is not None and document.held_for.ms < every_ms and _is_read(document.when):
         message = f"Nothing can come within {spelled(document.held_for)}, so a single value decides: {reports}."
-        yield Finding(Weight.HINT, "$.for", message, f"Make it longer than {spelled_ms(every_ms)}.")
+        mend = _longer("$.for", 2 * every_ms)
+        yield Finding(Weight.HINT, "$.for", message, f"Make it longer than {spelled_ms(every_ms)}.", mend)
     if document.missing is not None and document.missing.after.ms <= every_ms:
         message = f"Values count as missing between any two reports: {reports}."
-        mend = f"Make it at least {spelled_ms(3 * every_ms)}."
-        yield Finding(Weight.WARNING, "$.missing.after", message, mend)
+        longer, mend = f"Make it at least {spelled_ms(3 * every_ms)}.", _longer("$.missing.after", 3 * every_ms)
+        yield Finding(Weight.WARNING, "$.missing.after", message, longer, mend)
+
+
+def _longer(path: str, length_ms: int) -> Mend | None:
+    return lasting(path, length_ms, f"make it {spelled_ms(length_ms)}")
 
 
 def _window(leaf: object) -> tuple[str, Duration, int, str] | None:
@@ -310,7 +325,8 @@ def _numbers(document: RuleDocument, vocabulary: Vocabulary) -> Iterator[Finding
                 unit = unit_of(leaf.metric, leaf.how, vocabulary)
                 if unit in ("degC", "degF", "percent", "°C", "°F", "%"):
                     message = f"A sum of{unit_sign(unit)} means nothing: it grows with the number of values."
-                    yield Finding(Weight.WARNING, f"{place}.agg.fn", message, 'Use "avg".')
+                    mend = put(f"{place}.agg.fn", Fn.AVG.value, "use the average")
+                    yield Finding(Weight.WARNING, f"{place}.agg.fn", message, 'Use "avg".', mend)
             is_exact = leaf.op in (Op.EQ, Op.NE) and isinstance(leaf.value, float) and not leaf.value.is_integer()
             if is_exact and leaf.how is None:
                 message = "A measured number is rarely exactly this."

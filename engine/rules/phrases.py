@@ -1,5 +1,6 @@
 """Conditions and actions in plain English, piece by piece: "the average temperature over 5 minutes is above 8 °C"."""
 
+import re
 from collections.abc import Mapping, Sequence
 from math import floor, isfinite, log10
 
@@ -90,6 +91,24 @@ _AREA: Mapping[Whereabouts, tuple[str, str, str, str]] = {  # so, not so, was so
 }
 
 
+_STEP = re.compile(r"\[(\d+)\]|\.([^.\[]+)")
+_LISTS = ("all", "any")
+_FIELDS: Mapping[str, str] = {
+    "name": "its name",
+    "severity": "how bad it is",
+    "scope": "which devices it watches",
+    "trigger": "when it is looked at",
+    "when": "its condition",
+    "for": "how long it waits",
+    "clear": "when it is over",
+    "missing": "what it does when values stay away",
+    "then": "what it does",
+    "on_clear": "what it does when it is over",
+    "limits": "how often it fires",
+    "tests": "its tests",
+}
+
+
 def phrase(condition: Condition, vocabulary: Vocabulary) -> str:
     """The condition in words: "temperature is above 8 °C and either door is "open" or lamp is yes"."""
     return _phrase(normal(condition), vocabulary, 0)
@@ -133,7 +152,7 @@ def leaf_phrase(leaf: AnyLeaf, vocabulary: Vocabulary, *, is_so: bool = True, is
         case InGroup(group=group):
             return f'it {be} in the group "{vocabulary.group_names.get(group, group)}"'
         case OfProfile(profile=profile):
-            return f'it {be} of the profile "{profile}"'
+            return f'it {be} of the profile "{vocabulary.profile_names.get(profile, profile)}"'
         case TimeOfDay():
             return f"it {be} {time_phrase(leaf)}"
         case Place():
@@ -268,9 +287,9 @@ def action_phrase(then: Then, severity: Severity, vocabulary: Vocabulary) -> str
         case RaiseAlert():
             return f"raise {'an' if severity is Severity.INFO else 'a'} {severity} alert"
         case Notify(policy=policy):
-            return f'notify "{policy}"'
+            return f'notify "{vocabulary.policy_names.get(policy, policy)}"'
         case CallWebhook(channel=channel):
-            return f'call the webhook "{channel}"'
+            return f'call the webhook "{vocabulary.channel_names.get(channel, channel)}"'
         case SendCommand(command=command, arguments=arguments, device=device):
             told = [f"{key} {value_text(value)}" for key, value in arguments or ()]
             with_ = f" with {listed(told, 'and')}" if told else ""
@@ -308,6 +327,24 @@ def spelled_ms(length_ms: int) -> str:
         if count:
             parts.append(counted(count, NAMED_UNITS[unit]))
     return " ".join(parts[:2])
+
+
+def place(path: str) -> str:
+    """A place of a document, ``$.when.all[1].metric``, in words: "in its condition, part 2, “metric”"."""
+    steps = _STEP.findall(path)
+    if not steps:
+        return "in the document as a whole"
+    (_, first), *rest = steps
+    said, holder = [_FIELDS.get(first, f"“{first}”")], first
+    for at, key in rest:
+        if at:
+            said.append(f"{'part' if holder in _LISTS else 'number'} {int(at) + 1}")
+        elif key == "when":
+            said.append(_FIELDS[key])
+        elif key not in (*_LISTS, "not"):
+            said.append(f"“{key}”")
+        holder = key or holder
+    return f"in {', '.join(said)}"
 
 
 def counted(count: int, noun: str) -> str:

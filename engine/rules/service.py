@@ -11,18 +11,21 @@ from sqlalchemy import Select, insert, select, text, tuple_, update
 from sqlalchemy.engine import RowMapping
 
 from engine import ids, pages
+from engine.devices import census
 from engine.pages import Page
 from engine.rules import document as documents
 from engine.rules import errors, events, tables, trial, words
 from engine.rules.around import vocabularies
+from engine.rules.check import check
 from engine.rules.compile import compile_rule
-from engine.rules.errors import RuleInvalid
+from engine.rules.errors import Problem, RuleInvalid
 from engine.rules.gallery import GALLERY, template
 from engine.rules.inspection import Checked, compare, inspect, spoken_in
 from engine.rules.model import Mode, RuleDocument
+from engine.rules.phrases import place
 from engine.rules.ruleset import RuleSet
 from engine.rules.state import SHADOW
-from engine.rules.templates import Template, fill, fitting, is_fitting
+from engine.rules.templates import Template, fill, fitting, is_fitting, lack
 from engine.rules.vocabulary import Vocabulary
 from engine.store.tx import Tx
 
@@ -40,10 +43,12 @@ _REWRITTEN = "It was written anew: what it said before could no longer be read."
 _STRENGTH = {Mode.OFF: 0, Mode.SHADOW: 1, Mode.ON: 2}
 _MODE_DEEDS = {Mode.ON: "rule.enable", Mode.SHADOW: "rule.shadow", Mode.OFF: "rule.disable"}
 
-# changes with every edit of a rule or a profile, and of the time zone; the compiled set is kept until it does
+# changes with every edit of a rule, a profile or a notification policy, and of the time zone; the compiled set is kept
+# until it does
 _STAMP = text(
     "SELECT (SELECT (count(*), coalesce(sum(version), 0))::text FROM rules WHERE tenant_id = :tenant) || "
     "(SELECT (count(*), coalesce(sum(version), 0))::text FROM profiles WHERE tenant_id = :tenant) || "
+    "(SELECT (count(*), coalesce(sum(version), 0))::text FROM notification_policies WHERE tenant_id = :tenant) || "
     "(SELECT time_zone FROM tenants WHERE id = :tenant)"
 )
 
@@ -52,8 +57,8 @@ _STAMP = text(
 class Rule:
     """A rule as it is published; ``sentence`` is its document in plain words.
 
-    ``is_readable``: the document is one that can be understood today. A rule that is not does nothing, and its sentence
-    says so, why, and what to do about it.
+    ``is_readable``: the document is one that can be understood today, by the grammar and by what its profile measures.
+    A rule that is not does nothing; its sentence says so, where that lies and what to do, and ``problems`` say it all.
     """
 
     id: UUID
@@ -67,6 +72,7 @@ class Rule:
     updated_at: datetime
     is_shadow: bool = False
     is_readable: bool = True
+    problems: tuple[Problem, ...] = ()
 
     @property
     def mode(self) -> Mode:
@@ -89,6 +95,17 @@ class Offer:
     template: Template
     fitting: Mapping[str, tuple[str, ...]]
     is_fitting: bool
+    lack: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """A profile that a new rule may be for: how many devices it has, and how many templates fit it."""
+
+    key: str
+    name: str
+    devices: int
+    templates: int
 
 
 async def get(tx: Tx, rule_id: UUID) -> Rule:
@@ -136,13 +153,32 @@ async def page(tx: Tx, *, search: str | None = None, first: int = 50, after: str
 
 
 async def offers(tx: Tx, profile: str | None = None) -> list[Offer]:
-    """The gallery's templates with what fits of a profile (of what all profiles agree on, without one)."""
+    """The gallery's templates with what fits of a profile (of what all profiles agree on, without one).
+
+    Those that fit come first; of the others is said what the profile lacks.
+    """
     known = await vocabularies(tx)
     words_of = Vocabulary.union(known.values()) if profile is None else known.get(profile, Vocabulary())
-    return [
-        Offer(each, {hole.key: fitting(hole, words_of) for hole in each.metric_holes}, is_fitting(each, words_of))
+    found = [
+        Offer(
+            each,
+            {hole.key: fitting(hole, words_of) for hole in each.metric_holes},
+            is_fitting(each, words_of),
+            lack(each, words_of),
+        )
         for each in GALLERY
     ]
+    return sorted(found, key=lambda offer: not offer.is_fitting)
+
+
+async def beginnings(tx: Tx) -> list[Beginning]:
+    """The profiles that a new rule may be for: that of most devices first, then that which most templates fit."""
+    known, counts = await vocabularies(tx), await census.by_profile(tx)
+    found = [
+        Beginning(key, words_of.profile_names[key], counts.get(key, 0), sum(is_fitting(t, words_of) for t in GALLERY))
+        for key, words_of in known.items()
+    ]
+    return sorted(found, key=lambda each: (-each.devices, -each.templates, each.name))
 
 
 async def filled(
@@ -202,7 +238,10 @@ async def change(tx: Tx, rule_id: UUID, node: object, *, expected_version: int |
     before = await _locked(tx, rule_id, expected_version)
     document, sentence = await _valid(tx, node)
     said = _rule(before, await vocabularies(tx))
-    changes = await compare(tx, before["document"], node) if said.is_readable else [_REWRITTEN]
+    try:
+        changes = await compare(tx, before["document"], node)
+    except RuleInvalid:
+        changes = [_REWRITTEN]
     row = await _save(tx, rule_id, changes, name=document.name, severity=document.severity, document=node)
     tx.audit("rule.change", "rule", rule_id, before=_told(before, said.sentence), after=_told(row, sentence, changes))
     return _from(row, sentence)
@@ -357,18 +396,27 @@ def _id_of(cursor: str) -> UUID:
 
 
 def _rule(row: RowMapping, known: dict[str, Vocabulary]) -> Rule:
-    """The rule; of one that was written by an older grammar, what is to be done about it."""
+    """The rule; of one that the grammar or its profile has left behind, what is to be done about it."""
     try:
-        return _from(row, _sentence(row, known))
+        document = documents.parse(row["document"])
+        vocabulary = spoken_in(document, known)
+        problems = tuple(check(document, vocabulary))
     except RuleInvalid as invalid:
-        log.warning("rule.unreadable", extra={"rules": [f"{row['id']} version {row['version']}"]})
-        return replace(_from(row, _unreadable(invalid)), is_readable=False)
+        problems = invalid.problems
+    if not problems:
+        return _from(row, words.sentence(document, vocabulary))
+    log.warning("rule.unreadable", extra={"rules": [f"{row['id']} version {row['version']}"]})
+    return replace(_from(row, _unreadable(problems)), is_readable=False, problems=problems)
 
 
-def _unreadable(invalid: RuleInvalid) -> str:
+def _unreadable(problems: Sequence[Problem]) -> str:
+    """That it does nothing, where the first of what is wrong lies, and the ways out."""
+    first, more = problems[0], len(problems) - 1
+    others = f" ({more} more like this.)" if more else ""
+    mend = f" {first.suggestion}" if first.suggestion else ""
     return (
-        f"This rule can no longer be read, so it does nothing: {invalid.problems[0].message} "
-        "Mend its document and publish it, go back to an earlier version, or delete it."
+        f"This rule can no longer be read, so it does nothing: {place(first.path)}: {first.message}{mend}{others} "
+        "Mend that and publish it, go back to an earlier version, or delete it."
     )
 
 

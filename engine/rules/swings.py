@@ -1,10 +1,14 @@
 """Rules that start and end again and again, or at once: limits without hysteresis, and what is so for a moment only."""
 
-from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple
 
+from engine.rules.bearing import is_counted
+from engine.rules.findings import UNITS_MS
 from engine.rules.inputs import left
 from engine.rules.logic import normal
+from engine.rules.mends import Mend, comparing, lasting, put, take_out
 from engine.rules.model import (
     Aggregate,
     All,
@@ -23,11 +27,14 @@ from engine.rules.model import (
     Whereabouts,
     leaves,
 )
-from engine.rules.phrases import leaf_phrase, spelled, unit_sign, value_text
+from engine.rules.phrases import leaf_phrase, spelled, spelled_ms, unit_sign, value_text
 from engine.rules.reach import Numbers, reach_of
 from engine.rules.resolve import resolved, unit_of
 from engine.rules.vocabulary import Vocabulary
+from engine.units import SAME, conversion
 
+_ONE_SIDED = (Op.LT, Op.LE, Op.GT, Op.GE)
+_WAIT_MS = 5 * UNITS_MS["m"]
 _EXACT = (Op.EQ, Op.NE, Op.IN, Op.NOT_IN)
 _CLEAR_LATER = 'Give it a clear of its own that waits ("for"), or notify instead of raising an alert.'
 
@@ -39,6 +46,7 @@ class Swing(NamedTuple):
     path: str
     message: str
     suggestion: str | None
+    mend: Mend | None = None
 
 
 def swings(document: RuleDocument, vocabulary: Vocabulary) -> Iterator[Swing]:
@@ -63,7 +71,7 @@ def _never_waited(document: RuleDocument, vocabulary: Vocabulary) -> Iterator[Sw
             continue
         said, place = leaf_phrase(moment, vocabulary), path.removesuffix("when") + "for"
         message = f"“{said}” is true of a moment only, so it is never so for {spelled(held_for)}."
-        yield Swing("problem", place, message, 'Leave out "for".')
+        yield Swing("problem", place, message, 'Leave out "for".', take_out(place, "leave the wait out"))
 
 
 def _over_at_once(document: RuleDocument, vocabulary: Vocabulary) -> Iterator[Swing]:
@@ -109,11 +117,21 @@ class _Limit(NamedTuple):
         said = self.value if value is None else value
         return f"{value_text(said)}{unit_sign(unit_of(self.leaf.metric, self.leaf.how, vocabulary))}"
 
-    def mend(self, vocabulary: Vocabulary) -> str:
-        """Where it had better clear."""
-        away = float(f"{abs(self.value) / 20:.1g}") or 1.0  # noise rarely covers a twentieth, said in round numbers
-        side, safe = ("below", self.value - away) if self.is_above else ("above", self.value + away)
-        return f"clear only {side} {self.at(vocabulary, safe)}."
+    @property
+    def safe(self) -> float:
+        """Where it had better clear: noise rarely covers a twentieth, said in round numbers."""
+        away = float(f"{abs(self.value) / 20:.1g}") or 1.0
+        return round(self.value - away if self.is_above else self.value + away, 9)
+
+    def said(self, vocabulary: Vocabulary) -> str:
+        """Where it had better clear, in words."""
+        return f"clear only {'below' if self.is_above else 'above'} {self.at(vocabulary, self.safe)}"
+
+    def clear(self, written: Leaf, vocabulary: Vocabulary) -> Mapping[str, Any]:
+        """The document of a comparison that is true only there; its unit is that of the profile, as it was written."""
+        own = unit_of(written.metric, written.how, vocabulary)
+        unit = written.unit if conversion(written.unit or own, own) == SAME else None
+        return comparing(replace(self.leaf, unit=unit), "<" if self.is_above else ">", self.safe)
 
 
 def _without_end(document: RuleDocument, vocabulary: Vocabulary) -> Iterator[Swing]:
@@ -126,8 +144,30 @@ def _without_end(document: RuleDocument, vocabulary: Vocabulary) -> Iterator[Swi
         limit = next(_limits(leaf), None)
         if limit is not None and not (is_calm and limit.leaf.how is not None):
             message = f"A value that swings around {limit.at(vocabulary)} fires and clears again and again."
-            yield Swing("warning", path, message, f"Let it wait some minutes, or {limit.mend(vocabulary)}")
+            suggestion = f"Let it wait some minutes, or {limit.said(vocabulary)}."
+            yield Swing("warning", path, message, suggestion, _hysteresis(document, limit, vocabulary))
             return
+
+
+def _hysteresis(document: RuleDocument, limit: _Limit, vocabulary: Vocabulary) -> Mend | None:
+    """A clear beyond the limit where that is all that is asked; else a wait, which is right for any condition."""
+    if (beyond := _beyond(document, limit, vocabulary)) is not None:
+        return put("$.clear", {"when": beyond}, limit.said(vocabulary))
+    if next(_momentary(document.when), None) is not None:
+        return None
+    wait_ms = max(_WAIT_MS, 2_000 * (vocabulary.interval_s or 0))
+    return lasting("$.for", wait_ms, f"let it wait for {spelled_ms(wait_ms)}")
+
+
+def _beyond(document: RuleDocument, limit: _Limit, vocabulary: Vocabulary) -> Mapping[str, Any] | None:
+    """What clears beyond the one limit of a rule; None where the rule asks for more, or nothing can be there."""
+    when, metric = document.when, vocabulary.metrics.get(limit.leaf.metric)
+    if not isinstance(when, Leaf) or when.op not in _ONE_SIDED or is_counted(left(when)):
+        return None
+    low, high = (None, None) if metric is None else (metric.min, metric.max)
+    if (low is not None and limit.safe <= low) or (high is not None and limit.safe >= high):
+        return None
+    return limit.clear(when, vocabulary)
 
 
 def _too_near(document: RuleDocument, vocabulary: Vocabulary) -> Iterator[Swing]:
@@ -147,8 +187,11 @@ def _too_near(document: RuleDocument, vocabulary: Vocabulary) -> Iterator[Swing]
             if overlap:
                 side = "above" if limit.is_above else "below"
                 message = f"What clears it is also true {side} {value}, where it still fires: so it clears at {value}."
-            mend = limit.mend(vocabulary)
-            yield Swing("hint" if waits else "warning", "$.clear.when", message, mend[0].upper() + mend[1:])
+            said, mend = limit.said(vocabulary), None
+            if isinstance(leaf, Leaf) and (beyond := _beyond(document, limit, vocabulary)) is not None:
+                mend = put("$.clear.when", beyond, said)
+            weight: Literal["hint", "warning"] = "hint" if waits else "warning"
+            yield Swing(weight, "$.clear.when", message, f"{said[0].upper()}{said[1:]}.", mend)
             return
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from engine.rules.errors import Problem, RuleInvalid
 from engine.rules.findings import clip, closest
 from engine.rules.model import MetricType
+from engine.rules.phrases import listed, unit_sign
 from engine.rules.vocabulary import Metric, Vocabulary
 from engine.units import conversion
 
@@ -103,13 +104,33 @@ def fitting(hole: Hole, vocabulary: Vocabulary) -> tuple[str, ...]:
 
 def is_fitting(template: Template, vocabulary: Vocabulary) -> bool:
     """Whether a profile has what the template needs: for each hole a metric of its own."""
+    return not _lacking(template, vocabulary)
+
+
+def lack(template: Template, vocabulary: Vocabulary) -> str | None:
+    """What a profile lacks: "Nothing measured here looks like “Flow” in l/min."; None where the template fits."""
+    if not (holes := _lacking(template, vocabulary)):
+        return None
+    return f"Nothing measured here looks like {listed([_wanted(hole) for hole in holes], 'or')}."
+
+
+def _lacking(template: Template, vocabulary: Vocabulary) -> list[Hole]:
     taken: list[str] = []
+    missing = []
     for hole in template.metric_holes:
         found = _taken(hole, vocabulary, taken)
         if found is None:
-            return False
-        taken.append(found)
-    return True
+            missing.append(hole)
+        else:
+            taken.append(found)
+    return missing
+
+
+_KINDS = {MetricType.BOOLEAN: " (yes or no)", MetricType.STRING: " (a text)", MetricType.OBJECT: " (a place)"}
+
+
+def _wanted(hole: Hole) -> str:
+    return f"“{hole.label}”" + (_KINDS.get(hole.type, "") if hole.unit is None else f" in{unit_sign(hole.unit)}")
 
 
 def _chosen(template: Template, choices: Mapping[str, Any], vocabulary: Vocabulary) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What a rule may speak of: the metrics of a device profile with types and units, and what else the tenant has."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from engine.devices.declared import Command
 from engine.rules.model import MetricType
@@ -33,7 +33,8 @@ class Metric:
 class Vocabulary:
     """The metrics a rule may read, by key. ``clashing`` have different types or units in different profiles.
 
-    ``interval_s`` is how often its devices are expected to report, if that is known; ``group_names`` are by their ids.
+    ``interval_s`` is how often its devices are expected to report, if that is known. ``group_names`` are by their ids,
+    ``channel_names`` too, ``policy_names`` and ``profile_names`` by the keys that documents hold.
     ``zone`` is the tenant's time zone, by which times of day go where neither the rule nor the device names one.
     """
 
@@ -41,6 +42,9 @@ class Vocabulary:
     clashing: frozenset[str] = frozenset()
     interval_s: int | None = None
     group_names: Mapping[str, str] = field(default_factory=dict)
+    policy_names: Mapping[str, str] = field(default_factory=dict)
+    channel_names: Mapping[str, str] = field(default_factory=dict)
+    profile_names: Mapping[str, str] = field(default_factory=dict)
     zone: str | None = None
 
     @classmethod
@@ -53,18 +57,22 @@ class Vocabulary:
         """The vocabulary for a rule over all profiles: what they agree on; the rest is known to clash."""
         metrics: dict[str, Metric] = {}
         clashing: set[str] = set()
-        group_names: dict[str, str] = {}
-        zone: str | None = None
+        known_names = cls()
         for vocabulary in vocabularies:
             clashing |= vocabulary.clashing
-            group_names.update(vocabulary.group_names)
-            zone = zone or vocabulary.zone
+            known_names = vocabulary  # these are the tenant's, the same in all of them
             for key, metric in vocabulary.metrics.items():
                 known = metrics.setdefault(key, metric)
                 if (known.type, known.unit) != (metric.type, metric.unit):
                     clashing.add(key)
         agreed = {key: metric for key, metric in metrics.items() if key not in clashing}
-        return cls(agreed, frozenset(clashing), group_names=group_names, zone=zone)
+        return known_names.speaking_of(agreed, frozenset(clashing))
+
+    def speaking_of(
+        self, metrics: Mapping[str, Metric], clashing: frozenset[str] = frozenset(), interval_s: int | None = None
+    ) -> "Vocabulary":
+        """The same names of everything else, with other metrics."""
+        return replace(self, metrics=metrics, clashing=clashing, interval_s=interval_s)
 
 
 @dataclass(frozen=True, slots=True)

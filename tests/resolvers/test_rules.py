@@ -6,6 +6,8 @@ from engine import clock
 from engine.devices import service as devices
 from engine.devices.model import Metric, MetricType
 from engine.drain import Drain
+from engine.rules import service as rules
+from engine.rules.words import intentions
 from engine.store.pool import Store
 from tests.support.api import Api
 from tests.support.tenant import Tenant
@@ -37,6 +39,11 @@ async def test_a_check_tells_what_is_wrong_or_what_is_odd(api: Api, tenant: Tena
     odd = (await api.rest(secret, "POST", "/rules/check", json={"document": document(above(8))})).json()
     assert (odd["problems"], odd["sentence"].split(",")[0]) == ([], "When temperature is above 8 °C")
     assert [(each["weight"], each["path"]) for each in odd["warnings"]] == [("WARNING", "$.when")]
+    clear = {"when": {"metric": "temperature", "op": "<", "value": 44.4}}
+    edit = {"kind": "SET", "path": "$.clear", "value": clear}
+    assert odd["warnings"][0]["fix"] == {"words": "clear only below 44.4 °F", "edits": [edit]}
+    mended = document(above(8), clear=clear)
+    assert (await api.rest(secret, "POST", "/rules/check", json={"document": mended})).json()["warnings"] == []
 
 
 async def test_a_rule_tells_what_it_does_and_whether_it_can_be_read(api: Api, tenant: Tenant) -> None:
@@ -52,6 +59,75 @@ async def test_a_rule_tells_what_it_does_and_whether_it_can_be_read(api: Api, te
     again = (await api.rest(secret, "GET", f"/rules/{made['id']}")).json()
     assert (again["actions"], again["isReadable"]) == ([], False)
     assert "can no longer be read" in again["sentence"]
+
+
+async def test_a_rule_that_its_profile_has_left_behind_names_the_part_and_what_to_do(api: Api, tenant: Tenant) -> None:
+    secret = await tenant.api_token()
+    await cold_room(tenant)
+    both = document({"all": [above(8), {"metric": "battery", "op": "<", "value": 20}]})
+    made = (await api.rest(secret, "POST", "/rules", json={"document": both})).json()
+    assert (made["isReadable"], made["problems"]) == (True, [])
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        profile = await devices.profile_by_key(tx, "cold-room")
+        assert profile is not None
+        await devices.profile_change(tx, profile.id, metrics=[METRICS[0], Metric("batery", MetricType.NUMBER)])
+    (found,) = (await api.rest(secret, "GET", "/rules")).json()["items"]
+    mend = "Mend that and publish it, go back to an earlier version, or delete it."
+    what = 'There is no metric "battery". Did you mean "batery"?'
+    said = "This rule can no longer be read, so it does nothing: in its condition, part 2, “metric”:"
+    assert (found["isReadable"], found["sentence"]) == (False, f"{said} {what} {mend}")
+    (problem,) = found["problems"]
+    assert (problem["path"], problem["place"]) == ("$.when.all[1].metric", "in its condition, part 2, “metric”")
+    changed = await api.rest(secret, "PATCH", f"/rules/{made['id']}", json={"document": document(above(8))})
+    assert changed.json()["isReadable"]
+    versions = (await api.rest(secret, "GET", f"/rules/{made['id']}/versions")).json()["items"]
+    assert versions[0]["changes"][0].startswith("The condition is now “temperature is above 8 °C”, no longer")
+
+
+async def test_whom_a_rule_tells_is_said_by_name_everywhere_and_by_its_new_one_at_once(
+    api: Api, tenant: Tenant
+) -> None:
+    secret = await tenant.api_token()
+    await cold_room(tenant)
+    tenant.run(
+        "INSERT INTO notification_policies "
+        "(tenant_id, id, key, name, severities, steps, version, created_at, updated_at) "
+        "VALUES (%s, gen_random_uuid(), 'on-call-7', 'Night shift', '{major}', '[]', 1, now(), now())"
+    )
+    (policy,) = (await api.rest(secret, "GET", "/notification-policies")).json()
+    tells = document(above(8), then=[{"do": "notify", "policy": "on-call-7"}])
+    made = (await api.rest(secret, "POST", "/rules", json={"document": tells})).json()
+    compiled = rules.Compiled()
+    for name in ("Night shift", "People on duty"):
+        await api.rest(secret, "PATCH", f"/notification-policies/{policy['id']}", json={"name": name})
+        said = f'notify "{name}"'
+        assert said in (await api.rest(secret, "GET", f"/rules/{made['id']}")).json()["sentence"]
+        assert said in (await api.rest(secret, "POST", "/rules/check", json={"document": tells})).json()["sentence"]
+        sides = {"previous": document(above(8)), "document": tells}
+        assert said in (await api.rest(secret, "POST", "/rules/compare", json=sides)).json()["changes"][1]
+        async with tenant.store.as_tenant(tenant.principal()) as tx:
+            (rule,) = (await compiled.of(tx)).by_id.values()
+        assert intentions(rule) == [said]
+    audited = (await api.rest(secret, "GET", "/audit")).text
+    assert 'notify \\"Night shift\\"' in audited
+
+
+async def test_rules_begin_with_the_profile_of_most_devices_and_templates_that_fit_come_first(
+    api: Api, tenant: Tenant
+) -> None:
+    secret = await tenant.api_token()
+    await tenant.device()
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        await devices.profile_create(tx, key="a-bare", name="Bare", metrics=[Metric("x", MetricType.STRING)])
+        await devices.profile_create(tx, key="b-rich", name="Rich", metrics=METRICS)
+    order = (await api.rest(secret, "GET", "/rule-profiles")).json()
+    assert [each["deviceCount"] for each in order] == [1, 0, 0]
+    assert [each["key"] for each in order][1:] == ["b-rich", "a-bare"], "of as many devices, more templates fit"
+    offers = (await api.rest(secret, "GET", "/rule-templates", params={"profile": "b-rich"})).json()
+    fits = [each["isFitting"] for each in offers]
+    assert fits == sorted(fits, reverse=True)
+    assert len(set(fits)) == 2
+    assert [each["lack"] is None for each in offers] == fits
 
 
 async def test_an_alert_says_what_its_rule_said_when_it_fired(api: Api, tenant: Tenant, worker_store: Store) -> None:
@@ -101,7 +177,7 @@ async def test_a_rule_whose_tests_fail_is_refused_on_every_way(api: Api, tenant:
 async def test_a_template_that_fits_is_filled_and_becomes_a_rule(api: Api, tenant: Tenant) -> None:
     secret = await tenant.api_token()
     await cold_room(tenant)
-    offered = (await api.rest(secret, "GET", "/rule-templates", params={"profile": "cold-room"})).json()
+    offered = (await api.rest(secret, "GET", "/rule-templates", params={"profile": "b-rich"})).json()
     offers = {each["key"]: each for each in offered if each["isFitting"]}
     assert {"freezer-too-warm", "battery-low", "device-silent"} <= offers.keys()
     assert "pump-runs-dry" not in offers

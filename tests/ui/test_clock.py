@@ -67,6 +67,13 @@ def test_a_moment_is_a_day_and_a_time_of_the_readers_own_clock_and_back() -> Non
     assert (back, half) == (1_782_943_509_000, None)
 
 
+def test_a_day_is_said_in_words_that_nobody_can_misread() -> None:
+    days = ["2026-11-22", "2026-03-04", "2026-04-03", "2026-02-30", "", None, "soon"]
+    said = _told([["dayWords", day] for day in days], zone="America/Los_Angeles")
+    assert said[:3] == ["Sunday 22 November 2026", "Wednesday 4 March 2026", "Friday 3 April 2026"]
+    assert set(said[4:]) == {""}
+
+
 def test_where_the_language_counts_to_twelve_times_are_shown_in_24_hours_all_the_same() -> None:
     midnight, evening = _told([["clock", NIGHT], ["toTheMinute", "2026-07-01T19:30:00Z"]])
     assert midnight == "00:05"

@@ -20,6 +20,15 @@ export const said = (date, options) => new Date(date).toLocaleString(undefined, 
 export const toTheMinute = (date) => said(date, { dateStyle: "medium", timeStyle: "short" });
 export const clock = (date) => said(date, { hour: "2-digit", minute: "2-digit" });
 
+const DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+const MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
+
+/** A day of a date field, "2026-11-22", in words that nobody can misread: "Sunday 22 November 2026"; "" for none. */
+export function dayWords(day) {
+  const date = new Date(/^\d{4,6}-\d\d-\d\d$/.test(day ?? "") ? `${day}T00:00:00Z` : NaN);
+  return Number.isNaN(date.getTime()) ? "" : `${DAYS[date.getUTCDay()]} ${date.getUTCDate()} ${MONTHS[date.getUTCMonth()]} ${date.getUTCFullYear()}`;
+}
+
 const two = (number) => String(number).padStart(2, "0");
 
 /** A moment as {day: "2026-07-01", at: "16:02"} of the reader's own clock; seconds too if they are wanted. */

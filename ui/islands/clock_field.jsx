@@ -1,6 +1,6 @@
 // Fields for a time of day and for a moment: the day from the browser's calendar, the time in 24 hours.
 import { useEffect, useState } from "react";
-import { clockOf, isWholeClock, momentOf, partsOf } from "./clock.js";
+import { clockOf, dayWords, isWholeClock, momentOf, partsOf } from "./clock.js";
 
 const HOW = "Write the time as 22:00.";
 
@@ -57,6 +57,33 @@ export function ClockOfForm({ value, name, fieldId }) {
   return <ClockField id={fieldId} name={name} value={now} onChange={setNow} optional />;
 }
 
+/** Which day is meant, in words, since browsers write 03/04 in either order. */
+const DayInWords = ({ day }) => (
+  <span className="day-words" role="status">
+    {dayWords(day)}
+  </span>
+);
+
+/** A day of the calendar, said in words beside it: `onChange` gets "2026-11-22", '' for none. */
+export function DayField({ label, onChange }) {
+  const [day, setDay] = useState("");
+  return (
+    <label className="day-field small muted">
+      {label}
+      <input
+        type="date"
+        className="input"
+        value={day}
+        onChange={(event) => {
+          setDay(event.target.value);
+          onChange(event.target.value);
+        }}
+      />
+      <DayInWords day={day} />
+    </label>
+  );
+}
+
 /** A day and a time of the reader's own clock. `value`: a moment or null; `onChange` gets it in ms, null while it is open. */
 export function MomentField({ value, onChange, label, hasSeconds = false, className = "input", earliest }) {
   const known = partsOf(value, hasSeconds);
@@ -93,6 +120,7 @@ export function MomentField({ value, onChange, label, hasSeconds = false, classN
           tell(day, next);
         }}
       />
+      <DayInWords day={day} />
     </span>
   );
 }

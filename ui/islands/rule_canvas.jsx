@@ -509,7 +509,7 @@ function Picture(props) {
 }
 
 /**
- * `document` a rule's document; `vocabulary` {metrics: Map, profiles, groups}; `problems` as the checker gives them;
+ * `document` a rule's document; `vocabulary` {metrics: Map, profiles, groups, policies, channels}; `problems` as the checker gives them;
  * `verdicts` by path; `onChange(document)`; `readOnly`; `onSentence()` leads to the sentence; `editors` by type of part
  * {leaf, deed, watch, guards, end} are what the panel shows of it; each gets {path, action}.
  */

@@ -40,7 +40,7 @@ const EDITORS = {
 /** `onSentence()` shows the sentence instead. What the test bench saw last (`why` of the desk) is marked on the cards. */
 export default function PictureView({ onSentence }) {
   const { document, change, metrics, profiles, ground, check, why } = useDesk();
-  const vocabulary = useMemo(() => ({ metrics, profiles, groups: ground.groups }), [metrics, profiles, ground]);
+  const vocabulary = useMemo(() => ({ metrics, profiles, groups: ground.groups, policies: ground.policies, channels: ground.channels }), [metrics, profiles, ground]);
   const verdicts = useMemo(() => verdictsOf(why, document, vocabulary), [why, document, vocabulary]);
   return <RuleCanvas document={document} vocabulary={vocabulary} problems={check.problems} verdicts={verdicts} editors={EDITORS} onChange={(next, tag) => change(() => next, tag)} onSentence={onSentence} />;
 }

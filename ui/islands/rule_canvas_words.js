@@ -134,9 +134,9 @@ export function actionWords(node, document, vocabulary) {
     case "alert":
       return { title: "Alert", text: `raise ${SEVERITIES.find(([key]) => key === document.severity)?.[1] ?? `a ${document.severity ?? "major"}`} alert` };
     case "notify":
-      return { title: "Notify", text: `people of “${node.policy ?? OPEN}”` };
+      return { title: "Notify", text: `people of “${named(vocabulary.policies, node.policy)}”` };
     case "webhook":
-      return { title: "Webhook", text: `call “${node.channel ?? OPEN}”` };
+      return { title: "Webhook", text: `call “${named(vocabulary.channels, node.channel)}”` };
     case "command":
       return { title: "Command", text: `send “${node.command ?? OPEN}” to ${node.device ? "another device" : "the device"}` };
     case "set":

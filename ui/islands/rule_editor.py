@@ -16,6 +16,7 @@ QUERIES = {
     "device": "device_name",
     "whereabouts": "rule_whereabouts",
     "standing": "rule_standing",
+    "beginnings": "rule_beginnings",
     "templates": "rule_templates",
     "fill": "rule_fill",
     "rule": "rule",

@@ -64,6 +64,12 @@ function standing(hole, holes, choices) {
   return hole.unit === "percent" ? Math.min(Math.max(moved, 0), 100) : moved;
 }
 
+/** "Cold room, 6 devices"; a profile whose devices are not counted by its name alone. */
+function counted({ name, devices }) {
+  if (devices === undefined) return name;
+  return `${name}, ${devices === 0 ? "no devices yet" : devices === 1 ? "1 device" : `${devices.toLocaleString()} devices`}`;
+}
+
 function Icon({ name }) {
   const Found = ICONS[name] ?? Workflow;
   return (
@@ -96,7 +102,7 @@ export function Gallery({ profiles, policies, drafts, queries, onStart, onGoOn }
     <section className="stack" aria-label="Templates">
       <div className="row gallery-head">
         <span>Rules for devices of</span>
-        <Pick label="Rules for devices of" value={profile ?? ""} options={[...profiles.map((each) => [each.key, each.name]), ["", "any profile"]]} onChange={(key) => setProfile(key || null)} />
+        <Pick label="Rules for devices of" value={profile ?? ""} options={[...profiles.map((each) => [each.key, counted(each)]), ["", "any profile"]]} onChange={(key) => setProfile(key || null)} />
         <Help about="template" />
         <button type="button" className="btn push" onClick={() => onStart(null, profile)}>
           <PenLine size={16} aria-hidden="true" /> Start from nothing
@@ -129,7 +135,7 @@ export function Gallery({ profiles, policies, drafts, queries, onStart, onGoOn }
           {others.length ? (
             <>
               <h2 className="templates-other">
-                For other devices <span className="muted">· these do not seem to send what they need</span>
+                For other devices <span className="muted">· each says what {profiles.find((each) => each.key === profile)?.name ?? "your profiles"} would have to measure</span>
               </h2>
               <Templates list={others} onChoose={setChosen} />
             </>
@@ -149,6 +155,7 @@ const Templates = ({ list, onChoose }) => (
           <span className="template-words">
             <b>{each.title}</b>
             <span>{each.description}</span>
+            {each.lack ? <span className="template-lack">{each.lack}</span> : null}
           </span>
         </button>
       </li>

@@ -30,7 +30,13 @@ export function useCheck(document, complete, ruleId, query) {
   return { ...check, isCurrent: check.at === text };
 }
 
-const LISTS = { drafts: ["ruleDrafts", "items"], groups: ["deviceGroups", "items"], policies: ["notificationPolicies"], channels: ["channels"] };
+const LISTS = { beginnings: ["ruleProfiles"], drafts: ["ruleDrafts", "items"], groups: ["deviceGroups", "items"], policies: ["notificationPolicies"], channels: ["channels"] };
+
+/** The profiles in the order in which a new rule is offered them, each with how many devices it has, where that is known. */
+function inOrder(profiles, beginnings) {
+  const known = new Map(beginnings.map(({ key, deviceCount }, at) => [key, { at, deviceCount }]));
+  return profiles.map((each) => ({ ...each, devices: known.get(each.key)?.deviceCount })).sort((one, other) => (known.get(one.key)?.at ?? Infinity) - (known.get(other.key)?.at ?? Infinity) || 0);
+}
 
 /** What a rule may name: profiles, and as far as this person may see them groups, policies, channels, drafts and names in use. */
 export function useGround(ruleId, queries) {
@@ -50,8 +56,8 @@ export function useGround(ruleId, queries) {
           .then(({ devices, rules }) => namesInUse(devices.items, rules.items.map((each) => each.document)))
           .catch(() => namesInUse([], []));
         const zoned = ask(queries.zone, {}, controller.signal).then(({ me }) => me.tenant.timeZone).catch(() => "UTC");
-        const [profiles, groups, policies, channels, drafts, seen, inUse, zone] = await Promise.all([ask(queries.profiles, {}, controller.signal), list("groups"), list("policies"), list("channels"), list("drafts"), rule, known, zoned]);
-        setFound({ profiles: profiles.profiles.items, groups, policies, channels, drafts, known: inUse, zone, rule: seen.rule });
+        const [profiles, beginnings, groups, policies, channels, drafts, seen, inUse, zone] = await Promise.all([ask(queries.profiles, {}, controller.signal), ruleId ? [] : list("beginnings"), list("groups"), list("policies"), list("channels"), list("drafts"), rule, known, zoned]);
+        setFound({ profiles: inOrder(profiles.profiles.items, beginnings), groups, policies, channels, drafts, known: inUse, zone, rule: seen.rule });
       } catch (failure) {
         if (failure.name === "AbortError") return;
         if (failure.code === "RULE_NOT_FOUND" || failure.code === "BAD_REQUEST") setAbsent(true);

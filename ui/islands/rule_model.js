@@ -28,6 +28,9 @@ function heir(old, next) {
 /** As the checker writes it: "$.when.all[0]". */
 export const jsonPath = (path) => path.reduce((text, key) => (typeof key === "number" ? `${text}[${key}]` : `${text}.${key}`), "$");
 
+/** A path as the checker writes it, "$.when.all[0]", as a list of keys. */
+export const pathOf = (text) => [...text.matchAll(/\[(\d+)\]|\.([^.[]+)/g)].map(([, at, key]) => (at === undefined ? key : Number(at)));
+
 export const getAt = (document, path) => path.reduce((node, key) => node?.[key], document);
 
 /** The document with another value at a path; `undefined` takes the place away. */
@@ -243,6 +246,14 @@ export function joinAt(document, path, join) {
   idOf(around);
   return setAt(document, path, around);
 }
+
+/** The document with the edits of a fix made, in their order: one step, however many they are. */
+export const mended = (document, edits) =>
+  edits.reduce((now, { kind, path: text, value }) => {
+    const path = pathOf(text);
+    if (kind === "SET") return setAt(now, path, value);
+    return typeof path.at(-1) === "number" && ["all", "any"].includes(path.at(-2)) ? removeAt(now, path) : dropAt(now, path);
+  }, document);
 
 // ── values as people write them ────────────────────────────────────────────────────────────────────────────
 /** What a written number means; a text that is none stays one, so that the checker can say so; empty is null. */

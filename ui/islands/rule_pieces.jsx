@@ -1,7 +1,8 @@
 // The small parts of the rule designer: words to choose, numbers to write, lengths of time, menus.
 import { useEffect, useId, useRef, useState } from "react";
 import { ClockField } from "./clock_field.jsx";
-import { numberOf, spanOf, writtenOf } from "./rule_model.js";
+import { useDesk } from "./rule_desk.js";
+import { mended, numberOf, spanOf, writtenOf } from "./rule_model.js";
 import { DAYS, ONE, UNITS } from "./rule_words.js";
 
 /** A word of the sentence that is chosen. Options: [key, words] or [group, [[key, words]…]]. */
@@ -214,10 +215,20 @@ export function Said({ problems = [], warnings = [] }) {
       ))}
       {warnings.map((each) => (
         <p className="clause-hint" key={each.path + each.message}>
-          {each.message} {each.suggestion}
+          {each.message} {each.suggestion} {each.fix ? <DoThat fix={each.fix} /> : null}
         </p>
       ))}
     </>
+  );
+}
+
+/** Makes the edits of a finding's fix in the draft: one step, which Undo takes back. */
+function DoThat({ fix }) {
+  const { change, check } = useDesk();
+  return (
+    <button type="button" className="do-that" disabled={!check.isCurrent} onClick={() => change((old) => mended(old, fix.edits))}>
+      Do that: {fix.words}
+    </button>
   );
 }
 

@@ -62,6 +62,7 @@ export function Publish({ draft, isChanged, onDone, onGone, onVersions }) {
   const [isBusy, setBusy] = useState(false);
   const [isDeleting, setDeleting] = useState(false);
   const [failure, setFailure] = useState("");
+  const [hasMore, setMore] = useState(false); // on a phone the rest of the bar is only shown on demand
   const [newer, setNewer] = useState(null);
   const learnOf = (version) => {
     setNewer({ version, since: [] });
@@ -98,7 +99,7 @@ export function Publish({ draft, isChanged, onDone, onGone, onVersions }) {
   const isIdle = !hasWords && mode === rule?.mode;
   const canPublish = complete && check.isCurrent && !check.problems.length && !isBusy && !isIdle;
   return (
-    <section className={`card card-body stack publish${isIdle ? " publish-idle" : ""}`} aria-label="Publish">
+    <section className={`card card-body stack publish${isIdle ? " publish-idle" : ""}${hasMore ? " publish-open" : ""}`} aria-label="Publish">
       {newer ? <Newer newer={newer} isBusy={isBusy} onOver={() => publish(newer.version)} onLook={onVersions} /> : null}
       {failure && !newer ? (
         <div className="note note-bad" role="alert">
@@ -122,6 +123,9 @@ export function Publish({ draft, isChanged, onDone, onGone, onVersions }) {
             Publish
           </button>
         )}
+        <button type="button" className="btn btn-ghost btn-icon publish-more" aria-label="More" aria-expanded={hasMore} onClick={() => setMore(!hasMore)}>
+          ⋯
+        </button>
         {isChanged || draft.draft.current ? (
           <button type="button" className="btn btn-ghost" disabled={isBusy} onClick={throwAway}>
             Throw the draft away
@@ -195,6 +199,9 @@ const SureToDelete = ({ rule, isBusy, onYes, onNo }) => (
   </div>
 );
 
+/** Whether the designer can show it: then what is wrong is marked where it stands. */
+const isShaped = (document) => document?.v === 1 && typeof document.when === "object" && document.when !== null && Array.isArray(document.then);
+
 /**
  * In place of the designer, for a rule that the platform can no longer read: what is wrong, what it says, and the ways
  * on. `onMend(document)` goes on in the designer with another document.
@@ -214,9 +221,23 @@ export function Unreadable({ rule, queries, mayWrite, anew, onMend, onDone }) {
           <b>{rule.name}</b>: {rule.sentence}
         </span>
       </div>
+      {rule.problems.length > 1 ? (
+        <ul className="changes" aria-label="All that is wrong">
+          {rule.problems.map((each) => (
+            <li key={each.path + each.message}>
+              {each.place[0].toUpperCase() + each.place.slice(1)}: {each.message} {each.suggestion}
+            </li>
+          ))}
+        </ul>
+      ) : null}
       {problem ? <p className="clause-problem">{problem}</p> : null}
       {mayWrite ? (
         <div className="row">
+          {isShaped(rule.document) ? (
+            <button type="button" className="btn btn-primary" onClick={() => onMend(rule.document)}>
+              Mend it
+            </button>
+          ) : null}
           <button type="button" className="btn" onClick={() => onMend({ ...anew, name: rule.name })}>
             Write it anew
           </button>

@@ -12,6 +12,7 @@ from ui.components.pieces import empty, pager, problem, skeleton_rows
 from ui.console import Console
 from ui.deeds import Change, DeedLine, deed_line, nameless_devices
 from ui.islands.cells import told, when
+from ui.islands.clock_field import day_field
 from ui.names import group_names, with_names
 from ui.paging import PAGE_SIZE, Paged
 
@@ -209,16 +210,6 @@ def _toolbar() -> rx.Component:
             custom_attrs={"aria-label": name},
         )
 
-    def day(name: str, on_change: Any) -> rx.Component:
-        return rx.el.label(
-            name,
-            rx.el.input(
-                type="date", default_value="", class_name="input", on_change=on_change, style={"width": "146px"}
-            ),
-            class_name="small muted",
-            style={"display": "flex", "align_items": "center", "gap": "6px"},
-        )
-
     return rx.el.div(
         rx.el.div(
             rx.icon("search", size=16),
@@ -235,8 +226,8 @@ def _toolbar() -> rx.Component:
         pick("About what", ABOUT, Audit.about, Audit.set_about),
         pick("What became of it", RESULTS, Audit.result, Audit.set_result),
         rx.el.div(
-            day("From", lambda text: Audit.set_begin(text, ZONE)),
-            day("until", lambda text: Audit.set_end(text, ZONE)),
+            day_field(label="From", on_change=lambda text: Audit.set_begin(text, ZONE)),
+            day_field(label="until", on_change=lambda text: Audit.set_end(text, ZONE)),
             class_name="row",
         ),
         rx.cond(

@@ -13,7 +13,7 @@ from engine.rules.gallery import GALLERY, template
 from engine.rules.lint import Weight, lint
 from engine.rules.model import MetricType
 from engine.rules.phrases import phrase
-from engine.rules.templates import HOLE, HoleKind, Template, fill, fitting, is_fitting
+from engine.rules.templates import HOLE, HoleKind, Template, fill, fitting, is_fitting, lack
 from engine.rules.vocabulary import Metric, Vocabulary
 from engine.rules.words import sentence
 from tests.engine.rules.making import rule
@@ -146,6 +146,12 @@ def test_a_profile_without_such_a_metric_does_not_fit_and_says_what_is_missing()
     assert battery is not None
     assert not is_fitting(battery, damp)
     assert is_fitting(battery, METRIC)
+    assert lack(battery, METRIC) is None
+    assert lack(battery, damp) == "Nothing measured here looks like “Battery” in %."
+    dry, door = (next(each for each in GALLERY if each.key == key) for key in ("pump-runs-dry", "door-left-open"))
+    wanted = "“Current of the motor” in A or “Flow” in l/min"
+    assert lack(dry, damp) == f"Nothing measured here looks like {wanted}."
+    assert lack(door, damp) == "Nothing measured here looks like “Door” (yes or no)."
     with pytest.raises(RuleInvalid) as refused:
         fill(battery, {}, damp)
     (problem,) = refused.value.problems

@@ -1,13 +1,18 @@
 """The linter: what a valid rule probably does not mean is found, with its place; what is sensible is left alone."""
 
+import copy
 import random
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from engine.rules.check import check
 from engine.rules.document import parse
 from engine.rules.feuds import Neighbour
 from engine.rules.lint import Finding, Weight, lint, worst
+from engine.rules.mends import EditKind, Mend
 from engine.rules.model import MetricType
 from engine.rules.vocabulary import Metric, Vocabulary
 from tests.engine.rules import grown
@@ -220,6 +225,74 @@ def test_a_clear_beyond_each_of_two_limits_is_hysteresis() -> None:
     assert swinging(t("outside", [2, 8]), clear={"when": t("between", [2, 7])})[0][3] == "Clear only above 2.1 °C."
     averaged = t(">", 8, agg={"fn": "avg", "last": 1})
     assert swinging(averaged, clear={"when": averaged | {"op": "<="}})[0][1] == "$.clear.when"
+
+
+def mended(node: dict[str, Any], mend: Mend) -> dict[str, Any]:
+    """The document with the edits made, as whoever reads the contract would."""
+    node = copy.deepcopy(node)
+    for edit in mend.edits:
+        *above, last = [int(at) if at else key for at, key in re.findall(r"\[(\d+)\]|\.([^.\[]+)", edit.path)]
+        holder: Any = node
+        for key in above:
+            holder = holder[key]
+        if edit.kind is EditKind.SET:
+            holder[last] = edit.value
+        else:
+            del holder[last]
+    return node
+
+
+@pytest.mark.parametrize(
+    ("when", "more", "words", "place"),
+    [
+        (t(">", 8), {}, "clear only below 7.6 °C", ("clear", {"when": t("<", 7.6)})),
+        (t("<=", 8, unit="degC"), {}, "clear only above 8.4 °C", ("clear", {"when": t(">", 8.4, unit="degC")})),
+        (t(">", 46.4, unit="degF"), {}, "clear only below 7.6 °C", ("clear", {"when": t("<", 7.6)})),
+        ({"all": [t(">", 8), {"tag": "a"}]}, {}, "let it wait for 10 minutes", ("for", "10m")),
+        (t("outside", [2, 8]), {}, "let it wait for 10 minutes", ("for", "10m")),
+        (t(">", 8), {"clear": {"when": t("<=", 8)}}, "clear only below 7.6 °C", ("clear", {"when": t("<", 7.6)})),
+        ({"event": "door-forced"}, {"for": "5m"}, "leave the wait out", ("for", None)),
+        ({"any": [{"tag": "a"}, {"tag": "a"}]}, {}, "take this one out", ("when", {"any": [{"tag": "a"}]})),
+        ({"any": [t(">", 9), t(">", 8)]}, {"for": "10m"}, "take “temperature is above 9 °C” out",
+         ("when", {"any": [t(">", 8)]})),
+        (t(">", 8, agg={"fn": "sum", "over": "1h"}), {"for": "10m"}, "use the average",
+         ("when", t(">", 8, agg={"fn": "avg", "over": "1h"}))),
+    ],
+)  # fmt: skip
+def test_what_has_one_obvious_mend_is_mended_by_its_edits(
+    when: Any, more: dict[str, Any], words: str, place: tuple[str, Any]
+) -> None:
+    node = document(when, **more)
+    one = next(each for each in lint(parse(node), VOCABULARY) if each.mend)
+    assert one.mend is not None
+    better = mended(node, one.mend)
+    assert (one.mend.words, better.get(place[0])) == (words, place[1])
+    assert one.message not in [each.message for each in lint(parse(better), VOCABULARY)]
+
+
+def test_a_mend_of_any_random_rule_leaves_a_rule_that_is_valid_without_that_finding_and_no_worse() -> None:
+    rng, tried = random.Random(11), 0
+    slow = replace(grown.VOCABULARY, interval_s=600)
+    for _ in range(400):
+        more = {"clear": {"when": grown.random_condition(rng, 1)}} if rng.random() < 0.3 else {}
+        node = document(grown.random_condition(rng, rng.randint(1, 3)), **more)
+        if check(parse(node), slow):
+            continue
+        findings = lint(parse(node), slow)
+        problems = sum(each.weight is Weight.PROBLEM for each in findings)
+        for each in (found for found in findings if found.mend):
+            assert each.mend is not None
+            tried += 1
+            better = parse(mended(node, each.mend))
+            assert check(better, slow) == []
+            left = lint(better, slow)
+            assert sum(other.weight is Weight.PROBLEM for other in left) <= problems, (node, each)
+    assert tried > 100
+
+
+def test_what_contradicts_itself_has_no_mend() -> None:
+    for when in ({"all": [t(">", 8), t("<", 3)]}, {"any": [t(">", 8), t("<=", 8)]}):
+        assert [each.mend for each in lint(parse(document(when, **{"for": "10m"})), VOCABULARY)] == [None]
 
 
 def test_an_alert_of_a_moment_is_told_that_it_clears_at_once() -> None:

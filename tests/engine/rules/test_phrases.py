@@ -1,15 +1,17 @@
 """Every leaf and every action has its words; and why a rule does not fire is one sentence."""
 
 import random
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from engine.rules.compile import CompiledRule, compile_rule
+from engine.rules.diff import difference
 from engine.rules.document import parse
 from engine.rules.model import MetricType, Severity
-from engine.rules.phrases import action_phrase, phrase, seen_text
+from engine.rules.phrases import action_phrase, phrase, place, seen_text
 from engine.rules.placeholders import names_in, render
 from engine.rules.state import Known, Raise
 from engine.rules.vocabulary import Metric, Vocabulary
@@ -98,6 +100,42 @@ def test_every_leaf_and_its_opposite_have_their_words(leaf: Any, so: str, not_so
 )  # fmt: skip
 def test_every_action_has_its_words(then: Any, words: str) -> None:
     assert action_phrase(parse(document(then=[then])).then[0], Severity.MAJOR, VOCABULARY) == words
+
+
+def test_what_a_document_holds_by_key_is_said_by_the_name_that_people_gave_it() -> None:
+    names = replace(
+        VOCABULARY,
+        policy_names={"on-call-7": "Night shift"},
+        channel_names={GROUP: "ERP"},
+        profile_names={"cold-room": "Cold room"},
+    )
+    then = [{"do": "notify", "policy": "on-call-7"}, {"do": "webhook", "channel": GROUP}]
+    one, other = document({"profile": "cold-room"}), document({"profile": "cold-room"}, then=then)
+    said = sentence(parse(other), names)
+    assert said.startswith('When it is of the profile "Cold room", notify "Night shift" and call the webhook "ERP"')
+    assert difference(parse(one), parse(other), names)[0] == "On firing, it will no longer raise a major alert."
+    assert 'On firing, it will also notify "Night shift".' in difference(parse(one), parse(other), names)
+    moved = difference(parse(one | {"scope": {"profile": "cold-room"}}), parse(one), names)
+    assert moved == ["It watches all profiles instead of the profile “Cold room”."]
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("$.when.all[1].metric", "in its condition, part 2, “metric”"),
+        ("$.when.any[0].all[2].value.metric", "in its condition, part 1, part 3, “value”, “metric”"),
+        ("$.when.not.agg.over", "in its condition, “agg”, “over”"),
+        ("$.for", "in how long it waits"),
+        ("$.then[1].policy", "in what it does, number 2, “policy”"),
+        ("$.clear.when.unit", "in when it is over, its condition, “unit”"),
+        ("$.scope.groups[0]", "in which devices it watches, “groups”, number 1"),
+        ("$.when", "in its condition"),
+        ("$.colour", "in “colour”"),
+        ("$", "in the document as a whole"),
+    ],
+)
+def test_a_place_of_a_document_is_said_in_words(path: str, words: str) -> None:
+    assert place(path) == words
 
 
 def test_a_rule_with_everything_around_it_is_still_one_sentence() -> None:
