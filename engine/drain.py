@@ -26,8 +26,8 @@ from engine.inbox.model import Settled
 from engine.journal import read
 from engine.journal.model import Entry
 from engine.journal.sound import is_sound
-from engine.points import events as point_events
 from engine.points import service as points
+from engine.points import told as points_told
 from engine.quotas import usage
 from engine.rules import storms
 from engine.rules.reaction import TICKS_AT_ONCE, Reaction
@@ -354,7 +354,7 @@ async def _follow(tx: Tx, entry: Entry, reaction: Reaction, newest: fold.Newest,
             refusals.follow(tx, body)
         case Settled.kind:
             await inbox.follow(tx, entry)
-        case point_events.SAID:
+        case points_told.SAID:
             try:
                 await points.follow(tx, body)
             except ValueError:  # it says what no edge says

@@ -8,7 +8,7 @@ from pathlib import Path
 from engine.settings import Settings
 from infra.local.errors import SetupProblem
 from ingest.edge import config as configs
-from ingest.edge import service
+from ingest.edge import remote, service
 from ingest.edge.config import Config
 from ingest.edge.points import TableWrong
 from ingest.edge.spool import SpoolTaken
@@ -53,9 +53,20 @@ def _said(config: Config) -> str:
     """What would be done, line by line."""
     where = config.platform
     lines = [f"as {where.tenant}/d/{where.device} to {where.host}:{where.port}{' (TLS)' if where.is_tls else ''}"]
+    lines.append(_whose(config))
     for name, connection in config.table.connections.items():
         lines.append(f"{name}: {connection.protocol} {connection.settings}")
         for point in config.table.of(name):
             unit = f" {point.unit}" if point.unit else ""
             lines.append(f"  {point.name}{unit}: {point.address}, {point.access}, every {point.report.every_s:g} s")
     return "\n".join([*lines, f"{len(config.table.points)} points; the file can be used."])
+
+
+def _whose(config: Config) -> str:
+    """Whether the points of the file are those that will be read."""
+    if config.is_local:
+        return "points: of this file, whatever the platform says (`points: local`)"
+    kept = remote.load(config.folder / remote.FILE)
+    if kept.version:
+        return f"points: version {kept.version} from the platform, kept in {config.folder}; those below are not used"
+    return "points: of this file, until the platform sends others (`points: local` keeps to the file)"

@@ -4,12 +4,15 @@ A command waits as a row (``engine.commands``). This process hears of a new one 
 device subscribes. What a device has confirmed is told to the journal, by the writer; the drain moves the command on. A
 crash between the two sends it again: delivery is at least once, the command's id tells a repeat. What is called off or
 has expired before it is written to the connection is not sent.
+
+A gateway's point table (``engine.points``) is no command but a state that is wanted: it is sent to an edge that listens
+and says that it runs another one, once a session, the newest only.
 """
 
 import asyncio
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -32,6 +35,13 @@ CROSS JOIN LATERAL (
     ORDER BY c.requested_at, c.id LIMIT 20
 ) c
 """
+TABLES = """
+SELECT p.tenant_id, p.device_id, p.version, p.text FROM unnest(%b, %b) AS wanted (tenant_id, device_id)
+JOIN point_tables p ON p.tenant_id = wanted.tenant_id AND p.device_id = wanted.device_id
+WHERE p.version > 0 AND NOT p.is_local
+  AND p.version IS DISTINCT FROM p.running_version AND p.version IS DISTINCT FROM p.refused_version
+"""
+POINTS = "down/points"
 AT_ONCE = 20
 """Commands read for one device at a time, in the order in which they were issued: as many as the statement says."""
 LOOK_AGAIN_S = 1.0
@@ -70,6 +80,8 @@ class Downlink:
         self._on_its_way: dict[UUID, tuple[UUID, asyncio.Future[bool]]] = {}
         self._again: dict[UUID, asyncio.TimerHandle] = {}
         self._arrived: OrderedDict[UUID, None] = OrderedDict()
+        self._tables: OrderedDict[UUID, tuple[int, int]] = OrderedDict()
+        """By device: the session in which it was sent a point table, and that one's version."""
 
     def tell(self, device_id: UUID) -> None:
         """Something may wait for this device; nothing happens if it is not connected here."""
@@ -96,19 +108,20 @@ class Downlink:
         sessions = [session for text in devices if (session := self._sender.session(UUID(text))) is not None]
         if not sessions:
             return
-        wanted = (
-            arrays.uuids([arrays.wire(session.tenant_id.bytes) for session in sessions]),
-            arrays.uuids([arrays.wire(session.device_id.bytes) for session in sessions]),
-        )
+        wanted = _ids(sessions)
         async with self._database.transaction() as connection:
             await statements.enter(connection, {session.tenant_id for session in sessions})
             rows = await (await connection.execute(WAITING, wanted, binary=True)).fetchall()
+            edges = [session for session in sessions if self._sender.listens(session.device_id, POINTS)]
+            tables = await (await connection.execute(TABLES, _ids(edges), binary=True)).fetchall() if edges else []
             await connection.execute("COMMIT")
         found = Counter(row[1] for row in rows)
         more = {device_id for device_id, count in found.items() if count == AT_ONCE}  # may wait behind these
         self._call_off({session.device_id for session in sessions} - more, {row[2] for row in rows})
         for row in rows:
             self._send(row)
+        for _, device_id, version, text in tables:
+            self._send_table(device_id, version, text)
         for session in sessions:
             self._sender.looked(session.device_id)
         for device_id in more:
@@ -164,3 +177,31 @@ class Downlink:
             self._record(tenant_id, SENT, orjson.dumps(body))
 
         answer.add_done_callback(heard)
+
+    def _send_table(self, device_id: UUID, version: int, text: str) -> None:
+        session = self._sender.session(device_id)
+        if session is None or self._tables.get(device_id) == (session.session_epoch, version):
+            return
+        sent = session.session_epoch, version
+        self._tables[device_id] = sent
+        self._tables.move_to_end(device_id)
+        if len(self._tables) > REMEMBERED:
+            self._tables.popitem(last=False)
+        answer = self._sender.send(device_id, POINTS, orjson.dumps({"version": version, "text": text}))
+
+        def heard(delivered: asyncio.Future[bool]) -> None:
+            if delivered.cancelled() or not delivered.result():
+                if self._tables.get(device_id) == sent:
+                    del self._tables[device_id]
+                if self._sender.listens(device_id, POINTS):
+                    self._look_again(device_id, NOT_NOW_S)
+
+        answer.add_done_callback(heard)
+
+
+def _ids(sessions: Sequence[Decision]) -> tuple[arrays.Uuids, arrays.Uuids]:
+    """Tenants and devices, as a statement takes them."""
+    return (
+        arrays.uuids([arrays.wire(session.tenant_id.bytes) for session in sessions]),
+        arrays.uuids([arrays.wire(session.device_id.bytes) for session in sessions]),
+    )

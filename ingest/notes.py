@@ -8,6 +8,8 @@ import orjson
 
 from engine.commands import answer
 from engine.commands.told import ANSWERED
+from engine.points.model import Said
+from engine.points.told import SAID
 from ingest import decode
 from ingest.adapters.base import ChildMessage, Decision, Message
 from ingest.errors import Rejection, shown
@@ -17,10 +19,11 @@ from schema.wire.payloads import MAX_NOTE_BYTES, Reason
 
 EVENT = "device.event"
 """The journal's kind of what a device tells on `up/event/{type}`."""
-KINDS = frozenset({ANSWERED, EVENT})
+KINDS = frozenset({ANSWERED, EVENT, SAID})
 CONNECTED, DISCONNECTED = "device.connected", "device.disconnected"
 """The journal's kinds of presence."""
 _ANSWERS = {"command_ack": "ack", "command_result": "result"}
+_TAKEN = frozenset({*_ANSWERS, "event", "points_said"})
 
 Note = tuple[str, dict[str, Any]]
 """A journal row to be: its kind and its body."""
@@ -31,7 +34,7 @@ def read(message: Message, device: str) -> Note:
     tail = topics.parse_tail(message.topic)
     if tail is not None and tail.name == "status" and isinstance(message, ChildMessage):
         return _status(message, device)
-    if tail is None or tail.direction != "up" or (tail.name not in _ANSWERS and tail.name != "event"):
+    if tail is None or tail.direction != "up" or tail.name not in _TAKEN:
         raise Rejection(Reason.TOPIC, f"Nothing takes {shown(message.topic)} yet.")
     if len(message.payload) > MAX_NOTE_BYTES:
         words = f"This has {len(message.payload)} bytes; an answer or an event has at most {MAX_NOTE_BYTES}."
@@ -41,6 +44,8 @@ def read(message: Message, device: str) -> Note:
     received_ms = int(message.received_at * 1000)
     if tail.name == "event":
         return EVENT, _event(tail.parameters["type"], said, device, received_ms)
+    if tail.name == "points_said":
+        return SAID, _points(said, device, received_ms)
     return ANSWERED, _answer(_ANSWERS[tail.name], tail.parameters["id"], said, device, received_ms)
 
 
@@ -56,6 +61,13 @@ def _answer(what: str, command: str, said: object, device: str, received_ms: int
     told = {"reason": found.reason, "result": found.result}
     given = {name: value for name, value in told.items() if value is not None}
     return {"command": str(command_id), "device": device, "status": found.status, "at": received_ms, **given}
+
+
+def _points(said: object, device: str, received_ms: int) -> dict[str, Any]:
+    try:
+        return {**Said.read(said).body(), "device": device, "at": received_ms}
+    except ValueError as error:
+        raise Rejection(Reason.SHAPE, str(error)) from None
 
 
 def _event(kind: str, said: object, device: str, received_ms: int) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from resolvers.identity import IdentityMutation, IdentityQuery
 from resolvers.inbox import InboxMutation, InboxQuery
 from resolvers.notifications import NotificationMutation, NotificationQuery
 from resolvers.platform import PlatformMutation, PlatformQuery
+from resolvers.points import PointMutation, PointQuery
 from resolvers.profiles import ProfileMutation, ProfileQuery
 from resolvers.provisioning import ProvisioningMutation, ProvisioningQuery
 from resolvers.rule_non_firings import RuleNonFiringQuery
@@ -52,6 +53,7 @@ class Query(
     RuleNonFiringQuery,
     AlertQuery,
     CommandQuery,
+    PointQuery,
     NotificationQuery,
     AuditQuery,
     PlatformQuery,
@@ -73,6 +75,7 @@ class Mutation(
     RuleTrialMutation,
     AlertMutation,
     CommandMutation,
+    PointMutation,
     TelemetryMutation,
     InboxMutation,
     NotificationMutation,

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import orjson
 from sqlalchemy import ColumnElement, and_, func, insert, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.engine import RowMapping
@@ -16,6 +17,7 @@ from engine.commands.model import (
     DEFAULT_QUEUE_S,
     GIVEN_UP,
     LIFE,
+    MAX_ANSWER_BYTES,
     MAX_QUEUE_S,
     MAX_QUEUED,
     MAX_TIMEOUT_S,
@@ -26,7 +28,7 @@ from engine.commands.model import (
 from engine.commands.tables import commands
 from engine.devices import declared
 from engine.devices import service as devices
-from engine.devices.model import DeviceStatus, Profile
+from engine.devices.model import Device, DeviceStatus, Profile
 from engine.journal.model import Entry
 from engine.pages import Page
 from engine.store.tx import Tx
@@ -77,14 +79,37 @@ async def issue(
     """
     if not (1 <= queue_s <= MAX_QUEUE_S and (timeout_s is None or 1 <= timeout_s <= MAX_TIMEOUT_S)):
         raise errors.CommandTimesInvalid
+    device = await _takes_commands(tx, device_id)
+    order = Order(ids.uuid7(), device_id, command, arguments, tx.principal.name, None, timeout_s, queue_s)
+    return await _issued(tx, _declared(tx, order, await devices.profile(tx, device.profile_id)))
+
+
+async def issue_own(
+    tx: Tx, device_id: UUID, command: str, arguments: Mapping[str, object], *, timeout_s: int, queue_s: int
+) -> Command:
+    """Issue a command that is the platform's own word, such as `edge-read`, whatever the device's profile declares.
+
+    Raises DeviceNotFound, DeviceOutOfService, CommandArgumentsInvalid, TooManyCommands.
+    """
+    if len(orjson.dumps(arguments)) > MAX_ANSWER_BYTES:
+        raise errors.CommandArgumentsInvalid(f"The arguments have at most {MAX_ANSWER_BYTES // 1024} KiB.")
+    await _takes_commands(tx, device_id)
+    order = Order(ids.uuid7(), device_id, command, arguments, tx.principal.name, None, timeout_s, queue_s)
+    return await _issued(tx, _row(tx, order, arguments))
+
+
+async def _takes_commands(tx: Tx, device_id: UUID) -> Device:
+    """The device; raises DeviceNotFound, DeviceOutOfService, TooManyCommands."""
     device = await devices.get(tx, device_id)
     if device.status in _OUT_OF_SERVICE:
         raise errors.DeviceOutOfService(f"This device takes no commands: it is {device.status}.")
     if (await _queued(tx, [device_id]))[device_id] >= MAX_QUEUED:
         raise errors.TooManyCommands
-    order = Order(ids.uuid7(), device_id, command, arguments, tx.principal.name, None, timeout_s, queue_s)
-    declared_row = _declared(tx, order, await devices.profile(tx, device.profile_id))
-    row = await tx.one(insert(commands).values(declared_row).returning(commands))
+    return device
+
+
+async def _issued(tx: Tx, values: Mapping[str, object]) -> Command:
+    row = await tx.one(insert(commands).values(values).returning(commands))
     assert row is not None
     await _tell_queued(tx, [row])
     tx.audit("command.issue", "command", row["id"], after=_told(row))

@@ -6,9 +6,6 @@ from uuid import UUID
 
 from engine.store.emit import Event
 
-SAID = "points.said"
-"""The journal's kind of what an edge says of its point table, on `up/points`."""
-
 
 @dataclass(frozen=True, slots=True)
 class PointTableChanged(Event):

@@ -2,7 +2,8 @@
 
 A command to a device is called if one of its points has that name and is a command; else each of its arguments is
 written to the device's point of that metric, in the order given. Two names are the edge's own, for its gateway device:
-`edge-read` {device, metric} and `edge-discover` {connection, …}, the rest being the protocol's.
+`edge-read` {device, metric} and `edge-discover` {connection, …}, the rest being the protocol's. `edge-read` may bring a
+`point` that is in no table yet, as a table would have it, to be tried over one of the connections that there are.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from ingest.edge import document, points
+from ingest.edge.document import Wrong
 from ingest.edge.driver import Failed, Proposal
 from ingest.edge.keeper import Keeper
 from ingest.edge.plant import Plant
@@ -31,7 +34,16 @@ _BEGUN = "The edge was stopped while it did this; look at the machine whether it
 class Asked:
     """Carries commands out, each once, and puts the answers into the spool."""
 
-    def __init__(self, gateway: str, plant: Plant, report: Report, keeper: Keeper) -> None:
+    def __init__(
+        self,
+        gateway: str,
+        plant: Plant,
+        report: Report,
+        keeper: Keeper,
+        configure: Callable[[bytes], Awaitable[None]],
+    ) -> None:
+        """`configure` is given a point table that came."""
+        self._configure = configure
         self._gateway = gateway
         self._plant = plant
         self._report = report
@@ -43,8 +55,11 @@ class Asked:
         }
 
     async def heard(self, topic: str, payload: bytes) -> None:
-        """A message from the platform; what is no command is left alone. The answer lies in the spool on return."""
+        """A message from the platform: a command, whose answer lies in the spool on return, or a point table."""
         tail = parse_tail(topic)
+        if tail is not None and tail.name == "points":
+            await self._configure(payload)
+            return
         if tail is None or tail.name not in ("command", "child_command"):
             return
         device, id_ = tail.parameters.get("child", self._gateway), tail.parameters["id"]
@@ -94,14 +109,28 @@ class Asked:
 
     async def _read(self, arguments: Mapping[str, Any]) -> Any:
         """A point's value now, as it would go up."""
-        device, metric = str(arguments.get("device")), str(arguments.get("metric"))
-        point = self._plant.table.find(device, metric)
-        if point is None:
-            raise Failed(f"There is no point {device}/{metric}.")
+        point = self._tried(arguments)
         (sample, *_) = await self._plant.of(point).read_now([point])
         if sample.error is not None or sample.raw is None:
             raise Failed(sample.error or "There is no value.")
         return {"value": point.value_of(sample.raw), "raw": sample.raw, "unit": point.unit, "quality": sample.quality}
+
+    def _tried(self, arguments: Mapping[str, Any]) -> Point:
+        """A point of the table, or one that is described here. Raises Failed."""
+        device, metric = str(arguments.get("device")), str(arguments.get("metric"))
+        described = arguments.get("point")
+        if described is None:
+            point = self._plant.table.find(device, metric)
+            if point is None:
+                raise Failed(f"There is no point {device}/{metric}.")
+            return point
+        if not isinstance(described, Mapping):
+            raise Failed("A point is described as in a point table: {metric, address, type, …}.")
+        connection = self._plant.connection(str(arguments.get("connection", "")))
+        try:
+            return points.one(device, connection, document.of({"metric": metric, **described}, "the point"))
+        except Wrong as wrong:
+            raise Failed(str(wrong)) from None
 
     async def _discover(self, arguments: Mapping[str, Any]) -> Any:
         """A proposed table, as much of it as an answer may hold."""

@@ -11,7 +11,7 @@ from ingest.edge.document import Fields, Wrong
 from ingest.edge.points import PointTable, TableWrong
 from schema.wire.topics import DEVICE_KEY, TENANT_KEY
 
-_OURS = ("platform", "spool")
+_OURS = ("platform", "spool", "points")
 _DIRECTORY = "a path, relative to this file"
 
 
@@ -54,21 +54,26 @@ class Platform:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All that a file says. `folder` is where the edge keeps what must outlast it."""
+    """All that a file says. `folder` is where the edge keeps what must outlast it.
+
+    `is_local`: the file says `points: local`, its table alone counts, and the platform's is refused.
+    """
 
     platform: Platform
     folder: Path
     max_bytes: int
     table: PointTable
+    is_local: bool = False
 
 
 def load(path: Path) -> Config:
     """Read an edge's file. Raises TableWrong, which names every line that is wrong, or OSError."""
     root = points.read(path)
     problems: list[Wrong] = []
-    platform, spool = None, None
+    platform, spool, source = None, None, "platform"
     try:
         fields = root.fields()
+        source = fields.choice("points", ("platform", "local"), "platform")
         platform = _platform(fields, path.parent)
         spool = _spool(fields, path.parent)
     except Wrong as wrong:
@@ -79,7 +84,7 @@ def load(path: Path) -> Config:
         raise TableWrong([*problems, *wrong.problems]) from None
     if platform is None or spool is None:
         raise TableWrong(problems)
-    return Config(platform, spool[0], spool[1], table)
+    return Config(platform, spool[0], spool[1], table, source == "local")
 
 
 def _platform(fields: Fields, beside: Path) -> Platform:

@@ -223,6 +223,11 @@ class Plant:
         """The machines behind a point."""
         return self._machines[point.connection]
 
+    def connection(self, name: str) -> Connection:
+        """The connection of this name. Raises Failed."""
+        self.behind(name)
+        return self.table.connections[name]
+
     def behind(self, connection: str) -> Machines:
         """The machines behind a connection. Raises Failed."""
         if connection not in self._machines:

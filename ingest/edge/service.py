@@ -15,7 +15,8 @@ from ingest.edge.config import Config
 from ingest.edge.keeper import Keeper
 from ingest.edge.line import Line
 from ingest.edge.plant import Plant
-from ingest.edge.points import TableWrong
+from ingest.edge.points import PointTable, TableWrong
+from ingest.edge.remote import Remote
 from ingest.edge.report import Report
 from ingest.edge.spool import Spool
 
@@ -37,7 +38,8 @@ class Edge:
         self.keeper = Keeper(self.spool)
         self.report = Report(config.platform.device)
         self.plant = Plant(config.folder, self.report, self.keeper.put)
-        asked = Asked(config.platform.device, self.plant, self.report, self.keeper)
+        self.remote = Remote(config.folder, self.keeper.put, self._use)
+        asked = Asked(config.platform.device, self.plant, self.report, self.keeper, self.remote.heard)
         self.line = Line(config.platform, self.keeper, asked.heard, self._began)
         self._tasks: list[asyncio.Task[None]] = []
         self._dropped = 0
@@ -48,11 +50,19 @@ class Edge:
         """Begin. Raises SpoolTaken or OSError when the folder cannot be used."""
         await asyncio.to_thread(self.spool.open)
         self._dropped = self.spool.dropped
-        await self.plant.become(self._config.table)
+        await self.plant.become(self.remote.begin(self._config.table, self._config.is_local))
+        table = self.plant.table
+        log.info("Reading %d points of %d devices.", len(table.points), len(table.devices))
         self._tasks = [
             asyncio.create_task(self.line.run(), name="line"),
             asyncio.create_task(self._look_after(), name="health"),
         ]
+
+    async def _use(self, table: PointTable) -> None:
+        """The platform gave another table: its machines are told of, as when a session begins."""
+        await self.plant.become(table)
+        for device in table.devices:
+            self.keeper.put(self.report.status(device))
 
     async def ended(self) -> None:
         """Return when a part that should run for ever has ended: the process is to be started again."""
@@ -76,6 +86,7 @@ class Edge:
         if self._greeted_at == self.line.confirmed:
             return
         self._greeted_at = self.line.confirmed
+        self.remote.tell()
         for device in self.plant.table.devices:
             self.keeper.put(self.report.status(device))
         self._tell_health()
@@ -121,8 +132,13 @@ class Edge:
         except (TableWrong, OSError) as error:
             log.error("%s has changed and cannot be used; the edge goes on with what it had.\n%s", self._path, error)
             return
-        await self.plant.become(config.table)
-        log.info("%s was read anew: %d points.", self._path.name, len(config.table.points))
+        table = self.remote.own_changed(config.table, config.is_local)
+        if table is None:
+            log.info("%s was read anew; the points come from the platform, and stay.", self._path.name)
+        else:
+            await self.plant.become(table)
+            log.info("%s was read anew: %d points.", self._path.name, len(table.points))
+            self.remote.tell()
         if (config.platform, config.folder) != (self._config.platform, self._config.folder):
             log.warning("`platform` and `spool` are read when the edge starts: start it again for these.")
 
@@ -134,7 +150,6 @@ async def run(path: Path, config: Config, stopping: asyncio.Event) -> bool:
     """Run until `stopping` is set (True) or a part has died (False)."""
     edge = Edge(path, config)
     await edge.start()
-    log.info("Reading %d points of %d devices.", len(config.table.points), len(config.table.devices))
     died = asyncio.create_task(edge.ended())
     told = asyncio.create_task(stopping.wait())
     await asyncio.wait([died, told], return_when=asyncio.FIRST_COMPLETED)

@@ -27,6 +27,8 @@ SERVED: Mapping[str, str] = {
     "child_command_result": "result",
     "child_status": "status",
     "child_command": "command",
+    "points": "points",
+    "points_said": "points_said",
 }
 """The tails served today, each with its message; the others are reserved by the grammar and rejected into the inbox."""
 
@@ -37,6 +39,8 @@ _SUMMARIES: Mapping[str, str] = {
     "result": "The platform hears what became of a command.",
     "command": "The platform asks a device to do something. It may come twice: the same id is the same command.",
     "status": "The platform hears whether a gateway reaches a child.",
+    "points": "The platform tells a gateway's edge which points of machines to read.",
+    "points_said": "The platform hears which point table the edge runs, or why it refused one.",
     "introduction": "The platform hears what a newcomer says of itself.",
     "admission": "The platform tells a newcomer what becomes of it.",
 }
@@ -194,6 +198,8 @@ def _others() -> dict[str, Any]:
         for name, (summary, schema, examples) in {
             **payloads.NOTES,
             "status": gateways.STATUS,
+            "points": gateways.POINTS,
+            "points_said": gateways.POINTS_SAID,
             **provisioning.MESSAGES,
         }.items()
     }

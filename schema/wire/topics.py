@@ -33,6 +33,7 @@ UP: Mapping[str, str] = {
     "command_result": "up/cmd/{id}/result",
     "ota": "up/ota",
     "status": "up/status",
+    "points_said": "up/points",
     "child_telemetry": "up/child/{child}/telemetry",
     "child_event": "up/child/{child}/event/{type}",
     "child_command_ack": "up/child/{child}/cmd/{id}/ack",
@@ -48,6 +49,7 @@ DOWN: Mapping[str, str] = {
     "shadow_rejected": "down/shadow/rejected",
     "ota": "down/ota",
     "child_command": "down/child/{child}/cmd/{id}",
+    "points": "down/points",
 }
 """What a device may subscribe to: name → tail."""
 

@@ -1,0 +1,171 @@
+"""The point table that came from the platform: kept on the edge's disk, used instead of the one in its file.
+
+It is written before it is used, and what was said of it is said again in each session: whatever is killed in between,
+the edge goes on with one whole table and tells which. A table that cannot be used is refused in words, and the last
+good one goes on. A file that says `points: local` wants none of this: its owner decides (ADR 60).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.points import check
+from engine.points.model import Problem, Said, body_of, problem_of
+from ingest.edge import protocols
+from ingest.edge.points import PointTable, TableWrong
+from schema.wire.payloads import MAX_NOTE_BYTES
+from schema.wire.topics import UP
+
+log = logging.getLogger(__name__)
+
+FILE = "points.json"
+LOCAL = Problem(None, "", "The edge's file says `points: local`: it takes no table from the platform.")
+
+Put = Callable[[list[tuple[str, bytes]]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What lies on the disk: the table that runs (version 0: none), and the one that was refused last."""
+
+    version: int = 0
+    text: str = ""
+    refused: int | None = None
+    problems: tuple[Problem, ...] = ()
+
+
+class Remote:
+    """One edge's. `use` is given a table that shall run; `put` what shall go up."""
+
+    def __init__(self, folder: Path, put: Put, use: Callable[[PointTable], Awaitable[None]]) -> None:
+        self._path = folder / FILE
+        self._put = put
+        self._use = use
+        self._kept = Kept()
+        self._points = 0
+        self._is_local = False
+        self._turn = asyncio.Lock()
+
+    def begin(self, own: PointTable, is_local: bool) -> PointTable:
+        """The table to run: the kept one, or `own`, the file's, when there is none or the file says `points: local`."""
+        self._is_local, self._kept = is_local, load(self._path)
+        table = None if is_local else self._readable()
+        self._points = len((table or own).points)
+        if table is not None:
+            own_words = f"; the {len(own.points)} in the edge's file are not" if own.points else ""
+            log.info("Points: version %d from the platform is used%s.", self._kept.version, own_words)
+            return table
+        log.info("Points: those in the edge's file are used%s.", ", `points: local`" if is_local else "")
+        self._kept = Kept(refused=self._kept.refused, problems=self._kept.problems)
+        return own
+
+    @property
+    def is_used(self) -> bool:
+        """Whether what runs came from the platform."""
+        return self._kept.version > 0 and not self._is_local
+
+    def own_changed(self, own: PointTable, is_local: bool) -> PointTable | None:
+        """The edge's file was read anew: the table to run from now on, None to go on with the platform's."""
+        if self.is_used and not is_local:
+            return None
+        if self._is_local != is_local:
+            return self.begin(own, is_local)
+        self._points = len(own.points)
+        return own
+
+    async def heard(self, payload: bytes) -> None:
+        """A table came; it runs, or is refused, and the platform is told."""
+        try:
+            said = json.loads(payload)
+            version, text = int(said["version"]), str(said["text"])
+        except (ValueError, KeyError, TypeError):
+            log.warning("The platform sent a point table that cannot be understood.")
+            return
+        async with self._turn:
+            if self._is_local:
+                self._kept = Kept(refused=version, problems=(LOCAL,))
+            elif version not in (self._kept.version, self._kept.refused):
+                await self._take(version, text)
+            self.tell()
+
+    async def _take(self, version: int, text: str) -> None:
+        try:
+            table = await asyncio.to_thread(check.read, text, protocols.get)
+        except TableWrong as wrong:
+            log.warning("Version %d of the points is refused; the edge goes on with what it had.\n%s", version, wrong)
+            kept = Kept(self._kept.version, self._kept.text, version, tuple(check.problems(wrong)))
+            with suppress(OSError):
+                await asyncio.to_thread(keep, self._path, kept)
+            self._kept = kept
+            return
+        kept = Kept(version, text)
+        try:
+            await asyncio.to_thread(keep, self._path, kept)
+        except OSError as error:
+            words = f"The edge's disk does not take it ({error.strerror}); make room there, and send it again."
+            log.error("Version %d of the points cannot be kept: %s", version, error)
+            self._kept = Kept(self._kept.version, self._kept.text, version, (Problem(None, "", words),))
+            return
+        self._kept, self._points = kept, len(table.points)
+        log.info("Points: version %d came from the platform, %d points; it is used from now on.", version, self._points)
+        await self._use(table)
+
+    def tell(self) -> None:
+        """Say which table runs, and which one was refused."""
+        kept = self._kept
+        problems = list(kept.problems)
+        while True:
+            said = Said(kept.version, self._points, kept.refused, problems, self._is_local)
+            payload = json.dumps(said.body(), ensure_ascii=False, separators=(",", ":")).encode()
+            if len(payload) <= MAX_NOTE_BYTES or not problems:
+                break
+            problems.pop()
+        self._put([(UP["points_said"], payload)])
+
+    def _readable(self) -> PointTable | None:
+        """The kept table, if there is one that can be used still."""
+        if self._kept.version == 0:
+            return None
+        try:
+            return check.read(self._kept.text, protocols.get)
+        except TableWrong as wrong:
+            version = self._kept.version
+            log.error("Version %d of the points, kept on the disk, cannot be used any more.\n%s", version, wrong)
+            self._kept = Kept(refused=version, problems=tuple(check.problems(wrong)))
+            return None
+
+
+def load(path: Path) -> Kept:
+    """What was kept; nothing, with a word in the log, where that cannot be read."""
+    try:
+        said = json.loads(path.read_bytes())
+        problems = tuple(problem_of(each) for each in said["problems"])
+        return Kept(int(said["version"]), str(said["text"]), said["refused"], problems)
+    except FileNotFoundError:
+        return Kept()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        log.error("%s cannot be read (%s); the platform is asked for the points again.", path, error)
+        return Kept()
+
+
+def keep(path: Path, kept: Kept) -> None:
+    """Write it whole or not at all, and wait until it is on the disk. Raises OSError."""
+    said = {"version": kept.version, "text": kept.text, "refused": kept.refused}
+    beside = path.with_suffix(".new")
+    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        json.dump({**said, "problems": [body_of(each) for each in kept.problems]}, file, ensure_ascii=False)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
