@@ -104,7 +104,7 @@ FREE = frozenset(
         *("event", "issuer", "key", "kind", "label", "metrics", "name", "new", "note", "numbers", "password", "path"),
         *("publicKey", "reason", "scopes", "secret", "sender", "start", "subject", "tags", "template", "text"),
         *("timeZone", "unit", "url", "values", "verification", "webhookUrl"),
-        *("child", "connection", "point", "wanted"),  # what the gateway's own edge calls them
+        *("child", "connection", "metric", "point", "wanted"),  # what the gateway's own edge calls them
     }
 )
 """Texts and documents that say something, but mean no thing of somebody else's."""

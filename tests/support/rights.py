@@ -78,6 +78,7 @@ PARTICULAR = {
     "deviceErase": "devices:erase",  # what is gone is gone: more than changing a device
     "memberSessions": "users:write",  # where somebody else is signed in is for whoever may sign them out
     "pointRead": "commands:write",  # asks a machine
+    "pointTableCheck": "devices:write",  # is for whoever writes one, and costs a second
     "pointDiscover": "commands:write",
     "identityProviderCheck": "tenant:write",  # makes the platform ask an address that somebody typed
 }
