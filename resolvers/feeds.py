@@ -42,6 +42,8 @@ class Reading:
     device_id: UUID
     time_ms: int
     values: Mapping[str, Any]
+    quality: Mapping[str, str] | None = None
+    """Of what is not good: "uncertain", or "bad" for what has no value."""
     skipped: int = 0
     is_merged: bool = False
 
@@ -127,15 +129,14 @@ class TelemetryFeed(Feed[Reading]):
 
     def offer(self, event: Reading) -> None:
         """Keep the wanted metrics of a reading."""
-        values: Mapping[str, Any] = event.values
         if self._metrics is not None:
-            values = {metric: value for metric, value in values.items() if metric in self._metrics}
-        if not values:
+            event = _only(event, self._metrics)
+        if not event.values and not event.quality:
             return
         if len(self._waiting) < WAITING_READINGS and not self._merged:
-            self._waiting.append(event if self._metrics is None else _with(event, values))
+            self._waiting.append(event)
         else:
-            self._merged.setdefault(event.device_id, _Merged()).add(event, values)
+            self._merged.setdefault(event.device_id, _Merged()).add(event)
         self._news.set()
 
     def take(self) -> list[Reading]:
@@ -157,28 +158,33 @@ class _Merged:
     """Readings of one device melted into one: each metric with its newest value."""
 
     def __init__(self) -> None:
-        self._values: dict[str, tuple[int, Any]] = {}
+        self._values: dict[str, tuple[int, Any, str | None]] = {}
         self._count = 0
         self.cursor = ""
         self.order = (0, 0)
         self._device_id = UUID(int=0)
 
-    def add(self, reading: Reading, values: Mapping[str, Any]) -> None:
+    def add(self, reading: Reading) -> None:
         self._count += 1
         self._device_id = reading.device_id
         self.cursor = reading.cursor
         pos, _, index = reading.cursor.partition(".")
         self.order = (int(pos), int(index) if index else 1 << 60)
-        for metric, value in values.items():
+        marks = reading.quality or {}
+        for metric in (*reading.values, *(metric for metric in marks if metric not in reading.values)):
             known = self._values.get(metric)
             if known is None or known[0] <= reading.time_ms:
-                self._values[metric] = (reading.time_ms, value)
+                self._values[metric] = (reading.time_ms, reading.values.get(metric), marks.get(metric))
 
     def reading(self, cursor: str) -> Reading:
-        newest = max(time_ms for time_ms, _ in self._values.values())
-        values = {metric: value for metric, (_, value) in self._values.items()}
-        return Reading(cursor, self._device_id, newest, values, self._count - 1, is_merged=True)
+        newest = max(time_ms for time_ms, _, _ in self._values.values())
+        values = {metric: value for metric, (_, value, mark) in self._values.items() if mark != "bad"}
+        quality = {metric: mark for metric, (_, _, mark) in self._values.items() if mark is not None}
+        return Reading(cursor, self._device_id, newest, values, quality or None, self._count - 1, is_merged=True)
 
 
-def _with(reading: Reading, values: Mapping[str, Any]) -> Reading:
-    return Reading(reading.cursor, reading.device_id, reading.time_ms, values)
+def _only(reading: Reading, metrics: Collection[str]) -> Reading:
+    """What a reading says of these metrics."""
+    values = {metric: value for metric, value in reading.values.items() if metric in metrics}
+    quality = {metric: mark for metric, mark in (reading.quality or {}).items() if metric in metrics}
+    return Reading(reading.cursor, reading.device_id, reading.time_ms, values, quality or None)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -56,6 +56,9 @@ class _Place:
     index: int | None
 
 
+_ALL_GOOD: Mapping[str, Mapping[str, str]] = {}
+
+
 def parse_cursor(cursor: str) -> _Place:
     """``"1234"`` or ``"1234.5"``; raises BadLiveCursor."""
     match = _CURSOR.fullmatch(cursor)
@@ -66,15 +69,15 @@ def parse_cursor(cursor: str) -> _Place:
 
 def readings(entry: Entry) -> Iterable[Reading]:
     """The readings of a telemetry entry, each with the cursor behind it."""
-    rows = entry.body["r"]
+    rows, doubted = entry.body["r"], entry.body.get("q", _ALL_GOOD)
     last = len(rows) - 1
     for index, row in enumerate(rows):
-        yield _reading(entry.pos, index, row, is_last=index == last)
+        yield _reading(entry.pos, index, row, doubted.get(str(index)), is_last=index == last)
 
 
-def _reading(pos: int, index: int, row: Sequence[Any], *, is_last: bool) -> Reading:
+def _reading(pos: int, index: int, row: Sequence[Any], quality: Mapping[str, str] | None, *, is_last: bool) -> Reading:
     device_id, time_ms, _seq, _received_ms, values = row
-    return Reading(str(pos) if is_last else f"{pos}.{index}", UUID(device_id), time_ms, values)
+    return Reading(str(pos) if is_last else f"{pos}.{index}", UUID(device_id), time_ms, values, quality)
 
 
 def happened(entry: Entry) -> Happened:
@@ -200,7 +203,8 @@ class Tail:
             return
         for index, row in enumerate(rows):
             if row[0] in by_device:
-                reading = _reading(entry.pos, index, row, is_last=index == len(rows) - 1)
+                quality = entry.body.get("q", _ALL_GOOD).get(str(index))
+                reading = _reading(entry.pos, index, row, quality, is_last=index == len(rows) - 1)
                 for feed in by_device[row[0]]:
                     feed.offer(reading)
 

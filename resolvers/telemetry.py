@@ -23,13 +23,22 @@ async def series(
     bucket: str | None,
     time_zone: str,
     limit: int,
+    with_source: bool = False,
 ) -> Series:
     """One metric of one device over a span of time, with the unit its profile gives it."""
     tx = await context.tx()
     profile = await context.profiles.load(profile_id)
     unit = next((known.unit for known in profile.metrics if known.key == metric), None)
     found = await telemetry.series(
-        tx, device_id, metric, start, end or tx.now, bucket=bucket, time_zone=time_zone, limit=limit
+        tx,
+        device_id,
+        metric,
+        start,
+        end or tx.now,
+        bucket=bucket,
+        time_zone=time_zone,
+        limit=limit,
+        with_source=with_source,
     )
     return Series.of(found, unit)
 

@@ -206,6 +206,7 @@ class Context(Protocol):
         bucket: str | None,
         time_zone: str,
         limit: int,
+        with_source: bool = False,
     ) -> "Series":
         """One metric of one device over a span of time, raw or in buckets."""
         ...

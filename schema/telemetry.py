@@ -9,6 +9,7 @@ import strawberry
 
 from engine.devices.model import Metric as MetricModel
 from engine.telemetry import model
+from engine.telemetry.provenance import Source, source_of
 from schema.enums import shown
 from schema.scalars import Json, Times
 
@@ -30,6 +31,23 @@ class Sample:
         return cls(metric=sample.metric, value=Json(sample.value), time=sample.time, unit=unit, label=label)
 
 
+@strawberry.type(description="How a reading came to the platform.")
+class Provenance:
+    """A transport, an encoding, a decoder, and the protocol of a machine behind a gateway."""
+
+    transport: str = strawberry.field(description="By which: mqtt, http, coap or broker.")
+    encoding: str = strawberry.field(description="In which: json, cbor or senml.")
+    decoder: int = strawberry.field(description="The version of the decoder that read it.")
+    via: str | None = strawberry.field(
+        description="The protocol in which a gateway had it from the machine: modbus, opcua or bacnet."
+    )
+
+    @classmethod
+    def of(cls, source: Source) -> Self:
+        """The contract's view of ``source``."""
+        return cls(transport=source.transport, encoding=source.encoding, decoder=source.decoder, via=source.via)
+
+
 @strawberry.type(
     description="One metric over time, as columns of equal length: the n-th value belongs to the n-th time. In buckets "
     "a time is the bucket's beginning and a value its average (or its last value, where values are no numbers)."
@@ -46,11 +64,33 @@ class Series:
     max: Json | None = strawberry.field(description="In buckets: the highest number of each.", default=None)
     n: Json | None = strawberry.field(description="In buckets: how many readings each holds.", default=None)
     is_truncated: bool = strawberry.field(description="Whether there were more points than the limit.", default=False)
+    quality: Json | None = strawberry.field(
+        description='Of readings as they came: a list with "uncertain" where the device was in doubt of a value, and '
+        "null where it is good. Null where all are good, and in buckets.",
+        default=None,
+    )
+    bad: Times = strawberry.field(
+        description="Of readings as they came: the moments at which the device said that it had no value it could "
+        "stand by. They are not among the times.",
+        default_factory=lambda: Times([]),
+    )
+    received: Times | None = strawberry.field(
+        description="When the platform received each reading; null unless `withSource` asked for it.", default=None
+    )
+    source: Json | None = strawberry.field(
+        description="How each reading came: a list of places in `sources`, null where that is not known.", default=None
+    )
+    sources: list[Provenance] = strawberry.field(
+        description="The ways by which these readings came; empty unless `withSource` asked for them.",
+        default_factory=list,
+    )
 
     @classmethod
     def of(cls, series: model.Series, unit: str | None) -> Self:
         """The contract's view of ``series``."""
         is_binned = series.bucket is not None
+        numbers = sorted({number for number in series.sources if number is not None})
+        places = {number: place for place, number in enumerate(numbers)}
         return cls(
             metric=series.metric,
             unit=unit,
@@ -61,6 +101,11 @@ class Series:
             max=Json(list(series.max)) if is_binned else None,
             n=Json(list(series.n)) if is_binned else None,
             is_truncated=series.is_truncated,
+            quality=Json(list(series.quality)) if any(series.quality) else None,
+            bad=Times(list(series.bad)),
+            received=Times(list(series.received)) if series.sources else None,
+            source=Json([None if number is None else places[number] for number in series.sources]) if series.sources else None,
+            sources=[Provenance.of(source) for source in map(source_of, numbers) if source is not None],
         )
 
 
@@ -127,6 +172,10 @@ class TelemetryEvent:
     device_id: UUID = strawberry.field(description="The device.")
     time: datetime = strawberry.field(description="When the device measured it.")
     values: Json = strawberry.field(description="An object: metric to value.")
+    quality: Json | None = strawberry.field(
+        description='An object: metric to "uncertain", where the device is in doubt of a value, or "bad", where it has '
+        "none; null where all is good."
+    )
     skipped: int = strawberry.field(description="Readings of this device left out just before, because you were slow.")
 
 

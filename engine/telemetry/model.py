@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 Value = float | int | bool | str | dict[str, object] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """One metric's newest value and when it was measured."""
 
     metric: str
@@ -32,6 +32,14 @@ class Series:
     max: Sequence[float | None] = ()
     n: Sequence[int] = ()
     is_truncated: bool = False
+    quality: Sequence[str | None] = ()
+    """Without a bucket: "uncertain" where a value is in doubt; empty where none is."""
+    bad: Sequence[int] = ()
+    """Without a bucket: the epoch milliseconds at which the device said that it had no value."""
+    received: Sequence[int] = ()
+    """Asked for and without a bucket: when each was received, in epoch milliseconds."""
+    sources: Sequence[int | None] = ()
+    """Asked for and without a bucket: how each came, as ``provenance.source_of`` reads it."""
 
 
 @dataclass(frozen=True, slots=True)

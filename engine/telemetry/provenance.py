@@ -1,5 +1,7 @@
-"""How a reading came, in two bytes beside it: by which transport, in which encoding, read by which decoder, and in
-which protocol a gateway had it from the machine (ADR 61)."""
+"""How a reading came, in two bytes beside it (ADR 61).
+
+By which transport, in which encoding, read by which decoder, and in which protocol a gateway had it from the machine.
+"""
 
 from dataclasses import dataclass
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import compress
 from typing import Any
 from uuid import UUID
 
@@ -20,20 +21,26 @@ from engine.telemetry.model import Count, Sample, Series
 MAX_POINTS = 50_000
 
 # One metric is cut out of the row's document; a time-ordered walk down the primary key of that device only. It comes as
-# two columns in one row: a thousand rows of two cost four times as much to read.
+# columns in one row: a thousand rows of two cost four times as much to read. Where all is good nothing says so.
 _RANGE_OF = """
-    SELECT coalesce(array_agg(at), '{{}}') AS times, coalesce(json_agg(value), '[]') AS values FROM (
-        SELECT (extract(epoch FROM time) * 1000)::bigint AS at, values -> :metric AS value FROM {source}
-        ORDER BY time, seq LIMIT :limit
+    SELECT coalesce(array_agg(at), '{{}}') AS times, coalesce(json_agg(value), '[]') AS values,
+           CASE WHEN count(mark) > 0 THEN array_agg(mark) END AS marks{came}
+    FROM (
+        SELECT (extract(epoch FROM time) * 1000)::bigint AS at, values -> :metric AS value, quality ->> :metric AS mark,
+               received_at, source
+        FROM {source} ORDER BY time, seq LIMIT :limit
     ) measured
 """
+_CAME = """,
+           array_agg((extract(epoch FROM received_at) * 1000)::bigint) AS received, array_agg(source) AS sources"""
 _RANGE = {
-    asks_readings: Reading(text(_RANGE_OF.format(source=source)))
+    (asks_readings, with_source): Reading(text(_RANGE_OF.format(source=source, came=_CAME if with_source else "")))
     for asks_readings, source in {
         False: "telemetry WHERE tenant_id = :tenant AND device_id = :device AND time >= :start AND time < :end "
-        "AND values ? :metric",
-        True: "app.readings(:device, :start, NULL, :end, ARRAY[CAST(:metric AS text)], false, :limit)",
+        "AND (values ? :metric OR quality ? :metric)",
+        True: "app.readings(:device, :start, NULL, :end, ARRAY[CAST(:metric AS text)], false, :limit, true)",
     }.items()
+    for with_source in (False, True)
 }
 _LATEST = Reading(text('SELECT device_id, "values" FROM latest WHERE tenant_id = :tenant AND device_id = ANY (:ids)'))
 # As the registry tells presence, with the newest values beside it: lists of devices ask for both, of many at once.
@@ -83,10 +90,12 @@ async def series(
     bucket: str | None = None,
     time_zone: str = "UTC",
     limit: int = 1000,
+    with_source: bool = False,
 ) -> Series:
     """One metric of one device from ``start`` (included) to ``end`` (excluded), oldest first.
 
-    As measured without a ``bucket`` (at most ``limit`` points, ``is_truncated`` says when there were more), else one
+    As measured without a ``bucket`` (at most ``limit`` points, ``is_truncated`` says when there were more; asked
+    ``with_source`` it says of each when it was received, and how), else one
     point per non-empty bucket of the zone's calendar. Raises RangeEmpty, MetricMalformed, BucketMalformed,
     TimeZoneUnknown, TooManyPoints.
     """
@@ -96,7 +105,7 @@ async def series(
         raise errors.RangeEmpty
     asked = {"tenant": tx.principal.tenant_id, "device": device_id, "metric": metric, "start": start, "end": end}
     if bucket is None:
-        return await _measured(tx, asked, limit)
+        return await _measured(tx, asked, limit, with_source=with_source)
     size = buckets_of.parse(bucket)
     buckets_of.check(size, start, end)
     zone = buckets_of.zone(time_zone)
@@ -152,12 +161,21 @@ def _utc(at: datetime) -> datetime:
     return at.astimezone(UTC)
 
 
-async def _measured(tx: Tx, asked: dict[str, Any], limit: int) -> Series:
+async def _measured(tx: Tx, asked: dict[str, Any], limit: int, *, with_source: bool) -> Series:
     if not 1 <= limit <= MAX_POINTS:
         raise errors.TooManyPoints(f"Ask for 1 to {MAX_POINTS} points, or for buckets.")
-    (row,) = await tx.read(_RANGE[tx.asks_readings], {**asked, "limit": limit + 1})
-    times, values = row["times"], row["values"]
-    return Series(asked["metric"], None, times=times[:limit], values=values[:limit], is_truncated=len(times) > limit)
+    (row,) = await tx.read(_RANGE[tx.asks_readings, with_source], {**asked, "limit": limit + 1})
+    is_truncated = len(row["times"]) > limit
+    columns = {name: row[name][:limit] for name in ("times", "values")}
+    if with_source:
+        columns |= {name: (row[name] or [])[:limit] for name in ("received", "sources")}
+    bad = []
+    if row["marks"] is not None:
+        marks = columns["quality"] = row["marks"][:limit]
+        bad = [at for at, mark in zip(columns["times"], marks, strict=True) if mark == "bad"]
+        kept = [mark != "bad" for mark in marks]
+        columns = {name: list(compress(column, kept)) for name, column in columns.items()}
+    return Series(asked["metric"], None, **columns, bad=bad, is_truncated=is_truncated)
 
 
 def _samples(values: Mapping[str, tuple[object, int]]) -> list[Sample]:

@@ -12,6 +12,7 @@ import pytest
 from psycopg import sql
 
 from engine.clock import from_ms
+from engine.telemetry import service as telemetry
 from engine.telemetry.provenance import Source, source_of
 from infra.local.postgres import Postgres
 from ingest import arrays, aside, decode, statements
@@ -401,6 +402,19 @@ async def test_quality_and_source_lie_beside_the_values_and_another_quality_is_n
     assert sources == [Source("mqtt", "json", decode.VERSION)] * 3 + [Source("mqtt", "json", decode.VERSION, "opcua")]
     doubts = [body["q"] for kind, body in line.journal(tenant) if kind == "telemetry" and "q" in body]
     assert doubts == [{"0": marks}, {"0": marks}, {"0": {"b": "bad"}}]
+    start, end = from_ms(at_ms), from_ms(at_ms + 1)
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        a = await telemetry.series(tx, device.id, "a", start, end, with_source=True)
+        b = await telemetry.series(tx, device.id, "b", start, end)
+    assert (a.times, a.values, sorted(map(str, a.quality)), a.bad) == (
+        [at_ms] * 3,
+        [1, 1, 1],
+        ["None", "uncertain", "uncertain"],
+        [],
+    )
+    assert [source_of(number) for number in a.sources] == [Source("mqtt", "json", decode.VERSION)] * 3
+    assert all(abs(received - at_ms) < 60_000 for received in a.received)
+    assert (b.times, b.bad, b.sources) == ([], [at_ms] * 3, ())
 
 
 async def test_a_batch_finds_its_devices_by_their_primary_key(postgres: Postgres, tenant: Tenant) -> None:

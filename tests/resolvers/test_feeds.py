@@ -85,6 +85,23 @@ def test_whatever_is_melted_the_newest_values_survive_and_every_reading_is_count
     assert sum(reading.skipped + 1 for reading in melted) == len(told)
 
 
+def test_quality_follows_its_value_through_a_filter_and_into_what_is_melted() -> None:
+    feed = TelemetryFeed([A], ["x", "y"], "0")
+    feed.offer(Reading("1", A, 1, {"x": 1, "z": 2}, {"x": "uncertain", "z": "uncertain"}))
+    feed.offer(Reading("2", A, 2, {"z": 2}, {"z": "uncertain"}))  # of nothing that is asked for
+    feed.offer(Reading("3", A, 3, {}, {"y": "bad"}))
+    assert [(reading.values, reading.quality) for reading in feed.take()] == [
+        ({"x": 1}, {"x": "uncertain"}),
+        ({}, {"y": "bad"}),
+    ]
+    feed = TelemetryFeed([A], None, "0")
+    _full(feed)
+    feed.offer(Reading("1000", A, 1, {"x": 1, "y": 1}, {"x": "uncertain"}))
+    feed.offer(Reading("1001", A, 2, {"x": 2}, {"y": "bad"}))
+    melted = feed.take()[-1]
+    assert (melted.values, melted.quality, melted.skipped) == ({"x": 2}, {"y": "bad"}, 1)
+
+
 async def test_events_are_never_left_out_a_reader_too_far_behind_is_closed() -> None:
     feed: EventFeed[int] = EventFeed()
     for n in range(WAITING_EVENTS):

@@ -31,7 +31,7 @@ from tests.support.tenant import Tenant
 
 TELEMETRY = (
     "subscription($d: [ID!]!, $m: [String!], $after: String) "
-    "{ telemetry(deviceIds: $d, metrics: $m, after: $after) { cursor deviceId time values skipped } }"
+    "{ telemetry(deviceIds: $d, metrics: $m, after: $after) { cursor deviceId time values quality skipped } }"
 )
 STATUS = "subscription($after: String) { deviceStatus(after: $after) { cursor deviceId isOnline reason } }"
 
@@ -58,11 +58,13 @@ async def test_readings_arrive_as_they_are_stored(
             postgres,
             tenant.id,
             [(other.id, now, {"temperature": 1}), (device.id, now, {"temperature": 5.5, "mode": "auto"})],
+            doubted={"1": {"mode": "uncertain", "door": "bad"}},
         )
         gateway.bus.publish([tenant.id])
         event = await live.next("telemetry")
         assert event["deviceId"] == str(device.id)
         assert event["values"] == {"temperature": 5.5, "mode": "auto"}
+        assert event["quality"] == {"mode": "uncertain", "door": "bad"}
         assert event["skipped"] == 0
 
 

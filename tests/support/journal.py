@@ -13,8 +13,18 @@ Told = tuple[UUID, int, Mapping[str, object]]
 """(device id, event time in ms, values)"""
 
 
-def tell(postgres: Postgres, tenant_id: UUID, readings: Sequence[Told], received_ms: int | None = None) -> None:
-    """One ingest transaction: store the readings and append their journal row, as the ingest role."""
+def tell(
+    postgres: Postgres,
+    tenant_id: UUID,
+    readings: Sequence[Told],
+    received_ms: int | None = None,
+    *,
+    doubted: Mapping[str, Mapping[str, str]] | None = None,
+) -> None:
+    """One ingest transaction: store the readings and append their journal row, as the ingest role.
+
+    `doubted` is the quality of some, by their place, for whoever follows the journal.
+    """
     received = received_ms or clock.now_ms()
     rows = [(str(device), at, seq, received, dict(values)) for seq, (device, at, values) in enumerate(readings)]
     with psycopg.connect(postgres.url("ingest")) as connection:
@@ -25,7 +35,7 @@ def tell(postgres: Postgres, tenant_id: UUID, readings: Sequence[Told], received
                 "VALUES (%s, %s, %s, %s, %s, %s::jsonb)",
                 (tenant_id, device, clock.from_ms(at), seq, clock.from_ms(received), orjson.dumps(values).decode()),
             )
-        journal(connection, tenant_id, "telemetry", {"r": rows, "n": {}})
+        journal(connection, tenant_id, "telemetry", {"r": rows, "n": {}} | ({"q": doubted} if doubted else {}))
 
 
 def journal(connection: psycopg.Connection, tenant_id: UUID, kind: str, body: object) -> None:

@@ -18,20 +18,23 @@ const LIMIT = 10_000;
 class Columns {
   constructor(range) {
     this.range = range;
-    this.rows = new Map(); // time in ms -> {value, low, high, n}
+    this.rows = new Map(); // time in ms -> {value, low, high, n, doubt}
+    this.bad = new Set(); // times in ms at which the device said that it had no value
   }
 
   load(series) {
     series.times.forEach((at, i) => {
       const value = Number(series.values[i]);
       if (!Number.isFinite(value)) return;
-      this.rows.set(at, { value, low: series.min?.[i] ?? value, high: series.max?.[i] ?? value, n: series.n?.[i] ?? 1 });
+      const doubt = series.quality?.[i] === "uncertain";
+      this.rows.set(at, { value, low: series.min?.[i] ?? value, high: series.max?.[i] ?? value, n: series.n?.[i] ?? 1, doubt });
     });
+    (series.bad ?? []).forEach((at) => this.bad.add(at));
   }
 
-  add(at, value) {
+  add(at, value, doubt) {
     if (!this.range.bucket) {
-      this.rows.set(at, { value, low: value, high: value, n: 1 });
+      this.rows.set(at, { value, low: value, high: value, n: 1, doubt });
       return;
     }
     const start = Math.floor(at / this.range.bucketMs) * this.range.bucketMs;
@@ -54,23 +57,29 @@ class Columns {
   sorted(now) {
     const from = now - this.range.ms - (this.range.bucketMs ?? 0);
     for (const at of this.rows.keys()) if (at < from) this.rows.delete(at);
+    for (const at of this.bad) if (at < from) this.bad.delete(at);
     return [...this.rows].sort((a, b) => a[0] - b[0]);
   }
 }
 
-/** What uPlot draws; where nothing came for much longer than usual a null breaks the line. */
-function withGaps(rows, range) {
+/** What uPlot draws; a null breaks the line where nothing came for much longer than usual, and where the device had no value. */
+function withGaps(rows, range, bad) {
   const gap = range.bucketMs ? range.bucketMs * 1.5 : usualStep(rows) * 4;
-  const columns = [[], [], [], []];
-  const put = (at, value, low, high) => {
+  const columns = [[], [], [], [], []];
+  const breaks = [...bad].sort((a, b) => a - b);
+  let next = 0;
+  const put = (at, value, low, high, doubt) => {
     columns[0].push(at / 1000);
     columns[1].push(value);
     columns[2].push(low);
     columns[3].push(high);
+    columns[4].push(doubt ? value : null);
   };
   rows.forEach(([at, row], i) => {
-    if (i > 0 && at - rows[i - 1][0] > gap) put(rows[i - 1][0] + 1, null, null, null);
-    put(at, row.value, row.low, row.high);
+    const isBroken = next < breaks.length && breaks[next] <= at;
+    while (breaks[next] <= at) next += 1;
+    if (i > 0 && (isBroken || at - rows[i - 1][0] > gap)) put(rows[i - 1][0] + 1, null, null, null);
+    put(at, row.value, row.low, row.high, row.doubt);
   });
   return columns;
 }
@@ -139,6 +148,7 @@ function options(width, height, metric, range, rows, onCursor) {
       { stroke: colour("--accent"), width: 2, points: { show: false }, ...step },
       { stroke: "transparent", width: 0, points: { show: false }, ...step },
       { stroke: "transparent", width: 0, points: { show: false }, ...step },
+      { stroke: "transparent", width: 0, points: { show: true, size: 7, width: 2, stroke: colour("--warn"), fill: colour("--surface") } },
     ],
     bands: range.bucket ? [{ series: [3, 2], fill: colour("--accent") + "26" }] : [],
     hooks: { setCursor: [onCursor] },
@@ -201,9 +211,11 @@ function useSeries(deviceId, metric, range, query) {
     // Listen first, then ask for the past: nothing falls between the two, and the same reading twice is one row.
     const stop = watchTelemetry(deviceId, (event) => {
       const value = event.values?.[metric.key];
-      if (typeof value !== "number" && typeof value !== "boolean") return;
+      const quality = event.quality?.[metric.key];
       const at = Date.parse(event.time);
-      if (!event.isCatchUp) columns.current.add(at, Number(value));
+      if (quality === "bad" && !range.bucket) columns.current.bad.add(at);
+      if (typeof value !== "number" && typeof value !== "boolean") return;
+      if (!event.isCatchUp) columns.current.add(at, Number(value), quality === "uncertain");
       else if (!columns.current.knows(at)) load(); // something came before the line stood
     });
     const load = async () => {
@@ -241,11 +253,11 @@ function Plot({ deviceId, metric, range, query }) {
       const i = u.cursor.idx;
       const value = i === null || i === undefined ? null : u.data[1][i];
       if (value === null || value === undefined || u.cursor.left < 0) return setTip(null);
-      setTip({ left: u.cursor.left + u.over.offsetLeft, width: u.width, at: u.data[0][i], value, low: u.data[2][i], high: u.data[3][i] });
+      setTip({ left: u.cursor.left + u.over.offsetLeft, width: u.width, at: u.data[0][i], value, low: u.data[2][i], high: u.data[3][i], doubt: u.data[4][i] !== null });
     };
     const size = () => ({ width: box.current.clientWidth, height: window.innerWidth < 760 ? 240 : 300 });
     const { width, height } = size();
-    plot.current = new uPlot(options(width, height, metric, range, () => columns.sorted(Date.now()), onCursor), withGaps(columns.sorted(Date.now()), range), box.current);
+    plot.current = new uPlot(options(width, height, metric, range, () => columns.sorted(Date.now()), onCursor), withGaps(columns.sorted(Date.now()), range, columns.bad), box.current);
     // On leaving the page the box is gone a moment before this watcher is.
     const watcher = new ResizeObserver(() => box.current && plot.current?.setSize(size()));
     watcher.observe(box.current);
@@ -258,7 +270,7 @@ function Plot({ deviceId, metric, range, query }) {
   }, [dark]);
 
   useEffect(() => {
-    plot.current?.setData(withGaps(columns.sorted(Date.now()), range));
+    plot.current?.setData(withGaps(columns.sorted(Date.now()), range, columns.bad));
   }, [beat]);
 
   const unit = metric.unit ? ` ${metric.unit}` : "";
@@ -268,8 +280,9 @@ function Plot({ deviceId, metric, range, query }) {
   const high = Math.max(...rows.map(([, row]) => row.high));
   const count = rows.reduce((sum, [, row]) => sum + row.n, 0);
   const mean = rows.reduce((sum, [, row]) => sum + row.value * row.n, 0) / count;
+  const doubted = rows.filter(([, row]) => row.doubt).length;
   const summary = rows.length
-    ? `${metric.label}, last ${range.long}: between ${say(low)} and ${say(high)}, newest ${say(rows.at(-1)[1].value)}.`
+    ? `${metric.label}, last ${range.long}: between ${say(low)} and ${say(high)}, newest ${say(rows.at(-1)[1].value)}${rows.at(-1)[1].doubt ? " (uncertain)" : ""}.`
     : `${metric.label}, last ${range.long}: no readings.`;
   return (
     <>
@@ -288,6 +301,7 @@ function Plot({ deviceId, metric, range, query }) {
         {tip ? (
           <div className="chart-tip" style={tip.left > tip.width * 0.6 ? { right: tip.width - tip.left + 22, top: 18 } : { left: tip.left + 22, top: 18 }}>
             <b>{say(tip.value)}</b>
+            {tip.doubt ? <div>uncertain</div> : null}
             {range.bucket && isNumber && tip.low !== tip.high ? (
               <div className="muted">
                 {say(tip.low)} to {say(tip.high)}
@@ -314,6 +328,16 @@ function Plot({ deviceId, metric, range, query }) {
         <span>
           Readings<b>{count.toLocaleString()}</b>
         </span>
+        {doubted ? (
+          <span>
+            Uncertain<b>{doubted.toLocaleString()}</b>
+          </span>
+        ) : null}
+        {columns.bad.size ? (
+          <span>
+            Without a value<b>{columns.bad.size.toLocaleString()}</b>
+          </span>
+        ) : null}
         {range.bucket ? <span className="state">The line is the average of each {range.bucket === "1h" ? "hour" : "5 minutes"}, the band its lowest to highest.</span> : null}
         {state.words && state.phase === "ready" ? <span className="state">{state.words}</span> : null}
       </div>
@@ -378,7 +402,7 @@ function marked(options, moments, limits = [], sayLimit = String) {
 export function Moment({ deviceId, metric, at, until, query }) {
   const dark = useTheme();
   const box = useRef(null);
-  const [state, setState] = useState({ phase: "loading", words: "", rows: [] });
+  const [state, setState] = useState({ phase: "loading", words: "", rows: [], bad: [] });
   const raised = Date.parse(at);
   const over = until ? Date.parse(until) : null;
   const [from, to] = useMemo(() => around(raised, over), [at, until]);
@@ -392,9 +416,9 @@ export function Moment({ deviceId, metric, at, until, query }) {
       .then(({ device }) => {
         const columns = new Columns(range);
         columns.load(device.telemetry);
-        setState({ phase: "ready", words: "", rows: columns.sorted(to) });
+        setState({ phase: "ready", words: "", rows: columns.sorted(to), bad: columns.bad });
       })
-      .catch((problem) => problem.name !== "AbortError" && setState({ phase: "failed", words: problem.message, rows: [] }));
+      .catch((problem) => problem.name !== "AbortError" && setState({ phase: "failed", words: problem.message, rows: [], bad: [] }));
     return () => controller.abort();
   }, [deviceId, metric.key, range, query]);
 
@@ -412,7 +436,7 @@ export function Moment({ deviceId, metric, at, until, query }) {
     const span = [Math.min(Math.max(from, rows[0][0]), raised - MINUTE), to];
     const plain = { ...options(width, height, metric, { ...range, span }, () => rows, () => {}), cursor: { show: false } };
     if (limits.length) plain.scales.y = { range: (_, low, high) => uPlot.rangeNum(Math.min(low ?? limits[0], ...limits), Math.max(high ?? limits[0], ...limits), 0.12, false) };
-    const plot = new uPlot(marked(plain, moments, limits, say), withGaps(rows, range), box.current);
+    const plot = new uPlot(marked(plain, moments, limits, say), withGaps(rows, range, state.bad), box.current);
     const watcher = new ResizeObserver(() => box.current && plot.setSize(size()));
     watcher.observe(box.current);
     return () => {

@@ -167,7 +167,7 @@ function gatherer(start) {
 }
 
 const TELEMETRY = `subscription LiveTelemetry($deviceIds: [ID!]!, $after: String) {
-  telemetry(deviceIds: $deviceIds, after: $after) { cursor deviceId time values skipped }
+  telemetry(deviceIds: $deviceIds, after: $after) { cursor deviceId time values quality skipped }
 }`;
 const STATUS = `subscription LiveStatus($deviceIds: [ID!], $after: String) {
   deviceStatus(deviceIds: $deviceIds, after: $after) { cursor deviceId change isOnline at reason silentSince version }
