@@ -10,6 +10,7 @@ from ui.components.erasure import Erasure
 from ui.components.gate import Gate
 from ui.components.memberships import Memberships
 from ui.components.new_way import NewWay
+from ui.components.oscore_contexts import OscoreContexts
 from ui.components.public_keys import PublicKeys
 from ui.components.rule_clock import RuleClock
 from ui.components.rule_notices import RuleNotices
@@ -66,7 +67,7 @@ app.add_page(
     title="Device · Tidegate",
     on_load=[
         *(Commands.begin, Device.load, Certificates.load, Memberships.load),
-        *(PublicKeys.load, Erasure.load, Commands.load),
+        *(PublicKeys.load, OscoreContexts.load, Erasure.load, Commands.load),
     ],
 )
 app.add_page(

@@ -39,6 +39,24 @@ def mosquitto_pub(tenant: str, device: str, token: str, metrics: list[dict[str, 
     )
 
 
+def curl(device: str, token: str, metrics: list[dict[str, Any]]) -> str:
+    """The command that sends a message over HTTP, with the device's token."""
+    return (
+        f"curl -sS --fail-with-body -H 'Authorization: Bearer {token or TOKEN_PLACEHOLDER}' "
+        f"-H 'Content-Type: application/json' -d '{_payload(metrics)}' "
+        f"http://%HOST%:{os.environ.get('TIDEGATE_INGEST_HTTP_PORT', '8001')}/ingest/v1/{device}/telemetry"
+    )
+
+
+def coap_client(device: str, token: str, metrics: list[dict[str, Any]]) -> str:
+    """The command of libcoap that sends a message over CoAP, with the device's token; it is called so in Debian."""
+    return (
+        f"coap-client-notls -m post -t 50 -e '{_payload(metrics)}' "
+        f"'coap://%HOST%:{os.environ.get('TIDEGATE_COAP_PORT', '5683')}/ingest/v1/{device}/telemetry"
+        f"?token={token or TOKEN_PLACEHOLDER}'"
+    )
+
+
 def openssl_request(device: str) -> str:
     """Makes a key that stays where it is made, and a request to sign; shows the request."""
     return (
@@ -73,5 +91,8 @@ def _tls_port() -> str:
 
 
 def _message(tenant: str, device: str, metrics: list[dict[str, Any]]) -> str:
-    payload = json.dumps({"values": example(metrics)}, separators=(",", ":"))
-    return f"-t 't/{tenant}/d/{device}/up/telemetry' -m '{payload}'"
+    return f"-t 't/{tenant}/d/{device}/up/telemetry' -m '{_payload(metrics)}'"
+
+
+def _payload(metrics: list[dict[str, Any]]) -> str:
+    return json.dumps({"values": example(metrics)}, separators=(",", ":"))

@@ -113,9 +113,13 @@ async def test_a_new_device_is_added_and_its_pasted_first_message_arrives(consol
         command = await told(page.get_by_role("textbox", name="Command to paste"))
         paste(command)
         await expect(page.get_by_text("It arrived.")).to_be_visible()
+        await page.get_by_text("Over HTTP or CoAP instead").click()
+        paste(await told(page.get_by_role("textbox", name="Command that sends over HTTP")))
+        over_coap = await told(page.get_by_role("textbox", name="Command that sends over CoAP"))
+        paste(over_coap.replace('"temperature":10', '"temperature":11'))  # the client itself never says that it failed
         await page.get_by_role("link", name="Go to the device").click()
         await expect(page.get_by_role("heading", name="Wine cellar")).to_be_visible()
-        await expect(page.locator('.value-card .live-value[data-metric="temperature"]')).to_contain_text("10")
+        await expect(page.locator('.value-card .live-value[data-metric="temperature"]')).to_contain_text("11")
 
 
 async def test_a_device_is_found_by_its_name_and_its_life_ended_only_after_asking(

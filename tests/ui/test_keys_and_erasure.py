@@ -8,6 +8,7 @@ import pytest
 from tests.ui.support import Gateway, Visit
 from ui.components.erasure import Erasure
 from ui.components.memberships import Memberships
+from ui.components.oscore_contexts import OscoreContexts
 from ui.components.public_keys import PublicKeys, public_key_of
 from ui.pages.transfers import Transfers, offer_line
 
@@ -58,6 +59,25 @@ async def test_what_is_no_public_key_is_not_sent(keys: PublicKeys, gateway: Gate
     await keys.add({"key": pasted, "days": "90"})
     assert "public" in keys.form_problem
     assert not any(name == "PublicKeyRegister" for name, _ in gateway.asked)
+
+
+async def test_a_context_is_issued_shown_once_and_revoked(gateway: Gateway, visit: Visit) -> None:
+    held = [{**KEY, "kind": "oscore", "fingerprint": None}, KEY]
+    device = {"key": "fan-1", "status": "ACTIVE", "profile": {"metrics": []}, "credentials": held}
+    gateway.answers["DeviceCertificates"] = {"device": device}
+    issued = {"masterSecret": "00ff", "senderId": "01", "recipientId": "00"}
+    gateway.answers["OscoreContextIssue"] = {"oscoreContextIssue": issued}
+    gateway.answers["CredentialRevoke"] = {"credentialRevoke": {"id": "c1"}}
+    state = visit(OscoreContexts, "/devices/d1")
+    await state.load()
+    assert [each.id for each in state.lines] == ["c1"], "a public key is not among them"
+    await state.add({"days": ""})
+    assert gateway.variables("OscoreContextIssue") == {"deviceId": "d1", "expiresAt": None}
+    assert (state.secret, state.sender_id, state.recipient_id) == ("00ff", "01", "00")
+    state.put_away()
+    assert state.secret == ""
+    await state.revoke("c1")
+    assert "no longer works" in state.said
 
 
 def test_a_public_key_may_be_a_jwk() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.ui.support import Gateway, Visit
 from ui.components.new_way import NewWay
+from ui.components.oscore_contexts import OscoreContexts
 from ui.components.second_factor import SecondFactor
 from ui.console import Console
 from ui.pages.account import Account
@@ -21,6 +22,7 @@ SECRETS = [
     (AddDevice, "token"),
     (Device, "token"),
     (Notifications, "secret"),
+    (OscoreContexts, "secret"),
     (People, "link"),
     (Platform, "link"),
     (SecondFactor, "secret"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ui.first_message import example, mosquitto_pub
+from ui.first_message import coap_client, curl, example, mosquitto_pub
 from ui.naming import propose_key
 from ui.pages.alerts import worst_first
 from ui.pages.device.words import all_readings, drawable, labels_of, labels_text
@@ -37,6 +37,14 @@ def test_the_line_to_paste_signs_in_as_the_device_and_sends_believable_values() 
     line = mosquitto_pub("demo", "cold-1", "tgd_secret", [TEMPERATURE, DOOR])
     assert "-u 'demo/d/cold-1' -P 'tgd_secret' -t 't/demo/d/cold-1/up/telemetry'" in line
     assert line.endswith("""-m '{"values":{"temperature":5,"door":true}}'""")
+
+
+def test_the_lines_for_http_and_coap_say_the_same_and_show_the_token() -> None:
+    over_http, over_coap = (make("cold-1", "tgd_secret", [TEMPERATURE]) for make in (curl, coap_client))
+    assert "-H 'Authorization: Bearer tgd_secret'" in over_http
+    assert over_http.endswith(":8001/ingest/v1/cold-1/telemetry")
+    assert over_coap.endswith(":5683/ingest/v1/cold-1/telemetry?token=tgd_secret'")
+    assert all("""'{"values":{"temperature":5}}'""" in line for line in (over_http, over_coap))
 
 
 def test_a_profile_without_metrics_still_gets_an_example() -> None:

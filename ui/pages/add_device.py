@@ -10,7 +10,7 @@ from ui.components.frame import heading, link, page
 from ui.components.pieces import card, empty, field, problem, skeleton_rows
 from ui.components.shown_once import secret
 from ui.console import NEW_DEVICES, Console
-from ui.first_message import mosquitto_pub
+from ui.first_message import coap_client, curl, mosquitto_pub
 from ui.islands.cells import command, first_message
 from ui.naming import KEY, Named
 
@@ -27,7 +27,7 @@ class Choice:
 class AddDevice(Named, Console):
     """What was typed so far, then the device that came of it."""
 
-    SHOWN_ONCE: ClassVar[tuple[str, ...]] = ("token", "command", "uid")
+    SHOWN_ONCE: ClassVar[tuple[str, ...]] = ("token", "command", "http_command", "coap_command", "uid")
 
     ready: bool = False  # before the form is emptied for this visit nobody may type into it
     problem: str = ""
@@ -36,6 +36,8 @@ class AddDevice(Named, Console):
     uid: str = ""
     token: str = ""
     command: str = ""
+    http_command: str = ""
+    coap_command: str = ""
     is_busy: bool = False
     taken: str = ""  # the key that the platform would not take
 
@@ -64,6 +66,7 @@ class AddDevice(Named, Console):
             yield away
             return
         self.problem = self.name = self.key = self.taken = self.uid = self.token = self.command = ""
+        self.http_command = self.coap_command = ""
         self._is_own_key = self.is_busy = False
         try:
             found = (await self.ask("profiles", first=100))["profiles"]["items"]
@@ -104,7 +107,10 @@ class AddDevice(Named, Console):
         finally:
             self.is_busy = False
         self.uid, self.token = made["device"]["id"], made["token"]
-        self.command = mosquitto_pub(self.tenant_key, self.key, self.token, self._metrics.get(self.profile_id, []))
+        metrics = self._metrics.get(self.profile_id, [])
+        self.command = mosquitto_pub(self.tenant_key, self.key, self.token, metrics)
+        self.http_command = curl(self.key, self.token, metrics)
+        self.coap_command = coap_client(self.key, self.token, metrics)
 
 
 def _form() -> rx.Component:
@@ -205,6 +211,24 @@ def _made() -> rx.Component:
                         style={"marginBottom": "8px"},
                     ),
                     command(text=AddDevice.command),
+                    rx.el.details(
+                        rx.el.summary("Over HTTP or CoAP instead", class_name="small"),
+                        rx.el.div(
+                            command(
+                                text=AddDevice.http_command, hint="HTTP, by curl.", label="Command that sends over HTTP"
+                            ),
+                            command(
+                                text=AddDevice.coap_command,
+                                hint="CoAP, by libcoap (libcoap3-bin; elsewhere it is called coap-client). The token "
+                                "can be read on the way: only for this machine or a closed network. Anywhere else, "
+                                "give the device an OSCORE context.",
+                                label="Command that sends over CoAP",
+                            ),
+                            class_name="stack",
+                        ),
+                        class_name="fold",
+                        style={"marginTop": "10px"},
+                    ),
                 )
             ),
             rx.el.li(

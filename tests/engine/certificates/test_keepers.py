@@ -136,12 +136,15 @@ async def test_an_operator_changes_the_key_by_command(
     monkeypatch.setenv("TIDEGATE_DATA_DIR", str(tmp_path))
     sealed = await LocalVault(tmp_path / "vault.key").seal(b"secret", b"p")
     key = (tmp_path / "vault.key").read_bytes()
+    context = await LocalVault(tmp_path / "oscore.key").seal(b"context", b"p")
     assert cli.main(["vault", "rotate"]) == 0
     assert (tmp_path / "vault.key").read_bytes() != key
     said = capsys.readouterr().out
     assert "still opens what it sealed" in said
     assert key.hex() not in said
     assert await LocalVault(tmp_path / "vault.key").open(sealed, b"p") == b"secret"
+    assert said.count("still opens what it sealed") == 2, "the key of devices' contexts is another one"
+    assert await LocalVault(tmp_path / "oscore.key").open(context, b"p") == b"context"
     monkeypatch.setenv("TIDEGATE_DATA_DIR", str(tmp_path / "nowhere"))
     assert cli.main(["vault", "rotate"]) == 1
     assert "There is no data folder" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from ui.components.erasure import erasure
 from ui.components.frame import link, may, page
 from ui.components.instead import gone
 from ui.components.memberships import memberships
+from ui.components.oscore_contexts import oscore_contexts
 from ui.components.pieces import answers, body, card, done, empty, field, problem, severity_badge, skeleton
 from ui.components.public_keys import public_keys
 from ui.islands.cells import live_cards, live_presence, live_when, told, when
@@ -207,6 +208,7 @@ def device() -> rx.Component:
                 rx.cond(may("devices:write") & ~Device.is_over & (Device.status != "QUARANTINED"), connect()),
                 certificates(),
                 public_keys(),
+                oscore_contexts(),
                 rx.cond(Device.is_over, erasure(Device.key)),
             ),
             rx.el.div(_about(), credentials()),
