@@ -7,21 +7,24 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import orjson
+import psycopg
 from psycopg.types.json import set_json_dumps, set_json_loads
 from sqlalchemy import event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from engine.store import audit
 from engine.store.emit import append
 from engine.store.errors import StoreUnavailable
+from engine.store.lines import Lines, Reader
 from engine.store.tx import Tx
 from engine.store.wire import Wire, hang_up
 from engine.tenancy import Principal
@@ -38,7 +41,8 @@ _NOTICE_A_VANISHED_SERVER = {
 
 TRUSTED_S = 5.0
 """For how long a connection that was returned is taken for a living one, if nothing was heard of it."""
-_RETURNED_AT, _HAS_READINGS = "returned_at", "has_readings"
+_RETURNED_AT = "returned_at"
+_HAS_READINGS = "SELECT to_regproc('app.readings') IS NOT NULL"
 
 set_json_dumps(orjson.dumps)
 set_json_loads(orjson.loads)
@@ -61,18 +65,22 @@ class Store:
         wake: Callable[[Iterable[UUID]], None] | None = None,
     ) -> None:
         self._wake = wake
+        self._url = database_url
         options = f"-c statement_timeout={int(statement_timeout_s * 1000)} -c timezone=UTC"
+        self._told: dict[str, Any] = {"options": options, "connect_timeout": 5, **_NOTICE_A_VANISHED_SERVER}
+        self._has_readings: bool | None = None
+        self._lines = Lines(self._line, max(1, size // 4))
         self._engine: AsyncEngine = create_async_engine(
             dialect_url(database_url),
             pool_size=size,
             max_overflow=0,
             pool_timeout=10,
             hide_parameters=True,  # an error text must not carry a hash or a payload
-            connect_args={"options": options, "connect_timeout": 5, **_NOTICE_A_VANISHED_SERVER},
+            connect_args=self._told,
             json_serializer=lambda value: orjson.dumps(value).decode(),
             json_deserializer=orjson.loads,
         )
-        event.listen(self._engine.sync_engine, "connect", _ask_how_telemetry_lies)
+        event.listen(self._engine.sync_engine, "connect", self._ask_how_telemetry_lies)
         event.listen(self._engine.sync_engine, "checkout", self._ask_whether_it_lives)
         event.listen(self._engine.sync_engine, "checkin", _note_the_time)
 
@@ -94,12 +102,21 @@ class Store:
         except dialect.loaded_dbapi.Error:
             raise InvalidatePoolError from None
 
+    def _ask_how_telemetry_lies(self, connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+        """Whether the database has `app.readings` (ADR 50), asked once a connection."""
+        cursor = connection.cursor()
+        cursor.execute(_HAS_READINGS)
+        (self._has_readings,) = cursor.fetchone() or (False,)
+        cursor.close()
+        connection.rollback()
+
     async def open(self) -> None:
         """Prove that the database answers; raises StoreUnavailable otherwise."""
         await self.ping()
 
     async def close(self) -> None:
         """Close every connection."""
+        await self._lines.close()
         await self._engine.dispose()
 
     async def ping(self) -> None:
@@ -112,32 +129,58 @@ class Store:
     async def as_tenant(self, principal: Principal, *, read_only: bool = False) -> AsyncIterator[Tx]:
         """A transaction that sees one tenant. Emitted events are written last; COMMIT; then the wake.
 
+        One that is ``read_only`` begins with what it asks first; what it asks of lines are transactions of their own.
         Raises StoreUnavailable when the database is away. Nothing is committed when the block raises.
         """
         with _translated():
-            async with self._engine.connect() as connection:
-                wire = Wire(connection)
+            if self._has_readings is None:
+                await self._first()
+            begin = partial(self._transaction, principal, read_only=read_only)
+            async with Reader(self._lines, principal, begin) if read_only else begin() as wire:
+                tx = Tx(wire, principal, datetime.now(UTC), has_readings=bool(self._has_readings))
                 try:
-                    await wire.begin(principal, read_only=read_only)
-                    tx = Tx(connection, wire, principal, datetime.now(UTC), has_readings=_has_readings(connection))
-                    try:
-                        yield tx
-                    finally:
-                        tx.end()
-                    if tx.deeds:
-                        await audit.write(connection, principal, tx.deeds)
-                    if tx.events:
-                        await append(connection, principal.tenant_id, tx.events)
-                    if not (read_only and wire.is_cut):  # as one of several readers was, in a statement
-                        await wire.commit()
-                except Exception:
-                    await connection.rollback()
-                    raise
-                except BaseException:
-                    await hang_up(connection)
-                    raise
+                    yield tx
+                finally:
+                    tx.end()
+                if tx.deeds:
+                    await audit.write(await wire.connection(), principal, tx.deeds)
+                if tx.events:
+                    await append(await wire.connection(), principal.tenant_id, tx.events)
         if (tx.events or tx.has_told) and self._wake:
             self._wake((principal.tenant_id,))
+
+    @asynccontextmanager
+    async def _transaction(self, principal: Principal, *, read_only: bool) -> AsyncIterator[Wire]:
+        """A transaction on a connection of the pool's."""
+        async with self._engine.connect() as connection:
+            wire = Wire(connection)
+            try:
+                await wire.begin(principal, read_only=read_only)
+                yield wire
+                if not (read_only and wire.is_cut):  # as one of several readers was, in a statement
+                    await wire.commit()
+            except Exception:
+                await connection.rollback()
+                raise
+            except BaseException:
+                await hang_up(connection)
+                raise
+
+    async def _first(self) -> None:
+        """The first connection, which learns how telemetry lies here."""
+        async with self._engine.connect():
+            pass
+
+    async def _line(self) -> psycopg.AsyncConnection:
+        """A connection for a line."""
+        connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True, **self._told)
+        try:
+            found = await (await connection.execute(_HAS_READINGS)).fetchone()
+        except BaseException:
+            await connection.close()
+            raise
+        self._has_readings = bool(found and found[0])
+        return connection
 
     async def door(self, name: str, *arguments: Any) -> Sequence[Mapping[str, Any]]:
         """Call the SECURITY DEFINER function ``app.{name}`` where no tenant is known yet; returns its rows."""
@@ -155,20 +198,6 @@ class Store:
                     await hang_up(connection)
                     raise
                 return rows
-
-
-def _ask_how_telemetry_lies(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
-    """Whether the database has `app.readings` (ADR 50), asked once a connection."""
-    cursor = connection.cursor()
-    cursor.execute("SELECT to_regproc('app.readings') IS NOT NULL")
-    (record.info[_HAS_READINGS],) = cursor.fetchone() or (False,)
-    cursor.close()
-    connection.rollback()
-
-
-def _has_readings(connection: AsyncConnection) -> bool:
-    lent = connection.sync_connection
-    return bool(lent is not None and lent.info.get(_HAS_READINGS))
 
 
 def _note_the_time(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:

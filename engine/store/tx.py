@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import Executable, text
@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from engine.store.audit import Deed
 from engine.store.emit import APPEND, Event, appended
 from engine.store.errors import OutsideGroups, TransactionOver
-from engine.store.wire import Reading, Wire
+from engine.store.wire import Reading
 from engine.tenancy import Principal
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
@@ -24,13 +24,24 @@ _MANY = text("SELECT set_config('app.many', :many, true)")
 _NOTIFY = text("SELECT pg_notify('tidegate_changed', :what)")
 
 
+class Speaks(Protocol):
+    """The way to the server: ready questions by themselves, everything else over SQLAlchemy's connection."""
+
+    async def connection(self) -> AsyncConnection:
+        """SQLAlchemy's, in a transaction as the tenant."""
+        ...
+
+    async def read(self, reading: Reading, params: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        """All rows, by column name."""
+        ...
+
+
 class Tx:
     """One open transaction. Statements are serialised: GraphQL resolves siblings concurrently, a connection cannot."""
 
     def __init__(
         self,
-        connection: AsyncConnection,
-        wire: Wire,
+        wire: Speaks,
         principal: Principal,
         now: datetime,
         *,
@@ -44,7 +55,6 @@ class Tx:
         self.has_told = False
         """Whether some of what was emitted is in the journal already (see ``tell``)."""
         self.deeds: list[Deed] = []
-        self._connection = connection
         self._wire = wire
         self._one_at_a_time = asyncio.Lock()
         self._is_over = False
@@ -67,7 +77,8 @@ class Tx:
     async def _execute(self, statement: Executable, params: Parameters) -> CursorResult[Any]:
         self._ask()
         try:
-            return await self._connection.execute(statement, params)
+            connection = await self._wire.connection()
+            return await connection.execute(statement, params)
         except ProgrammingError as error:
             if self.principal.is_limited and isinstance(error.orig, InsufficientPrivilege):
                 raise OutsideGroups from None

@@ -6,6 +6,7 @@ know which way a statement went.
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
@@ -26,6 +27,16 @@ from engine.tenancy import Principal
 T = TypeVar("T")
 
 _FAILED = frozenset({ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE})
+_PLACE = re.compile(r"%(?:%|\((\w+)\)s)")
+
+
+class Question:
+    """A statement in the server's own form, with ``$1`` for the first parameter; one object for each statement."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
 
 
 class Reading:
@@ -45,6 +56,9 @@ class Reading:
             raise TypeError("SQLAlchemy must convert some of what this statement takes or gives each time.")
         self.text, self.is_binary = str(compiled), is_binary
         self.fixed: Mapping[str, Any] = {name: value for name, value in compiled.params.items() if value is not None}
+        self.order: tuple[str, ...] = tuple(dict.fromkeys(name for name in _PLACE.findall(self.text) if name))
+        places = {name: f"${place}" for place, name in enumerate(self.order, 1)}
+        self.question = Question(_PLACE.sub(lambda found: places.get(found[1], "%"), self.text).encode())
 
 
 class Wire:
@@ -73,6 +87,10 @@ class Wire:
         """End the transaction: what it wrote is there."""
         await self._told(self._driver.commit())
 
+    async def connection(self) -> AsyncConnection:
+        """The connection, for whoever needs SQLAlchemy."""
+        return self._connection
+
     async def read(self, reading: Reading, params: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         """All rows, by column name."""
         return await self._told(self._read(reading, {**reading.fixed, **params}))
@@ -97,12 +115,17 @@ class Wire:
         except psycopg.Error as error:
             if self._driver.closed:
                 await hang_up(self._connection)
-            raise DBAPIError.instance(None, None, error, psycopg.Error, hide_parameters=True) from error
+            raise in_our_words(error) from error
         except Exception:
             raise
         except BaseException:
             await hang_up(self._connection)
             raise
+
+
+def in_our_words(error: psycopg.Error) -> BaseException:
+    """The driver's error as SQLAlchemy tells it."""
+    return DBAPIError.instance(None, None, error, psycopg.Error, hide_parameters=True)
 
 
 async def hang_up(connection: AsyncConnection) -> None:

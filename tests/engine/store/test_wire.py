@@ -55,9 +55,9 @@ def test_what_a_statement_holds_itself_need_not_be_given() -> None:
 
 async def test_a_reading_that_fails_is_told_in_sqlalchemys_words(tenant: Tenant, narrow: Store) -> None:
     with pytest.raises(DataError, match="division by zero"):
-        async with narrow.as_tenant(tenant.principal(), read_only=True) as tx:
+        async with narrow.as_tenant(tenant.principal()) as tx:
             await tx.read(FAILS, {"n": 0})
-    async with narrow.as_tenant(tenant.principal(), read_only=True) as tx:
+    async with narrow.as_tenant(tenant.principal()) as tx:
         assert await tx.read(WHO, {"n": 1})
 
 
@@ -67,7 +67,7 @@ async def test_a_server_that_goes_in_the_middle_is_away_and_the_next_finds_anoth
     gone: list[int] = []
 
     async def lose_it() -> None:
-        async with narrow.as_tenant(tenant.principal(), read_only=True) as tx:
+        async with narrow.as_tenant(tenant.principal()) as tx:
             gone.append((await tx.read(WHO, {"n": 1}))[0]["pid"])
             async with await psycopg.AsyncConnection.connect(postgres.url("superuser"), autocommit=True) as killer:
                 await killer.execute("SELECT pg_terminate_backend(%s, 20000)", gone)
@@ -75,7 +75,7 @@ async def test_a_server_that_goes_in_the_middle_is_away_and_the_next_finds_anoth
 
     with pytest.raises(StoreUnavailable):
         await lose_it()
-    async with narrow.as_tenant(tenant.principal(), read_only=True) as tx:
+    async with narrow.as_tenant(tenant.principal()) as tx:
         [again] = await tx.read(WHO, {"n": 1})
     assert again["pid"] not in gone
 
@@ -85,6 +85,7 @@ async def test_nobody_goes_on_with_another_connection_after_a_sibling_was_cut_of
 ) -> None:
     """Another one would not know which tenant is asking."""
     async with narrow.as_tenant(tenant.principal(), read_only=True) as tx:
+        await tx.scalar(text("SELECT 1"))  # from here on it is SQLAlchemy's connection
         sibling = asyncio.create_task(tx.read(SLEEPS, {"seconds": 60}))
         await asyncio.sleep(0.05)
         sibling.cancel()
@@ -93,7 +94,7 @@ async def test_nobody_goes_on_with_another_connection_after_a_sibling_was_cut_of
         for ask in (tx.read(WHO, {"n": 1}), tx.scalar(text("SELECT 1"))):
             with pytest.raises(SQLAlchemyError):
                 await ask
-    async with narrow.as_tenant(tenant.principal(), read_only=True) as tx:
+    async with narrow.as_tenant(tenant.principal()) as tx:
         [row] = await tx.read(WHO, {"n": 1})
     assert row["tenant"] == str(tenant.id)
 
@@ -121,7 +122,7 @@ async def test_who_still_waits_for_their_turn_when_a_transaction_ends_does_not_g
     tenant: Tenant, neighbour: Tenant, narrow: Store
 ) -> None:
     """As the loaders of a question of which another part has failed."""
-    async with narrow.as_tenant(tenant.principal(), read_only=True) as tx:
+    async with narrow.as_tenant(tenant.principal()) as tx:
         first, second = (asyncio.create_task(tx.read(SLEEPS, {"seconds": 0.2})) for _ in range(2))
         await asyncio.sleep(0.05)
     async with narrow.as_tenant(neighbour.principal(), read_only=True) as tx:
