@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import text
 
+from engine.store.wire import Reading
 from engine.telemetry.bucket import Bucket
 from engine.telemetry.cover import Part, Source
 
@@ -41,18 +42,27 @@ _ROLLED = """
           AND start >= :from_{place} AND start < :to_{place}
     ) rolled
 """
+# One row of columns, as they are answered: hundreds of rows cost more to bring and to read than to find. Last values
+# are told only where there are any.
 _TOGETHER = """
+    SELECT coalesce(array_agg(at), '{{}}') AS times, coalesce(array_agg(n), '{{}}') AS n,
+           coalesce(array_agg(mean), '{{}}') AS mean, coalesce(array_agg(low), '{{}}') AS low,
+           coalesce(array_agg(high), '{{}}') AS high, CASE WHEN count(last) > 0 THEN json_agg(last) END AS last FROM (
     SELECT (extract(epoch FROM bucket) * 1000)::bigint AS at, sum(n)::bigint AS n,
            (sum(total) / nullif(sum(numbers), 0))::float8 AS mean, min(low)::float8 AS low, max(high)::float8 AS high,
            (array_agg(last ORDER BY time DESC) FILTER (WHERE numbers = 0))[1] AS last
     FROM ({parts}) part GROUP BY bucket ORDER BY bucket
+    ) binned
 """
 
 
 def question(
     size: Bucket, zone: str, parts: Sequence[Part], asked: Mapping[str, Any]
-) -> tuple[TextClause, dict[str, Any]]:
-    """The statement and its parameters: a row per bucket that is not empty, oldest first."""
+) -> tuple[Reading, dict[str, Any]]:
+    """The statement and its parameters: one row with a column for each of times, n, mean, low, high and last.
+
+    Each is a list of the buckets that are not empty, oldest first; ``last`` is None where all are of numbers.
+    """
     form: dict[str, Any] = {name: asked[name] for name in ("tenant", "device", "metric")} | {"zone": zone}
     form |= {"months": size.count} if size.calendar == "month" else {"interval": size.interval}
     for place, part in enumerate(parts):
@@ -61,11 +71,11 @@ def question(
 
 
 @lru_cache(maxsize=256)
-def _statement(calendar: str, sources: tuple[Source, ...]) -> TextClause:
+def _statement(calendar: str, sources: tuple[Source, ...]) -> Reading:
     parts = [
         _READINGS.format(bucket=_STARTS[calendar], place=place)
         if source is Source.READINGS
         else _ROLLED.format(bucket=_STARTS[calendar], place=place, table=f"rollup_{source.value}")
         for place, source in enumerate(sources)
     ]
-    return text(_TOGETHER.format(parts=" UNION ALL ".join(parts)))
+    return Reading(text(_TOGETHER.format(parts=" UNION ALL ".join(parts))), is_binary=True)

@@ -67,16 +67,19 @@ _CLOSED = Reading(
 async def latest(tx: Tx, device_ids: Sequence[UUID]) -> dict[UUID, list[Sample]]:
     """Each device's newest value of every metric, by the metric's name."""
     found: dict[UUID, list[Sample]] = {device_id: [] for device_id in device_ids}
+    times: dict[int, datetime] = {}
     for row in await tx.read(_LATEST, {"tenant": tx.principal.tenant_id, "ids": list(device_ids)}):
-        found[row["device_id"]] = _samples(row["values"])
+        found[row["device_id"]] = _samples(row["values"], times)
     return found
 
 
 async def standing(tx: Tx, device_ids: Sequence[UUID]) -> dict[UUID, tuple[Presence, list[Sample]]]:
     """Each device's presence, as ``devices.presence_of`` has it, and its newest values, in one question."""
     rows = await tx.read(_STANDING, {"tenant": tx.principal.tenant_id, "ids": list(device_ids)})
+    times: dict[int, datetime] = {}
     return {
-        row["id"]: (as_presence(row) if row["is_known"] else Presence(), _samples(row["values"] or {})) for row in rows
+        row["id"]: (as_presence(row) if row["is_known"] else Presence(), _samples(row["values"] or {}, times))
+        for row in rows
     }
 
 
@@ -110,16 +113,10 @@ async def series(
     buckets_of.check(size, start, end)
     zone = buckets_of.zone(time_zone)
     parts = await _parts(tx, asked, size, zone)
-    rows = await tx.rows(*binned.question(size, zone, parts, asked))
-    return Series(
-        metric,
-        bucket,
-        times=[row["at"] for row in rows],
-        values=[row["last"] if row["mean"] is None else row["mean"] for row in rows],
-        min=[row["low"] for row in rows],
-        max=[row["high"] for row in rows],
-        n=[row["n"] for row in rows],
-    )
+    (row,) = await tx.read(*binned.question(size, zone, parts, asked))
+    means, last = row["mean"], row["last"]
+    values = means if last is None else [said if mean is None else mean for mean, said in zip(means, last, strict=True)]
+    return Series(metric, bucket, times=row["times"], values=values, min=row["low"], max=row["high"], n=row["n"])
 
 
 async def counts(
@@ -178,6 +175,13 @@ async def _measured(tx: Tx, asked: dict[str, Any], limit: int, *, with_source: b
     return Series(asked["metric"], None, **columns, bad=bad, is_truncated=is_truncated)
 
 
-def _samples(values: Mapping[str, tuple[object, int]]) -> list[Sample]:
-    times = {at_ms: clock.from_ms(at_ms) for at_ms in {at_ms for _, at_ms in values.values()}}  # mostly one
-    return [Sample(metric, value, times[at_ms]) for metric, (value, at_ms) in sorted(values.items())]
+def _samples(values: Mapping[str, tuple[object, int]], times: dict[int, datetime]) -> list[Sample]:
+    """The values by the metric's name; ``times``: those met so far, since many values were measured at once."""
+    found = []
+    for metric in sorted(values):
+        value, at_ms = values[metric]
+        at = times.get(at_ms)
+        if at is None:
+            at = times[at_ms] = clock.from_ms(at_ms)
+        found.append(Sample(metric, value, at))
+    return found

@@ -194,7 +194,7 @@ def _questions(tenant: BenchTenant, now: datetime, span: timedelta) -> dict[str,
     async def alone(tx: Tx) -> object:
         asked = {"tenant": tenant.id, "device": device, "metric": METRIC}
         part = Part(Source.READINGS, now - span, now)
-        return await tx.rows(*binned.question(buckets_of.parse("1h"), "UTC", (part,), asked))
+        return await tx.read(*binned.question(buckets_of.parse("1h"), "UTC", (part,), asked))
 
     return {
         "30 d in buckets of 1 h, up to now": (series(now - span, "1h"), GOAL_MS),

@@ -110,13 +110,15 @@ async def differing(tenant: Tenant, device: Device, chance: random.Random) -> li
             given = await service.series(tx, device.id, "b", start, end, bucket=bucket, time_zone=zone)
             asked = {"tenant": tenant.id, "device": device.id, "metric": "b"}
             alone = (Part(Source.READINGS, start, end),)
-            rows = await tx.rows(*binned.question(buckets_of.parse(bucket), zone, alone, asked))
-            read = [(row["at"], row["n"], row["low"], row["high"], row["mean"] or row["last"]) for row in rows]
+            [row] = await tx.read(*binned.question(buckets_of.parse(bucket), zone, alone, asked))
+            last = row["last"] or [None] * len(row["times"])
+            means = [mean or said for mean, said in zip(row["mean"], last, strict=True)]
+            read = list(zip(row["times"], row["n"], row["low"], row["high"], means, strict=True))
             told = zip(given.times, given.n, given.min, given.max, given.values, strict=True)
             if [(at, n, low, high, value or 0) for at, n, low, high, value in told] != [
                 (*row[:4], row[4] or 0) for row in read
             ]:
-                found.append((bucket, zone, start, end, given, rows))
+                found.append((bucket, zone, start, end, given, row))
     return found
 
 
