@@ -47,6 +47,7 @@ class Machines:
         self._connection = connection
         self._points = points
         self._devices = list(dict.fromkeys(point.device for point in points))
+        self._via = connection.protocol.partition("-")[0]  # modbus-tcp and modbus-rtu are modbus
         self._folder = folder
         self._report = report
         self._put = put
@@ -171,7 +172,7 @@ class Machines:
         self._tell(told)
 
     def _tell(self, samples: Sequence[Sample]) -> None:
-        messages = self._report.messages(samples, int(time.time() * 1000), time.monotonic())
+        messages = self._report.messages(samples, int(time.time() * 1000), time.monotonic(), self._via)
         answered: dict[str, str] = {}
         for sample in samples:
             answered[sample.point.device] = answered.get(sample.point.device, " ") and (sample.error or "")

@@ -1,4 +1,8 @@
-"""What of all that was read goes up: every value, or only what has changed; and errors in words, once each."""
+"""What of all that was read goes up: every value, or only what has changed; and errors in words, once each.
+
+A value goes up with the machine's own word for it: one in doubt is marked, and what became an error goes up once as a
+value that is bad, beside the event that has the words. A change of quality is a change.
+"""
 
 from __future__ import annotations
 
@@ -36,29 +40,37 @@ class Report:
         """Where something of a device goes up: `up/telemetry` of the gateway, else `up/child/{device}/telemetry`."""
         return f"up/{what}" if device == self._gateway else f"up/child/{device}/{what}"
 
-    def messages(self, samples: Iterable[Sample], now_ms: int, now_s: float) -> list[Message]:
-        """What goes up for these samples. `now_ms` is the wall clock, `now_s` one that never jumps."""
+    def messages(self, samples: Iterable[Sample], now_ms: int, now_s: float, via: str | None = None) -> list[Message]:
+        """What goes up for these samples. `now_ms` is the wall clock, `now_s` one that never jumps.
+
+        `via` is what the platform calls the protocol they were read in.
+        """
+        came = {} if via is None else {"via": via}
         readings: dict[tuple[str, int], list[dict[str, Any]]] = {}
         events: list[Message] = []
         for sample in samples:
             point = sample.point
             last = self._last.setdefault(point, _Last())
+            at_ms = now_ms if sample.source_ms is None else sample.source_ms
+            several = readings.setdefault((point.device, at_ms), [])
             if sample.error is not None or sample.raw is None:
-                events += self._failed(point, last, sample.error or "there is no value", now_ms)
+                failed = self._failed(point, last, sample.error or "there is no value", now_ms)
+                if failed:
+                    _add(several, point.metric, None, "bad")
+                events += failed
                 continue
             value = point.value_of(sample.raw)
             had_error, last.error = last.error is not None, None
             if had_error:
                 events.append(self._event(point, "point-recovered", {"metric": point.metric}, now_ms))
-            events += self._doubted(point, last, sample.quality == "uncertain", now_ms)
-            if had_error or _is_due(point, last, value, now_s):
-                last.value, last.at_s = value, now_s
-                at_ms = now_ms if sample.source_ms is None else sample.source_ms
-                _add(readings.setdefault((point.device, at_ms), []), point.metric, _with_unit(point, value))
+            is_uncertain = sample.quality == "uncertain"
+            if had_error or is_uncertain != last.is_uncertain or _is_due(point, last, value, now_s):
+                last.value, last.at_s, last.is_uncertain = value, now_s, is_uncertain
+                _add(several, point.metric, _with_unit(point, value), "uncertain" if is_uncertain else None)
         sent = [
-            (self.tail(device, "telemetry"), _json({"time": at_ms, "values": values}))
+            (self.tail(device, "telemetry"), _json({"time": at_ms, **reading, **came}))
             for (device, at_ms), several in readings.items()
-            for values in several
+            for reading in several
         ]
         return [*sent, *events]
 
@@ -104,25 +116,19 @@ class Report:
             return []
         return [self._event(point, "point-failed", {"metric": point.metric, "error": error[:500]}, now_ms)]
 
-    def _doubted(self, point: Point, last: _Last, is_uncertain: bool, now_ms: int) -> list[Message]:
-        """That a machine itself is not sure of its value is told when it begins, and when it ends."""
-        if is_uncertain == last.is_uncertain:
-            return []
-        last.is_uncertain = is_uncertain
-        kind = "point-uncertain" if is_uncertain else "point-certain"
-        return [self._event(point, kind, {"metric": point.metric}, now_ms)]
-
     def _event(self, point: Point, kind: str, data: Mapping[str, Any], now_ms: int) -> Message:
         return self.tail(point.device, f"event/{kind}"), _json({"time": now_ms, **data})
 
 
-def _add(several: list[dict[str, Any]], metric: str, value: Any) -> None:
+def _add(several: list[dict[str, Any]], metric: str, value: Any, quality: str | None) -> None:
     """Into the first reading that has no such metric yet: a machine may say two values of one millisecond."""
-    for values in several:
-        if metric not in values:
-            values[metric] = value
-            return
-    several.append({metric: value})
+    reading = next((each for each in several if metric not in each["values"]), None)
+    if reading is None:
+        reading = {"values": {}}
+        several.append(reading)
+    reading["values"][metric] = value
+    if quality is not None:
+        reading.setdefault("quality", {})[metric] = quality
 
 
 def _is_due(point: Point, last: _Last, value: Raw, now_s: float) -> bool:

@@ -105,7 +105,9 @@ async def test_the_same_story_is_heard_from_every_protocol(cellar: Cellar, tmp_p
     assert told["by-modbus"]["count"] == [7, 8, -3]
     ended = int(time.time() * 1000)
     for child in DEVICES:
-        assert all(began - 5_000 <= r["time"] <= ended for r in platform.heard(f"up/child/{child}/telemetry"))
+        heard = platform.heard(f"up/child/{child}/telemetry")
+        assert all(began - 5_000 <= r["time"] <= ended for r in heard)
+        assert {(r["via"], "quality" in r) for r in heard} == {(child.removeprefix("by-"), False)}
 
 
 def _told(platform: Platform, child: str) -> dict[str, list[Any]]:

@@ -11,11 +11,15 @@ from ingest.edge.report import Report
 AT = 1_769_860_800_000
 
 
-def point(metric: str) -> Point:
+def point(metric: str, *, on_change: bool = False) -> Point:
     said = {
         "connections": {"plc": {"protocol": "modbus-tcp", "host": "127.0.0.1"}},
         "devices": {
-            "d": {"connection": "plc", "points": [{"metric": metric, "address": {"holding": 0}, "type": "int16"}]}
+            "d": {
+                "connection": "plc",
+                "on_change": on_change,
+                "points": [{"metric": metric, "address": {"holding": 0}, "type": "int16"}],
+            }
         },
     }
     return points.parse(document.of(said, "points")).points[0]
@@ -34,10 +38,25 @@ def test_values_of_one_time_are_one_message_and_two_values_of_one_metric_at_one_
     ]
 
 
-def test_that_a_machine_is_not_sure_of_a_value_is_told_when_it_begins_and_when_it_ends() -> None:
-    report, speed = Report("plant"), point("speed")
-    kinds = [
-        [tail for tail, _ in sent(report, Sample(speed, n, quality=quality)) if tail.startswith("event")]
-        for n, quality in enumerate(("good", "uncertain", "uncertain", "good"))
+def test_a_value_goes_up_with_its_quality_and_a_change_of_quality_is_a_change() -> None:
+    report, speed = Report("plant"), point("speed", on_change=True)
+    told = [sent(report, Sample(speed, 1, quality=q)) for q in ("good", "uncertain", "uncertain", "good")]
+    good = [("telemetry", {"time": AT, "values": {"speed": 1}})]
+    assert told == [
+        good,
+        [("telemetry", {"time": AT, "values": {"speed": 1}, "quality": {"speed": "uncertain"}})],
+        [],
+        good,
     ]
-    assert kinds == [[], ["event/point-uncertain"], [], ["event/point-certain"]]
+
+
+def test_what_became_an_error_goes_up_once_as_bad_beside_the_event_that_says_why() -> None:
+    report, speed, level = Report("plant"), point("speed"), point("level")
+    failed = Sample(speed, error="open loop", quality="bad")
+    first, again = (sent(report, failed, Sample(level, 5)) for _ in range(2))
+    assert first == [
+        ("telemetry", {"time": AT, "values": {"speed": None, "level": 5}, "quality": {"speed": "bad"}}),
+        ("event/point-failed", {"time": AT, "metric": "speed", "error": "open loop"}),
+    ]
+    assert again == [("telemetry", {"time": AT, "values": {"level": 5}})]
+    assert [tail for tail, _ in sent(report, Sample(speed, 1))] == ["telemetry", "event/point-recovered"]
