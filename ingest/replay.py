@@ -4,6 +4,9 @@ A row of the inbox waits for its replay as a command waits for its device (ADR 3
 ingest process hears of it takes it, decides it by the same decoder and the profile as it stands now, stores it, takes
 it out of the inbox, moves it in the counts and tells the journal, all by one COMMIT. Whoever is killed leaves it as it
 was; who comes second finds it gone. What is refused again stays, with the reason that it has now.
+
+What a gateway said for a child that was not there then is the child's, once there is one that names the gateway: it is
+stored as the child's, or lies in its inbox from now on (ADR 56).
 """
 
 import asyncio
@@ -11,7 +14,7 @@ import itertools
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -29,6 +32,7 @@ from ingest.directory import compiled
 from ingest.errors import Rejection
 from ingest.normaliser import check_clock
 from ingest.trim import SETTLED, trim
+from schema.wire import topics
 from schema.wire.payloads import Reason
 
 log = logging.getLogger(__name__)
@@ -40,21 +44,35 @@ TRIM_EVERY = 20
 NOT_JSON = frozenset({Reason.NOT_CBOR, Reason.NOT_SENML})
 """What an adapter could not read and kept as it came: the decoder knows JSON alone."""
 
-WAITING = """
+KEPT = "least(coalesce(q.storage_days, %s), coalesce(p.retention_days, k.days, 90))"
+WAITING = f"""
 SELECT r.id, r.device_id, r.reason, r.about, r.message, r.transport, r.topic, r.payload, r.payload_size_bytes,
-       r.is_part, (extract(epoch FROM r.received_at) * 1000000)::bigint, p.id, p.metrics, p.is_strict
+       r.is_part, (extract(epoch FROM r.received_at) * 1000000)::bigint, p.id, p.metrics, p.is_strict, {KEPT}
 FROM rejected r
 JOIN devices d ON d.tenant_id = r.tenant_id AND d.id = r.device_id
 JOIN profiles p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id
+LEFT JOIN quotas q ON q.tenant_id = r.tenant_id
+LEFT JOIN retention k ON k.tenant_id = r.tenant_id
 WHERE r.tenant_id = %s AND r.replay_asked_at IS NOT NULL
 ORDER BY r.id LIMIT %s FOR UPDATE OF r SKIP LOCKED
-"""
+"""  # noqa: S608  ours
+# As `children.FIND`: the label decides. A gateway that is out of service speaks for nobody.
+CHILDREN = f"""
+SELECT g.id, c.key, c.id, p.id, p.metrics, p.is_strict, {KEPT}
+FROM unnest(%s::uuid[], %s::text[]) AS w (gateway, child)
+JOIN devices g ON g.tenant_id = %s AND g.id = w.gateway AND g.status IN ('provisioned', 'active')
+JOIN devices c ON c.tenant_id = g.tenant_id AND c.key = w.child AND c.labels ->> 'gateway' = g.key AND c.id <> g.id
+JOIN profiles p ON p.tenant_id = c.tenant_id AND p.id = c.profile_id
+LEFT JOIN quotas q ON q.tenant_id = c.tenant_id
+LEFT JOIN retention k ON k.tenant_id = c.tenant_id
+WHERE c.status IN ('provisioned', 'active')
+"""  # noqa: S608  ours
 FORGOTTEN = "SELECT DISTINCT tenant_id FROM rejected WHERE replay_asked_at IS NOT NULL"
 GONE = "DELETE FROM rejected WHERE tenant_id = %s AND id = ANY (%s)"
 STAYS = """
 UPDATE rejected r SET reason = n.reason, about = n.about, message = n.message, decoder = %s,
-    replayed_at = now(), replay_asked_at = NULL
-FROM json_to_recordset(%s) AS n (id uuid, reason text, about text, message text)
+    device_id = n.device, topic = n.topic, replayed_at = now(), replay_asked_at = NULL
+FROM json_to_recordset(%s) AS n (id uuid, device uuid, topic text, reason text, about text, message text)
 WHERE r.tenant_id = %s AND r.id = n.id
 """
 FEWER = """
@@ -67,7 +85,10 @@ NONE_LEFT = "DELETE FROM faults WHERE tenant_id = %s AND device_id = ANY (%s) AN
 
 @dataclass(slots=True)
 class Again:
-    """One row of the inbox, its message on the way, and what is to become of it."""
+    """One row of the inbox, its message on the way, and what is to become of it.
+
+    `fault` tells whose row it is: its parcel may be of that device's child.
+    """
 
     id: UUID
     fault: tuple[UUID, str, str]
@@ -82,15 +103,28 @@ class Again:
         """Whether it leaves the inbox."""
         return bool(self.stored or self.duplicates or self.parcel.note)
 
+    @property
+    def is_childs(self) -> bool:
+        """Whether it is another device's than the one in whose inbox it lies."""
+        return self.parcel.device.device_id != self.fault[0]
+
 
 class Replay:
     """``tell`` of a tenant in whose inbox something waits; ``run`` until cancelled, then ``close``."""
 
     def __init__(
-        self, database: Database, tenants: Callable[[], Iterable[UUID]], wake: Callable[[Iterable[UUID]], None]
+        self,
+        database: Database,
+        tenants: Callable[[], Iterable[UUID]],
+        wake: Callable[[Iterable[UUID]], None],
+        storage_days: int = 90,
     ) -> None:
-        """``tenants``: those looked after every while, should nobody have told of something that waits."""
+        """``tenants``: those looked after every while, should nobody have told of something that waits.
+
+        ``storage_days``: how long readings are kept of a tenant whose quota says nothing else.
+        """
         self._database = database
+        self._storage_days = storage_days
         self._tenants = tenants
         self._wake = wake
         self._told = Conflated(self._work)
@@ -147,15 +181,29 @@ class Replay:
             if not count:
                 return
 
+    async def _children(
+        self, connection: statements.Connection, tenant_id: UUID, found: Sequence[tuple[Any, ...]]
+    ) -> "Children":
+        """Those for whom a gateway has spoken and may speak now."""
+        asked = {(row[1], named[0]) for row in found if (named := _named(row[6]))}
+        if not asked:
+            return {}
+        gateways, keys = [gateway for gateway, _ in asked], [key for _, key in asked]
+        rows = await connection.execute(CHILDREN, [self._storage_days, gateways, keys, tenant_id])
+        return {
+            (gateway, key): Known(tenant_id, device_id, compiled(profile, *told))
+            for gateway, key, device_id, profile, *told in await rows.fetchall()
+        }
+
     async def _once(self, tenant_id: UUID, most: int, *, is_unstorable: bool = False) -> int:
         """Decide the oldest that wait; how many there were. Raising (psycopg.Error, OSError) it changed nothing."""
         async with self._lock, self._database.transaction() as connection:
             await statements.enter(connection, {tenant_id})
-            found = await (await connection.execute(WAITING, [tenant_id, most])).fetchall()
+            found = await (await connection.execute(WAITING, [self._storage_days, tenant_id, most])).fetchall()
             if not found:
                 await connection.execute("ROLLBACK")
                 return 0
-            waiting = _decoded(tenant_id, found)
+            waiting = _decoded(tenant_id, found, await self._children(connection, tenant_id, found))
             if is_unstorable:
                 for each in waiting:
                     each.parcel.readings.clear()
@@ -173,7 +221,7 @@ class Replay:
         return len(waiting)
 
 
-def _decoded(tenant_id: UUID, found: Sequence[tuple[Any, ...]]) -> list[Again]:
+def _decoded(tenant_id: UUID, found: Sequence[tuple[Any, ...]], children: "Children") -> list[Again]:
     """Each row as a message that has just come, judged by the profile as it is now."""
     shapes: dict[UUID, Any] = {}
     devices: dict[UUID, Known] = {}
@@ -182,6 +230,8 @@ def _decoded(tenant_id: UUID, found: Sequence[tuple[Any, ...]]) -> list[Again]:
         if profile not in shapes:
             shapes[profile] = compiled(profile, *told)
         device = devices.setdefault(device_id, Known(tenant_id, device_id, shapes[profile]))
+        if (named := _named(topic)) is not None and (child := children.get((device_id, named[0]))) is not None:
+            device, topic = child, named[1]
         parcel = Parcel(device, _nobody, at_us, topic, transport, size)
         again = Again(id_, (device_id, reason, about), words, parcel)
         _decide(again, bytes(payload), size, is_part=is_part)
@@ -189,14 +239,28 @@ def _decoded(tenant_id: UUID, found: Sequence[tuple[Any, ...]]) -> list[Again]:
     return waiting
 
 
+Children = Mapping[tuple[UUID, str], Known]
+"""By the gateway's id and the child's key."""
+
+
+def _named(topic: str) -> tuple[str, str] | None:
+    """Whose a gateway's message is and where it would have said it itself; None when it is its own, or nobody's.
+
+    So is a status: what was reached then says nothing of now.
+    """
+    child, _, rest = topic.removeprefix(PREFIX).partition("/")
+    if not topic.startswith(PREFIX) or topics.parse_tail(topic) is None or rest == "status":
+        return None
+    return child, f"up/{rest}"
+
+
 def _decide(again: Again, payload: bytes, size: int, *, is_part: bool) -> None:
     parcel, reason = again.parcel, _reason(again)
     if size > len(payload):
         parcel.rejections.append((Rejection(reason, "Only its beginning was kept, so it cannot be replayed."), payload))
         return
-    if parcel.topic.startswith(PREFIX):  # CHILD, or TOPIC: of a child that was found, the topic is its own
-        words = "A gateway's message for another device is kept to be read, and not replayed."
-        parcel.rejections.append((Rejection(reason, words), payload))
+    if parcel.topic.startswith(PREFIX):  # of a child that was found, the topic is its own
+        parcel.rejections.append((Rejection(reason, _nobodys(parcel.topic)), payload))
         return
     if reason in NOT_JSON:
         parcel.rejections.append((Rejection(reason, "What was no message then is none now."), payload))
@@ -209,7 +273,8 @@ def _decide(again: Again, payload: bytes, size: int, *, is_part: bool) -> None:
         else:
             uplink.fill(parcel, message, parcel.received_us // 1000)
         for time_ms, *_ in parcel.readings:
-            check_clock(time_ms, int(time.time() * 1000))  # it has grown older in the inbox
+            # it has grown older in the inbox, and what is kept may be less now
+            check_clock(time_ms, int(time.time() * 1000), parcel.device.shape.kept_ms)
     except Rejection as rejection:
         parcel.readings.clear()
         parcel.rejections.append((rejection, payload))
@@ -217,6 +282,16 @@ def _decide(again: Again, payload: bytes, size: int, *, is_part: bool) -> None:
         log.exception("ingest.unreadable", extra={"device": parcel.device.device_text})
         parcel.readings.clear()
         parcel.rejections[:] = [(Rejection(Reason.UNSTORABLE, "The message could not be read."), payload)]
+
+
+def _nobodys(topic: str) -> str:
+    if topics.parse_tail(topic) is None:
+        return "That is no topic for a device behind a gateway, so it cannot be replayed."
+    named = _named(topic)
+    if named is None:
+        return "Whether a device was reached then says nothing of now, so it is not replayed."
+    words = f"No device {named[0]} in service has a label gateway with this gateway's key."
+    return f"{words} Register it, and replay this again."
 
 
 async def _store(connection: statements.Connection, batch: Batch) -> Outcome:
@@ -247,9 +322,23 @@ async def _empty(connection: statements.Connection, tenant_id: UUID, waiting: Se
     over = [each for each in waiting if each.is_over]
     stays = {each.id: (each, _why(each)) for each in waiting if not each.is_over}
     await connection.execute(GONE, [tenant_id, [each.id for each in over]])
-    said = [{"id": i, "reason": why.reason, "about": why.about, "message": m} for i, (_, (why, m)) in stays.items()]
+    said = [
+        {
+            "id": i,
+            "device": each.parcel.device.device_text,
+            "topic": each.parcel.topic,
+            "reason": why.reason,
+            "about": why.about,
+            "message": words,
+        }
+        for i, (each, (why, words)) in stays.items()
+    ]
     await connection.execute(STAYS, [decode.VERSION, orjson.dumps(said).decode(), tenant_id])
-    moved = [(each, why) for each, (why, _) in stays.values() if each.fault[1:] != (str(why.reason), why.about)]
+    moved = [
+        (each, why)
+        for each, (why, _) in stays.values()
+        if each.is_childs or each.fault[1:] != (str(why.reason), why.about)
+    ]
     fewer = Counter(each.fault for each in [*over, *(each for each, _ in moved)])
     told = [{"device": d, "reason": r, "about": a, "count": n} for (d, r, a), n in sorted(fewer.items())]
     await connection.execute(FEWER, [orjson.dumps(told).decode(), tenant_id])
@@ -276,22 +365,29 @@ def _reason(each: Again) -> Reason:
 def _told(tenant_id: UUID, waiting: Sequence[Again]) -> list[tuple[UUID, str, bytes]]:
     """How the counts of the hours in which they came are to change; what was stored is counted anew by its own row."""
     moved = [
-        {
-            "device": each.parcel.device.device_text,
-            "at": each.parcel.received_us // 1000,
-            "counts": _counts(each),
-        }
+        {"device": str(device), "at": each.parcel.received_us // 1000, "counts": counts}
         for each in waiting
-        if each.is_over
+        for device, counts in _moves(each)
     ]
     return [(tenant_id, SETTLED, orjson.dumps({"moved": moved}))] if moved else []
 
 
-def _counts(each: Again) -> list[int]:
-    """Received, stored, duplicates, rejected, refused, not kept: it counted as one that was rejected."""
+def _moves(each: Again) -> Sequence[tuple[UUID, list[int]]]:
+    """Received, stored, duplicates, rejected, refused, not kept: how that changes of each device.
+
+    It counted as one that was rejected, of the device in whose inbox it lay.
+    """
+    if not each.is_over:
+        return [(each.fault[0], [-1, 0, 0, -1, 0, 0]), (_owner(each), [1, 0, 0, 1, 0, 0])] if each.is_childs else []
     lost = len(each.rejections)
-    found = each.stored + each.duplicates + lost
-    return [found - 1, each.stored, each.duplicates, lost - 1, 0, lost]
+    became = [each.stored + each.duplicates + lost, each.stored, each.duplicates, lost, 0, lost]
+    if each.is_childs:
+        return [(each.fault[0], [-1, 0, 0, -1, 0, 0]), (_owner(each), became)]
+    return [(_owner(each), [became[0] - 1, *became[1:3], lost - 1, *became[4:]])]
+
+
+def _owner(each: Again) -> UUID:
+    return each.parcel.device.device_id
 
 
 def _nobody(_: Verdict) -> None:

@@ -89,7 +89,7 @@ class Ingest:
             on_subscribed=lambda device: self._downlink.tell(device.device_id),
             doorway=self.introductions,
         )
-        self.replay = Replay(Database(url), self.directory.tenants, self._waker or _nobody)
+        self.replay = Replay(Database(url), self.directory.tenants, self._waker or _nobody, settings.quota_storage_days)
         self._keys = FirstReceipts(Database(url))
         self.http = HttpEndpoint(
             self.authorizer,

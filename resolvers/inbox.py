@@ -105,6 +105,7 @@ class InboxMutation:
         "asking once.",
         directives=[
             Needs(scope="telemetry:write"),
+            Needs(scope="inbox:read"),
             Rest(method=Method.POST, path="/inbox/{id}/replay"),
             NO_MESSAGE,
             NOTHING_KEPT,
@@ -119,6 +120,7 @@ class InboxMutation:
         description="Has all messages of a group decided again, as far as they were kept.",
         directives=[
             Needs(scope="telemetry:write"),
+            Needs(scope="inbox:read"),
             Rest(method=Method.POST, path="/inbox-groups/{id}/replay"),
             NO_GROUP,
             NOTHING_KEPT,
@@ -130,7 +132,12 @@ class InboxMutation:
 
     @strawberry.mutation(
         description="Throws a message away. It stays counted as rejected.",
-        directives=[Needs(scope="telemetry:write"), Rest(method=Method.DELETE, path="/inbox/{id}"), NO_MESSAGE],
+        directives=[
+            Needs(scope="telemetry:write"),
+            Needs(scope="inbox:read"),
+            Rest(method=Method.DELETE, path="/inbox/{id}"),
+            NO_MESSAGE,
+        ],
     )
     async def inbox_message_discard(self, info: Info, id: MessageId) -> InboxAsked:
         """It is gone."""
@@ -139,7 +146,12 @@ class InboxMutation:
 
     @strawberry.mutation(
         description="Throws away all messages of a group, and forgets it. They stay counted as rejected.",
-        directives=[Needs(scope="telemetry:write"), Rest(method=Method.DELETE, path="/inbox-groups/{id}"), NO_GROUP],
+        directives=[
+            Needs(scope="telemetry:write"),
+            Needs(scope="inbox:read"),
+            Rest(method=Method.DELETE, path="/inbox-groups/{id}"),
+            NO_GROUP,
+        ],
     )
     async def inbox_group_discard(self, info: Info, id: GroupId) -> InboxAsked:
         """They are gone."""

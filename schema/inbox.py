@@ -20,7 +20,9 @@ class Rejected:
     code: str = strawberry.field(description="Why it was turned away, in one word, for example TYPE.")
     about: str = strawberry.field(description="What the fault lies in, such as a metric's name; empty where nowhere.")
     reason: str = strawberry.field(description="Why it was turned away, and what to do about it, in a sentence or two.")
-    transport: str = strawberry.field(description="How it was sent: mqtt, http or coap.")
+    transport: str = strawberry.field(
+        description="How it was sent: mqtt, http, coap, or broker (by a broker that ingest takes from)."
+    )
     topic: str = strawberry.field(description="Where it was sent to.")
     decoder: int = strawberry.field(description="The version of the decoder that turned it away.")
     payload: str = strawberry.field(description="Its first 8 KiB as text; bytes that are no UTF-8 are shown as \\xNN.")

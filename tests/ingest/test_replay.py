@@ -172,28 +172,67 @@ async def test_what_is_stored_already_ends_as_a_duplicate_and_what_conflicts_say
         assert total(await counts(tenant, worker_store)) == (3, 1, 1, 1, 0, 0)
 
 
-async def test_what_a_gateway_said_for_others_is_not_replayed_and_says_so_though_the_child_is_registered_now(
+async def test_what_a_gateway_said_for_a_child_is_the_childs_once_that_is_registered_and_names_the_gateway(
     postgres: Postgres, tenant: Tenant, worker_store: Store
 ) -> None:
     gateway = await tenant.device("plant")
     async with running_line(postgres) as line, replaying(postgres) as replay:
-        topic, payload, told = "up/child/freezer/telemetry", b'{"temperature": 4}', asyncio.Queue[Verdict]()
-        message = Message(decision(tenant, gateway), topic, payload, 1, time.time())
-        line.pipeline.reject(message, Reason.CHILD, "No device freezer in service.", told.put_nowait)
-        assert await told.get() is Verdict.REJECTED
-        assert await line.send(tenant, gateway, payload, topic="up/child/a b/telemetry") is Verdict.REJECTED
-        child = await tenant.device("freezer")
-        async with tenant.store.as_tenant(tenant.principal()) as tx:
-            await devices.change(tx, child.id, labels={"gateway": "plant"})
-        for _ in range(2):
+
+        async def says(what: str, payload: bytes) -> None:
+            told = asyncio.Queue[Verdict]()
+            message = Message(decision(tenant, gateway), f"up/child/freezer/{what}", payload, 1, time.time())
+            line.pipeline.reject(message, Reason.CHILD, "No device freezer in service.", told.put_nowait)
+            assert await told.get() is Verdict.REJECTED
+
+        async def replayed() -> dict[str, tuple[UUID, str]]:
             for group in await groups(tenant):
                 await ask(tenant, group.id)
             await replay._work({str(tenant.id)})
-        assert line.stored(tenant) == []
-        left = await messages(tenant)
-        assert {(each.reason, each.topic) for each in left} == {("CHILD", topic), ("TOPIC", "up/child/a b/telemetry")}
-        assert all("kept to be read, and not replayed" in each.message for each in left)
-        assert total(await counts(tenant, worker_store)) == (2, 0, 0, 2, 0, 0)
+            return {each.topic: (each.device_id, each.reason) for each in await messages(tenant)}
+
+        await says("telemetry", b'{"temperature": 4}')
+        await says("telemetry", b'{"temperature": 1000}')
+        await says("status", b'{"connected": true}')
+        assert await line.send(tenant, gateway, b"{}", topic="up/child/a b/telemetry") is Verdict.REJECTED
+        before = await replayed()
+        assert before.keys() == {"up/child/freezer/telemetry", "up/child/freezer/status", "up/child/a b/telemetry"}
+        child = await tenant.device("freezer")
+        assert await replayed() == before, "it names no gateway"
+        async with tenant.store.as_tenant(tenant.principal()) as tx:
+            await devices.change(tx, child.id, labels={"gateway": "plant"})
+            await devices.suspend(tx, gateway.id)
+        assert await replayed() == before, "who is suspended speaks for nobody"
+        async with tenant.store.as_tenant(tenant.principal()) as tx:
+            await devices.resume(tx, gateway.id)
+        left = await replayed()
+        assert left == {
+            "up/telemetry": (child.id, "RANGE"),
+            "up/child/freezer/status": (gateway.id, "CHILD"),
+            "up/child/a b/telemetry": (gateway.id, "TOPIC"),
+        }
+        assert [(device, values) for device, _, _, values in line.stored(tenant)] == [(child.id, {"temperature": 4})]
+        assert {each.reason: each.count for each in await groups(tenant)} == {"RANGE": 1, "CHILD": 1, "TOPIC": 1}
+        assert total(await counts(tenant, worker_store)) == (4, 1, 0, 3, 0, 0)
+        async with tenant.store.as_tenant(tenant.principal()) as tx:
+            assert total(await telemetry.counts(tx, device_id=child.id)) == (2, 1, 0, 1, 0, 0)
+            assert total(await telemetry.counts(tx, device_id=gateway.id)) == (2, 0, 0, 2, 0, 0)
+
+
+async def test_what_is_older_than_is_kept_now_is_not_brought_back(postgres: Postgres, tenant: Tenant) -> None:
+    device, day_ms = await tenant.device(), 86_400_000
+    async with running_line(postgres) as line, replaying(postgres) as replay:
+        for days in (1, 6):
+            said = {"time": now_ms() - days * day_ms, "values": {"temperature": 1_000}}
+            assert await line.send(tenant, device, said) is Verdict.REJECTED
+        await mend(tenant, Metric("temperature", MetricType.NUMBER))
+        async with tenant.store.as_tenant(tenant.principal()) as tx:
+            await devices.profile_change(tx, (await tenant.profile()).id, retention_days=5)
+        [group] = await groups(tenant)
+        await ask(tenant, group.id)
+        await replay._work({str(tenant.id)})
+        assert len(line.stored(tenant)) == 1
+        [left] = await messages(tenant)
+        assert (left.reason, "kept for 5" in left.message) == ("TOO_OLD", True)
 
 
 async def test_a_reading_of_a_list_is_replayed_as_one_and_what_was_cut_not_at_all(

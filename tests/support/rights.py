@@ -85,6 +85,10 @@ PARTICULAR = {
 """Fields that need another right than their noun says, and why."""
 
 BESIDE = {
+    "inboxMessageReplay": "inbox:read",  # whoever cannot see a message can neither judge nor throw it away
+    "inboxMessageDiscard": "inbox:read",
+    "inboxGroupReplay": "inbox:read",
+    "inboxGroupDiscard": "inbox:read",
     "pointTableSet": "commands:write",  # what a table makes writable, commands may write
     "ruleBacktest": "telemetry:read",  # shows stored values to whoever writes a condition that asks for them
     "ruleExplain": "telemetry:read",

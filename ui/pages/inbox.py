@@ -17,6 +17,8 @@ from ui.paging import PAGE_SIZE, Paged
 
 LOOKS = 30
 """So many times it is looked whether what was replayed has been decided, once a second."""
+SAID = "said"
+"""Where what was said stands when its button is gone."""
 WRITES = "telemetry:write"
 """The right to have messages replayed, and to throw them away."""
 
@@ -32,6 +34,7 @@ class Inbox(Paged, Console):
     doubted: str = ""  # the group or message that is about to be thrown away
     replaying: str = ""  # the one whose replay is being followed
     said: str = ""
+    said_of: str = ""  # the group or message that it is about; '' when that is gone from the page
     went_well: bool = True
 
     _names: dict[str, str] = {}
@@ -76,9 +79,9 @@ class Inbox(Paged, Console):
             self._before = (await self.ask("inbox_group", id=self.group_id or id_))["inboxGroup"]
             await self.ask("inbox_message_replay" if self.group_id else "inbox_group_replay", id=id_)
         except Refused as refusal:
-            self.said, self.went_well = refusal.words, False
+            self.said, self.said_of, self.went_well = refusal.words, id_, False
             return None
-        self.replaying, self.said, self._looks = id_, "", 0
+        self.replaying, self.said, self.said_of, self._looks = id_, "", id_, 0
         return Inbox.follow
 
     @rx.event
@@ -108,7 +111,8 @@ class Inbox(Paged, Console):
         self.said, self.went_well = outcome(self._before, now)
         if now is None:
             self.group_id = ""
-        return await self.first_page()
+        away = await self.first_page()
+        return away if away is not None else self._place()
 
     @rx.event
     def hesitate(self, id_: str) -> None:
@@ -116,19 +120,28 @@ class Inbox(Paged, Console):
         self.doubted = id_
 
     @rx.event
-    async def discard(self, id_: str) -> None:
+    async def discard(self, id_: str) -> Any:
         """Throw a group, or one of its messages, away."""
         is_message, self.doubted = id_ != self.group_id and bool(self.group_id), ""
         try:
             gone = await self.ask("inbox_message_discard" if is_message else "inbox_group_discard", id=id_)
         except Refused as refusal:
-            self.said, self.went_well = refusal.words, False
-            return
+            self.said, self.said_of, self.went_well = refusal.words, id_, False
+            return None
         count = next(iter(gone.values()))["messages"]
         self.said, self.went_well = f"Thrown away: {count:,} message{'' if count == 1 else 's'}.", True
         if not is_message:
             self.group_id = ""
-        await self.first_page()
+        self.said_of = ""
+        away = await self.first_page()
+        return away if away is not None else self._place()
+
+    def _place(self) -> Any:
+        """What was said stands where its button was, or at the top when that is gone: then one is led there."""
+        if self.said_of in {each.id for each in self.groups} | {each.id for each in self.messages}:
+            return None
+        self.said_of = ""
+        return rx.scroll_to(SAID)
 
     async def _fetch(self, after: str | None) -> dict[str, Any] | None:
         try:
@@ -203,7 +216,20 @@ def _acts(id_: rx.Var[str], again: rx.Component, question: str, words: Any) -> r
         rx.el.button("Throw away", type="button", class_name="btn", on_click=Inbox.hesitate(id_)),
         class_name="row",
     )
-    return rx.cond(may(WRITES), rx.cond(Inbox.doubted == id_, asking, offered))
+    told = rx.cond(Inbox.said_of == id_, _said())
+    return rx.fragment(rx.cond(may(WRITES), rx.cond(Inbox.doubted == id_, asking, offered)), told)
+
+
+def _said() -> rx.Component:
+    """What became of what was asked for last."""
+    return rx.cond(
+        Inbox.said != "",
+        rx.cond(
+            Inbox.went_well,
+            note("circle-check", Inbox.said, look="ok"),
+            note("triangle-alert", Inbox.said),
+        ),
+    )
 
 
 def _replay(words: Any, on_click: Any, id_: rx.Var[str], can: rx.Var[bool]) -> rx.Component:
@@ -357,14 +383,7 @@ def inbox() -> rx.Component:
         ),
         problem(Inbox.problem, Inbox.load),
         _toolbar(),
-        rx.cond(
-            Inbox.said != "",
-            rx.cond(
-                Inbox.went_well,
-                note("circle-check", Inbox.said, look="ok"),
-                note("triangle-alert", Inbox.said),
-            ),
-        ),
+        rx.el.div(rx.cond(Inbox.said_of == "", _said()), id=SAID),
         rx.cond(Inbox.ready, turned_away(Inbox.device_id)),
         rx.el.section(_list(), class_name="card", aria_label="Messages that were not accepted"),
         needs="inbox:read",
