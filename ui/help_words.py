@@ -235,7 +235,7 @@ TRYING = (
         "Act, only watch, rest",
         "A rule that acts does what its sentence says. One that only watches (shadow mode) is judged all the same, "
         "but only notes what it would have done: let a new rule watch for some days before it may wake people. One "
-        "that rests does nothing at all; its open alerts end.",
+        "that rests does nothing at all; its open alerts end, and what it does when one is over it does for them too.",
         see=("rule", "backtest"),
         place=RULES,
     ),

@@ -8,7 +8,7 @@ from datalogic_py import DataHandle
 from engine.rules.compile import CompiledRule
 from engine.rules.explain import why
 from engine.rules.plan import plan_of
-from engine.rules.state import Action, Clear, EndReason, Known, Phase, Raise, RuleState
+from engine.rules.state import Action, Clear, EndReason, Known, Phase, Raise, RuleState, times_off
 
 HOUR_MS = 3_600_000
 PATIENCE_MS = 2_000
@@ -104,7 +104,8 @@ def arm(rule: CompiledRule, state: RuleState, lag: int) -> RuleState:
 
 def adopt(rule: CompiledRule, state: RuleState, now_ms: int) -> tuple[RuleState, list[Action]]:
     """A state of an earlier condition made one of this rule's: open alerts end, episode numbers go on, no cooldown."""
-    state, actions = end(state, now_ms, EndReason.RULE_CHANGED)
+    was_off = times_off(state.condition) != times_off(rule.condition)
+    state, actions = end(state, now_ms, EndReason.RULE_OFF if was_off else EndReason.RULE_CHANGED)
     known = {metric: state.known[metric] for metric in rule.metrics if metric in state.known}
     return state._replace(condition=rule.condition, quiet_from=None, looked=None, known=known), actions
 

@@ -12,7 +12,7 @@ from sqlalchemy import TextClause, text
 from engine import clock
 from engine.alerts import service as alerts
 from engine.alerts.model import Cleared, Raised
-from engine.rules import acting, circles, firings, non_firings, storms, words
+from engine.rules import acting, circles, firings, non_firings, published, storms, words
 from engine.rules.acting import Effect
 from engine.rules.circles import Chain
 from engine.rules.compile import CompiledRule
@@ -22,8 +22,11 @@ from engine.rules.facts import Facts
 from engine.rules.look import is_calm, is_heard_of_in_time
 from engine.rules.moves import STEADY
 from engine.rules.plan import is_light, plan_of, where_of
+from engine.rules.published import Ended
+from engine.rules.remember import about
 from engine.rules.ruleset import MOST_MATCHING, RuleSet
 from engine.rules.sampling import Sample, Sampler, Standing
+from engine.rules.schedule import UTC
 from engine.rules.state import Action, Clear, EndReason, Event, Known, Noticed, Raise, Reading, RuleState, Tick
 from engine.rules.step import is_quiet, is_quiet_with, is_worth_storing, recall, step, stop
 from engine.rules.values import plain
@@ -138,12 +141,14 @@ class Reaction:
         """Whether what was saved last told the journal that it is to go on."""
         self._breaker = storms.Breaker()
         self._samples: list[Sample] = []
+        self._no_more: dict[str, Ended] = {}
 
     def use(self, rules: RuleSet) -> None:
         """From now on these are the rules."""
         if rules is not self._set:
             self._set = rules
             self._rules = {rule.key: rule for rule in rules}
+            self._no_more.clear()
             self.facts.forget()
             self.facts.go_by(rules.zone)
 
@@ -174,6 +179,7 @@ class Reaction:
         if unmet:
             await self.load(tx, sorted(unmet))
             self._due = [place for place in self._due if place in self._states]
+        await self._recall_no_more(tx, self._due)
 
     def read(self, profile: str | None, device_id: str, reading: Reading, received_ms: int) -> None:
         """One reading of one device; must come before it is folded into the latest values."""
@@ -234,7 +240,9 @@ class Reaction:
     async def device_changed(self, tx: Tx, device_id: str, *, is_new: bool = False) -> None:
         """A device is new or may be another now: rules begin with it, look again, or end what they left open."""
         if not is_new:
-            for place in await self._places_of(tx, device_id):
+            places = await self._places_of(tx, device_id)
+            await self._recall_no_more(tx, places)
+            for place in places:
                 rule = self._rules.get(place[0])
                 if rule is None or is_light(rule) or not self._is_watched(rule, device_id):
                     self._elapse(place, tx.now)
@@ -422,6 +430,19 @@ class Reaction:
         own = ((rule_id, device_id) for rule_id in self._rules)
         return list(dict.fromkeys([*stored, *(place for place in own if place in self._states)]))
 
+    async def _recall_no_more(self, tx: Tx, places: Collection[Place]) -> None:
+        """Where something is open of rules that are no more, find out what they do when it is over, and for whom."""
+        left = [place for place in places if place[0] not in self._rules and self._states[place].is_raised]
+        if unknown := {rule_id for rule_id, _ in left} - self._no_more.keys():
+            self._no_more |= await published.ended(tx, unknown)
+            if not self._set:  # whose zone is that of its rules
+                for each in self._no_more.values():
+                    self.facts.go_by(clock.zone_of(each.rule.vocabulary.zone) or UTC)
+        acting_ = {rule_id for rule_id, each in self._no_more.items() if plan_of(each.rule).on_clear}
+        strangers = {device for rule_id, device in left if rule_id in acting_ and not self.facts.knows(device)}
+        for device, known in (await about(tx, self._set, sorted(strangers))).items():
+            self.facts.meet(device, known)
+
     async def _load(self, tx: Tx, query: TextClause, asked: Mapping[str, object]) -> list[Place]:
         """Load states that were not met in this batch before; returns the places the query names."""
         places = []
@@ -508,7 +529,7 @@ class Reaction:
         for action in actions:
             if isinstance(action, Raise):
                 self._raise(rule, place, action, led_by)
-            elif before.is_shadow and action.reason is EndReason.RULE_CHANGED:
+            elif before.is_shadow and action.reason is not EndReason.CLEARED:
                 # It only watched when this began: nothing was raised or done, so nothing of that is to be ended.
                 self._noted_ends.append(_told(place, action, words.why_cleared(rule, action)))
             else:
@@ -539,13 +560,28 @@ class Reaction:
             self._moved.add(place)
 
     def _stop(self, place: Place, now: datetime) -> None:
-        self._states[place], actions = stop(self._states[place], now)
+        """End what the rule left open there: it is no more, or no longer watches the device.
+
+        What it does when an alert is over it does all the same, so that nothing stays as it has set it; but not for a
+        device that was decommissioned, and not where it cannot be understood any more.
+        """
+        before = self._states[place]
+        self._states[place], actions = stop(before, now)
         self._moved.add(place)
+        rule, reason = self._rules.get(place[0]), EndReason.RULE_STOPPED
+        if rule is None and place[0] in self._no_more:
+            rule, reason = self._no_more[place[0]]
         for action in actions:
-            if isinstance(action, Clear):
-                told = _told(place, action, "the rule no longer watches this device")
+            if not isinstance(action, Clear):
+                continue
+            action = action._replace(reason=reason)
+            if rule is None or before.is_shadow or place[1] in self._gone:
+                told = _told(place, action, words.WHY_ENDED[reason])
                 self._cleared.append(told)
                 self._noted_ends.append(told)
+                continue
+            named = self._with_named(rule, place[1], Tick(), action).seen if plan_of(rule).named else action.seen
+            self._clear(rule, place, action._replace(seen=named), self.led_by or before.led_by)
 
     def _raise(self, rule: CompiledRule, place: Place, action: Raise, led_by: Chain) -> None:
         plan = plan_of(rule)
@@ -568,11 +604,12 @@ class Reaction:
     def _clear(self, rule: CompiledRule, place: Place, action: Clear, led_by: Chain) -> None:
         """End what the rule raised and do what it does then.
 
-        A firing that acted is ended so too when an edit ends it, even one that only lets the rule watch from now on:
-        what it switched on is switched off, in quiet hours too, in which only nobody is told. One that was only noted
-        never gets here by an edit (see ``_move``).
+        A firing that acted is ended so too when an edit ends it, even one that only lets the rule watch from now on, or
+        when the rule is switched off: what it switched on is switched off, in quiet hours too, in which only nobody is
+        told. One that was only noted never gets here so (see ``_move`` and ``_stop``).
         """
-        plan, is_edit, reason = plan_of(rule), action.reason is EndReason.RULE_CHANGED, words.why_cleared(rule, action)
+        plan, is_edit = plan_of(rule), action.reason is not EndReason.CLEARED
+        reason = words.why_cleared(rule, action)
         if rule.key in self._set.shadows and not is_edit:
             self._noted_ends.append(_told(place, action, reason))
             return

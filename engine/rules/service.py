@@ -17,14 +17,13 @@ from engine.rules import document as documents
 from engine.rules import errors, events, tables, trial, words
 from engine.rules.around import vocabularies
 from engine.rules.check import check
-from engine.rules.compile import compile_rule
 from engine.rules.errors import Problem, RuleInvalid
 from engine.rules.gallery import GALLERY, template
 from engine.rules.inspection import Checked, compare, inspect, spoken_in
 from engine.rules.model import Mode, RuleDocument
 from engine.rules.phrases import place
+from engine.rules.published import made
 from engine.rules.ruleset import RuleSet
-from engine.rules.state import SHADOW
 from engine.rules.templates import Template, fill, fitting, is_fitting, lack
 from engine.rules.vocabulary import Vocabulary
 from engine.store.tx import Tx
@@ -248,12 +247,15 @@ async def change(tx: Tx, rule_id: UUID, node: object, *, expected_version: int |
 
 
 async def switch(tx: Tx, rule_id: UUID, *, is_enabled: bool) -> Rule:
-    """Switch a rule on or off; switching it off ends its open alerts. Raises as ``set_mode``."""
+    """Switch a rule on or off. Raises as ``set_mode``."""
     return await set_mode(tx, rule_id, Mode.ON if is_enabled else Mode.OFF)
 
 
 async def set_mode(tx: Tx, rule_id: UUID, mode: Mode) -> Rule:
     """Let a rule act, only watch, or rest; whatever it left open in its mode of before ends.
+
+    What it does when an alert is over it does for these too, so that nothing stays as it has set it. Once it was off,
+    all that was open then ends, however soon it is on again.
 
     Its tests passed when it was published, but what they run on, its profile, may be another now: whoever lets it do
     more than before hears of it. Raises RuleNotFound, and as ``trial.prove``.
@@ -263,14 +265,15 @@ async def set_mode(tx: Tx, rule_id: UUID, mode: Mode) -> Rule:
     if any(row[name] != value for name, value in wanted.items()):
         if _STRENGTH[mode] > _STRENGTH[_mode(is_enabled=row["is_enabled"], is_shadow=row["is_shadow"])]:
             await trial.prove(tx, documents.parse(row["document"]))
-        row = await _save(tx, rule_id, [_MODE_WORDS[mode]], **wanted)
+        times_off = row["times_off"] + (mode is Mode.OFF)
+        row = await _save(tx, rule_id, [_MODE_WORDS[mode]], **wanted, times_off=times_off)
         sentence = _rule(row, await vocabularies(tx)).sentence
         tx.audit(_MODE_DEEDS[mode], "rule", rule_id, after=_told(row, sentence))
     return _rule(row, await vocabularies(tx))
 
 
 async def delete(tx: Tx, rule_id: UUID) -> Rule:
-    """Take a rule away; its open alerts end, its past alerts stay. Raises RuleNotFound."""
+    """Take a rule away as if it were switched off; its past alerts stay. Raises RuleNotFound."""
     row = await _locked(tx, rule_id)
     rule = _rule(row, await vocabularies(tx))
     tx.audit("rule.delete", "rule", rule_id, before=_told(row, rule.sentence))
@@ -303,11 +306,8 @@ async def _compile(tx: Tx) -> RuleSet:
     compiled, shadows = [], set()
     for row in await tx.rows(_mine(tx).where(rules.c.is_enabled).order_by(rules.c.id)):
         try:
-            document = documents.parse(row["document"])
-            rule = compile_rule(row["id"], row["version"], document, spoken_in(document, known))
+            rule = made(row, known)
             if row["is_shadow"]:
-                # another mode is another condition: what was left open in the mode of before ends
-                rule = replace(rule, condition=rule.condition + SHADOW)
                 shadows.add(rule.key)
             compiled.append(rule)
         except RuleInvalid:

@@ -35,6 +35,20 @@ class Known(NamedTuple):
 SHADOW = " shadow"
 """How the ``condition`` ends of a state that a rule came to while it only watched."""
 
+_OFF = " off "
+"""What stands in the ``condition`` before how often the rule had been switched off, if ever."""
+
+
+def marked(condition: str, *, times_off: int, is_shadow: bool) -> str:
+    """A condition's hash as states have it: of a rule that was off so often, and that only watches or acts."""
+    return condition + (f"{_OFF}{times_off}" if times_off else "") + (SHADOW if is_shadow else "")
+
+
+def times_off(condition: str) -> str:
+    """How often a rule had been switched off when it had this ``condition``, as it is written there; '' for never."""
+    return condition.removesuffix(SHADOW).partition(_OFF)[2]
+
+
 NOTHING_KNOWN: Mapping[str, Known] = MappingProxyType({})
 
 
@@ -158,6 +172,8 @@ class EndReason(StrEnum):
     CLEARED = "cleared"
     RULE_CHANGED = "rule_changed"
     RULE_STOPPED = "rule_stopped"
+    RULE_OFF = "rule_off"
+    RULE_DELETED = "rule_deleted"
 
 
 class Raise(NamedTuple):

@@ -61,7 +61,7 @@ def step(
 
 
 def stop(state: RuleState, now: datetime) -> tuple[RuleState, list[Action]]:
-    """The state and the actions when the rule no longer watches the device: it was disabled, deleted or narrowed."""
+    """The state and the actions when the rule no longer watches the device: it is off, deleted or narrowed."""
     return end(state, to_ms(now), EndReason.RULE_STOPPED)
 
 

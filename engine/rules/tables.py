@@ -19,6 +19,7 @@ rules = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
     Column("deleted_at", DateTime(timezone=True)),
+    Column("times_off", Integer, nullable=False),
 )
 
 rule_versions = Table(

@@ -114,6 +114,13 @@ def _words_of(leaf: Leaf | AttributeLeaf, vocabulary: Vocabulary) -> _Words:
     return _Words(leaf, name, asked, into, sign, told, (), other.name, other_sign)
 
 
+WHY_ENDED: Mapping[EndReason, str] = {
+    EndReason.RULE_CHANGED: "the rule was changed",
+    EndReason.RULE_STOPPED: "the rule no longer watches this device",
+    EndReason.RULE_OFF: "the rule was switched off",
+    EndReason.RULE_DELETED: "the rule was deleted",
+}
+"""Why an alert ended though nothing has cleared it."""
 MINUTE_MS, DAY_MS = 60_000, 86_400_000
 
 _MISSING = {
@@ -174,10 +181,8 @@ def why_raised(rule: CompiledRule, action: Raise) -> str:
 
 def why_cleared(rule: CompiledRule, action: Clear) -> str:
     """Why the alert ended: the values that cleared it, or what was done to its rule."""
-    if action.reason is EndReason.RULE_CHANGED:
-        return "the rule was changed"
-    if action.reason is EndReason.RULE_STOPPED:
-        return "the rule no longer watches this device"
+    if action.reason in WHY_ENDED:
+        return WHY_ENDED[action.reason]
     rule, decided, tree = _judged(rule, action)
     clear = rule.document.clear
     held_for = None if clear is None else clear.held_for

@@ -7,6 +7,7 @@ from sqlalchemy import text
 
 from engine import clock
 from engine.alerts import service as alerts
+from engine.devices import service as devices
 from engine.drain import Drain
 from engine.rules import drafts, reaction
 from engine.rules import service as rules
@@ -72,6 +73,80 @@ async def test_what_an_edit_ends_ends_a_few_a_transaction_each_once_also_when_wo
     async with worker_store.as_tenant(system(tenant.id)) as tx:
         told = await tx.scalar(text("SELECT count(*) FROM journal WHERE kind = 'alert.cleared'"))
     assert told == 7
+
+
+TAGS = {"then": [{"do": "alert"}, {"do": "tag", "add": "hot"}], "on_clear": [{"do": "tag", "remove": "hot"}]}
+
+
+async def tagged(tenant: Tenant, rooms: list[Any]) -> int:
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        return sum(
+            "hot" in device.labels for device in (await devices.by_ids(tx, [room.id for room in rooms])).values()
+        )
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("off", "the rule was switched off"),
+        ("deleted", "the rule was deleted"),
+        ("narrowed", "the rule no longer watches this device"),
+    ],
+)
+async def test_what_a_rule_had_switched_on_is_undone_when_it_is_no_more(
+    how: str, why: str, tenant: Tenant, worker_store: Store
+) -> None:
+    rule_id, rooms = await warm_rooms(tenant, worker_store, document(WARM, **TAGS))
+    other = await tenant.device()
+    assert await tagged(tenant, rooms) == 7
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        if how == "off":
+            await rules.switch(tx, rule_id, is_enabled=False)
+        elif how == "deleted":
+            await rules.delete(tx, rule_id)
+        else:
+            elsewhere = {"profile": "cold-room", "devices": [str(other.id)]}
+            await rules.change(tx, rule_id, document(WARM, **TAGS, scope=elsewhere))
+    await drained(worker_store, tenant)
+    assert await tagged(tenant, rooms) == 0
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        assert [alert.cleared_reason for alert in (await alerts.page(tx)).items] == [why] * 7
+
+
+async def test_a_rule_that_only_watched_undoes_nothing_when_it_is_switched_off(
+    tenant: Tenant, worker_store: Store
+) -> None:
+    room = await tenant.device()
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        rule = await rules.create(tx, document(WARM, **TAGS), is_shadow=True)
+        await devices.change(tx, room.id, labels={"hot": ""})
+    tenant.tell([(room.id, clock.now_ms(), {"temperature": 9.0})])
+    await drained(worker_store, tenant)
+    await change(tenant, rule.id, None)
+    await drained(worker_store, tenant)
+    assert await tagged(tenant, [room]) == 1
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2], ids=["at once", "after a turn", "after two"])
+async def test_a_rule_that_was_off_has_ended_all_its_alerts_however_soon_it_is_on_again(
+    turns: int, tenant: Tenant, worker_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule_id, rooms = await warm_rooms(tenant, worker_store, document(WARM, **TAGS))
+    monkeypatch.setattr(reaction, "BEGUN_AT_ONCE", AT_ONCE)
+    await change(tenant, rule_id, None)
+    for _ in range(turns):
+        await Drain(worker_store).turn(tenant.id, 0)
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        await rules.switch(tx, rule_id, is_enabled=True)
+    await drained(worker_store, tenant)
+    assert await fired(tenant) == [(1, "cleared")] * 7
+    assert await tagged(tenant, rooms) == 0
+    tenant.tell([(room.id, clock.now_ms(), {"temperature": 9.0}) for room in rooms])
+    await drained(worker_store, tenant)
+    assert await fired(tenant) == [(1, "cleared")] * 7 + [(2, "active")] * 7
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        reasons = {alert.cleared_reason for alert in (await alerts.page(tx, is_open=False)).items}
+    assert reasons == {"the rule was switched off"}
 
 
 async def test_a_rule_that_is_narrowed_ends_what_it_watches_no_more_and_nothing_else(
