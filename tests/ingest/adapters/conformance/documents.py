@@ -8,7 +8,7 @@ from tests.ingest.adapters.conformance.speaker import Reading
 
 def document(reading: Reading) -> bytes:
     """A reading as schema.wire.payloads has it."""
-    told = {"time": reading.time_ms, "seq": reading.seq, "values": reading.values}
+    told = {"time": reading.time_ms, "seq": reading.seq, "values": reading.values, "quality": reading.quality}
     return orjson.dumps({name: value for name, value in told.items() if value is not None})
 
 

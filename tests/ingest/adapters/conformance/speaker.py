@@ -43,6 +43,7 @@ class Reading:
     values: Mapping[str, Any]
     time_ms: int | None = None
     seq: int | None = None
+    quality: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
