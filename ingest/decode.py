@@ -1,8 +1,8 @@
 """Bytes from a device become readings, or the reasons why not; pure, and total: it raises nothing but `Rejection`."""
 
-import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from typing import Any, cast
 
 import orjson
@@ -149,7 +149,7 @@ def _rfc3339(text: str) -> int:
 
 
 def _hash(data: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
+    return int.from_bytes(blake2b(data, digest_size=8).digest(), "big")
 
 
 def _refuse_nul(document: Any) -> None:

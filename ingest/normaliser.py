@@ -40,13 +40,13 @@ MAX_UNITS = 100
 
 @dataclass(frozen=True, slots=True)
 class MetricRule:
-    """What a profile says of one metric. `minimum` and `maximum` are inclusive and in the profile's unit."""
+    """What a profile says of one metric. `minimum` and `maximum` are inclusive and in its unit; infinite for none."""
 
     kinds: tuple[type, ...]
     type_name: str
     unit: str | None
-    minimum: float | None
-    maximum: float | None
+    minimum: float
+    maximum: float
     conversions: "dict[str, Conversion | None]" = field(default_factory=dict, compare=False)
     """How numbers in other units become numbers in its own; None for a unit that they do not."""
 
@@ -80,18 +80,18 @@ def normalise(shape: Shape, values: decode.Values) -> decode.Values:
     for key, value in values.items():
         if value is None:
             continue
-        rule = rules.get(key)
+        rule, kind = rules.get(key), type(value)
         if rule is None:
             kept[key] = _unknown(shape, key, value)
-        elif type(value) in rule.kinds:
-            # NaN and the infinities cannot arrive: JSON has none.
-            if (rule.minimum is not None and value < rule.minimum) or (
-                rule.maximum is not None and value > rule.maximum
-            ):
-                raise _out_of_range(key, rule, value)
-            kept[key] = value if type(value) in _PLAIN else _bounded(key, value)
-        else:
+        elif kind not in rule.kinds:
             kept[key] = _with_unit(key, rule, value)
+        elif kind is float or kind is int:
+            # NaN and the infinities cannot arrive: JSON has none.
+            if not rule.minimum <= value <= rule.maximum:
+                raise _out_of_range(key, rule, value)
+            kept[key] = value
+        else:
+            kept[key] = value if kind is bool else _bounded(key, value)
     if not kept:
         raise Rejection(Reason.EMPTY, "The reading has no metric with a value.")
     return kept
@@ -112,6 +112,7 @@ def check_clock(at_ms: int, received_ms: int, kept_ms: int = RETENTION_MS) -> No
 def _rule(metric: Mapping[str, Any]) -> MetricRule:
     name = metric["type"]
     low, high = (metric.get("min"), metric.get("max")) if name == "number" else (None, None)
+    low, high = -math.inf if low is None else low, math.inf if high is None else high
     return MetricRule(_KINDS[name], name, metric.get("unit"), low, high)
 
 
@@ -161,8 +162,8 @@ def _conversion(rule: MetricRule, unit: str) -> "Conversion | None":
 
 
 def _out_of_range(key: str, rule: MetricRule, value: Any) -> Rejection:
-    low = "-∞" if rule.minimum is None else rule.minimum
-    high = "∞" if rule.maximum is None else rule.maximum
+    low = "-∞" if rule.minimum == -math.inf else rule.minimum
+    high = "∞" if rule.maximum == math.inf else rule.maximum
     return Rejection(Reason.RANGE, f"{shown(key)} is {shown(value)}, the profile allows {low} to {high}.", key)
 
 
