@@ -25,6 +25,13 @@ _SET = (
     "mutation ($id: ID!, $text: String!, $version: Int!) "
     f"{{ pointTableSet(deviceId: $id, text: $text, version: $version) {{ {_FIELDS} }} }}"
 )
+_READ = """mutation ($id: ID!, $point: JSON!) {
+    pointRead(deviceId: $id, child: "new", metric: "m", connection: "plc", point: $point) { id }
+}"""
+_DISCOVER = """mutation ($id: ID!, $wanted: JSON!) {
+    pointDiscover(deviceId: $id, connection: "plc", wanted: $wanted) { id }
+}"""
+_ANSWER = "query ($id: ID!) { command(id: $id) { status reason result } }"
 _GET = f"query ($id: ID!) {{ pointTable(deviceId: $id) {{ {_FIELDS} text changedBy }} }}"
 
 
@@ -42,6 +49,7 @@ async def test_a_table_set_while_the_edge_is_off_runs_when_it_comes_and_a_wrong_
     (tmp_path / "token").write_text(await tenant.device_token(gateway))
     drain, machine = Drain(worker_store), Machine()
     device = str(gateway.id)
+    machine.cells = {1: 7, 2: 215}
 
     async def stands(**wanted: object) -> Mapping[str, Any]:
         async with asyncio.timeout(PATIENCE_S):
@@ -50,6 +58,16 @@ async def test_a_table_set_while_the_edge_is_off_runs_when_it_comes_and_a_wrong_
                 now: dict[str, Any] = (await api.data(secret, _GET, id=device))["pointTable"]
                 if all(now[name] == value for name, value in wanted.items()):
                     return now
+                await asyncio.sleep(0.05)
+
+    async def answer(asked: Mapping[str, Any]) -> Any:
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                await drain.run(tenant.id)
+                found = (await api.data(secret, _ANSWER, id=asked["id"]))["command"]
+                if found["status"] not in ("QUEUED", "SENT"):
+                    assert found["status"] == "SUCCEEDED", found
+                    return found["result"]
                 await asyncio.sleep(0.05)
 
     assert (await stands(state="NONE"))["version"] == 0
@@ -69,6 +87,12 @@ async def test_a_table_set_while_the_edge_is_off_runs_when_it_comes_and_a_wrong_
         try:
             running = await stands(state="RUNNING", runningVersion=1, runningPoints=1)
             assert running["text"] == text
+            tried = {"address": {"holding": 2}, "type": "int16", "scale": 0.1, "unit": "Cel"}
+            read = await answer((await api.data(secret, _READ, id=device, point=tried))["pointRead"])
+            assert read == {"value": 21.5, "raw": 215, "unit": "Cel", "quality": "good"}
+            wanted = {"from": 398, "to": 402}
+            found = await answer((await api.data(secret, _DISCOVER, id=device, wanted=wanted))["pointDiscover"])
+            assert [point["address"]["holding"] for point in found["points"]] == [398, 399]
             edge.kill()
             await edge.wait()
             # version 2 was written, and the edge killed before it could answer
