@@ -14,6 +14,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from infra.local.ports import is_listening
+from tests.support.broker_certificates import write_certificates
 from tests.support.patience import PATIENCE_S
 from tests.support.process import free_port
 
@@ -28,21 +29,37 @@ log_dest stderr
 log_type subscribe
 user root
 """
+TLS = """\
+listener {port} 127.0.0.1
+cafile {folder}/ca.pem
+certfile {folder}/server.pem
+keyfile {folder}/server.key
+require_certificate true
+use_identity_as_username true
+"""
 PASSWORD = "a-test's-own"
 
 
 class Mosquitto:
-    """A broker; it may be started again after its end, with what it has kept."""
+    """A broker; it may be started again after its end, with what it has kept.
 
-    def __init__(self, folder: Path) -> None:
+    With ``has_tls`` it listens on `tls_port` as well, for whoever shows a certificate; the files are in its folder.
+    """
+
+    def __init__(self, folder: Path, *, has_tls: bool = False) -> None:
         self.folder = folder
         self.port = free_port()
+        self.tls_port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         found = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
         assert found, "apt-get install mosquitto"
         self._program = found
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "mosquitto.conf").write_text(CONFIG.format(port=self.port, folder=folder))
+        said = CONFIG.format(port=self.port, folder=folder)
+        if has_tls:
+            write_certificates(folder, "ingest")
+            said += TLS.format(port=self.tls_port, folder=folder)
+        (folder / "mosquitto.conf").write_text(said)
         passwords = folder / "passwords"
         passwords.touch(0o600)
         subprocess.run(["mosquitto_passwd", "-b", str(passwords), "ingest", PASSWORD], check=True)
@@ -77,9 +94,9 @@ class Mosquitto:
 
 
 @asynccontextmanager
-async def mosquitto(folder: Path) -> AsyncIterator[Mosquitto]:
+async def mosquitto(folder: Path, *, has_tls: bool = False) -> AsyncIterator[Mosquitto]:
     """A started broker, ended when the block does."""
-    broker = Mosquitto(folder)
+    broker = Mosquitto(folder, has_tls=has_tls)
     await broker.start()
     try:
         yield broker

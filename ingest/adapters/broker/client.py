@@ -30,6 +30,8 @@ SESSION_S: Final = 3_600
 """So long the broker keeps what was not acknowledged, when this process is away: longer than any restart."""
 KEEPALIVE_S: Final = 60
 MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
+MAX_PACKET_BYTES: Final = 1024 * 1024
+"""What is larger the broker is told not to send, and drops: no message of a device may be, and none is held here."""
 _NO_SUBSCRIBER: Final = 0x10
 _PAUSE_S: Final = 0.02
 
@@ -119,6 +121,7 @@ class PahoClient:
         lasting = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         lasting.SessionExpiryInterval = SESSION_S
         lasting.ReceiveMaximum = self._most
+        lasting.MaximumPacketSize = MAX_PACKET_BYTES
         host, port = self._address.host, self._address.port
         self._paho.connect_async(host, port, KEEPALIVE_S, clean_start=False, properties=lasting)
         self._paho.loop_start()

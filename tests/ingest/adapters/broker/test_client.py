@@ -3,11 +3,14 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ingest.adapters.broker.client import Address, Delivery, PahoClient
+from engine.settings import Settings
+from ingest.adapters.broker.address import of_settings
+from ingest.adapters.broker.client import MAX_PACKET_BYTES, Address, Delivery, PahoClient
 from tests.ingest.adapters.mqtt.memory import until
 from tests.support.mosquitto import PASSWORD, Mosquitto, broker_device, mosquitto
 from tests.support.patience import PATIENCE_S
@@ -23,7 +26,7 @@ async def broker(tmp_path: Path) -> AsyncIterator[Mosquitto]:
 
 def client(broker: Mosquitto, most: int = 1_000, password: str = PASSWORD) -> tuple[PahoClient, list[Delivery]]:
     """A client that has begun to connect, and what it takes."""
-    made, taken = PahoClient(Address("127.0.0.1", broker.port, "ingest-1", "ingest", password), most), []
+    made, taken = PahoClient(Address("127.0.0.1", broker.port, "ingest-1", "ingest", password), most), list[Delivery]()
     made._paho.reconnect_delay_set(1, 1)
     made.start("$share/g/t/+/d/+/up/#", taken.append)
     return made, taken
@@ -101,4 +104,44 @@ async def test_a_broker_that_does_not_let_us_in_is_told_of_and_tried_again(
     assert not made.is_connected
     assert PASSWORD not in caplog.text
     assert "wrong" not in caplog.text
+    await made.stop()
+
+
+async def test_over_tls_both_sides_are_known_by_their_certificates(tmp_path: Path) -> None:
+    async with mosquitto(tmp_path, has_tls=True) as broker, broker_device(broker, "pump") as device:
+        url = f"mqtts://127.0.0.1:{broker.tls_port}"
+        by_system = Settings(
+            broker_url=url,
+            broker_client_id="ingest-1",
+            broker_cert=tmp_path / "client.pem",
+            broker_key=tmp_path / "client.key",
+        )
+        made = PahoClient(of_settings(replace(by_system, broker_ca=tmp_path / "ca.pem")))
+        nobody = PahoClient(of_settings(Settings(broker_url=url, broker_ca=tmp_path / "ca.pem", broker_client_id="n")))
+        stranger, taken = PahoClient(of_settings(replace(by_system, broker_client_id="s"))), list[Delivery]()
+        strangers: list[Delivery] = []
+        for each, hears in ((made, taken), (nobody, strangers), (stranger, strangers)):
+            each.start("$share/g/t/+/d/+/up/#", hears.append)
+        await until(broker.shares)
+        for n in range(10):
+            device.publish(TOPIC, str(n).encode())
+        await until(lambda: len(taken) == 10)
+        answer = made.publish("t/acme/d/pump-7/down/cmd/1", b"{}")
+        assert await asyncio.wait_for(answer, PATIENCE_S) is False, "nobody listens there"
+        assert (nobody.is_connected, stranger.is_connected, strangers) == (False, False, [])
+        assert broker.shares() == 1
+        for each in (made, nobody, stranger):
+            await each.stop()
+
+
+async def test_what_is_larger_than_any_message_may_be_the_broker_does_not_send(broker: Mosquitto) -> None:
+    made, taken = client(broker)
+    async with broker_device(broker, "pump") as device:
+        await until(broker.shares)
+        device.publish(TOPIC, b"before")
+        device.publish(TOPIC, bytes(MAX_PACKET_BYTES + 1))
+        device.publish(TOPIC, b"after")
+        await until(lambda: len(taken) == 2)
+    assert [each.payload for each in taken] == [b"before", b"after"]
+    assert {each.connection for each in taken} == {taken[0].connection}
     await made.stop()
