@@ -20,6 +20,9 @@ else is not 2.xx was not stored. The payload of a refusal is plain text. No answ
 A repeat of a request (the same datagram from the same address) within `EXCHANGE_LIFETIME_S` is the same request and
 has the same answer, from the same process. Beyond that a repeat is known by what it says, as everywhere: by its `time`.
 
+SenML has no word for quality: a record may have the field `quality` ("uncertain", or "bad" and then no value), which is
+ours. In JSON and CBOR it is a member of the reading, as over MQTT (`payloads`).
+
 Long messages come block-wise (RFC 7959), and so do long answers. An observed command comes as a confirmable
 notification and counts as sent when that is acknowledged, or its last block was fetched; the device answers by POST.
 """
