@@ -21,8 +21,6 @@ MODULES: Mapping[str, str] = {
 }
 """A protocol's name in a point table → its module, which has the three functions of `Module`."""
 
-NAMES = tuple(MODULES)
-
 
 class Module(Protocol):
     """What a protocol's module offers at its top level."""
@@ -54,5 +52,5 @@ class Module(Protocol):
 
 
 def get(name: str) -> Module:
-    """The module of a protocol in `NAMES`."""
+    """The module of a protocol in `MODULES`."""
     return cast(Module, importlib.import_module(MODULES[name]))

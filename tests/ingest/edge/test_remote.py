@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
+from engine.points import grammars
+from engine.points.table import PROTOCOLS
 from infra import edge as command_line
 from ingest.adapters.mqtt.endpoint import MqttEndpoint
-from ingest.edge import config, remote
+from ingest.edge import config, protocols, remote
 from tests.ingest.adapters.mqtt.memory import device_id, until
 from tests.ingest.edge.test_edge import GATEWAY, POINTS, Platform, file, running
 from tests.ingest.edge.test_modbus import Machine, serving
@@ -54,6 +56,11 @@ def said(platform: Platform) -> list[dict[str, Any]]:
 def own(path: Path, more: Mapping[str, object]) -> Path:
     path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **more}))
     return path
+
+
+def test_the_platform_and_the_edge_know_the_same_protocols() -> None:
+    assert set(PROTOCOLS) == protocols.MODULES.keys()
+    assert all(grammars.get(name).parse_connection for name in PROTOCOLS)
 
 
 async def test_a_table_from_the_platform_is_used_at_once_and_after_a_restart_instead_of_the_files(
