@@ -25,6 +25,7 @@ function broken(document) {
   const law = (words, holds) => holds || wrong.push(words);
   for (const path of paths(document)) {
     law(`set ${path}`, same(m.setAt(document, path, m.getAt(document, path)), document));
+    if (!path.some((key) => /[.[]/.test(key))) law(`read ${path}`, same(m.pathOf(m.jsonPath(path)), path));
     const value = m.getAt(document, path);
     if (typeof value === "number") law(`write ${path}`, m.numberOf(m.writtenOf(value)) === value);
     const span = typeof value === "string" ? m.spanOf(value) : null;
@@ -44,6 +45,7 @@ function broken(document) {
     const at = path.at(-1);
     const list = typeof at === "number" ? path.slice(0, -1) : null;
     const size = list ? m.getAt(document, list).length : 0;
+    if (list) law(`mended ${path}`, same(m.mended(document, [{ kind: "REMOVE", path: m.jsonPath(path) }]), m.removeAt(document, path)));
     if (list && at + 1 < size) law(`moved there and back ${path}`, same(m.moveAt(m.moveAt(document, path, list, at + 2), [...list, at + 1], list, at), document));
     if (kind === "all" || kind === "any") law(`joined ${path}`, same(m.joinAt(m.joinAt(document, path, "not any"), path, kind), document));
   }

@@ -94,6 +94,11 @@ async def test_what_was_begun_and_left_is_offered_again(console: Console, chromi
         page = visitor.page
         await visitor.enter("/rules/new")
         await page.get_by_role("button", name="Start from nothing").click()
+        await page.get_by_label("Value", exact=True).fill("8")
+        await page.get_by_role("button", name="Do that: clear only below 7.6").click()  # what the linter advises
+        await expect(page.locator(SENTENCE)).to_contain_text("is below 7.6")
+        await page.get_by_role("button", name="Undo").click()
+        await expect(page.locator(SENTENCE)).not_to_contain_text("is below 7.6")
         await page.get_by_label("Name", exact=True).fill("Half written")
         await expect(page.get_by_text("Draft saved")).to_be_visible()
         await visitor.open("/rules/new")

@@ -2,7 +2,7 @@
 import { Area, Place } from "./rule_area.jsx";
 import { useDesk, useSaid } from "./rule_desk.js";
 import { AttributeName, knownAs, useValuesOf } from "./rule_known.jsx";
-import { METRIC_KINDS, addBeside, blank, comparison, getAt, idOf, isGroup, joinAt, kindOf, moveAt, negateAt, removeAt, setAt, unwrapAt, wrapAt } from "./rule_model.js";
+import { METRIC_KINDS, addBeside, blank, comparison, getAt, idOf, isGroup, joinAt, jsonPath, kindOf, moveAt, negateAt, removeAt, setAt, unwrapAt, wrapAt } from "./rule_model.js";
 import { Clock, Days, Help, Menu, Pick, Said, Span, Write } from "./rule_pieces.jsx";
 import { FACTS, JOINS, kinOf, looksOf, opsOf, sign, wantsMany, wantsTwo } from "./rule_words.js";
 
@@ -105,7 +105,9 @@ function Leaf({ path, whole, isNot }) {
   const node = getAt(document, path);
   const kind = kindOf(node);
   const said = useSaid(path);
-  const bad = said.problems.length > 0;
+  // What is wrong with the metric is marked there, and not at the value, which may be right.
+  const isOfMetric = (each) => each.path === jsonPath([...path, "metric"]);
+  const bad = said.problems.some((each) => !isOfMetric(each));
   const put = (key, value) => change((old) => setAt(old, [...path, ...(Array.isArray(key) ? key : [key])], value), tagOf([...path, key]));
   const swap = (next) => change((old) => setAt(old, path, next));
   const View = VIEWS[kind] ?? Other;
@@ -117,7 +119,7 @@ function Leaf({ path, whole, isNot }) {
             not
           </button>
         ) : null}
-        {kind === "other" ? null : <Subject node={node} kind={kind} swap={swap} />}
+        {kind === "other" ? null : <Subject node={node} kind={kind} swap={swap} bad={said.problems.some(isOfMetric)} />}
         <View node={node} kind={kind} put={put} swap={swap} bad={bad} metrics={metrics} />
         <LeafMenu path={path} whole={whole} node={node} kind={kind} isNot={isNot} swap={swap} />
       </div>
@@ -128,7 +130,7 @@ function Leaf({ path, whole, isNot }) {
 }
 
 /** What the comparison is about: a metric, or one of the facts. */
-function Subject({ node, kind, swap }) {
+function Subject({ node, kind, swap, bad }) {
   const { metrics } = useDesk();
   const all = [...metrics.values()];
   const isMetric = METRIC_KINDS.includes(kind);
@@ -146,7 +148,7 @@ function Subject({ node, kind, swap }) {
   const value = isMetric ? `m ${node.metric}` : `f ${kind}`;
   const isKnown = !isMetric || metrics.has(node.metric);
   const options = [[values.length ? "A value" : null, isKnown ? values : [...values, [value, node.metric ?? "choose…"]]], ...groups].filter(([, list]) => list.length);
-  return <Pick label="What is looked at" value={value} options={options} onChange={choose} />;
+  return <Pick label="What is looked at" value={value} options={options} onChange={choose} bad={bad} />;
 }
 
 function LeafMenu({ path, whole, node, kind, isNot, swap }) {

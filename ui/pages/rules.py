@@ -139,7 +139,7 @@ def _line(rule: rx.Var[RuleLine]) -> rx.Component:
                     rule.open_alerts > 0,
                     link(
                         rx.cond(rule.open_alerts == 1, "1 open alert", rule.open_alerts.to_string() + " open alerts"),
-                        to="/alerts",
+                        to="/alerts?rule=" + rule.id,
                         class_name="badge badge-bad above",
                     ),
                 ),
