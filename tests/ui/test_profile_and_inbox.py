@@ -449,9 +449,18 @@ async def test_a_replay_is_followed_until_it_is_decided_and_told(
     gateway.answers["InboxGroup"] = {"inboxGroup": {**GROUP, "waiting": 4}}
     assert await inbox.follow() is not None, "it is looked again"
     assert (inbox.replaying, inbox.said) == (GROUP["id"], "")
+    gateway.answers["InboxGroup"] = {"inboxGroup": {**GROUP, "waiting": 0}}
+    assert await inbox.follow() is None
+    assert inbox.said
+    assert inbox.said_of == GROUP["id"], "it stands where the button is"
+    inbox._looks, inbox.replaying = 0, GROUP["id"]
     gateway.refuses("InboxGroup", "There is no such group in the inbox.", "INBOX_GROUP_NOT_FOUND")
-    await inbox.follow()
-    assert (inbox.replaying, inbox.said, inbox.went_well) == ("", "Replayed: 25 messages left the inbox.", True)
+    gateway.answers["InboxGroups"] = {
+        "inboxGroups": {"items": [], "pageInfo": {"hasNextPage": False, "endCursor": None}}
+    }
+    assert await inbox.follow() is not None, "one is led to where it stands now"
+    assert (inbox.replaying, inbox.said_of, inbox.went_well) == ("", "", True)
+    assert inbox.said == "Replayed: 25 messages left the inbox."
 
 
 async def test_what_is_thrown_away_is_told_and_gone(inbox: Inbox, gateway: Gateway) -> None:
