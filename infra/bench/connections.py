@@ -3,7 +3,8 @@
 Memory is what the ingest process holds with all devices connected and subscribed, less what it held with none, on a
 platform of its own for plain TCP and for TLS. Cost is CPU a message at one rate, from a fleet of a hundred devices to
 one of fifty thousand. As a process may open only so many files, a large fleet comes in shifts: what it costs to come in
-is not counted, what the fleet's size does to caches, indexes and to how seldom a device speaks twice in a batch, is.
+is not counted, what the fleet's size does to caches, indexes and to how seldom a device speaks twice in a batch, is. A
+device's first message is counted apart: whoever has not been heard before is looked up, and its rows are made.
 """
 
 import asyncio
@@ -59,10 +60,11 @@ class Weight:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """CPU microseconds a message by process, in a fleet of `devices`."""
+    """CPU microseconds a message by process, in a fleet of `devices`; `first_us`: of a device's first one, in all."""
 
     devices: int
     messages: int
+    first_us: float
     cpu_us: dict[str, float]
     latency_ms: dict[str, float]
     verdict: Verdict
@@ -97,7 +99,9 @@ def measure(crowd: Crowd, tell: Callable[[str], None] = print) -> Measured:
     with Rig(with_web=False) as rig:
         for size in (min(crowd.sizes), *crowd.sizes):  # the first warms up
             costs.append(_cost(crowd, rig, size))
-            tell(f"{size} devices: {sum(costs[-1].cpu_us.values()):.1f} us a message")
+            tell(
+                f"{size} devices: {sum(costs[-1].cpu_us.values()):.1f} us a message, the first {costs[-1].first_us:.1f}"
+            )
     return Measured(crowd, weights, costs[1:])
 
 
@@ -115,7 +119,8 @@ def shown(measured: Measured) -> str:
     rows = []
     for cost in measured.costs:
         total = sum(cost.cpu_us.values())
-        rows.append([cost.devices, cost.messages, *(cost.cpu_us[name] for name in names), total, total / least])
+        by_process = [cost.cpu_us[name] for name in names]
+        rows.append([cost.devices, cost.messages, cost.first_us, *by_process, total, total / least])
     wrong = [f"{cost.devices} devices: {verdict(cost.verdict)}" for cost in measured.costs if cost.verdict.wrong]
     return "\n".join(
         [
@@ -123,7 +128,7 @@ def shown(measured: Measured) -> str:
             table(["", "connections", "in s", "CPU ms each", "MiB before", "MiB with", "KiB each"], weighed),
             f"\nCPU a message by process, us: {measured.crowd.rate:,.0f} msg/s of {measured.crowd.values} values, 100 "
             f"rules of which 3 match; fleets above {measured.crowd.shift:,} come in shifts",
-            table(["devices", "messages", *names, "all", "times"], rows),
+            table(["devices", "messages", "the first", *names, "all", "times"], rows),
             *wrong,
         ]
     )
@@ -174,7 +179,7 @@ def _order(
 def _cost(crowd: Crowd, rig: Rig, size: int) -> Cost:
     signal = Signal(values=crowd.values)
     tenant = asyncio.run(found(rig.postgres, signal, size, hundred_rules()))
-    spent: dict[str, float] = {}
+    met, spent = dict[str, float](), dict[str, float]()
     messages, shifts, slowest = 0, [], dict[str, float]()
     for first in range(0, size, crowd.shift):
         order = _order(
@@ -183,15 +188,25 @@ def _cost(crowd: Crowd, rig: Rig, size: int) -> Cost:
         with Players(order) as players:
             players.ask(do="connect", timeout_s=900)
             wait_for_drain(rig.postgres, tenant.id, DRAIN_WITHIN_S)
-            before = rig.usages()
-            load = players.ask(do="run", rate=crowd.rate, seconds=crowd.seconds, timeout_s=crowd.seconds + 180)
-            wait_for_drain(rig.postgres, tenant.id, DRAIN_WITHIN_S)
-            _add(spent, before, rig.usages())
+            _send(rig, tenant, players, crowd.rate, (len(order.identities) + 0.5) / crowd.rate, met)
+            load = _send(rig, tenant, players, crowd.rate, crowd.seconds, spent)
             messages += load["acked"]
             slowest = max(slowest, load["latency_ms"], key=lambda times: times.get("p99", 0.0))
             shifts.append(players.finish()[0])
     cpu_us = {name: seconds * 1e6 / max(messages, 1) for name, seconds in spent.items()}
-    return Cost(size, messages, cpu_us, slowest, judge(rig.postgres, tenant, _joined(shifts)))
+    first_us = sum(met.values()) * 1e6 / size
+    return Cost(size, messages, first_us, cpu_us, slowest, judge(rig.postgres, tenant, _joined(shifts)))
+
+
+def _send(
+    rig: Rig, tenant: BenchTenant, players: Players, rate: float, seconds: float, spent: dict[str, float]
+) -> dict[str, Any]:
+    """Let the fleet send in turn; what that costs until it is drained is added to `spent`."""
+    before = rig.usages()
+    load = players.ask(do="run", rate=rate, seconds=seconds, timeout_s=seconds + 180)
+    wait_for_drain(rig.postgres, tenant.id, DRAIN_WITHIN_S)
+    _add(spent, before, rig.usages())
+    return load
 
 
 def _add(spent: dict[str, float], before: dict[str, Usage], after: dict[str, Usage]) -> None:

@@ -37,6 +37,9 @@ def test_connections_are_weighed_and_a_fleet_in_shifts_is_judged_as_one() -> Non
     assert all(weight.with_mib > 0 for weight in measured.weights)
     assert [cost.devices for cost in measured.costs] == [30]
     assert [cost.messages for cost in measured.costs] == [400]
-    assert [cost.verdict.acked for cost in measured.costs] == [400]
+    assert [cost.verdict.acked for cost in measured.costs] == [30 + 400], (
+        "each device's first message beside the others"
+    )
+    assert all(cost.first_us > 0 for cost in measured.costs)
     assert not any(cost.verdict.wrong for cost in measured.costs)
     assert "fleets above 20 come in shifts" in connections.shown(measured)
