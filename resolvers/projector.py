@@ -13,7 +13,7 @@ from math import isfinite
 from types import CoroutineType
 from typing import Any, NamedTuple
 
-from graphql import GraphQLField, GraphQLList, GraphQLNonNull, GraphQLObjectType, is_leaf_type
+from graphql import GraphQLEnumType, GraphQLField, GraphQLList, GraphQLNonNull, GraphQLObjectType, is_leaf_type
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types.field import StrawberryField
 
@@ -29,12 +29,16 @@ class Info:
 
 
 class Plain(NamedTuple):
-    """How a field is read: its attribute, or what resolves it; of a leaf, what converts its value."""
+    """How a field is read: its attribute, or what resolves it; of a leaf, what converts its value.
+
+    ``kind``: a value that is exactly of this type goes out as it is.
+    """
 
     attribute: str
     resolve: Resolve | None
     convert: Convert | None
     is_nullable: bool
+    kind: type | None
 
 
 class Column(NamedTuple):
@@ -45,6 +49,7 @@ class Column(NamedTuple):
     resolve: Resolve | None
     convert: Convert | None
     is_nullable: bool
+    kind: type | None
     below: "list[Column] | None"
     is_list: bool
 
@@ -156,11 +161,13 @@ class Projector(StrawberryGraphQLCoreExecutionContext):
 
 def _project(source: Any, columns: list[Column], info: Info) -> dict[str, Any]:
     projected: dict[str, Any] = {}
-    for name, attribute, resolve, convert, is_nullable, below, is_list in columns:
+    for name, attribute, resolve, convert, is_nullable, kind, below, is_list in columns:
         value = getattr(source, attribute) if resolve is None else _resolved(resolve, source, info)
         if value is None:
             if not is_nullable:
                 raise Unusual
+        elif type(value) is kind:
+            pass
         elif convert is not None:
             value = convert(value)
         elif not is_list:
@@ -203,9 +210,11 @@ def _read(field: GraphQLField) -> Plain | None:
         return None
     resolve = None if definition.is_basic_field else _resolving(definition)
     is_nullable = not isinstance(field.type, GraphQLNonNull)
-    convert = _conversion(field.type if is_nullable else field.type.of_type)  # type: ignore[union-attr]
+    type_ = field.type if is_nullable else field.type.of_type  # type: ignore[union-attr]
+    convert = _conversion(type_)
     is_known = (definition.is_basic_field or resolve) and (convert or _object(field.type)[0])
-    return Plain(definition.python_name, resolve, convert, is_nullable) if is_known else None
+    kind = _AS_IT_IS.get(type_.name) if is_leaf_type(type_) else None
+    return Plain(definition.python_name, resolve, convert, is_nullable, kind) if is_known else None
 
 
 def _resolving(definition: StrawberryField) -> Resolve | None:
@@ -238,6 +247,8 @@ def _conversion(type_: Any) -> Convert | None:
         return (lambda values: _items(item, values)) if item else None
     if not is_leaf_type(type_):
         return None
+    if isinstance(type_, GraphQLEnumType):
+        return _remembering(type_.coerce_output_value)
     return _SHORT.get(type_.name, type_.coerce_output_value)
 
 
@@ -245,6 +256,21 @@ def _items(convert: Convert, values: Any) -> list[Any]:
     if not isinstance(values, list | tuple) or None in values:
         raise Unusual
     return [convert(value) for value in values]
+
+
+def _remembering(convert: Convert) -> Convert:
+    """Converts each value of an enumeration once; a text that equals one is another."""
+    known: dict[tuple[type, Any], Any] = {}
+
+    def again(value: Any) -> Any:
+        key = type(value), value
+        try:
+            return known[key]
+        except KeyError:
+            known[key] = made = convert(value)
+            return made
+
+    return again
 
 
 def _exactly(kind: type, is_fine: Callable[[Any], bool]) -> Convert:
@@ -256,6 +282,7 @@ def _exactly(kind: type, is_fine: Callable[[Any], bool]) -> Convert:
     return convert
 
 
+_AS_IT_IS: dict[str, type] = {"String": str, "Boolean": bool}
 _SHORT: dict[str, Convert] = {
     "ID": str,
     "String": _exactly(str, lambda _: True),
