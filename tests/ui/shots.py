@@ -56,6 +56,10 @@ def _click(name: str) -> Step:
     return lambda page: page.get_by_role("button", name=name).first.click()
 
 
+async def _gallery(page: Page) -> None:
+    await page.locator("[data-template]").first.wait_for()
+
+
 async def _template(page: Page) -> None:
     await page.get_by_role("button", name="Freezer too warm").click()
     await page.get_by_label("Too warm above").fill("-3")
@@ -99,7 +103,7 @@ async def _alert(page: Page) -> None:
 
 VIEWS: dict[str, tuple[str, Step | None]] = {
     "rules-list": ("/rules", None),
-    "rules-gallery": ("/rules/new", None),
+    "rules-gallery": ("/rules/new", _gallery),
     "rules-template": ("/rules/new", _template),
     "rules-designer": ("/rules/{rule}", _played),
     "rules-picture": ("/rules/{rule}", _click("Picture")),
