@@ -177,7 +177,7 @@ async def test_a_rule_whose_tests_fail_is_refused_on_every_way(api: Api, tenant:
 async def test_a_template_that_fits_is_filled_and_becomes_a_rule(api: Api, tenant: Tenant) -> None:
     secret = await tenant.api_token()
     await cold_room(tenant)
-    offered = (await api.rest(secret, "GET", "/rule-templates", params={"profile": "b-rich"})).json()
+    offered = (await api.rest(secret, "GET", "/rule-templates", params={"profile": "cold-room"})).json()
     offers = {each["key"]: each for each in offered if each["isFitting"]}
     assert {"freezer-too-warm", "battery-low", "device-silent"} <= offers.keys()
     assert "pump-runs-dry" not in offers
