@@ -42,6 +42,9 @@ SPARE: dict[str, LiteralString] = {
     "identities": "(tenant_id, provider_id, subject, user_id) "
     "SELECT tenant_id, p.id, 's', user_id FROM identity_providers p JOIN memberships USING (tenant_id)",
     "latest": "(tenant_id, device_id, values, received_at) SELECT tenant_id, id, '{}', now() FROM devices",
+    "oscore_contexts": "(tenant_id, credential_id, kid, sealed, vault) "
+    "SELECT tenant_id, id, substr(sha256(id::text::bytea), 1, 7), 's', 'v' FROM credentials",
+    "point_tables": "(tenant_id, device_id) SELECT tenant_id, id FROM devices",
     "quotas": "(tenant_id, devices) SELECT id AS tenant_id, 5 FROM tenants",
     "retention": "(tenant_id, days, updated_at) SELECT id AS tenant_id, 30, now() FROM tenants",
     **dict.fromkeys(

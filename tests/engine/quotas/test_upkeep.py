@@ -22,15 +22,17 @@ from engine.store.pool import Store
 from engine.store.tx import Tx
 from infra.local.postgres import Postgres
 from infra.local.valkey import Valkey
+from tests.support.rolled import rolled_up
 from tests.support.tenant import Tenant, found_tenant
 
 
 async def test_a_worker_prunes_and_counts_devices_by_itself(
-    postgres: Postgres, valkey: Valkey, store: Store, tenant: Tenant, tmp_path: Path
+    postgres: Postgres, valkey: Valkey, store: Store, worker_store: Store, tenant: Tenant, tmp_path: Path
 ) -> None:
     room = await tenant.device()
     days = int(timedelta(days=1).total_seconds() * 1000)
     tenant.tell([(room.id, clock.now_ms() - n * days, {"temperature": 1.0}) for n in (0, 30, 60)])
+    await rolled_up(tenant, worker_store)  # before that nothing goes
     async with store.as_tenant(tenant.principal()) as tx:
         await quotas.change(tx, {QuotaName.STORAGE_DAYS: 10})
     environment = os.environ | {

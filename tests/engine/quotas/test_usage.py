@@ -15,6 +15,7 @@ from engine.store.pool import Store
 from engine.telemetry import retention
 from engine.tenancy import system
 from infra.local.postgres import Postgres
+from tests.support.rolled import rolled_up
 from tests.support.tenant import Tenant
 
 
@@ -85,6 +86,7 @@ async def test_a_tenant_keeps_telemetry_as_long_as_its_quota_says_and_its_neighb
         each.tell(
             [(room.id, clock.now_ms() - days * day_ms, {"temperature": 1.0}) for days in (0, 1, 5, 20, 21, 40, 80)]
         )
+        await rolled_up(each, worker_store)  # before that nothing goes
     async with store.as_tenant(tenant.principal()) as tx:
         assert await usage._days_stored(tx) in (81, 82)
         await quotas.change(tx, {QuotaName.STORAGE_DAYS: 7})

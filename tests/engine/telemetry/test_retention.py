@@ -11,13 +11,13 @@ from engine import clock
 from engine.devices import profiles
 from engine.devices import service as devices
 from engine.devices.errors import DaysMalformed
-from engine.drain import Drain
 from engine.quotas import service as quotas
 from engine.quotas.model import QuotaName, defaults
 from engine.store.pool import Store
 from engine.telemetry import errors, retention, rollups
 from engine.telemetry.model import Retention
 from engine.tenancy import system
+from tests.support.rolled import rolled_up
 from tests.support.tenant import Tenant
 
 DAY_MS = 86_400_000
@@ -28,12 +28,6 @@ async def _told(tenant: Tenant, profile: str) -> UUID:
     device = await tenant.device(profile=profile)
     tenant.tell([(device.id, clock.now_ms() - days * DAY_MS - 7_200_000, {"temperature": 1.0}) for days in AGES])
     return device.id
-
-
-async def _rolled_up(tenant: Tenant, worker_store: Store) -> None:
-    await Drain(worker_store).run(tenant.id)
-    while await rollups.step(worker_store, tenant.id, rollups.Pace()):
-        pass
 
 
 def _ages(tenant: Tenant, table: str, time: str, device_id: UUID) -> list[int]:
@@ -56,7 +50,7 @@ async def test_a_profile_says_how_long_its_devices_are_kept_and_the_tenant_says_
         await devices.profile_change(tx, tenant.profiles["long"].id, retention_days=30)
         await retention.change(tx, days=10)
         await quotas.change(tx, {QuotaName.STORAGE_DAYS: 20})
-    await _rolled_up(tenant, worker_store)
+    await rolled_up(tenant, worker_store)
     assert await retention.prune(worker_store, system(tenant.id), defaults()) == 6
     assert _ages(tenant, "telemetry", "time", short) == [0, 2]
     assert _ages(tenant, "telemetry", "time", other) == [0, 2, 6]
@@ -71,7 +65,7 @@ async def test_no_reading_goes_before_its_hour_is_made_unless_that_would_be_too_
     async with store.as_tenant(tenant.principal()) as tx:
         await retention.change(tx, days=10)
     assert await retention.prune(worker_store, system(tenant.id), defaults()) == 0, "nothing is rolled up yet"
-    await _rolled_up(tenant, worker_store)
+    await rolled_up(tenant, worker_store)
     with psycopg.connect(tenant.postgres.url("superuser")) as connection:
         connection.execute(
             "UPDATE rollup_progress SET pruned_to = now() - interval '1 day' WHERE tenant_id = %s", [tenant.id]
@@ -99,7 +93,7 @@ async def test_hours_whose_partitions_fell_before_they_were_made_are_told_and_pa
     tenant: Tenant, worker_store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     await _told(tenant, "cold-room")
-    await _rolled_up(tenant, worker_store)
+    await rolled_up(tenant, worker_store)
     with psycopg.connect(tenant.postgres.url("superuser")) as connection:
         connection.execute(
             "UPDATE rollup_progress SET hours_to = date_trunc('day', now() - interval '92 days', 'UTC') "
@@ -118,7 +112,7 @@ async def test_who_prunes_waits_for_whoever_rolls_up(tenant: Tenant, store: Stor
     device = await _told(tenant, "cold-room")
     async with store.as_tenant(tenant.principal()) as tx:
         await retention.change(tx, days=10)
-    await _rolled_up(tenant, worker_store)
+    await rolled_up(tenant, worker_store)
     async with worker_store.as_tenant(system(tenant.id)) as tx:
         assert await rollups._is_mine(tx)
         pruning = asyncio.create_task(retention.prune(worker_store, system(tenant.id), defaults()))
@@ -132,7 +126,7 @@ async def test_hours_and_days_go_when_they_are_not_kept_either_but_never_before_
     tenant: Tenant, store: Store, worker_store: Store
 ) -> None:
     device = await _told(tenant, "cold-room")
-    await _rolled_up(tenant, worker_store)
+    await rolled_up(tenant, worker_store)
     async with store.as_tenant(tenant.principal()) as tx:
         kept = await retention.change(tx, days=10, rollup_days=3)
         assert (kept.days, kept.rollup_days) == (10, 10)
