@@ -11,6 +11,7 @@ from ui.components.gate import Gate
 from ui.components.memberships import Memberships
 from ui.components.new_way import NewWay
 from ui.components.oscore_contexts import OscoreContexts
+from ui.components.points import Points
 from ui.components.public_keys import PublicKeys
 from ui.components.rule_clock import RuleClock
 from ui.components.rule_notices import RuleNotices
@@ -67,7 +68,7 @@ app.add_page(
     title="Device · Tidegate",
     on_load=[
         *(Commands.begin, Device.load, Certificates.load, Memberships.load),
-        *(PublicKeys.load, OscoreContexts.load, Erasure.load, Commands.load),
+        *(PublicKeys.load, OscoreContexts.load, Erasure.load, Commands.load, Points.load),
     ],
 )
 app.add_page(

@@ -24,9 +24,11 @@ NAMES = (
     "importer.jsx",
     "spans.jsx",
     "clock_field.jsx",
+    "points_text.jsx",
 )
-# What only these files import: numbers in words, and the parts of the rule designer.
+# What only these files import: a style, numbers in words, and the parts of the rule designer.
 PARTS = (
+    "points_text.css",
     "numbers.js",
     "zones.js",
     "clock.js",
@@ -64,7 +66,8 @@ PARTS = (
 # To learn who asks, Reflex reads the source of every function on the stack: of thirty here, deep inside an import. That
 # took half a second of each start; on a thread of its own there are few.
 with ThreadPoolExecutor(1) as one:
-    LIVE, CELLS, PULSE, NEWS, CHART, RULE_MODEL, RULE_EDITOR, IMPORTER, SPANS, CLOCK_FIELD = one.map(_shared, NAMES)
+    LIVE, CELLS, PULSE, NEWS, CHART, RULE_MODEL, RULE_EDITOR, IMPORTER, SPANS, *FIELDS = one.map(_shared, NAMES)
     list(one.map(_shared, PARTS))
+CLOCK_FIELD, POINTS_TEXT = FIELDS
 
 LINE_PACKAGES = ["graphql-ws@6.4.2", "graphql@16.11.0"]

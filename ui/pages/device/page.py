@@ -10,6 +10,7 @@ from ui.components.instead import gone
 from ui.components.memberships import memberships
 from ui.components.oscore_contexts import oscore_contexts
 from ui.components.pieces import answers, body, card, done, empty, field, problem, severity_badge, skeleton
+from ui.components.points import points
 from ui.components.public_keys import public_keys
 from ui.islands.cells import live_cards, live_presence, live_when, told, when
 from ui.islands.chart import chart
@@ -203,6 +204,7 @@ def device() -> rx.Component:
         _alerts(),
         rx.cond(may("telemetry:read"), _values()),
         rx.cond(Device.is_over, rx.fragment(), commands()),
+        points(),
         rx.el.div(
             rx.el.div(
                 rx.cond(may("devices:write") & ~Device.is_over & (Device.status != "QUARANTINED"), connect()),

@@ -1,0 +1,147 @@
+"""A gateway's point table in the console: its examples can be sent, its points are lines, and each state has words."""
+
+from typing import Any
+
+import pytest
+
+from engine.commands.model import CommandStatus
+from engine.points import check
+from tests.ui.support import Gateway, Visit
+from ui.components.points import Points
+from ui.point_words import EXAMPLES, UNSETTLED, Answer, answer_of, point_lines, spelled
+
+TEXT = """connections: {plc: {protocol: modbus-tcp, host: 192.168.10.20}}
+devices:
+  cooler:
+    connection: plc
+    address: {unit: 2}
+    points:
+      - {metric: temperature, address: {holding: 100}, type: int16, scale: 0.1, unit: degC}
+      - {metric: defrost, address: {coil: 3}, access: write}
+"""
+TABLE: dict[str, Any] = {
+    **{"state": "NONE", "version": 0, "text": "", "points": 0, "changedBy": None, "changedAt": None, "saidAt": None},
+    **{"runningVersion": None, "runningPoints": None, "runningSince": None, "isLocal": False, "problems": []},
+}
+KEPT = {**TABLE, "state": "WAITING", "version": 1, "text": TEXT, "points": 2, "changedBy": "Ada", "changedAt": "1"}
+MACHINES = {"items": [{"id": "d2", "key": "cooler", "name": None}], "pageInfo": {"hasNextPage": False}}
+PROBLEM = {"line": 7, "message": "`type` is 'int17'; write one of auto, bool."}
+
+
+def _answers(gateway: Gateway, table: dict[str, Any], machines: dict[str, Any] = MACHINES) -> None:
+    device = {"key": "edge", "isOnline": True, "status": "ACTIVE", "profile": {"commands": []}}
+    gateway.answers["DevicePoints"] = {"device": device, "pointTable": table}
+    gateway.answers["PointMachines"] = {"devices": machines}
+
+
+async def _run(handler: Any) -> None:
+    async for _ in handler:
+        pass
+
+
+@pytest.mark.parametrize("protocol", EXAMPLES)
+def test_every_example_can_be_sent_as_it_is(protocol: str) -> None:
+    checked = check.checked(EXAMPLES[protocol][1])
+    assert (list(checked.problems), checked.points) == ([], 2)
+    assert len(point_lines(EXAMPLES[protocol][1])) == 2
+
+
+def test_a_point_says_where_it_lies_with_what_its_device_shares() -> None:
+    temperature, defrost = point_lines(TEXT)
+    assert (temperature.name, temperature.address, temperature.unit) == (
+        "cooler/temperature",
+        "unit 2, holding 100",
+        "°C",
+    )
+    assert (temperature.is_read, defrost.is_read, defrost.access) == (True, False, "written")
+    assert spelled({"device": 4194302, "object": "analog-input,3"}) == "device 4194302, object analog-input,3"
+
+
+@pytest.mark.parametrize("text", ["", "[", "- a", "devices: 3", "devices: {a: {points: x}}", "a: !!python/object:os.x"])
+def test_a_text_that_is_no_table_has_no_points(text: str) -> None:
+    assert point_lines(text) == []
+
+
+@pytest.mark.parametrize("status", CommandStatus)
+def test_each_end_of_a_try_has_words(status: CommandStatus) -> None:
+    answer = answer_of({"status": status.name, "reason": None, "result": None}, "c1")
+    assert answer.words
+    assert bool(answer.command) == (status.name in UNSETTLED)
+
+
+def test_what_the_machine_said_has_its_unit_and_its_quality() -> None:
+    read = {"value": 21.5, "raw": 215, "unit": "degC", "quality": "good"}
+    assert answer_of({"status": "SUCCEEDED", "reason": None, "result": read}, "c1") == Answer(
+        "21.5 °C", "good", "badge badge-ok"
+    )
+    failed = {"status": "FAILED", "reason": "The machine does not answer.", "result": None}
+    assert answer_of(failed, "c1").words == "The machine does not answer."
+
+
+async def test_only_what_may_be_a_gateway_has_a_point_table(gateway: Gateway, visit: Visit) -> None:
+    points = visit(Points, "/devices/d1")
+    _answers(gateway, TABLE, {**MACHINES, "items": []})
+    await points.load()
+    assert (points.ready, points.is_gateway) == (True, False)
+    assert gateway.variables("PointMachines") == {"labels": ["gateway=edge"]}
+    _answers(gateway, TABLE)
+    await points.load()
+    assert points.is_gateway
+
+
+async def test_a_draft_with_problems_is_not_sent_and_a_good_one_only_once_it_is_confirmed(
+    gateway: Gateway, visit: Visit
+) -> None:
+    points = visit(Points, "/devices/d1")
+    _answers(gateway, TABLE)
+    await points.load()
+    points.begin("modbus")
+    gateway.answers["PointTableCheck"] = {"pointTableCheck": {"points": 0, "problems": [PROBLEM]}}
+    await _run(points.ask_to_send())
+    assert (points.sending, points.problems[0].line) == (0, 7)
+    points.write(TEXT)
+    assert points.problems == []
+    gateway.answers["PointTableCheck"] = {"pointTableCheck": {"points": 2, "problems": []}}
+    await _run(points.ask_to_send())
+    assert points.sending == 2
+    assert not any(name == "PointTableSet" for name, _ in gateway.asked)
+    gateway.answers["PointTableSet"] = {"pointTableSet": {"version": 1}}
+    _answers(gateway, KEPT)
+    await points.send()
+    assert gateway.variables("PointTableSet") == {"deviceId": "d1", "text": TEXT, "version": 0}
+    assert (points.state, points.is_open, [each.metric for each in points.lines]) == (
+        "WAITING",
+        False,
+        ["temperature", "defrost"],
+    )
+
+
+async def test_what_somebody_writes_stays_when_another_sets_a_table_meanwhile(gateway: Gateway, visit: Visit) -> None:
+    points = visit(Points, "/devices/d1")
+    _answers(gateway, TABLE)
+    await points.load()
+    points.begin("bacnet")
+    draft = points.draft
+    _answers(gateway, {**KEPT, "state": "RUNNING"})
+    await points.look()
+    gateway.refuses("PointTableSet", "Somebody has changed it meanwhile.", "POINT_TABLE_STALE")
+    await points.send()
+    assert gateway.variables("PointTableSet")["version"] == 0
+    assert (points.draft, points.is_stale) == (draft, True)
+    await points.renew()
+    assert (points.draft, points.send_problem) == (TEXT, "")
+
+
+async def test_a_point_is_tried_and_what_came_of_it_stands_beside_it(gateway: Gateway, visit: Visit) -> None:
+    points = visit(Points, "/devices/d1")
+    _answers(gateway, KEPT, {**MACHINES, "items": []})
+    await points.load()
+    assert points.strangers == ["cooler"]
+    gateway.answers["PointRead"] = {"pointRead": {"id": "c1"}}
+    await points.try_point("cooler", "temperature")
+    assert points.is_asking
+    found = {"value": 3, "raw": 30, "unit": None, "quality": "uncertain"}
+    gateway.answers["PointAnswer"] = {"command": {"status": "SUCCEEDED", "reason": None, "result": found}}
+    await points.hear()
+    answer = points.answers["cooler/temperature"]
+    assert (answer.words, answer.sign, points.is_asking) == ("3", "uncertain", False)

@@ -1,0 +1,97 @@
+// A point table as text: its lines numbered, those with problems marked, and a way from each problem to its line.
+import { useEffect, useRef, useState } from "react";
+import "./points_text.css";
+
+const REST_MS = 600;
+
+/**
+ * `onWrite(text)` a moment after the last letter, and whenever the field is left. `number` rises when the page puts
+ * another text in its place. `problems`: [{line, message}], line 0 for what is about the whole.
+ */
+export function PointsText({ text, number, problems, isReadOnly = false, label, onWrite }) {
+  const [written, setWritten] = useState(text ?? "");
+  const field = useRef(null);
+  const scroller = useRef(null);
+  const timer = useRef(null);
+  useEffect(() => {
+    clearTimeout(timer.current);
+    setWritten(text ?? "");
+  }, [number]);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  const tell = (now) => {
+    clearTimeout(timer.current);
+    onWrite?.(now);
+  };
+  const write = (event) => {
+    const now = event.target.value;
+    setWritten(now);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => tell(now), REST_MS);
+  };
+  const lines = written.split("\n");
+  const marked = new Set(problems.map((each) => each.line));
+  const go = (line) => {
+    const before = lines.slice(0, line - 1).reduce((sum, each) => sum + each.length + 1, 0);
+    field.current.focus({ preventScroll: true });
+    field.current.setSelectionRange(before, before + (lines[line - 1] ?? "").length);
+    field.current.scrollLeft = 0;
+    const height = field.current.clientHeight / field.current.rows;
+    scroller.current.scrollTop = Math.max(0, (line - 4) * height);
+    scroller.current.scrollIntoView({ block: "nearest" });
+  };
+  return (
+    <div className="stack-tight">
+      {problems.length > 0 && (
+        <ul className="points-problems" aria-label="What is wrong with the table" role="alert">
+          {problems.map((each, index) => (
+            <li key={index}>
+              {each.line > 0 ? (
+                <button type="button" className="btn btn-small" onClick={() => go(each.line)}>
+                  Line {each.line}
+                </button>
+              ) : (
+                <b>All of it</b>
+              )}
+              <span>{each.message}</span>
+            </li>
+          ))}
+        </ul>
+      )}
+      <div className="points-text" ref={scroller}>
+        <pre className="points-numbers" aria-hidden="true">
+          {lines.map((_, index) => (
+            <span key={index} className={marked.has(index + 1) ? "is-wrong" : undefined}>
+              {index + 1}
+              {"\n"}
+            </span>
+          ))}
+        </pre>
+        <textarea
+          ref={field}
+          className="mono"
+          aria-label={label}
+          wrap="off"
+          rows={Math.max(lines.length, 6)}
+          spellCheck={false}
+          autoCapitalize="off"
+          autoComplete="off"
+          readOnly={isReadOnly}
+          value={written}
+          onChange={write}
+          onBlur={() => !isReadOnly && written !== text && tell(written)}
+        />
+      </div>
+    </div>
+  );
+}
+
+/** Shows nothing; `onTime` again and again while it is there. */
+export function Again({ every, onTime }) {
+  const tell = useRef(onTime);
+  tell.current = onTime;
+  useEffect(() => {
+    const timer = setInterval(() => tell.current?.(), every);
+    return () => clearInterval(timer);
+  }, [every]);
+  return null;
+}
