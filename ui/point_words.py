@@ -1,6 +1,7 @@
 """A gateway's point table in words: its points as lines, what the edge answered, and examples to begin with."""
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,6 +114,19 @@ class PointLine:
 
 
 @dataclass(frozen=True)
+class Proposal:
+    """A point that could be in a table; `number` counts them, `found` is what it said when it was found."""
+
+    number: int
+    device: str
+    metric: str
+    address: str
+    unit: str
+    found: str
+    words: str
+
+
+@dataclass(frozen=True)
 class ProblemLine:
     """What is wrong with a table; `line` counts from 1, 0 where it is about the whole."""
 
@@ -217,3 +231,165 @@ def ended(command: Mapping[str, Any]) -> str:
     if command["status"] == "EXPIRED":
         return "The edge was not connected, so nothing was asked. Try again when it is back."
     return command["reason"] or "The edge could not do it, and did not say why."
+
+
+def proposals(found: Sequence[Mapping[str, Any]]) -> list[Proposal]:
+    """What the edge proposes, as lines to tick."""
+    return [
+        Proposal(
+            number=number,
+            device=str(each.get("device", "")),
+            metric=str(each.get("metric", "")),
+            address=spelled(_mapping(each.get("address"))),
+            unit=unit(str(each["unit"])) if each.get("unit") else "",
+            found=_value(each["found"]) if "found" in each else "",
+            words=str(each.get("words", "")),
+        )
+        for number, each in enumerate(found)
+    ]
+
+
+class Unfit(Exception):
+    """What was asked cannot be done with this text; the words say why, and what to do."""
+
+
+def wanted(protocol: str, form: Mapping[str, Any]) -> dict[str, Any]:
+    """What narrows a look around, from a filled-in form; raises Unfit with words to show."""
+    if protocol == "opcua":
+        under = str(form.get("under", "")).strip()
+        return {"under": under} if under else {}
+    if protocol == "bacnet":
+        return _numbers(form, ("low", "high"))
+    return {**_numbers(form, ("unit", "from", "to")), "table": str(form.get("table") or "holding")}
+
+
+def _numbers(form: Mapping[str, Any], names: Sequence[str]) -> dict[str, int]:
+    given = {name: str(form.get(name, "")).strip() for name in names}
+    for name, text in given.items():
+        if text and not (text.isascii() and text.isdigit() and len(text) < 10):
+            raise Unfit(f"“{text}” is no whole number ({name}).")
+    return {name: int(text) for name, text in given.items() if text}
+
+
+def with_points(text: str, connection: str, device: str, found: Sequence[Mapping[str, Any]]) -> str:
+    """A table's text with proposed points added to one device; all else, comments too, stays as it is.
+
+    They are read only: whoever wants to write to one says so. What the device has already is left out. Raises Unfit.
+    """
+    document, root = read(text), _composed(text)
+    known = _mapping(_mapping(document.get("devices")).get(device))
+    if known and known.get("connection") != connection:
+        raise Unfit(f"{device} is read over another connection. Give these points another device.")
+    points = _new_points(known, found)
+    if not points:
+        return text
+    if root.flow_style:
+        return _in_json(document, connection, device, [point for point, _ in points])
+    return _inserted(text, root, connection, device, points)
+
+
+def _composed(text: str) -> yaml.MappingNode:
+    try:
+        root = yaml.compose(text, yaml.SafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        root = None
+    if not isinstance(root, yaml.MappingNode):
+        raise Unfit("The text cannot be read as it is. Check it and put it right, then add the points.")
+    return root
+
+
+def _new_points(device: dict[str, Any], found: Sequence[Mapping[str, Any]]) -> list[tuple[dict[str, Any], str]]:
+    """The points that a device does not have yet, each with a remark on what it was when it was found."""
+    shared = _mapping(device.get("address"))
+    addresses = [{**shared, **_mapping(each.get("address"))} for each in _points(device)]
+    metrics = {str(each.get("metric")) for each in _points(device)}
+    added = []
+    for each in found:
+        if {**shared, **_mapping(each.get("address"))} in addresses:
+            continue
+        metric = _unused(str(each.get("metric", "point")), metrics)
+        metrics.add(metric)
+        point = {"metric": metric, "address": each.get("address")}
+        point |= {"type": each["type"]} if each.get("type", "auto") != "auto" else {}
+        point |= {"unit": each["unit"]} if each.get("unit") else {}
+        point |= {"access": "command"} if each.get("access") == "command" else {}
+        said = [f"{_value(each['found'])} when it was found"] if "found" in each else []
+        remark = ", ".join([*said, *([str(each["words"])] if each.get("words") else [])])
+        added.append((point, " ".join(remark.split())[:120]))
+    return added
+
+
+def _unused(metric: str, taken: set[str]) -> str:
+    name, number = metric, 2
+    while name in taken:
+        name, number = f"{metric}_{number}", number + 1
+    return name
+
+
+def _in_json(document: dict[str, Any], connection: str, device: str, points: Sequence[dict[str, Any]]) -> str:
+    devices = document["devices"] = _mapping(document.get("devices"))
+    own = devices.setdefault(device, {"connection": connection})
+    own["points"] = [*_points(own), *points]
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _inserted(
+    text: str, root: yaml.MappingNode, connection: str, device: str, points: Sequence[tuple[dict[str, Any], str]]
+) -> str:
+    lines = text.rstrip("\n").split("\n")
+    devices = _member(root, "devices")
+    if not isinstance(devices, yaml.MappingNode):
+        if devices is not None:
+            raise Unfit("Nothing stands below `devices`. Take that line out, then add the points.")
+        return _joined([*lines, "", "devices:", *_block("  ", connection, device, points)])
+    if devices.flow_style:
+        raise Unfit("Write each device on a line of its own below `devices`, not in { }, then add the points.")
+    own = _member(devices, device)
+    if own is None:
+        block = _block(" " * devices.start_mark.column, connection, device, points)
+        at = _last_line(devices)
+    else:
+        at, block = _below(own, points, device)
+    return _joined([*lines[: at + 1], *block, *lines[at + 1 :]])
+
+
+def _below(own: yaml.Node, points: Sequence[tuple[dict[str, Any], str]], device: str) -> tuple[int, list[str]]:
+    """Behind which line a device's new points belong, and what to write there."""
+    listed = _member(own, "points") if isinstance(own, yaml.MappingNode) else None
+    if own.flow_style or (listed is not None and (not isinstance(listed, yaml.SequenceNode) or listed.flow_style)):
+        raise Unfit(f"Write each point of {device} on a line of its own, after a dash, then add the points.")
+    if listed is not None:
+        return _last_line(listed), _items(" " * listed.start_mark.column, points)
+    indent = " " * own.start_mark.column
+    return _last_line(own), [f"{indent}points:", *_items(f"{indent}  ", points)]
+
+
+def _block(indent: str, connection: str, device: str, points: Sequence[tuple[dict[str, Any], str]]) -> list[str]:
+    head = [f"{indent}{_flow(device)}:", f"{indent}  connection: {_flow(connection)}", f"{indent}  points:"]
+    return [*head, *_items(f"{indent}    ", points)]
+
+
+def _items(indent: str, points: Sequence[tuple[dict[str, Any], str]]) -> list[str]:
+    return [f"{indent}- {_flow(point)}{f'  # {remark}' if remark else ''}" for point, remark in points]
+
+
+def _flow(value: Any) -> str:
+    """A value on one line, as YAML has it."""
+    said = yaml.safe_dump([value], default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**9)
+    return str(said).strip()[1:-1]
+
+
+def _member(node: yaml.MappingNode, name: str) -> yaml.Node | None:
+    return next((value for key, value in node.value if key.value == name), None)
+
+
+def _last_line(node: yaml.Node) -> int:
+    """The last line that belongs to a node: what follows, blank lines and comments, does not."""
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        return _last_line(last[1] if isinstance(last, tuple) else last)
+    return int(node.end_mark.line) - (node.end_mark.column == 0 and node.end_mark.line > node.start_mark.line)
+
+
+def _joined(lines: Sequence[str]) -> str:
+    return "\n".join(lines) + "\n"

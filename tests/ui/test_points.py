@@ -1,14 +1,16 @@
 """A gateway's point table in the console: its examples can be sent, its points are lines, and each state has words."""
 
+import json
 from typing import Any
 
 import pytest
+import yaml
 
 from engine.commands.model import CommandStatus
 from engine.points import check
 from tests.ui.support import Gateway, Visit
 from ui.components.points import Points
-from ui.point_words import EXAMPLES, UNSETTLED, Answer, answer_of, point_lines, spelled
+from ui.point_words import EXAMPLES, UNSETTLED, Answer, Unfit, answer_of, point_lines, spelled, wanted, with_points
 
 TEXT = """connections: {plc: {protocol: modbus-tcp, host: 192.168.10.20}}
 devices:
@@ -123,7 +125,7 @@ async def test_what_somebody_writes_stays_when_another_sets_a_table_meanwhile(ga
     points.begin("bacnet")
     draft = points.draft
     _answers(gateway, {**KEPT, "state": "RUNNING"})
-    await points.look()
+    await points.show_again()
     gateway.refuses("PointTableSet", "Somebody has changed it meanwhile.", "POINT_TABLE_STALE")
     await points.send()
     assert gateway.variables("PointTableSet")["version"] == 0
@@ -145,3 +147,66 @@ async def test_a_point_is_tried_and_what_came_of_it_stands_beside_it(gateway: Ga
     await points.hear()
     answer = points.answers["cooler/temperature"]
     assert (answer.words, answer.sign, points.is_asking) == ("3", "uncertain", False)
+
+
+FOUND = {
+    **{"device": "unit-2", "metric": "temperature", "address": {"unit": 2, "holding": 7}, "type": "uint16"},
+    **{"access": "read-write", "found": 7, "words": "holding 7\nof unit 2"},
+}
+
+
+@pytest.mark.parametrize("device", ["cooler", "unit-2"])
+@pytest.mark.parametrize(
+    "text", [TEXT, "# first\n" + TEXT + "\n# last", EXAMPLES["modbus"][1], json.dumps(yaml.safe_load(TEXT))]
+)
+def test_what_was_found_is_added_once_and_read_only_and_all_else_stays(text: str, device: str) -> None:
+    added = with_points(text, "plc", device, [FOUND])
+    assert check.checked(added).problems == ()
+    (new,) = [each for each in point_lines(added) if each.address == "unit 2, holding 7"]
+    assert (new.device, new.is_read, new.access) == (device, True, "")
+    assert new.metric == ("temperature_2" if device == "cooler" and "cooler" in text else "temperature")
+    assert [line for line in text.splitlines() if "#" in line and line not in added.splitlines()] == []
+    assert with_points(added, "plc", device, [FOUND]) == added
+
+
+@pytest.mark.parametrize(
+    ("text", "device"),
+    [
+        ("[", "a"),
+        ("devices: {a: {connection: plc}}\n", "b"),
+        (TEXT.replace("connection: plc", "connection: other"), "cooler"),
+        ("devices:\n  a: {connection: plc, points: []}\n", "a"),
+        ("devices:\n", "a"),
+    ],
+)
+def test_where_points_cannot_be_added_it_is_said_what_to_do(text: str, device: str) -> None:
+    with pytest.raises(Unfit, match=r"[.,] .+\.$"):
+        with_points(text, "plc", device, [FOUND])
+
+
+def test_a_look_around_is_narrowed_in_the_protocols_own_words() -> None:
+    form = {"unit": "2", "table": "input", "from": "", "to": " 9 "}
+    assert wanted("modbus-tcp", form) == {"unit": 2, "table": "input", "to": 9}
+    assert wanted("opcua", {"under": " ns=2;s=a "}) == {"under": "ns=2;s=a"}
+    assert wanted("bacnet", {"low": "0", "high": "10"}) == {"low": 0, "high": 10}
+    with pytest.raises(Unfit, match="no whole number"):
+        wanted("bacnet", {"low": "1.5"})
+
+
+async def test_what_is_ticked_goes_into_the_text_and_nothing_is_sent(gateway: Gateway, visit: Visit) -> None:
+    points = visit(Points, "/devices/d1")
+    _answers(gateway, {**KEPT, "state": "RUNNING"})
+    await points.load()
+    gateway.answers["PointDiscover"] = {"pointDiscover": {"id": "c2"}}
+    points.open_look(True)
+    await points.look_around({"unit": "2", "table": "holding", "from": "0", "to": "9"})
+    assert gateway.variables("PointDiscover")["connection"] == "plc"
+    result = {"points": [FOUND, {**FOUND, "address": {"unit": 2, "holding": 8}}], "found": 2}
+    gateway.answers["PointAnswer"] = {"command": {"status": "SUCCEEDED", "reason": None, "result": result}}
+    await points.hear()
+    assert (len(points.proposals), points.is_asking) == (2, False)
+    points.add({"device": ""})
+    assert points.look_problem == "Tick the points to be added first."
+    points.add({"tick-1": "on", "device": "cooler"})
+    assert (points.is_open, points.draft.count("holding: 8"), points.draft.count("holding: 7")) == (True, 1, 0)
+    assert not any(name == "PointTableSet" for name, _ in gateway.asked)

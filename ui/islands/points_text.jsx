@@ -29,14 +29,15 @@ export function PointsText({ text, number, problems, isReadOnly = false, label, 
     timer.current = setTimeout(() => tell(now), REST_MS);
   };
   const lines = written.split("\n");
+  const rows = Math.max(lines.length, 6) + 1;
+  const longest = lines.reduce((most, each) => Math.max(most, each.length), 0);
   const marked = new Set(problems.map((each) => each.line));
   const go = (line) => {
     const before = lines.slice(0, line - 1).reduce((sum, each) => sum + each.length + 1, 0);
     field.current.focus({ preventScroll: true });
     field.current.setSelectionRange(before, before + (lines[line - 1] ?? "").length);
-    field.current.scrollLeft = 0;
-    const height = field.current.clientHeight / field.current.rows;
-    scroller.current.scrollTop = Math.max(0, (line - 4) * height);
+    const height = field.current.clientHeight / rows;
+    scroller.current.scrollTo(0, Math.max(0, (line - 4) * height));
     scroller.current.scrollIntoView({ block: "nearest" });
   };
   return (
@@ -71,7 +72,8 @@ export function PointsText({ text, number, problems, isReadOnly = false, label, 
           className="mono"
           aria-label={label}
           wrap="off"
-          rows={Math.max(lines.length, 6)}
+          rows={rows}
+          style={{ width: `calc(${longest + 4}ch + 24px)` }}
           spellCheck={false}
           autoCapitalize="off"
           autoComplete="off"
