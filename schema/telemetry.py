@@ -104,7 +104,9 @@ class Series:
             quality=Json(list(series.quality)) if any(series.quality) else None,
             bad=Times(list(series.bad)),
             received=Times(list(series.received)) if series.sources else None,
-            source=Json([None if number is None else places[number] for number in series.sources]) if series.sources else None,
+            source=Json([None if number is None else places[number] for number in series.sources])
+            if series.sources
+            else None,
             sources=[Provenance.of(source) for source in map(source_of, numbers) if source is not None],
         )
 

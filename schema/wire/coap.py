@@ -6,10 +6,11 @@
     GET          /ingest/v1/{device}/commands                  what waits; with Observe: and whatever comes
 
 Who it is, one of two:
-- OSCORE (RFC 8613) with a context that was issued to the device: AES-CCM-16-64-128, HKDF SHA-256, no Master Salt, no ID
-  Context; the kid is the device's Sender ID. All of the above is inside what is protected, and so are Observe and blocks.
-  Each number of the device's counts once, for good, within a window of 32. A refusal in the clear says why a message was
-  not opened: 4.01 (no such context, or a replay), 4.00 (it does not decrypt), 4.02 (no OSCORE), 5.03 (come again).
+- OSCORE (RFC 8613) with a context that was issued to the device: AES-CCM-16-64-128, HKDF SHA-256, no Master Salt, no
+  ID Context; the kid is the device's Sender ID. All of the above is inside what is protected, and so are Observe and
+  blocks. Each number of the device's counts once, for good, within a window of 32. A refusal in the clear says why a
+  message was not opened: 4.01 (no such context, or a replay), 4.00 (it does not decrypt), 4.02 (no OSCORE), 5.03 (come
+  again).
 - The Uri-Query `token=` with a device's token. Anybody on the way can read it, so it is taken on the platform's own
   machine, and elsewhere only where `TIDEGATE_COAP_PLAIN` says that the network is closed.
 
