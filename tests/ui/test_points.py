@@ -130,6 +130,7 @@ async def test_what_somebody_writes_stays_when_another_sets_a_table_meanwhile(ga
     await points.send()
     assert gateway.variables("PointTableSet")["version"] == 0
     assert (points.draft, points.is_stale) == (draft, True)
+    assert points.said == ""
     await points.renew()
     assert (points.draft, points.send_problem) == (TEXT, "")
 

@@ -42,22 +42,24 @@ export function PointsText({ text, number, problems, isReadOnly = false, label, 
   };
   return (
     <div className="stack-tight">
-      {problems.length > 0 && (
-        <ul className="points-problems" aria-label="What is wrong with the table" role="alert">
-          {problems.map((each, index) => (
-            <li key={index}>
-              {each.line > 0 ? (
-                <button type="button" className="btn btn-small" onClick={() => go(each.line)}>
-                  Line {each.line}
-                </button>
-              ) : (
-                <b>All of it</b>
-              )}
-              <span>{each.message}</span>
-            </li>
-          ))}
-        </ul>
-      )}
+      <div role="alert">
+        {problems.length > 0 && (
+          <ul className="points-problems" aria-label="What is wrong with the table">
+            {problems.map((each, index) => (
+              <li key={index}>
+                {each.line > 0 ? (
+                  <button type="button" className="btn btn-small" onClick={() => go(each.line)}>
+                    Line {each.line}
+                  </button>
+                ) : (
+                  <b>All of it</b>
+                )}
+                <span>{each.message}</span>
+              </li>
+            ))}
+          </ul>
+        )}
+      </div>
       <div className="points-text" ref={scroller}>
         <pre className="points-numbers" aria-hidden="true">
           {lines.map((_, index) => (
@@ -66,6 +68,7 @@ export function PointsText({ text, number, problems, isReadOnly = false, label, 
               {"\n"}
             </span>
           ))}
+          {"\n".repeat(rows - lines.length - 1)}{" "}
         </pre>
         <textarea
           ref={field}

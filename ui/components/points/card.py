@@ -44,8 +44,7 @@ def _line(each: rx.Var[PointLine]) -> rx.Component:
         rx.el.td(device, custom_attrs={"data-label": "Device"}),
         rx.el.td(rx.el.b(each.metric), custom_attrs={"data-label": "Metric"}),
         rx.el.td(
-            each.address,
-            rx.cond(each.access != "", rx.el.span(" · ", each.access, class_name="muted")),
+            rx.el.span(each.address, rx.cond(each.access != "", rx.el.span(" · ", each.access, class_name="muted"))),
             custom_attrs={"data-label": "Address"},
         ),
         rx.el.td(each.unit, custom_attrs={"data-label": "Unit"}),
@@ -107,7 +106,7 @@ def _list() -> rx.Component:
                         )
                     ),
                     rx.el.tbody(rx.foreach(Points.shown, _line)),
-                    class_name="table",
+                    class_name="table points-table",
                 ),
                 class_name="table-wrap",
             ),

@@ -3,7 +3,7 @@
 import reflex as rx
 
 from ui.components.pieces import field, problem
-from ui.components.points.state import Points
+from ui.components.points.state import Points, may_try
 from ui.point_words import Proposal
 
 
@@ -132,9 +132,15 @@ def _proposed() -> rx.Component:
     )
 
 
-def look() -> rx.Component:
-    """Looking around behind a connection that the edge has; what is found may be added to the draft."""
-    begin = rx.el.div(
+def can_look() -> rx.Var[bool]:
+    """Whether there is a connection of the edge behind which whoever looks may look around."""
+    return may_try() & (Points.state == "RUNNING") & (Points.connections.length() > 0)
+
+
+def begin() -> rx.Component:
+    """The button that opens the form."""
+    return rx.cond(
+        can_look() & ~Points.is_looking,
         rx.el.button(
             rx.icon("radar", size=15),
             "Look around for more points…",
@@ -144,20 +150,23 @@ def look() -> rx.Component:
             on_click=Points.open_look(True),
         ),
     )
+
+
+def look() -> rx.Component:
+    """Looking around behind a connection that the edge has; what is found may be added to the draft."""
     nothing = rx.el.p("Nothing answered there. Look at other addresses, or another unit.", class_name="small muted")
     result = rx.cond(Points.proposals.length() > 0, _proposed(), rx.cond(Points.is_answered, nothing))
     return rx.cond(
-        (Points.state == "RUNNING") & (Points.connections.length() > 0),
-        rx.cond(
-            Points.is_looking,
-            rx.el.section(
+        can_look() & Points.is_looking,
+        rx.el.section(
+            rx.el.div(
                 rx.el.h3("Look around"),
                 rx.el.p("The edge asks the machines what they have. It only reads.", class_name="small muted"),
-                _look_form(),
-                rx.el.div(result, aria_live="polite"),
-                class_name="stack",
-                aria_label="Look around",
+                class_name="stack-tight",
             ),
-            begin,
+            _look_form(),
+            rx.el.div(result, aria_live="polite"),
+            class_name="stack",
+            aria_label="Look around",
         ),
     )

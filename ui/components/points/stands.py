@@ -6,7 +6,7 @@ from ui.components.points.state import Points, count
 from ui.islands.cells import when
 from ui.islands.points_text import again
 
-_SHOW_AGAIN_MS = 2_000
+_SHOW_AGAIN_MS, _AWAY_MS = 2_000, 10_000
 
 
 def _none() -> rx.Component:
@@ -116,7 +116,7 @@ def _refused() -> rx.Component:
 
 
 def stands() -> rx.Component:
-    """The part of the card; it asks again by itself while the table waits."""
+    """The part of the card; it asks again by itself while the table waits, or the edge is away."""
     return rx.el.div(
         rx.match(
             Points.state,
@@ -126,6 +126,10 @@ def stands() -> rx.Component:
             ("REFUSED", _refused()),
             rx.fragment(),
         ),
-        rx.cond(Points.state == "WAITING", again(every=_SHOW_AGAIN_MS, on_time=Points.show_again)),
+        rx.cond(
+            ~Points.is_online,
+            again(every=_AWAY_MS, on_time=Points.show_again),
+            rx.cond(Points.state == "WAITING", again(every=_SHOW_AGAIN_MS, on_time=Points.show_again)),
+        ),
         role="status",
     )

@@ -123,8 +123,9 @@ class Points(Console):
     @rx.event
     async def show_again(self) -> None:
         """Ask again how far the table has come."""
+        was_waiting = self.state == "WAITING"
         await self._show()
-        if self.state != "WAITING":
+        if was_waiting and self.state != "WAITING":
             self.said = "The edge runs the new table." if self.state == "RUNNING" else ""
 
     async def _show(self) -> None:

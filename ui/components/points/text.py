@@ -4,8 +4,8 @@ import reflex as rx
 
 from ui.components.frame import may
 from ui.components.pieces import done, doubt, problem
-from ui.components.points.look import look
-from ui.components.points.state import Points, count, may_try
+from ui.components.points.look import begin, look
+from ui.components.points.state import Points, count
 from ui.islands.points_text import points_text
 from ui.point_words import EXAMPLES
 
@@ -54,6 +54,7 @@ def _editor() -> rx.Component:
             on_click=Points.ask_to_send,
         ),
         rx.el.button("Cancel", type="button", class_name="btn", on_click=Points.open(False)),
+        begin(),
         class_name="row",
     )
     newer = rx.el.button(
@@ -91,6 +92,7 @@ def text() -> rx.Component:
             class_name="btn",
             on_click=Points.open(True),
         ),
+        begin(),
         class_name="row",
     )
     shown = rx.el.details(
@@ -107,6 +109,6 @@ def text() -> rx.Component:
     closed = rx.cond(Points.version == 0, _examples(), change)
     return rx.cond(
         may_send,
-        rx.fragment(rx.cond(Points.is_open, _editor(), closed), rx.cond(may_try(), look())),
+        rx.fragment(rx.cond(Points.is_open, _editor(), closed), look()),
         rx.cond(Points.version > 0, shown),
     )
