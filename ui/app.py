@@ -67,7 +67,7 @@ app.add_page(
     route="/devices/[device]",
     title="Device · Tidegate",
     on_load=[
-        *(Commands.begin, Device.load, Certificates.load, Memberships.load),
+        *(Commands.begin, Points.come, Device.load, Certificates.load, Memberships.load),
         *(PublicKeys.load, OscoreContexts.load, Erasure.load, Commands.load, Points.load),
     ],
 )

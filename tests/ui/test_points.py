@@ -89,6 +89,11 @@ async def test_only_what_may_be_a_gateway_has_a_point_table(gateway: Gateway, vi
     _answers(gateway, TABLE)
     await points.load()
     assert points.is_gateway
+    points.come()
+    assert points.ready
+    points.uid = "d2"
+    points.come()
+    assert not points.ready
 
 
 async def test_a_draft_with_problems_is_not_sent_and_a_good_one_only_once_it_is_confirmed(

@@ -106,6 +106,11 @@ class Points(Console):
         return self.problems or ([] if self.is_changed else self.refusals)
 
     @rx.event
+    def come(self) -> None:
+        """First of all on a device's page: the table of another device is gone, so that nobody changes that one."""
+        self.ready = self.ready and self.segment() == self.uid
+
+    @rx.event
     async def load(self) -> None:
         """Come to the device's page."""
         uid = self.segment()
