@@ -166,7 +166,7 @@ async def test_a_token_is_shown_once_and_revoked(console: Console, chromium: Bro
 async def _write_rule(page: Page, metric: str, op: str, value: str) -> None:
     """Fill in the sentence: raise at once when the metric compares so."""
     if not await page.locator(".sentence").count():
-        await page.get_by_label("Rules for devices of").select_option(label="Cold room")
+        await page.get_by_label("Rules for devices of").select_option("cold-room")
         await page.get_by_role("button", name="Start from nothing").click()
     await page.get_by_label("What is looked at").first.select_option(label=metric)
     await page.get_by_label("How it is compared").first.select_option(label=op)
