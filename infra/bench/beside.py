@@ -63,7 +63,10 @@ max_queued_messages 100000
 user root
 """
 
-_STORED = "SELECT CAST(values ->> 'count' AS bigint) FROM telemetry WHERE tenant_id = %s AND device_id = %s"
+_STORED = """
+SELECT CAST(values ->> 'count' AS bigint) FROM telemetry
+WHERE tenant_id = %s AND device_id = %s AND values ? 'count'
+"""
 _NEWEST = """
 SELECT max(CAST(values ->> 'count' AS bigint)) FROM telemetry
 WHERE tenant_id = %s AND device_id = %s AND time > now() - interval '2 minutes'

@@ -40,6 +40,8 @@ from engine.inbox import service as inbox
 from engine.notifications import channels, contacts, messages, policies
 from engine.notifications import service as notifications
 from engine.notifications.model import Step
+from engine.points import service as points
+from engine.points.model import Checked
 from engine.provisioning import gate, provisioners, queue
 from engine.provisioning.model import Introduction, Mode, Terms
 from engine.quotas.usage import Asked
@@ -89,6 +91,7 @@ async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: 
     document = {**matrix.RULE, "name": f"rule-{mark}", "scope": {"profile": profile.key}}
     async with store.as_tenant(tenant.principal()) as tx:
         await devices.change(tx, device.id, labels={"site": f"label-{mark}"})
+        await points.want(tx, device.id, f"# points-{mark}", Checked(points=0), 0)
         rule = await rules.create(tx, document)
         tokens = await tenants.tokens(tx)
         role = await roles.create(tx, name=f"role-{mark}", scopes=["devices:read"])
@@ -511,6 +514,8 @@ async def test_the_owner_does_see_what_the_neighbour_must_not(stranger: Stranger
         "rest query GET /rule-templates",
         "rest query POST /rule-templates/{template}/fill",
         "rest query POST /rules/compare",
+        "graphql query pointTableCheck",
+        "rest query POST /points/check",
         "graphql query provisioningRuleCheck",
         "rest query POST /provisioners/rules/check",
         "rest query GET /devices/counts",

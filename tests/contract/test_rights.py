@@ -296,7 +296,7 @@ async def test_what_another_right_protects_is_refused_wherever_it_lies(
 
 
 WORDS = {
-    **dict.fromkeys(("label", "profile", "group", "way", "asks", "retired"), "devices:read"),
+    **dict.fromkeys(("label", "points", "profile", "group", "way", "asks", "retired"), "devices:read"),
     **dict.fromkeys(("reason", "comment", "silence"), "alerts:read"),
     **dict.fromkeys(("would", "notice", "draft"), "rules:read"),
     **dict.fromkeys(("channel", "policy"), "notifications:read"),
@@ -448,4 +448,5 @@ def test_the_console_leaves_out_what_whoever_looks_may_not_read() -> None:
         asked = asked_below(graphql, operation, {}, dict.fromkeys(READS[name], False))
         if needed := {each.needs.scope for each in asked} - held:
             more[name] = needed
-    assert more == {**{name: {"telemetry:read"} for name in VALUES}, "rule_templates": {"devices:read"}}
+    gallery = {name: {"devices:read"} for name in ("rule_beginnings", "rule_templates")}
+    assert more == {**{name: {"telemetry:read"} for name in VALUES}, **gallery}

@@ -102,10 +102,12 @@ BELOW = {
     ("Device", "telemetry"): "telemetry:read",
     ("Rule", "openAlerts"): "alerts:read",
     ("RuleHole", "fitting"): "devices:read",  # a profile's metrics
+    ("RuleProfile", "deviceCount"): "devices:read",
 }
 """Values below a thing that another right protects. Whole things below others are found in the schema, see below.py."""
 
 ITS_OWN = {
+    ("Command", "command"),  # a command's own name
     ("CredentialIssued", "token"),  # a device's, as those below
     ("DeviceProvisioned", "token"),
     ("DeviceReleased", "token"),

@@ -20,7 +20,8 @@ from tests.support.patience import PATIENCE_S
 
 
 def test_whatever_may_be_published_may_be_posted() -> None:
-    of_gateways = {name for name in topics.UP if name.startswith("child_")}  # they keep a connection: MQTT alone
+    # those keep a connection: MQTT alone
+    of_gateways = {name for name in topics.UP if name.startswith(("child_", "points_"))}
     assert set(wire.UP_PATHS) == {name for name in asyncapi.SERVED if name in topics.UP} - of_gateways
     assert wire.up_tail("telemetry/raw") == "up/telemetry/raw"
     assert wire.up_tail("events/door") == "up/event/door"
