@@ -6,18 +6,17 @@ acknowledgement of what only this road has repeated goes no further.
 """
 
 import asyncio
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, NamedTuple
+
+from infra.bench.roads import End, Roads
 
 REPEATED_EVERY = 3
 SWAPPED_EVERY = 5
 HELD_S = 0.05
 """So long a message waits to be overtaken, and no longer."""
-STARTS_WITHIN_S = 10.0
 _CHUNK = 64 * 1024
 _PUBLISH, _PUBACK, _SUBACK = 0x30, 0x40, 0x90
 _DUP, _QOS_1 = 0x08, 0x02
@@ -31,15 +30,14 @@ class Published(NamedTuple):
     payload: bytes
 
 
-class Unruly:
-    """Listens on a free port of 127.0.0.1, on the road to `target`; a context manager, in a thread of its own.
+class Unruly(Roads):
+    """The roads to the broker at `target`.
 
     `name` says what a message is. Of what it says ``acknowledged`` tells what the consumer has acknowledged.
     """
 
     def __init__(self, target: int, name: Callable[[str, bytes], Any]) -> None:
-        self.target = target
-        self.port = 0
+        super().__init__(target)
         self.name = name
         self.acknowledged: set[Any] = set()
         self.repeated = 0
@@ -48,54 +46,17 @@ class Unruly:
         """The moments (monotonic) at which a subscription stood anew."""
         self.flows_at: list[float] = []
         """Of each connection on which something was acknowledged, the moment of the first time."""
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._roads: set[asyncio.Task[None]] = set()
         self._count = 0
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self.port = self._do(self._listen())
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._do(self._end())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(STARTS_WITHIN_S)
-        self._loop.close()
 
     def next_count(self) -> int:
         """How many messages have passed on all roads, with this one."""
         self._count += 1
         return self._count
 
-    def _do(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(STARTS_WITHIN_S)
-
-    async def _listen(self) -> int:
-        self._server = await asyncio.start_server(self._come_in, "127.0.0.1", 0)
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
-
-    async def _end(self) -> None:
-        self._server.close()
-        for road in list(self._roads):
-            road.cancel()
-        await asyncio.gather(*self._roads, return_exceptions=True)
-
-    async def _come_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            there, back = await asyncio.open_connection("127.0.0.1", self.target)
-        except OSError:
-            writer.close()
-            return
-        road = _Road(self, writer, back)
-        for source, pass_on in ((reader, road.up), (there, road.down)):
-            task = asyncio.get_running_loop().create_task(road.drive(source, pass_on))
-            self._roads.add(task)
-            task.add_done_callback(self._roads.discard)
+    def _ways(self, here: End, there: End) -> Iterator[Coroutine[Any, Any, None]]:
+        road = _Road(self, here[1], there[1])
+        yield road.drive(here[0], road.up)
+        yield road.drive(there[0], road.down)
 
 
 class _Road:
