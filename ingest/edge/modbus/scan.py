@@ -63,7 +63,6 @@ def proposals(range_: Range, found: Mapping[int, int | bool]) -> Sequence[Propos
             type="bool" if range_.table in BITS else "uint16",
             access="read-write" if range_.table in WRITABLE else "read",
             found=found[at],
-            words=f"{range_.table} {at} of unit {range_.unit}",
         )
         for at in sorted(kept)
     ]

@@ -123,7 +123,11 @@ class Points(Console):
         self.answers, self.connections, self.behind, self.is_looking = {}, {}, "", False
         self._forget_look()
         await self._show()
-        self.is_open = self.state == "REFUSED" and not self.is_local
+        self._open_if_refused()
+
+    def _open_if_refused(self) -> None:
+        """What the edge found wrong stands beside the text, which can be put right at once."""
+        self.is_open = self.is_open or (self.state == "REFUSED" and not self.is_local)
 
     @rx.event
     async def show_again(self) -> None:
@@ -132,6 +136,7 @@ class Points(Console):
         await self._show()
         if was_waiting and self.state != "WAITING":
             self.said = "The edge runs the new table." if self.state == "RUNNING" else ""
+            self._open_if_refused()
 
     async def _show(self) -> None:
         try:
