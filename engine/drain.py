@@ -8,8 +8,9 @@ new position. Whatever is killed in between, the next drain begins at the old po
 import logging
 import time
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import repeat
 from typing import Any
 from uuid import UUID
 
@@ -321,15 +322,21 @@ def _skip(entry: Entry) -> None:
     log.error("drain.entry_unreadable", extra={"pos": entry.pos, "kind": entry.kind})
 
 
+def _marks(body: Mapping[str, Any]) -> Iterable[Mapping[str, str] | None]:
+    """Of each reading the quality of what is not good: where all is good, which is nearly always, an endless None."""
+    doubted = body.get("q")
+    return repeat(None) if doubted is None else [doubted.get(str(place)) for place in range(len(body["r"]))]
+
+
 async def _follow(tx: Tx, entry: Entry, reaction: Reaction, newest: fold.Newest, profiles: dict[str, str]) -> None:
     """What one entry leads to, in the journal's order."""
     body: dict[str, Any] = entry.body
     reaction.led_by = tuple(body.get("by") or ()) if entry.kind in _MADE_BY_RULES else ()
     match entry.kind:
         case "telemetry":
-            for device, at_ms, seq, received_ms, values in body["r"]:
+            for (device, at_ms, seq, received_ms, values), marks in zip(body["r"], _marks(body), strict=False):
                 reaction.read(profiles.get(device), device, Reading(at_ms, seq, values), received_ms)
-                newest.learn(device, at_ms, received_ms, values)
+                newest.learn(device, at_ms, received_ms, values, marks)
         case "rule.changed":
             reaction.rule_changed(body["rule"])
         case "device.changed":

@@ -23,12 +23,24 @@ class Sample:
     time: datetime = strawberry.field(description="When the device measured it.")
     unit: str | None = strawberry.field(description="The unit of numbers.")
     label: str | None = strawberry.field(description="The metric's name shown to people.")
+    quality: str | None = strawberry.field(
+        description='Null where the value is good. "uncertain": the device is in doubt of it. "bad": since then the '
+        "device has had no value it could stand by, and this is its last.",
+        default=None,
+    )
 
     @classmethod
     def of(cls, sample: model.Sample, metric: MetricModel | None) -> Self:
         """The contract's view of ``sample``, described by the profile's ``metric`` if it has one."""
         unit, label = (metric.unit, metric.label or None) if metric else (None, None)
-        return cls(metric=sample.metric, value=Json(sample.value), time=sample.time, unit=unit, label=label)
+        return cls(
+            metric=sample.metric,
+            value=Json(sample.value),
+            time=sample.time,
+            unit=unit,
+            label=label,
+            quality=sample.quality,
+        )
 
 
 @strawberry.type(description="How a reading came to the platform.")

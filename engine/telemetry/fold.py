@@ -14,21 +14,24 @@ from engine.store.tx import Tx
 
 Latest = dict[str, list[Any]]
 """By metric: [value, event time in ms]."""
+Doubts = dict[str, list[Any]]
+"""By metric: ["uncertain" or "bad", event time in ms]. One that is older than the value says nothing of it."""
 
 COUNTED = ("received", "stored", "duplicates", "rejected", "refused", "not_kept")
 
 _LOAD = text(
-    "SELECT CAST(device_id AS text) AS device_id, values FROM latest "
+    "SELECT CAST(device_id AS text) AS device_id, values, quality FROM latest "
     "WHERE tenant_id = :tenant AND device_id = ANY (CAST(:ids AS uuid[]))"
 )
 # One JSON document per statement: an array per column costs the client ten times as much.
 _SAVE = text(
     """
-    INSERT INTO latest (tenant_id, device_id, values, received_at)
-    SELECT :tenant, n.id, n.values, to_timestamp(n.received / 1000.0)
-    FROM json_to_recordset(CAST(:newest AS json)) AS n (id uuid, values jsonb, received bigint)
+    INSERT INTO latest (tenant_id, device_id, values, quality, received_at)
+    SELECT :tenant, n.id, n.values, n.quality, to_timestamp(n.received / 1000.0)
+    FROM json_to_recordset(CAST(:newest AS json)) AS n (id uuid, values jsonb, quality jsonb, received bigint)
     ON CONFLICT (tenant_id, device_id) DO UPDATE
-    SET values = excluded.values, received_at = greatest(latest.received_at, excluded.received_at)
+    SET values = excluded.values, quality = excluded.quality,
+        received_at = greatest(latest.received_at, excluded.received_at)
     """
 )
 _COUNT = text(
@@ -51,18 +54,27 @@ class Newest:
 
     def __init__(self, before: Mapping[str, Latest]) -> None:
         self._values: dict[str, Latest] = dict(before)
+        self._doubts: dict[str, Doubts] = {}  # of nearly no device
         self._received: dict[str, int] = {}
 
-    def recall(self, before: Mapping[str, Latest]) -> None:
+    def recall(self, before: Mapping[str, Latest], doubts: Mapping[str, Doubts]) -> None:
         """Take in what was stored of devices met for the first time."""
         self._values.update(before)
+        self._doubts.update(doubts)
 
     def of(self, device_id: str) -> Latest:
         """What is known of a device so far; to be read only."""
         return self._values.get(device_id, _NOTHING)
 
-    def learn(self, device_id: str, at_ms: int, received_ms: int, values: Mapping[str, object]) -> None:
-        """Take in one reading; late values never overwrite newer ones."""
+    def learn(
+        self,
+        device_id: str,
+        at_ms: int,
+        received_ms: int,
+        values: Mapping[str, object],
+        marks: Mapping[str, str] | None = None,
+    ) -> None:
+        """Take in one reading; late values never overwrite newer ones. ``marks``: the quality of what is not good."""
         known = self._values.get(device_id)
         if known is None:
             known = self._values[device_id] = {}
@@ -72,12 +84,28 @@ class Newest:
                 known[metric] = [value, at_ms]
         if received_ms > self._received.get(device_id, 0):
             self._received[device_id] = received_ms
+        if marks or device_id in self._doubts:
+            self._judge(device_id, at_ms, values, marks or {})
+
+    def _judge(self, device_id: str, at_ms: int, values: Mapping[str, object], marks: Mapping[str, str]) -> None:
+        """A value without a mark is good and ends the doubt before it; one that is bad leaves the last standing."""
+        doubts, known = self._doubts.setdefault(device_id, {}), self._values[device_id]
+        for metric in [each for each in values if each in doubts and at_ms >= doubts[each][1]]:
+            del doubts[metric]
+        for metric, mark in marks.items():
+            if all(at_ms >= said[metric][1] for said in (known, doubts) if metric in said):
+                doubts[metric] = [mark, at_ms]
+        if not doubts:
+            del self._doubts[device_id]
 
     def changed(self) -> list[dict[str, object]]:
         """What is to be saved, in the order of device ids; asked again, only what has changed since."""
-        values, received = self._values, self._received
+        values, received, doubts = self._values, self._received, self._doubts.get
         self._received = {}
-        return [{"id": device, "values": values[device], "received": received[device]} for device in sorted(received)]
+        return [
+            {"id": device, "values": values[device], "quality": doubts(device), "received": received[device]}
+            for device in sorted(received)
+        ]
 
 
 _NOTHING: Latest = {}
@@ -86,7 +114,10 @@ _NOTHING: Latest = {}
 async def load(tx: Tx, newest: Newest, device_ids: Iterable[str]) -> None:
     """Let ``newest`` know what is known of these devices."""
     rows = await tx.rows(_LOAD, {"tenant": tx.principal.tenant_id, "ids": list(device_ids)})
-    newest.recall({row["device_id"]: row["values"] for row in rows})
+    newest.recall(
+        {row["device_id"]: row["values"] for row in rows},
+        {row["device_id"]: row["quality"] for row in rows if row["quality"] is not None},
+    )
 
 
 async def save(tx: Tx, newest: Newest) -> None:

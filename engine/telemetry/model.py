@@ -9,11 +9,16 @@ Value = float | int | bool | str | dict[str, object] | None
 
 
 class Sample(NamedTuple):
-    """One metric's newest value and when it was measured."""
+    """One metric's newest value, when it was measured, and whether it is in doubt.
+
+    ``quality``: None where it is good, "uncertain" where the device said so, and "bad" where the device has had no
+    value since: this is then its last.
+    """
 
     metric: str
     value: object
     time: datetime
+    quality: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

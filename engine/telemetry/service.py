@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import compress
+from itertools import compress, repeat
 from typing import Any
 from uuid import UUID
 
@@ -44,8 +44,9 @@ _RANGE = {
 }
 _LATEST = Reading(  # one row: a thousand documents are read at once faster than one by one
     text(
-        "SELECT coalesce(array_agg(device_id), '{}') AS devices, coalesce(json_agg(\"values\"), '[]') AS found "
-        "FROM latest WHERE tenant_id = :tenant AND device_id = ANY (:ids)"
+        "SELECT coalesce(array_agg(device_id), '{}') AS devices, coalesce(json_agg(\"values\"), '[]') AS found, "
+        "CASE WHEN count(quality) > 0 THEN json_agg(quality) END AS doubts FROM latest "
+        "WHERE tenant_id = :tenant AND device_id = ANY (:ids)"
     ),
     is_binary=True,
 )
@@ -55,7 +56,7 @@ _STANDING = Reading(
         "SELECT d.id, p.device_id IS NOT NULL AS is_known, p.is_online, p.since, p.reason, "
         "greatest(p.since, l.received_at) AS last_seen_at, "
         "CASE WHEN l.received_at > p.silent_since THEN NULL ELSE p.silent_since END AS silent_since, "
-        'p.seen_epoch AS version, l."values" FROM unnest(CAST(:ids AS uuid[])) AS d (id) '
+        'p.seen_epoch AS version, l."values", l.quality FROM unnest(CAST(:ids AS uuid[])) AS d (id) '
         "LEFT JOIN presence p ON p.tenant_id = :tenant AND p.device_id = d.id "
         "LEFT JOIN latest l ON l.tenant_id = :tenant AND l.device_id = d.id"
     )
@@ -75,8 +76,9 @@ async def latest(tx: Tx, device_ids: Sequence[UUID]) -> dict[UUID, list[Sample]]
     found: dict[UUID, list[Sample]] = {device_id: [] for device_id in device_ids}
     times: dict[int, datetime] = {}
     (row,) = await tx.read(_LATEST, {"tenant": tx.principal.tenant_id, "ids": list(device_ids)})
-    for device_id, values in zip(row["devices"], row["found"], strict=True):
-        found[device_id] = _samples(values, times)
+    doubts = row["doubts"] or repeat(None)
+    for device_id, values, doubted in zip(row["devices"], row["found"], doubts, strict=False):
+        found[device_id] = _samples(values, times, doubted)
     return found
 
 
@@ -85,7 +87,10 @@ async def standing(tx: Tx, device_ids: Sequence[UUID]) -> dict[UUID, tuple[Prese
     rows = await tx.read(_STANDING, {"tenant": tx.principal.tenant_id, "ids": list(device_ids)})
     times: dict[int, datetime] = {}
     return {
-        row["id"]: (as_presence(row) if row["is_known"] else Presence(), _samples(row["values"] or {}, times))
+        row["id"]: (
+            as_presence(row) if row["is_known"] else Presence(),
+            _samples(row["values"] or {}, times, row["quality"]),
+        )
         for row in rows
     }
 
@@ -182,7 +187,11 @@ async def _measured(tx: Tx, asked: dict[str, Any], limit: int, *, with_source: b
     return Series(asked["metric"], None, **columns, bad=bad, is_truncated=is_truncated)
 
 
-def _samples(values: Mapping[str, tuple[object, int]], times: dict[int, datetime]) -> list[Sample]:
+def _samples(
+    values: Mapping[str, tuple[object, int]],
+    times: dict[int, datetime],
+    doubts: Mapping[str, tuple[str, int]] | None,
+) -> list[Sample]:
     """The values by the metric's name; ``times``: those met so far, since many values were measured at once."""
     found = []
     for metric in sorted(values):
@@ -190,5 +199,6 @@ def _samples(values: Mapping[str, tuple[object, int]], times: dict[int, datetime
         at = times.get(at_ms)
         if at is None:
             at = times[at_ms] = clock.from_ms(at_ms)
-        found.append(Sample(metric, value, at))
+        doubt = doubts.get(metric) if doubts else None
+        found.append(Sample(metric, value, at, doubt[0] if doubt and doubt[1] >= at_ms else None))
     return found

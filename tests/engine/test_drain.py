@@ -62,6 +62,43 @@ async def test_readings_reach_latest_each_metric_by_its_own_newest_time(
     assert [(c.received, c.stored) for c in counted] == [(2, 2)]
 
 
+async def test_a_latest_value_in_doubt_says_so_and_rules_see_it_as_ever(
+    tenant: Tenant, store: Store, worker_store: Store
+) -> None:
+    room, at = await tenant.device(), clock.now_ms() - 60_000
+    async with store.as_tenant(tenant.principal()) as tx:
+        await rules.create(tx, too_warm())
+
+    async def newest(doubted: dict[str, dict[str, str]], *told: tuple[int, dict[str, object]]) -> dict[str, Any]:
+        tenant.tell([(room.id, at + after, values) for after, values in told], doubted=doubted)
+        await Drain(worker_store).run(tenant.id)  # one that remembers nothing
+        async with store.as_tenant(tenant.principal()) as tx:
+            alone = (await telemetry.latest(tx, [room.id]))[room.id]
+            assert (await telemetry.standing(tx, [room.id]))[room.id][1] == alone
+        return {s.metric: (s.value, clock.to_ms(s.time) - at, s.quality) for s in alone}
+
+    assert await newest({"0": {"temperature": "uncertain"}}, (0, {"temperature": 9.5, "humidity": 40})) == {
+        "temperature": (9.5, 0, "uncertain"),
+        "humidity": (40, 0, None),
+    }
+    assert await _open(tenant) == 1  # the rule fires on it, as before
+    gone = {"temperature": "bad", "door": "bad"}
+    assert (await newest({"1": gone}, (1, {"temperature": 9.6}), (3, {})))["temperature"] == (9.6, 1, "bad")
+    late = await newest({}, (2, {"temperature": 9.7}))  # measured before the device lost sight of it
+    assert late == {"temperature": (9.7, 2, "bad"), "humidity": (40, 0, None)}
+    assert await _open(tenant) == 1  # what is bad is no value, and ends nothing
+    assert (await newest({}, (4, {"temperature": 9.8})))["temperature"] == (9.8, 4, None)
+    with psycopg.connect(tenant.postgres.url("superuser")) as connection:
+        row = connection.execute("SELECT quality FROM latest WHERE device_id = %s", (room.id,)).fetchone()
+    assert row == ({"door": ["bad", at + 3]},)  # of which no value has ever come
+    good = {"temperature": (5.0, 6, None), "door": (True, 6, None)}
+    assert (await newest({}, (6, {"temperature": 5.0, "door": True}))).items() >= good.items()
+    assert await _open(tenant) == 0
+    with psycopg.connect(tenant.postgres.url("superuser")) as connection:
+        row = connection.execute("SELECT quality FROM latest WHERE device_id = %s", (room.id,)).fetchone()
+    assert row == (None,)  # good is silence
+
+
 async def test_a_second_drain_finds_nothing_and_counts_nothing_twice(
     tenant: Tenant, store: Store, worker_store: Store
 ) -> None:

@@ -1,7 +1,7 @@
 """A tenant for tests, made through the same doors as real ones."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -82,9 +82,14 @@ class Tenant:
         async with self.store.as_tenant(self.principal()) as tx:
             return (await tenants.issue_token(tx, name=f"test {role}", scopes=SCOPES[role]))[1]
 
-    def tell(self, readings: Sequence[Told], received_ms: int | None = None) -> None:
+    def tell(
+        self,
+        readings: Sequence[Told],
+        received_ms: int | None = None,
+        doubted: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
         """Store readings and journal them as one ingest transaction would."""
-        tell(self.postgres, self.id, readings, received_ms)
+        tell(self.postgres, self.id, readings, received_ms, doubted=doubted)
 
 
 async def found_tenant(postgres: Postgres, store: Store) -> Tenant:
