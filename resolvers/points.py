@@ -40,7 +40,8 @@ Text = Annotated[
 _Asked = Annotated[
     Json | None,
     strawberry.argument(
-        description="What narrows it, an object in the protocol's own words: for Modbus unit, table, from and to.",
+        description="What narrows it, an object in the protocol's own words: for Modbus unit, table, from and to. With "
+        "skip, as many as earlier answers held are left out.",
         directives=[Example(json='{"unit":1,"table":"holding","from":0,"to":99}')],
     ),
 ]
@@ -156,7 +157,8 @@ class PointMutation:
 
     @strawberry.mutation(
         description="Asks a gateway's edge to look around behind one of its connections: a scan of registers, a "
-        "browse, or who-is. The answer is the command's result: points that could be in its table.",
+        "browse, or who-is. The answer is the command's result: points that could be in its table, and how many were "
+        "found, of which one answer holds some dozens.",
         directives=[
             Needs(scope="commands:write"),
             Rest(method=Method.POST, path="/devices/{deviceId}/points/discover", status=201),

@@ -259,7 +259,8 @@ def wanted(protocol: str, form: Mapping[str, Any]) -> dict[str, Any]:
         under = str(form.get("under", "")).strip()
         return {"under": under} if under else {}
     if protocol == "bacnet":
-        return _numbers(form, ("low", "high"))
+        hosts = str(form.get("hosts", "")).replace(",", " ").split()
+        return _numbers(form, ("low", "high")) | ({"hosts": hosts} if hosts else {})
     return {**_numbers(form, ("unit", "from", "to")), "table": str(form.get("table") or "holding")}
 
 

@@ -42,8 +42,8 @@ def read(text: str, known: Grammars) -> PointTable:
         read_table = table.parse(root, known)
     except TableWrong as wrong:
         raise TableWrong([*wrong.problems, *found]) from None
-    if not read_table.points and not found:
-        found.append(Wrong(root.place, "There are no points yet; add at least one."))
+    if not read_table.connections and not found:  # without points one can still look around behind a connection
+        found.append(Wrong(root.place, "There is no connection yet; add one below `connections`."))
     if found:
         raise TableWrong(found)
     return read_table

@@ -2,8 +2,9 @@
 
 A command to a device is called if one of its points has that name and is a command; else each of its arguments is
 written to the device's point of that metric, in the order given. Two names are the edge's own, for its gateway device:
-`edge-read` {device, metric} and `edge-discover` {connection, …}, the rest being the protocol's. `edge-read` may bring a
-`point` that is in no table yet, as a table would have it, to be tried over one of the connections that there are.
+`edge-read` {device, metric} and `edge-discover` {connection, skip?, …}, the rest being the protocol's. `edge-read` may
+bring a `point` that is in no table yet, as a table would have it, to be tried over one of the connections that there
+are. `skip` says how many of what was found were told already: one answer holds some dozens.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -49,6 +50,8 @@ class Asked:
         self._report = report
         self._keeper = keeper
         self._known: dict[str, None] = {}
+        self._found: tuple[Mapping[str, Any], Sequence[Proposal]] = {}, ()
+        """What was asked for last, and all that was found: the rest of it is told without looking again."""
         self._own: Mapping[str, Callable[[Mapping[str, Any]], Awaitable[Any]]] = {
             "edge-read": self._read,
             "edge-discover": self._discover,
@@ -135,10 +138,16 @@ class Asked:
     async def _discover(self, arguments: Mapping[str, Any]) -> Any:
         """A proposed table, as much of it as an answer may hold."""
         wanted = dict(arguments)
-        found = await self._plant.behind(str(wanted.pop("connection", ""))).discover(wanted)
+        skip = wanted.pop("skip", 0)
+        if type(skip) is not int or skip < 0:
+            raise Failed("`skip` is a whole number, 0 or more: how many were told already.")
+        if skip == 0 or self._found[0] != wanted:
+            narrowed = {name: value for name, value in wanted.items() if name != "connection"}
+            self._found = wanted, await self._plant.behind(str(wanted.get("connection", ""))).discover(narrowed)
+        found = self._found[1]
         kept: list[dict[str, Any]] = []
         left = _ROOM_BYTES
-        for proposal in found:
+        for proposal in found[skip:]:
             item = _short(proposal)
             left -= len(_json(item)) + 1
             if left < 0:

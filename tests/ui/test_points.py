@@ -105,7 +105,7 @@ async def test_a_draft_with_problems_is_not_sent_and_a_good_one_only_once_it_is_
     points.begin("modbus")
     gateway.answers["PointTableCheck"] = {"pointTableCheck": {"points": 0, "problems": [PROBLEM]}}
     await _run(points.ask_to_send())
-    assert (points.sending, points.problems[0].line) == (0, 7)
+    assert (points.sending, points.problems[0].line) == (-1, 7)
     points.write(TEXT)
     assert points.problems == []
     gateway.answers["PointTableCheck"] = {"pointTableCheck": {"points": 2, "problems": []}}
@@ -195,6 +195,7 @@ def test_a_look_around_is_narrowed_in_the_protocols_own_words() -> None:
     assert wanted("modbus-tcp", form) == {"unit": 2, "table": "input", "to": 9}
     assert wanted("opcua", {"under": " ns=2;s=a "}) == {"under": "ns=2;s=a"}
     assert wanted("bacnet", {"low": "0", "high": "10"}) == {"low": 0, "high": 10}
+    assert wanted("bacnet", {"hosts": "192.168.20.30, 192.168.20.31"}) == {"hosts": ["192.168.20.30", "192.168.20.31"]}
     with pytest.raises(Unfit, match="no whole number"):
         wanted("bacnet", {"low": "1.5"})
 
@@ -207,10 +208,16 @@ async def test_what_is_ticked_goes_into_the_text_and_nothing_is_sent(gateway: Ga
     points.open_look(True)
     await points.look_around({"unit": "2", "table": "holding", "from": "0", "to": "9"})
     assert gateway.variables("PointDiscover")["connection"] == "plc"
-    result = {"points": [FOUND, {**FOUND, "address": {"unit": 2, "holding": 8}}], "found": 2}
+    result = {"points": [FOUND, {**FOUND, "address": {"unit": 2, "holding": 8}}], "found": 3}
     gateway.answers["PointAnswer"] = {"command": {"status": "SUCCEEDED", "reason": None, "result": result}}
     await points.hear()
-    assert (len(points.proposals), points.is_asking) == (2, False)
+    assert (len(points.proposals), points.found, points.is_asking) == (2, 3, False)
+    result = {"points": [{**FOUND, "address": {"unit": 2, "holding": 9}}], "found": 3}
+    gateway.answers["PointAnswer"] = {"command": {"status": "SUCCEEDED", "reason": None, "result": result}}
+    await points.look_further()
+    assert gateway.variables("PointDiscover")["wanted"]["skip"] == 2
+    await points.hear()
+    assert [each.number for each in points.proposals] == [0, 1, 2]
     points.add({"device": ""})
     assert points.look_problem == "Tick the points to be added first."
     points.add({"tick-1": "on", "device": "cooler"})

@@ -75,7 +75,7 @@ async def test_what_no_edge_says_is_not_noted(tenant: Tenant, said: dict[str, ob
         (TEXT.replace("modbus-tcp, host: 192.168.10.20", "modbus-rtu, device: /dev/../etc/x"), 2, "is a serial line"),
         (TEXT.replace("holding: 100", "holding: 100, bit: 99"), 8, "write a whole number from 0 to 15"),
         (TEXT.replace("metric: temperature, ", ""), 8, "`metric` is missing"),
-        ("connections: {}", 1, "There are no points yet"),
+        ("connections: {}", 1, "There is no connection yet"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line_and_the_remedy(text: str, line: int | None, words: str) -> None:

@@ -35,9 +35,13 @@ def _look_fields() -> rx.Component:
         _number("from", "From address", "0", 65_535),
         _number("to", "To address", "99", 65_535),
     )
+    hosts = rx.el.input(
+        id="look-hosts", name="hosts", max_length=1_000, placeholder="192.168.20.30", class_name="input"
+    )
     bacnet = (
         _number("low", "Devices from number", "0", 4_194_302),
         _number("high", "to number", "4194302", 4_194_302),
+        field("At addresses · optional", hosts, "For devices in other networks.", for_="look-hosts"),
     )
     return rx.match(
         Points.protocol,
@@ -93,13 +97,25 @@ def _proposal(each: rx.Var[Proposal]) -> rx.Component:
 
 
 def _proposed() -> rx.Component:
-    some = rx.cond(
+    more = rx.cond(
         Points.found > Points.proposals.length(),
-        rx.el.p(
-            "The edge found ",
-            Points.found.to_string(),
-            ", and only the first of them fit into its answer. Look at a smaller part for the others.",
-            class_name="small muted",
+        rx.el.div(
+            rx.el.span(
+                "The first ",
+                Points.proposals.length().to_string(),
+                " of ",
+                Points.found.to_string(),
+                " that it found.",
+                class_name="small muted",
+            ),
+            rx.el.button(
+                rx.cond(Points.look != "", "Asking…", "Show more of them"),
+                type="button",
+                class_name="btn btn-small",
+                disabled=(Points.look != "") | ~Points.is_online,
+                on_click=Points.look_further,
+            ),
+            class_name="row",
         ),
     )
     into = field(
@@ -117,7 +133,6 @@ def _proposed() -> rx.Component:
         for_="look-device",
     )
     return rx.el.form(
-        some,
         rx.el.div(
             rx.foreach(Points.proposals, _proposal),
             class_name="points-proposed",
@@ -125,6 +140,7 @@ def _proposed() -> rx.Component:
             tab_index=0,
             aria_label="Points that were found",
         ),
+        more,
         into,
         rx.el.div(rx.el.button("Add the ticked ones to the text", type="submit", class_name="btn btn-primary")),
         on_submit=Points.add,

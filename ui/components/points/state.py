@@ -58,7 +58,7 @@ class Points(Console):
     problems: list[ProblemLine] = []
     check_said: str = ""
     is_checking: bool = False
-    sending: int = 0  # how many points the table has that is about to be sent; 0 while nobody is asked
+    sending: int = -1  # how many points the table has that is about to be sent; -1 while nobody is asked
     send_problem: str = ""
     is_stale: bool = False
     lines: list[PointLine] = []
@@ -78,6 +78,7 @@ class Points(Console):
 
     _found: str = "[]"  # what the edge found, as JSON: what a state holds as values comes back in wrappers
     _looked_behind: str = ""
+    _wanted: str = "{}"  # what narrowed the look, as JSON
     _based_on: int = 0  # the version that the draft was made from
 
     @rx.var
@@ -176,7 +177,7 @@ class Points(Console):
 
     def _unsettle(self) -> None:
         """What was said of the draft counts no longer."""
-        self.problems, self.check_said, self.sending, self.send_problem, self.is_stale = [], "", 0, "", False
+        self.problems, self.check_said, self.sending, self.send_problem, self.is_stale = [], "", -1, "", False
 
     async def _find_machines(self) -> None:
         try:
@@ -222,7 +223,7 @@ class Points(Console):
         yield
         points = await self._checked()
         self.is_checking = False
-        if points:
+        if points >= 0:
             self.check_said = f"It can be sent: {in_points(points)}. The edge itself may still find something."
 
     @rx.event
@@ -235,22 +236,22 @@ class Points(Console):
         self.is_checking = False
 
     async def _checked(self) -> int:
-        """How many points the draft has, 0 if it cannot be sent."""
+        """How many points the draft has, -1 if it cannot be sent."""
         if not self.draft.strip():
             self.send_problem = "There is no text yet. Begin with an example, or write one."
-            return 0
+            return -1
         try:
             found = (await self.ask("point_table_check", text=self.draft))["pointTableCheck"]
         except Refused as refusal:
             self.send_problem = refusal.words
-            return 0
+            return -1
         self.problems = problem_lines(found["problems"])
-        return 0 if self.problems else int(found["points"])
+        return -1 if self.problems else int(found["points"])
 
     @rx.event
     def keep(self) -> None:
         """Do not send it after all."""
-        self.sending = 0
+        self.sending = -1
 
     @rx.event
     async def send(self) -> None:
@@ -321,13 +322,25 @@ class Points(Console):
         self._forget_look()
         try:
             narrowed = wanted(self.protocol, form)
-            asked = await self.ask("point_discover", deviceId=self.uid, connection=self.behind, wanted=narrowed)
         except Unfit as unfit:
             self.look_problem = str(unfit)
+            return
+        self._wanted, self._looked_behind = json.dumps(narrowed), self.behind
+        await self._ask_around(narrowed)
+
+    @rx.event
+    async def look_further(self) -> None:
+        """Let the edge tell more of what it found, which did not fit into its answer."""
+        await self._ask_around({**json.loads(self._wanted), "skip": len(self.proposals)})
+
+    async def _ask_around(self, narrowed: dict[str, Any]) -> None:
+        self.look_problem = ""
+        try:
+            asked = await self.ask("point_discover", deviceId=self.uid, connection=self._looked_behind, wanted=narrowed)
         except Refused as refusal:
             self.look_problem = refusal.words
         else:
-            self.look, self._looked_behind = asked["pointDiscover"]["id"], self.behind
+            self.look = asked["pointDiscover"]["id"]
 
     async def _hear_look(self) -> None:
         try:
@@ -341,7 +354,8 @@ class Points(Console):
         if command["status"] != "SUCCEEDED" or not isinstance(command["result"], dict):
             self.look_problem = ended(command)
             return
-        found = [each for each in command["result"].get("points", []) if isinstance(each, dict)]
+        told = [each for each in command["result"].get("points", []) if isinstance(each, dict)]
+        found = [*json.loads(self._found), *told]
         self._found = json.dumps(found)
         self.proposals, self.is_answered = proposals(found), True
         self.found = max(len(found), int(command["result"].get("found") or 0))

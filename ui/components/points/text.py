@@ -30,6 +30,7 @@ def _confirm() -> rx.Component:
         "This changes what is read from the machines, and what commands and rules may write to them: ",
         count(Points.sending),
         ". What is not in this table is no longer read.",
+        rx.cond(Points.sending == 0, " When the edge runs it, you can look around behind its connections for points."),
         yes=("Send it", Points.send),
         no=("Not yet", Points.keep),
     )
@@ -76,7 +77,7 @@ def _editor() -> rx.Component:
         problem(Points.send_problem),
         rx.cond(Points.is_stale, newer),
         done(Points.check_said),
-        rx.cond(Points.sending > 0, _confirm(), buttons),
+        rx.cond(Points.sending >= 0, _confirm(), buttons),
         class_name="stack",
     )
 
