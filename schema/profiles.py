@@ -9,6 +9,7 @@ import strawberry
 from engine.devices import declared, model
 from engine.devices.declared import ValueType
 from engine.devices.model import MetricType
+from engine.devices.yes_no import yes_no
 from schema.directives import Constraint
 from schema.enums import shown
 
@@ -52,10 +53,13 @@ class Metric:
     label: str = strawberry.field(description="The name shown to people; empty if it has none.")
     min: float | None = strawberry.field(description="The lowest number accepted.")
     max: float | None = strawberry.field(description="The highest number accepted.")
+    when_true: str | None = strawberry.field(description="What true says, as in “door is open”; null for other types.")
+    when_false: str | None = strawberry.field(description="What false says, as in “door is closed”; null likewise.")
 
     @classmethod
     def of(cls, metric: model.Metric) -> Self:
         """The contract's view of ``metric``."""
+        said = yes_no(metric.key, metric.label) if metric.type is model.MetricType.BOOLEAN else None
         return cls(
             key=metric.key,
             type=MetricType(metric.type),
@@ -63,6 +67,8 @@ class Metric:
             label=metric.label,
             min=metric.min,
             max=metric.max,
+            when_true=said and said.sentence(True),
+            when_false=said and said.sentence(False),
         )
 
 

@@ -26,7 +26,8 @@ class RuleNonFiring:
     is_waiting: bool = strawberry.field(description="Whether its condition was met and only its wait was not over.")
     verdict: bool | None = strawberry.field(description="Whether its condition was true; null: not known.")
     is_near: bool = strawberry.field(
-        description="Whether it almost fired: only one of several parts was not so, or its wait was not over."
+        description="Whether it almost fired: only one of several parts was not so, and if that compares a number, it "
+        "was near the limit; or only its wait was not over."
     )
     reason: str = strawberry.field(description="Why it did not fire, in a sentence with the values seen.")
     why: Json = strawberry.field(description="The condition with the values seen and each part's verdict.")

@@ -67,11 +67,13 @@ class Happened:
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric as people call it."""
+    """A metric as people call it. `when_true` and `when_false`: what a yes/no says, "door is open"; else ''."""
 
     label: str
     unit: str
     type: str
+    when_true: str = ""
+    when_false: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,13 @@ class Drawn:
 def metrics_of(profile: Mapping[str, Any]) -> dict[str, Metric]:
     """A profile's metrics by key."""
     return {
-        each["key"]: Metric(each["label"] or words(each["key"]), unit(each["unit"]), each["type"])
+        each["key"]: Metric(
+            each["label"] or words(each["key"]),
+            unit(each["unit"]),
+            each["type"],
+            each.get("whenTrue") or "",
+            each.get("whenFalse") or "",
+        )
         for each in profile["metrics"]
     }
 
@@ -128,6 +136,8 @@ def _leaf(leaf: Mapping[str, Any], metrics: Mapping[str, Metric]) -> str:
             return f"{called} has changed within {span(over)}"
         case {"metric": _, "stuck": {"for": held}}:
             return f"{called} stays the same for {span(held)}"
+        case {"metric": key, "value": bool(value)} if said := _says(key, value is (leaf.get("op") == "=="), metrics):
+            return said
         case {"metric": _}:
             return f"{_subject(leaf, called)} is {_compared(leaf, metrics)}"
         case {"attribute": key}:
@@ -149,6 +159,12 @@ def _leaf(leaf: Mapping[str, Any], metrics: Mapping[str, Metric]) -> str:
         case {"event": kind}:
             return f"an event “{kind}” comes"
     return "a condition that this page does not know"
+
+
+def _says(key: Any, value: bool, metrics: Mapping[str, Metric]) -> str:
+    """What a yes/no metric says by this value: "door is open"; '' where nobody worded it."""
+    metric = metrics.get(str(key))
+    return "" if metric is None else metric.when_true if value else metric.when_false
 
 
 def _opposite(leaf: Mapping[str, Any], metrics: Mapping[str, Metric]) -> str:
@@ -217,6 +233,8 @@ def _seen(leaf: Mapping[str, Any], metrics: Mapping[str, Metric]) -> str:
         return "no value was known"
     if "changed" in leaf or "stuck" in leaf:
         return ""
+    if isinstance(leaf["seen"], bool) and (said := _says(leaf.get("metric"), leaf["seen"], metrics)):
+        return f"seen: {said.partition(' is ')[2]}"
     sign = unit(leaf.get("unit"))
     told = f" {sign}" if sign and not isinstance(leaf["seen"], bool | str) else ""
     return f"seen: {_measured(leaf['seen'], leaf.get('value'), leaf.get('against'))}{told}"

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from math import floor, isfinite, log10
 
+from engine.devices.yes_no import YesNo, yes_no
 from engine.rules.conditions import is_over_midnight
 from engine.rules.findings import UNITS_MS, is_number
 from engine.rules.logic import normal
@@ -27,6 +28,7 @@ from engine.rules.model import (
     Fn,
     InGroup,
     Leaf,
+    MetricType,
     Not,
     Notify,
     OfProfile,
@@ -110,7 +112,7 @@ _FIELDS: Mapping[str, str] = {
 
 
 def phrase(condition: Condition, vocabulary: Vocabulary) -> str:
-    """The condition in words: "temperature is above 8 °C and either door is "open" or lamp is yes"."""
+    """The condition in words: "temperature is above 8 °C and either mode is "a" or lamp is on"."""
     return _phrase(normal(condition), vocabulary, 0)
 
 
@@ -168,8 +170,16 @@ def leaf_phrase(leaf: AnyLeaf, vocabulary: Vocabulary, *, is_so: bool = True, is
 
 
 def subject(leaf: Leaf, vocabulary: Vocabulary) -> str:
-    """What a comparison asks about: "the average temperature over 5 minutes"."""
+    """What a comparison asks about: "the average temperature over 5 minutes"; "door" of "door open"."""
+    if isinstance(leaf.value, bool):
+        return said_yes_no(leaf.metric, vocabulary).subject
     return derived_phrase(leaf.metric, leaf.how, vocabulary)
+
+
+def said_yes_no(key: str, vocabulary: Vocabulary) -> YesNo:
+    """How a yes/no metric is said."""
+    metric = vocabulary.metrics.get(key)
+    return yes_no(key, None if metric is None else metric.label)
 
 
 def derived_phrase(metric: str, how: Derived | None, vocabulary: Vocabulary) -> str:
@@ -196,7 +206,10 @@ def derived_phrase(metric: str, how: Derived | None, vocabulary: Vocabulary) -> 
 def compared(leaf: Leaf | AttributeLeaf, vocabulary: Vocabulary) -> str:
     """How a leaf compares, without what it asks about: ``above 8 °C``."""
     if isinstance(leaf.value, bool):
-        return value_text(leaf.value is (leaf.op is Op.EQ))  # "is no" rather than "is not yes"
+        asked = leaf.value is (leaf.op is Op.EQ)  # "is closed" rather than "is not open"
+        if isinstance(leaf, AttributeLeaf):
+            return value_text(asked)
+        return said_yes_no(leaf.metric, vocabulary).state(asked)
     unit = _unit_written(leaf, vocabulary)
     word = f"{COMPARED[leaf.op]} " if leaf.op in COMPARED else ""
     if isinstance(leaf, Leaf) and isinstance(leaf.value, Operand):
@@ -229,7 +242,8 @@ def _operand(metric: str, operand: Operand, unit: str, vocabulary: Vocabulary) -
 
 def _stuck(leaf: Stuck, vocabulary: Vocabulary, is_so: bool, is_past: bool) -> str:
     called, have = name(leaf.metric, vocabulary), "had" if is_past else "has"
-    moved = "moved"
+    metric = vocabulary.metrics.get(leaf.metric)
+    moved = "moved" if metric is None or metric.type is MetricType.NUMBER else "changed"
     if leaf.within:
         moved += f" by more than {value_text(leaf.within)}{unit_sign(unit_of(leaf.metric, None, vocabulary))}"
     if is_so:

@@ -18,6 +18,7 @@ from engine.rules.compile import CompiledRule
 from engine.rules.explain import why
 from engine.rules.facts import Moment, View
 from engine.rules.look import values_at
+from engine.rules.nearest import is_near_miss
 from engine.rules.plan import is_light, plan_of
 from engine.rules.state import Known, Phase, RuleState
 
@@ -77,9 +78,8 @@ class Look(NamedTuple):
 
     @property
     def is_near(self) -> bool:
-        """Whether it almost fired: only a wait is not over, or all of several parts but one are true."""
-        parts = self.tree.get("all", ())
-        return self.phase is Phase.PENDING or sum(part["is"] is not True for part in parts) == 1 < len(parts)
+        """Whether it almost fired: only a wait is not over, or all of several parts but one are so, and that almost."""
+        return self.phase is Phase.PENDING or is_near_miss(self.rule, self.tree)
 
     def sample(self) -> Sample:
         """What is kept of it."""

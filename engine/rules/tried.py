@@ -158,7 +158,8 @@ class Firing:
 class NonFiring:
     """One look at which a rule did not fire: at what moment of event time, why as sentence and tree.
 
-    ``phase`` is ok or, where only its wait was not over, pending. ``is_near``: all it asks for but one thing was so.
+    ``phase`` is ok or, where only its wait was not over, pending. ``is_near``: all it asks for but one thing was
+    so, and that almost.
     """
 
     id: UUID

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from cronsim import CronSim
 
 from engine.clock import from_ms
+from engine.devices.yes_no import YesNo
 from engine.rules.compile import CompiledRule, ignoring
 from engine.rules.explain import Explainer, condition_in, explainer
 from engine.rules.findings import is_number
@@ -36,6 +37,7 @@ from engine.rules.phrases import (
     listed,
     name,
     phrase,
+    said_yes_no,
     seen_text,
     spelled,
     spelled_ms,
@@ -57,7 +59,7 @@ class _Words(NamedTuple):
     """What is said of one comparison whatever was seen. ``into``: from the profile's unit to that of the author.
 
     ``limits``: what is known beforehand of what it is held against, where nothing else that is read is; else ``other``
-    is the input that it is held against.
+    is the input that it is held against. ``yes_no``: how a yes/no metric is said.
     """
 
     leaf: Leaf | AttributeLeaf
@@ -69,6 +71,7 @@ class _Words(NamedTuple):
     limits: tuple[object, ...]
     other: str | None
     other_sign: str
+    yes_no: YesNo | None = None
 
 
 class _Decided:
@@ -106,6 +109,8 @@ def _words_of(leaf: Leaf | AttributeLeaf, vocabulary: Vocabulary) -> _Words:
     own = unit_of(leaf.metric, leaf.how, vocabulary)
     into = conversion(own, leaf.unit or own, is_difference=is_difference(leaf.how))
     asked, sign = subject(leaf, vocabulary), unit_sign(leaf.unit or own)
+    if isinstance(leaf.value, bool):
+        return _Words(leaf, name, asked, None, "", told, (), None, "", said_yes_no(leaf.metric, vocabulary))
     if not isinstance(leaf.value, Operand):
         limits = leaf.value if isinstance(leaf.value, tuple) else (leaf.value,)
         return _Words(leaf, name, asked, into, sign, told, limits, None, "")
@@ -122,6 +127,7 @@ WHY_ENDED: Mapping[EndReason, str] = {
 }
 """Why an alert ended though nothing has cleared it."""
 MINUTE_MS, DAY_MS = 60_000, 86_400_000
+_BY_ORDER = frozenset({Op.LT, Op.LE, Op.GT, Op.GE, Op.BETWEEN, Op.OUTSIDE})
 
 _MISSING = {
     MissingDo.FIRE: "it fires too",
@@ -337,7 +343,17 @@ def _not_so(decided: _Decided, leaf: AnyLeaf, is_so: bool, known: Mapping[str, K
     if leaf.op is Op.NE and words.other is None:
         return is_
     said = words.compared.removeprefix("not ") if leaf.op is Op.NE else f"not {words.compared}"
-    return f"{is_}, {said}{_against(words, known)}"
+    return f"{is_}, {said}{_against(words, known)}{_away(words, known)}"
+
+
+def _away(words: _Words, known: Mapping[str, Known]) -> str:
+    """How far what was seen is from the nearest limit, in the unit the author wrote: " (3.74 °C away)"."""
+    seen = known[words.name].value
+    if words.leaf.op not in _BY_ORDER or not is_number(seen):
+        return ""
+    value = seen if words.into is None else words.into(seen)
+    gap = min((abs(each - value) for each in words.limits if is_number(each)), default=0)
+    return f" ({seen_text(gap)}{words.sign} away)" if gap else ""
 
 
 def _seen(words: _Words, seen: Mapping[str, Known]) -> str:
@@ -345,6 +361,8 @@ def _seen(words: _Words, seen: Mapping[str, Known]) -> str:
     value = seen[words.name].value
     if isinstance(words.leaf, AttributeLeaf):
         return value_text(value)
+    if words.yes_no is not None and isinstance(value, bool):
+        return words.yes_no.state(value)
     if words.into is not None and isinstance(value, int | float) and not isinstance(value, bool):
         value = words.into(value)
     limits = words.limits

@@ -23,7 +23,9 @@ ALERT: dict[str, Any] = {
     "device": {"id": "d1", "name": "", "key": "cold-1"},
 }
 TEMPERATURE = {"key": "temperature", "label": "", "unit": "degC", "type": "NUMBER"}
-METRICS = metrics_of({"metrics": [TEMPERATURE, {"key": "door", "label": "Door open", "unit": None, "type": "BOOLEAN"}]})
+DOOR_OPEN = {"key": "door", "label": "Door open", "unit": None, "type": "BOOLEAN"}
+SAID = {"whenTrue": "door is open", "whenFalse": "door is closed"}
+METRICS = metrics_of({"metrics": [TEMPERATURE, {**DOOR_OPEN, **SAID}]})
 LEAF = {"metric": "temperature", "op": ">", "value": 8, "unit": "degC", "is": True, "seen": 9.25, "at": 1}
 DOOR = {"metric": "door", "op": "==", "value": True, "unit": None, "is": None, "seen": None, "at": None}
 SILENCE: dict[str, Any] = {
@@ -135,12 +137,19 @@ def test_each_part_of_a_condition_says_what_was_seen() -> None:
     assert [(each.depth, each.words, each.seen, each.verdict) for each in lines] == [
         (0, "All of these", "", "unknown"),
         (1, "Temperature is above 8 °C", "seen: 9.25 °C", "yes"),
-        (1, "Door open is no", "no value was known", "unknown"),
+        (1, "Door is closed", "no value was known", "unknown"),
         (1, "Not so:", "", "no"),
         (2, "At least one of these", "", "yes"),
-        (3, "Door open is yes", "no value was known", "unknown"),
+        (3, "Door is open", "no value was known", "unknown"),
         (3, "Temperature is above 8 °C", "seen: 9.25 °C", "yes"),
     ]
+
+
+def test_a_yes_or_no_is_said_as_the_platform_words_it() -> None:
+    (line,) = why_lines({**DOOR, "is": False, "seen": False}, METRICS)
+    assert (line.words, line.seen) == ("Door is open", "seen: closed")
+    (line,) = why_lines({**DOOR, "op": "!=", "is": True, "seen": False}, METRICS)
+    assert line.words == "Door is closed"
 
 
 def test_what_must_not_be_so_is_said_the_other_way_round() -> None:

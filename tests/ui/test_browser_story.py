@@ -53,7 +53,7 @@ async def _told(console: Console, hook: Endpoint, key: str, rule: str) -> str:
     assert (said["type"], said["data"]["severity"]) == ("alert.raised", "minor")
     text = letter.get_body(("plain",))
     assert text is not None
-    assert "door open was yes" in text.get_content().lower()
+    assert "door was open" in text.get_content().lower()
     where: str = said["data"]["url"]
     assert where in text.get_content()
     return where

@@ -1,7 +1,7 @@
 // What stands on the cards of a rule's picture: a title and a short text for each part. No React in here.
 import { seenNumber } from "./numbers.js";
 import { spanOf } from "./rule_model.js";
-import { DAYS, MISSING, SCHEDULES, SEVERITIES, WHEREABOUTS, opsOf, scheduleOf, sign, wantsTwo } from "./rule_words.js";
+import { DAYS, MISSING, SCHEDULES, SEVERITIES, WHEREABOUTS, isAsked, isYesNo, opsOf, scheduleOf, sign, stateWords, wantsTwo, yesNoBehind } from "./rule_words.js";
 
 const SHORT = { s: "s", m: "min", h: "h", d: "d" };
 const OPEN = "…";
@@ -62,15 +62,16 @@ function metricWords(node, kind, vocabulary) {
     case "stuck":
       return { title: name, text: `has stood still for ${spanWords(node.stuck.for)}${node.stuck.within ? `, within ${node.stuck.within}${unit ? ` ${unit}` : ""}` : ""}` };
     default:
-      return { title: name, text: comparedWords(node, vocabulary, unit, type) };
+      return { title: name, text: isYesNo(node) ? yesNoBehind(metric, isAsked(node)) : comparedWords(node, vocabulary, unit, type) };
   }
 }
 
 /** What a part of an explanation saw, with its unit: "9.1 °C"; "" where that says nothing. */
 export function seenWords(part, vocabulary) {
   const { seen } = part;
-  if (seen === null || seen === undefined || typeof seen === "object" || (typeof seen === "boolean" && !part.metric)) return "";
+  if (seen === null || seen === undefined || typeof seen === "object" || (typeof seen === "boolean" && !("op" in part))) return "";
   const unit = typeof seen === "number" && part.agg?.fn !== "count" ? sign(part.unit ?? metricOf(vocabulary, part.metric)?.unit) : "";
+  if (typeof seen === "boolean" && part.metric) return stateWords(metricOf(vocabulary, part.metric), seen);
   return `${typeof seen === "number" ? seenNumber(part) : scalarWords(seen)}${unit ? ` ${unit}` : ""}`;
 }
 

@@ -4,7 +4,7 @@ import { useDesk, useSaid } from "./rule_desk.js";
 import { AttributeName, knownAs, useValuesOf } from "./rule_known.jsx";
 import { METRIC_KINDS, addBeside, blank, comparison, getAt, idOf, isGroup, joinAt, jsonPath, kindOf, moveAt, negateAt, removeAt, setAt, unwrapAt, wrapAt } from "./rule_model.js";
 import { Clock, Days, Help, Menu, Pick, Said, Span, Write } from "./rule_pieces.jsx";
-import { FACTS, JOINS, kinOf, looksOf, opsOf, sign, wantsMany, wantsTwo } from "./rule_words.js";
+import { FACTS, JOINS, isAsked, isYesNo, kinOf, looksOf, opsOf, sign, wantsMany, wantsTwo, yesNoBehind } from "./rule_words.js";
 
 const tagOf = (path) => path.join(".");
 
@@ -220,7 +220,7 @@ function Compared({ node, put, swap, bad, metrics, kind }) {
           <Span label="Within" value={node.delta.over} onChange={(over) => put(["delta", "over"], over)} />
         </>
       ) : null}
-      <Pick label="How it is compared" value={node.op} options={opsOf(type)} onChange={setOp} />
+      {isYesNo(node) && metric ? null : <Pick label="How it is compared" value={node.op} options={opsOf(type)} onChange={setOp} />}
       <Value node={node} put={put} swap={swap} type={type} metric={metric} bad={bad} metrics={metrics} />
     </>
   );
@@ -275,6 +275,10 @@ function Window({ node, put }) {
 function Value({ node, put, swap, type, metric, bad, metrics, list }) {
   const { value } = node;
   if (isOperand(value)) return <Operand node={node} put={put} type={type} metrics={metrics} />;
+  if (isYesNo(node) && metric) {
+    const options = [true, false].map((each) => [String(each), yesNoBehind(metric, each)]);
+    return <Pick label="Value" value={String(isAsked(node))} options={options} onChange={(text) => swap({ ...node, op: "==", value: text === "true" })} />;
+  }
   if (type === "BOOLEAN") {
     return (
       <Pick

@@ -10,7 +10,7 @@ import { triedTest } from "./rule_keep.js";
 import { dropAt, metricsRead, setAt, spanMs } from "./rule_model.js";
 import { Help, Pick, Remove, Span, Write } from "./rule_pieces.jsx";
 import { Why, WhyNot } from "./rule_why.jsx";
-import { sign } from "./rule_words.js";
+import { sign, stateWords } from "./rule_words.js";
 import { unbroken } from "./zones.js";
 
 const PHASES = { OK: ["ok", "All is well"], PENDING: ["open", "Waiting"], FIRING: ["yes", "It fires"], CLEARING: ["open", "Nearly over"] };
@@ -213,10 +213,7 @@ function Sent({ metric, value, label, onChange }) {
         <Pick
           label={label}
           value={String(value)}
-          options={[
-            ["true", "yes"],
-            ["false", "no"],
-          ]}
+          options={[true, false].map((each) => [String(each), stateWords(metric, each)])}
           onChange={(text) => onChange(text === "true")}
         />
       ) : (

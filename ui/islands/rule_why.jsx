@@ -5,7 +5,7 @@ import { ask, plainValue } from "./live.js";
 import { seenNumber } from "./numbers.js";
 import { useDesk } from "./rule_desk.js";
 import { Help } from "./rule_pieces.jsx";
-import { leafWords, sign } from "./rule_words.js";
+import { isYesNo, leafWords, sign, stateWords } from "./rule_words.js";
 import { inOwnZone } from "./zones.js";
 
 const UNKNOWN = "nothing known";
@@ -32,11 +32,11 @@ function Part({ tree, metrics }) {
   const join = ["all", "any", "not"].find((key) => key in tree);
   if (!join) {
     const unit = sign(tree.unit ?? metrics.get(tree.metric)?.unit);
-    const seen = "missing" in tree ? null : tree.seen === null || tree.seen === undefined ? UNKNOWN : typeof tree.seen === "object" ? null : (typeof tree.seen === "number" ? seenNumber(tree) : plainValue(tree.seen)) + (typeof tree.seen === "number" && unit && tree.agg?.fn !== "count" ? `\u00a0${unit}` : "");
+    const seen = "missing" in tree ? null : tree.seen === null || tree.seen === undefined ? UNKNOWN : typeof tree.seen === "object" ? null : (typeof tree.seen === "number" ? seenNumber(tree) : isYesNo(tree) ? stateWords(metrics.get(tree.metric), tree.seen) : plainValue(tree.seen)) + (typeof tree.seen === "number" && unit && tree.agg?.fn !== "count" ? `\u00a0${unit}` : "");
     return (
       <li>
         <Sign is={tree.is} /> {capital(leafWords(tree, metrics))}
-        {seen && (typeof tree.seen !== "boolean" || tree.metric) ? <span className="muted"> · {seen === UNKNOWN ? seen : `seen: ${seen}`}</span> : null}
+        {seen && (typeof tree.seen !== "boolean" || "op" in tree) ? <span className="muted"> · {seen === UNKNOWN ? seen : `seen: ${seen}`}</span> : null}
       </li>
     );
   }

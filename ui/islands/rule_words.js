@@ -165,6 +165,21 @@ function agoWords(text) {
   return unit ? `${count} ${(count === "1" ? ONE : UNITS).find(([key]) => key === unit)[1]}` : String(text ?? "…");
 }
 
+/** What a yes/no metric says by a value, as the platform words it: "door is open". */
+const sayOf = (metric, value) => (value ? metric?.whenTrue : metric?.whenFalse) || `${metric?.label || metric?.key || "it"} is ${value ? "yes" : "no"}`;
+/** What such a comparison asks for: "is not yes" asks for no. */
+export const isAsked = (node) => node.value === (node.op !== "!=");
+export const isYesNo = (node) => typeof node?.value === "boolean" && Boolean(node.metric);
+export const yesNoWords = (node, metric) => sayOf(metric, isAsked(node));
+/** How it is, without what it is about: "open". */
+export const stateWords = (metric, value) => sayOf(metric, value).split(" is ").slice(1).join(" is ");
+/** The same behind the metric's name, which need not be said twice: "is on" of a lamp, "door is open" of “Door open”. */
+export function yesNoBehind(metric, value) {
+  const said = sayOf(metric, value);
+  const name = `${metric?.label || metric?.key || ""} `;
+  return said.toLowerCase().startsWith(`${name.toLowerCase()}is `) ? said.slice(name.length) : said;
+}
+
 /** A name for a rule nobody named: the sentence's first words. */
 export function proposedName(node, metrics) {
   const name = (key) => metrics.get(key)?.label || key;
@@ -176,6 +191,10 @@ export function proposedName(node, metrics) {
   if (node.changed) return `${name(node.metric)} has changed`;
   if (node.stuck) return `${name(node.metric)} stands still`;
   const metric = metrics.get(node.metric);
+  if (isYesNo(node)) {
+    const said = yesNoWords(node, metric).replace(/^it is /, "");
+    return said.slice(0, 1).toUpperCase() + said.slice(1);
+  }
   const op = opsOf(metric?.type ?? "NUMBER").find(([key]) => key === node.op)?.[1] ?? node.op;
   const one = (value) => (value === true ? "yes" : value === false ? "no" : typeof value === "object" && value ? ("ago" in value ? `${value.metric === node.metric ? "what it was" : name(value.metric)} ${agoWords(value.ago)} ago` : name(value.metric ?? value.attribute)) : String(value ?? ""));
   const value = Array.isArray(node.value) ? node.value.map(one).join(wantsTwo(node.op) ? " and " : ", ") : one(node.value);
@@ -201,5 +220,6 @@ export function leafWords(node, metrics) {
   if ("presence" in node) return `it is ${node.presence}`;
   if ("silence" in node) return `nothing heard for ${agoWords(node.silence)}`;
   if ("event" in node) return `the event ${node.event} has come`;
+  if (isYesNo(node)) return yesNoWords(node, metrics.get(node.metric));
   return proposedName(node, metrics) || "a condition";
 }

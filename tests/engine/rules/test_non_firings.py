@@ -52,7 +52,7 @@ async def test_a_rule_that_did_not_fire_says_what_it_saw(tenant: Tenant, worker_
     await drained(worker_store, tenant)
     (look,) = await kept(tenant, rule)
     assert (look.device_id, clock.to_ms(look.at), look.verdict, look.phase) == (cold.id, at, False, Phase.OK)
-    assert look.reason == "temperature is 4.2 °C, not above 8 °C"
+    assert look.reason == "temperature is 4.2 °C, not above 8 °C (3.8 °C away)"
     assert look.why["seen"] == 4.2
     assert not look.is_near
     assert await fired(tenant) == [(1, "active")]
@@ -62,11 +62,11 @@ async def test_near_misses_are_kept_before_others(tenant: Tenant, worker_store: 
     rooms, at = [await tenant.device() for _ in range(sampling.LOOKS_OF_RULE)], clock.now_ms()
     rule = await made(tenant, {"all": [HOT, DAMP]})
     tenant.tell([(room.id, at, {"temperature": 4.0, "humidity": 50.0}) for room in rooms[:-1]])
-    tenant.tell([(rooms[-1].id, at, {"temperature": 9.0, "humidity": 50.0})])
+    tenant.tell([(rooms[-1].id, at, {"temperature": 9.0, "humidity": 66.0})])
     await drained(worker_store, tenant)
     (look,) = await kept(tenant, rule)
     assert (look.device_id, look.is_near) == (rooms[-1].id, True)
-    assert look.reason == "humidity is 50 %, not above 70 %"
+    assert look.reason == "humidity is 66 %, not above 70 % (4 % away)"
 
 
 async def test_a_wait_that_is_not_over_is_a_near_miss(tenant: Tenant, worker_store: Store) -> None:

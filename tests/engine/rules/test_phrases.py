@@ -21,7 +21,11 @@ from tests.engine.rules.making import document, temperature_above
 
 GROUP = "00000000-0000-0000-0000-00000000000a"
 VOCABULARY = Vocabulary(
-    {**grown.VOCABULARY.metrics, "flow": Metric("flow", MetricType.NUMBER, "l/min", "Flow")},
+    {
+        **grown.VOCABULARY.metrics,
+        "flow": Metric("flow", MetricType.NUMBER, "l/min", "Flow"),
+        "running": Metric("running", MetricType.BOOLEAN),
+    },
     group_names={GROUP: "Site 7"},
 )
 AVERAGE = {"metric": "temperature", "agg": {"fn": "avg", "over": "5m"}, "op": ">", "value": 8}
@@ -55,6 +59,9 @@ def t(**fields: Any) -> dict[str, Any]:
         ({"metric": "flow", "stuck": {"for": "30m", "within": 0.1}},
          "flow has not moved by more than 0.1 l/min for 30 minutes",
          "flow has moved by more than 0.1 l/min within 30 minutes"),
+        ({"metric": "door_open", "op": "==", "value": True}, "door is open", "door is closed"),
+        ({"metric": "running", "op": "==", "value": True}, "it is running", "it is not running"),
+        ({"metric": "door_open", "stuck": {"for": "30m"}}, "door open has not changed for 30 minutes", None),
         ({"attribute": "critical", "op": "==", "value": True}, "its critical is yes", "its critical is no"),
         ({"tag": "outdoor"}, 'it is tagged "outdoor"', 'it is not tagged "outdoor"'),
         ({"group": GROUP}, 'it is in the group "Site 7"', 'it is not in the group "Site 7"'),
@@ -169,22 +176,26 @@ def known(ready: CompiledRule, *values: Any) -> dict[str, Known]:
 @pytest.mark.parametrize(
     ("when", "values", "words"),
     [
-        (temperature_above(8), [7.2], "temperature is 7.2 °C, not above 8 °C"),
+        (temperature_above(8), [7.2], "temperature is 7.2 °C, not above 8 °C (0.8 °C away)"),
         (temperature_above(8), [None], "it is not known whether temperature is above 8 °C"),
         (temperature_above(8), [9], "temperature is 9 °C, above 8 °C"),
         ({"any": [temperature_above(8), {"tag": "a"}]}, [True, 9],
          'temperature is 9 °C, above 8 °C, and it is tagged "a"'),
-        (t(value=46.4, unit="degF"), [7], "temperature is 44.6 °F, not above 46.4 °F"),
+        (t(value=46.4, unit="degF"), [7], "temperature is 44.6 °F, not above 46.4 °F (1.8 °F away)"),
         ({"all": [temperature_above(8), {"tag": "a"}]}, [False, 9], 'it is not tagged "a"'),
         ({"any": [temperature_above(8), {"tag": "a"}]}, [False, 7],
-         'temperature is 7 °C, not above 8 °C and it is not tagged "a"'),
+         'temperature is 7 °C, not above 8 °C (1 °C away) and it is not tagged "a"'),
         (t(value={"metric": "setpoint", "plus": 1}), [6, 6.5],
          "temperature is 6.5 °C, not above setpoint plus 1 °C (6 °C)"),
         (t(value={"metric": "setpoint"}), [None, 6], "it is not known whether temperature is above setpoint"),
-        ({"metric": "lamp", "op": "==", "value": True}, [False], "lamp is no"),
+        (t(op="between", value=[2, 4]), [8.5], "temperature is 8.5 °C, not between 2 and 4 °C (4.5 °C away)"),
+        (t(value=8), [8], "temperature is 8 °C, not above 8 °C"),
+        ({"metric": "lamp", "op": "==", "value": True}, [False], "lamp is off"),
+        ({"metric": "door_open", "op": "==", "value": True}, [False], "door is closed"),
+        ({"metric": "door_open", "op": "==", "value": True}, [None], "it is not known whether door is open"),
         ({"metric": "mode", "op": "!=", "value": "a"}, ["a"], 'mode is "a"'),
         ({"not": {"silence": "30m"}}, [True], "nothing was heard of it for 30 minutes"),
-        (AVERAGE, [5.25], "the average temperature over 5 minutes is 5.25 °C, not above 8 °C"),
+        (AVERAGE, [5.25], "the average temperature over 5 minutes is 5.25 °C, not above 8 °C (2.75 °C away)"),
     ],
 )  # fmt: skip
 def test_why_a_rule_does_not_fire_names_what_would_have_to_be_otherwise(when: Any, values: Any, words: str) -> None:

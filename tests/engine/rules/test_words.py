@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from engine.clock import from_ms
+from engine.devices.yes_no import yes_no
 from engine.rules.compile import CompiledRule
 from engine.rules.document import parse
 from engine.rules.explain import explain, why
@@ -59,7 +60,7 @@ def test_a_cooldown_is_said_too() -> None:
 
 def test_a_wait_belongs_to_the_whole_condition() -> None:
     assert said(WARM_AND_SHUT, held="90s").startswith(
-        "When temperature is above 8 °C and door open is no, for 90 seconds, raise"
+        "When temperature is above 8 °C and door is closed, for 90 seconds, raise"
     )
 
 
@@ -75,17 +76,17 @@ def test_a_wait_belongs_to_the_whole_condition() -> None:
         ({"metric": "humidity", "op": "in", "value": [1, 2, 3]}, "humidity is one of 1, 2 or 3 %"),
         ({"metric": "mode", "op": "not in", "value": ["a", "b"]}, 'mode is none of "a" or "b"'),
         ({"metric": "mode", "op": "==", "value": ""}, 'mode is ""'),
-        ({"metric": "lamp", "op": "!=", "value": True}, "lamp is no"),
+        ({"metric": "lamp", "op": "!=", "value": True}, "lamp is off"),
         ({"not": temperature_above(8)}, "temperature is at most 8 °C"),
         ({"all": [temperature_above(8)]}, "temperature is above 8 °C"),
         (
             {"all": [temperature_above(8), {"any": [{"metric": "mode", "op": "==", "value": "a"}, LIT]}]},
-            'temperature is above 8 °C and either mode is "a" or lamp is yes',
+            'temperature is above 8 °C and either mode is "a" or lamp is on',
         ),
         (
             {"any": [temperature_above(1), {"all": [temperature_above(2), LIT, temperature_above(4)]}]},
             "temperature is above 1 °C or all of "
-            "(temperature is above 2 °C, lamp is yes and temperature is above 4 °C)",
+            "(temperature is above 2 °C, lamp is on and temperature is above 4 °C)",
         ),
         ({"metric": "temperature", "op": ">", "value": 1234567.8}, "temperature is above 1234567.8 °C"),
     ],
@@ -100,7 +101,8 @@ def test_any_condition_can_be_put_into_words_with_all_its_metrics() -> None:
         node = making.random_condition(rng)
         text = phrase(parse(document(node)).when, VOCABULARY)
         for _, leaf in leaves(parse(document(node)).when):
-            assert leaf.metric.replace("_", " ") in text
+            asked = yes_no(leaf.metric, None).subject if isinstance(leaf.value, bool) else leaf.metric.replace("_", " ")
+            assert asked in text
 
 
 @pytest.mark.parametrize("do", ["fire", "clear"])
@@ -190,7 +192,7 @@ def test_only_what_made_it_true_is_named() -> None:
     ]
     both = rule(WARM_AND_SHUT)
     assert story(both, (0, {"temperature": 9, "door_open": False})) == [
-        "temperature was 9 °C, above 8 °C, and door open was no at 14:02 UTC"
+        "temperature was 9 °C, above 8 °C, and door was closed at 14:02 UTC"
     ]
 
 
