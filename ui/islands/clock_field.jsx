@@ -64,19 +64,28 @@ const DayInWords = ({ day }) => (
   </span>
 );
 
+/** A day of the calendar. Until one is chosen it says so, where browsers show only the pattern of a date. */
+const Day = ({ value, onChange, ...more }) => (
+  <span className={value ? "date" : "date date-open"}>
+    <input type="date" value={value} onChange={(event) => onChange(event.target.value)} {...more} />
+    <span className="date-none" aria-hidden="true">
+      Choose a day
+    </span>
+  </span>
+);
+
 /** A day of the calendar, said in words beside it: `onChange` gets "2026-11-22", '' for none. */
 export function DayField({ label, onChange }) {
   const [day, setDay] = useState("");
   return (
     <label className="day-field small muted">
       {label}
-      <input
-        type="date"
+      <Day
         className="input"
         value={day}
-        onChange={(event) => {
-          setDay(event.target.value);
-          onChange(event.target.value);
+        onChange={(next) => {
+          setDay(next);
+          onChange(next);
         }}
       />
       <DayInWords day={day} />
@@ -98,17 +107,16 @@ export function MomentField({ value, onChange, label, hasSeconds = false, classN
   const tell = (nextDay, nextAt) => onChange(momentOf(nextDay, nextAt));
   return (
     <span className="moment-field" role="group" aria-label={label}>
-      <input
-        type="date"
+      <Day
         className={className}
         aria-label={`${label}, day`}
         value={day}
         min={earliest ? partsOf(earliest).day : undefined}
-        onChange={(event) => {
-          const time = at || (event.target.value ? "00:00" : "");
-          setDay(event.target.value);
+        onChange={(next) => {
+          const time = at || (next ? "00:00" : "");
+          setDay(next);
           setAt(time);
-          tell(event.target.value, time);
+          tell(next, time);
         }}
       />
       <ClockField
