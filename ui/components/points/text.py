@@ -30,7 +30,9 @@ def _confirm() -> rx.Component:
         "This changes what is read from the machines, and what commands and rules may write to them: ",
         count(Points.sending),
         ". What is not in this table is no longer read.",
-        rx.cond(Points.sending == 0, " When the edge runs it, you can look around behind its connections for points."),
+        rx.cond(
+            Points.sending == 0, " When the edge runs it, you can look around behind its connections for points.", ""
+        ),
         yes=("Send it", Points.send),
         no=("Not yet", Points.keep),
     )
