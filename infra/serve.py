@@ -69,8 +69,12 @@ def web(settings: Settings) -> int:
     """The gateway with the console inside."""
     import uvicorn
 
+    from infra.web import create_app
+
     metrics.listen(settings)
-    uvicorn.run("infra.web:app", host=settings.host, port=settings.http_port, loop="uvloop", **WEB)
+    app = create_app(settings)  # by its name uvicorn would make it twice
+    collect_garbage_seldom()  # again, now that what stays is there
+    uvicorn.run(app, host=settings.host, port=settings.http_port, loop="uvloop", **WEB)
     return 0
 
 

@@ -66,10 +66,3 @@ def _console() -> Starlette:
 async def _no_console(_request: Request) -> Response:
     words = "The console has not been built. Run `make up`, or use /graphql.\n"
     return PlainTextResponse(words, 503)
-
-
-def __getattr__(name: str) -> ASGIApp:
-    """``infra.web:app`` for uvicorn, made from the environment when it is asked for."""
-    if name == "app":
-        return create_app(Settings.from_env())
-    raise AttributeError(name)

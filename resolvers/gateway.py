@@ -74,7 +74,7 @@ class Gateway:
         """Our routes; whoever mounts the console puts it behind them."""
         mirror = self.mirror()
         return [
-            Route("/graphql", GraphQLOverHttp(self.front).answer, methods=["GET", "POST"]),
+            Route("/graphql", GraphQLOverHttp(self.front), methods=["GET", "POST"]),
             WebSocketRoute("/graphql", GraphQLOverWebSocket(self.front).talk),
             mirror.mount(),
             Route("/openapi.json", mirror.document, methods=["GET"]),
