@@ -35,7 +35,6 @@ from engine.rules.reaction import TICKS_AT_ONCE, Reaction
 from engine.rules.remember import remember
 from engine.rules.sampling import Sampler
 from engine.rules.service import Compiled
-from engine.rules.state import Reading
 from engine.store.pool import Store
 from engine.store.tx import Tx
 from engine.telemetry import fold, rollups
@@ -230,7 +229,7 @@ class Memory:
     async def meet(self, tx: Tx, devices: set[str], changed: set[str]) -> None:
         """Load what is not yet known of these devices; of ``changed`` ones the profile anew."""
         for device in changed:
-            self.reaction.facts.forget(device)
+            self.reaction.forget(device)
             if device in self.profiles:
                 await self._learn(tx, {device})
         strangers = devices - self.profiles.keys()
@@ -335,7 +334,7 @@ async def _follow(tx: Tx, entry: Entry, reaction: Reaction, newest: fold.Newest,
     match entry.kind:
         case "telemetry":
             for (device, at_ms, seq, received_ms, values), marks in zip(body["r"], _marks(body), strict=False):
-                reaction.read(profiles.get(device), device, Reading(at_ms, seq, values), received_ms)
+                reaction.read(profiles.get(device), device, at_ms, seq, values, received_ms)
                 newest.learn(device, at_ms, received_ms, values, marks)
         case "rule.changed":
             reaction.rule_changed(body["rule"])

@@ -19,6 +19,7 @@ from engine.rules.compile import CompiledRule
 from engine.rules.effects import effects_of
 from engine.rules.events import RulesReached
 from engine.rules.facts import Facts
+from engine.rules.gaps import Gaps, Limits, gaps_at
 from engine.rules.look import is_calm, is_heard_of_in_time
 from engine.rules.moves import STEADY
 from engine.rules.plan import is_light, plan_of, where_of
@@ -94,6 +95,10 @@ _BEGIN = text(
 )
 
 
+KINDS_A_DEVICE = 8
+"""Kinds of messages (by the metrics they bring) of which it is kept, for a device, that they change nothing."""
+_UNMET: tuple[Gaps | None, tuple[CompiledRule, ...]] = None, ()
+
 _STORE_ANYWAY = RuleState(condition="\t")
 """What is no rule's state: whatever a state is then is stored."""
 
@@ -106,6 +111,18 @@ class Reach(NamedTuple):
 
     after: str = ""
     since: int | None = None
+
+
+class Calm:
+    """Of a device for which no rule that needs only newest values moves: the ``newest`` event time (ms) it has told,
+    and by the metrics that a message brings in which gaps it lay, and which rules need more than that.
+    """
+
+    __slots__ = ("kinds", "newest")
+
+    def __init__(self, newest: int) -> None:
+        self.newest = newest
+        self.kinds: dict[tuple[str, ...], tuple[Gaps, tuple[CompiledRule, ...]]] = {}
 
 
 class Reaction:
@@ -124,6 +141,7 @@ class Reaction:
         self._met = met
         self._stored: dict[Place, RuleState] = {}
         self._states: dict[Place, RuleState] = {}
+        self._calm: dict[str, Calm] = {}
         self._moved: set[Place] = set()
         self._due: list[Place] = []
         self._profiles: dict[str, str] = {}
@@ -149,8 +167,14 @@ class Reaction:
             self._set = rules
             self._rules = {rule.key: rule for rule in rules}
             self._no_more.clear()
+            self._calm.clear()
             self.facts.forget()
             self.facts.go_by(rules.zone)
+
+    def forget(self, device_id: str) -> None:
+        """What was known of this device itself may no longer be true; what it has sent is."""
+        self._calm.pop(device_id, None)
+        self.facts.forget(device_id)
 
     async def load(self, tx: Tx, devices: Sequence[str]) -> None:
         """Load what the rules remember of these devices; ``read`` expects it of every device it is given."""
@@ -181,27 +205,67 @@ class Reaction:
             self._due = [place for place in self._due if place in self._states]
         await self._recall_no_more(tx, self._due)
 
-    def read(self, profile: str | None, device_id: str, reading: Reading, received_ms: int) -> None:
-        """One reading of one device; must come before it is folded into the latest values."""
+    def read(
+        self, profile: str | None, device_id: str, at: int, seq: int, values: Mapping[str, object], received_ms: int
+    ) -> None:
+        """One reading of one device (times in ms); must come before it is folded into the latest values.
+
+        Nearly all leave every rule as it stands, and are told by the gaps in which the device's last ones lay.
+        """
         rules = self._set
         before = self.facts.hear(device_id, received_ms) if rules.hears_silence else None
         if rules.needs:
-            self.facts.add(device_id, reading.at, reading.seq, reading.sent)
-        light, others = rules.matched(profile, reading.values, device_id)
-        if (not light and not others) or device_id in self._gone:
+            self.facts.add(device_id, at, seq, values)
+        calm = self._calm.get(device_id)
+        if calm is not None and at > calm.newest:
+            calm.newest = at
+            gaps, others = calm.kinds.get(tuple(values), _UNMET)
+            if gaps is not None and gaps.hold(values):
+                if others:
+                    reading = Reading(at, seq, values)
+                    for rule in others:
+                        self._read(rule, (rule.key, device_id), reading, received_ms, before, is_newer=True)
+                return
+        matched = rules.matched(profile, values, device_id)
+        if (not matched.light and not matched.others) or device_id in self._gone:
             return
+        reading = Reading(at, seq, values)
         is_newer = reading.is_newer(self._newest.of(device_id))
-        states, handle = self._states, reading.handle
+        if self._ask(matched.light, device_id, reading, received_ms, is_newer) and matched.limits is not None:
+            self._keep_calm(device_id, reading, matched.limits, matched.others)
+        for rule in matched.others:
+            self._read(rule, (rule.key, device_id), reading, received_ms, before, is_newer=is_newer)
+
+    def _ask(
+        self, light: Sequence[CompiledRule], device_id: str, reading: Reading, received_ms: int, is_newer: bool
+    ) -> bool:
+        """One reading for rules that need nothing but its values; says whether it leaves all as they stand."""
+        states, is_calm = self._states, is_newer
         for rule in light:
             place = rule.key, device_id
             try:
-                if is_newer and is_quiet_with(rule, states.get(place), handle):
+                if is_newer and is_quiet_with(rule, states.get(place), reading.handle):
                     continue
+                is_calm = False
                 self._move(rule, place, reading, clock.from_ms(received_ms))
             except Exception:  # one rule that fails must not stop the tenant's others
+                is_calm = False
                 log.exception("rule.failed", extra={"rule": place[0], "version": rule.version})
-        for rule in others:
-            self._read(rule, (rule.key, device_id), reading, received_ms, before, is_newer=is_newer)
+        return is_calm
+
+    def _keep_calm(self, device_id: str, reading: Reading, limits: Limits, others: tuple[CompiledRule, ...]) -> None:
+        """Messages of the device that lie where this one does need not be asked about, until a rule moves for it."""
+        gaps = gaps_at(limits, reading.values)
+        if gaps is None:
+            return
+        calm = self._calm.get(device_id)
+        if calm is None:
+            told = (known[1] for known in self._newest.of(device_id).values())
+            calm = self._calm[device_id] = Calm(max(told, default=reading.at))
+        calm.newest = max(calm.newest, reading.at)
+        if len(calm.kinds) >= KINDS_A_DEVICE:
+            calm.kinds.clear()
+        calm.kinds[tuple(reading.values)] = gaps, others
 
     def happen(self, device_id: str, event_type: str, at: datetime) -> None:
         """The device has told an event of this type."""
@@ -454,6 +518,7 @@ class Reaction:
                 self.stands(place[1], row["status"])
             if place not in self._states:
                 self._stored[place] = self._states[place] = RuleState.from_json(row["state"])
+                self._calm.pop(place[1], None)
         return places
 
     def _read(
@@ -515,7 +580,9 @@ class Reaction:
             before = self._stored[place] = RuleState(condition=rule.condition)
         before = recall(rule, before, self._newest.of(place[1]))
         view = None
-        if not is_light(rule):
+        if is_light(rule):
+            self._calm.pop(place[1], None)
+        else:
             is_message = isinstance(event, Reading)
             view = self.facts.view_of_message(place[1], heard_before) if is_message else self.facts.view(place[1])
         state, actions = step(rule, before, event, now, view)
@@ -567,6 +634,7 @@ class Reaction:
         """
         before = self._states[place]
         self._states[place], actions = stop(before, now)
+        self._calm.pop(place[1], None)
         self._moved.add(place)
         rule, reason = self._rules.get(place[0]), EndReason.RULE_STOPPED
         if rule is None and place[0] in self._no_more:

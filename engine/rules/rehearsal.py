@@ -154,6 +154,7 @@ class Stage(Reaction):
         self.facts.next_event()
         newest = {metric: column[last] for metric, column in record.columns.items()}
         self._latest.learn(device, times[last], record.received[last], newest)
+        self._calm.clear()
         state = self.state
         if state.due_at is not None and state.due_at < record.received[end] and state.phase in STEADY:
             self._states[self._place] = state._replace(due_at=record.received[end] + 1)
@@ -173,7 +174,7 @@ class Stage(Reaction):
             reading = Reading(at, seq, values)
             # What `read` asks first of such a rule, asked here: most readings leave it at rest.
             if not (is_simple and reading.is_newer(latest.of(device)) and is_quiet(rule, state, reading)):
-                self.read(profile, device, reading, received)
+                self.read(profile, device, at, seq, values, received)
             latest.learn(device, at, received, values)
         return rows
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from engine.clock import zone_of
 from engine.rules.compile import CompiledRule
+from engine.rules.gaps import Limits, limits_of_all
 from engine.rules.inputs import InputKind
 from engine.rules.plan import OF_DEVICE, Plan, is_light, plan_of
 from engine.rules.schedule import UTC
@@ -18,10 +19,14 @@ MOST_MATCHING = 200
 
 
 class Matched(NamedTuple):
-    """The rules that look at a message: ``light`` ones need nothing but the values it brings, ``others`` more."""
+    """The rules that look at a message: ``light`` ones need nothing but the values it brings, ``others`` more.
+
+    ``limits``: what its values are compared with by the light ones; None where that is more than constants.
+    """
 
     light: tuple[CompiledRule, ...]
     others: tuple[CompiledRule, ...]
+    limits: Limits | None
 
 
 class RuleSet:
@@ -73,7 +78,7 @@ class RuleSet:
 
         Without ``device`` only the rules that are not narrowed to devices of their own.
         """
-        light, others = self.matched(profile, metrics, device)
+        light, others, _ = self.matched(profile, metrics, device)
         return light if not others else tuple(rule for rule in self.by_id.values() if rule in {*light, *others})
 
     def matched(self, profile: str | None, metrics: Iterable[str], device: str | None = None) -> Matched:
@@ -96,7 +101,8 @@ class RuleSet:
             for rule in rules
             if is_light(rule) and metrics.issuperset(rule.metrics) and not plan_of(rule).is_narrow
         )
-        return Matched(light, rules if not light else tuple(rule for rule in rules if rule not in light))
+        others = rules if not light else tuple(rule for rule in rules if rule not in light)
+        return Matched(light, others, limits_of_all(light))
 
     def _find(self, device: str | None, profile: str | None, metrics: Sequence[str]) -> tuple[CompiledRule, ...]:
         found: dict[UUID, CompiledRule] = {}

@@ -69,7 +69,7 @@ class Reference:
             if not facts.windows.knows(device):
                 facts.begin(device)
             facts.add(device, at, seq, reading.sent)
-            light, others = self._rules.matched(PROFILE, reading.values, device)
+            light, others, _ = self._rules.matched(PROFILE, reading.values, device)
             for rule in (*light, *others):
                 self._step(rule, device, reading, received)
 
