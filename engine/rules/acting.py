@@ -45,13 +45,18 @@ LOOP = "so many rules have led to this that it looks like a circle"
 """Why an effect is refused whose chain of rules is too long."""
 
 
+TELLING = Notify | CallWebhook
+"""What only tells somebody."""
+
+
 @dataclass(frozen=True, slots=True)
 class Effect:
     """One action to be done. ``place`` is where it stands in the document; ``facts`` fill placeholders.
 
     ``value`` is what a derived metric gets; ``at_ms`` is event time; ``chain`` are the rules that led to this, its own
     the last. ``shown`` is the value that made the rule fire as people are told it: rounded, and with its unit. ``zone``
-    is by whose clock they are told times; ``reason`` says them in UTC.
+    is by whose clock they are told times; ``reason`` says them in UTC. ``undoes``: it may end what the same rule
+    has done when it fired, so it must not be left out.
     """
 
     rule_id: str
@@ -70,6 +75,7 @@ class Effect:
     chain: Chain = ()
     shown: str | None = None
     zone: ZoneInfo = UTC
+    undoes: bool = False
 
     @property
     def told(self) -> Mapping[str, str]:
@@ -80,7 +86,7 @@ class Effect:
     @property
     def is_telling(self) -> bool:
         """Whether it only tells somebody."""
-        return isinstance(self.then, Notify | CallWebhook)
+        return isinstance(self.then, TELLING)
 
     @property
     def is_loop(self) -> bool:

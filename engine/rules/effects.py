@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from engine.clock import from_ms
 from engine.rules import words
-from engine.rules.acting import Effect
+from engine.rules.acting import TELLING, Effect
 from engine.rules.circles import Chain
 from engine.rules.compile import CompiledRule
 from engine.rules.facts import Facts, Moment
@@ -35,6 +35,7 @@ def effects_of(
     is_raise = isinstance(action, Raise)
     value, shown = words.value_seen(rule, action)
     told = placeholders(rule, device_id, action.seen, action.at, facts, value)
+    has_done = not is_raise and any(not isinstance(then, TELLING) for then in plan_of(rule).then)
     return [
         Effect(
             rule_id=rule.key,
@@ -53,6 +54,7 @@ def effects_of(
             chain=(*led_by, rule.key),
             shown=shown,
             zone=facts.zone(device_id, None),
+            undoes=has_done and not isinstance(then, TELLING),
         )
         for place, then in enumerate(thens)
         if not isinstance(then, RaiseAlert)

@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -97,6 +99,8 @@ _BEGIN = text(
 
 KINDS_A_DEVICE = 8
 """Kinds of messages (by the metrics they bring) of which it is kept, for a device, that they change nothing."""
+_MOMENT = attrgetter("rule_id", "device_id", "episode", "is_raise")
+"""Of an effect: what it belongs to, the beginning or the end of one episode."""
 _UNMET: tuple[Gaps | None, tuple[CompiledRule, ...]] = None, ()
 
 _STORE_ANYWAY = RuleState(condition="\t")
@@ -358,6 +362,7 @@ class Reaction:
 
     async def save(self, tx: Tx) -> None:
         """Store every state that changed, the alerts that began and ended, and do what rules do beside that."""
+        let, muted = await self._weigh(tx)
         changed = []
         for place in sorted(self._moved):
             state = self._states[place]
@@ -369,7 +374,6 @@ class Reaction:
             await tx.execute(_SAVE, {"tenant": tx.principal.tenant_id, "states": orjson.dumps(changed).decode()})
         await alerts.raise_all(tx, self._raised)
         await alerts.clear_all(tx, self._cleared)
-        let, muted = await self._weigh(tx)
         await firings.note(tx, self._noted)
         await firings.end(tx, self._noted_ends)
         await non_firings.keep(tx, self._samples)
@@ -386,15 +390,27 @@ class Reaction:
     async def _weigh(self, tx: Tx) -> tuple[list[Effect], list[Effect]]:
         """What is to be done beside alerts, and what is too much.
 
-        A firing without an alert is noted if any of what it does is let; of the others the storm's notice tells.
+        What a firing leads to is done as a whole or not at all. Where it was done, it is undone in the end, however
+        much is going on; where it was not, there is nothing to undo. A firing without an alert is noted if what it does
+        is let; of the others the storm's notice tells.
         """
         wanted, self._effects = self._effects, []
         let: list[Effect] = []
         muted: list[Effect] = []
         if wanted:
             await self._breaker.load(tx)
-        for effect in wanted:
-            (let if self._breaker.lets(effect.rule_id, tx.now) else muted).append(effect)
+        for (rule_id, device, episode, is_raise), group in groupby(wanted, _MOMENT):
+            place, effects = (rule_id, device), list(group)
+            if not is_raise:
+                undoing = [each for each in effects if each.undoes]
+                effects = [each for each in effects if not each.undoes]
+                let += undoing if self._states[place].muted != episode else ()
+            if effects and self._breaker.lets(rule_id, tx.now, len(effects)):
+                let += effects
+            elif effects:
+                muted += effects
+                if is_raise:
+                    self._states[place] = self._states[place]._replace(muted=episode)
         acted = {(each.rule_id, each.device_id, each.episode) for each in let if each.is_raise}
         self._noted += [(one, ()) for one in self._acting if (one.rule_id, one.device_id, one.episode) in acted]
         self._acting.clear()

@@ -61,7 +61,8 @@ class RuleState(NamedTuple):
     ``condition``: the condition_hash this state belongs to. ``looked``: event time of the last look that no message
     caused (for a schedule: server time). ``raised``: when the last alerts were raised, where that is limited.
     ``led_by``: the rules whose doing is being followed up here (``circles``). ``clock_since``: server time at which the
-    tenant's clock became another, where a schedule was not looked at since.
+    tenant's clock became another, where a schedule was not looked at since. ``muted``: the last episode that was too
+    much for anything but its alert: there is nothing to undo when it is over.
     """
 
     phase: Phase = Phase.OK
@@ -75,6 +76,7 @@ class RuleState(NamedTuple):
     raised: tuple[int, ...] = ()
     led_by: tuple[str, ...] = ()
     clock_since: int | None = None
+    muted: int = 0
     known: Mapping[str, Known] = NOTHING_KNOWN
 
     def knowing(self, known: Mapping[str, Known]) -> "RuleState":

@@ -1,6 +1,7 @@
 """Against too much: a rule or a tenant that fires too often in a minute is muted, and that is said once.
 
-What is muted still opens and ends its alerts, which are rows; it notifies, commands and sets nothing for a while.
+What is muted still opens and ends its alerts, which are rows; it notifies, commands and sets nothing for a while, but
+for what ends its own earlier doing: a valve that it has opened it shuts.
 """
 
 from collections import Counter
@@ -117,8 +118,8 @@ class Breaker:
             if pace is not None:
                 self._minute, self._counts = pace["minute"], Counter(pace["counts"])
 
-    def lets(self, rule_id: str, now: datetime) -> bool:
-        """Count one action of the rule; whether it may be done."""
+    def lets(self, rule_id: str, now: datetime, count: int = 1) -> bool:
+        """Count so many actions of the rule, that belong together; whether they may be done."""
         minute = int(now.timestamp()) // 60
         if minute != self._minute:
             self._minute, self._counts = minute, Counter()
@@ -126,7 +127,7 @@ class Breaker:
         if any(muted[subject] > now for subject in (rule_id, TENANT) if subject in muted):
             return False
         for subject, most in ((rule_id, OF_RULE), (TENANT, OF_TENANT)):
-            self._counts[subject] += 1
+            self._counts[subject] += count
             if self._counts[subject] > most:
                 self._tripped.add(subject)
         return not self._tripped & {rule_id, TENANT}
@@ -148,7 +149,7 @@ class Breaker:
             most = OF_TENANT if subject == TENANT else OF_RULE
             message = (
                 f"{who} more than {most} things a minute. Until {until:%H:%M} UTC alerts are still raised, "
-                "but nobody is notified and nothing else is done."
+                "but nobody is notified and nothing else is done; what was switched on before is still switched off."
             )
             await say(tx, subject, STORM, message, until)
         self._tripped.clear()

@@ -22,6 +22,7 @@ from infra.local.postgres import Postgres
 from tests.engine.rules.making import rule
 from tests.support.tenant import Tenant, found_tenant
 
+ALONE = "as it was, as it was"
 NOW = datetime(2026, 11, 22, 4, 0, 30, tzinfo=UTC)
 
 
@@ -214,3 +215,46 @@ async def test_what_a_rule_notes_while_it_only_watches_is_bounded_where_it_is_no
             noted = (await firings.page(tx, busy.id)).items
             assert [each.episode for each in noted] == [2 + 5 * (turn + 1), 1 + 5 * (turn + 1)]  # the newest
             assert [each.episode for each in (await firings.page(tx, calm.id)).items] == [2, 1]
+
+
+async def test_what_a_rule_has_switched_on_is_switched_off_however_much_is_going_on_and_nothing_else_is(
+    tenant: Tenant, worker_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storms, "OF_RULE", 4)
+    rooms = [await tenant.device(f"room-{number}") for number in range(6)]
+    document = _marking("fan") | {
+        "then": [
+            {"do": "alert"},
+            {"do": "set", "attribute": "fan", "value": "on"},
+            {"do": "set", "attribute": "lamp", "value": "on"},
+        ],
+        "on_clear": [
+            {"do": "set", "attribute": "fan", "value": "off"},
+            {"do": "set", "attribute": "lamp", "value": "off"},
+        ],
+    }
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        rule_id = (await rules.create(tx, document)).id
+    drain, now = Drain(worker_store), int(datetime.now(UTC).timestamp() * 1000)
+
+    async def labels() -> list[str]:
+        async with tenant.store.as_tenant(tenant.principal()) as tx:
+            found = [(await devices.get(tx, room.id)).labels for room in rooms]
+        return [f"{each.get('fan', 'as it was')}, {each.get('lamp', 'as it was')}" for each in found]
+
+    tenant.tell([(room.id, now + n, {"temperature": 9.0}) for n, room in enumerate(rooms)])
+    await drain.run(tenant.id)
+    began = await labels()
+    assert sorted(began) == 4 * [ALONE] + 2 * ["on, on"]  # what belongs together is done together
+    tenant.tell([(room.id, now + 10 + n, {"temperature": 5.0}) for n, room in enumerate(rooms[:3])])
+    await Drain(worker_store).run(tenant.id)  # another worker, which knows by what is stored
+    cleared = await labels()
+    assert cleared == ["off, off" if was != ALONE and n < 3 else was for n, was in enumerate(began)]
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        await rules.switch(tx, rule_id, is_enabled=False)
+    await drain.run(tenant.id)
+    assert await labels() == [was if was == ALONE else "off, off" for was in began]
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        (notice,) = await storms.notices(tx)
+        assert all(alert.cleared_at for alert in (await alerts.page(tx, first=50)).items)
+    assert notice.message.endswith("what was switched on before is still switched off.")
