@@ -1,6 +1,6 @@
 """Keeps the promises about devices and credentials."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -11,6 +11,7 @@ from engine.devices import model
 from engine.devices import service as devices
 from engine.fleet import retire
 from engine.telemetry import service as telemetry
+from engine.telemetry.model import Sample
 from resolvers.arguments import After, First, Version, asks_for, paged
 from resolvers.context import Info, RequestContext
 from schema.devices import (
@@ -31,27 +32,36 @@ PROFILE_NOT_FOUND = Problem(status=404, slug="profile-not-found")
 STALE = Problem(status=409, slug="version-stale")
 _PROFILE_FIELDS = ("profile", "latest", "telemetry")
 _PRESENCE_FIELDS = ("isOnline", "presence", "lastSeenAt")
+Standing = Callable[[], Awaitable[Mapping[UUID, tuple[model.Presence, Sequence[Sample]]]]]
+"""What presence and newest values devices have, once it is waited for."""
 
 
 def _wanted(info: Info) -> set[str]:
     return asks_for(info, *_PROFILE_FIELDS, "groups", *_PRESENCE_FIELDS)
 
 
-async def prefetch(context: RequestContext, wanted: set[str], found: Sequence[model.Device]) -> None:
-    """Fetch what is asked of these devices, before it is."""
+def _asks_standing(wanted: set[str]) -> bool:
+    return "latest" in wanted and not wanted.isdisjoint(_PRESENCE_FIELDS)
+
+
+async def prefetch(
+    context: RequestContext, wanted: set[str], found: Sequence[model.Device], standing: Standing | None = None
+) -> None:
+    """Fetch what is asked of these devices, before it is; ``standing`` was asked for with an earlier question."""
     ids = [device.id for device in found]
+    if standing is None and _asks_standing(wanted):
+        standing = telemetry.standing_beside(await context.tx(), ids)
     if not wanted.isdisjoint(_PROFILE_FIELDS):
         await context.profiles.prime(device.profile_id for device in found)
     if "groups" in wanted:
         await context.groups.prime(ids)
-    asks_presence = not wanted.isdisjoint(_PRESENCE_FIELDS)
-    if asks_presence and "latest" in wanted:
-        for device_id, (presence, latest) in (await telemetry.standing(await context.tx(), ids)).items():
+    if standing is not None:
+        for device_id, (presence, latest) in (await standing()).items():
             context.presences.put(device_id, presence)
             context.latest.put(device_id, latest)
     elif "latest" in wanted:
         await context.latest.prime(ids)
-    elif asks_presence:
+    elif not wanted.isdisjoint(_PRESENCE_FIELDS):
         await context.presences.prime(ids)
 
 
@@ -128,13 +138,14 @@ class DeviceQuery:
     async def device(self, info: Info, id: DeviceId) -> Device:
         """The device with this id."""
         tx, wanted = await info.context.tx(), _wanted(info)
+        standing = telemetry.standing_beside(tx, [id]) if _asks_standing(wanted) else None
         if wanted.isdisjoint(_PROFILE_FIELDS):
             found = await devices.get(tx, id)
         else:
             found, profile = await devices.with_profile(tx, id)
             if profile is not None:
                 info.context.profiles.put(profile.id, profile)
-        await prefetch(info.context, wanted, [found])
+        await prefetch(info.context, wanted, [found], standing)
         return Device.of(found)
 
     @strawberry.field(

@@ -183,6 +183,9 @@ class Device:
     def latest(self, info: Info) -> list[Sample]:
         """The newest value of each metric, in the profile's order, metrics outside the profile last."""
         profiles, latest = info.context.profiles, info.context.latest
+        profile, found = profiles.ready(self.profile_id), latest.ready(self.id)
+        if profile is not None and found is not None:
+            return samples(profile, found)
         return loaded(
             profiles, self.profile_id, lambda profile: loaded(latest, self.id, lambda found: samples(profile, found))
         )
@@ -247,11 +250,9 @@ class Device:
 
 def samples(profile: model.Profile, latest: "Sequence[SampleModel]") -> list[Sample]:
     """The newest values in the profile's order, with unit and label; metrics outside the profile follow by name."""
-    known = {metric.key: (place, metric) for place, metric in enumerate(profile.metrics)}
-    ordered = sorted(
-        latest, key=lambda sample: (known[sample.metric][0] if sample.metric in known else 1000, sample.metric)
-    )
-    return [Sample.of(sample, known[sample.metric][1] if sample.metric in known else None) for sample in ordered]
+    found = {sample.metric: sample for sample in latest}
+    named = [Sample.of(found.pop(metric.key), metric) for metric in profile.metrics if metric.key in found]
+    return named + [Sample.of(found[name], None) for name in sorted(found)]
 
 
 @strawberry.type(description="How many devices the tenant has.")

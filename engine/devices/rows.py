@@ -11,6 +11,8 @@ from engine.devices.model import Credential, Declaration, Device, DeviceStatus, 
 
 Row = RowMapping | Mapping[str, Any]
 
+_STATUSES = {status.value: status for status in DeviceStatus}
+
 
 def as_device(row: Row) -> Device:
     """The device in ``row``; a suspended one that is held in quarantine says so."""
@@ -20,7 +22,7 @@ def as_device(row: Row) -> Device:
         key=row["key"],
         name=row["name"],
         profile_id=row["profile_id"],
-        status=DeviceStatus(row["status"]) if not is_held else DeviceStatus.QUARANTINED,
+        status=DeviceStatus.QUARANTINED if is_held else _STATUSES[row["status"]],
         labels=row["labels"],
         version=row["version"],
         created_at=row["created_at"],

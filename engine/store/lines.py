@@ -20,7 +20,7 @@ from psycopg.pq.abc import PGresult
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.store.errors import TransactionOver
-from engine.store.wire import Question, Reading, Wire, in_our_words
+from engine.store.wire import Asked, Question, Reading, Wire, in_our_words
 from engine.tenancy import Principal
 
 MOST_PREPARED = 200
@@ -65,11 +65,15 @@ class Reader:
 
     async def read(self, reading: Reading, params: Mapping[str, Any]) -> Rows:
         """All rows, by column name."""
+        return (await self.read_all([(reading, params)]))[0]
+
+    async def read_all(self, asked: Sequence[Asked]) -> list[Rows]:
+        """All rows of each question; over a line they go out together."""
         if self._wire is None:
-            rows = await self._lines.read(self._principal, reading, params)
-            if rows is not None:
-                return rows
-        return await (await self._begun()).read(reading, params)
+            answered = await self._lines.read(self._principal, asked)
+            if answered is not None:
+                return answered
+        return await (await self._begun()).read_all(asked)
 
     async def _begun(self) -> Wire:
         if self._wire is None:
@@ -92,11 +96,11 @@ class Lines:
         self._idle: list[Line] = []
         self._coming = 0
 
-    async def read(self, principal: Principal, reading: Reading, params: Mapping[str, Any]) -> Rows | None:
-        """All rows of a question, by column name; None where no line is free.
+    async def read(self, principal: Principal, asked: Sequence[Asked]) -> list[Rows] | None:
+        """All rows of each question, by column name; None where no line is free.
 
-        Raises what SQLAlchemy would. Where a line turns out to be dead the question goes over a new one: it changes
-        nothing, so that it may have been asked before.
+        Raises what SQLAlchemy would. Where a line turns out to be dead the questions go over a new one: they change
+        nothing, so that they may have been asked before.
         """
         line, is_fresh = self._lend(), False
         if line is None:
@@ -104,14 +108,14 @@ class Lines:
                 return None
             line, is_fresh = await self._another(), True
         try:
-            return await line.ask(principal, reading, params)
+            return await line.ask(principal, asked)
         except psycopg.Error as error:
             if is_fresh or not line.is_lost:
                 raise in_our_words(error) from error
         await self.close()  # whatever cut this one off has cut off the others that lay idle with it
         line = await self._another()
         try:
-            return await line.ask(principal, reading, params)
+            return await line.ask(principal, asked)
         except psycopg.Error as error:
             raise in_our_words(error) from error
 
@@ -148,9 +152,9 @@ class Lines:
 
 
 class Line:
-    """One connection in pipeline mode. It has one question at a time, and gives itself back when it is answered.
+    """One connection in pipeline mode. It has one message at a time, and gives itself back when that is answered.
 
-    So also where nobody waits any more: the answer of a question whose asker was cancelled is heard to its end.
+    So also where nobody waits any more: the answer to a message whose sender was cancelled is heard to its end.
     """
 
     def __init__(
@@ -176,12 +180,13 @@ class Line:
         self._server.enter_pipeline_mode()
         self.loop.add_reader(self._socket, self._hear)
 
-    async def ask(self, principal: Principal, reading: Reading, params: Mapping[str, Any]) -> Rows:
-        """All rows of a question, asked as this principal. Raises psycopg's errors."""
-        given = {**reading.fixed, **params} if reading.fixed else params
+    async def ask(self, principal: Principal, asked: Sequence[Asked]) -> list[Rows]:
+        """All rows of each question, asked as this principal in one message. Raises psycopg's errors."""
         try:
             self._say(*_entering(principal))
-            self._say(reading.question, [given[name] for name in reading.order], is_binary=reading.is_binary)
+            for reading, params in asked:
+                given = {**reading.fixed, **params} if reading.fixed else params
+                self._say(reading.question, [given[name] for name in reading.order], is_binary=reading.is_binary)
             self._answer = answer = self.loop.create_future()
             self._server.pipeline_sync()
             self._flush()
@@ -195,7 +200,7 @@ class Line:
         for result in results:
             if result.status == ExecStatus.FATAL_ERROR:
                 raise error_from_result(result, encoding=self._connection.info.encoding)
-        return self._rows(reading.question, results[-1])
+        return [self._rows(reading.question, result) for (reading, _), result in zip(asked, results[1:], strict=True)]
 
     def hang_up(self) -> None:
         """Close the connection, whatever is going on."""
@@ -259,13 +264,16 @@ class Line:
     def _answered(self) -> None:
         came, self._came = self._came, []
         sent, self._sent = self._sent, []
+        answers: list[PGresult] = []
         for prepared, result in zip(sent, came, strict=True):
             if prepared is not None and result.status == ExecStatus.COMMAND_OK:
                 self._prepared[prepared[0]] = prepared[1]
+            else:
+                answers.append(result)
         answer, self._answer = self._answer, None
         self._free(self)
         if answer is not None and not answer.done():
-            answer.set_result(came)
+            answer.set_result(answers)
 
     def _lose(self, error: psycopg.OperationalError) -> None:
         if self.is_lost:

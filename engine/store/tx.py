@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from engine.store.audit import Deed
 from engine.store.emit import APPEND, Event, appended
 from engine.store.errors import OutsideGroups, TransactionOver
-from engine.store.wire import Reading
+from engine.store.wire import Asked, Reading
 from engine.tenancy import Principal
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
@@ -34,6 +34,26 @@ class Speaks(Protocol):
     async def read(self, reading: Reading, params: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         """All rows, by column name."""
         ...
+
+    async def read_all(self, asked: Sequence[Asked]) -> list[Sequence[Mapping[str, Any]]]:
+        """All rows of each question."""
+        ...
+
+
+class Beside:
+    """A question that goes out together with the next one, or by itself when its answer is wanted before."""
+
+    def __init__(self, tx: "Tx", reading: Reading, params: Mapping[str, Any]) -> None:
+        self.asked: Asked = (reading, params)
+        self.answer: Sequence[Mapping[str, Any]] | None = None
+        self._tx = tx
+
+    async def rows(self) -> Sequence[Mapping[str, Any]]:
+        """All rows, by column name."""
+        if self.answer is None:
+            self._tx.forget(self)
+            self.answer = await self._tx.read(*self.asked)
+        return self.answer
 
 
 class Tx:
@@ -58,6 +78,7 @@ class Tx:
         self._wire = wire
         self._one_at_a_time = asyncio.Lock()
         self._is_over = False
+        self._beside: list[Beside] = []
 
     def end(self) -> None:
         """From now on nobody is answered: the connection goes back, and may act as another tenant at once.
@@ -88,7 +109,23 @@ class Tx:
         """All rows of a statement that was made ready, by column name."""
         async with self._one_at_a_time:
             self._ask()
-            return await self._wire.read(reading, params)
+            beside, self._beside = self._beside, []
+            if not beside:
+                return await self._wire.read(reading, params)
+            rows, *others = await self._wire.read_all([(reading, params), *(each.asked for each in beside)])
+            for each, answer in zip(beside, others, strict=True):
+                each.answer = answer
+            return rows
+
+    def beside(self, reading: Reading, params: Mapping[str, Any]) -> Beside:
+        """Have this asked in the same message as whatever is read next: a round trip less."""
+        self._beside.append(asked := Beside(self, reading, params))
+        return asked
+
+    def forget(self, asked: Beside) -> None:
+        """Ask nothing beside the next question that is not wanted any more, or was asked for itself."""
+        if asked in self._beside:
+            self._beside.remove(asked)
 
     def _ask(self) -> None:
         # whatever was let pass here is before COMMIT in the driver's queue

@@ -61,6 +61,10 @@ class Reading:
         self.question = Question(_PLACE.sub(lambda found: places.get(found[1], "%"), self.text).encode())
 
 
+Asked = tuple[Reading, Mapping[str, Any]]
+"""A statement that was made ready, and its parameters."""
+
+
 class Wire:
     """A connection that was lent, below SQLAlchemy."""
 
@@ -94,6 +98,10 @@ class Wire:
     async def read(self, reading: Reading, params: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         """All rows, by column name."""
         return await self._told(self._read(reading, {**reading.fixed, **params}))
+
+    async def read_all(self, asked: Sequence[Asked]) -> list[Sequence[Mapping[str, Any]]]:
+        """All rows of each question."""
+        return [await self.read(reading, params) for reading, params in asked]
 
     async def _begin(self, said: bytes) -> None:
         async with self._driver.lock:

@@ -1,6 +1,6 @@
 """Asking for telemetry: latest values, series as measured or in buckets, and how much came in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import compress, repeat
 from typing import Any
@@ -84,15 +84,26 @@ async def latest(tx: Tx, device_ids: Sequence[UUID]) -> dict[UUID, list[Sample]]
 
 async def standing(tx: Tx, device_ids: Sequence[UUID]) -> dict[UUID, tuple[Presence, list[Sample]]]:
     """Each device's presence, as ``devices.presence_of`` has it, and its newest values, in one question."""
-    rows = await tx.read(_STANDING, {"tenant": tx.principal.tenant_id, "ids": list(device_ids)})
-    times: dict[int, datetime] = {}
-    return {
-        row["id"]: (
-            as_presence(row) if row["is_known"] else Presence(),
-            _samples(row["values"] or {}, times, row["quality"]),
-        )
-        for row in rows
-    }
+    return await standing_beside(tx, device_ids)()
+
+
+def standing_beside(
+    tx: Tx, device_ids: Sequence[UUID]
+) -> Callable[[], Awaitable[dict[UUID, tuple[Presence, list[Sample]]]]]:
+    """``standing``, asked in one message with whatever is asked next; what is returned tells the answer."""
+    asked = tx.beside(_STANDING, {"tenant": tx.principal.tenant_id, "ids": list(device_ids)})
+
+    async def answer() -> dict[UUID, tuple[Presence, list[Sample]]]:
+        times: dict[int, datetime] = {}
+        return {
+            row["id"]: (
+                as_presence(row) if row["is_known"] else Presence(),
+                _samples(row["values"] or {}, times, row["quality"]),
+            )
+            for row in await asked.rows()
+        }
+
+    return answer
 
 
 async def series(

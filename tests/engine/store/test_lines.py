@@ -23,6 +23,7 @@ WHO = Reading(
         "current_setting('transaction_read_only') AS reads, CAST(:said AS text) AS said, '100 %' AS percent"
     )
 )
+WHEN = Reading(text("SELECT current_setting('app.tenant_id') AS tenant, transaction_timestamp() AS at, :n AS n"))
 SLEEPS = Reading(text("SELECT pg_sleep(:seconds)"))
 FAILS = Reading(text("SELECT 1 / CAST(:n AS int) AS never"))
 WRITES = Reading(text("UPDATE tenants SET name = :name RETURNING name"))
@@ -64,6 +65,28 @@ async def test_tenants_in_turns_on_one_line_are_each_themselves_and_leave_nothin
     line._server.pipeline_sync()
     [left] = await answer
     assert left.get_value(0, 0) == b""
+
+
+async def test_what_is_asked_beside_a_question_goes_with_it_as_the_same_tenant_or_by_itself(
+    tenant: Tenant, narrow: Store
+) -> None:
+    async with narrow.as_tenant(tenant.principal(), read_only=True) as tx:
+        besides = [tx.beside(WHEN, {"n": n}) for n in (1, 2)]
+        [own] = await tx.read(WHEN, {"n": 0})
+        told = [own, *[row for beside in besides for row in await beside.rows()]]
+        assert [row["n"] for row in told] == [0, 1, 2]
+        assert {(row["tenant"], row["at"]) for row in told} == {(str(tenant.id), own["at"])}  # one message, once
+        alone = tx.beside(WHEN, {"n": 3})
+        [later] = await alone.rows()
+        assert (later["n"], later["tenant"]) == (3, str(tenant.id))
+        assert [later] == await alone.rows()
+        failing = tx.beside(FAILS, {"n": 0})
+        for asking in (tx.read(WHEN, {"n": 4}), failing.rows()):
+            with pytest.raises(DataError, match="division by zero"):
+                await asking
+        await tx.scalar(text("SELECT 1"))  # from here on over SQLAlchemy's connection
+        beside = tx.beside(WHEN, {"n": 5})
+        assert [(await tx.read(WHEN, {"n": 6}))[0]["n"], (await beside.rows())[0]["n"]] == [6, 5]
 
 
 async def test_what_fails_is_told_in_sqlalchemys_words_and_the_line_goes_on(tenant: Tenant, narrow: Store) -> None:
