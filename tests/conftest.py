@@ -71,10 +71,12 @@ def _turn(item: pytest.Item) -> int:
 
 
 def _group(nodeid: str) -> str:
-    """What stays in one process: a file, and all that shares the one running console with its browser."""
+    """What stays in one process: a file, and all that shares the running console with its browser, or a scorecard."""
     file = nodeid.partition("::")[0]
     if "/test_browser" in file:
         return "browser"
+    if "/conformance/" in file:
+        return file.rpartition("/")[0]
     return nodeid if "/test_schemathesis" in file else file  # its two tests share nothing and take minutes
 
 

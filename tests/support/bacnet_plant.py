@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,6 +15,9 @@ from bacpypes3.local.device import DeviceObject
 from bacpypes3.local.multistate import MultiStateValueObject
 from bacpypes3.local.networkport import NetworkPortObject
 from bacpypes3.object import CharacterStringValueObject
+
+GOOD, FAULTY, OVERRIDDEN = (StatusFlags(flags) for flags in ([0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]))
+FLAGS: Mapping[str, Any] = {"statusFlags": [0, 0, 0, 0], "eventState": "normal", "outOfService": False}
 
 
 class _Device(Application):
@@ -53,13 +56,18 @@ class BacnetPlant:
         """How many objects somebody watches."""
         return sum(len(d.cov_subscriptions) for d in self.application._cov_detections.values())
 
-    def override(self, name: str) -> None:
-        """A watched object's value is set by hand; the library itself tells watchers of no flags."""
-        detection = self.application._cov_detections[self.objects[name].objectIdentifier]
-        detection.statusFlags = StatusFlags([0, 0, 1, 0])
+    def flag(self, name: str, flags: StatusFlags) -> None:
+        """What a watched object's next change says beside its value; the library itself tells watchers of no flags."""
+        detection = self.application._cov_detections.get(self.objects[name].objectIdentifier)
+        if detection is not None:
+            detection.statusFlags = flags
+
+    def add(self, name: str, one: Any) -> None:
+        """One more object."""
+        self.application.add_object(one)
+        self.objects[name] = one
 
     def _build(self) -> None:
-        flags = {"statusFlags": [0, 0, 0, 0], "eventState": "normal", "outOfService": False}
         degrees = EngineeringUnits("degrees-celsius")
         made: dict[str, Any] = {
             "temperature": AnalogInputObject(
@@ -69,7 +77,7 @@ class BacnetPlant:
                 presentValue=21.3,
                 covIncrement=0.1,
                 units=degrees,
-                **flags,
+                **FLAGS,
             ),
             "valve": AnalogOutputObject(
                 objectIdentifier=("analog-output", 1),
@@ -77,28 +85,27 @@ class BacnetPlant:
                 presentValue=0.0,
                 covIncrement=0.1,
                 units=EngineeringUnits("percent"),
-                **flags,
+                **FLAGS,
             ),
             "door": BinaryInputObject(
-                objectIdentifier=("binary-input", 1), objectName="Door", presentValue=BinaryPV("active"), **flags
+                objectIdentifier=("binary-input", 1), objectName="Door", presentValue=BinaryPV("active"), **FLAGS
             ),
             "fan": BinaryOutputObject(
-                objectIdentifier=("binary-output", 1), objectName="Fan", presentValue=BinaryPV("inactive"), **flags
+                objectIdentifier=("binary-output", 1), objectName="Fan", presentValue=BinaryPV("inactive"), **FLAGS
             ),
             "mode": MultiStateValueObject(
                 objectIdentifier=("multi-state-value", 1),
                 objectName="Mode",
                 presentValue=2,
                 numberOfStates=4,
-                **flags,
+                **FLAGS,
             ),
             "state": CharacterStringValueObject(
-                objectIdentifier=("characterstring-value", 1), objectName="State", presentValue="idle", **flags
+                objectIdentifier=("characterstring-value", 1), objectName="State", presentValue="idle", **FLAGS
             ),
         }
         for name, one in made.items():
-            self.application.add_object(one)
-            self.objects[name] = one
+            self.add(name, one)
 
 
 def free_port(host: str = "127.0.0.1") -> int:

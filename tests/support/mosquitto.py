@@ -22,13 +22,26 @@ CONFIG = """\
 listener {port} 127.0.0.1
 allow_anonymous false
 password_file {folder}/passwords
+acl_file {folder}/rights
 persistence true
 persistence_location {folder}/
 max_queued_messages 100000
 log_dest stderr
 log_type subscribe
+log_type information
 user root
 """
+RIGHTS = """\
+user ingest
+topic readwrite t/#
+
+user device
+topic readwrite t/#
+
+pattern write t/%u/up/#
+pattern read t/%u/down/#
+"""
+"""Everything for ingest, and for the one account by which most tests speak; else a device's own topics alone."""
 TLS = """\
 listener {port} 127.0.0.1
 cafile {folder}/ca.pem
@@ -60,10 +73,11 @@ class Mosquitto:
             write_certificates(folder, "ingest")
             said += TLS.format(port=self.tls_port, folder=folder)
         (folder / "mosquitto.conf").write_text(said)
-        passwords = folder / "passwords"
-        passwords.touch(0o600)
-        subprocess.run(["mosquitto_passwd", "-b", str(passwords), "ingest", PASSWORD], check=True)
-        subprocess.run(["mosquitto_passwd", "-b", str(passwords), "device", PASSWORD], check=True)
+        (folder / "rights").write_text(RIGHTS)
+        self._passwords = folder / "passwords"
+        self._passwords.touch(0o600)
+        for name in ("ingest", "device"):
+            self._write("-b", name, PASSWORD)
 
     @property
     def url(self) -> str:
@@ -83,7 +97,31 @@ class Mosquitto:
 
     def shares(self) -> int:
         """How often somebody has asked for a share of what devices publish."""
-        return (self.folder / "mosquitto.log").read_text().count("$share/")
+        return self._said("$share/")
+
+    async def admit(self, name: str, password: str) -> None:
+        """Let somebody log in from now on, who may publish and hear on the topics of that name."""
+        self._write("-b", name, password)
+        await self._reload()
+
+    async def expel(self, name: str) -> None:
+        """Let somebody in no more; a connection that stands is cut."""
+        self._write("-D", name)
+        await self._reload()
+
+    def _write(self, how: str, *said: str) -> None:
+        subprocess.run(["mosquitto_passwd", how, str(self._passwords), *said], check=True)
+
+    def _said(self, words: str) -> int:
+        return (self.folder / "mosquitto.log").read_text().count(words)
+
+    async def _reload(self) -> None:
+        assert self.process is not None
+        known = self._said("Reloading config")
+        self.process.send_signal(signal.SIGHUP)
+        async with asyncio.timeout(PATIENCE_S):
+            while self._said("Reloading config") == known:
+                await asyncio.sleep(0.01)
 
     async def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> None:
         """Send a signal and wait for the end."""

@@ -21,7 +21,7 @@ from ingest.edge.bacnet.settings import Settings
 from ingest.edge.bacnet.units import _OURS
 from ingest.edge.driver import Away, Failed, Sample
 from ingest.edge.points import Point, PointTable
-from tests.support.bacnet_plant import BacnetPlant, building, free_port, share_loopback
+from tests.support.bacnet_plant import OVERRIDDEN, BacnetPlant, building, free_port, share_loopback
 
 PATIENCE_S = 20.0
 OBJECTS = {
@@ -148,7 +148,7 @@ async def test_changes_are_told_where_the_device_has_them_and_the_others_are_pol
         plant.objects["temperature"].presentValue = 22.5
         plant.objects["door"].presentValue = BinaryPV("inactive")
         await told.until(lambda: told.of("temperature")[-1] == 22.5 and told.of("door")[-1] is False)
-        plant.override("temperature")
+        plant.flag("temperature", OVERRIDDEN)
         plant.objects["temperature"].presentValue = 23.5
         await told.until(lambda: told.samples[-1].quality == "uncertain")
         assert plant.subscribers == len(watched)

@@ -54,13 +54,15 @@ class Machine:
     async def _look(
         self, code: int, first: int, address: int, count: int, registers: list[int], written: Any
     ) -> ExcCodes | None:
+        if self.refuses & set(range(address, address + count)):
+            return ExcCodes.ILLEGAL_ADDRESS
         for place, value in self.cells.items():
             registers[place - first] = value
         if written is not None and code in (6, 16):
             self.cells |= {address + n: value for n, value in enumerate(written)}
         elif written is not None:
             self.cells.clear()  # bits are written into the registers themselves
-        return ExcCodes.ILLEGAL_ADDRESS if self.refuses & set(range(address, address + count)) else None
+        return None
 
 
 @asynccontextmanager

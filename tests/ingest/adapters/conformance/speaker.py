@@ -6,8 +6,9 @@ the row `lacks` it, with the reason that the scorecard shows; whatever a row doe
 ingest/adapters/SCORECARD.md, which a whole run of the suite writes, with the row.
 
 The suite runs one real ingest process with a real database for all rows, and kills it. A port that is not among those
-of `tests.support.process.IngestProcess` is added there, with its variable. What stands beside the process (a broker, an
-edge with its plant) is started by the speaker's `connect` and ended by its `close`.
+of `tests.support.process.IngestProcess` is added there, with its variable. The process takes from a Mosquitto too. What
+stands beside a single device (an edge with its machine) is started by the speaker's `connect` and ended by its `close`;
+a machine is a class of `machines`, and what is asked of machines alone stands in `test_machines`.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,6 +17,8 @@ from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from engine.devices.model import Device
+from tests.support.mosquitto import Mosquitto
+from tests.support.opcua_plant import OpcuaPlant
 from tests.support.process import IngestProcess
 from tests.support.tenant import Tenant
 
@@ -57,21 +60,32 @@ class Order:
 
 @dataclass(frozen=True)
 class Login:
-    """Where a device goes, who it is and what it proves it with. `process` may be dead at the moment."""
+    """Where a device goes, who it is and what it proves it with. `process` may be dead at the moment.
+
+    `gateway` speaks for the device, if it is a machine; then the `token` is the gateway's.
+    """
 
     process: IngestProcess
+    broker: Mosquitto
+    opcua: OpcuaPlant
     tenant: Tenant
     device: Device
     token: str
+    gateway: Device | None = None
+
+    @property
+    def who(self) -> Device:
+        """Whoever logs in."""
+        return self.gateway or self.device
 
     @property
     def name(self) -> str:
         """`{tenant}/d/{device}`: what it logs in as."""
-        return f"{self.tenant.key}/d/{self.device.key}"
+        return f"{self.tenant.key}/d/{self.who.key}"
 
 
 class Speaker(Protocol):
-    """A device that speaks one protocol, and repeats itself as its maker would have it do when it is not heard."""
+    """Whoever speaks one protocol, and repeats itself as its maker would have it do when it is not heard."""
 
     async def connect(self) -> None:
         """Be ready to speak. Raises Refused."""
@@ -82,24 +96,37 @@ class Speaker(Protocol):
     async def babble(self, payload: bytes) -> None:
         """Send what is no reading, once, and wait until it is answered or known to be taken."""
 
+    async def close(self) -> None:
+        """Leave, and end what was started; also when nothing was."""
+
+
+class Listener(Speaker, Protocol):
+    """A device that takes commands by itself; what a machine is told, its edge writes to it."""
+
     async def order(self) -> Order:
         """The next command that comes down, confirmed as the protocol confirms it."""
 
     async def obey(self, order: Order) -> None:
         """Acknowledge a command, and say that it succeeded with the result 1."""
 
-    async def close(self) -> None:
-        """Leave, and end what was started; also when nothing was."""
+
+Carried = Literal["time", "seq", "uncertain", "bad"]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One adapter. `times`: its readings carry a time and a seq of their own; where not, they are those of receipt."""
+    """One adapter. `remarks`: what a ✓ means here, where that is not what it means elsewhere.
+
+    `behind`: what stands between a device and the platform, and promises to keep what it has taken.
+    `carries`: what the protocol can say beside values; the time of what carries none is that of whoever hears it.
+    """
 
     name: str
     speaker: Callable[[Login], Speaker]
     lacks: Mapping[Column, str] = field(default_factory=dict)
-    times: bool = True
+    remarks: Mapping[Column, str] = field(default_factory=dict)
+    behind: Literal["nothing", "broker", "edge"] = "nothing"
+    carries: frozenset[Carried] = frozenset({"time", "seq", "uncertain", "bad"})
 
     def __str__(self) -> str:
         return self.name
