@@ -61,6 +61,7 @@ class ConditionReader(Findings):
     def __init__(self) -> None:
         super().__init__()
         self._leaves = 0
+        self._metrics: set[str] = set()
         self._kinds: Mapping[str, Callable[[dict[str, object], str], AnyLeaf | None]] = {
             "metric": self._metric_leaf,
             "attribute": self.attribute_leaf,
@@ -128,8 +129,13 @@ class ConditionReader(Findings):
         return None if value is None else Leaf(metric, Op(op), value, unit, how)
 
     def metric(self, node: object, path: str) -> str | None:
-        """``node`` as a metric's key."""
-        return self.text(node, path, 100)
+        """``node`` as a metric's key; one that was read before is not looked at again."""
+        if isinstance(node, str) and node in self._metrics:
+            return node
+        found = self.text(node, path, 100)
+        if found is not None:
+            self._metrics.add(found)
+        return found
 
     def _how(self, found: dict[str, object], path: str) -> Derived | None:
         named = [key for key in ("agg", "rate", "delta") if key in found]

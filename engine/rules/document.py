@@ -322,22 +322,25 @@ class _Reader(ActionReader):
         return tuple((key, value) for key, value in read if key is not None and value is not None)
 
     def _given(self, node: object, path: str) -> Given | None:
-        if isinstance(node, dict) and len(node) > MAX_GIVEN_VALUES:
-            self.add(path, f"This message has {len(node)} fields, at most {MAX_GIVEN_VALUES} are allowed.")
-            return None
-        found = self.fields(node, path, ("at",), tuple(node) if isinstance(node, dict) else ())
+        found = self.fields(node, path, ("at",), node if isinstance(node, dict) else ())
         if found is None:
             return None
-        at = part(found, path, "at", self._moment)
-        presence = part(found, path, "$presence", lambda each, on: self.choice(each, on, ["online", "offline"]))
-        event = part(found, path, "$event", lambda each, on: self.key(each, on, "a kind of device event"))
-        values = []
-        for key in found:
-            metric = None if key in ("at", "$presence", "$event") else self.metric(key, f"{path}.{str(key)[:40]}")
-            value = None if metric is None else self._test_value(found[key], f"{path}.{metric}")
-            if metric is not None and value is not None:
-                values.append((metric, value))
-        is_online = None if presence is None else presence == "online"
+        if len(found) > MAX_GIVEN_VALUES:
+            self.add(path, f"This message has {len(found)} fields, at most {MAX_GIVEN_VALUES} are allowed.")
+            return None
+        at, event, is_online, values = None, None, None, []
+        for key, told in found.items():  # there may be thousands of messages
+            if key == "at":
+                at = self._moment(told, f"{path}.at")
+            elif key == "$presence":
+                presence = self.choice(told, f"{path}.$presence", ["online", "offline"])
+                is_online = None if presence is None else presence == "online"
+            elif key == "$event":
+                event = self.key(told, f"{path}.$event", "a kind of device event")
+            elif (metric := self.metric(key, f"{path}.{str(key)[:40]}")) is not None:
+                value = self._test_value(told, f"{path}.{metric}")
+                if value is not None:
+                    values.append((metric, value))
         return None if at is None else Given(at, tuple(values), event, is_online)
 
     def _test_value(self, node: object, path: str) -> Scalar | Position | None:

@@ -47,12 +47,14 @@ class Findings:
         if not isinstance(node, dict):
             self.add(path, f"This must be an object, not {shown(node)}.")
             return None
-        required, known = tuple(required), (*required, *optional)
-        for key in node:
-            if self.is_full:
-                break  # what is not told needs no suggestion: these are dear, and a hostile object has many fields
-            if key not in known:
-                self.add(f"{path}.{clip(str(key))}", "There is no such field here.", closest(str(key), known))
+        required = tuple(required)
+        if optional is not node:
+            known = (*required, *optional)
+            for key in node:
+                if self.is_full:
+                    break  # what is not told needs no suggestion: these are dear, and a hostile object has many fields
+                if key not in known:
+                    self.add(f"{path}.{clip(str(key))}", "There is no such field here.", closest(str(key), known))
         for key in required:
             if key not in node:
                 self.add(f"{path}.{key}", "This field is missing.")

@@ -2,7 +2,9 @@
 
 import itertools
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import NamedTuple, TypeAlias
 
 from engine.rules.findings import is_number
@@ -22,9 +24,14 @@ class Span(NamedTuple):
         """Whether no number lies in it."""
         return self.low > self.high or (self.low == self.high and (self.is_low_open or self.is_high_open))
 
+    @property
+    def end(self) -> tuple[float, bool]:
+        """Its upper end, to be compared with others'."""
+        return self.high, not self.is_high_open
+
     def ends_before(self, other: "Span") -> bool:
         """Whether its upper end comes first."""
-        return (self.high, not self.is_high_open) < (other.high, not other.is_high_open)
+        return self.end < other.end
 
     def begins_after(self, other: "Span") -> bool:
         """Whether its lower end comes last."""
@@ -35,6 +42,9 @@ class Span(NamedTuple):
         low = max((self.low, self.is_low_open), (other.low, other.is_low_open))
         high = min((self.high, not self.is_high_open), (other.high, not other.is_high_open))
         return Span(low[0], high[0], low[1], not high[1])
+
+
+_END = attrgetter("end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +168,13 @@ def is_within(one: Reach, other: Reach) -> bool:
     """Whether all of ``one`` lies in ``other``."""
     if not isinstance(one, Numbers) or not isinstance(other, Numbers):
         return one.cut(other) == one
-    place = 0
-    for span in one.spans:
-        while place < len(other.spans) and other.spans[place].ends_before(span):
-            place += 1
-        if place == len(other.spans) or other.spans[place].begins_after(span):
-            return False
-    return True
+    # Where numbers are excluded the outermost spans are endless: the first of them or the last decides most often.
+    return all(_is_in_one(span, other.spans) for span in (*one.spans[:1], *reversed(one.spans)))
+
+
+def _is_in_one(span: Span, spans: tuple[Span, ...]) -> bool:
+    place = bisect_left(spans, span.end, key=_END)
+    return place < len(spans) and not spans[place].begins_after(span)
 
 
 def _numbers(op: Op, values: tuple[float, ...]) -> Numbers:
