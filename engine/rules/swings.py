@@ -36,7 +36,7 @@ from engine.units import SAME, conversion
 _ONE_SIDED = (Op.LT, Op.LE, Op.GT, Op.GE)
 _WAIT_MS = 5 * UNITS_MS["m"]
 _EXACT = (Op.EQ, Op.NE, Op.IN, Op.NOT_IN)
-_CLEAR_LATER = 'Give it a clear of its own that waits ("for"), or notify instead of raising an alert.'
+_CLEAR_LATER = "Say under “Over” when it is over, with a wait, or notify people instead of raising an alert."
 
 
 class Swing(NamedTuple):

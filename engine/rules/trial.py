@@ -308,11 +308,13 @@ async def _run(tx: Tx, rule: CompiledRule) -> list[TestResult]:
 def _look(rule: CompiledRule, stage: Stage, at_ms: int) -> Look:
     seen = stage.seen(at_ms)
     tree = why(rule, seen, stage.remembered.known)
-    said = words.why_not(rule, seen)
-    if stage.state.is_raised:
-        said = f"it has fired: {said}" if tree["is"] is True else f"it has fired and not cleared yet: {said}"
-    elif stage.state.phase is Phase.PENDING:
-        said = words.why_not_yet(rule, seen)
+    if not stage.state.is_raised:
+        is_waiting = stage.state.phase is Phase.PENDING
+        said = words.why_not_yet(rule, seen) if is_waiting else words.why_not(rule, seen)
+    elif tree["is"] is True:
+        said = f"it has fired: {words.why_not(rule, seen)}"
+    else:
+        said = f"it has fired and is not over yet: {words.why_not_over(rule, seen)}"
     return Look(clock.from_ms(at_ms), stage.state.phase, tree["is"], said, tree)
 
 

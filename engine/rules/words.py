@@ -52,7 +52,7 @@ from engine.rules.state import Clear, EndReason, Known, Raise
 from engine.rules.vocabulary import Vocabulary
 from engine.units import Conversion, conversion
 
-__all__ = ["phrase", "sentence", "spelled_ms", "why_cleared", "why_not", "why_raised"]
+__all__ = ["phrase", "sentence", "spelled_ms", "why_cleared", "why_not", "why_not_over", "why_raised"]
 
 
 class _Words(NamedTuple):
@@ -232,7 +232,24 @@ def why_not(rule: CompiledRule, known: Mapping[str, Known]) -> str:
     Where its condition is true after all, what that rests on: "temperature is 9 °C, above 8 °C".
     """
     rule = ignoring(rule, known)
-    decided = _decided(rule, True)
+    return _standing(rule, _decided(rule, True), known)
+
+
+def why_not_over(rule: CompiledRule, known: Mapping[str, Known]) -> str:
+    """Why an alert that was raised is not over yet: "temperature is 6.5 °C, not below 6 °C (0.5 °C away)".
+
+    Where what ends it is true after all, its wait is not over: "temperature is 5 °C, below 6 °C, but not yet for …".
+    """
+    rule = ignoring(rule, known)
+    decided, clear = _decided(rule, False), rule.document.clear
+    said, held = _standing(rule, decided, known), None if clear is None else clear.held_for
+    if held is None or decided.explain(known)["is"] is not True:
+        return said
+    return f"{said}, but not yet for {spelled(held)}"
+
+
+def _standing(rule: CompiledRule, decided: _Decided, known: Mapping[str, Known]) -> str:
+    """What a condition that is true rests on, or what would have to be otherwise for it to be true."""
     tree = decided.explain(known)
     if tree["is"] is True:
         return _evidence(decided, tree, rule, known, is_past=False).removesuffix(",")

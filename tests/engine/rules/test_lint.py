@@ -301,7 +301,7 @@ def test_an_alert_of_a_moment_is_told_that_it_clears_at_once() -> None:
         (one,) = swinging(when)
         assert one[:2] == ("warning", "$.when")
         assert one[2].endswith("is true of a moment only, so the alert clears at once.")
-        assert one[3] == 'Give it a clear of its own that waits ("for"), or notify instead of raising an alert.'
+        assert one[3] == "Say under “Over” when it is over, with a wait, or notify people instead of raising an alert."
         assert swinging(when, clear={"when": {"not": when}, "for": "1h"}) == []
         assert swinging(when, then=[{"do": "notify", "policy": "a"}]) == []
     ((weight, _, message, _),) = swinging({"metric": "door", "changed": {"over": "10m"}})

@@ -15,7 +15,7 @@ from engine.rules.phrases import action_phrase, phrase, place, seen_text
 from engine.rules.placeholders import names_in, render
 from engine.rules.state import Known, Raise
 from engine.rules.vocabulary import Metric, Vocabulary
-from engine.rules.words import sentence, why_not, why_raised
+from engine.rules.words import sentence, why_not, why_not_over, why_raised
 from tests.engine.rules import grown
 from tests.engine.rules.making import document, temperature_above
 
@@ -201,6 +201,20 @@ def known(ready: CompiledRule, *values: Any) -> dict[str, Known]:
 def test_why_a_rule_does_not_fire_names_what_would_have_to_be_otherwise(when: Any, values: Any, words: str) -> None:
     ready = rule(when)
     assert why_not(ready, known(ready, *values)) == words
+
+
+@pytest.mark.parametrize(
+    ("clear", "value", "words"),
+    [
+        (t(op="<", value=6), 6.5, "temperature is 6.5 °C, not below 6 °C (0.5 °C away)"),
+        (t(op="<", value=6), 5, "temperature is 5 °C, below 6 °C, but not yet for 2 minutes"),
+        (None, 9, "temperature is 9 °C, not at most 8 °C (1 °C away)"),
+    ],
+)
+def test_an_alert_that_is_not_over_says_what_it_waits_for(clear: Any, value: float, words: str) -> None:
+    more = {} if clear is None else {"clear": {"when": clear, "for": "2m"}}
+    ready = rule(t(), **more)
+    assert why_not_over(ready, known(ready, value)) == words
 
 
 def test_an_alert_names_the_facts_it_rests_on() -> None:
