@@ -27,6 +27,7 @@ class Reading:
     unit: str
     value: Any
     time: str
+    quality: str = ""  # "uncertain", or "bad" where this is the last value before there was none; "" where it is good
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class AlertLine:
     snoozed_until: str = ""
     silenced_until: str = ""
     summary: str = ""  # what the rule that fired says
+    lasted: str = ""  # of one that is over, in words
 
 
 def readings(device: dict[str, Any], limit: int | None = None) -> list[Reading]:
@@ -81,6 +83,7 @@ def readings(device: dict[str, Any], limit: int | None = None) -> list[Reading]:
             unit=unit(each["unit"]),
             value=each["value"],
             time=each["time"],
+            quality=each.get("quality") or "",
         )
         for each in device.get("latest", [])[:limit]
     ]
@@ -126,7 +129,21 @@ def alert_line(alert: dict[str, Any]) -> AlertLine:
         snoozed_until=ahead(alert.get("snoozedUntil")),
         silenced_until=ahead(alert.get("silencedUntil")),
         summary=alert.get("summary") or "",
+        lasted=lasting(alert["raisedAt"], alert.get("clearedAt")),
     )
+
+
+_SPANS = ((60, 1, "second"), (3600, 60, "minute"), (86_400, 3600, "hour"), (float("inf"), 86_400, "day"))
+
+
+def lasting(start: str, end: str | None) -> str:
+    """How long something went on between two moments, "2 minutes"; '' of what is not over."""
+    if not end:
+        return ""
+    seconds = max(1.0, (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds())
+    size, name = next((size, name) for limit, size, name in _SPANS if seconds < limit)
+    count = round(seconds / size)
+    return f"{count} {name}" + ("" if count == 1 else "s")
 
 
 def ahead(moment: str | None) -> str:

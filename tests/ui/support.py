@@ -156,9 +156,9 @@ class Console:
         """
         return _visitor(self, chromium, width, theme, elsewhere)
 
-    def publish(self, values: dict[str, Any]) -> None:
-        """Let the demo's spare device send these values; returns when they are stored."""
-        self._send(json.dumps({"values": values}).encode())
+    def publish(self, values: dict[str, Any], quality: dict[str, str] | None = None) -> None:
+        """Let the demo's spare device send these values, some in doubt; returns when they are stored."""
+        self._send(json.dumps({"values": values} | ({"quality": quality} if quality else {})).encode())
 
     async def offer(self, body: bytes) -> None:
         """Let the demo's spare device send what will not be accepted; returns when it lies in the inbox."""

@@ -89,6 +89,20 @@ async def test_what_a_device_sends_appears_on_its_page_and_in_its_chart(console:
         await expect(visitor.page.locator('.value-card .live-value[data-metric="surprise"]')).to_have_text("7")
         await expect(chart).to_have_attribute("data-points", str(points + 3))
         await expect(chart).to_have_attribute("aria-label", re.compile("newest 5.25 °C"))
+        console.publish({"temperature": 6.5}, quality={"temperature": "uncertain"})
+        card = visitor.page.locator(".value-card", has=visitor.page.locator('[data-metric="temperature"]'))
+        await expect(card).to_contain_text(re.compile("in doubt.*not sure of it"))
+        console.publish({"temperature": None}, quality={"temperature": "bad"})
+        await expect(card).to_contain_text("no value now")
+        await expect(temperature).to_have_text(re.compile(r"6\.5\s*°C"))  # the last there was
+        await visitor.page.reload()
+        await expect(card).to_contain_text("no value now")
+        await expect(visitor.page.locator(".chart-foot .came")).to_have_text(
+            re.compile(r"^The newest came by MQTT as JSON, read by decoder \d+\.")
+        )
+        console.publish({"temperature": 5.25})
+        await expect(temperature).to_have_text(re.compile(r"5\.25\s*°C"))
+        await expect(card.locator(".doubt")).to_have_count(0)
 
 
 async def test_each_span_of_the_chart_draws_what_was_sent(console: Console, chromium: Browser) -> None:

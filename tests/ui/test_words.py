@@ -8,7 +8,7 @@ from ui.pages.alerts import worst_first
 from ui.pages.device.words import all_readings, drawable, labels_of, labels_text
 from ui.pages.profiles import limits
 from ui.pages.sign_in import inside, plain
-from ui.words import AlertLine, unit, words
+from ui.words import AlertLine, lasting, unit, words
 
 TEMPERATURE = {"key": "temperature", "type": "NUMBER", "unit": "degC", "label": "", "min": -30, "max": 40}
 DOOR = {"key": "door", "type": "BOOLEAN", "unit": None, "label": "Door open", "min": None, "max": None}
@@ -109,6 +109,21 @@ def test_a_device_shows_its_profiles_metrics_before_they_have_values_and_what_el
 def test_texts_are_not_drawn() -> None:
     text = {"metric": "mode", "label": None, "unit": None, "value": "auto", "time": "2026-01-01T00:00:00Z"}
     assert drawable({"id": "d", "profile": {"metrics": []}, "latest": [text]}) == []
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        (None, ""),
+        ("2026-01-01T12:00:00.200Z", "1 second"),
+        ("2026-01-01T12:00:59Z", "59 seconds"),
+        ("2026-01-01T12:01:20Z", "1 minute"),
+        ("2026-01-01T15:00:00Z", "3 hours"),
+        ("2026-01-04T12:00:00Z", "3 days"),
+    ],
+)
+def test_how_long_something_went_on_is_said_in_words(end: str | None, said: str) -> None:
+    assert lasting("2026-01-01T12:00:00Z", end) == said
 
 
 def _alert(severity: str, raised_at: str) -> AlertLine:

@@ -19,6 +19,7 @@ def value_chips(readings: rx.Var[list[Reading]]) -> rx.Component:
                 unit=reading.unit,
                 value=reading.value,
                 time=reading.time,
+                quality=reading.quality,
             ),
             class_name="value-chip",
         )

@@ -30,6 +30,7 @@ NAMES = (
 PARTS = (
     "points_text.css",
     "numbers.js",
+    "trust.js",
     "zones.js",
     "clock.js",
     "rule_words.js",

@@ -2,6 +2,7 @@
 import { useEffect, useReducer, useRef, useState } from "react";
 import { said, toTheMinute } from "./clock.js";
 import { onLine, plainValue, watchStatus, watchTelemetry } from "./live.js";
+import { doubt } from "./trust.js";
 import { inOwnZone, ownZone, unbroken } from "./zones.js";
 
 // One clock for every relative time on the page.
@@ -39,8 +40,10 @@ function lasting(date) {
 }
 const exact = (date) => `${said(date, { dateStyle: "medium", timeStyle: "medium" })} (${ownZone()})`;
 
-/** "Sun 06:00": an hour of the last days. */
-const hour = (date) => said(date, { weekday: "short", hour: "2-digit", minute: "2-digit" });
+const WEEKDAYS_TELL_MS = 6 * 86400_000;
+/** "Sun 06:00" where the weekday tells which, else with its date. */
+const hour = (date) =>
+  Math.abs(date.getTime() - Date.now()) < WEEKDAYS_TELL_MS ? said(date, { weekday: "short", hour: "2-digit", minute: "2-digit" }) : toTheMinute(date);
 
 /** "3 min ago", with the exact time in the viewer's zone on hover and for screen readers. */
 export function When({ at, none = "never", both = false, asSpan = false, asHour = false }) {
@@ -72,33 +75,43 @@ export const Unbroken = ({ text }) => unbroken(text);
 export function OwnZone() {
   const [zone, setZone] = useState("");
   useEffect(() => setZone(ownZone()), []);
-  return zone ? <span>Times are by the clock of this computer: {zone.replaceAll("_", " ")}.</span> : <span />;
+  return zone ? <span>Times are by your own clock: {zone.replaceAll("_", " ")}.</span> : <span />;
 }
 
-function useLatest(deviceId, metric, value, time) {
+function useLatest(deviceId, metric, value, time, quality) {
   const [live, setLive] = useState(null);
-  const shown = useRef(0);
-  shown.current = Math.max(live ? live.at : 0, time ? Date.parse(time) : 0);
+  const loadedAt = time ? Date.parse(time) : 0;
+  const isNewer = live && live.at >= loadedAt;
+  const latest = isNewer ? { ...live, isLive: true } : { value, at: loadedAt || null, quality, isLive: false };
+  const shown = useRef(latest);
+  shown.current = latest;
   useEffect(() => {
     setLive(null);
     if (!deviceId) return undefined;
     return watchTelemetry(deviceId, (event) => {
       const at = Date.parse(event.time);
-      const isNews = event.isCatchUp ? at > shown.current : at >= shown.current;
+      const before = shown.current.at ?? 0;
+      const mark = event.quality?.[metric] ?? null;
+      const isNews = event.isCatchUp ? at > before || (at === before && mark) : at >= before;
+      if (!isNews) return;
       if (metric === undefined) {
-        if (isNews) setLive({ at });
-      } else if (event.values && metric in event.values && isNews) {
-        setLive({ at, value: event.values[metric] });
+        setLive({ at });
+      } else if (event.values && metric in event.values) {
+        setLive({ at, value: event.values[metric], quality: mark });
+      } else if (mark) {
+        setLive({ at: before, value: shown.current.value, quality: mark }); // what was known stands, as the last
       }
     });
   }, [deviceId, metric]);
-  const isNewer = live && live.at >= (time ? Date.parse(time) : 0);
-  return isNewer ? { value: live.value, at: live.at, isLive: true } : { value, at: time ? Date.parse(time) : null, isLive: false };
+  return latest;
 }
 
-/** A metric's newest value: first as the page loaded it, then as messages arrive. */
-export function LiveValue({ deviceId, metric, unit, value, time }) {
-  const latest = useLatest(deviceId, metric, value, time);
+/** A few words beside a value that is in doubt; nothing beside a good one. */
+const Doubt = ({ about }) => (about ? <span className="badge badge-warn doubt" title={about[1]}>{about[0]}</span> : null);
+
+/** A metric's newest value: first as the page loaded it, then as messages arrive. `explains`: says what a doubt means. */
+export function LiveValue({ deviceId, metric, unit, value, time, quality, explains = false }) {
+  const latest = useLatest(deviceId, metric, value, time, quality);
   const [fresh, setFresh] = useState(false);
   useEffect(() => {
     if (!latest.isLive) return undefined;
@@ -109,11 +122,17 @@ export function LiveValue({ deviceId, metric, unit, value, time }) {
   const none = latest.value === null || latest.value === undefined;
   const text = none ? "–" : plainValue(latest.value);
   const long = text.length > 14 ? " is-long" : "";
+  const about = doubt(latest.quality, !none);
+  const past = latest.quality === "bad" ? " is-past" : "";
   return (
-    <span className={`live-value${fresh ? " is-fresh" : ""}${none ? " is-none" : ""}${long}`} data-metric={metric}>
-      {text}
-      {!none && unit && typeof latest.value === "number" ? <span className="unit">{unit}</span> : null}
-    </span>
+    <>
+      <span className={`live-value${fresh ? " is-fresh" : ""}${none ? " is-none" : ""}${long}${past}`} data-metric={metric}>
+        {text}
+        {!none && unit && typeof latest.value === "number" ? <span className="unit">{unit}</span> : null}
+      </span>
+      <Doubt about={about} />
+      {about && explains ? <span className="small muted">{about[1]}</span> : null}
+    </>
   );
 }
 
@@ -245,7 +264,8 @@ export function LiveCards({ deviceId, readings, isNew, onNew }) {
       if (!fresh.length && !wasNew) return;
       wasNew = false;
       fresh.forEach(([key]) => told.add(key));
-      setFound((old) => [...old, ...fresh.map(([key, value]) => ({ metric: key, label: inWords(key), unit: "", value, time: event.time }))]);
+      const quality = (key) => event.quality?.[key] ?? "";
+      setFound((old) => [...old, ...fresh.map(([key, value]) => ({ metric: key, label: inWords(key), unit: "", value, time: event.time, quality: quality(key) }))]);
       clearTimeout(timer);
       timer = setTimeout(() => tell.current?.(), SETTLED_MS);
     });
@@ -262,7 +282,7 @@ export function LiveCards({ deviceId, readings, isNew, onNew }) {
           <span className="label" title={each.metric}>
             {each.label}
           </span>
-          <LiveValue deviceId={deviceId} metric={each.metric} unit={each.unit} value={each.value} time={each.time || null} />
+          <LiveValue deviceId={deviceId} metric={each.metric} unit={each.unit} value={each.value} time={each.time || null} quality={each.quality} explains />
           <span className="when">
             <LiveWhen deviceId={deviceId} metric={each.metric} time={each.time || null} none="no value yet" />
           </span>

@@ -55,6 +55,7 @@ class LiveValue(_Cell):
     unit: rx.Var[str]
     value: rx.Var[Any]
     time: rx.Var[str | None]
+    quality: rx.Var[str]
 
 
 class LiveWhen(_Cell):

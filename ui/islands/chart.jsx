@@ -4,6 +4,7 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { said } from "./clock.js";
 import { ask, plainNumber, plainValue, watchTelemetry } from "./live.js";
+import { cameBy, doubt, underWay } from "./trust.js";
 
 const MINUTE = 60_000;
 const RANGES = [
@@ -165,7 +166,7 @@ function timeLabels(range) {
 }
 
 /** The card: choose a metric and a span, see it move. */
-export function Chart({ deviceId, metrics, query }) {
+export function Chart({ deviceId, metrics, query, sourceQuery }) {
   const shown = useMemo(() => (metrics || []).filter((each) => each.type === "NUMBER" || each.type === "BOOLEAN"), [metrics]);
   const [chosen, setChosen] = useState("");
   const [range, setRange] = useState(RANGES[0]);
@@ -196,7 +197,7 @@ export function Chart({ deviceId, metrics, query }) {
           ))}
         </div>
       </div>
-      <Plot key={`${deviceId} ${metric.key} ${range.key}`} deviceId={deviceId} metric={metric} range={range} query={query} />
+      <Plot key={`${deviceId} ${metric.key} ${range.key}`} deviceId={deviceId} metric={metric} range={range} query={query} sourceQuery={sourceQuery} />
     </section>
   );
 }
@@ -213,7 +214,7 @@ function useSeries(deviceId, metric, range, query) {
       const value = event.values?.[metric.key];
       const quality = event.quality?.[metric.key];
       const at = Date.parse(event.time);
-      if (quality === "bad" && !range.bucket) columns.current.bad.add(at);
+      if (quality === "bad" && !range.bucket && !event.isCatchUp) columns.current.bad.add(at);
       if (typeof value !== "number" && typeof value !== "boolean") return;
       if (!event.isCatchUp) columns.current.add(at, Number(value), quality === "uncertain");
       else if (!columns.current.knows(at)) load(); // something came before the line stood
@@ -240,24 +241,77 @@ function useSeries(deviceId, metric, range, query) {
   return { columns: columns.current, state, beat };
 }
 
-function Plot({ deviceId, metric, range, query }) {
+const LOOKING_MS = 250; // somebody who only passes by asks nothing
+
+/** How the reading of that moment came, in words: "" while it is asked for, and where there is none to ask for (null). */
+function useCame(deviceId, metric, at, query) {
+  const [known, setKnown] = useState({});
+  useEffect(() => {
+    if (at === null || at in known) return undefined;
+    const controller = new AbortController();
+    const look = async () => {
+      try {
+        const variables = { id: deviceId, metric: metric.key, from: new Date(at).toISOString(), to: new Date(at + 1).toISOString() };
+        const { telemetry } = (await ask(query, variables, controller.signal)).device;
+        if (!telemetry.times.length) return; // it is not stored yet, or not any more
+        const words = `${cameBy(telemetry.sources[telemetry.source?.[0]])} ${underWay(telemetry.times[0], telemetry.received[0])}`;
+        setKnown((old) => ({ ...old, [at]: words.trim() }));
+      } catch {
+        // a line less; the value itself is there
+      }
+    };
+    const timer = setTimeout(look, LOOKING_MS);
+    return () => {
+      clearTimeout(timer);
+      controller.abort();
+    };
+  }, [at, deviceId, metric.key, query]);
+  return known[at] ?? "";
+}
+
+/** What lies under the pointer: the value, what is to be said of it, and when it was measured. */
+function Tip({ tip, say, came, showsSpan, toTheSecond }) {
+  const side = tip.left > tip.width * 0.5 ? { right: tip.width - tip.left + 22, top: 18 } : { left: tip.left + 22, top: 18 };
+  const about = tip.doubt ? doubt("uncertain") : null;
+  return (
+    <div className="chart-tip" style={side}>
+      <b>{say(tip.value)}</b>
+      {about ? <div className="tip-doubt">{about[1]}</div> : null}
+      {showsSpan && tip.low !== tip.high ? (
+        <div className="muted">
+          {say(tip.low)} to {say(tip.high)}
+        </div>
+      ) : null}
+      <div className="muted">{said(tip.at, { dateStyle: "medium", timeStyle: toTheSecond ? "medium" : "short" })}</div>
+      {came ? <div className="muted tip-came">{came}</div> : null}
+    </div>
+  );
+}
+
+/** Follows the pointer over what uPlot has drawn: what lies there, or null. */
+const pointing = (setTip) => (u) => {
+  const i = u.cursor.idx;
+  const value = i === null || i === undefined ? null : u.data[1][i];
+  if (value === null || value === undefined || u.cursor.left < 0) return setTip(null);
+  setTip({ left: u.cursor.left + u.over.offsetLeft, width: u.width, at: Math.round(u.data[0][i] * 1000), value, low: u.data[2][i], high: u.data[3][i], doubt: u.data[4][i] !== null });
+};
+
+function Plot({ deviceId, metric, range, query, sourceQuery }) {
   const { columns, state, beat } = useSeries(deviceId, metric, range, query);
   const dark = useTheme();
   const box = useRef(null);
   const plot = useRef(null);
   const [tip, setTip] = useState(null);
   const rows = columns.sorted(Date.now());
+  const newest = useRef(null); // of what was stored when the page came
+  if (state.phase === "ready" && rows.length) newest.current ??= rows.at(-1)[0];
+  const came = useCame(deviceId, metric, range.bucket ? null : (tip?.at ?? null), sourceQuery);
+  const newestCame = useCame(deviceId, metric, range.bucket ? null : newest.current, sourceQuery);
 
   useEffect(() => {
-    const onCursor = (u) => {
-      const i = u.cursor.idx;
-      const value = i === null || i === undefined ? null : u.data[1][i];
-      if (value === null || value === undefined || u.cursor.left < 0) return setTip(null);
-      setTip({ left: u.cursor.left + u.over.offsetLeft, width: u.width, at: u.data[0][i], value, low: u.data[2][i], high: u.data[3][i], doubt: u.data[4][i] !== null });
-    };
     const size = () => ({ width: box.current.clientWidth, height: window.innerWidth < 760 ? 240 : 300 });
     const { width, height } = size();
-    plot.current = new uPlot(options(width, height, metric, range, () => columns.sorted(Date.now()), onCursor), withGaps(columns.sorted(Date.now()), range, columns.bad), box.current);
+    plot.current = new uPlot(options(width, height, metric, range, () => columns.sorted(Date.now()), pointing(setTip)), withGaps(columns.sorted(Date.now()), range, columns.bad), box.current);
     // On leaving the page the box is gone a moment before this watcher is.
     const watcher = new ResizeObserver(() => box.current && plot.current?.setSize(size()));
     watcher.observe(box.current);
@@ -282,7 +336,7 @@ function Plot({ deviceId, metric, range, query }) {
   const mean = rows.reduce((sum, [, row]) => sum + row.value * row.n, 0) / count;
   const doubted = rows.filter(([, row]) => row.doubt).length;
   const summary = rows.length
-    ? `${metric.label}, last ${range.long}: between ${say(low)} and ${say(high)}, newest ${say(rows.at(-1)[1].value)}${rows.at(-1)[1].doubt ? " (uncertain)" : ""}.`
+    ? `${metric.label}, last ${range.long}: between ${say(low)} and ${say(high)}, newest ${say(rows.at(-1)[1].value)}${rows.at(-1)[1].doubt ? " (in doubt)" : ""}.`
     : `${metric.label}, last ${range.long}: no readings.`;
   return (
     <>
@@ -298,18 +352,7 @@ function Plot({ deviceId, metric, range, query }) {
             </p>
           </div>
         ) : null}
-        {tip ? (
-          <div className="chart-tip" style={tip.left > tip.width * 0.6 ? { right: tip.width - tip.left + 22, top: 18 } : { left: tip.left + 22, top: 18 }}>
-            <b>{say(tip.value)}</b>
-            {tip.doubt ? <div>uncertain</div> : null}
-            {range.bucket && isNumber && tip.low !== tip.high ? (
-              <div className="muted">
-                {say(tip.low)} to {say(tip.high)}
-              </div>
-            ) : null}
-            <div className="muted">{said(tip.at * 1000, { dateStyle: "medium", timeStyle: range.bucket ? "short" : "medium" })}</div>
-          </div>
-        ) : null}
+        {tip ? <Tip tip={tip} say={say} came={came} showsSpan={range.bucket && isNumber} toTheSecond={!range.bucket} /> : null}
       </div>
       <div className="chart-foot">
         {rows.length && isNumber ? (
@@ -330,7 +373,7 @@ function Plot({ deviceId, metric, range, query }) {
         </span>
         {doubted ? (
           <span>
-            Uncertain<b>{doubted.toLocaleString()}</b>
+            In doubt<b>{doubted.toLocaleString()}</b>
           </span>
         ) : null}
         {columns.bad.size ? (
@@ -340,6 +383,7 @@ function Plot({ deviceId, metric, range, query }) {
         ) : null}
         {range.bucket ? <span className="state">The line is the average of each {range.bucket === "1h" ? "hour" : "5 minutes"}, the band its lowest to highest.</span> : null}
         {state.words && state.phase === "ready" ? <span className="state">{state.words}</span> : null}
+        {newestCame ? <span className="came">{newestCame.replace("It came", "The newest came")}</span> : null}
       </div>
     </>
   );
@@ -403,6 +447,7 @@ export function Moment({ deviceId, metric, at, until, query }) {
   const dark = useTheme();
   const box = useRef(null);
   const [state, setState] = useState({ phase: "loading", words: "", rows: [], bad: [] });
+  const [tip, setTip] = useState(null);
   const raised = Date.parse(at);
   const over = until ? Date.parse(until) : null;
   const [from, to] = useMemo(() => around(raised, over), [at, until]);
@@ -434,7 +479,7 @@ export function Moment({ deviceId, metric, at, until, query }) {
     const { width, height } = size();
     // Of a new device there is little before it: then the line begins with the first reading.
     const span = [Math.min(Math.max(from, rows[0][0]), raised - MINUTE), to];
-    const plain = { ...options(width, height, metric, { ...range, span }, () => rows, () => {}), cursor: { show: false } };
+    const plain = options(width, height, metric, { ...range, span }, () => rows, pointing(setTip));
     if (limits.length) plain.scales.y = { range: (_, low, high) => uPlot.rangeNum(Math.min(low ?? limits[0], ...limits), Math.max(high ?? limits[0], ...limits), 0.12, false) };
     const plot = new uPlot(marked(plain, moments, limits, say), withGaps(rows, range, state.bad), box.current);
     const watcher = new ResizeObserver(() => box.current && plot.setSize(size()));
@@ -442,6 +487,7 @@ export function Moment({ deviceId, metric, at, until, query }) {
     return () => {
       watcher.disconnect();
       plot.destroy();
+      setTip(null);
     };
   }, [rows, dark]);
 
@@ -453,6 +499,7 @@ export function Moment({ deviceId, metric, at, until, query }) {
   return (
     <div className="chart" role="img" aria-label={summary} data-points={rows.length}>
       <div ref={box} style={{ minHeight: 220 }} />
+      {tip ? <Tip tip={tip} say={say} showsSpan={range.bucket && metric.type === "NUMBER"} toTheSecond={!range.bucket} /> : null}
       {rows.length ? null : (
         <div className="chart-note">
           {state.phase === "loading" ? "Loading…" : state.phase === "failed" ? state.words : "There are no readings of that time any more."}

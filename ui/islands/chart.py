@@ -17,6 +17,7 @@ class Chart(rx.NoSSRComponent):
     device_id: rx.Var[str]
     metrics: rx.Var[list[Any]]
     query: rx.Var[str]
+    source_query: rx.Var[str]
 
 
 class Moment(rx.NoSSRComponent):
@@ -34,7 +35,12 @@ class Moment(rx.NoSSRComponent):
 
 def chart(device_id: rx.Var[str], metrics: rx.Var[list[Any]]) -> rx.Component:
     """`metrics`: records with key, label, unit and type."""
-    return Chart.create(device_id=device_id, metrics=metrics, query=OPERATIONS["series"])
+    return Chart.create(
+        device_id=device_id,
+        metrics=metrics,
+        query=OPERATIONS["series"],
+        source_query=OPERATIONS["reading_source"],
+    )
 
 
 def moment(device_id: rx.Var[str], metric: rx.Var[Any], at: rx.Var[str], until: rx.Var[str]) -> rx.Component:

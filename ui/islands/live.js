@@ -178,12 +178,12 @@ function askAgain(deviceIds, tell) {
   for (let from = 0; from < deviceIds.length; from += AT_ONCE) {
     const some = deviceIds.slice(from, from + AT_ONCE);
     const names = some.map((_, n) => `$d${n}: ID!`).join(", ");
-    const fields = some.map((_, n) => `d${n}: device(id: $d${n}) { id latest { metric value time } }`).join(" ");
+    const fields = some.map((_, n) => `d${n}: device(id: $d${n}) { id latest { metric value time quality } }`).join(" ");
     ask(`query CatchUp(${names}) { ${fields} }`, Object.fromEntries(some.map((id, n) => [`d${n}`, id])))
       .then((data) =>
         Object.values(data).forEach((device) =>
-          device?.latest.forEach(({ metric, value, time }) =>
-            tell(device.id, { time, values: { [metric]: value }, isCatchUp: true }),
+          device?.latest.forEach(({ metric, value, time, quality }) =>
+            tell(device.id, { time, values: { [metric]: value }, quality: quality && { [metric]: quality }, isCatchUp: true }),
           ),
         ),
       )
@@ -191,7 +191,7 @@ function askAgain(deviceIds, tell) {
   }
 }
 
-/** Each message of one device, as it is stored: {time, values}; soon after the beginning its latest values again. */
+/** Each message of one device, as it is stored: {time, values, quality}; soon after the beginning its latest values again. */
 export const watchTelemetry = gatherer((deviceIds, tell) => {
   const stops = [
     follow(TELEMETRY, "telemetry", { deviceIds }, (event) => tell(event.deviceId, event)),
