@@ -38,7 +38,7 @@ HAPPENED: Mapping[str, tuple[str, str]] = {
     "SNOOZED": ("{by} put it off", "alarm-clock"),
     "WOKEN": ("{by} ended the putting-off", "bell"),
     "SILENCED": ("Nobody was told, because of a silence", "bell-off"),
-    "TOLD": ("People were told, as the policy says", "send"),
+    "TOLD": ("It was sent out, as the policy says", "send"),
     "NOT_TOLD": ("Nobody was told", "circle-alert"),
 }
 

@@ -154,6 +154,11 @@ def test_a_policy_that_cannot_be_is_not_sent(change: dict[str, Any], words: str)
         policy_of({**PLAN, **change})
 
 
+async def test_whoever_comes_to_see_what_arrived_is_led_there(told: Notifications, visit: Visit) -> None:
+    assert "went-out" in str(await visit(Notifications, "/notifications?show=went-out").load())
+    assert await visit(Notifications, "/notifications").load() is None
+
+
 async def test_without_a_mail_server_the_page_knows(told: Notifications) -> None:
     assert told.ready
     assert not told.sends_mail

@@ -169,12 +169,13 @@ async def test_the_overview_counts_what_it_was_told(gateway: Gateway, visit: Vis
     gateway.answers["Overview"] = {
         "deviceCount": {"total": 8, "online": 6, "silent": 1},
         "devices": page([DEVICE]),
-        "alerts": page([ALERT] * 7),
+        "alerts": page([*[ALERT] * 6, {**ALERT, "id": "worst", "severity": "CRITICAL"}]),
     }
     state = visit(Overview)
     await state.load()
     assert (state.total, state.online, state.silent, state.online_percent) == (8, 6, 1, 75)
     assert (state.open_alerts, len(state.alerts)) == (7, 5)
+    assert [each.id for each in state.alerts[:2]] == ["worst", ALERT["id"]]
     assert state.alerts[0].device == "cold-1"
 
 

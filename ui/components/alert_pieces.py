@@ -12,13 +12,19 @@ def quiet(alert: rx.Var[AlertLine]) -> rx.Component:
         rx.cond(
             alert.snoozed_until != "",
             rx.el.span(
-                rx.icon("alarm-clock", size=13), "put off, until ", when(at=alert.snoozed_until), class_name="badge"
+                rx.icon("alarm-clock", size=13),
+                "put off until ",
+                when(at=alert.snoozed_until, as_hour=True),
+                class_name="badge",
             ),
         ),
         rx.cond(
             alert.silenced_until != "",
             rx.el.span(
-                rx.icon("bell-off", size=13), "silent, until ", when(at=alert.silenced_until), class_name="badge"
+                rx.icon("bell-off", size=13),
+                "silent until ",
+                when(at=alert.silenced_until, as_hour=True),
+                class_name="badge",
             ),
         ),
     )

@@ -9,7 +9,6 @@ import reflex as rx
 
 from ui.client import Refused
 from ui.components.frame import ALL_DEVICES, may
-from ui.components.help import help_link
 from ui.components.pieces import answers, card, done, empty, field, line_head, problem, skeleton_rows
 from ui.console import Console
 from ui.islands.cells import when
@@ -391,7 +390,8 @@ def silences() -> rx.Component:
                         rx.el.ul(rx.foreach(Silences.open, _line), class_name="list list-top"),
                         none_now,
                     ),
-                    aside=rx.el.div(help_link("silence"), new, class_name="row"),
+                    aside=new,
+                    about="silence",
                 ),
                 past,
             ),

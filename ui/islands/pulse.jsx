@@ -72,9 +72,9 @@ export function Pulse({ query, inbox }) {
         <span className="small muted">last 24 hours</span>
       </div>
       <div className="card-body stack">
-        <dl className="row" style={{ gap: "8px 22px" }}>
+        <dl className="row" style={{ gap: "8px 16px", justifyContent: "space-between" }}>
           <div>
-            <dt className="small muted">per minute, now</dt>
+            <dt className="small muted">per minute</dt>
             <dd className="num" style={{ fontSize: "1.4rem", fontWeight: 620 }} data-pulse="rate">
               {rate === null ? "…" : plainNumber(Math.round(rate))}
             </dd>

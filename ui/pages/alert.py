@@ -176,13 +176,12 @@ def _what() -> rx.Component:
         "What happened",
         body(
             rx.el.p(told(text=alert.reason, at=alert.raised_at), class_name="reason alert-reason"),
-            rx.cond(alert.summary != "", rx.el.p("The rule says: ", unbroken(text=alert.summary), class_name="small")),
             rx.el.p(
                 "Raised ",
                 when(at=alert.raised_at, both=True),
                 rx.cond(
                     alert.cleared_at != "",
-                    rx.el.span(". Over ", when(at=alert.cleared_at, both=True)),
+                    rx.el.span(". Over ", when(at=alert.cleared_at, both=True), ", after ", alert.lasted),
                     ". It is not over yet",
                 ),
                 rx.cond(
@@ -200,23 +199,25 @@ def _what() -> rx.Component:
                 class_name="small",
             ),
         ),
-        rx.foreach(AlertDetail.drawn, _around),
     )
 
 
-def _around(metric: rx.Var[Drawn]) -> rx.Component:
-    """A metric that made the rule fire, around that time."""
+def _around() -> rx.Component:
+    """The metrics that made the rule fire, around that time."""
     alert = AlertDetail.alert
-    return rx.el.div(
-        rx.el.p(
-            metric.label,
-            rx.cond(metric.unit != "", rx.el.span(" in ", metric.unit)),
-            " around that time",
-            class_name="small muted chart-title",
-        ),
-        moment(alert.device_id, metric, alert.raised_at, alert.cleared_at),
-        key=metric.key,
-    )
+
+    def line(metric: rx.Var[Drawn]) -> rx.Component:
+        return rx.el.div(
+            rx.el.p(
+                metric.label,
+                rx.cond(metric.unit != "", rx.el.span(" in ", metric.unit)),
+                class_name="small muted chart-title",
+            ),
+            moment(alert.device_id, metric, alert.raised_at, alert.cleared_at),
+            key=metric.key,
+        )
+
+    return rx.cond(AlertDetail.drawn.length() > 0, card("Around that time", rx.foreach(AlertDetail.drawn, line)))
 
 
 def _why() -> rx.Component:
@@ -233,11 +234,16 @@ def _why() -> rx.Component:
             style={"paddingLeft": f"calc({each.depth} * var(--step))"},
         )
 
+    summary = AlertDetail.alert.summary
     return rx.cond(
-        AlertDetail.why.length() > 0,
+        (AlertDetail.why.length() > 0) | (summary != ""),
         card(
             "Why",
-            rx.el.ul(rx.foreach(AlertDetail.why, line), class_name="card-body why"),
+            rx.el.div(
+                rx.cond(summary != "", rx.el.p("The rule says: ", unbroken(text=summary), class_name="small")),
+                rx.el.ul(rx.foreach(AlertDetail.why, line), class_name="why"),
+                class_name="card-body stack",
+            ),
             words="What the rule asks, and what was seen when it fired. “Unknown” means that no value was there.",
         ),
     )
@@ -264,7 +270,7 @@ def _entry(each: rx.Var[Happened]) -> rx.Component:
     return rx.el.li(
         icon,
         rx.el.div(
-            rx.el.p(each.words, rx.el.span(" · ", when(at=each.at), class_name="muted small")),
+            rx.el.p(each.words, " ", rx.el.span(when(at=each.at), class_name="muted small")),
             rx.cond(each.text != "", rx.el.p(told(text=each.text, at=each.at), class_name="happened-text")),
         ),
         class_name="happened",
@@ -290,7 +296,7 @@ def _told() -> rx.Component:
         ),
         rx.cond(
             may("notifications:read"),
-            rx.el.p(link("Policies and what went out", to="/notifications"), class_name="card-body small"),
+            rx.el.p(link("See whether it arrived", to="/notifications?show=went-out"), class_name="card-body small"),
         ),
     )
 
@@ -329,10 +335,6 @@ def _acknowledge() -> rx.Component:
     return rx.cond(
         AlertDetail.alert.status == "ACTIVE",
         rx.el.form(
-            rx.el.p(
-                "Acknowledge it, and the others know that somebody cares; nobody is reminded any more.",
-                class_name="small muted",
-            ),
             rx.el.input(
                 name="note",
                 placeholder="A note for the others (optional)",
@@ -341,6 +343,7 @@ def _acknowledge() -> rx.Component:
                 custom_attrs={"aria-label": "Note"},
             ),
             rx.el.button(rx.icon("check", size=15), "Acknowledge", type="submit", class_name="btn btn-primary"),
+            rx.el.p("The others see that somebody cares, and nobody is reminded any more.", class_name="small muted"),
             on_submit=AlertDetail.acknowledge,
             class_name="stack-tight",
         ),
@@ -393,7 +396,7 @@ def _snooze() -> rx.Component:
     )
     offer = rx.el.div(ask, help_link("snooze"), class_name="row")
     asleep = rx.el.div(
-        rx.el.p("Put off until ", when(at=AlertDetail.alert.snoozed_until, both=True), ".", class_name="small"),
+        rx.el.p("Put off until ", when(at=AlertDetail.alert.snoozed_until, as_hour=True), ".", class_name="small"),
         rx.el.button("Tell people again", type="button", class_name="btn", on_click=AlertDetail.wake),
         class_name="stack-tight",
     )
@@ -419,14 +422,17 @@ def _quiet_all() -> rx.Component:
 def _can_be_done() -> rx.Component:
     return rx.cond(
         AlertDetail.is_open & may("alerts:write"),
-        card("What to do", body(_acknowledge(), _assign(), _snooze(), _quiet_all()), about="acknowledge"),
+        rx.el.div(
+            card("What to do", body(_acknowledge(), _assign(), _snooze(), _quiet_all()), about="acknowledge"),
+            class_name="what-to-do",
+        ),
     )
 
 
 def alert() -> rx.Component:
     """The page."""
     sheet = rx.el.div(
-        rx.el.div(_what(), _why(), _history()),
+        rx.el.div(_what(), _around(), _why(), _history()),
         rx.el.div(_can_be_done(), _told()),
         class_name="grid two alert-page",
     )

@@ -273,13 +273,12 @@ def _together() -> rx.Component:
     )
 
 
-def _words(alert: rx.Var[AlertLine]) -> rx.Component:
-    return rx.el.p(
-        link(alert.device, to="/devices/" + alert.device_id),
-        rx.el.span(" · ", class_name="muted"),
-        link(alert.rule, to="/rules/" + alert.rule_id),
-        class_name="small",
-    )
+def _where(alert: rx.Var[AlertLine]) -> rx.Component:
+    return link(alert.device, to="/devices/" + alert.device_id, class_name="alert-where")
+
+
+def _whose(alert: rx.Var[AlertLine], *said: rx.Component) -> rx.Component:
+    return rx.el.div(link(alert.rule, to="/rules/" + alert.rule_id), *said, class_name="row small facts")
 
 
 def _open(alert: rx.Var[AlertLine]) -> rx.Component:
@@ -301,6 +300,7 @@ def _open(alert: rx.Var[AlertLine]) -> rx.Component:
         rx.el.div(
             rx.cond(is_new & may("alerts:write"), tick),
             severity_badge(alert.severity),
+            _where(alert),
             rx.cond(
                 ~is_new,
                 rx.el.span(
@@ -314,7 +314,6 @@ def _open(alert: rx.Var[AlertLine]) -> rx.Component:
                 rx.el.span(rx.icon("user-round", size=13), alert.assigned_name, class_name="badge badge-accent"),
             ),
             quiet(alert),
-            rx.el.span(when(at=alert.raised_at, both=True), class_name="small push"),
             class_name="row",
         ),
         rx.el.div(
@@ -324,7 +323,7 @@ def _open(alert: rx.Var[AlertLine]) -> rx.Component:
                     to="/alerts/" + alert.id,
                     class_name="reason reason-link",
                 ),
-                _words(alert),
+                _whose(alert, when(at=alert.raised_at, both=True)),
                 rx.cond(alert.note != "", rx.el.p("“", alert.note, "”", class_name="small muted")),
             ),
             rx.cond(is_new & (Alerts.answering != alert.id) & may("alerts:write"), acknowledge),
@@ -340,19 +339,25 @@ def _past(alert: rx.Var[AlertLine]) -> rx.Component:
     return rx.el.li(
         rx.el.div(
             severity_badge(alert.severity),
+            _where(alert),
+            class_name="row",
+        ),
+        rx.el.p(
             link(
                 told(text=alert.reason, at=alert.raised_at),
                 to="/alerts/" + alert.id,
                 class_name="reason-past reason-link",
             ),
-            rx.el.span("over ", when(at=alert.cleared_at), class_name="small muted push"),
-            class_name="row",
         ),
-        rx.cond(
-            alert.cleared_reason != "",
-            rx.el.p("Ended: ", told(text=alert.cleared_reason, at=alert.cleared_at), class_name="small muted"),
+        rx.el.p(
+            "Ended ",
+            when(at=alert.cleared_at),
+            ", after ",
+            alert.lasted,
+            rx.cond(alert.cleared_reason != "", rx.el.span(": ", told(text=alert.cleared_reason, at=alert.cleared_at))),
+            class_name="small muted",
         ),
-        _words(alert),
+        _whose(alert),
         key=alert.id,
     )
 
@@ -524,7 +529,7 @@ def _cleared() -> rx.Component:
             rx.cond(
                 Alerts.cleared.length() > 0,
                 rx.el.ul(rx.foreach(Alerts.cleared, _past), class_name="list list-top"),
-                rx.el.p("None so far.", class_name="card-body muted"),
+                empty("circle-check", "Nothing is over yet", "What was open and has ended is kept here.", small=True),
             ),
             rx.cond(
                 Alerts.has_more,

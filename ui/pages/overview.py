@@ -12,6 +12,7 @@ from ui.console import NEW_DEVICES, Console
 from ui.islands.cells import told, when
 from ui.islands.news import status_news
 from ui.islands.pulse import pulse
+from ui.pages.alerts import worst_first
 from ui.words import AlertLine, DeviceLine, alert_line, device_line
 
 
@@ -52,7 +53,7 @@ class Overview(Console):
         self.total, self.online, self.silent = count["total"], count["online"], count["silent"]
         self.devices = [device_line(each, values=2) for each in data["devices"]["items"]]
         alerts = data.get("alerts", {"items": []})["items"]  # left out without the right to them
-        self.alerts, self.open_alerts = [alert_line(each) for each in alerts[:5]], len(alerts)
+        self.alerts, self.open_alerts = worst_first([alert_line(each) for each in alerts])[:5], len(alerts)
         self.problem, self.ready = "", True
 
 
@@ -148,18 +149,14 @@ def _alert(alert: rx.Var[AlertLine]) -> rx.Component:
     return rx.el.li(
         rx.el.div(
             severity_badge(alert.severity),
-            rx.el.span(when(at=alert.raised_at), class_name="small muted push"),
+            link(alert.device, to="/devices/" + alert.device_id, class_name="alert-where"),
             class_name="row",
         ),
         rx.el.p(
             link(told(text=alert.reason, at=alert.raised_at), to="/alerts/" + alert.id, class_name="cap reason-link"),
             style={"marginTop": "5px"},
         ),
-        rx.el.p(
-            link(alert.device, to="/devices/" + alert.device_id),
-            rx.el.span(" · ", alert.rule, class_name="muted"),
-            class_name="small",
-        ),
+        rx.el.p(rx.el.span(alert.rule), when(at=alert.raised_at), class_name="row small muted facts"),
     )
 
 

@@ -7,7 +7,7 @@ from ui.components.frame import may
 from ui.components.pieces import card, empty, pager
 from ui.islands.cells import when
 from ui.pages.notifications.controls import small
-from ui.pages.notifications.state import Notifications
+from ui.pages.notifications.state import WENT_OUT, Notifications
 
 
 def _delivery(line: rx.Var[DeliveryLine]) -> rx.Component:
@@ -62,7 +62,7 @@ def log() -> rx.Component:
         ),
         class_name="inline-choice",
     )
-    return card(
+    listed = card(
         "What went out",
         rx.cond(
             Notifications.log.length() > 0,
@@ -82,9 +82,14 @@ def log() -> rx.Component:
                     "Pages of what went out",
                 ),
             ),
-            empty("inbox", "Nothing here", "Whatever is sent is listed here for 30 days.", small=True),
+            rx.cond(
+                Notifications.only == "",
+                empty("send", "Nothing has gone out yet", "Whatever is sent is listed here for 30 days.", small=True),
+                empty("filter", "None of these", "Of the last 30 days nothing stands so.", small=True),
+            ),
         ),
         aside=filters,
         about="delivery",
         words="What does not arrive is tried again for three days, ever more rarely.",
     )
+    return rx.el.div(listed, id=WENT_OUT)

@@ -147,7 +147,21 @@ def plan() -> rx.Component:
 def _policy(line: rx.Var[PolicyLine]) -> rx.Component:
     return rx.el.li(
         rx.el.div(
-            rx.el.span(rx.el.b(line.name), " ", rx.el.code(line.key)),
+            rx.el.span(
+                rx.el.b(line.name),
+                rx.el.span(
+                    line.severities,
+                    rx.cond(line.quiet != "", " · " + line.quiet, ""),
+                    " · ",
+                    rx.el.code(line.key),
+                    class_name="sub",
+                ),
+                rx.el.ul(
+                    rx.foreach(line.steps, lambda step: rx.el.li(step)),
+                    rx.cond(line.repeats != "", rx.el.li(line.repeats)),
+                    class_name="told small",
+                ),
+            ),
             rx.cond(
                 may("notifications:write"),
                 rx.el.span(
@@ -156,13 +170,7 @@ def _policy(line: rx.Var[PolicyLine]) -> rx.Component:
                     class_name="row push",
                 ),
             ),
-            class_name="row",
-        ),
-        rx.el.p(line.severities, rx.cond(line.quiet != "", " · " + line.quiet, ""), class_name="small muted"),
-        rx.el.ul(
-            rx.foreach(line.steps, lambda step: rx.el.li(step)),
-            rx.cond(line.repeats != "", rx.el.li(line.repeats)),
-            class_name="told small",
+            class_name="row row-top",
         ),
         rx.cond(
             Notifications.removing == line.id,

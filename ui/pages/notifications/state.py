@@ -22,6 +22,7 @@ from ui.client import Refused
 from ui.console import Console
 from ui.paging import PAGE_SIZE, Paged
 
+WENT_OUT = "went-out"  # the part of the page about that, in the addresses that lead to it
 LOOKS = 25  # a second apart: as long as a slow mail server may take
 
 
@@ -59,7 +60,7 @@ class Notifications(Paged, Console):
         if (away := await self.enter("notifications:read")) is not None:
             return away
         await self.first_page()
-        return None
+        return rx.scroll_to(WENT_OUT) if self.router.url.query_parameters.get("show") == WENT_OUT else None
 
     async def _show(self) -> None:
         """Ask for everything anew, and stay on this page of the log."""
