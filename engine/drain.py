@@ -16,7 +16,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from engine import clock
+from engine import clock, ids
 from engine.commands import service as commands
 from engine.devices import presence, refusals
 from engine.devices import service as devices
@@ -37,6 +37,7 @@ from engine.rules.sampling import Sampler
 from engine.rules.service import Compiled
 from engine.store.pool import Store
 from engine.store.tx import Tx
+from engine.store.wire import Reading
 from engine.telemetry import fold, rollups
 from engine.tenancy import system
 
@@ -72,10 +73,12 @@ ALERTS = "alert."
 """How the kinds of entries begin that tell watchers of alerts, and of which the drain makes nothing."""
 _MADE_BY_RULES = frozenset({"telemetry", "device.changed"})
 """Entries that rules may have caused; they say which."""
-_PROFILES = text(
-    "SELECT CAST(d.id AS text) AS id, p.key, d.status FROM devices d "
-    "JOIN profiles p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id "
-    "WHERE d.tenant_id = :tenant AND d.id = ANY (CAST(:ids AS uuid[]))"
+_PROFILES = Reading(
+    text(
+        "SELECT CAST(d.id AS text) AS id, p.key, d.status FROM devices d "
+        "JOIN profiles p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id "
+        "WHERE d.tenant_id = :tenant AND d.id = ANY (CAST(:ids AS uuid[]))"
+    )
 )
 
 
@@ -240,7 +243,7 @@ class Memory:
 
     async def _learn(self, tx: Tx, devices: set[str]) -> None:
         """The profile's key of each device, and whether it is in service."""
-        rows = await tx.rows(_PROFILES, {"tenant": tx.principal.tenant_id, "ids": list(devices)})
+        rows = await tx.read(_PROFILES, {"tenant": tx.principal.tenant_id, "ids": ids.array(devices)})
         for row in rows:
             self.profiles[row["id"]] = row["key"]
             self.reaction.stands(row["id"], row["status"])

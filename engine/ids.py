@@ -4,6 +4,7 @@ import hashlib
 import os
 import secrets
 import time
+from collections.abc import Iterable
 from uuid import UUID
 
 
@@ -17,6 +18,11 @@ def uuid7() -> UUID:
     value |= 0b10 << 62
     value |= rand & ((1 << 62) - 1)
     return UUID(int=value)
+
+
+def array(ids: Iterable[str]) -> str:
+    """Ids that are texts, as PostgreSQL writes an array: the driver looks at each of them for what needs quotes."""
+    return "{" + ",".join(ids) + "}"
 
 
 def token(prefix: str) -> str:

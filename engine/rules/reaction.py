@@ -11,7 +11,7 @@ from uuid import UUID
 import orjson
 from sqlalchemy import TextClause, text
 
-from engine import clock
+from engine import clock, ids
 from engine.alerts import service as alerts
 from engine.alerts.model import Cleared, Raised
 from engine.rules import acting, circles, firings, non_firings, published, storms, words
@@ -183,7 +183,7 @@ class Reaction:
     async def load(self, tx: Tx, devices: Sequence[str]) -> None:
         """Load what the rules remember of these devices; ``read`` expects it of every device it is given."""
         if devices:
-            await self._load(tx, _OF_DEVICES, {"devices": list(devices)})
+            await self._load(tx, _OF_DEVICES, {"devices": ids.array(devices)})
 
     def stands(self, device_id: str, status: str) -> None:
         """Where a device that was not met before stands in its life; from then on the journal tells it.
@@ -506,7 +506,7 @@ class Reaction:
 
         Of a rule that is no more, only what was stored can be open.
         """
-        stored = await self._load(tx, _OF_DEVICES, {"devices": [device_id]})
+        stored = await self._load(tx, _OF_DEVICES, {"devices": ids.array([device_id])})
         own = ((rule_id, device_id) for rule_id in self._rules)
         return list(dict.fromkeys([*stored, *(place for place in own if place in self._states)]))
 

@@ -9,8 +9,9 @@ from typing import Any
 import orjson
 from sqlalchemy import text
 
-from engine import clock
+from engine import clock, ids
 from engine.store.tx import Tx
+from engine.store.wire import Reading
 
 Latest = dict[str, list[Any]]
 """By metric: [value, event time in ms]."""
@@ -19,9 +20,11 @@ Doubts = dict[str, list[Any]]
 
 COUNTED = ("received", "stored", "duplicates", "rejected", "refused", "not_kept")
 
-_LOAD = text(
-    "SELECT CAST(device_id AS text) AS device_id, values, quality FROM latest "
-    "WHERE tenant_id = :tenant AND device_id = ANY (CAST(:ids AS uuid[]))"
+_LOAD = Reading(
+    text(
+        "SELECT CAST(device_id AS text) AS device_id, values, quality FROM latest "
+        "WHERE tenant_id = :tenant AND device_id = ANY (CAST(:ids AS uuid[]))"
+    )
 )
 # One JSON document per statement: an array per column costs the client ten times as much.
 _SAVE = text(
@@ -113,7 +116,7 @@ _NOTHING: Latest = {}
 
 async def load(tx: Tx, newest: Newest, device_ids: Iterable[str]) -> None:
     """Let ``newest`` know what is known of these devices."""
-    rows = await tx.rows(_LOAD, {"tenant": tx.principal.tenant_id, "ids": list(device_ids)})
+    rows = await tx.read(_LOAD, {"tenant": tx.principal.tenant_id, "ids": ids.array(device_ids)})
     newest.recall(
         {row["device_id"]: row["values"] for row in rows},
         {row["device_id"]: row["quality"] for row in rows if row["quality"] is not None},
