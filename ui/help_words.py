@@ -103,8 +103,8 @@ SAYING = (
         "Area: where a device is",
         "A circle around a point, or an area with corners. A device is inside or outside, or has just come in or "
         "gone out. You need know no coordinates: take the place where a device is now as the middle of the circle, or "
-        "as the next corner. Otherwise corners are written as latitude and longitude, in the order in which one walks "
-        "around the area.",
+        "as the next corner. Corners can be dragged in the drawing, or written as latitude and longitude, in the "
+        "order in which one walks around the area.",
         "52.52, 13.405 is the middle of Berlin.",
         ("condition",),
     ),
@@ -183,15 +183,17 @@ TRYING = (
         "backtest",
         "Look back",
         "The stored history is played through the rule exactly as if it had been in force: how often it would have "
-        "fired, where, and why. Change a limit, or drag it on the chart, and it is played again. Nothing is sent.",
+        "fired, where, and why. Change a limit, or drag it on the chart, and it is played again; a template shows it "
+        "before you use it. Nothing is sent.",
         see=("rule-test", "mode"),
         place=NEW_RULE,
     ),
     Concept(
         "try",
         "Try it",
-        "Choose a device and a moment: each part of the rule says yes, no or “nobody knows”, with the value it saw. "
-        "Or make up messages, and see step by step what the rule would do.",
+        "Choose a device and a moment: each part of the rule says yes, no or “nobody knows”, with the value it saw, "
+        "here and beside its words in the sentence and the picture. Or make up messages, and see step by step what "
+        "the rule would do.",
         see=("backtest",),
         place=NEW_RULE,
     ),
@@ -209,8 +211,9 @@ TRYING = (
         "why-not",
         "Why not",
         "Why a rule stayed quiet although you expected it to fire: moments at which the published rule was looked at "
-        "for this device, with what each part of it saw. “Almost” means that only one part was missing. Not every look "
-        "is kept; any other moment can be chosen above.",
+        "for this device, with what each part of it saw, and how far a number was from its limit. “Almost” means that "
+        "only one part was missing, and if that is a number, that it was near. Not every look is kept; any other "
+        "moment can be chosen above.",
         "“The fridge stood at 9 °C all night”: it did, but the door was open, and the rule asks for a closed one.",
         ("try", "noted"),
     ),

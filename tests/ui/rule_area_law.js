@@ -11,6 +11,10 @@ process.stdout.write(
     back: areas.map((corners) => read(textOf(corners)).corners),
     around: circles.map((circle) => circleOf(squareOf(circle))),
     drawn: areas.map((corners) => drawn({ polygon: corners }, corners.slice(0, 2), SIZE)).map(({ corners, points }) => [...corners, ...points].every(inside)),
+    moved: areas.map((corners) => {
+      const { corners: spots, where } = drawn({ polygon: corners }, [], SIZE);
+      return spots.map(where);
+    }),
     nothing: drawn({ polygon: read("").corners }, [], SIZE),
     positions: values.map(positionOf),
     standing: [standing(latest), standing(latest, "spot"), standing(latest, "speed"), standing([])],

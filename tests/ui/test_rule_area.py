@@ -68,6 +68,11 @@ def test_what_is_drawn_lies_in_the_drawing_and_nothing_known_is_not_drawn(said: 
     assert said["nothing"] is None
 
 
+def test_a_spot_of_the_drawing_is_the_place_that_is_drawn_there(said: dict[str, Any]) -> None:
+    for area, places in zip(AREAS, said["moved"], strict=True):
+        assert places == [pytest.approx(corner, abs=2e-5) for corner in area]
+
+
 def test_a_device_is_where_its_value_says_in_any_of_the_usual_words(said: dict[str, Any]) -> None:
     assert said["positions"] == [[1, 2], [1, 2], [1, 2], None, None, None]
 

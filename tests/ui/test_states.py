@@ -392,6 +392,13 @@ async def test_what_a_rule_may_not_be_made_to_do_goes_back(rules: Rules, gateway
     assert rules.problem == "You may not do that."
 
 
+async def test_rules_are_found_by_their_name(rules: Rules, gateway: Gateway) -> None:
+    await run(rules.set_search(" cold "))
+    assert (gateway.variables("Rules")["search"], gateway.variables("Rules")["after"]) == ("cold", None)
+    await run(rules.set_search(""))
+    assert gateway.variables("Rules")["search"] is None
+
+
 @pytest.mark.parametrize(("path", "rule_id"), [("/rules/new", ""), ("/rules/r7", "r7")])
 async def test_the_editor_opens_the_rule_of_the_address(
     gateway: Gateway, visit: Visit, path: str, rule_id: str

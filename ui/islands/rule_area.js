@@ -62,7 +62,10 @@ export function withCorner(corners, at) {
   return open < 0 ? [...corners, at] : corners.map((each, i) => (i === open ? at : each));
 }
 
-/** A drawing of `of` (circle or polygon) with points: {corners, circle, points} in a box of `size`; null if nothing is known. */
+/**
+ * A drawing of `of` (circle or polygon) with points: {corners, circle, points} in a box of `size`; null if nothing is known.
+ * `where([x, y])` says which place a spot of it is, to the metre.
+ */
 export function drawn(of, points, [width, height]) {
   const corners = (of.polygon ?? squareOf(of.circle)).filter((each) => each.every(Number.isFinite));
   if (!corners.length) return null;
@@ -76,5 +79,7 @@ export function drawn(of, points, [width, height]) {
   const [offX, offY] = [(width - (Math.max(...xs) - left) * scale) / 2, (height - (Math.max(...ys) - top) * scale) / 2];
   const place = (each) => flat(each).map((part, at) => (part - [left, top][at]) * scale + [offX, offY][at]);
   const circle = of.circle ? { at: place([of.circle.lat, of.circle.lon]), radius: of.circle.radius_m * scale } : null;
-  return { corners: of.polygon ? corners.map(place) : [], circle, points: points.map(place), metres: (width - 2 * offX) / scale };
+  const back = (part, at) => (part - [offX, offY][at]) / scale + [left, top][at];
+  const where = ([x, y]) => [-back(y, 1) / EARTH_M, back(x, 0) / wide(lat)].map((part) => Number(part.toFixed(5)));
+  return { corners: of.polygon ? corners.map(place) : [], circle, points: points.map(place), metres: (width - 2 * offX) / scale, where };
 }

@@ -51,7 +51,7 @@ export function Area({ place, put }) {
       <WhereNow metric={place.metric} profileId={profileId} words={circle ? "around where a device is now" : "a corner where a device is now"} onTake={circle ? middle : corner} />
       <div className="area">
         {polygon ? <Corners value={polygon} onChange={(corners) => put(["place", "of", "polygon"], corners)} /> : null}
-        <Drawing of={place.of} metric={place.metric} />
+        <Drawing of={place.of} metric={place.metric} onMove={(i, at) => put(["place", "of", "polygon"], polygon.map((each, other) => (other === i ? at : each)))} />
       </div>
     </>
   );
@@ -141,17 +141,39 @@ function useWhereabouts(metric) {
 
 const distance = (metres) => (metres >= 1000 ? `${(metres / 1000).toLocaleString(undefined, { maximumSignificantDigits: 2 })} km` : `${Math.round(metres)} m`);
 
-function Drawing({ of, metric }) {
+/** `onMove(i, place)`: a corner was dragged there. Who has no pointer writes the corners beside it. */
+function Drawing({ of, metric, onMove }) {
   const devices = useWhereabouts(metric);
+  const [drag, setDrag] = useState(null);
   const seen = drawn(of, devices.map(({ at }) => at), SIZE);
   if (!seen) return null;
   const [width, height] = SIZE;
+  const canMove = Boolean(of.polygon) && seen.corners.length === of.polygon.length;
+  const corners = seen.corners.map((each, i) => (drag?.i === i ? drag.at : each));
+  const within = (value, most) => Math.min(Math.max(value, 4), most - 4);
+  const spotOf = (event) => {
+    const { ownerSVGElement: svg } = event.currentTarget;
+    const { x, y } = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
+    return [within(x, width), within(y, height)];
+  };
+  const handle = (i) => ({
+    onPointerDown: (event) => {
+      event.currentTarget.setPointerCapture(event.pointerId);
+      setDrag({ i, at: seen.corners[i], isMoved: false });
+    },
+    onPointerMove: (event) => drag?.i === i && setDrag({ i, at: spotOf(event), isMoved: true }),
+    onPointerUp: () => {
+      if (drag?.isMoved) onMove(i, seen.where(drag.at));
+      setDrag(null);
+    },
+    onPointerCancel: () => setDrag(null),
+  });
   return (
     <figure>
       <svg viewBox={`0 0 ${width} ${height}`} role="img" aria-label={`The area, about ${distance(seen.metres)} across, and where ${devices.length === 1 ? "1 device was" : `${devices.length} devices were`} last.`}>
-        {seen.circle ? <circle className="area-shape" cx={seen.circle.at[0]} cy={seen.circle.at[1]} r={seen.circle.radius} /> : <polygon className="area-shape" points={seen.corners.map((each) => each.join(",")).join(" ")} />}
-        {seen.corners.map(([x, y], i) => (
-          <text className="area-corner" key={`${x} ${y} ${i}`} x={x} y={y} dy={y < height / 2 ? -6 : 13} textAnchor="middle">
+        {seen.circle ? <circle className="area-shape" cx={seen.circle.at[0]} cy={seen.circle.at[1]} r={seen.circle.radius} /> : <polygon className="area-shape" points={corners.map((each) => each.join(",")).join(" ")} />}
+        {corners.map(([x, y], i) => (
+          <text className="area-corner" key={`name ${i}`} x={x} y={y} dy={y < height / 2 ? -8 : 15} textAnchor="middle">
             {i + 1}
           </text>
         ))}
@@ -160,9 +182,11 @@ function Drawing({ of, metric }) {
             <title>{devices[i].name}</title>
           </circle>
         ))}
+        {canMove ? corners.map(([x, y], i) => <circle className="area-handle" key={`corner ${i}`} cx={x} cy={y} r="5" {...handle(i)} />) : null}
       </svg>
       <figcaption className="small muted">
-        North is up; {distance(seen.metres)} across. {devices.length ? "Dots: where the devices were last." : "No device has said yet where it is."}
+        North is up; {distance(seen.metres)} across. {canMove ? "Drag a corner to move it. " : ""}
+        {devices.length ? "Dots: where the devices were last." : "No device has said yet where it is."}
       </figcaption>
     </figure>
   );

@@ -6,7 +6,8 @@ import { useDesk } from "./rule_desk.js";
 import { setAt } from "./rule_model.js";
 import { Help, Pick } from "./rule_pieces.jsx";
 import { keptTest } from "./rule_keep.js";
-import { moment, times } from "./rule_time.js";
+import { moment, rowsOf, times } from "./rule_time.js";
+import { Rows } from "./rule_timeline.jsx";
 import { Why } from "./rule_why.jsx";
 import { inOwnZone } from "./zones.js";
 
@@ -20,6 +21,7 @@ const RANGES = [
   ["30", "30 days", "1h"],
 ];
 const SHOWN = 20;
+const DAYS_FORETOLD = 7;
 
 const later = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -76,19 +78,37 @@ export function Backtest({ onLook }) {
   );
 }
 
-function Played({ result, days, isOld, onLook }) {
-  const { total, firedDevices, devices, devicesInScope, estimate, isComplete, episodes } = result;
-  const [device, setDevice] = useState(null);
-  const drawn = [...new Map([...episodes.map((each) => each.device), ...result.nearest].map((each) => [each.id, each])).values()];
-  // The device that is drawn stays while the limit is moved, whichever fires then.
-  const last = useRef(null);
-  last.current = drawn.find((each) => each.id === (device ?? last.current?.id)) ?? last.current ?? drawn[0] ?? null;
-  const seen = last.current;
-  const choice = seen && !drawn.some((each) => each.id === seen.id) ? [seen, ...drawn] : drawn;
-  const [isAll, setAll] = useState(false);
-  const shown = isAll ? episodes : episodes.slice(0, 5);
+/** What a rule would have done lately, in short, before there is a designer around it. `document` null: not ready yet. */
+export function Foretold({ document, query }) {
+  const { result, problem, isCurrent } = usePlayed(document, DAYS_FORETOLD, Boolean(document), query);
+  const { rows, left } = rowsOf(result?.episodes ?? [], null);
+  const isOld = !isCurrent && document !== null;
   return (
-    <div className={isOld ? "stack played is-old" : "stack played"} aria-live="polite">
+    <section className="card card-body stack foretold" aria-label="What it would have done">
+      <h2 className="label-text">
+        Had it been in force <Help about="backtest" />
+      </h2>
+      {problem ? <p className="small muted">{problem}</p> : null}
+      {result ? (
+        <div className={isOld ? "stack played is-old" : "stack played"} aria-live="polite" data-rule="foretold">
+          <Verdict result={result} days={String(DAYS_FORETOLD)} />
+          {rows.length ? <Rows rows={rows} left={left} result={result} /> : null}
+        </div>
+      ) : problem ? null : (
+        <div className="stack" role="status" aria-label="Playing the history">
+          <span className="skeleton" style={{ height: 22, width: "78%" }} />
+          <span className="skeleton" style={{ height: 14, width: "62%" }} />
+        </div>
+      )}
+    </section>
+  );
+}
+
+/** How often it would have fired, and over how much history. */
+function Verdict({ result, days }) {
+  const { total, firedDevices, devices, devicesInScope, estimate, isComplete } = result;
+  return (
+    <>
       <p className="verdict" data-rule="backtest">
         {total ? (
           <>
@@ -102,9 +122,27 @@ function Played({ result, days, isOld, onLook }) {
         in the last {RANGES.find(([key]) => key === days)[1]}.
       </p>
       <p className="small muted">
-        {estimate} {result.messages.toLocaleString()} messages of {devices === 1 ? "1 device" : `${devices.toLocaleString()} devices`} were played
-        {isComplete ? "." : `; only part of the history of ${devicesInScope.toLocaleString()} devices.`}
+        {estimate} {result.messages ? `${result.messages.toLocaleString()} messages of ${devices === 1 ? "1 device" : `${devices.toLocaleString()} devices`} were played` : null}
+        {isComplete ? (result.messages ? "." : "") : `${result.messages ? "; " : ""}only part of the history of ${devicesInScope.toLocaleString()} devices.`}
       </p>
+    </>
+  );
+}
+
+function Played({ result, days, isOld, onLook }) {
+  const { total, episodes } = result;
+  const [device, setDevice] = useState(null);
+  const drawn = [...new Map([...episodes.map((each) => each.device), ...result.nearest].map((each) => [each.id, each])).values()];
+  // The device that is drawn stays while the limit is moved, whichever fires then.
+  const last = useRef(null);
+  last.current = drawn.find((each) => each.id === (device ?? last.current?.id)) ?? last.current ?? drawn[0] ?? null;
+  const seen = last.current;
+  const choice = seen && !drawn.some((each) => each.id === seen.id) ? [seen, ...drawn] : drawn;
+  const [isAll, setAll] = useState(false);
+  const shown = isAll ? episodes : episodes.slice(0, 5);
+  return (
+    <div className={isOld ? "stack played is-old" : "stack played"} aria-live="polite">
+      <Verdict result={result} days={days} />
       <Chart key={days} device={seen} devices={choice} setDevice={setDevice} episodes={episodes} result={result} bucket={RANGES.find(([key]) => key === days)[2]} />
       {episodes.length ? (
         <ul className="episodes" aria-label="When it would have fired">

@@ -122,10 +122,27 @@ function Leaf({ path, whole, isNot }) {
         {kind === "other" ? null : <Subject node={node} kind={kind} swap={swap} bad={said.problems.some(isOfMetric)} />}
         <View node={node} kind={kind} put={put} swap={swap} bad={bad} metrics={metrics} />
         <LeafMenu path={path} whole={whole} node={node} kind={kind} isNot={isNot} swap={swap} />
+        <Verdict path={path} whole={whole} />
       </div>
       {kind === "place" ? <Area place={node.place} put={put} /> : null}
       <Said {...said} />
     </div>
+  );
+}
+
+const VERDICTS = { yes: ["ok", "so"], no: ["no", "not so"], unknown: ["open", "not known"] };
+
+/** What the test bench sees of this condition, while one looks there. */
+function Verdict({ path, whole }) {
+  const { verdicts } = useDesk();
+  const found = verdicts?.[jsonPath(whole)];
+  if (!found) return null;
+  const [look, words] = VERDICTS[found.verdict];
+  const seen = verdicts[jsonPath(path)]?.seen;
+  return (
+    <span className={`sign sign-${look} leaf-verdict`} title="What “Try it” sees">
+      {seen ? `${seen}: ${words}` : words}
+    </span>
   );
 }
 
@@ -172,6 +189,7 @@ function LeafMenu({ path, whole, node, kind, isNot, swap }) {
     canCompare && kind === "value" ? ["Its own value some time ago", () => compare({ metric: node.metric, ago: "1h" })] : null,
     ["Change", null],
     [isNot ? "Take “not” away" : "Turn into the opposite", () => change((old) => negateAt(old, whole))],
+    ["Duplicate", () => change((old) => addBeside(old, whole, structuredClone(getAt(old, whole))))],
     ["Put in a group of its own", () => change((old) => wrapAt(old, whole, "any", comparison(metric ?? [...metrics.values()][0])))],
     list && at > 0 ? ["Move up", () => change((old) => moveAt(old, whole, list, at - 1))] : null,
     list && at < count - 1 ? ["Move down", () => change((old) => moveAt(old, whole, list, at + 2))] : null,

@@ -6,6 +6,7 @@ import { Backtest } from "./rule_backtest.jsx";
 import { Desk, isShown, useDesk } from "./rule_desk.js";
 import { Gallery } from "./rule_gallery.jsx";
 import { useCheck, useGround, useLeaveGuard, useUndoKeys } from "./rule_hooks.js";
+import { verdictsOf } from "./rule_canvas_layout.js";
 import { KnownNames } from "./rule_known.jsx";
 import { begin, changeTo, isComplete, leavesOf, newDocument, redo, setAt, undo } from "./rule_model.js";
 import { Help, Said } from "./rule_pieces.jsx";
@@ -94,7 +95,8 @@ function Designer({ ground, rule, start, isMended, first, queries, mayWrite, onD
   const draft = useDraft(whole, isChanged && !isGone && mayWrite, rule, first, queries);
   useUndoKeys(back, forth);
   useLeaveGuard(isChanged && !isGone && mayWrite && draft.words === "");
-  const desk = { document, whole, name, change, metrics, commands, profiles, ground, check, complete, queries, rule, mayWrite, why, setWhy };
+  const verdicts = useMemo(() => verdictsOf(why, document, { metrics }), [why, document, metrics]);
+  const desk = { document, verdicts, whole, name, change, metrics, commands, profiles, ground, check, complete, queries, rule, mayWrite, why, setWhy };
   const View = VIEWS.find(([key]) => key === view)[2];
   const gone = () => setGone(true);
   const versions = () => {
@@ -171,6 +173,7 @@ function Head({ name, proposal, change, history, back, forth, view, setView }) {
         id="rule-name"
         className="rule-name"
         aria-label="Name"
+        title="The rule's name: click to change it"
         maxLength={120}
         value={name}
         placeholder={proposal || "Name of the rule"}
@@ -185,6 +188,9 @@ function Head({ name, proposal, change, history, back, forth, view, setView }) {
       </div>
       <span className="row nowrap designer-undo">
         <Help about="picture" />
+        <span className="sr-only" role="status">
+          {history.future.length ? `${history.future.length === 1 ? "1 step" : `${history.future.length} steps`} undone` : ""}
+        </span>
         <button type="button" className="btn btn-ghost btn-icon" aria-label="Undo" title="Undo (Ctrl+Z)" disabled={!history.past.length} onClick={back}>
           <Undo2 size={17} aria-hidden="true" />
         </button>

@@ -12,6 +12,7 @@ import {
   Pause,
   PenLine,
   RadioTower,
+  Search,
   Snowflake,
   Target,
   ThermometerSnowflake,
@@ -26,8 +27,9 @@ import {
 } from "lucide-react";
 import { ask } from "./live.js";
 import { WhereNow } from "./rule_area.jsx";
+import { Foretold } from "./rule_backtest.jsx";
 import { Desk } from "./rule_desk.js";
-import { Clock, Help, Pick, Span, Write } from "./rule_pieces.jsx";
+import { Applies, Clock, Help, Pick, Span, Write } from "./rule_pieces.jsx";
 import { sign } from "./rule_words.js";
 import { unbroken } from "./zones.js";
 
@@ -70,6 +72,12 @@ function counted({ name, devices }) {
   return `${name}, ${devices === 0 ? "no devices yet" : devices === 1 ? "1 device" : `${devices.toLocaleString()} devices`}`;
 }
 
+/** Whether all words that are looked for stand in what a template says of itself. */
+function isAbout({ title, description, holes }, sought) {
+  const said = [title, description, ...holes.map((each) => each.label)].join(" ").toLowerCase();
+  return sought.toLowerCase().split(/\s+/).every((word) => said.includes(word));
+}
+
 function Icon({ name }) {
   const Found = ICONS[name] ?? Workflow;
   return (
@@ -92,8 +100,10 @@ export function Gallery({ profiles, policies, drafts, queries, onStart, onGoOn }
       .catch((failure) => failure.name !== "AbortError" && setProblem(failure.message));
     return () => controller.abort();
   }, [profile]);
-  const fitting = (templates ?? []).filter((each) => each.isFitting);
-  const others = (templates ?? []).filter((each) => !each.isFitting);
+  const [sought, setSought] = useState("");
+  const found = (templates ?? []).filter((each) => isAbout(each, sought));
+  const fitting = found.filter((each) => each.isFitting);
+  const others = found.filter((each) => !each.isFitting);
   if (chosen) {
     const template = templates.find((each) => each.key === chosen);
     return <Filling key={chosen} template={template} profiles={profiles} profile={profile} setProfile={setProfile} policies={policies} queries={queries} onStart={onStart} onBack={() => setChosen(null)} />;
@@ -104,7 +114,11 @@ export function Gallery({ profiles, policies, drafts, queries, onStart, onGoOn }
         <span>Rules for devices of</span>
         <Pick label="Rules for devices of" value={profile ?? ""} options={[...profiles.map((each) => [each.key, counted(each)]), ["", "any profile"]]} onChange={(key) => setProfile(key || null)} />
         <Help about="template" />
-        <button type="button" className="btn push" onClick={() => onStart(null, profile)}>
+        <div className="search push">
+          <Search size={16} aria-hidden="true" />
+          <input type="search" className="input" placeholder="Warm, leak, battery …" aria-label="Search the templates" value={sought} onChange={(event) => setSought(event.target.value)} />
+        </div>
+        <button type="button" className="btn" onClick={() => onStart(null, profile)}>
           <PenLine size={16} aria-hidden="true" /> Start from nothing
         </button>
       </div>
@@ -132,6 +146,15 @@ export function Gallery({ profiles, policies, drafts, queries, onStart, onGoOn }
       ) : (
         <>
           <Templates list={fitting} onChoose={setChosen} />
+          {templates?.length && !found.length ? (
+            <div className="card empty" role="status">
+              <h2>No template is about that</h2>
+              <p>Try another word, or start from nothing: any value can be watched.</p>
+              <button type="button" className="btn" onClick={() => setSought("")}>
+                Show all templates
+              </button>
+            </div>
+          ) : null}
           {others.length ? (
             <>
               <h2 className="templates-other">
@@ -190,6 +213,7 @@ function Filling({ template, profiles, profile, setProfile, policies, queries, o
   const [first] = check?.problems ?? [];
   const isReady = draft?.asked === asked && Boolean(draft?.document);
   return (
+    <div className="filling-two">
     <form
       className="card card-body stack filling"
       aria-label={template.title}
@@ -240,13 +264,11 @@ function Filling({ template, profiles, profile, setProfile, policies, queries, o
         <button type="button" className="btn btn-ghost" onClick={onBack}>
           Back to the templates
         </button>
-        {check?.sentence ? (
-          <span className="badge badge-accent push" role="status">
-            applies to {check.appliesTo === 1 ? "1 device" : `${check.appliesTo.toLocaleString()} devices`}
-          </span>
-        ) : null}
+        {check?.sentence ? <Applies to={check.appliesTo} className="push" /> : null}
       </div>
     </form>
+    <Foretold document={draft?.asked === asked ? draft.document : null} query={queries.backtest} />
+    </div>
   );
 }
 

@@ -30,6 +30,13 @@ export function Pick({ label, value, options, onChange, wide, bad }) {
   );
 }
 
+/** How many devices a rule watches; that it is none is worth a look, though it may be meant. */
+export const Applies = ({ to, className = "" }) => (
+  <span className={`badge ${to ? "badge-accent" : "badge-warn"} ${className}`} role="status">
+    applies to {to === 0 ? "no device yet" : to === 1 ? "1 device" : `${to.toLocaleString()} devices`}
+  </span>
+);
+
 /** A number or a text. What is no number is handed on as it stands, for the checker to explain; nothing is null. */
 export function Write({ label, value, onChange, numeric, bad, size, placeholder, list }) {
   const read = numeric ? numberOf : (text) => text;

@@ -4,6 +4,7 @@ import { MomentField } from "./clock_field.jsx";
 import { useDesk } from "./rule_desk.js";
 import { keptSpan } from "./rule_keep.js";
 import { setAt } from "./rule_model.js";
+import { Help } from "./rule_pieces.jsx";
 
 const HOUR = 36e5;
 const CLICK_PX = 4;
@@ -58,8 +59,10 @@ export function Pointed({ device, span, setSpan, result }) {
   };
   return (
     <fieldset className="pointed">
-      <legend className="small muted">Drag over the chart, click where a time begins and ends, or write it: what must have come of it?</legend>
-      <div className="row bench-row small">
+      <legend className="small">
+        <b>Make a test of it.</b> <Help about="rule-test" /> <span className="muted">Drag over a time above, or write it; then say what must come of it. The test is run with every change.</span>
+      </legend>
+      <div className="pointed-ends small">
         <span>From</span>
         <MomentField className="token token-input" hasSeconds label="From" value={span?.from ?? null} onChange={write("from")} />
         <span>to</span>

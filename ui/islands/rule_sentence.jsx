@@ -6,7 +6,7 @@ import { AddCondition, Attribute, Condition, Many, TimeOfDay, Zone } from "./rul
 import { useDesk, useSaid } from "./rule_desk.js";
 import { knownAs } from "./rule_known.jsx";
 import { dropAt, insertAt, kindOf, ownEnd, setAt } from "./rule_model.js";
-import { Clock, Help, Line, Offer, Pick, Remove, Said, Span, Write } from "./rule_pieces.jsx";
+import { Applies, Clock, Help, Line, Offer, Pick, Remove, Said, Span, Write } from "./rule_pieces.jsx";
 import { MISSING, SCHEDULES, cronOf, scheduleOf } from "./rule_words.js";
 
 const FIELDS = "input, select, textarea, .token";
@@ -62,11 +62,7 @@ export function Watched() {
       <div className="clause">
         <span>devices of</span>
         <Pick label="Which devices" value={scope.profile ?? ""} options={[...profiles.map((each) => [each.key, each.name]), ["", "any profile"]]} onChange={profile} />
-        {check.appliesTo === null ? null : (
-          <span className="badge badge-accent" role="status">
-            applies to {check.appliesTo === 1 ? "1 device" : `${check.appliesTo.toLocaleString()} devices`}
-          </span>
-        )}
+        {check.appliesTo === null ? null : <Applies to={check.appliesTo} />}
       </div>
       {hasPart("groups") ? (
         <div className="clause">

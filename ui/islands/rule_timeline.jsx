@@ -43,6 +43,22 @@ export function Timeline({ device, devices, setDevice, episodes, result, span, s
   );
 }
 
+/** The lines alone, with nothing to point at. */
+export function Rows({ rows, left, result }) {
+  const scale = timeScale(rows.flatMap((each) => each.episodes), result, W);
+  return (
+    <div className="marked timeline">
+      <ul>
+        {rows.map((row) => (
+          <Row key={row.device.id} {...row} scale={scale} />
+        ))}
+      </ul>
+      <p className="timeline-foot small muted">{ends(scale.first, result.to).join(" to ")}</p>
+      {left ? <p className="small muted">{left === 1 ? "1 more device" : `${left} more devices`}.</p> : null}
+    </div>
+  );
+}
+
 function Row({ device, episodes, scale, span, setSpan }) {
   const [point, half] = usePointing(scale, setSpan ?? (() => {}));
   const { x } = scale;

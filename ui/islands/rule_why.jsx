@@ -67,11 +67,10 @@ export function WhyNot({ deviceId, onLook }) {
     return () => controller.abort();
   }, [rule?.id, deviceId]);
   if (!looks.length) return null;
-  const [newest] = looks;
   return (
     <div className="stack-tight why-not" data-rule="why-not">
       <p className="small">
-        <b>Why not.</b> <Help about="why-not" /> The published rule was last looked at {toTheMinute(newest.lookedAt)}: {inOwnZone(newest.reason, newest.lookedAt)}.
+        <b>Why the published rule did not fire</b> <Help about="why-not" />
       </p>
       <ul className="episodes" aria-label="When it did not fire">
         {looks.map((each) => (

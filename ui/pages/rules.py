@@ -8,13 +8,14 @@ import reflex as rx
 from ui.client import Refused
 from ui.components.frame import heading, link, may, only, page
 from ui.components.instead import gone
-from ui.components.pieces import done, empty, problem, severity_badge, skeleton_rows
+from ui.components.pieces import done, empty, problem, search_box, severity_badge, skeleton_rows
 from ui.components.rule_clock import rule_clock
 from ui.components.rule_notices import rule_notices
 from ui.console import Console
 from ui.islands.cells import unbroken
 from ui.islands.rule_editor import rule_editor
 
+SEARCHED_FROM = 6  # of fewer rules one sees all at a glance
 MODES = (("ON", "Acts"), ("SHADOW", "Only watches"), ("OFF", "Rests"))
 
 
@@ -56,6 +57,7 @@ class Rules(Console):
     said: str = ""
     rules: list[RuleLine] = []
     has_more: bool = False
+    search: str = ""
     rule_id: str = ""
     is_open: bool = False  # whether rule_id is the address's: before that the editor must not show
     is_gone: bool = False  # or never was
@@ -67,8 +69,15 @@ class Rules(Console):
         """Come to the list. What was just saved is said once."""
         if (away := await self.enter("rules:read")) is not None:
             return away
+        self.search = ""
         await self._show()
         return None
+
+    @rx.event
+    async def set_search(self, text: str) -> None:
+        """Show only rules whose names have these letters; '' shows all."""
+        self.search = text.strip()
+        await self._show()
 
     @rx.event
     async def more(self) -> None:
@@ -77,7 +86,7 @@ class Rules(Console):
 
     async def _show(self, after: str | None = None) -> None:
         try:
-            found = (await self.ask("rules", first=50, after=after))["rules"]
+            found = (await self.ask("rules", search=self.search or None, first=50, after=after))["rules"]
         except Refused as refusal:
             self.problem = refusal.words
             return
@@ -166,6 +175,21 @@ def _new() -> rx.Component:
     return rx.cond(may("rules:write"), new)
 
 
+def _none() -> rx.Component:
+    """In place of the list, where nothing is in it."""
+    return rx.cond(
+        Rules.search != "",
+        empty("search-x", "No rule is called that", "Try other letters of its name, or show all rules."),
+        empty(
+            "workflow",
+            "No rules yet",
+            "A rule is one sentence: when a value is out of line for some time, raise an alert. "
+            "Begin with one of the templates: it is tried on what your devices have sent before it acts.",
+            _new(),
+        ),
+    )
+
+
 def rules() -> rx.Component:
     """The list."""
     return page(
@@ -174,6 +198,12 @@ def rules() -> rx.Component:
         done(Rules.said),
         problem(Rules.problem, Rules.load),
         rule_notices(),
+        rx.cond(
+            Rules.ready & ((Rules.rules.length() >= SEARCHED_FROM) | (Rules.search != "")),
+            rx.el.div(
+                search_box("Search rules by name", Rules.set_search, placeholder="Search by name"), class_name="toolbar"
+            ),
+        ),
         rx.el.section(
             rx.cond(
                 Rules.ready,
@@ -191,12 +221,7 @@ def rules() -> rx.Component:
                             ),
                         ),
                     ),
-                    empty(
-                        "workflow",
-                        "No rules yet",
-                        "A rule is one sentence: when a value is out of line for some time, raise an alert.",
-                        _new(),
-                    ),
+                    _none(),
                 ),
                 skeleton_rows(),
             ),
