@@ -19,6 +19,8 @@ from uuid import UUID
 import orjson
 
 from engine.commands.told import SENT
+from engine.points.model import MAX_PLAIN_BYTES
+from engine.points.packed import pack
 from ingest import arrays, statements
 from ingest.adapters.base import Decision
 from ingest.changes import Conflated
@@ -187,7 +189,9 @@ class Downlink:
         self._tables.move_to_end(device_id)
         if len(self._tables) > REMEMBERED:
             self._tables.popitem(last=False)
-        answer = self._sender.send(device_id, POINTS, orjson.dumps({"version": version, "text": text}))
+        is_long = len(text.encode()) > MAX_PLAIN_BYTES
+        said = {"version": version, **({"packed": pack(text)} if is_long else {"text": text})}
+        answer = self._sender.send(device_id, POINTS, orjson.dumps(said))
 
         def heard(delivered: asyncio.Future[bool]) -> None:
             if delivered.cancelled() or not delivered.result():

@@ -12,12 +12,13 @@ from engine.commands import service as commands
 from engine.commands.errors import CommandArgumentsInvalid
 from engine.points import check
 from engine.points import service as points
-from engine.points.model import MAX_TEXT_BYTES, Checked
+from engine.points.changes import changes
+from engine.points.model import MAX_TEXT_BYTES, Checked, Version
 from resolvers.context import Info
 from resolvers.devices import NOT_FOUND, DeviceId
 from schema.commands import Command
 from schema.directives import Constraint, Cost, Example, Method, Needs, Problem, Rest
-from schema.points import PointTable, PointTableCheck
+from schema.points import PointTable, PointTableCheck, PointTableText, PointTableVersion
 from schema.scalars import Json
 
 _READ_TIMEOUT_S, _DISCOVER_TIMEOUT_S = 20, 120
@@ -25,6 +26,8 @@ _QUEUE_S = 30
 """Whoever tries something waits for it: an edge that is away shall not do it tomorrow."""
 _CHECKING = ThreadPoolExecutor(1, "points")
 """One text at a time: the largest costs a second of a core, and one that is made to, three."""
+MAX_VERSION = 2**31 - 1
+VERSION_NOT_FOUND = Problem(status=404, slug="point-table-version-not-found")
 OUT_OF_SERVICE = Problem(status=409, slug="device-out-of-service")
 TOO_LARGE = Problem(status=422, slug="point-table-too-large")
 Text = Annotated[
@@ -58,6 +61,55 @@ class PointQuery:
     async def point_table(self, info: Info, device_id: DeviceId) -> PointTable:
         """The table of this device."""
         return PointTable.of(await points.get(await info.context.tx(), device_id))
+
+    @strawberry.field(
+        description="The versions of a gateway's point table that are kept, the newest first.",
+        directives=[
+            Needs(scope="devices:read"),
+            Rest(method=Method.GET, path="/devices/{deviceId}/points/versions"),
+            NOT_FOUND,
+        ],
+    )
+    async def point_table_versions(self, info: Info, device_id: DeviceId) -> list[PointTableVersion]:
+        """The versions of this device's table."""
+        return [PointTableVersion.of(each) for each in await points.versions(await info.context.tx(), device_id)]
+
+    @strawberry.field(
+        description="One version of a gateway's point table: its text, and what is different from another version.",
+        directives=[
+            Needs(scope="devices:read"),
+            Rest(method=Method.GET, path="/devices/{deviceId}/points/versions/{version}"),
+            NOT_FOUND,
+            VERSION_NOT_FOUND,
+            Cost(weight=20),
+        ],
+    )
+    async def point_table_version(
+        self,
+        info: Info,
+        device_id: DeviceId,
+        version: Annotated[
+            int, strawberry.argument(description="Its number.", directives=[Constraint(min=1, max=MAX_VERSION)])
+        ],
+        against: Annotated[
+            int | None,
+            strawberry.argument(
+                description="With which version to compare it; with the one before it if nothing is said.",
+                directives=[Constraint(min=1, max=MAX_VERSION)],
+            ),
+        ] = None,
+    ) -> PointTableText:
+        """The version, and its changes."""
+        tx = await info.context.tx()
+        found = await points.version(tx, device_id, version)
+        other: Version | None = None
+        if against is not None:
+            other = await points.version(tx, device_id, against)
+        elif any(each.version == version - 1 for each in await points.versions(tx, device_id)):
+            other = await points.version(tx, device_id, version - 1)
+        before = other.text if other else ""
+        different = await asyncio.get_running_loop().run_in_executor(_CHECKING, changes, before, found.text)
+        return PointTableText.of(found, other, different)
 
     @strawberry.field(
         description="Whether a point table can be used, line by line, before it is sent to any edge.",
@@ -109,6 +161,42 @@ class PointMutation:
         points.check_size(text)
         checked = await _checked(text)
         return PointTable.of(await points.want(await info.context.tx(), device_id, text, checked, version))
+
+    @strawberry.mutation(
+        description="Goes back to a former version of a gateway's point table, as a new version: see pointTableSet.",
+        directives=[
+            Needs(scope="devices:write"),
+            Needs(scope="commands:write"),
+            Rest(method=Method.POST, path="/devices/{deviceId}/points/revert"),
+            NOT_FOUND,
+            VERSION_NOT_FOUND,
+            OUT_OF_SERVICE,
+            Problem(status=409, slug="point-table-stale"),
+            Problem(status=422, slug="point-table-invalid"),
+        ],
+    )
+    async def point_table_revert(
+        self,
+        info: Info,
+        device_id: DeviceId,
+        to: Annotated[
+            int,
+            strawberry.argument(
+                description="The version to go back to.", directives=[Constraint(min=1, max=MAX_VERSION)]
+            ),
+        ],
+        version: Annotated[
+            int,
+            strawberry.argument(
+                description="The newest version, as it was seen.", directives=[Constraint(min=1, max=MAX_VERSION)]
+            ),
+        ],
+    ) -> PointTable:
+        """The table as it is kept now."""
+        tx = await info.context.tx()
+        text = (await points.version(tx, device_id, to)).text
+        checked = await _checked(text)
+        return PointTable.of(await points.want(tx, device_id, text, checked, version, deed="revert"))
 
     @strawberry.mutation(
         description="Asks a gateway's edge to read a point now, from the machine itself. The answer is the command's "

@@ -7,7 +7,8 @@ from uuid import UUID
 import strawberry
 
 from engine.points import model
-from engine.points.model import PointTableState
+from engine.points.changes import MAX_CHANGES, Change, ChangeKind
+from engine.points.model import VERSIONS_KEPT, PointTableState
 from schema.enums import shown
 
 shown(
@@ -74,6 +75,10 @@ class PointTable:
     is_local: bool = strawberry.field(
         description="Whether the edge's file says that it takes no table from here (points: local)."
     )
+    file_text: str | None = strawberry.field(
+        description="The table of the edge's own file, while it runs that one: a beginning for one that is set here. "
+        "Without comments; files of the edge but secrets/NAME are not named. Null if it is too large to be told."
+    )
 
     @classmethod
     def of(cls, kept: model.Kept) -> Self:
@@ -93,4 +98,70 @@ class PointTable:
             refused_version=kept.refused_version,
             problems=[PointTableProblem.of(each) for each in kept.problems],
             is_local=kept.is_local,
+            file_text=kept.file_text,
+        )
+
+
+@strawberry.type(description=f"A version of a gateway's point table; the last {VERSIONS_KEPT} are kept.")
+class PointTableVersion:
+    """One version, in a list."""
+
+    version: int = strawberry.field(description="Its number.")
+    points: int = strawberry.field(description="How many points it has.")
+    changed_by: str | None = strawberry.field(description="Who set it.")
+    changed_at: datetime = strawberry.field(description="When that was.")
+
+    @classmethod
+    def of(cls, version: model.Version) -> Self:
+        """The contract's view of ``version``."""
+        return cls(
+            version=version.version,
+            points=version.points,
+            changed_by=version.changed_by,
+            changed_at=version.changed_at,
+        )
+
+
+shown(
+    ChangeKind,
+    "What became of a part of a point table.",
+    ADDED="It was not there before.",
+    REMOVED="It is there no longer.",
+    CHANGED="It is there in both, and says something else.",
+    name="PointChangeKind",
+)
+
+
+@strawberry.type(description="A connection, device or point of which something is different between two point tables.")
+class PointTableChange:
+    """One difference."""
+
+    kind: ChangeKind = strawberry.field(description="What became of it.")
+    name: str = strawberry.field(description="What it is, such as freezer-1/temperature or connection plc.")
+    words: str = strawberry.field(description="What it says, or what it said → what it says now.")
+
+
+@strawberry.type(description="A version of a gateway's point table with its text, and what it changed.")
+class PointTableText:
+    """One version as a whole."""
+
+    version: int = strawberry.field(description="Its number.")
+    text: str = strawberry.field(description="The table as it was written, YAML or JSON.")
+    against: int | None = strawberry.field(description="The version with which it is compared; null for none.")
+    changed: int = strawberry.field(
+        description="How many connections, devices and points are different. Comments and order count for nothing."
+    )
+    changes: list[PointTableChange] = strawberry.field(description=f"What they are, the first {MAX_CHANGES}.")
+
+    @classmethod
+    def of(cls, version: model.Version, against: model.Version | None, found: list[Change]) -> Self:
+        """The contract's view of ``version``, beside another one."""
+        return cls(
+            version=version.version,
+            text=version.text,
+            against=against.version if against else None,
+            changed=len(found),
+            changes=[
+                PointTableChange(kind=each.kind, name=each.name, words=each.words) for each in found[:MAX_CHANGES]
+            ],
         )

@@ -135,6 +135,26 @@ class ProblemLine:
 
 
 @dataclass(frozen=True)
+class VersionLine:
+    """A version of a table; `points` says how many it has."""
+
+    version: int
+    points: str
+    who: str
+    at: str
+
+
+@dataclass(frozen=True)
+class ChangeLine:
+    """What is different in one connection, device or point."""
+
+    kind: str
+    tone: str
+    name: str
+    words: str
+
+
+@dataclass(frozen=True)
 class Answer:
     """What came of trying a point; `command` is its id while it is being tried."""
 
@@ -142,6 +162,18 @@ class Answer:
     sign: str = ""
     tone: str = "badge"
     command: str = ""
+
+
+CHANGES = {
+    "ADDED": ("added", "badge badge-ok"),
+    "CHANGED": ("changed", "badge badge-warn"),
+    "REMOVED": ("taken out", "badge badge-bad"),
+}
+
+
+def change_lines(changes: list[dict[str, Any]]) -> list[ChangeLine]:
+    """The contract's changes."""
+    return [ChangeLine(*CHANGES[each["kind"]], each["name"], each["words"]) for each in changes]
 
 
 def problem_lines(problems: list[dict[str, Any]]) -> list[ProblemLine]:

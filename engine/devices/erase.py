@@ -34,6 +34,7 @@ ERASED = {
     "rollup_repairs": "hour",
     "alerts": "id",
     "commands": "id",
+    "point_table_versions": "version",
     "point_tables": "device_id",
     "rule_state": "rule_id",
     "rule_firings": "id",

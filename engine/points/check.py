@@ -8,6 +8,8 @@ edge sent, as a password, to a server of theirs.
 import re
 from collections.abc import Iterator, Sequence
 
+import yaml
+
 from engine.points import document, grammars, table
 from engine.points.document import Node, Wrong
 from engine.points.model import MAX_PROBLEMS, Checked, Problem
@@ -18,6 +20,8 @@ SECRETS = "secrets"
 _FILES = ("password_file", "user_certificate", "user_key")
 _SECRET = re.compile(rf"{SECRETS}/[A-Za-z0-9_-][A-Za-z0-9_.-]{{0,99}}")
 _SERIAL = re.compile(r"/dev/(?!.*\.\.)[A-Za-z0-9_./-]{1,100}|COM\d{1,3}")
+ELSEWHERE = "a file of the edge"
+"""What stands for the name of a file that the platform need not know; nobody can send it as it is."""
 _LINE = re.compile(r", line (\d+)(?: \((.*)\))?\Z", re.DOTALL)
 
 
@@ -47,6 +51,17 @@ def read(text: str, known: Grammars) -> PointTable:
     if found:
         raise TableWrong(found)
     return read_table
+
+
+def told(root: Node) -> str:
+    """The table of an edge's own file as the platform may see it: no comments, no names of files but secrets/NAME."""
+    said = root.plain()
+    for connection in (said.get("connections") or {}).values():
+        for name in _FILES:
+            if name in connection and not _SECRET.fullmatch(str(connection[name])):
+                connection[name] = ELSEWHERE
+    table = {name: said[name] for name in ("connections", "devices") if said.get(name)}
+    return yaml.safe_dump(table, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
 
 
 def problems(wrong: TableWrong) -> Sequence[Problem]:

@@ -21,6 +21,7 @@ _JSON_NUMBER = re.compile(r"-?\d+(?:\.\d+)?[eE][+-]?\d+")
 _MOST_BITS = 1_100
 """No number of a machine has more; Python will not even show those of many thousand digits."""
 _MOST_SHOWN = 80
+_MOST_DEPTH = 100
 
 Chosen = TypeVar("Chosen", bound=str)
 
@@ -176,25 +177,40 @@ def read(text: str, source: str) -> Node:
     """A YAML (or JSON) text as nodes; `source` names the file in errors. Wrong when it is none."""
     if len(text) > MAX_BYTES:
         raise Wrong(source, f"The file is larger than {MAX_BYTES // 1024} KiB; split it between several edges.")
+    loader = None
     try:
-        loader = yaml.SafeLoader(text)
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise Wrong(f"{source}, line {line}", f"The character U+{error.character:04X} cannot stand here.") from None
-    try:
+        _check_depth(text, source)
+        loader = yaml.CSafeLoader(text)
         root = loader.get_single_node()
         if root is None:
             raise Wrong(source, "The file is empty.")
         return _Reader(loader, source).node(root, "")
+    except yaml.reader.ReaderError as error:
+        line = text.encode().count(b"\n", 0, error.position) + 1
+        raise Wrong(f"{source}, line {line}", f"The character U+{error.character:04X} cannot stand here.") from None
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        last = text.rstrip().count("\n") + 1  # what is missing at the end is missed on the line behind it
+        line = min(error.problem_mark.line + 1, last) if error.problem_mark else 1
         raise Wrong(f"{source}, line {line}", f"This is no YAML: {error.problem}.") from None
     except yaml.YAMLError as error:
         raise Wrong(source, f"This is no YAML: {error}.") from None
     except RecursionError:
         raise Wrong(source, "The values are nested too deep.") from None
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
+
+
+def _check_depth(text: str, source: str) -> None:
+    """Raises Wrong: libyaml puts nodes together by calling itself, and a process that is nested too deep is killed."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _MOST_DEPTH:
+                raise Wrong(source, "The values are nested too deep.")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def of(value: object, source: str) -> Node:
@@ -209,7 +225,7 @@ def of(value: object, source: str) -> Node:
 class _Reader:
     """Turns YAML's nodes into ours; bounded, since one anchor may stand for very many nodes."""
 
-    def __init__(self, loader: yaml.SafeLoader, source: str) -> None:
+    def __init__(self, loader: yaml.CSafeLoader, source: str) -> None:
         self._construct: Callable[[yaml.Node], Any] = loader.construct_object
         self._source = source
         self._left = MAX_NODES
@@ -228,7 +244,7 @@ class _Reader:
 
     def _scalar(self, found: yaml.ScalarNode, place: str) -> Any:
         """A value as YAML means it; and what JSON calls a number, which YAML 1.1 takes for a text, is one."""
-        if found.tag == _TEXT and found.style is None and _JSON_NUMBER.fullmatch(found.value):
+        if found.tag == _TEXT and not found.style and _JSON_NUMBER.fullmatch(found.value):
             return float(found.value)
         try:
             value = self._construct(found)

@@ -6,8 +6,12 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-MAX_TEXT_BYTES = 120 * 1024
-"""As JSON in one message it must fit into what a connection may hold back, 256 KiB."""
+MAX_TEXT_BYTES = 1024 * 1024
+"""Some 6,000 points, each on a line of its own."""
+MAX_PLAIN_BYTES = 120 * 1024
+"""As JSON in one message a text must fit into what a connection may hold back, 256 KiB; a longer one goes packed."""
+MAX_PACKED_CHARS = 200 * 1024
+VERSIONS_KEPT = 20
 MAX_PROBLEMS = 20
 """So many of a table's problems are told; the others show once these are put right."""
 MAX_WORDS = 300
@@ -45,7 +49,8 @@ class Kept:
     """A gateway's wanted table, `version` 0 while there is none; and what its edge said of itself at `said_at`.
 
     The edge runs `running_version` (0: the table in its own file) with so many points, and refused `refused_version`
-    for `problems`. `is_local`: its file says that it takes no table from here.
+    for `problems`. `is_local`: its file says that it takes no table from here. `file_text` is the table of its file,
+    while it runs that and as far as it told it.
     """
 
     device_id: UUID
@@ -61,6 +66,7 @@ class Kept:
     refused_version: int | None = None
     problems: Sequence[Problem] = ()
     is_local: bool = False
+    file_text: str | None = None
 
     @property
     def state(self) -> PointTableState:
@@ -73,14 +79,26 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Version:
+    """A table as it was once wanted; `text` is empty in a list."""
+
+    version: int
+    points: int
+    changed_by: str | None
+    changed_at: datetime
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Said:
-    """What an edge says of its table, on `up/points`."""
+    """What an edge says of its table, on `up/points`; `packed` is that of its own file, while it runs it."""
 
     running: int
     points: int
     refused: int | None = None
     problems: Sequence[Problem] = ()
     is_local: bool = False
+    packed: str | None = None
 
     @classmethod
     def read(cls, said: object) -> "Said":
@@ -99,6 +117,7 @@ class Said:
             _whole(refused, "version") if refused else None,
             [problem_of(each) for each in problems[:MAX_PROBLEMS]],
             said.get("local") is True,
+            _text_or_none(said, "file"),
         )
 
     def body(self) -> dict[str, object]:
@@ -106,7 +125,8 @@ class Said:
         told: dict[str, object] = {"running": self.running, "points": self.points}
         if self.refused is not None:
             told["refused"] = {"version": self.refused, "problems": [body_of(each) for each in self.problems]}
-        return {**told, "local": True} if self.is_local else told
+        told |= {"local": True} if self.is_local else {}
+        return told if self.packed is None else {**told, "file": self.packed}
 
 
 def problem_of(said: Mapping[str, object]) -> Problem:
@@ -126,4 +146,11 @@ def _whole(said: Mapping[object, object], name: str) -> int:
     value = said.get(name)
     if type(value) is not int or not 0 <= value < 2**31:
         raise ValueError(f'"{name}" must be a whole number, 0 or more.')
+    return value
+
+
+def _text_or_none(said: Mapping[object, object], name: str) -> str | None:
+    value = said.get(name)
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f'"{name}" is a text.')
     return value

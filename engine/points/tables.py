@@ -22,4 +22,18 @@ point_tables = Table(
     Column("refused_version", Integer),
     Column("problems", JSONB, nullable=False),
     Column("is_local", Boolean, nullable=False),
+    Column("file_text", Text),
 )
+
+point_table_versions = Table(
+    "point_table_versions",
+    metadata,
+    tenant_column(),
+    Column("device_id", Uuid, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("points", Integer, nullable=False),
+    Column("changed_by", Text),
+    Column("changed_at", DateTime(timezone=True), nullable=False),
+)
+"""Those that were replaced; the newest is in `point_tables`."""

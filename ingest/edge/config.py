@@ -6,6 +6,7 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.points import check
 from ingest.edge import points
 from ingest.edge.document import Fields, Wrong
 from ingest.edge.points import PointTable, TableWrong
@@ -56,7 +57,8 @@ class Platform:
 class Config:
     """All that a file says. `folder` is where the edge keeps what must outlast it.
 
-    `is_local`: the file says `points: local`, its table alone counts, and the platform's is refused.
+    `is_local`: the file says `points: local`, its table alone counts, and the platform's is refused. `told` is the
+    file's table as the platform may see it.
     """
 
     platform: Platform
@@ -64,6 +66,7 @@ class Config:
     max_bytes: int
     table: PointTable
     is_local: bool = False
+    told: str = ""
 
 
 def load(path: Path) -> Config:
@@ -84,7 +87,7 @@ def load(path: Path) -> Config:
         raise TableWrong([*problems, *wrong.problems]) from None
     if platform is None or spool is None:
         raise TableWrong(problems)
-    return Config(platform, spool[0], spool[1], table, source == "local")
+    return Config(platform, spool[0], spool[1], table, source == "local", check.told(root))
 
 
 def _platform(fields: Fields, beside: Path) -> Platform:

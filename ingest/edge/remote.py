@@ -18,7 +18,9 @@ from pathlib import Path
 
 from engine.points import check
 from engine.points.model import Problem, Said, body_of, problem_of
+from engine.points.packed import pack, unpack
 from ingest.edge import protocols
+from ingest.edge.config import Config
 from ingest.edge.points import PointTable, TableWrong
 from schema.wire.payloads import MAX_NOTE_BYTES
 from schema.wire.topics import UP
@@ -50,12 +52,14 @@ class Remote:
         self._use = use
         self._kept = Kept()
         self._points = 0
+        self._own = ""
         self._is_local = False
         self._turn = asyncio.Lock()
 
-    def begin(self, own: PointTable, is_local: bool) -> PointTable:
-        """The table to run: the kept one, or `own`, the file's, when there is none or the file says `points: local`."""
-        self._is_local, self._kept = is_local, load(self._path)
+    def begin(self, config: Config) -> PointTable:
+        """The table to run: the kept one, or the file's, when there is none or the file says `points: local`."""
+        own, is_local = config.table, config.is_local
+        self._is_local, self._kept, self._own = is_local, load(self._path), pack(config.told)
         table = None if is_local else self._readable()
         self._points = len((table or own).points)
         if table is not None:
@@ -71,20 +75,21 @@ class Remote:
         """Whether what runs came from the platform."""
         return self._kept.version > 0 and not self._is_local
 
-    def own_changed(self, own: PointTable, is_local: bool) -> PointTable | None:
+    def own_changed(self, config: Config) -> PointTable | None:
         """The edge's file was read anew: the table to run from now on, None to go on with the platform's."""
-        if self.is_used and not is_local:
+        if self.is_used and not config.is_local:
             return None
-        if self._is_local != is_local:
-            return self.begin(own, is_local)
-        self._points = len(own.points)
-        return own
+        if self._is_local != config.is_local:
+            return self.begin(config)
+        self._own, self._points = pack(config.told), len(config.table.points)
+        return config.table
 
     async def heard(self, payload: bytes) -> None:
         """A table came; it runs, or is refused, and the platform is told."""
         try:
             said = json.loads(payload)
-            version, text = int(said["version"]), str(said["text"])
+            version = int(said["version"])
+            text = unpack(str(said["packed"])) if "packed" in said else str(said["text"])
         except (ValueError, KeyError, TypeError):
             log.warning("The platform sent a point table that cannot be understood.")
             return
@@ -118,15 +123,20 @@ class Remote:
         await self._use(table)
 
     def tell(self) -> None:
-        """Say which table runs, and which one was refused."""
+        """Say which table runs, which one was refused, and what stands in the edge's own file while that one runs."""
         kept = self._kept
-        problems = list(kept.problems)
+        problems, own = list(kept.problems), None if kept.version else self._own
         while True:
-            said = Said(kept.version, self._points, kept.refused, problems, self._is_local)
+            said = Said(kept.version, self._points, kept.refused, problems, self._is_local, own)
             payload = json.dumps(said.body(), ensure_ascii=False, separators=(",", ":")).encode()
-            if len(payload) <= MAX_NOTE_BYTES or not problems:
+            if len(payload) <= MAX_NOTE_BYTES:
                 break
-            problems.pop()
+            if own is not None:
+                own = None
+            elif problems:
+                problems.pop()
+            else:
+                break
         self._put([(UP["points_said"], payload)])
 
     def _readable(self) -> PointTable | None:

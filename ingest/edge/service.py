@@ -50,7 +50,7 @@ class Edge:
         """Begin. Raises SpoolTaken or OSError when the folder cannot be used."""
         await asyncio.to_thread(self.spool.open)
         self._dropped = self.spool.dropped
-        await self.plant.become(self.remote.begin(self._config.table, self._config.is_local))
+        await self.plant.become(self.remote.begin(self._config))
         table = self.plant.table
         log.info("Reading %d points of %d devices.", len(table.points), len(table.devices))
         self._tasks = [
@@ -132,7 +132,7 @@ class Edge:
         except (TableWrong, OSError) as error:
             log.error("%s has changed and cannot be used; the edge goes on with what it had.\n%s", self._path, error)
             return
-        table = self.remote.own_changed(config.table, config.is_local)
+        table = self.remote.own_changed(config)
         if table is None:
             log.info("%s was read anew; the points come from the platform, and stay.", self._path.name)
         else:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from engine.commands.answer import MAX_REASON_CHARS
-from engine.points.model import MAX_PLACE, MAX_PROBLEMS, MAX_TEXT_BYTES, MAX_WORDS
+from engine.points.model import MAX_PACKED_CHARS, MAX_PLACE, MAX_PLAIN_BYTES, MAX_PROBLEMS, MAX_WORDS
 
 STATUS: tuple[str, dict[str, object], tuple[object, ...]] = (
     "Whether the gateway reaches the child now. A child that is heard is reached; with the gateway's session all end.",
@@ -35,8 +35,17 @@ POINTS: tuple[str, dict[str, object], tuple[object, ...]] = (
     "listens and runs another one, the newest only, at least once; the version tells a repeat.",
     {
         "type": "object",
-        "required": ["version", "text"],
-        "properties": {"version": _VERSION, "text": {"type": "string", "maxLength": MAX_TEXT_BYTES}},
+        "required": ["version"],
+        "oneOf": [{"required": ["text"]}, {"required": ["packed"]}],
+        "properties": {
+            "version": _VERSION,
+            "text": {"type": "string", "maxLength": MAX_PLAIN_BYTES},
+            "packed": {
+                "type": "string",
+                "maxLength": MAX_PACKED_CHARS,
+                "description": f"A text of more than {MAX_PLAIN_BYTES} bytes: compressed (zlib), as base64.",
+            },
+        },
     },
     ({"version": 4, "text": "connections: {}\ndevices: {}\n"},),
 )
@@ -44,7 +53,8 @@ POINTS: tuple[str, dict[str, object], tuple[object, ...]] = (
 
 POINTS_SAID: tuple[str, dict[str, object], tuple[object, ...]] = (
     "Which point table the edge runs, 0 for that of its own file, and how many points it has; which one it refused, "
-    "and why. Said when it connects, and of each table it gets. `local`: it takes none.",
+    "and why. Said when it connects, and of each table it gets. `local`: it takes none. `file`: while it runs that of "
+    "its own file, that one without secrets, compressed (zlib) and as base64; left out where it does not fit.",
     {
         "type": "object",
         "required": ["running", "points"],
@@ -52,6 +62,7 @@ POINTS_SAID: tuple[str, dict[str, object], tuple[object, ...]] = (
             "running": _VERSION,
             "points": _VERSION,
             "local": {"type": "boolean"},
+            "file": {"type": "string"},
             "refused": {
                 "type": "object",
                 "required": ["version"],

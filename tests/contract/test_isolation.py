@@ -91,7 +91,8 @@ async def _owned(postgres: Postgres, store: Store, worker_store: Store, tenant: 
     document = {**matrix.RULE, "name": f"rule-{mark}", "scope": {"profile": profile.key}}
     async with store.as_tenant(tenant.principal()) as tx:
         await devices.change(tx, device.id, labels={"site": f"label-{mark}"})
-        await points.want(tx, device.id, f"# points-{mark}", Checked(points=0), 0)
+        for version in range(2):
+            await points.want(tx, device.id, f"# points-{mark} {version}", Checked(points=0), version)
         rule = await rules.create(tx, document)
         tokens = await tenants.tokens(tx)
         role = await roles.create(tx, name=f"role-{mark}", scopes=["devices:read"])

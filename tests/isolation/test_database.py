@@ -44,6 +44,8 @@ SPARE: dict[str, LiteralString] = {
     "latest": "(tenant_id, device_id, values, received_at) SELECT tenant_id, id, '{}', now() FROM devices",
     "oscore_contexts": "(tenant_id, credential_id, kid, sealed, vault) "
     "SELECT tenant_id, id, substr(sha256(id::text::bytea), 1, 7), 's', 'v' FROM credentials",
+    "point_table_versions": "(tenant_id, device_id, version, text, points, changed_at) "
+    "SELECT tenant_id, id, 9, '', 0, now() FROM devices",
     "point_tables": "(tenant_id, device_id) SELECT tenant_id, id FROM devices",
     "quotas": "(tenant_id, devices) SELECT id AS tenant_id, 5 FROM tenants",
     "retention": "(tenant_id, days, updated_at) SELECT id AS tenant_id, 30, now() FROM tenants",

@@ -68,6 +68,7 @@ SAMPLES: Mapping[str, Any] = {
     "connection": "probe",
     "arguments": {},
     "text": "probe",
+    "to": 1,
     "minutes": 5,
     "afterSeconds": 0,
     "values": {"temperature": 9},

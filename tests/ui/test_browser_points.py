@@ -11,7 +11,7 @@ from tests.ui.support import Console
 from tests.ui.test_browser_pages import wrong_in_both_themes, wrong_with
 
 pytestmark = pytest.mark.timeout(600)
-EDGE = 'query { devices(search: "plant-edge") { items { id key } } }'
+EDGE = 'query { devices(labels: ["site=Basel"], first: 200) { items { id key } } }'
 TABLE = """\
 connections:
   plant: {{protocol: modbus-tcp, host: 127.0.0.1, port: {port}}}
@@ -23,11 +23,15 @@ devices:
     every: 2 s
     points:
       - {{metric: temperature, address: {{input: 0}}, type: {type}, scale: 0.1, unit: °C}}
-      - {{metric: defrost_min, address: {{holding: 0}}, type: uint16, access: write, unit: min}}
+      - {{metric: defrost_min, address: {{holding: 0}}, type: uint16, scale: 0.1, access: write, unit: min}}
   ahu:
     connection: building
     points:
       - {{metric: supply, address: {{device: 7, host: 127.0.0.1, object: "{object},1"}}}}
+  boiler-feed:
+    connection: plant
+    points:
+      - {{metric: speed, address: {{unit: 2, holding: 0}}, type: uint16, access: read-write, unit: "%"}}
 """
 
 
@@ -46,17 +50,24 @@ async def _confirm(card: Locator) -> None:
 
 
 async def test_an_edge_gets_its_point_table_from_the_console(console: Console, chromium: Browser) -> None:
-    (edge,) = (await console.ask(EDGE))["devices"]["items"]
+    keys = {each["key"]: each["id"] for each in (await console.ask(EDGE))["devices"]["items"]}
     file = yaml.safe_load((console.data_dir / "edge" / "edge.yaml").read_text())
     said: dict[str, Any] = {"port": file["connections"]["plant"]["port"], "type": "int16", "object": "analog-input"}
     async with console.visitor(chromium) as visitor:
         page = visitor.page
-        await visitor.enter(f"/devices/{edge['id']}")
+        await visitor.enter(f"/devices/{keys['plant-edge']}")
         card = _card(page)
-        await expect(card).to_contain_text("No table is set here")
+        await expect(card.get_by_text("Running its own file")).to_be_visible()
+        await card.get_by_role("button", name="Try boiler-feed/pressure now").click()
+        pressure = card.get_by_role("row").filter(has_text="boiler-feed").filter(has_text="pressure")
+        await expect(pressure).to_contain_text(re.compile(r"\d bar\s*good"))
+        keeps_out = await wrong_in_both_themes(page)
         await card.get_by_role("button", name="Modbus", exact=True).click()
         field = card.get_by_role("textbox", name="Point table")
         await expect(field).to_have_value(re.compile("^# How the edge reaches"))
+        await card.get_by_role("button", name="Cancel").click()
+        await card.get_by_role("button", name="Begin with the file's table").click()
+        await expect(field).to_have_value(re.compile(r"cooler-1:[^#]*boiler-feed:"))
 
         await _send(card, TABLE.format(**{**said, "type": "int17"}))
         wrong = card.get_by_role("list", name="What is wrong with the table")
@@ -64,7 +75,7 @@ async def test_an_edge_gets_its_point_table_from_the_console(console: Console, c
         await wrong.get_by_role("button", name="Line 10").click()
         chosen = "e => e.value.slice(e.selectionStart, e.selectionEnd)"
         assert "int17" in await field.evaluate(chosen)
-        keeps_out = await wrong_in_both_themes(page)
+        keeps_out += await wrong_in_both_themes(page)
 
         await _send(card, TABLE.format(**{**said, "object": "kettle"}))  # only the protocol's own library knows better
         await _confirm(card)
@@ -98,7 +109,33 @@ async def test_an_edge_gets_its_point_table_from_the_console(console: Console, c
         await card.get_by_role("button", name="Send to the edge").click()
         await _confirm(card)
         await expect(card).to_contain_text("The edge runs the new table.")
+        await expect(card).to_contain_text("5 points")
+
+        await card.get_by_role("button", name="Versions").click()
+        await card.get_by_role("button", name="What version 3 changed").click()
+        changed = card.get_by_role("list", name="What is different")
+        await expect(changed).to_contain_text("cooler-1/input_1")
+        await card.get_by_role("button", name="Go back to version 2").click()
+        await expect(changed).to_contain_text(re.compile(r"taken out\s*cooler-1/input_1"))
+        keeps_out += await wrong_in_both_themes(page)
+        await card.get_by_role("group", name="Send this version").get_by_role("button", name="Send it").click()
+        await expect(card).to_contain_text("The edge runs the new table.")
+        await expect(card.get_by_role("button", name="Go back to version 3")).to_be_visible()
         await expect(card).to_contain_text("4 points")
+
+        await visitor.open(f"/devices/{keys['boiler-feed']}")
+        await page.get_by_label("Speed").fill("40")
+        await page.get_by_role("button", name="Ask it").click()
+        asked = page.get_by_role("list", name="Asked so far")
+        await expect(asked).to_contain_text("Done")
+        await visitor.open(f"/devices/{keys['cooler-1']}")
+        await page.get_by_label("How long").fill("10")  # as 100, for its scale is wrong
+        await page.get_by_role("button", name="Ask it").click()
+        await expect(asked).to_contain_text("it does not take this value")
+        await expect(asked).to_contain_text("(code 3)")
+        await visitor.open(f"/devices/{keys['plant-edge']}")
+        await card.get_by_role("button", name="Try boiler-feed/speed now").click()
+        await expect(card.get_by_role("row").filter(has_text="boiler-feed")).to_contain_text(re.compile(r"40 %\s*good"))
         assert not await visitor.is_too_wide()
         keeps_out += await wrong_with(page)
     assert keeps_out == []

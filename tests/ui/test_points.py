@@ -10,6 +10,7 @@ from engine.commands.model import CommandStatus
 from engine.points import check
 from tests.ui.support import Gateway, Visit
 from ui.components.points import Points
+from ui.components.points.versions import PointVersions
 from ui.point_words import EXAMPLES, UNSETTLED, Answer, Unfit, answer_of, point_lines, spelled, wanted, with_points
 
 TEXT = """connections: {plc: {protocol: modbus-tcp, host: 192.168.10.20}}
@@ -24,6 +25,7 @@ devices:
 TABLE: dict[str, Any] = {
     **{"state": "NONE", "version": 0, "text": "", "points": 0, "changedBy": None, "changedAt": None, "saidAt": None},
     **{"runningVersion": None, "runningPoints": None, "runningSince": None, "isLocal": False, "problems": []},
+    "fileText": None,
 }
 KEPT = {**TABLE, "state": "WAITING", "version": 1, "text": TEXT, "points": 2, "changedBy": "Ada", "changedAt": "1"}
 MACHINES = {"items": [{"id": "d2", "key": "cooler", "name": None}], "pageInfo": {"hasNextPage": False}}
@@ -153,6 +155,54 @@ async def test_a_point_is_tried_and_what_came_of_it_stands_beside_it(gateway: Ga
     await points.hear()
     answer = points.answers["cooler/temperature"]
     assert (answer.words, answer.sign, points.is_asking) == ("3", "uncertain", False)
+
+
+async def test_an_edge_that_runs_its_own_file_shows_its_points_and_that_table_is_a_beginning(
+    gateway: Gateway, visit: Visit
+) -> None:
+    points = visit(Points, "/devices/d1")
+    runs = {**TABLE, "saidAt": "1", "runningVersion": 0, "runningPoints": 2, "fileText": TEXT}
+    _answers(gateway, runs)
+    await points.load()
+    assert (points.runs_file, [each.metric for each in points.lines]) == (True, ["temperature", "defrost"])
+    assert points.connections == {"plc": "modbus-tcp"}
+    points.take_over()
+    assert (points.is_open, points.draft, points.is_changed) == (True, TEXT, True)
+    await points.load()
+    points._found, points._looked_behind = json.dumps([FOUND]), "plc"
+    points.add({"tick-0": "on", "device": "cooler"})
+    assert (points.draft.count("metric:"), points.draft.startswith("connections:")) == (3, True)
+    _answers(gateway, {**KEPT, "fileText": TEXT, "state": "REFUSED", "isLocal": True, "text": "connections: {}"})
+    await points.load()
+    assert (points.runs_file, points.is_open, len(points.lines)) == (True, False, 2)
+    _answers(gateway, {**KEPT, "fileText": TEXT, "state": "WAITING", "text": "connections: {}"})
+    await points.load()
+    assert (points.runs_file, points.lines) == (False, [])
+
+
+async def test_what_going_back_would_change_is_shown_before_it_is_sent(gateway: Gateway, visit: Visit) -> None:
+    versions = visit(PointVersions, "/devices/d1")
+    listed = [{"version": n, "points": n, "changedBy": "Ada", "changedAt": "1"} for n in (3, 2)]
+    gateway.answers["PointTableVersions"] = {"pointTableVersions": listed}
+    await versions.open(True)
+    assert [(each.version, each.points) for each in versions.lines] == [(3, "3 points"), (2, "2 points")]
+    change = {"kind": "CHANGED", "name": "cooler/temperature", "words": "scale: 0.1 → 0.01"}
+    found = {"text": TEXT, "against": None, "changed": 3, "changes": [change]}
+    gateway.answers["PointTableVersion"] = {"pointTableVersion": found}
+    await versions.look(2)
+    assert (versions.title, versions.more) == ("Version 2: what was before is not kept", 2)
+    gateway.answers["PointTableVersion"] = {"pointTableVersion": {**found, "against": 3}}
+    await versions.lead_back(2)
+    assert gateway.variables("PointTableVersion") == {"deviceId": "d1", "version": 2, "against": 3}
+    assert (versions.is_leading_back, versions.changes[0].kind) == (True, "changed")
+    gateway.refuses("PointTableRevert", "Somebody has changed it meanwhile.", "POINT_TABLE_STALE")
+    await versions.go_back()
+    assert (versions.trouble, versions.is_leading_back) == ("Somebody has changed it meanwhile.", False)
+    gateway.answers["PointTableRevert"] = {"pointTableRevert": {"version": 4}}
+    await versions.lead_back(2)
+    await versions.go_back()
+    assert gateway.variables("PointTableRevert") == {"deviceId": "d1", "to": 2, "version": 3}
+    assert (versions.chosen, versions.trouble) == (0, "")
 
 
 FOUND = {

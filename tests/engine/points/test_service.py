@@ -1,13 +1,17 @@
 """Point tables in the database: what is wanted, what the edge says, and who hears of it."""
 
+from base64 import b64encode
 from collections.abc import Sequence
+from random import Random
 
 import pytest
 
 from engine.devices.model import Device
 from engine.points import check, errors
 from engine.points import service as points
-from engine.points.model import MAX_TEXT_BYTES, Kept, PointTableState
+from engine.points.changes import changes
+from engine.points.model import MAX_PACKED_CHARS, MAX_TEXT_BYTES, VERSIONS_KEPT, Kept, PointTableState
+from engine.points.packed import pack
 from tests.support.tenant import Tenant
 
 TEXT = """\
@@ -52,16 +56,68 @@ async def test_a_table_that_is_wrong_too_large_or_made_from_an_older_one_is_not_
     device = await tenant.device()
     with pytest.raises(errors.PointTableInvalid, match="Line 8: `type` is 'int17'"):
         await want(tenant, device, TEXT.replace("int16", "int17"), 0)
-    with pytest.raises(errors.PointTableTooLarge):
-        await want(tenant, device, TEXT + "#" * MAX_TEXT_BYTES, 0)
+    noise = b64encode(Random(7).randbytes(MAX_PACKED_CHARS)).decode()
+    for much in ("#" * MAX_TEXT_BYTES, "#" + noise):
+        with pytest.raises(errors.PointTableTooLarge):
+            await want(tenant, device, TEXT + much, 0)
     await want(tenant, device, TEXT, 0)
     with pytest.raises(errors.PointTableStale):
         await want(tenant, device, TEXT, 0)
 
 
-@pytest.mark.parametrize("said", [{}, {"running": -1, "points": 0}, {"running": 1, "points": 1, "refused": 3}])
+async def test_the_last_versions_are_kept_and_any_of_them_is_brought_back_as_a_new_one(tenant: Tenant) -> None:
+    device, other = await tenant.device("edge-1"), await tenant.device("edge-2")
+    await want(tenant, other, TEXT, 0)
+    for n in range(VERSIONS_KEPT + 3):
+        await want(tenant, device, f"{TEXT}# {n}\n", n)
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        listed = await points.versions(tx, device.id)
+        assert [each.version for each in listed] == list(range(VERSIONS_KEPT + 3, 3, -1))
+        assert {each.changed_by for each in listed} == {tenant.principal().name}
+        former = await points.version(tx, device.id, 5)
+        assert former.text.endswith("# 4\n")
+        for gone in (3, VERSIONS_KEPT + 4):
+            with pytest.raises(errors.PointTableVersionNotFound):
+                await points.version(tx, device.id, gone)
+        back = await points.want(tx, device.id, former.text, check.checked(former.text), 23, deed="revert")
+        assert (back.version, back.text) == (24, former.text)
+        assert [each.version for each in await points.versions(tx, other.id)] == [1]
+
+
+async def test_the_table_of_the_edges_file_is_kept_while_it_runs_it(tenant: Tenant) -> None:
+    device = await tenant.device()
+    assert (await say(tenant, device, running=0, points=1, file=pack(TEXT))).file_text == TEXT
+    assert (await say(tenant, device, running=1, points=1)).file_text is None
+    for none in ("no base64", pack("#" * (MAX_TEXT_BYTES + 1)), pack("a\0b"), pack(TEXT)[:40]):
+        with pytest.raises(ValueError, match="table"):
+            await say(tenant, device, running=0, points=1, file=none)
+
+
+def test_what_is_different_is_told_point_by_point() -> None:
+    changed = TEXT.replace("scale: 0.1", "scale: 0.01, unit: degC").replace("holding: 100", "holding: 101")
+    changed = changed.replace("plc: {", "line: {protocol: modbus-tcp, host: 192.0.2.1}\n  plc: {")
+    changed = changed.replace(", user: op, password_file: secrets/press", "") + "# a remark\n"
+    assert [(each.kind, each.name, each.words) for each in changes(TEXT, changed)] == [
+        ("added", "connection line", "protocol: modbus-tcp; host: 192.0.2.1"),
+        ("changed", "connection server", "user: op → left out; password_file: secrets/press → left out"),
+        ("changed", "freezer/temperature", "address holding: 100 → 101; scale: 0.1 → 0.01; unit: not said → degC"),
+    ]
+    gone = changes(TEXT, "connections: {}")
+    assert [(each.kind, each.name) for each in gone][-1] == ("removed", "freezer/temperature")
+    assert changes("", "[") == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"running": -1, "points": 0},
+        {"running": 1, "points": 1, "refused": 3},
+        {"running": 0, "points": 0, "file": 3},
+    ],
+)
 async def test_what_no_edge_says_is_not_noted(tenant: Tenant, said: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"refused|running"):
+    with pytest.raises(ValueError, match=r"refused|running|file"):
         await say(tenant, await tenant.device(), **said)
 
 

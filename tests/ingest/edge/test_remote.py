@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from engine.points import grammars
+from engine.points import check, grammars
+from engine.points.model import MAX_PLAIN_BYTES, MAX_TEXT_BYTES
+from engine.points.packed import pack, unpack
 from engine.points.table import PROTOCOLS
 from infra import edge as command_line
 from ingest.adapters.mqtt.endpoint import MqttEndpoint
@@ -46,11 +48,13 @@ async def send(platform: Platform, version: int, text: str) -> None:
     assert isinstance(endpoint, MqttEndpoint)
     to = device_id(GATEWAY)
     await until(lambda: endpoint.listens(to, "down/points"))
-    assert await endpoint.send(to, "down/points", json.dumps({"version": version, "text": text}).encode())
+    packed = {"packed": pack(text)} if len(text) > MAX_PLAIN_BYTES else {"text": text}
+    assert await endpoint.send(to, "down/points", json.dumps({"version": version, **packed}).encode())
 
 
 def said(platform: Platform) -> list[dict[str, Any]]:
-    return platform.heard("up/points")
+    """What the edge said of its table, but for its file's own."""
+    return [{name: told for name, told in each.items() if name != "file"} for each in platform.heard("up/points")]
 
 
 def own(path: Path, more: Mapping[str, object]) -> Path:
@@ -105,6 +109,48 @@ async def test_a_table_that_cannot_be_used_is_refused_by_its_lines_and_the_last_
         machine.cells[1] = 9
         await until(lambda: 9 in platform.values("pressure", "boiler"))
         assert edge.plant.table.points
+
+
+async def test_the_table_of_the_edges_own_file_goes_up_without_secrets_while_it_runs(
+    platform: Platform, tmp_path: Path
+) -> None:
+    path = file(tmp_path, platform.port, 1)
+    press = {"protocol": "opcua", "url": "opc.tcp://192.0.2.1:4840", "user": "op", "password_file": "/etc/press.pw"}
+    document = yaml.safe_load(path.read_text())
+    path.write_text("# the word is swordfish\n" + yaml.safe_dump(document | {"points": "local"}))
+    own(path, {"connections": {**document["connections"], "press": press}})
+    async with running(path):
+        await until(lambda: bool(platform.heard("up/points")))
+        told = unpack(platform.heard("up/points")[-1]["file"])
+        assert yaml.safe_load(told)["devices"] == document["devices"]
+        assert not any(word in told for word in ("swordfish", "press.pw", "token", "platform"))
+        (problem,) = check.checked(told).problems
+        assert "put it into the folder secrets there, and write secrets/NAME" in problem.words
+        own(path, {"points": "platform"})
+        await until(lambda: len(platform.heard("up/points")) > 1)
+        assert "file" in platform.heard("up/points")[-1]
+        await send(platform, 1, table(1))
+        await until(lambda: said(platform)[-1]["running"] == 1)
+        assert "file" not in platform.heard("up/points")[-1]
+
+
+async def test_a_table_of_five_thousand_points_comes_packed_and_one_that_unpacks_to_too_much_is_not_taken(
+    platform: Platform, tmp_path: Path
+) -> None:
+    devices = yaml.safe_load(table(1))["devices"]
+    point = devices["boiler"]["points"][0]
+    devices["boiler"]["points"] = [
+        {**point, "metric": f"oil_temperature_{n}", "address": {"holding": 2 * n}} for n in range(5_000)
+    ]
+    text = yaml.safe_dump({**yaml.safe_load(table(1)), "devices": devices})
+    assert MAX_PLAIN_BYTES < len(text) < MAX_TEXT_BYTES
+    async with running(file(tmp_path, platform.port, 1)):
+        await send(platform, 1, text)
+        await until(lambda: said(platform)[-1] == {"running": 1, "points": 5_000})
+        await send(platform, 2, text + "#" * MAX_TEXT_BYTES)
+        await send(platform, 3, table(1))
+        await until(lambda: said(platform)[-1]["running"] == 3)
+    assert not any(2 in (each["running"], each.get("refused", {}).get("version")) for each in said(platform))
 
 
 async def test_a_table_from_the_platform_may_name_no_file_of_the_edge_but_its_secrets(

@@ -7,6 +7,7 @@ from ui.components.pieces import body, card, done, note
 from ui.components.points.stands import stands
 from ui.components.points.state import Points, may_try
 from ui.components.points.text import text
+from ui.components.points.versions import versions
 from ui.islands.points_text import again
 from ui.point_words import PointLine
 
@@ -77,7 +78,7 @@ def _list() -> rx.Component:
             may_try() & ~Points.is_online,
             note("unplug", "The edge is not connected. Its machines can be tried when it is back."),
             rx.cond(
-                Points.state != "RUNNING",
+                (Points.state != "RUNNING") & ~Points.runs_file,
                 note("info", "The edge does not run this table yet: it can only try what its former one has as well."),
             ),
         ),
@@ -121,7 +122,7 @@ def points() -> rx.Component:
         Points.ready & Points.is_gateway,
         card(
             "Points",
-            body(done(Points.said), stands(), text()),
+            body(done(Points.said), stands(), text(), versions()),
             rx.cond(Points.is_asking, again(every=_ASK_AGAIN_MS, on_time=Points.hear)),
             _list(),
             words="Which values of which machines this edge reads and writes.",

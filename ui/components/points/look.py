@@ -150,7 +150,8 @@ def _proposed() -> rx.Component:
 
 def can_look() -> rx.Var[bool]:
     """Whether there is a connection of the edge behind which whoever looks may look around."""
-    return may_try() & (Points.state == "RUNNING") & (Points.connections.length() > 0)
+    runs_it = (Points.state == "RUNNING") | (Points.runs_file & ~Points.is_local)
+    return may_try() & runs_it & (Points.connections.length() > 0)
 
 
 def begin() -> rx.Component:

@@ -10,25 +10,47 @@ _SHOW_AGAIN_MS, _AWAY_MS = 2_000, 10_000
 
 
 def _none() -> rx.Component:
-    return rx.el.div(
-        rx.el.p(rx.el.b("No table is set here.")),
-        rx.cond(
-            Points.said_at != "",
-            rx.el.p(
-                "The edge goes by the file on its own disk, which has ",
-                count(Points.running_points),
-                ". The first table that is sent from here takes the place of all of them: copy ",
-                rx.el.code("connections"),
-                " and ",
-                rx.el.code("devices"),
-                " from that file if they shall stay.",
-                class_name="small muted",
-            ),
-            rx.el.p(
-                "The edge has not been heard yet. A table that is sent now waits for it.", class_name="small muted"
-            ),
+    """No table is set here."""
+    unheard = rx.el.p(
+        rx.el.b("No table is set here. "), "The edge has not been heard yet. A table that is sent now waits for it."
+    )
+    heard = rx.el.div(
+        rx.el.p(
+            rx.el.span("Running its own file", class_name="badge badge-ok"),
+            " since ",
+            when(at=Points.running_since),
+            ", ",
+            count(Points.running_points),
         ),
+        rx.cond(Points.is_local, _local(), _from_file()),
         class_name="stack-tight",
+    )
+    return rx.cond(Points.said_at != "", heard, unheard)
+
+
+def _from_file() -> rx.Component:
+    """How the table of the file becomes one that is set here."""
+    known = (
+        "No table is set here: the edge goes by the file on its own disk. Begin with that one to change it from here. "
+        "Comments and the names of files on the edge are not in it."
+    )
+    unknown = rx.fragment(
+        "No table is set here: the edge goes by the file on its own disk, and has not told what stands in it. The "
+        "first table that is sent from here takes the place of all of it: copy ",
+        rx.el.code("connections"),
+        " and ",
+        rx.el.code("devices"),
+        " from that file if they shall stay.",
+    )
+    return rx.el.p(rx.cond(Points.file_text != "", known, unknown), class_name="small muted")
+
+
+def _local() -> rx.Component:
+    return rx.el.p(
+        "The file on the edge says ",
+        rx.el.code("points: local"),
+        ": its owner lets it take no table from here. Whoever looks after the edge can take that line out.",
+        class_name="small",
     )
 
 
@@ -86,12 +108,7 @@ def _running() -> rx.Component:
 def _refused() -> rx.Component:
     words = rx.cond(
         Points.is_local,
-        rx.el.p(
-            "The file on the edge says ",
-            rx.el.code("points: local"),
-            ": its owner lets it take no table from here. Whoever looks after the edge can take that line out.",
-            class_name="small",
-        ),
+        _local(),
         rx.el.p(
             "The edge cannot use this table. Put right what is named here, then send it again.", class_name="small"
         ),

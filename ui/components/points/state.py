@@ -51,6 +51,7 @@ class Points(Console):
     is_local: bool = False
     version: int = 0
     text: str = ""
+    file_text: str = ""  # the table of the edge's own file, while it runs that
     refusals: list[ProblemLine] = []
     is_open: bool = False  # whether the text is shown
     draft: str = ""
@@ -76,6 +77,7 @@ class Points(Console):
     found: int = 0  # how many the edge found, of which some may not have fitted into its answer
     is_answered: bool = False
 
+    _listed: str = ""  # the text whose points are shown
     _found: str = "[]"  # what the edge found, as JSON: what a state holds as values comes back in wrappers
     _looked_behind: str = ""
     _wanted: str = "{}"  # what narrowed the look, as JSON
@@ -90,6 +92,11 @@ class Points(Console):
     def protocol(self) -> str:
         """The protocol of the connection behind which it is looked."""
         return self.connections.get(self.behind, "")
+
+    @rx.var
+    def runs_file(self) -> bool:
+        """Whether what is shown is the table of the edge's own file."""
+        return bool(self.file_text) and (self.version == 0 or self.is_local)
 
     @rx.var
     def is_changed(self) -> bool:
@@ -118,7 +125,7 @@ class Points(Console):
         self.ready = False
         self.uid = uid
         self._put("", 0)
-        self.said = self.text = ""
+        self.said = self.text = self.file_text = self._listed = ""
         self.version, self.lines, self.machines, self.strangers = 0, [], {}, []
         self.is_open = self.is_whole = False
         self.answers, self.connections, self.behind, self.is_looking = {}, {}, "", False
@@ -160,14 +167,21 @@ class Points(Console):
         self.said_at, self.running_since = table["saidAt"] or "", table["runningSince"] or ""
         self.running_version, self.running_points = table["runningVersion"] or 0, table["runningPoints"] or 0
         self.refusals = problem_lines(table["problems"]) if self.state == "REFUSED" else []
+        self.file_text = table["fileText"] or ""
+        self._list(self.file_text if table["version"] == 0 or self.is_local else table["text"])
         if table["version"] == self.version:
             return
         was_changed = self.draft != self.text
-        self.version, self.text, self.lines = table["version"], table["text"], point_lines(table["text"])
-        self.answers, self.connections = {}, connections(table["text"])
-        self.behind = self.behind if self.behind in self.connections else next(iter(self.connections), "")
+        self.version, self.text = table["version"], table["text"]
         if not was_changed:  # what somebody is writing stays, and is refused as made from an older one
             self._put(self.text, self.version)
+
+    def _list(self, text: str) -> None:
+        """Show the points of this text."""
+        if text == self._listed:
+            return
+        self._listed, self.lines, self.answers, self.connections = text, point_lines(text), {}, connections(text)
+        self.behind = self.behind if self.behind in self.connections else next(iter(self.connections), "")
 
     def _put(self, draft: str, version: int) -> None:
         """Another text takes the draft's place."""
@@ -201,6 +215,12 @@ class Points(Console):
         """Begin with the example of a protocol."""
         self.is_open = True
         self._put(EXAMPLES[protocol][1], self.version)
+
+    @rx.event
+    def take_over(self) -> None:
+        """Begin with the table of the edge's own file."""
+        self.is_open = True
+        self._put(self.file_text, self.version)
 
     @rx.event
     def write(self, draft: str) -> None:
@@ -264,8 +284,13 @@ class Points(Console):
             self.send_problem, self.is_stale = refusal.words, refusal.code == "POINT_TABLE_STALE"
             return
         self.text = draft  # so that the draft does not count as changed
-        await self._show()
         self.is_open = False
+        await self.sent()
+
+    @rx.event
+    async def sent(self) -> None:
+        """Another table is set."""
+        await self._show()
         self.said = "It is on its way to the edge." if self.is_online else "It is kept for the edge until it is back."
 
     @rx.event
@@ -368,7 +393,7 @@ class Points(Console):
         if not ticked:
             self.look_problem = "Tick the points to be added first."
             return
-        device, draft = str(form.get("device", "")).strip(), self.draft
+        device, draft = str(form.get("device", "")).strip(), self.draft or self._listed
         named: dict[str, list[dict[str, Any]]] = {}
         for each in ticked:
             named.setdefault(device or str(each.get("device", "")), []).append(each)

@@ -6,13 +6,15 @@ from ui.components.frame import may
 from ui.components.pieces import done, doubt, problem
 from ui.components.points.look import begin, look
 from ui.components.points.state import Points, count
+from ui.components.points.versions import open_versions
 from ui.islands.points_text import points_text
 from ui.point_words import EXAMPLES
 
 
 def _examples() -> rx.Component:
+    words = rx.cond(Points.file_text != "", "Or begin anew with a short example:", "Begin with a short example:")
     return rx.el.div(
-        rx.el.p("Begin with a short example, and put your own addresses in:", class_name="small"),
+        rx.el.p(words, class_name="small"),
         rx.el.div(
             *(
                 rx.el.button(words, type="button", class_name="btn btn-small", on_click=Points.begin(protocol))
@@ -21,6 +23,20 @@ def _examples() -> rx.Component:
             class_name="row",
         ),
         class_name="stack-tight",
+    )
+
+
+def _take_over() -> rx.Component:
+    return rx.el.div(
+        rx.el.button(
+            rx.icon("download", size=15),
+            "Begin with the file's table…",
+            type="button",
+            class_name="btn btn-primary",
+            on_click=Points.take_over,
+        ),
+        begin(),
+        class_name="row",
     )
 
 
@@ -96,6 +112,7 @@ def text() -> rx.Component:
             on_click=Points.open(True),
         ),
         begin(),
+        open_versions(),
         class_name="row",
     )
     shown = rx.el.details(
@@ -109,9 +126,10 @@ def text() -> rx.Component:
         ),
         class_name="fold",
     )
-    closed = rx.cond(Points.version == 0, _examples(), change)
+    none_yet = rx.fragment(rx.cond(Points.file_text != "", _take_over()), _examples())
+    closed = rx.cond(Points.version == 0, none_yet, change)
     return rx.cond(
-        may_send,
+        may_send & ~Points.is_local,
         rx.fragment(rx.cond(Points.is_open, _editor(), closed), look()),
-        rx.cond(Points.version > 0, shown),
+        rx.cond(Points.version > 0, rx.fragment(shown, rx.el.div(open_versions()))),
     )
