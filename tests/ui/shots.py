@@ -96,6 +96,10 @@ async def _versions(page: Page) -> None:
     await _down(page)
 
 
+async def _alerts(page: Page) -> None:
+    await page.locator(".alert-line").first.wait_for()
+
+
 async def _alert(page: Page) -> None:
     await page.locator(".alert-line", has_text=str(DAMP["name"])).locator(".reason-link").first.click()
     await page.get_by_role("region", name="Why").wait_for()
@@ -111,7 +115,7 @@ VIEWS: dict[str, tuple[str, Step | None]] = {
     "rules-versions": ("/rules/{rule}", _versions),
     "rules-timeline": ("/rules/{door}", _timeline),
     "rules-area": ("/rules/{van}", _area),
-    "alerts-list": ("/alerts", None),
+    "alerts-list": ("/alerts", _alerts),
     "alerts-alert": ("/alerts", _alert),
     "notifications": ("/notifications", None),
     "help": ("/help", None),

@@ -296,7 +296,14 @@ def _told() -> rx.Component:
         ),
         rx.cond(
             may("notifications:read"),
-            rx.el.p(link("See whether it arrived", to="/notifications?show=went-out"), class_name="card-body small"),
+            rx.el.p(
+                rx.cond(
+                    AlertDetail.told.length() > 0,
+                    link("See whether it arrived", to="/notifications?show=went-out"),
+                    link("Policies and channels", to="/notifications"),
+                ),
+                class_name="card-body small",
+            ),
         ),
     )
 
