@@ -18,6 +18,10 @@ Message = tuple[str, bytes]
 """A topic's tail and a payload, as the spool keeps them."""
 
 
+_UNCHANGED_MS = 23 * 3_600_000
+"""What has not changed for longer is told as of then: nobody keeps readings for less than a day."""
+
+
 @dataclass(slots=True)
 class _Last:
     """What was last said of a point."""
@@ -51,7 +55,7 @@ class Report:
         for sample in samples:
             point = sample.point
             last = self._last.setdefault(point, _Last())
-            at_ms = now_ms if sample.source_ms is None else sample.source_ms
+            at_ms = _time_ms(sample, last, now_ms)
             several = readings.setdefault((point.device, at_ms), [])
             if sample.error is not None or sample.raw is None:
                 failed = self._failed(point, last, sample.error or "there is no value", now_ms)
@@ -118,6 +122,19 @@ class Report:
 
     def _event(self, point: Point, kind: str, data: Mapping[str, Any], now_ms: int) -> Message:
         return self.tail(point.device, f"event/{kind}"), _json({"time": now_ms, **data})
+
+
+def _time_ms(sample: Sample, last: _Last, now_ms: int) -> int:
+    """When the value was so: by the machine's clock, else by ours.
+
+    A server tells a setpoint of last year as of last year, which nobody would take; where that is no news, it was so
+    yesterday as well. What is news and so old has a wrong clock, and the platform shall say so.
+    """
+    at_ms, oldest_ms = sample.source_ms, now_ms - _UNCHANGED_MS
+    if at_ms is None:
+        return now_ms
+    is_news = sample.raw is not None and last.value not in (None, sample.point.value_of(sample.raw))
+    return at_ms if at_ms >= oldest_ms or is_news else oldest_ms
 
 
 def _add(several: list[dict[str, Any]], metric: str, value: Any, quality: str | None) -> None:

@@ -38,6 +38,15 @@ def test_values_of_one_time_are_one_message_and_two_values_of_one_metric_at_one_
     ]
 
 
+def test_a_value_of_long_ago_that_is_no_news_is_told_as_of_yesterday_and_news_with_a_wrong_clock_as_they_are() -> None:
+    hour_ms, speed, report = 3_600_000, point("speed"), Report("plant")
+    said = ((1, 23), (1, 5_000), (1, 5_000), (2, 5_000), (2, 0))
+    told = [sent(report, Sample(speed, value, source_ms=AT - hours * hour_ms)) for value, hours in said]
+    assert [(AT - message["time"]) // hour_ms for [(_, message)] in told] == [23, 23, 23, 5_000, 0]
+    failed = Sample(speed, error="open loop", quality="bad", source_ms=AT - 5_000 * hour_ms)
+    assert sent(report, failed)[0][1]["time"] == AT - 23 * hour_ms
+
+
 def test_a_value_goes_up_with_its_quality_and_a_change_of_quality_is_a_change() -> None:
     report, speed = Report("plant"), point("speed", on_change=True)
     told = [sent(report, Sample(speed, 1, quality=q)) for q in ("good", "uncertain", "uncertain", "good")]
