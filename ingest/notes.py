@@ -7,6 +7,7 @@ from uuid import UUID
 import orjson
 
 from engine.commands import answer
+from engine.commands.answer import MAX_REASON_CHARS
 from engine.commands.told import ANSWERED
 from engine.points.model import Said
 from engine.points.told import SAID
@@ -91,6 +92,12 @@ def connected(payload: bytes) -> bool | None:
     return found if isinstance(found, bool) else None
 
 
+def _why(payload: bytes) -> str:
+    """In a gateway's words, why it does not reach a child; empty when it does not say."""
+    said = decode.load(payload).get("reason")
+    return said[:MAX_REASON_CHARS] if isinstance(said, str) else ""
+
+
 def through(gateway: Decision) -> dict[str, object]:
     """What presence tells of a child's connection, which is its gateway's."""
     return {"protocol": "gateway", "client_id": gateway.device}
@@ -103,7 +110,7 @@ def _status(message: ChildMessage, device: str) -> Note:
     body = {"device": device, "at": int(message.received_at * 1000), "epoch": message.device.session_epoch}
     if is_connected:
         return CONNECTED, {**body, "client": through(message.gateway)}
-    return DISCONNECTED, {**body, "reason": "network"}
+    return DISCONNECTED, {**body, "reason": _why(message.payload) or "network"}
 
 
 def has_time(event: Note) -> bool:

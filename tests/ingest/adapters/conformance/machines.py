@@ -38,6 +38,8 @@ class Machine(Protocol):
     """The connection in a point table; known once it has started."""
     refusal: str
     """Of the words in which a write is refused, after `forbid`."""
+    gone_words: str
+    """Of the words in which it is said that the machine is away."""
 
     async def start(self) -> None: ...
 
@@ -79,7 +81,7 @@ class Machine(Protocol):
 class ModbusMachine:
     """Registers that mean what the manual says: the temperature in hundredths of a degree Fahrenheit."""
 
-    via, refusal = "modbus", "no such register"
+    via, refusal, gone_words = "modbus", "no such register", "connect"
     _CELLS: Mapping[str, range] = {
         "temperature": range(0, 2),
         "humidity": range(2, 4),
@@ -156,7 +158,7 @@ class ModbusMachine:
 class OpcuaMachine:
     """Nodes of a server that other machines share: the temperature in kelvin."""
 
-    via, refusal = "opcua", "BadUserAccessDenied"
+    via, refusal, gone_words = "opcua", "BadUserAccessDenied", "opc.tcp://127.0.0.1:"
     _KINDS: Mapping[str, tuple[ua.VariantType, Any]] = {
         "temperature": (ua.VariantType.Double, 0.0),
         "humidity": (ua.VariantType.Float, 0.0),
@@ -179,11 +181,7 @@ class OpcuaMachine:
             await self._plant.add(f"{self._name}.{metric}", value, kind)
 
     async def stop(self) -> None:
-        await self.come_back()
-        for metric in self._KINDS:
-            node = self._plant.nodes.pop(f"{self._name}.{metric}", None)
-            if node is not None:
-                await self._plant.server.delete_nodes([node])
+        await self.come_back()  # its nodes stay: the server takes long to forget one
 
     def point(self, metric: str) -> Mapping[str, Any]:
         point: dict[str, Any] = {"address": {"node": f"nsu={URI};s={f'{self._name}.{metric}'.title()}"}}
@@ -244,7 +242,7 @@ def _own() -> Mapping[str, bytes]:
 class BacnetMachine:
     """Objects of a device in a building: 32-bit numbers, of which it tells when they change, or is asked."""
 
-    via, refusal = "bacnet", "does not know this service"
+    via, refusal, gone_words = "bacnet", "does not know this service", "does not answer"
     _OBJECTS: Mapping[str, str] = {
         "temperature": "analog-input,1",
         "humidity": "analog-input,2",

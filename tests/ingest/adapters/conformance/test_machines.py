@@ -49,7 +49,23 @@ __all__ = ["writers"]
 pytestmark = pytest.mark.usefixtures("scorecard")
 
 SET = Declared("set", "Set", arguments=(Argument(SETPOINT, ValueType.NUMBER),))
+DAY_MS = 24 * 3_600_000
 OVER = frozenset({CommandStatus.SUCCEEDED, CommandStatus.FAILED})
+
+
+@shows("uplink", [row for row in MACHINES if "time" in row.carries])
+async def test_what_has_not_changed_for_longer_than_anything_is_kept_is_stored_as_of_yesterday(
+    row: Row, login: NewLogin, enter: Enter, line: Line
+) -> None:
+    device, now = await login(row), now_ms()
+    speaker: EdgeSpeaker = await enter(row, device)
+    await speaker.tell(Reading({"n": 1}, now - 200 * DAY_MS))
+    await speaker.tell(Reading({"n": 2}, now - 60_000))
+    await until(lambda: numbers(line, device) == [1, 2])
+    at = {values["n"]: time_ms for time_ms, _, values in stored(line, device)}
+    assert at[2] == now - 60_000
+    assert now - DAY_MS < at[1] < now - DAY_MS // 2
+    assert line.inbox(device.tenant) == []
 
 
 @shows("downlink", MACHINES)
@@ -102,6 +118,8 @@ async def test_a_machine_that_goes_away_is_told_of_and_read_again_when_it_is_bac
     await speaker.tell(Reading({"temperature": 2, "n": 2}))
     await until(lambda: presence(line, device) == ["device.connected", "device.disconnected", "device.connected"])
     await until(lambda: numbers(line, device) == [1, 2])
+    [why] = [body["reason"] for kind, body in line.journal(device.tenant) if kind == "device.disconnected"]
+    assert speaker.machine.gone_words in why
 
 
 def presence(line: Line, login: Login) -> list[str]:
