@@ -134,18 +134,25 @@ class Batch:
         """Readings whose key has a row already, with other values: what is stored decides which of them conflict."""
         self._row_of: dict[tuple[Known, int, int], Row] = {}
         self._variant_of: dict[tuple[Known, int, int, bytes], Row] = {}
-        for parcel in parcels:
-            for reading in parcel.readings:
-                self._lay(parcel, reading)
+        self._lay_all()
 
-    def _lay(self, parcel: Parcel, reading: Reading) -> None:
+    def _lay_all(self) -> None:
+        row_of, rows = self._row_of, self.rows
+        for parcel in self.parcels:
+            device = parcel.device
+            for reading in parcel.readings:
+                time_ms, seq, canonical, _, said = reading
+                key = (device, time_ms, seq)
+                if key in row_of:
+                    self._lay_again(parcel, reading, row_of[key])
+                else:
+                    row = row_of[key] = Row(parcel, time_ms, seq, canonical, said)
+                    rows.append(row)
+
+    def _lay_again(self, parcel: Parcel, reading: Reading, row: Row) -> None:
+        """A reading of a key that has a row already."""
         time_ms, seq, canonical, _, said = reading
         key = (parcel.device, time_ms, seq)
-        row = self._row_of.get(key)
-        if row is None:
-            row = self._row_of[key] = Row(parcel, time_ms, seq, canonical, said)
-            self.rows.append(row)
-            return
         content = canonical if said is None else canonical + said[0]
         if seq >= 0 and content != row.content and (*key, content) not in self._variant_of:
             variant = self._variant_of[*key, content] = Row(parcel, time_ms, seq, canonical, said)
@@ -177,7 +184,16 @@ class Batch:
     def settle(self) -> "Outcome":
         """What became of every reading, from the fates of the rows."""
         outcome = Outcome(self)
+        row_of, stored, verdicts, is_stored = self._row_of, outcome.stored, outcome.verdicts, Verdict.STORED
         for parcel in self.parcels:
+            readings = parcel.readings
+            if len(readings) == 1 and not parcel.rejections:  # as most messages are; a note has no reading
+                time_ms, seq, canonical, _, _ = readings[0]
+                row = row_of[parcel.device, time_ms, seq]
+                if row.fate is is_stored and row.canonical is canonical:
+                    stored.append(row)
+                    verdicts.append((parcel, is_stored))
+                    continue
             self._settle(parcel, outcome)
         for device, count in self.refused.items():
             counts = outcome.counts_of(device)
@@ -210,7 +226,7 @@ class Batch:
             else:
                 outcome.rejected.append((parcel, _conflict(time_ms), sent))
                 outcome.counts_of(device)[REJECTED] += 1
-            verdict = min(verdict, fate)
+            verdict = fate if fate < verdict else verdict
         for rejection, sent in parcel.rejections:
             outcome.rejected.append((parcel, rejection, sent))
             outcome.counts_of(device)[REJECTED] += 1
@@ -271,7 +287,9 @@ class Outcome:
         yield from events[: last_arrival + 1]
         shares: dict[bytes, Share] = {}
         for row in self.stored:
-            _share(shares, row.parcel.device)[1].append(row)
+            device = row.parcel.device
+            share = shares.get(device.tenant_wire) or _share(shares, device)
+            share[1].append(row)
         for device, counts in self.counts.items():
             _share(shares, device)[2][device.device_text] = counts
         for tenant_id, rows, numbers in shares.values():

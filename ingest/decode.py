@@ -49,7 +49,7 @@ def load(payload: bytes) -> Any:
 
 
 def split(document: Any) -> list[Any]:
-    """The single readings in a payload, not yet looked at."""
+    """The single readings in a list, not yet looked at; what is no list is one."""
     if type(document) is not list:
         return [document]
     if not document:
@@ -65,8 +65,12 @@ def reading(item: Any, *, is_alone: bool = True) -> Reading:
         raise Rejection(Reason.SHAPE, f"A reading is an object, this is {shown(item)}.")
     values = item.get("values")
     if type(values) is dict:
-        if len(item) == 1:
+        members = len(item)
+        if members == 1:
             return None, None, values, None
+        sent_time = item.get("time")
+        if members == 2 and type(sent_time) is int and 0 <= sent_time <= _MAX_MS:  # as most are, and nothing else
+            return sent_time, None, values, None
         return _timed(item, values)
     return None, None, _flat(item, is_alone), None
 
@@ -91,13 +95,13 @@ def explicit_seq(value: Any) -> int:
     if type(value) is int and 0 <= value <= MAX_SEQ:
         return value
     if type(value) is str and 0 < len(value) <= MAX_SEQ_CHARS:
-        return _STRING_SEQ + (_hash(value.encode()) >> 2)
+        return _STRING_SEQ + (int.from_bytes(blake2b(value.encode(), digest_size=8).digest(), "big") >> 2)
     raise Rejection(Reason.SEQ, f"The seq is {shown(value)}.")
 
 
 def implied_seq(canonical: bytes) -> int:
     """The seq of a reading sent without one: a negative number from 63 bits of the hash of its canonical values."""
-    return -1 - (_hash(canonical) >> 1)
+    return -1 - (int.from_bytes(blake2b(canonical, digest_size=8).digest(), "big") >> 1)
 
 
 def canonical(values: Values) -> bytes:
@@ -146,10 +150,6 @@ def _rfc3339(text: str) -> int:
         except (ValueError, OverflowError):
             pass
     raise Rejection(Reason.TIME, f"The time is {shown(text)}.")
-
-
-def _hash(data: bytes) -> int:
-    return int.from_bytes(blake2b(data, digest_size=8).digest(), "big")
 
 
 def _refuse_nul(document: Any) -> None:

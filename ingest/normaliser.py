@@ -25,8 +25,9 @@ from schema.wire.payloads import (
 if TYPE_CHECKING:
     from engine.units import Conversion
 
+_NUMBER = (float, int)
 _KINDS: Mapping[str, tuple[type, ...]] = {
-    "number": (float, int),
+    "number": _NUMBER,
     "boolean": (bool,),
     "string": (str,),
     "object": (dict,),
@@ -76,6 +77,8 @@ def normalise(shape: Shape, values: decode.Values) -> decode.Values:
     """The values as they will be stored; Rejection for the first metric that breaks the profile or the wire's limit."""
     if len(values) > MAX_METRICS:
         raise Rejection(Reason.TOO_MANY_METRICS, f"The reading has {len(values)} metrics.")
+    if _is_plain(shape.metrics, values):
+        return values
     rules, kept = shape.metrics, {}
     for key, value in values.items():
         if value is None:
@@ -95,6 +98,17 @@ def normalise(shape: Shape, values: decode.Values) -> decode.Values:
     if not kept:
         raise Rejection(Reason.EMPTY, "The reading has no metric with a value.")
     return kept
+
+
+def _is_plain(rules: Mapping[str, MetricRule], values: decode.Values) -> bool:
+    """Whether these are numbers that the profile knows and allows, as most readings are: they are kept as they came."""
+    for key, value in values.items():
+        rule = rules.get(key)
+        if rule is None or rule.kinds is not _NUMBER or type(value) not in _NUMBER:
+            return False
+        if not rule.minimum <= value <= rule.maximum:
+            return False
+    return bool(values)
 
 
 def check_clock(at_ms: int, received_ms: int, kept_ms: int = RETENTION_MS) -> None:

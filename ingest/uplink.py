@@ -123,7 +123,7 @@ class Pipeline:
         )
         if message.arrived_at is not None:
             parcel.arrived_us = int(message.arrived_at * 1e6)
-        stamp_us = self._repeats.first_us(message, received_us)
+        stamp_us = self._repeats.first_us(message, received_us) if message.dup else received_us
         try:
             stamped = fill(parcel, message, stamp_us // 1000)
             if stamped:
@@ -209,12 +209,12 @@ def fill(parcel: Parcel, message: Message, stamp_ms: int) -> bool | None:
         return None
     try:
         document = decode.load(payload)
+        if type(document) is not list:
+            return read(parcel, document, payload, stamp_ms, is_alone=True)
         items = decode.split(document)
     except Rejection as rejection:
         parcel.rejections.append((rejection, payload))
         return False
-    if items is not document:
-        return read(parcel, document, payload, stamp_ms, is_alone=True)
     stamped = 0
     for item in items:
         stamped += read(parcel, item, item, stamp_ms, is_alone=False)

@@ -16,7 +16,7 @@ import contextlib
 import itertools
 import logging
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable
 from uuid import UUID
 
@@ -86,10 +86,11 @@ class Writer:
 
     def put(self, parcel: Parcel) -> None:
         """Take a message whose readings are decoded; its verdict follows the COMMIT."""
+        if not self._parcels:  # else `run` knows already
+            self._news.set()
         self._parcels.append(parcel)
         self._waiting += len(parcel.readings) + len(parcel.rejections) or 1  # a note is one
         self._waiting_bytes += parcel.size_bytes
-        self._news.set()
         if self._waiting >= self._max_rows:
             self._hurry.set()
 
@@ -151,6 +152,8 @@ class Writer:
     def _take(self) -> Batch:
         taken: list[Parcel] = []
         room = self._max_rows
+        if self._waiting <= room:  # no batch is under way: this is what waits, all of it
+            taken, self._parcels = list(self._parcels), deque()
         while self._parcels and room > 0:
             parcel = self._parcels.popleft()
             room -= len(parcel.readings) + len(parcel.rejections) or 1
@@ -235,7 +238,7 @@ class Writer:
         """Tell the devices of what has waited too long to repeat it."""
         too_old_us = (time.time() - self._patience_s) * 1e6
         while self._parcels and self._parcels[0].arrived_us < too_old_us:
-            self._tell(self._parcels.popleft(), Verdict.UNAVAILABLE)
+            self._tell([(self._parcels.popleft(), Verdict.UNAVAILABLE)])
         self._news_of_drain()
 
     def _has_waited_too_long(self, batch: Batch) -> bool:
@@ -244,8 +247,7 @@ class Writer:
 
     def _give_back(self, batch: Batch) -> None:
         """Tell the devices to repeat; should the batch turn out to be committed, the repeats are duplicates."""
-        for parcel in batch.parcels:
-            self._tell(parcel, Verdict.UNAVAILABLE)
+        self._tell([(parcel, Verdict.UNAVAILABLE) for parcel in batch.parcels])
         self._news_of_drain()
 
     def _keep_what_is_nobodys(self, batch: Batch) -> None:
@@ -273,20 +275,25 @@ class Writer:
         BATCH_ROWS.observe(len(outcome.batch.rows))
         self._inbox.confirm(inbox_rows)
         outcome.account()
-        for parcel, verdict in outcome.verdicts:
-            self._tell(parcel, verdict)
+        counts = self._tell(outcome.verdicts)
         self._news_of_drain()
-        for verdict, count in Counter(verdict for _, verdict in outcome.verdicts).items():
-            MESSAGES.labels(verdict.name.lower()).inc(count)
+        for verdict in Verdict:
+            if counts[verdict]:
+                MESSAGES.labels(verdict.name.lower()).inc(counts[verdict])
         self._wake(outcome.batch.tenants)
 
-    def _tell(self, parcel: Parcel, verdict: Verdict) -> None:
-        self._waiting -= len(parcel.readings) + len(parcel.rejections) or 1
-        self._waiting_bytes -= parcel.size_bytes
-        try:
-            parcel.done(verdict)
-        except Exception:
-            log.exception("ingest.verdict_unheard")
+    def _tell(self, verdicts: Iterable[tuple[Parcel, Verdict]]) -> list[int]:
+        """Tell each message its verdict; how many there were of each."""
+        counts = [0] * len(Verdict)
+        for parcel, verdict in verdicts:
+            counts[verdict] += 1
+            self._waiting -= len(parcel.readings) + len(parcel.rejections) or 1
+            self._waiting_bytes -= parcel.size_bytes
+            try:
+                parcel.done(verdict)
+            except Exception:
+                log.exception("ingest.verdict_unheard")
+        return counts
 
     def _news_of_drain(self) -> None:
         if self._drained and not self.is_full:

@@ -63,8 +63,6 @@ class Decoder:
                 raise self._error
             if left:
                 self._wait(2)
-            else:
-                self._data, self._at = b"", 0  # an idle connection holds no old packets
             return None
         body = at + 2
         length = data[at + 1]
@@ -79,11 +77,14 @@ class Decoder:
         if end > len(data):
             self._wait(end - at)
             return None
-        self._at = end
+        if end == len(data):
+            self._data, self._at = b"", 0  # an idle connection holds no old packets
+        else:
+            self._at = end
         header = data[at]
         try:
             if 0x30 <= header <= 0x33:
-                return self._publish(header, body, end)
+                return self._publish(data, header, body, end)
             packet = decode(header, data[body:end], self.level)
         except ProtocolError as error:
             self._fail(error)
@@ -91,9 +92,8 @@ class Decoder:
             self.level = packet.level
         return packet
 
-    def _publish(self, header: int, at: int, end: int) -> Publish:
+    def _publish(self, data: bytes, header: int, at: int, end: int) -> Publish:
         """The fast path: a first PUBLISH with QoS 0 or 1, in 5.0 without properties."""
-        data = self._data
         if end - at < 2:
             raise malformed("a field ends behind its packet")
         payload = after = at + 2 + (data[at] << 8 | data[at + 1])
@@ -104,7 +104,7 @@ class Decoder:
                 packet_id = data[after] << 8 | data[after + 1]
         if self.level == V5:
             if payload >= end or data[payload] != 0:
-                return self._with_properties(header, at, payload, end, packet_id)
+                return self._with_properties(data, header, at, payload, end, packet_id)
             payload += 1
         if payload > end:
             raise malformed("a field ends behind its packet")
@@ -115,9 +115,10 @@ class Decoder:
             self._set_topic(raw)
         return Publish(self._topic, data[payload:end], header >> 1 & 1, header & 1 == 1, False, packet_id)
 
-    def _with_properties(self, header: int, at: int, found: int, end: int, packet_id: int | None) -> Publish:
+    def _with_properties(
+        self, data: bytes, header: int, at: int, found: int, end: int, packet_id: int | None
+    ) -> Publish:
         """The same for 5.0's short form: an empty topic and its alias as the only property; else the long way."""
-        data = self._data
         if data[at : at + 2] != b"\0\0" or data[found : found + 2] != _ALIAS_ALONE or found + 4 > end or packet_id == 0:
             return cast(Publish, decode(header, data[at:end], V5))
         properties: Properties = {Property.TOPIC_ALIAS: data[found + 2] << 8 | data[found + 3]}

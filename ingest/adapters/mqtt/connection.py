@@ -186,17 +186,18 @@ class Connection(asyncio.Protocol):
         self.endpoint.wait_for_uplink(self)
 
     def _pump(self, packet: Packet | None = None) -> None:
-        decoder = self._decoder
+        next_packet = self._decoder.next_packet
         try:
-            while not self._holds:
-                if packet is None and (packet := decoder.next_packet()) is None:
-                    return
-                self._last_seen = self.endpoint.loop.time()
-                if self.session is not None and type(packet) is Publish:
-                    self.session.publish(packet)
+            if packet is None and (packet := next_packet()) is None:
+                return
+            self._last_seen = self.endpoint.loop.time()
+            while packet is not None:
+                session = self.session
+                if session is not None and type(packet) is Publish:
+                    session.publish(packet)
                 else:
                     self._take(packet)
-                packet = None
+                packet = None if self._holds else next_packet()
         except ProtocolError as error:
             self._fail(error)
         except Exception:

@@ -44,7 +44,7 @@ class Receipt:
     def __call__(self, verdict: Verdict) -> None:
         if self.verdict is None:
             self.verdict = verdict
-            self.session.decided(self, verdict)
+            self.session.decided(self.size, verdict)
 
     def no(self, verdict: int, *, wants_reasons: bool) -> bytes:
         """The packet that says this no, which 5.0 alone can."""

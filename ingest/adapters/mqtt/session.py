@@ -46,6 +46,7 @@ class Session:
     __slots__ = (
         "_aliases",
         "_first",
+        "_is_full",
         "_last",
         "_outbound",
         "_subscriptions",
@@ -74,6 +75,7 @@ class Session:
         self.undecided = 0
         self.has_news = False
         self._undecided_bytes = 0
+        self._is_full = False
         self._first: Receipt | None = None  # a chain of receipts not yet answered: an idle session owns no container
         self._last: Receipt | None = None
         self._outbound: Outbound | None = None
@@ -99,7 +101,7 @@ class Session:
         size = len(payload)
         counters.messages_in += 1
         counters.bytes_in += size
-        if (qos == 2 or packet.properties) and not self._is_new(packet):
+        if (qos == 2 or packet.properties is not NONE) and not self._is_new(packet):
             return
         if packet.topic is not self._topic and not self._turn_to(packet.topic):
             self._refuse_topic(packet)
@@ -110,23 +112,24 @@ class Session:
         self.undecided += 1
         self._undecided_bytes += size
         endpoint.undecided += 1
-        message = Message(self.device, self._tail, payload, qos, time.time(), packet.dup, packet_id)
-        endpoint.uplink.submit(message, receipt)
+        uplink = endpoint.uplink
+        uplink.submit(Message(self.device, self._tail, payload, qos, time.time(), packet.dup, packet_id), receipt)
         if self.allowance.is_short:
             connection.hold(connection.QUOTA)
             self.allowance.wait(partial(connection.release, connection.QUOTA))
         if self.undecided >= limits.in_flight or self._undecided_bytes >= limits.in_flight_bytes:
+            self._is_full = True
             connection.hold(connection.WINDOW)
-        if endpoint.uplink.is_full:
+        if uplink.is_full:
             endpoint.wait_for_uplink(connection)
 
-    def decided(self, receipt: Receipt, verdict: int) -> None:
+    def decided(self, size: int, verdict: Verdict) -> None:
         """A verdict arrived: answered with all others of this turn of the loop."""
         endpoint = self.connection.endpoint
         self.undecided -= 1
-        self._undecided_bytes -= receipt.size
+        self._undecided_bytes -= size
         endpoint.undecided -= 1
-        if verdict == Verdict.NOT_AUTHORISED or verdict == Verdict.QUOTA:
+        if verdict is Verdict.NOT_AUTHORISED or verdict is Verdict.QUOTA:
             endpoint.counters.refused += 1
         if not self.has_news:
             endpoint.has_news(self)
@@ -137,25 +140,33 @@ class Session:
         connection = self.connection
         if connection.is_closed:
             return
-        out = bytearray()
+        out = b""
         yes_up_to = self._yes_up_to
-        while (receipt := self._first) is not None and (verdict := receipt.verdict) is not None:
-            packet_id = receipt.packet_id or 0
-            if verdict <= yes_up_to:
-                out += receipt.YES + packet_id.to_bytes(2, "big")
+        acknowledged = 0
+        receipt = self._first
+        while receipt is not None and (verdict := receipt.verdict) is not None:
+            if verdict is Verdict.STORED or verdict <= yes_up_to:
+                out += receipt.YES + (receipt.packet_id or 0).to_bytes(2, "big")
             elif verdict in NO and connection.level == V5:
                 out += receipt.no(verdict, wants_reasons=self.terms.wants_reasons)
             else:
-                connection.write(bytes(out))
-                self._give_up(verdict)
-                return
-            connection.endpoint.counters.acknowledged += 1
-            self._first = receipt.next
+                break
+            acknowledged += 1
+            receipt = receipt.next
+        self._first = receipt
+        connection.endpoint.counters.acknowledged += acknowledged
         if out:
-            connection.write(bytes(out))
-        limits = connection.endpoint.limits
+            connection.write(out)
+        if receipt is not None and receipt.verdict is not None:
+            self._give_up(receipt.verdict)
+        elif self._is_full:
+            self._look_for_room()
+
+    def _look_for_room(self) -> None:
+        limits = self.connection.endpoint.limits
         if self.undecided <= limits.in_flight // 2 and self._undecided_bytes <= limits.in_flight_bytes // 2:
-            connection.release(connection.WINDOW)
+            self._is_full = False
+            self.connection.release(self.connection.WINDOW)
 
     def may_leave_will(self) -> bool:
         """The will, if there is one, goes where the device may publish."""
