@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from typing import Any
 from uuid import UUID, uuid5
 
 import psycopg
@@ -19,6 +20,9 @@ from engine.devices.declared import Argument, ValueType
 from engine.devices.declared import Command as Declared
 from engine.devices.model import Device
 from engine.drain import Drain
+from engine.points import service as points
+from engine.points.model import Checked
+from engine.points.packed import unpack
 from engine.store.pool import Store
 from infra.local.postgres import Postgres
 from ingest import downlink
@@ -39,6 +43,7 @@ class Line:
         self._there: dict[UUID, Decision] = {}
         self.deaf: set[UUID] = set()
         self.sent: list[tuple[str, asyncio.Future[bool]]] = []
+        self.said: list[dict[str, Any]] = []
         self.is_choked = False
 
     def arrive(self, device: Device, epoch: int = 1) -> None:
@@ -65,7 +70,9 @@ class Line:
         if self.is_choked:
             answer.set_result(False)
         else:
-            self.sent.append((json.loads(payload)["id"], answer))
+            said = json.loads(payload)
+            self.sent.append((said.get("id", topic_tail), answer))
+            self.said.append(said)
         return answer
 
     def looked(self, device_id: UUID) -> None:
@@ -138,6 +145,30 @@ async def test_a_rules_commands_go_down_in_the_order_in_which_it_asked_for_them(
         down.tell(pump.id)
         await until(lambda: len(line.sent) == 8)
         assert line.heard == wanted
+
+
+@pytest.mark.parametrize("many", [1, 2_000], ids=["short", "long"])
+async def test_a_point_table_goes_down_once_a_session_and_packed_where_it_is_long(
+    postgres: Postgres, tenant: Tenant, pump: Device, many: int
+) -> None:
+    listed = [f"- {{metric: temperature_{n}, address: {{input: {n}}}, type: int16, unit: degC}}\n" for n in range(many)]
+    text = f"connections: {{plc: {{protocol: modbus-tcp, host: h}}}}\ndevices: {{}}\n# {'# '.join(listed)}"
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        await points.want(tx, pump.id, text, Checked(many), 0)
+    async with process(postgres, tenant) as (line, down):
+        for epoch in (1, 2):
+            line.arrive(pump, epoch)
+            down.tell(pump.id)
+            await until(lambda epoch=epoch: len(line.sent) == epoch)
+            line.confirm(epoch - 1)
+            down.tell(pump.id)
+        await order(tenant, pump)
+        down.tell(pump.id)
+        await until(lambda: len(line.sent) == 3)  # the command, and not the table again
+    assert line.heard[:2] == ["down/points"] * 2
+    said = line.said[0]
+    assert (said["version"], "packed" in said) == (1, many > 1)
+    assert (unpack(said["packed"]) if many > 1 else said["text"]) == text
 
 
 async def test_what_is_called_off_before_it_is_written_is_not_sent(

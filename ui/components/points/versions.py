@@ -180,7 +180,8 @@ def open_versions() -> rx.Component:
 
 def versions() -> rx.Component:
     """The part of the card; for a table that is set here."""
-    is_here = PointVersions.is_open & (PointVersions.uid == Points.uid)
+    is_newest = (PointVersions.lines.length() == 0) | (PointVersions.lines[0].version == Points.version)
+    is_here = PointVersions.is_open & (PointVersions.uid == Points.uid) & is_newest
     listed = rx.el.section(
         rx.el.div(
             rx.el.h3("Versions"),
