@@ -89,7 +89,7 @@ BESIDE = {
     "inboxMessageDiscard": "inbox:read",
     "inboxGroupReplay": "inbox:read",
     "inboxGroupDiscard": "inbox:read",
-    "pointTableSet": "commands:write",  # what a table makes writable, commands may write
+    **dict.fromkeys(("pointTableSet", "pointTableRevert"), "commands:write"),  # what a table names, commands may write
     "ruleBacktest": "telemetry:read",  # shows stored values to whoever writes a condition that asks for them
     "ruleExplain": "telemetry:read",
     "rulePreview": "telemetry:read",  # its texts hold the values that they name
