@@ -25,6 +25,11 @@ def array(ids: Iterable[str]) -> str:
     return "{" + ",".join(ids) + "}"
 
 
+def array_of(ids: Iterable[UUID]) -> str:
+    """As ``array``, of ids as they are: a thousand of them take the driver five times as long."""
+    return array([f"{id.int:032x}" for id in ids])
+
+
 def token(prefix: str) -> str:
     """A new secret of 256 random bits, as ``{prefix}_{base64url}``."""
     return f"{prefix}_{secrets.token_urlsafe(32)}"

@@ -34,7 +34,7 @@ class Info:
 class Plain(NamedTuple):
     """How a field is read: its attribute, or what resolves it; of a leaf, what converts its value.
 
-    ``kind``: a value that is exactly of this type goes out as it is.
+    ``kind``: a value that is exactly of this type goes out as it is; where it is ``object``, any value does.
     """
 
     attribute: str
@@ -169,7 +169,7 @@ def _project(source: Any, columns: list[Column], info: Info) -> dict[str, Any]:
         if value is None:
             if not is_nullable:
                 raise Unusual
-        elif type(value) is kind:
+        elif kind is object or type(value) is kind:
             pass
         elif convert is not None:
             value = convert(value)
@@ -285,7 +285,7 @@ def _exactly(kind: type, is_fine: Callable[[Any], bool]) -> Convert:
     return convert
 
 
-_AS_IT_IS: dict[str, type] = {"String": str, "Boolean": bool}
+_AS_IT_IS: dict[str, type] = {"String": str, "Boolean": bool, "JSON": object}
 _SHORT: dict[str, Convert] = {
     "ID": str,
     "DateTime": lru_cache(maxsize=4096)(format_instant),  # what was measured at once, and by whoever asks again

@@ -45,7 +45,8 @@ _PAGE = Reading(  # of those that nothing else is asked about
     .where(devices.c.tenant_id == bindparam("tenant"), devices.c.key > bindparam("after"))
     .where(devices.c.status != DeviceStatus.DECOMMISSIONED)
     .order_by(devices.c.key)
-    .limit(bindparam("most"))
+    .limit(bindparam("most")),
+    is_binary=True,
 )
 # The database says it in its own words, so that whoever is limited to groups has what they see asked with it (ADR 30)
 _FOUND = Reading(
