@@ -1,8 +1,8 @@
 """Turns what has arrived into one transaction after another, and tells each message's verdict after COMMIT.
 
 One transaction is in flight; the next takes whatever arrived meanwhile, so batches grow with the load. Two begin at
-least 20 ms apart (ADR 17): what comes alone is written at once, what comes in a stream shares the cost of a COMMIT. A
-transaction that fails is tried again: it is idempotent. Three cases differ:
+least 20 ms apart (ADR 17), and up to 50 where much comes (ADR 67): what comes alone is written at once, what comes in
+a stream shares the cost of a COMMIT. A transaction that fails is tried again: it is idempotent. Three cases differ:
 
 - the database is away: messages older than the patience are told UNAVAILABLE (not acknowledged, the device repeats);
 - the answer to COMMIT was lost: the batch's id is looked for in the journal, so that nothing is counted twice;
@@ -41,14 +41,18 @@ _REPEATS = 8
 """Where one batch held repeated readings the next ones do too: so many go step by step before all at once is tried."""
 _MAINTAINED_ENOUGH = 3
 _BACK_OFF_S = (0.05, 0.1, 0.25)
+_MANY_ROWS = 100
+_MOST_PACES = 2.5
+_ENOUGH_ROWS = 1_000
+"""Of so many each pays little of what a transaction costs by itself: they wait for no more."""
 
 
 class Writer:
     """The one writer of a process. `put` from the loop; `run` until `close`.
 
-    `pace_s` is the least time between two beginnings, unless a full batch waits. `max_rows` bounds a transaction,
-    `max_waiting` what may wait (`is_full`), `patience_s` how long a message waits for a database that is away before
-    its device is told to repeat.
+    `pace_s` is the least time between two beginnings, more after a large batch (`pause_s`), none when enough waits.
+    `max_rows` bounds a transaction, `max_waiting` what may wait (`is_full`), `patience_s` how long a message waits for
+    a database that is away before its device is told to repeat.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class Writer:
         self._wake = wake
         self._inbox = inbox or Inbox()
         self._max_rows = max_rows
+        self._enough_rows = min(max_rows, _ENOUGH_ROWS)
         self._max_waiting = max_waiting
         self._max_waiting_bytes = max_waiting_bytes
         self._patience_s = patience_s
@@ -91,7 +96,7 @@ class Writer:
         self._parcels.append(parcel)
         self._waiting += len(parcel.readings) + len(parcel.rejections) or 1  # a note is one
         self._waiting_bytes += parcel.size_bytes
-        if self._waiting >= self._max_rows:
+        if self._waiting >= self._enough_rows:
             self._hurry.set()
 
     def record(self, tenant_id: UUID, kind: str, body: bytes) -> None:
@@ -131,8 +136,9 @@ class Writer:
             self._news.clear()
             while self._parcels or self._events or self._refused:
                 began = time.monotonic()
-                await self._write(self._take())
-                await self._keep_pace(began)
+                batch = self._take()
+                await self._write(batch)
+                await self._keep_pace(began + pause_s(self._pace_s, len(batch.rows)))
             if self._closing:
                 return
 
@@ -142,10 +148,10 @@ class Writer:
         self._news.set()
         self._hurry.set()
 
-    async def _keep_pace(self, began: float) -> None:
-        left_s = began + self._pace_s - time.monotonic()
+    async def _keep_pace(self, until: float) -> None:
+        left_s = until - time.monotonic()
         self._hurry.clear()
-        if left_s > 0 and self._waiting < self._max_rows and not self._closing:
+        if left_s > 0 and self._waiting < self._enough_rows and not self._closing:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), left_s)
 
@@ -300,3 +306,8 @@ class Writer:
             callbacks, self._drained = self._drained, []
             for callback in callbacks:
                 asyncio.get_running_loop().call_soon(callback)
+
+
+def pause_s(pace_s: float, rows: int) -> float:
+    """How long after the beginning of a transaction of so many rows the next one begins: as many will come again."""
+    return pace_s * min(_MOST_PACES, 1 + rows / _MANY_ROWS)

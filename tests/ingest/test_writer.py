@@ -20,6 +20,7 @@ from ingest.adapters.base import Verdict
 from ingest.batch import NOT_KEPT
 from ingest.database import connect
 from ingest.rejected import Inbox
+from ingest.writer import pause_s
 from tests.support.behind import change
 from tests.support.line import Line, running_line
 from tests.support.patience import PATIENCE_S
@@ -376,6 +377,20 @@ async def test_a_full_batch_does_not_wait_for_the_pace(postgres: Postgres, tenan
         assert await line.send(tenant, device, {"time": at - 1, "values": {"temperature": 1}}) is Verdict.STORED
         told = [line.send(tenant, device, {"time": at + n, "values": {"temperature": 1}}) for n in range(5)]
         assert await all_of(*told) == [Verdict.STORED] * 5
+
+
+async def test_a_thousand_readings_wait_for_no_more(postgres: Postgres, tenant: Tenant) -> None:
+    device = await tenant.device()
+    at = now_ms()
+    async with running_line(postgres, pace_s=600.0) as line:
+        assert await line.send(tenant, device, {"time": at, "values": {"temperature": 1}}) is Verdict.STORED
+        readings = [{"time": at - n, "values": {"temperature": 1}} for n in range(1, 1_001)]
+        told = [line.send(tenant, device, readings[n : n + 500]) for n in (0, 500)]
+        assert await all_of(*told) == [Verdict.STORED] * 2
+
+
+def test_the_more_has_come_the_longer_a_transaction_waits_for_more_but_never_long() -> None:
+    assert [round(pause_s(0.02, rows), 3) for rows in (0, 10, 100, 150, 3_000)] == [0.02, 0.022, 0.04, 0.05, 0.05]
 
 
 async def test_quality_and_source_lie_beside_the_values_and_another_quality_is_no_repeat(
