@@ -63,6 +63,8 @@ async def _gallery(page: Page) -> None:
 async def _template(page: Page) -> None:
     await page.get_by_role("button", name="Freezer too warm").click()
     await page.get_by_label("Too warm above").fill("-3")
+    await page.wait_for_timeout(1500)  # what was foretold for the template as it was is not what is meant
+    await page.locator("[data-rule=foretold]:not(.is-old)").wait_for()
 
 
 async def _bench(page: Page) -> None:
@@ -93,6 +95,7 @@ async def _down(page: Page) -> None:
 
 async def _versions(page: Page) -> None:
     await page.get_by_role("button", name="Versions").click()
+    await page.locator(".versions > li").first.wait_for()
     await _down(page)
 
 
@@ -193,6 +196,7 @@ async def _take(browser: Browser, demo: dict[str, Any], made: dict[str, str], na
             if step:
                 await step(page)
                 await page.wait_for_timeout(1500)
+            await page.mouse.move(2, 2)  # nothing is hovered over
             await page.screenshot(path=FOLDER / f"{name}-{width}-{theme}.png")
         await context.close()
 

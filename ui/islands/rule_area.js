@@ -74,7 +74,7 @@ export function drawn(of, points, [width, height]) {
   const flat = ([north, east]) => [east * wide(lat), -north * EARTH_M];
   const [xs, ys] = [0, 1].map((at) => all.map((each) => flat(each)[at]));
   const [left, top] = [Math.min(...xs), Math.min(...ys)];
-  const pad = 18;
+  const pad = 24; // room for the numbers of the corners
   const scale = Math.min((width - 2 * pad) / Math.max(Math.max(...xs) - left, 1), (height - 2 * pad) / Math.max(Math.max(...ys) - top, 1));
   const [offX, offY] = [(width - (Math.max(...xs) - left) * scale) / 2, (height - (Math.max(...ys) - top) * scale) / 2];
   const place = (each) => flat(each).map((part, at) => (part - [left, top][at]) * scale + [offX, offY][at]);
