@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from "react";
 import "./points_text.css";
 
 const REST_MS = 600;
+const MOST_BYTES = 950_000; // what one message to the server may have is 1 MB
 
 /**
  * `onWrite(text)` a moment after the last letter, and whenever the field is left. `number` rises when the page puts
@@ -10,17 +11,21 @@ const REST_MS = 600;
  */
 export function PointsText({ text, number, problems, isReadOnly = false, label, onWrite }) {
   const [written, setWritten] = useState(text ?? "");
+  const [isTooLong, setIsTooLong] = useState(false);
   const field = useRef(null);
   const scroller = useRef(null);
   const timer = useRef(null);
   useEffect(() => {
     clearTimeout(timer.current);
     setWritten(text ?? "");
+    setIsTooLong(false);
   }, [number]);
   useEffect(() => () => clearTimeout(timer.current), []);
   const tell = (now) => {
     clearTimeout(timer.current);
-    onWrite?.(now);
+    const isLong = new Blob([JSON.stringify(now)]).size > MOST_BYTES;
+    setIsTooLong(isLong);
+    if (!isLong) onWrite?.(now);
   };
   const write = (event) => {
     const now = event.target.value;
@@ -43,6 +48,12 @@ export function PointsText({ text, number, problems, isReadOnly = false, label, 
   return (
     <div className="stack-tight">
       <div role="alert">
+        {isTooLong && (
+          <p className="note note-bad">
+            This is too long to be sent from here, and what was written last does not count. Make it shorter, or set
+            the table by the API.
+          </p>
+        )}
         {problems.length > 0 && (
           <ul className="points-problems" aria-label="What is wrong with the table">
             {problems.map((each, index) => (

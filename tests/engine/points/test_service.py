@@ -132,6 +132,8 @@ async def test_what_no_edge_says_is_not_noted(tenant: Tenant, said: dict[str, ob
         (TEXT.replace("holding: 100", "holding: 100, bit: 99"), 8, "write a whole number from 0 to 15"),
         (TEXT.replace("metric: temperature, ", ""), 8, "`metric` is missing"),
         ("connections: {}", 1, "There is no connection yet"),
+        ("[" * 500_000, None, "The values are nested too deep."),
+        ("connections: {plc: [\n\n", 1, "This is no YAML"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line_and_the_remedy(text: str, line: int | None, words: str) -> None:
