@@ -25,7 +25,7 @@ async def test_what_a_rule_saw_when_it_did_not_fire_is_told_page_by_page(
     assert {look["ruleId"] for look in looks} == {rule["id"] for rule in made}
     of_one = (await api.rest(secret, "GET", f"/rule-non-firings?ruleId={made[0]['id']}&deviceId={rooms[0].id}")).json()
     (look,) = of_one["items"]
-    assert look["reason"] == "temperature is 4.2 °C, not above 9 °C"
+    assert look["reason"] == "temperature is 4.2 °C, not above 9 °C (4.8 °C away)"
     assert (look["verdict"], look["isNear"], look["isWaiting"]) == (False, False, False)
     assert look["why"]["seen"] == 4.2
     none = (await api.rest(secret, "GET", f"/rule-non-firings?deviceId={rooms[1].id}")).json()
