@@ -430,7 +430,7 @@ async def test_what_a_variable_leaves_out_needs_no_right(people: People) -> None
         assert [error["extensions"]["code"] for error in answer.get("errors", [])] == ([code] if code else [])
 
 
-VALUES = {"rule_series", "rule_standing", "rule_whereabouts", "series", "series_around"}
+VALUES = {"reading_source", "rule_series", "rule_standing", "rule_whereabouts", "series", "series_around"}
 """What the console asks for only where measured values are looked at."""
 
 
