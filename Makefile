@@ -83,13 +83,14 @@ lint: $(VENV)/.dev-installed
 # Many tests start processes: compiled modules are kept even where the environment says not to, or each compiles all anew.
 test test-fast: export PYTHONDONTWRITEBYTECODE =
 
-# Each core has a process with engines of its own (tests/conftest.py says what stays together); a console and a browser
-# want a core and a half and 1 GB, so four are enough. Leaves nothing behind that git does not ignore.
+# Each core has a process with engines of its own (tests/conftest.py says what stays together), and one more works while
+# those wait, as tests do for a third of their time; a console and a browser want a core and a half and 1 GB, so four are
+# enough. Leaves nothing behind that git does not ignore.
 CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
 test: $(VENV)/.dev-installed tools timescale
 	@$(MAKE) --no-print-directory -j2 console lint
-	@$(BIN)/pytest -p no:cacheprovider -n $(CORES) --maxprocesses=4 --no-loadscope-reorder
+	@$(BIN)/pytest -p no:cacheprovider -n $$(($(CORES) + 1)) --maxprocesses=4 --no-loadscope-reorder
 
 # Every process killed twenty times under load, an edge and a broker among them, every other trouble some times, two
 # thousand devices cut off at once, and one table at the end. What it wants beyond the tests' programs: root, and strace.
