@@ -271,6 +271,12 @@ class Reaction:
             calm.kinds.clear()
         calm.kinds[tuple(reading.values)] = gaps, others
 
+    def has_passed(self, device_id: str, at: int) -> None:
+        """Messages of the device up to this event time (ms) have come, and moved no rule."""
+        calm = self._calm.get(device_id)
+        if calm is not None and at > calm.newest:
+            calm.newest = at
+
     def happen(self, device_id: str, event_type: str, at: datetime) -> None:
         """The device has told an event of this type."""
         for rule in self._set.of_events:

@@ -22,8 +22,8 @@ from engine.rules.reaction import Place, Reaction
 from engine.rules.record import Record, Sent
 from engine.rules.ruleset import RuleSet
 from engine.rules.skim import skim
-from engine.rules.state import Clear, Known, Noticed, Raise, Reading, RuleState
-from engine.rules.step import is_quiet, recall
+from engine.rules.state import Clear, Known, Noticed, Raise, RuleState
+from engine.rules.step import recall
 from engine.rules.tried import Episode
 from engine.telemetry.fold import Newest
 
@@ -154,7 +154,7 @@ class Stage(Reaction):
         self.facts.next_event()
         newest = {metric: column[last] for metric, column in record.columns.items()}
         self._latest.learn(device, times[last], record.received[last], newest)
-        self._calm.clear()
+        self.has_passed(device, times[last])
         state = self.state
         if state.due_at is not None and state.due_at < record.received[end] and state.phase in STEADY:
             self._states[self._place] = state._replace(due_at=record.received[end] + 1)
@@ -171,10 +171,7 @@ class Stage(Reaction):
             if state is not None and state.due_at is not None:
                 self._elapse_until(received - 1)  # at the very moment, the message comes first, as in the drain
                 state = states[place]
-            reading = Reading(at, seq, values)
-            # What `read` asks first of such a rule, asked here: most readings leave it at rest.
-            if not (is_simple and reading.is_newer(latest.of(device)) and is_quiet(rule, state, reading)):
-                self.read(profile, device, at, seq, values, received)
+            self.read(profile, device, at, seq, values, received)
             latest.learn(device, at, received, values)
         return rows
 
