@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from statistics import median
 from typing import Any
 
 import psycopg
@@ -29,6 +30,8 @@ SIGNAL = Signal(values=3, period=100, has_seq=True)
 GOAL_A_CORE = 200_000
 EVERY = timedelta(seconds=5)
 PER_DEVICE = 1_000
+PLAYS = 3
+"""How often each story is played, of which the median counts: how fast a processor is here changes within seconds."""
 _WARM = {"metric": "temperature", "op": ">", "value": BETWEEN}
 _AVERAGE = {"metric": "temperature", "agg": {"fn": "avg", "over": "5m"}, "op": ">", "value": 23.2}
 TRIED = {
@@ -101,12 +104,15 @@ async def _one(store: Store, tenant: BenchTenant, name: str, document: dict[str,
     async with store.as_tenant(system(tenant.id), read_only=True) as tx:
         story = await trial._story(tx, document, start, None, None)
     read, server = time.process_time(), _server_cpu_s() - server
-    answer = trial._play(story, Budget(trial.BACKTEST_CPU_S))
-    played = time.process_time()
+    took = []
+    for _ in range(PLAYS):
+        began = time.process_time()
+        answer = trial._play(story, Budget(trial.BACKTEST_CPU_S))
+        took.append(time.process_time() - began)
     if not answer.is_complete:
         raise SetupProblem(f"The backtest of {name} ended early, after {answer.messages:,} messages.")
     scale = 1e6 / answer.messages
-    return Tried(name, answer.messages, answer.total, (read - own) * scale, (played - read) * scale, server * scale)
+    return Tried(name, answer.messages, answer.total, (read - own) * scale, median(took) * scale, server * scale)
 
 
 def _fill(postgres: Postgres, tenant: BenchTenant) -> None:
