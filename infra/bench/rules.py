@@ -251,8 +251,10 @@ async def _timers(postgres: Postgres, count: int) -> dict[str, float]:
     try:
         drain, rng = Drain(store), random.Random(1)  # noqa: S311  # when within the second, nothing secret
         await _drained(drain, tenant.id)
-        now = clock.now_ms()
-        rows = [[str(d), now + rng.randrange(1_000), 1, now, {"temperature": WARM}] for d in tenant.device_ids]
+        # Each was received as it was sent: what is late on its way is waited for as much longer, and all of one journal
+        # row that was received at one moment would be due at one moment too.
+        sent = [clock.now_ms() - rng.randrange(1_000) for _ in tenant.device_ids]
+        rows = [[str(d), at, 1, at, {"temperature": WARM}] for d, at in zip(tenant.device_ids, sent, strict=True)]
         tell(postgres, tenant.id, [rows])
         await _drained(drain, tenant.id)
         deadline = time.monotonic() + TIMERS_WITHIN_S
