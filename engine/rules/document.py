@@ -322,7 +322,7 @@ class _Reader(ActionReader):
         return tuple((key, value) for key, value in read if key is not None and value is not None)
 
     def _given(self, node: object, path: str) -> Given | None:
-        found = self.fields(node, path, ("at",), node if isinstance(node, dict) else ())
+        found = self.fields(node, path, ("at",), None)
         if found is None:
             return None
         if len(found) > MAX_GIVEN_VALUES:

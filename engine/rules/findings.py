@@ -41,14 +41,14 @@ class Findings:
             self.problems.append(Problem(path, message, suggestion))
 
     def fields(
-        self, node: object, path: str, required: Iterable[str], optional: Iterable[str] = ()
+        self, node: object, path: str, required: Iterable[str], optional: Iterable[str] | None = ()
     ) -> dict[str, object] | None:
-        """``node`` as an object with exactly these fields; None (and problems) where it is not one."""
+        """``node`` as an object with exactly these fields (``optional`` None: and any); None where it is not one."""
         if not isinstance(node, dict):
             self.add(path, f"This must be an object, not {shown(node)}.")
             return None
         required = tuple(required)
-        if optional is not node:
+        if optional is not None:
             known = (*required, *optional)
             for key in node:
                 if self.is_full:

@@ -194,6 +194,7 @@ class Reaction:
         """
         for marked, is_so in ((self._gone, status == "decommissioned"), (self._out, status == "suspended")):
             (marked.add if is_so else marked.discard)(device_id)
+        self._calm.pop(device_id, None)
 
     async def look_for_due(self, tx: Tx, now: datetime) -> set[str]:
         """Look what ``tick`` will let time pass for, at most TICKS_AT_ONCE; returns the devices, whom to meet next."""
@@ -363,6 +364,7 @@ class Reaction:
     async def device_gone(self, tx: Tx, device_id: str) -> None:
         """A device was decommissioned: nothing is open for it any more, and nothing begins, whatever is told of it."""
         self._gone.add(device_id)
+        self._calm.pop(device_id, None)
         for place in await self._places_of(tx, device_id):
             self._stop(place, tx.now)
 

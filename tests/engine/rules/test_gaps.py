@@ -104,7 +104,7 @@ def test_rules_do_what_they_do_when_each_is_asked_about_every_message(seed: int)
             each.use(rules)
             if luck < 0.1:
                 each.forget(device)
-            elif luck < 0.11:
+            elif luck < 0.13:
                 each.stands(device, "decommissioned")
             elif luck < 0.2:
                 due = [place for place, state in each._states.items() if state.due_at is not None]
