@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 GATEWAY = "gateway"
 """The label by which a device says which gateway may speak for it."""
 PREFIX = "up/child/"
+STATUS = "up/status"
+"""What a gateway says of a child's being reached, as the child's."""
 
 # The label decides, whatever the gateway says. A child's presence has the epoch of its own last login: it is none.
 FIND = """
@@ -77,8 +79,8 @@ class Children:
         self._loading: asyncio.Task[None] | None = None
         self._reached: dict[UUID, tuple[Decision, Decision]] = {}
         """By a child's id: the child, and the session of the gateway through which it is reached."""
-        self._told_by: dict[UUID, tuple[UUID, int]] = {}
-        """By a child's id: the session in which its gateway has said whether it is reached."""
+        self._told: dict[UUID, tuple[UUID, int, bool]] = {}
+        """By a child's id: the session (gateway, epoch) in which it was said whether it is reached, and what."""
         self._changes = 0
 
     # ── up ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -100,23 +102,29 @@ class Children:
         """A child was heard through its gateway, and so is reached; False for a status that says nothing new."""
         child, gateway = message.device, message.gateway
         session = gateway.device_id, gateway.session_epoch
-        is_status = message.topic == "up/status"
+        is_status = message.topic == STATUS
         is_connected = notes.connected(message.payload) if is_status else True
-        known = self._reached.get(child.device_id)
+        known, told = self._reached.get(child.device_id), self._told.get(child.device_id)
         if is_connected is None:
             return True  # it is to be rejected
         if is_status:
-            self._told_by[child.device_id] = session
-        elif known is None and self._told_by.get(child.device_id) == session:
+            self._told[child.device_id] = *session, is_connected
+        elif known is None and told is not None and told[:2] == session:
             return True  # what was measured before it went may come after that was told
         if not is_connected:
-            return self._reached.pop(child.device_id, None) is not None
+            self._reached.pop(child.device_id, None)
+            return told != (*session, False)  # one that was never reached is offline too, and this says why
         self._reached[child.device_id] = child, gateway
         if known is None or known[1].session_epoch < gateway.session_epoch:
             self._came(child)
         if known is None and not is_status:  # a status tells of it by itself
             self._presence.connected(child, time.time(), notes.through(gateway))
         return known is None or not is_status
+
+    def not_taken(self, message: ChildMessage) -> None:
+        """A status that was heard was not stored, and will come again: then it is news still."""
+        self._told.pop(message.device.device_id, None)
+        self._reached.pop(message.device.device_id, None)
 
     def gone(self, gateway: Decision, at: float, reason: GoneReason) -> None:
         """A gateway's session has ended, and with it what was reached through it."""

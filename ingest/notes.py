@@ -6,6 +6,7 @@ from uuid import UUID
 
 import orjson
 
+from engine.clock import from_ms
 from engine.commands import answer
 from engine.commands.answer import MAX_REASON_CHARS
 from engine.commands.told import ANSWERED
@@ -16,7 +17,7 @@ from ingest.adapters.base import ChildMessage, Decision, Message
 from ingest.errors import Rejection, shown
 from ingest.normaliser import check_clock
 from schema.wire import topics
-from schema.wire.payloads import MAX_NOTE_BYTES, Reason
+from schema.wire.payloads import CLOCK_AHEAD_S, MAX_NOTE_BYTES, RETENTION_S, Reason
 
 EVENT = "device.event"
 """The journal's kind of what a device tells on `up/event/{type}`."""
@@ -92,10 +93,23 @@ def connected(payload: bytes) -> bool | None:
     return found if isinstance(found, bool) else None
 
 
-def _why(payload: bytes) -> str:
-    """In a gateway's words, why it does not reach a child; empty when it does not say."""
-    said = decode.load(payload).get("reason")
-    return said[:MAX_REASON_CHARS] if isinstance(said, str) else ""
+def _why(said: Mapping[str, Any], since_ms: int | None) -> str:
+    """In a gateway's words, why it does not reach a child, and since when."""
+    reason = said.get("reason")
+    if not isinstance(reason, str) or not reason:
+        return "network"
+    since = "" if since_ms is None else f", since {from_ms(since_ms):%Y-%m-%d %H:%M} UTC"
+    return reason[: MAX_REASON_CHARS - len(since)] + since
+
+
+def _since(said: Mapping[str, Any], received_ms: int) -> int | None:
+    """Since when a gateway does not reach a child; None if it does not say, or its clock is wrong."""
+    try:
+        since_ms = decode.time_ms(said.get("since"))
+    except Rejection:
+        return None
+    is_known = received_ms - RETENTION_S * 1000 <= since_ms <= received_ms + CLOCK_AHEAD_S * 1000
+    return min(since_ms, received_ms) if is_known else None
 
 
 def through(gateway: Decision) -> dict[str, object]:
@@ -107,10 +121,13 @@ def _status(message: ChildMessage, device: str) -> Note:
     is_connected = connected(message.payload)
     if is_connected is None:
         raise Rejection(Reason.SHAPE, 'Say {"connected": true} or {"connected": false} of a child.')
-    body = {"device": device, "at": int(message.received_at * 1000), "epoch": message.device.session_epoch}
+    received_ms = int(message.received_at * 1000)
+    body = {"device": device, "at": received_ms, "epoch": message.device.session_epoch}
     if is_connected:
         return CONNECTED, {**body, "client": through(message.gateway)}
-    return DISCONNECTED, {**body, "reason": _why(message.payload) or "network"}
+    said = decode.load(message.payload)
+    since_ms = _since(said, received_ms)
+    return DISCONNECTED, {**body, "at": since_ms or received_ms, "reason": _why(said, since_ms)}
 
 
 def has_time(event: Note) -> bool:

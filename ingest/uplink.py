@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ingest import aside, decode, notes
 from ingest.adapters.base import ChildMessage, Decision, Message, Verdict
 from ingest.batch import Known, Parcel, Sent
-from ingest.children import PREFIX, Children
+from ingest.children import PREFIX, STATUS, Children
 from ingest.directory import Directory
 from ingest.errors import Rejection, shown
 from ingest.metrics import MESSAGES
@@ -156,7 +156,7 @@ class Pipeline:
             if isinstance(found, Decision):
                 said = ChildMessage.of(message, found, f"up/{rest}")
                 if children.heard(said):
-                    self.submit(said, done)
+                    self.submit(said, self._or_again(children, said, done) if said.topic == STATUS else done)
                 else:
                     asyncio.get_running_loop().call_soon(done, Verdict.DUPLICATE)
             elif found is None:
@@ -166,6 +166,17 @@ class Pipeline:
                 done(found)
 
         children.ask(message.device, child, heard)
+
+    @staticmethod
+    def _or_again(children: Children, said: ChildMessage, done: Done) -> Done:
+        """`done`, for a status: one that was not kept is said again, and that is no repeat."""
+
+        def heard(verdict: Verdict) -> None:
+            if verdict in (Verdict.QUOTA, Verdict.UNAVAILABLE):
+                children.not_taken(said)
+            done(verdict)
+
+        return heard
 
     def _tell_once(self, parcel: Parcel, message: Message) -> None:
         """Let an event that is stored be known again when it is repeated; an answer says which command it is of."""

@@ -39,7 +39,10 @@ class Presence:
 
     is_online: bool = strawberry.field(description="Whether the device is connected now.")
     since: datetime | None = strawberry.field(description="Since when it is so; null if it never connected.")
-    reason: str | None = strawberry.field(description="Why the last connection ended.")
+    reason: str | None = strawberry.field(
+        description="Why it is not connected: why its last connection ended, or in a gateway's words why it does not "
+        "reach the device, and since when."
+    )
     last_seen_at: datetime | None = strawberry.field(description="When the device was last heard of.")
     silent_since: datetime | None = strawberry.field(
         description="Since when the readings have not come that its profile expects, if three in a row are missing, "

@@ -16,6 +16,22 @@ STATUS_WORDS = {
     "DECOMMISSIONED": "Decommissioned",
 }
 
+GONE_WORDS = {
+    "client": "it has said goodbye",
+    "keep_alive": "it was no longer heard",
+    "take_over": "it has connected once more",
+    "protocol_error": "it broke the rules of its protocol",
+    "network": "its connection broke",
+    "revoked": "its credential was revoked",
+    "suspended": "it was taken out of service",
+    "shutdown": "the platform was restarted",
+    "slow": "it took too long to take what was sent to it",
+    "expired": "its credential has ended",
+    "quota": "it sent more than your organisation may",
+    "unavailable": "the platform could not store what it sent",
+}
+"""Why a device's connection ended; what its gateway says of it are words already."""
+
 
 @dataclass(frozen=True)
 class Reading:

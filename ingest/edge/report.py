@@ -7,6 +7,7 @@ value that is bad, beside the event that has the words. A change of quality is a
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,13 +33,22 @@ class _Last:
     is_uncertain: bool = False
 
 
+@dataclass(slots=True)
+class _Reached:
+    """Whether a device is reached, why not, and since when by a clock that never jumps."""
+
+    is_reached: bool
+    why: str
+    since_s: float
+
+
 class Report:
     """Remembers what was sent of every point. `gateway` is our own device's key: what is its own goes up directly."""
 
     def __init__(self, gateway: str) -> None:
         self._gateway = gateway
         self._last: dict[Point, _Last] = {}
-        self._reached: dict[str, tuple[bool, str]] = {}
+        self._reached: dict[str, _Reached] = {}
 
     def tail(self, device: str, what: str) -> str:
         """Where something of a device goes up: `up/telemetry` of the gateway, else `up/child/{device}/telemetry`."""
@@ -81,9 +91,10 @@ class Report:
     def reached(self, device: str, is_reached: bool, why: str) -> list[Message]:
         """Whether a device can be reached now; something goes up when that has changed."""
         known = self._reached.get(device)
-        if known is not None and known[0] == is_reached:
+        if known is not None and known.is_reached == is_reached:
+            known.why = why  # told when the platform sees us again
             return []
-        self._reached[device] = is_reached, why
+        self._reached[device] = _Reached(is_reached, why, time.monotonic())
         return self.status(device)
 
     def status(self, device: str) -> list[Message]:
@@ -91,12 +102,16 @@ class Report:
         known = self._reached.get(device)
         if known is None or device == self._gateway:
             return []
-        said = {"connected": True} if known[0] else {"connected": False, "reason": known[1][:500]}
+        if known.is_reached:
+            return [(self.tail(device, "status"), _json({"connected": True}))]
+        since_ms = int((time.time() - (time.monotonic() - known.since_s)) * 1000)
+        said = {"connected": False, "reason": known.why[:500], "since": since_ms}
         return [(self.tail(device, "status"), _json(said))]
 
     def is_reached(self, device: str) -> bool:
         """Whether a device was reached when it was last asked."""
-        return self._reached.get(device, (False, ""))[0]
+        known = self._reached.get(device)
+        return known is not None and known.is_reached
 
     def has_failed(self, point: Point) -> bool:
         """Whether a point gave an error when it was last read."""

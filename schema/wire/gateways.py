@@ -6,16 +6,21 @@ from engine.commands.answer import MAX_REASON_CHARS
 from engine.points.model import MAX_PACKED_CHARS, MAX_PLACE, MAX_PLAIN_BYTES, MAX_PROBLEMS, MAX_WORDS
 
 STATUS: tuple[str, dict[str, object], tuple[object, ...]] = (
-    "Whether the gateway reaches the child now. A child that is heard is reached; with the gateway's session all end.",
+    "Whether the gateway reaches the child; if not, why, in words for people, and since when. A child that is heard "
+    "is reached; with the gateway's session all end. One that was never reached is told of as well.",
     {
         "type": "object",
         "required": ["connected"],
         "properties": {
             "connected": {"type": "boolean"},
             "reason": {"type": "string", "maxLength": MAX_REASON_CHARS},
+            "since": {"type": ["integer", "string"], "description": "Epoch milliseconds or RFC 3339."},
         },
     },
-    ({"connected": True}, {"connected": False, "reason": "192.168.10.20:502 does not answer"}),
+    (
+        {"connected": True},
+        {"connected": False, "reason": "192.168.10.20:502 does not answer", "since": 1_769_860_800_000},
+    ),
 )
 """Summary, JSON Schema (2020-12) and examples, as the notes in payloads.py have them."""
 

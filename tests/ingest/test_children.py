@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from engine.commands.model import CommandStatus
 from engine.devices import service as devices
 from engine.devices.declared import Argument, ValueType
 from engine.devices.declared import Command as Declared
-from engine.devices.model import Device
+from engine.devices.model import Device, Presence
+from engine.devices.presence import KINDS
 from engine.drain import Drain
+from engine.journal.read import tail
 from engine.store.pool import Store
 from infra.local.postgres import Postgres
 from tests.support.patience import PATIENCE_S
@@ -193,6 +196,55 @@ async def test_a_gateway_speaks_for_no_device_that_is_not_labelled_so(
     ((whose, said),) = words
     assert whose == gateway.id
     assert said.startswith("No device nobody in service has the label gateway=plant. Register the child as a device")
+
+
+async def test_a_child_that_was_never_reached_is_offline_and_its_gateway_says_why(
+    process: IngestProcess, store: Store, worker_store: Store, tenant: Tenant
+) -> None:
+    gateway = await tenant.device("plant")
+    never, lost = await labelled(tenant, "plc-1", "plant"), await labelled(tenant, "plc-2", "plant")
+    drain = Drain(worker_store)
+
+    async def presence_of(device: Device) -> Presence:
+        await drain.run(tenant.id)
+        async with store.as_tenant(tenant.principal()) as tx:
+            return (await devices.presence_of(tx, [device.id]))[device.id]
+
+    async def comes(device: Device, is_so: Callable[[Presence], bool]) -> Presence:
+        async with asyncio.timeout(PATIENCE_S):
+            while not is_so(found := await presence_of(device)):
+                await asyncio.sleep(0.05)
+        return found
+
+    since = datetime.now(UTC) - timedelta(hours=3)
+    why = {"connected": False, "reason": "no answer", "since": int(since.timestamp() * 1000)}
+    async with connected(process, tenant, gateway) as there:
+        for _ in range(2):  # said again in one session, it is no news
+            assert await there.say("up/child/plc-1/status", why) == STORED
+        told = await comes(never, lambda each: each.reason is not None)
+        assert (told.is_online, told.since, told.last_seen_at) == (False, None, None)
+        assert told.reason == f"no answer, since {since:%Y-%m-%d %H:%M} UTC"
+
+        assert await there.say("up/child/plc-2/telemetry", {"values": {"temperature": 1}}) == STORED
+        await comes(lost, lambda each: each.is_online)
+        assert await there.say("up/child/plc-1/status", {"connected": True}) == STORED
+        await comes(never, lambda each: each.is_online)
+        assert await there.say("up/child/plc-1/status", {"connected": False, "since": -1}) == STORED
+        await comes(never, lambda each: each.reason == "network")
+    went = await comes(lost, lambda each: not each.is_online)
+    async with connected(process, tenant, gateway) as there:
+        assert await there.say("up/child/plc-2/status", {"connected": False, "reason": "pulled out"}) == STORED
+        now = await comes(lost, lambda each: each.reason == "pulled out")
+        assert now.since == went.since  # it is no later that it was heard for that
+    kinds = await told_of(store, tenant, never)
+    assert kinds == ["device.disconnected", "device.connected", "device.disconnected"]
+
+
+async def told_of(store: Store, tenant: Tenant, device: Device) -> list[str]:
+    """What the journal says of a device's coming and going, in order."""
+    async with store.as_tenant(tenant.principal()) as tx:
+        entries = await tail(tx, 0)
+    return [each.kind for each in entries if each.kind in KINDS and each.body["device"] == str(device.id)]
 
 
 async def _refused(there: Gateway, child: str) -> None:

@@ -158,7 +158,7 @@ def _about() -> rx.Component:
                 rx.el.dd(when(at=Device.created_at)),
                 rx.cond(
                     (Device.reason != "") & ~Device.is_online,
-                    rx.fragment(rx.el.dt("Went offline"), rx.el.dd(Device.reason)),
+                    rx.fragment(rx.el.dt("Why offline"), rx.el.dd(told(text=Device.reason, at=None))),
                 ),
                 rx.cond(
                     Device.labels.length() > 0,

@@ -12,7 +12,7 @@ from ui.credentials import CredentialLine, credential_line
 from ui.first_message import mosquitto_pub
 from ui.names import UUID
 from ui.pages.device.words import MetricLine, all_readings, drawable, labels_of, labels_text
-from ui.words import STATUS_WORDS, AlertLine, Reading, alert_line, words
+from ui.words import GONE_WORDS, STATUS_WORDS, AlertLine, Reading, alert_line, words
 
 
 class Device(Console):
@@ -102,7 +102,8 @@ class Device(Console):
         self.status_words = STATUS_WORDS.get(self.status, words(self.status))
         self.quarantine_reason = device["quarantineReason"] or ""
         self.is_online, self.last_seen = device["isOnline"], device["lastSeenAt"] or ""
-        self.since, self.reason = device["presence"]["since"] or "", device["presence"]["reason"] or ""
+        self.since, reason = device["presence"]["since"] or "", device["presence"]["reason"] or ""
+        self.reason = GONE_WORDS.get(reason, reason)
         self.silent_since = device["presence"]["silentSince"] or ""
         self.interval_s = device["profile"]["reportingIntervalS"] or 0
         self.created_at, self.profile_name = device["createdAt"], device["profile"]["name"]
