@@ -178,6 +178,7 @@ class Drain:
         reaction.use(rules)
         if rules.starting or rules.of_devices or rules.of_presence or rules.of_events:
             talking |= {entry.body["device"] for entry in entries if entry.kind in _ABOUT_DEVICES}
+        talking |= {entry.body["device"] for entry in entries if _says_why(entry)}
         due = await reaction.look_for_due(tx, until)
         await memory.meet(tx, talking | due, {e.body["device"] for e in entries if e.kind == "device.changed"})
         await reaction.load_due(tx)
@@ -324,6 +325,14 @@ def _skip(entry: Entry) -> None:
     log.error("drain.entry_unreadable", extra={"pos": entry.pos, "kind": entry.kind})
 
 
+def _says_why(entry: Entry) -> bool:
+    """Whether it is an edge's word for why a metric is bad."""
+    if entry.kind != "device.event" or entry.body["type"] != points_told.FAILED:
+        return False
+    data = entry.body.get("data")
+    return isinstance(data, dict) and isinstance(data.get("metric"), str) and isinstance(data.get("error"), str)
+
+
 def _marks(body: Mapping[str, Any]) -> Iterable[Mapping[str, str] | None]:
     """Of each reading the quality of what is not good: where all is good, which is nearly always, an endless None."""
     doubted = body.get("q")
@@ -355,6 +364,8 @@ async def _follow(tx: Tx, entry: Entry, reaction: Reaction, newest: fold.Newest,
         case "device.connected" | "device.disconnected":
             reaction.presence(body["device"], entry.kind == "device.connected", body["epoch"], entry.at)
         case "device.event":
+            if _says_why(entry):
+                newest.explain(body["device"], body["data"]["metric"], body["data"]["error"])
             reaction.happen(body["device"], body["type"], entry.at)
         case "device.decommissioned":
             await reaction.device_gone(tx, body["device"])

@@ -19,14 +19,21 @@ class Sample:
     """One value of one metric."""
 
     metric: str = strawberry.field(description="The metric's name.")
-    value: Json = strawberry.field(description="The value as the device sent it.")
-    time: datetime = strawberry.field(description="When the device measured it.")
+    value: Json | None = strawberry.field(
+        description="The value as the device sent it; null where the device has never had one it could stand by."
+    )
+    time: datetime = strawberry.field(
+        description="When the device measured it; without a value, when it said that it has none."
+    )
     unit: str | None = strawberry.field(description="The unit of numbers.")
     label: str | None = strawberry.field(description="The metric's name shown to people.")
     quality: str | None = strawberry.field(
         description='Null where the value is good. "uncertain": the device is in doubt of it. "bad": since then the '
         "device has had no value it could stand by, and this is its last.",
         default=None,
+    )
+    reason: str | None = strawberry.field(
+        description="Why it is bad, in the words of the machine or its gateway, where they were told.", default=None
     )
 
     @classmethod
@@ -35,11 +42,12 @@ class Sample:
         unit, label = (metric.unit, metric.label or None) if metric else (None, None)
         return cls(
             metric=sample.metric,
-            value=Json(sample.value),
+            value=None if sample.value is None else Json(sample.value),
             time=sample.time,
             unit=unit,
             label=label,
             quality=sample.quality,
+            reason=sample.reason,
         )
 
 

@@ -44,6 +44,7 @@ class Reading:
     value: Any
     time: str
     quality: str = ""  # "uncertain", or "bad" where this is the last value before there was none; "" where it is good
+    reason: str = ""  # why it is bad, where that was told
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ def readings(device: dict[str, Any], limit: int | None = None) -> list[Reading]:
             value=each["value"],
             time=each["time"],
             quality=each.get("quality") or "",
+            reason=each.get("reason") or "",
         )
         for each in device.get("latest", [])[:limit]
     ]

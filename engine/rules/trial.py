@@ -227,7 +227,8 @@ async def preview(tx: Tx, node: object, device_id: UUID) -> list[Preview]:
     async with _trials.one(tx.principal.tenant_id):
         rule = await _compiled(tx, node)
         samples = (await telemetry.latest(tx, [device_id])).get(device_id, [])
-        latest = {each.metric: Known(plain(each.value), clock.to_ms(each.time), -1) for each in samples}
+        valued = (each for each in samples if each.value is not None)
+        latest = {each.metric: Known(plain(each.value), clock.to_ms(each.time), -1) for each in valued}
         return await _staged(
             tx, rule, device_id, tx.now, lambda stage, at_ms: previews(rule, stage, str(device_id), latest, at_ms)
         )

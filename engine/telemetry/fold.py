@@ -16,7 +16,10 @@ from engine.store.wire import Reading
 Latest = dict[str, list[Any]]
 """By metric: [value, event time in ms]."""
 Doubts = dict[str, list[Any]]
-"""By metric: ["uncertain" or "bad", event time in ms]. One that is older than the value says nothing of it."""
+"""By metric: ["uncertain" or "bad", event time in ms, why there is none]; the last of what is bad, where it was told.
+
+One that is older than the value says nothing of it."""
+MAX_REASON_CHARS = 200
 
 COUNTED = ("received", "stored", "duplicates", "rejected", "refused", "not_kept")
 
@@ -97,9 +100,17 @@ class Newest:
             del doubts[metric]
         for metric, mark in marks.items():
             if all(at_ms >= said[metric][1] for said in (known, doubts) if metric in said):
-                doubts[metric] = [mark, at_ms]
+                before = doubts.get(metric, _NONE_SAID)
+                doubts[metric] = [mark, at_ms, *(before[2:] if before[0] == mark else ())]
         if not doubts:
             del self._doubts[device_id]
+
+    def explain(self, device_id: str, metric: str, reason: str) -> None:
+        """Why a metric is bad, once that was learnt; of others nothing is to be explained."""
+        doubt = self._doubts.get(device_id, {}).get(metric)
+        if doubt is not None and doubt[0] == "bad":
+            doubt[2:] = [reason[:MAX_REASON_CHARS]]
+            self._received.setdefault(device_id, 0)
 
     def changed(self) -> list[dict[str, object]]:
         """What is to be saved, in the order of device ids; asked again, only what has changed since."""
@@ -112,6 +123,7 @@ class Newest:
 
 
 _NOTHING: Latest = {}
+_NONE_SAID: list[Any] = [None, 0]
 
 
 async def load(tx: Tx, newest: Newest, device_ids: Iterable[str]) -> None:

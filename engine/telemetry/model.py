@@ -12,13 +12,15 @@ class Sample(NamedTuple):
     """One metric's newest value, when it was measured, and whether it is in doubt.
 
     ``quality``: None where it is good, "uncertain" where the device said so, and "bad" where the device has had no
-    value since: this is then its last.
+    value since: this is then its last; None where there never was one, and ``time`` when that was said last.
+    ``reason``: why it is bad, if that was told.
     """
 
     metric: str
     value: object
     time: datetime
     quality: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,20 +205,33 @@ async def _measured(tx: Tx, asked: dict[str, Any], limit: int, *, with_source: b
 def _samples(
     values: Mapping[str, tuple[object, int]],
     times: dict[int, datetime],
-    doubts: Mapping[str, tuple[str, int]] | None,
+    doubts: Mapping[str, Sequence[Any]] | None,
 ) -> list[Sample]:
     """The values by the metric's name; ``times``: those met so far, since many values were measured at once."""
+    if doubts:
+        return _doubted(values, doubts)
     found = []
     for metric in sorted(values):
         value, at_ms = values[metric]
         at = times.get(at_ms)
         if at is None:
             at = times[at_ms] = clock.from_ms(at_ms)
-        doubt = doubts.get(metric) if doubts else None
-        quality = doubt[0] if doubt and doubt[1] >= at_ms else None
-        found.append(_made(Sample, (metric, value, at, quality)))
+        found.append(_made(Sample, (metric, value, at, None, None)))
     return found
 
 
+def _doubted(values: Mapping[str, tuple[object, int]], doubts: Mapping[str, Sequence[Any]]) -> list[Sample]:
+    """As ``_samples``, of a device of which something is in doubt: what never had a value is there, without one."""
+    found = []
+    for metric in sorted({*values, *doubts}):
+        mark, said_ms, *reason = doubts.get(metric, _GOOD)
+        value, at_ms = values.get(metric, (None, said_ms))
+        is_so = said_ms >= at_ms
+        why = reason[0] if is_so and reason else None
+        found.append(Sample(metric, value, clock.from_ms(at_ms), mark if is_so else None, why))
+    return found
+
+
+_GOOD = (None, -1)
 _made = tuple.__new__
 """A named tuple's own way to be made goes through a function of Python's, which takes as long as all else here."""

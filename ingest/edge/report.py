@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from engine.points.told import FAILED
 from ingest.edge.driver import Sample
 from ingest.edge.points import Point, Raw
 
@@ -133,7 +134,7 @@ class Report:
         is_new, last.error = last.error is None, error
         if not is_new:
             return []
-        return [self._event(point, "point-failed", {"metric": point.metric, "error": error[:500]}, now_ms)]
+        return [self._event(point, FAILED, {"metric": point.metric, "error": error[:500]}, now_ms)]
 
     def _event(self, point: Point, kind: str, data: Mapping[str, Any], now_ms: int) -> Message:
         return self.tail(point.device, f"event/{kind}"), _json({"time": now_ms, **data})

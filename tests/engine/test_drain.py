@@ -85,7 +85,7 @@ async def test_a_latest_value_in_doubt_says_so_and_rules_see_it_as_ever(
     gone = {"temperature": "bad", "door": "bad"}
     assert (await newest({"1": gone}, (1, {"temperature": 9.6}), (3, {})))["temperature"] == (9.6, 1, "bad")
     late = await newest({}, (2, {"temperature": 9.7}))  # measured before the device lost sight of it
-    assert late == {"temperature": (9.7, 2, "bad"), "humidity": (40, 0, None)}
+    assert late == {"temperature": (9.7, 2, "bad"), "humidity": (40, 0, None), "door": (None, 3, "bad")}
     assert await _open(tenant) == 1  # what is bad is no value, and ends nothing
     assert (await newest({}, (4, {"temperature": 9.8})))["temperature"] == (9.8, 4, None)
     with psycopg.connect(tenant.postgres.url("superuser")) as connection:

@@ -59,16 +59,19 @@ def test_how_long_a_reading_was_under_way_is_said_where_that_was_long() -> None:
 
 
 def test_a_doubt_is_named_and_explained_and_good_is_silence() -> None:
-    good, uncertain, bad, never = _told(
-        [["doubt", None], ["doubt", "uncertain"], ["doubt", "bad"], ["doubt", "bad", False]]
+    good, uncertain, bad, never, why = _told(
+        [["doubt", *each] for each in ([None], ["uncertain"], ["bad"], ["bad", False], ["bad", False, "no power"])]
     )
     assert good is None
     assert (uncertain[0], bad[0]) == ("in doubt", "no value now")
     assert bad[1].startswith("The last there was")
-    assert "last" not in never[1]
+    assert (never[0], "last" in never[1]) == ("no value yet", False)
+    assert why == ["no value yet", "The device says it has none it can stand by: no power."]
 
 
 @pytest.mark.parametrize(("said", "shown"), [(None, ""), ("uncertain", "uncertain"), ("bad", "bad")])
 def test_a_newest_value_takes_its_quality_along(said: str | None, shown: str) -> None:
     sample = {"metric": "t", "label": None, "unit": None, "value": 1, "time": "2026-01-01T00:00:00Z", "quality": said}
     assert [each.quality for each in readings({**ROOM, "latest": [sample]})] == [shown]
+    [told] = readings({**ROOM, "latest": [{**sample, "value": None, "quality": "bad", "reason": "broken wire"}]})
+    assert (told.value, told.reason) == (None, "broken wire")

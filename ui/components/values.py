@@ -20,6 +20,7 @@ def value_chips(readings: rx.Var[list[Reading]]) -> rx.Component:
                 value=reading.value,
                 time=reading.time,
                 quality=reading.quality,
+                reason=reading.reason,
             ),
             class_name="value-chip",
         )

@@ -45,8 +45,8 @@ const WEEKDAYS_TELL_MS = 6 * 86400_000;
 const hour = (date) =>
   Math.abs(date.getTime() - Date.now()) < WEEKDAYS_TELL_MS ? said(date, { weekday: "short", hour: "2-digit", minute: "2-digit" }) : toTheMinute(date);
 
-/** "3 min ago", with the exact time in the viewer's zone on hover and for screen readers. */
-export function When({ at, none = "never", both = false, asSpan = false, asHour = false }) {
+/** "3 min ago", with the exact time in the viewer's zone on hover, and `spoken` to screen readers. */
+export function When({ at, none = "never", both = false, asSpan = false, asHour = false, spoken = false }) {
   useTick();
   const [ready, setReady] = useState(false);
   useEffect(() => setReady(true), []); // the server does not know the viewer's zone
@@ -57,6 +57,7 @@ export function When({ at, none = "never", both = false, asSpan = false, asHour 
     <time dateTime={date.toISOString()} title={exact(date)} className="nowrap">
       {asHour ? hour(date) : asSpan ? lasting(date) : ago(date)}
       {both ? <span className="muted exact"> · {toTheMinute(date)}</span> : null}
+      {spoken ? <span className="sr-only">, {toTheMinute(date)}</span> : null}
     </time>
   );
 }
@@ -78,11 +79,11 @@ export function OwnZone() {
   return zone ? <span>Times are by your own clock: {zone.replaceAll("_", " ")}.</span> : <span />;
 }
 
-function useLatest(deviceId, metric, value, time, quality) {
+function useLatest(deviceId, metric, value, time, quality, reason) {
   const [live, setLive] = useState(null);
   const loadedAt = time ? Date.parse(time) : 0;
   const isNewer = live && live.at >= loadedAt;
-  const latest = isNewer ? { ...live, isLive: true } : { value, at: loadedAt || null, quality, isLive: false };
+  const latest = isNewer ? { ...live, isLive: true } : { value, at: loadedAt || null, quality, reason, isLive: false };
   const shown = useRef(latest);
   shown.current = latest;
   useEffect(() => {
@@ -97,9 +98,11 @@ function useLatest(deviceId, metric, value, time, quality) {
       if (metric === undefined) {
         setLive({ at });
       } else if (event.values && metric in event.values) {
-        setLive({ at, value: event.values[metric], quality: mark });
+        setLive({ at, value: event.values[metric], quality: mark, reason: event.reason?.[metric] });
       } else if (mark) {
-        setLive({ at: before, value: shown.current.value, quality: mark }); // what was known stands, as the last
+        const known = shown.current.quality === mark ? shown.current.reason : "";
+        // what was known stands, as the last
+        setLive({ at: before, value: shown.current.value, quality: mark, reason: event.reason?.[metric] ?? known });
       }
     });
   }, [deviceId, metric]);
@@ -109,9 +112,9 @@ function useLatest(deviceId, metric, value, time, quality) {
 /** A few words beside a value that is in doubt; nothing beside a good one. */
 const Doubt = ({ about }) => (about ? <span className="badge badge-warn doubt" title={about[1]}>{about[0]}</span> : null);
 
-/** A metric's newest value: first as the page loaded it, then as messages arrive. `explains`: says what a doubt means. */
-export function LiveValue({ deviceId, metric, unit, value, time, quality, explains = false }) {
-  const latest = useLatest(deviceId, metric, value, time, quality);
+/** A metric's newest value: first as the page loaded it, then as messages arrive. `explains`: says what a doubt means, and why. */
+export function LiveValue({ deviceId, metric, unit, value, time, quality, reason = "", explains = false }) {
+  const latest = useLatest(deviceId, metric, value, time, quality, reason);
   const [fresh, setFresh] = useState(false);
   useEffect(() => {
     if (!latest.isLive) return undefined;
@@ -122,7 +125,7 @@ export function LiveValue({ deviceId, metric, unit, value, time, quality, explai
   const none = latest.value === null || latest.value === undefined;
   const text = none ? "–" : plainValue(latest.value);
   const long = text.length > 14 ? " is-long" : "";
-  const about = doubt(latest.quality, !none);
+  const about = doubt(latest.quality, !none, latest.reason);
   const past = latest.quality === "bad" ? " is-past" : "";
   return (
     <>
@@ -260,7 +263,8 @@ export function LiveCards({ deviceId, readings, isNew, onNew }) {
     let timer;
     setFound([]);
     const stop = watchTelemetry(deviceId, (event) => {
-      const fresh = Object.entries(event.values || {}).filter(([key]) => !known.current.has(key) && !told.has(key));
+      const none = Object.fromEntries(Object.keys(event.quality || {}).map((key) => [key, null])); // what is bad has no value
+      const fresh = Object.entries({ ...none, ...event.values }).filter(([key]) => !known.current.has(key) && !told.has(key));
       if (!fresh.length && !wasNew) return;
       wasNew = false;
       fresh.forEach(([key]) => told.add(key));
@@ -282,7 +286,7 @@ export function LiveCards({ deviceId, readings, isNew, onNew }) {
           <span className="label" title={each.metric}>
             {each.label}
           </span>
-          <LiveValue deviceId={deviceId} metric={each.metric} unit={each.unit} value={each.value} time={each.time || null} quality={each.quality} explains />
+          <LiveValue deviceId={deviceId} metric={each.metric} unit={each.unit} value={each.value} time={each.time || null} quality={each.quality} reason={each.reason} explains />
           <span className="when">
             <LiveWhen deviceId={deviceId} metric={each.metric} time={each.time || null} none="no value yet" />
           </span>

@@ -16,13 +16,14 @@ class _Cell(rx.Component):
 
 
 class When(_Cell):
-    """A moment as "3 min ago", or as its hour by the clock; exact on hover."""
+    """A moment as "3 min ago", or as its hour by the clock; exact on hover, and to screen readers where `spoken`."""
 
     tag = "When"
     at: rx.Var[str | None]
     none: rx.Var[str]
     both: rx.Var[bool]
     as_hour: rx.Var[bool]
+    spoken: rx.Var[bool]
 
 
 class Told(_Cell):
@@ -56,6 +57,7 @@ class LiveValue(_Cell):
     value: rx.Var[Any]
     time: rx.Var[str | None]
     quality: rx.Var[str]
+    reason: rx.Var[str]
 
 
 class LiveWhen(_Cell):

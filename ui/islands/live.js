@@ -178,13 +178,14 @@ function askAgain(deviceIds, tell) {
   for (let from = 0; from < deviceIds.length; from += AT_ONCE) {
     const some = deviceIds.slice(from, from + AT_ONCE);
     const names = some.map((_, n) => `$d${n}: ID!`).join(", ");
-    const fields = some.map((_, n) => `d${n}: device(id: $d${n}) { id latest { metric value time quality } }`).join(" ");
+    const fields = some.map((_, n) => `d${n}: device(id: $d${n}) { id latest { metric value time quality reason } }`).join(" ");
     ask(`query CatchUp(${names}) { ${fields} }`, Object.fromEntries(some.map((id, n) => [`d${n}`, id])))
       .then((data) =>
         Object.values(data).forEach((device) =>
-          device?.latest.forEach(({ metric, value, time, quality }) =>
-            tell(device.id, { time, values: { [metric]: value }, quality: quality && { [metric]: quality }, isCatchUp: true }),
-          ),
+          device?.latest.forEach(({ metric, value, time, quality, reason }) => {
+            const of = (said) => (said === null ? {} : { [metric]: said });
+            tell(device.id, { time, values: of(value), quality: of(quality), reason: of(reason), isCatchUp: true });
+          }),
         ),
       )
       .catch(() => {}); // what was missed then comes with the device's next message
