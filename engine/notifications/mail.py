@@ -85,7 +85,8 @@ class Mail:
             raise Undelivered("That is no e-mail address that mail can be sent to.", is_final=True) from error
         if not to.isascii():
             raise Undelivered("Mail goes to addresses of plain letters only.", is_final=True)
-        letter["Subject"] = message.title
+        # No title is an encoded word (RFC 2047): the library would decode it, line breaks and all, into new headers.
+        letter["Subject"] = message.title.replace("=?", "= ?")
         letter["Date"] = format_datetime(datetime.now(UTC))
         letter["Message-ID"] = f"<{delivery_id}@{address.rpartition('@')[2]}>"
         letter["Auto-Submitted"] = "auto-generated"
