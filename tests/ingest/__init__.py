@@ -1,0 +1,1 @@
+"""Every door and what stands behind it, tried."""

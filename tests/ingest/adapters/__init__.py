@@ -1,0 +1,1 @@
+"""Each protocol, tried by a client that speaks it."""
