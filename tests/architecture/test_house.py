@@ -68,7 +68,8 @@ def test_what_tests_of_a_folder_share_ends_with_the_last_of_them() -> None:
     """In a folder that is no package, pytest keeps a fixture of scope "package" until the run ends, silently: an ingest
     process of one folder's tests then goes on beside all others on the same database.
     """
-    shared = [path for path in (ROOT / "tests").rglob("*.py") if '\n@pytest.fixture(scope="package")' in path.read_text()]
+    modules = (ROOT / "tests").rglob("*.py")
+    shared = [path for path in modules if '\n@pytest.fixture(scope="package")' in path.read_text()]
     folders = {folder for path in shared for folder in path.parents if folder.is_relative_to(ROOT / "tests")}
     assert ROOT / "tests" in folders
     assert {folder for folder in folders if not (folder / "__init__.py").is_file()} == set()
