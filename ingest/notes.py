@@ -10,7 +10,7 @@ from engine.clock import from_ms
 from engine.commands import answer
 from engine.commands.answer import MAX_REASON_CHARS
 from engine.commands.told import ANSWERED
-from engine.points.model import Said
+from engine.points.model import MAX_SAID_BYTES, Said
 from engine.points.told import SAID
 from ingest import decode
 from ingest.adapters.base import ChildMessage, Decision, Message
@@ -26,6 +26,7 @@ CONNECTED, DISCONNECTED = "device.connected", "device.disconnected"
 """The journal's kinds of presence."""
 _ANSWERS = {"command_ack": "ack", "command_result": "result"}
 _TAKEN = frozenset({*_ANSWERS, "event", "points_said"})
+_ROOM = {"points_said": (MAX_SAID_BYTES, "what is said of points")}
 
 Note = tuple[str, dict[str, Any]]
 """A journal row to be: its kind and its body."""
@@ -38,8 +39,9 @@ def read(message: Message, device: str) -> Note:
         return _status(message, device)
     if tail is None or tail.direction != "up" or tail.name not in _TAKEN:
         raise Rejection(Reason.TOPIC, f"Nothing takes {shown(message.topic)} yet.")
-    if len(message.payload) > MAX_NOTE_BYTES:
-        words = f"This has {len(message.payload)} bytes; an answer or an event has at most {MAX_NOTE_BYTES}."
+    most, what = _ROOM.get(tail.name, (MAX_NOTE_BYTES, "an answer or an event"))
+    if len(message.payload) > most:
+        words = f"This has {len(message.payload)} bytes; {what} has at most {most}."
         raise Rejection(Reason.PAYLOAD_TOO_LARGE, words)
     said = decode.load(message.payload) if message.payload else None
     decode.depth(said)

@@ -77,7 +77,8 @@ class PointTable:
     )
     file_text: str | None = strawberry.field(
         description="The table of the edge's own file, while it runs that one: a beginning for one that is set here. "
-        "Without comments; files of the edge but secrets/NAME are not named. Null if it is too large to be told."
+        "Without comments; files of the edge but secrets/NAME are not named. Null if the edge "
+        "has not told it, as of one that is longer than 1 MiB."
     )
 
     @classmethod

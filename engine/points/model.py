@@ -11,6 +11,8 @@ MAX_TEXT_BYTES = 1024 * 1024
 MAX_PLAIN_BYTES = 120 * 1024
 """As JSON in one message a text must fit into what a connection may hold back, 256 KiB; a longer one goes packed."""
 MAX_PACKED_CHARS = 200 * 1024
+MAX_SAID_BYTES = MAX_PACKED_CHARS + 12 * 1024
+"""What an edge says, with the table of its own file; it fits into a message, which has at most 256 KiB."""
 VERSIONS_KEPT = 20
 MAX_PROBLEMS = 20
 """So many of a table's problems are told; the others show once these are put right."""

@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.points import check
-from engine.points.model import Problem, Said, body_of, problem_of
+from engine.points.model import MAX_PACKED_CHARS, MAX_SAID_BYTES, MAX_TEXT_BYTES, Problem, Said, body_of, problem_of
 from engine.points.packed import pack, unpack
 from ingest.edge import protocols
 from ingest.edge.config import Config
 from ingest.edge.points import PointTable, TableWrong
-from schema.wire.payloads import MAX_NOTE_BYTES
 from schema.wire.topics import UP
 
 log = logging.getLogger(__name__)
@@ -52,14 +51,14 @@ class Remote:
         self._use = use
         self._kept = Kept()
         self._points = 0
-        self._own = ""
+        self._own: str | None = None
         self._is_local = False
         self._turn = asyncio.Lock()
 
     def begin(self, config: Config) -> PointTable:
         """The table to run: the kept one, or the file's, when there is none or the file says `points: local`."""
         own, is_local = config.table, config.is_local
-        self._is_local, self._kept, self._own = is_local, load(self._path), pack(config.told)
+        self._is_local, self._kept, self._own = is_local, load(self._path), _packed(config.told)
         table = None if is_local else self._readable()
         self._points = len((table or own).points)
         if table is not None:
@@ -81,7 +80,7 @@ class Remote:
             return None
         if self._is_local != config.is_local:
             return self.begin(config)
-        self._own, self._points = pack(config.told), len(config.table.points)
+        self._own, self._points = _packed(config.told), len(config.table.points)
         return config.table
 
     async def heard(self, payload: bytes) -> None:
@@ -129,14 +128,9 @@ class Remote:
         while True:
             said = Said(kept.version, self._points, kept.refused, problems, self._is_local, own)
             payload = json.dumps(said.body(), ensure_ascii=False, separators=(",", ":")).encode()
-            if len(payload) <= MAX_NOTE_BYTES:
+            if len(payload) <= MAX_SAID_BYTES or not problems:
                 break
-            if own is not None:
-                own = None
-            elif problems:
-                problems.pop()
-            else:
-                break
+            problems.pop()
         self._put([(UP["points_said"], payload)])
 
     def _readable(self) -> PointTable | None:
@@ -150,6 +144,21 @@ class Remote:
             log.error("Version %d of the points, kept on the disk, cannot be used any more.\n%s", version, wrong)
             self._kept = Kept(refused=version, problems=tuple(check.problems(wrong)))
             return None
+
+
+def _packed(told: str) -> str | None:
+    """The table of the edge's own file as it goes up; None, with a word in the log, for one that the platform would
+    not take.
+    """
+    packed = pack(told)
+    if len(told.encode()) <= MAX_TEXT_BYTES and len(packed) <= MAX_PACKED_CHARS:
+        return packed
+    log.warning(
+        "The points in the edge's file are used, and too long to be shown to the platform: %d KiB, %d compressed; the "
+        "most is %d, and %d.",
+        *(size // 1024 for size in (len(told.encode()), len(packed), MAX_TEXT_BYTES, MAX_PACKED_CHARS)),
+    )
+    return None
 
 
 def load(path: Path) -> Kept:

@@ -59,7 +59,8 @@ POINTS: tuple[str, dict[str, object], tuple[object, ...]] = (
 POINTS_SAID: tuple[str, dict[str, object], tuple[object, ...]] = (
     "Which point table the edge runs, 0 for that of its own file, and how many points it has; which one it refused, "
     "and why. Said when it connects, and of each table it gets. `local`: it takes none. `file`: while it runs that of "
-    "its own file, that one without secrets, compressed (zlib) and as base64; left out where it does not fit.",
+    "its own file, that one without secrets, compressed (zlib) and as base64; left out where it is "
+    "longer than one that goes down may be.",
     {
         "type": "object",
         "required": ["running", "points"],
@@ -67,7 +68,7 @@ POINTS_SAID: tuple[str, dict[str, object], tuple[object, ...]] = (
             "running": _VERSION,
             "points": _VERSION,
             "local": {"type": "boolean"},
-            "file": {"type": "string"},
+            "file": {"type": "string", "maxLength": MAX_PACKED_CHARS},
             "refused": {
                 "type": "object",
                 "required": ["version"],

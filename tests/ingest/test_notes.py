@@ -6,6 +6,7 @@ from uuid import uuid4
 import orjson
 import pytest
 
+from engine.points.model import MAX_PACKED_CHARS, MAX_SAID_BYTES
 from ingest import notes
 from ingest.adapters.base import Decision, Message
 from ingest.errors import Rejection
@@ -30,6 +31,14 @@ def test_a_result_carries_its_reason_and_what_is_given_back() -> None:
     payload = orjson.dumps({"status": "failed", "reason": "dry", "result": [1]})
     _, body = said(f"up/cmd/{COMMAND}/result", payload)
     assert (body["status"], body["reason"], body["result"]) == ("failed", "dry", [1])
+
+
+def test_an_edge_may_tell_the_whole_table_of_its_file() -> None:
+    told = {"running": 0, "points": 20_000, "file": "x" * MAX_PACKED_CHARS}
+    _, body = said("up/points", orjson.dumps(told))
+    assert body["file"] == told["file"]
+    with pytest.raises(Rejection, match="what is said of points has at most"):
+        said("up/points", orjson.dumps({**told, "file": "x" * MAX_SAID_BYTES}))
 
 
 def test_an_event_keeps_its_own_time_and_what_it_tells() -> None:

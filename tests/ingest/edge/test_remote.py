@@ -1,6 +1,7 @@
 """The table that comes from the platform: used and kept, refused in words, and left alone where the owner says so."""
 
 import json
+import secrets
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from engine.points.table import PROTOCOLS
 from infra import edge as command_line
 from ingest.adapters.mqtt.endpoint import MqttEndpoint
 from ingest.edge import config, protocols, remote
+from schema.wire.payloads import MAX_NOTE_BYTES
 from tests.ingest.adapters.mqtt.memory import device_id, until
 from tests.ingest.edge.test_edge import GATEWAY, POINTS, Platform, file, running
 from tests.ingest.edge.test_modbus import Machine, serving
@@ -144,13 +146,27 @@ async def test_a_table_of_five_thousand_points_comes_packed_and_one_that_unpacks
     ]
     text = yaml.safe_dump({**yaml.safe_load(table(1)), "devices": devices})
     assert MAX_PLAIN_BYTES < len(text) < MAX_TEXT_BYTES
-    async with running(file(tmp_path, platform.port, 1)):
+    path = file(tmp_path, platform.port, 1)
+    own(path, yaml.safe_load(text))
+    async with running(path):
+        await until(lambda: bool(platform.heard("up/points")))
+        told = platform.heard("up/points")[-1]["file"]
+        assert len(told) > MAX_NOTE_BYTES
+        assert yaml.safe_load(unpack(told)) == yaml.safe_load(text)
         await send(platform, 1, text)
         await until(lambda: said(platform)[-1] == {"running": 1, "points": 5_000})
         await send(platform, 2, text + "#" * MAX_TEXT_BYTES)
         await send(platform, 3, table(1))
         await until(lambda: said(platform)[-1]["running"] == 3)
     assert not any(2 in (each["running"], each.get("refused", {}).get("version")) for each in said(platform))
+
+
+def test_a_table_that_the_platform_would_not_take_stays_and_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    assert unpack(remote._packed("points: {}") or "") == "points: {}"
+    for n, too_long in enumerate(("#" * (MAX_TEXT_BYTES + 1), secrets.token_hex(250_000)), 1):
+        assert remote._packed(too_long) is None
+        assert len(caplog.records) == n
+    assert "too long to be shown to the platform: 1024 KiB, 1 compressed" in caplog.text
 
 
 async def test_a_table_from_the_platform_may_name_no_file_of_the_edge_but_its_secrets(

@@ -35,7 +35,8 @@ def _from_file() -> rx.Component:
         "Comments and the names of files on the edge are not in it."
     )
     unknown = rx.fragment(
-        "No table is set here: the edge goes by the file on its own disk, and has not told what stands in it. The "
+        "No table is set here: the edge goes by the file on its own disk, and has not told what stands in it (it is "
+        "older, or its table longer than 1 MiB). The "
         "first table that is sent from here takes the place of all of it: copy ",
         rx.el.code("connections"),
         " and ",
