@@ -110,6 +110,7 @@ class Facts:
         about = self._about.get(device)
         if about is not None and epoch >= about.epoch:
             self._about[device] = replace(about, is_online=is_online, epoch=epoch)
+            self._computed.clear()  # who is back at once comes and goes in one moment
 
     def of(self, device: str) -> About:
         """What is known of the device itself."""
