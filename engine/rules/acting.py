@@ -176,7 +176,7 @@ async def _derive(tx: Tx, effects: Sequence[Effect]) -> list[Refusal]:
     for effect in effects:
         assert isinstance(effect.then, DeriveMetric)
         if effect.value is None:
-            refused.append((effect, f'"{effect.then.metric}" has no value: what it is made of is not known.'))
+            refused.append((effect, f"“{effect.then.metric}” has no value: what it is made of is not known."))
         elif effect.is_loop:
             refused.append((effect, LOOP))
         else:
@@ -216,7 +216,7 @@ async def _call(tx: Tx, effects: Sequence[Effect]) -> list[Refusal]:
         wanted = effect.then.channel
         channel = next((each for each in known if wanted in (str(each.id), each.name)), None)
         if channel is None:
-            refused.append((effect, f'There is no channel "{wanted}".'))
+            refused.append((effect, f"There is no channel “{wanted}”."))
             continue
         key = effect.id(tx.principal.tenant_id)
         if await notifications.reach(tx, channel, _message(effect, None, tx.now), key=key) is None:

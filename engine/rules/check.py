@@ -71,7 +71,7 @@ def _check_leaf(leaf: AnyLeaf, path: str, vocabulary: Vocabulary) -> Iterator[Pr
             yield from _check_comparison(leaf, path, vocabulary)
         case AttributeLeaf(attribute=key):
             kind = compared_as(leaf, {})
-            yield from _check_op(f'"{clip(key)}"', leaf.op, kind, path)
+            yield from _check_op(f"“{clip(key)}”", leaf.op, kind, path)
         case Changed(metric=key):
             yield from _of_type(key, f"{path}.metric", tuple(MetricType)[:3], "can be watched for a change", vocabulary)
         case Stuck(metric=key, within=within):
@@ -92,7 +92,7 @@ def _of_type(
         fitting = [other.key for other in vocabulary.metrics.values() if other.type in wanted][:5]
         mend = f"Use one of: {', '.join(fitting)}." if fitting else None
         kinds = " or ".join(SAID[kind] for kind in wanted)
-        yield Problem(path, f'"{key}" is {SAID[metric.type]}; only {kinds} {said}.', mend)
+        yield Problem(path, f"“{key}” is {SAID[metric.type]}; only {kinds} {said}.", mend)
 
 
 def _check_comparison(leaf: Leaf, path: str, vocabulary: Vocabulary) -> Iterator[Problem]:
@@ -101,16 +101,16 @@ def _check_comparison(leaf: Leaf, path: str, vocabulary: Vocabulary) -> Iterator
         yield unknown(leaf.metric, f"{path}.metric", vocabulary)
         return
     if metric.type is MetricType.OBJECT:
-        yield Problem(f"{path}.metric", f'"{metric.key}" is an object, which cannot be compared.', "Ask for a place.")
+        yield Problem(f"{path}.metric", f"“{metric.key}” is an object, which cannot be compared.", "Ask for a place.")
         return
     is_count = isinstance(leaf.how, Aggregate) and leaf.how.fn is Fn.COUNT
     if leaf.how is not None and not is_count and metric.type is not MetricType.NUMBER:
         names = {Fn.AVG: "average", Fn.MIN: "lowest value", Fn.MAX: "highest value", Fn.SUM: "sum"}
         word = names[leaf.how.fn] if isinstance(leaf.how, Aggregate) else "rate or difference"
-        yield Problem(f"{path}.metric", f'"{metric.key}" is {SAID[metric.type]}, so it has no {word}.', "Count it.")
+        yield Problem(f"{path}.metric", f"“{metric.key}” is {SAID[metric.type]}, so it has no {word}.", "Count it.")
         return
     kind = metric.type if leaf.how is None else MetricType.NUMBER
-    yield from _check_op(f'"{metric.key}"', leaf.op, kind, path)
+    yield from _check_op(f"“{metric.key}”", leaf.op, kind, path)
     yield from _check_unit(leaf, metric, path, vocabulary)
     if isinstance(leaf.value, Operand):
         yield from _check_operand(leaf, leaf.value, kind, path, vocabulary)
@@ -118,14 +118,14 @@ def _check_comparison(leaf: Leaf, path: str, vocabulary: Vocabulary) -> Iterator
     values = leaf.value if isinstance(leaf.value, tuple) else (leaf.value,)
     wrong = next((value for value in values if not _is_a(value, kind)), None)
     if wrong is not None:
-        message = f'"{metric.key}" is {SAID[kind]}, so it cannot be compared with {shown(wrong)}.'
+        message = f"“{metric.key}” is {SAID[kind]}, so it cannot be compared with {shown(wrong)}."
         yield Problem(f"{path}.value", message, _instead(wrong, kind))
 
 
 def _check_op(said: str, op: Op, kind: MetricType, path: str) -> Iterator[Problem]:
     allowed = [each.value for each in Op if each in OPS_OF[kind]]
     if op.value not in allowed:
-        message = f'{said} is {SAID[kind]}, which cannot be compared with "{op.value}".'
+        message = f"{said} is {SAID[kind]}, which cannot be compared with “{op.value}”."
         yield Problem(f"{path}.op", message, f"Use one of: {', '.join(allowed)}.")
 
 
@@ -135,14 +135,14 @@ def _check_unit(leaf: Leaf, metric: Metric, path: str, vocabulary: Vocabulary) -
     own = unit_of(leaf.metric, leaf.how, vocabulary)
     if conversion(leaf.unit, own, is_difference=is_difference(leaf.how)) is not None:
         if leaf.unit != own and isinstance(leaf.value, AttributeValue | Past):
-            yield Problem(f"{path}.unit", f'What is compared here is in "{own}".', "Leave the unit out.")
+            yield Problem(f"{path}.unit", f"What is compared here is in “{own}”.", "Leave the unit out.")
         return
-    measured = f'is measured in "{own}"' if own else "has no unit"
+    measured = f"is measured in “{own}”" if own else "has no unit"
     if isinstance(leaf.how, Aggregate) and leaf.how.fn is Fn.COUNT:
         measured = "is counted, so it has no unit"
     near = closest(leaf.unit, siblings(own)) if own and not is_known(leaf.unit) else None
-    mend = near or (f'Give the value in "{own}".' if own else "Leave the unit out.")
-    yield Problem(f"{path}.unit", f'"{metric.key}" {measured}, not in "{clip(leaf.unit)}".', mend)
+    mend = near or (f"Give the value in “{own}”." if own else "Leave the unit out.")
+    yield Problem(f"{path}.unit", f"“{metric.key}” {measured}, not in “{clip(leaf.unit)}”.", mend)
 
 
 def _check_operand(
@@ -155,23 +155,23 @@ def _check_operand(
         yield unknown(operand.metric, f"{path}.value.metric", vocabulary)
         return
     if other.type is not kind:
-        message = f'"{leaf.metric}" is {SAID[kind]} here, and "{other.key}" is {SAID[other.type]}: they never compare.'
+        message = f"“{leaf.metric}” is {SAID[kind]} here, and “{other.key}” is {SAID[other.type]}: they never compare."
         yield Problem(f"{path}.value.metric", message, _alike(kind, vocabulary))
         return
     is_scaled = isinstance(operand, OtherMetric) and (operand.plus is not None or operand.times is not None)
     if is_scaled and kind is not MetricType.NUMBER:
-        yield Problem(f"{path}.value", f'"{other.key}" is {SAID[other.type]}, so nothing can be added or multiplied.')
+        yield Problem(f"{path}.value", f"“{other.key}” is {SAID[other.type]}, so nothing can be added or multiplied.")
     own, theirs = leaf.unit or unit_of(leaf.metric, leaf.how, vocabulary), other.unit
     is_counted = isinstance(leaf.how, Aggregate) and leaf.how.fn is Fn.COUNT
     same = conversion(theirs, own, is_difference=is_difference(leaf.how))
     if is_counted or (same is not None and (theirs == own or not isinstance(operand, Past))):
         return
-    said = [f'"{key}" {_in(unit)}' for key, unit in ((leaf.metric, own), (other.key, theirs))]
+    said = [f"“{key}” {_in(unit)}" for key, unit in ((leaf.metric, own), (other.key, theirs))]
     yield Problem(f"{path}.value.metric", f"{said[0]}, {said[1]}: they cannot be compared.", _alike(kind, vocabulary))
 
 
 def _in(unit: str | None) -> str:
-    return f'is in "{unit}"' if unit else "has no unit"
+    return f"is in “{unit}”" if unit else "has no unit"
 
 
 def _alike(kind: MetricType, vocabulary: Vocabulary) -> str | None:
@@ -188,14 +188,14 @@ def unknown(key: str, path: str, vocabulary: Vocabulary) -> Problem:
     """The problem that ``key`` is no metric here, with the nearest one that is."""
     named = clip(key)
     if key in vocabulary.clashing:
-        message = f'"{named}" is of different types or units in different profiles.'
+        message = f"“{named}” is of different types or units in different profiles."
         return Problem(path, message, "Choose one profile for this rule.")
     by_label = {metric.label: key for key, metric in vocabulary.metrics.items() if metric.label}
     if key in by_label:
-        return Problem(path, f'There is no metric "{named}".', f'Did you mean "{by_label[key]}"?')
+        return Problem(path, f"There is no metric “{named}”.", f"Did you mean “{by_label[key]}”?")
     some = ", ".join(list(vocabulary.metrics)[:5])
     listed = f"There are: {some}." if some else "Add metrics to the device profile first."
-    return Problem(path, f'There is no metric "{named}".', closest(key, vocabulary.metrics) or listed)
+    return Problem(path, f"There is no metric “{named}”.", closest(key, vocabulary.metrics) or listed)
 
 
 def _check_names(leaf: AnyLeaf, path: str, names: Surroundings) -> Iterator[Problem]:
@@ -220,7 +220,7 @@ def _exists(key: str, path: str, known: Iterable[str] | None, what: str, *, is_i
         return
     some = ", ".join(sorted(known)[:5])
     mend = closest(key, known) or (f"There are: {some}." if some else f"Make the {what} first.")
-    yield Problem(path, f'There is no {what} "{clip(key)}".', mend)
+    yield Problem(path, f"There is no {what} “{clip(key)}”.", mend)
 
 
 def _check_scope(document: RuleDocument, names: Surroundings) -> Iterator[Problem]:
@@ -278,14 +278,14 @@ def _check_command(then: SendCommand, path: str, vocabulary: Vocabulary, names: 
 def _check_derived(then: DeriveMetric, path: str, vocabulary: Vocabulary) -> Iterator[Problem]:
     target = vocabulary.metrics.get(then.metric)
     if target is not None and target.type is not MetricType.NUMBER:
-        yield Problem(f"{path}.metric", f'"{then.metric}" is {SAID[target.type]}, and what is derived is a number.')
+        yield Problem(f"{path}.metric", f"“{then.metric}” is {SAID[target.type]}, and what is derived is a number.")
     if isinstance(then.value, OtherMetric | WindowValue):
         source = vocabulary.metrics.get(then.value.metric)
         is_count = isinstance(then.value, WindowValue) and then.value.how.fn is Fn.COUNT
         if source is None:
             yield unknown(then.value.metric, f"{path}.value.metric", vocabulary)
         elif source.type is not MetricType.NUMBER and not is_count:
-            message = f'"{source.key}" is {SAID[source.type]}, and only numbers can be derived from.'
+            message = f"“{source.key}” is {SAID[source.type]}, and only numbers can be derived from."
             yield Problem(f"{path}.value.metric", message, _alike(MetricType.NUMBER, vocabulary))
 
 

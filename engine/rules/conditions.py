@@ -140,7 +140,7 @@ class ConditionReader(Findings):
     def _how(self, found: dict[str, object], path: str) -> Derived | None:
         named = [key for key in ("agg", "rate", "delta") if key in found]
         if len(named) > 1:
-            self.add(f"{path}.{named[1]}", f'Only one of "agg", "rate" and "delta" can be given, and "{named[0]}" is.')
+            self.add(f"{path}.{named[1]}", f"Only one of “agg”, “rate” and “delta” can be given, and “{named[0]}” is.")
         aggregate: Derived | None = part(found, path, "agg", self.aggregate)
         return aggregate or part(found, path, "rate", self._rate) or part(found, path, "delta", self._delta)
 
@@ -153,7 +153,7 @@ class ConditionReader(Findings):
         over = part(found, path, "over", self._window)
         last = part(found, path, "last", lambda each, at: self.whole(each, at, 1, MAX_LAST))
         if ("over" in found) is ("last" in found):
-            self.add(path, 'This needs a window: either "over" or "last".', 'Give "over": "5m", for example.')
+            self.add(path, "This needs a window: either “over” or “last”.", "Give “over”, for example “5m”.")
         return None if fn is None else Aggregate(Fn(fn), over, last)
 
     def _rate(self, node: object, path: str) -> Rate | None:
@@ -185,7 +185,7 @@ class ConditionReader(Findings):
 
     def _operand(self, node: dict[str, object], path: str, op: Op) -> Operand | None:
         if op in (Op.BETWEEN, Op.OUTSIDE, Op.IN, Op.NOT_IN):
-            self.add(path, f'"{op.value}" compares with values written down, not with another metric or attribute.')
+            self.add(path, f"“{op.value}” compares with values written down, not with another metric or attribute.")
             return None
         if "attribute" in node:
             found = self.fields(node, path, ("attribute",))
@@ -295,14 +295,14 @@ class ConditionReader(Findings):
         if found is None:
             return None
         if not found.keys() & {"days", "from", "to"}:
-            self.add(path, "This says no time.", 'Give "days", "from" or "to".')
+            self.add(path, "This says no time.", "Give “days”, “from” or “to”.")
         days = part(found, path, "days", self._days)
         start, end = part(found, path, "from", self._clock), part(found, path, "to", self._clock)
         if start == "24:00":
-            self.add(f"{path}.from", "A day begins at 00:00.", 'Write "00:00".')
+            self.add(f"{path}.from", "A day begins at 00:00.", "Write “00:00”.")
             return None
         if (start or "00:00") == end:
-            self.add(f"{path}.to", "It ends when it begins.", 'Leave out "from" and "to" for the whole day.')
+            self.add(f"{path}.to", "It ends when it begins.", "Leave out “from” and “to” for the whole day.")
         zone = part(found, path, "tz", self.zone)
         return TimeOfDay(days, start, end, zone)
 
@@ -312,15 +312,15 @@ class ConditionReader(Findings):
     def _clock(self, node: object, path: str) -> str | None:
         if isinstance(node, str) and _CLOCK.fullmatch(node):
             return node
-        self.add(path, f'This must be a time such as "06:00", not {shown(node)}.')
+        self.add(path, f"This must be a time such as “06:00”, not {shown(node)}.")
         return None
 
     def zone(self, node: object, path: str) -> str | None:
         """``node`` as a time zone: "site" or a name such as "Europe/Berlin"."""
         if isinstance(node, str) and (node == SITE or is_zone(node)):
             return node
-        message = f'This must be "{SITE}" or a time zone such as "Europe/Berlin", not {shown(node)}.'
-        self.add(path, message, f'Use "{SITE}" for the time at the device\'s site.')
+        message = f"This must be “{SITE}” or a time zone such as “Europe/Berlin”, not {shown(node)}."
+        self.add(path, message, f"Use “{SITE}” for the time at the device's site.")
         return None
 
     def _place(self, node: object, path: str) -> Place | None:

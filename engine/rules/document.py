@@ -217,7 +217,7 @@ class _Reader(ActionReader):
         cron = self.text(node, path, MAX_CRON)
         if cron is None:
             return None
-        wanted = 'Write five fields: minute, hour, day of the month, month, day of the week, as in "0 6 * * 1-5".'
+        wanted = "Write five fields: minute, hour, day of the month, month, day of the week, as in “0 6 * * 1-5”."
         if len(cron.split()) != 5:
             self.add(path, f"This is not a schedule: {shown(cron)} has {len(cron.split())} fields.", wanted)
             return None

@@ -91,7 +91,7 @@ class Findings:
         """``node`` as a duration such as ``90s``, ``10m``, ``2h`` or ``1d`` from ``least_ms`` to ``most``."""
         match = _DURATION.fullmatch(node) if isinstance(node, str) else None
         if match is None:
-            self.add(path, f'This must be a duration such as "90s", "10m", "2h" or "1d", not {shown(node)}.')
+            self.add(path, f"This must be a duration such as “90s”, “10m”, “2h” or “1d”, not {shown(node)}.")
             return None
         duration = Duration(match[0], int(match[1]) * UNITS_MS[match[2]])
         if duration.ms < least_ms:
@@ -133,7 +133,7 @@ class Findings:
         except ValueError:
             found = None
         if found is None or found != node:
-            suggestion = None if found is None else f'Write it as "{found}".'
+            suggestion = None if found is None else f"Write it as “{found}”."
             self.add(path, f"This must be a {what}'s id (a UUID), not {shown(node)}.", suggestion)
             return None
         return found
@@ -200,7 +200,7 @@ def closest(word: str, words: Iterable[str]) -> str | None:
     """A "Did you mean …?" for the nearest of ``words``, None if nothing is near."""
     asked = _pairs(word[:100])
     near = max(words, key=lambda known: _likeness(asked, known), default=None)
-    return f'Did you mean "{near}"?' if near is not None and _likeness(asked, near) >= 0.5 else None
+    return f"Did you mean “{near}”?" if near is not None and _likeness(asked, near) >= 0.5 else None
 
 
 def _likeness(asked: frozenset[str], known: str) -> float:
@@ -223,7 +223,7 @@ def shown(node: object) -> str:
         case bool():
             return "true" if node else "false"
         case str():
-            return f'"{clip(node)}"'
+            return f"“{clip(node)}”"
         case int() if abs(node) > MAX_EXACT:
             return "a very large number"
         case int() | float():

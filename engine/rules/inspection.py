@@ -69,7 +69,7 @@ def spoken_in(document: RuleDocument, known: Mapping[str, Vocabulary]) -> Vocabu
 async def _scope_problems(tx: Tx, document: RuleDocument) -> tuple[Problem, ...]:
     profile, chosen = document.scope.profile, document.scope.devices
     if profile is not None and await devices.profile_by_key(tx, profile) is None:
-        return (Problem("$.scope.profile", f'There is no profile "{profile}".', "Choose one from the list."),)
+        return (Problem("$.scope.profile", f"There is no profile “{profile}”.", "Choose one from the list."),)
     if chosen is not None:
         wanted = [UUID(device) for device in chosen]
         missing = set(wanted) - set(await devices.by_ids(tx, wanted))

@@ -326,11 +326,11 @@ def _numbers(document: RuleDocument, vocabulary: Vocabulary) -> Iterator[Finding
                 if unit in ("degC", "degF", "percent", "°C", "°F", "%"):
                     message = f"A sum of{unit_sign(unit)} means nothing: it grows with the number of values."
                     mend = put(f"{place}.agg.fn", Fn.AVG.value, "use the average")
-                    yield Finding(Weight.WARNING, f"{place}.agg.fn", message, 'Use "avg".', mend)
+                    yield Finding(Weight.WARNING, f"{place}.agg.fn", message, "Use “avg”.", mend)
             is_exact = leaf.op in (Op.EQ, Op.NE) and isinstance(leaf.value, float) and not leaf.value.is_integer()
             if is_exact and leaf.how is None:
                 message = "A measured number is rarely exactly this."
-                yield Finding(Weight.HINT, f"{place}.op", message, 'Use "between" or a threshold.')
+                yield Finding(Weight.HINT, f"{place}.op", message, "Use “between” or a threshold.")
 
 
 def worst(findings: Iterable[Finding]) -> Weight | None:

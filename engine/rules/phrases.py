@@ -150,11 +150,11 @@ def leaf_phrase(leaf: AnyLeaf, vocabulary: Vocabulary, *, is_so: bool = True, is
         case Stuck():
             return _stuck(leaf, vocabulary, is_so, is_past)
         case Tagged(tag=tag):
-            return f'it {be} tagged "{tag}"'
+            return f"it {be} tagged “{tag}”"
         case InGroup(group=group):
-            return f'it {be} in the group "{vocabulary.group_names.get(group, group)}"'
+            return f"it {be} in the group “{vocabulary.group_names.get(group, group)}”"
         case OfProfile(profile=profile):
-            return f'it {be} of the profile "{vocabulary.profile_names.get(profile, profile)}"'
+            return f"it {be} of the profile “{vocabulary.profile_names.get(profile, profile)}”"
         case TimeOfDay():
             return f"it {be} {time_phrase(leaf)}"
         case Place():
@@ -166,7 +166,7 @@ def leaf_phrase(leaf: AnyLeaf, vocabulary: Vocabulary, *, is_so: bool = True, is
             return f"it {is_} {'online' if is_online is is_so else 'offline'}"
         case DeviceEvent(type=kind):
             came = "came" if is_past else "comes"
-            return f'{"an" if is_so else "no"} event "{kind}" {came}'
+            return f"{'an' if is_so else 'no'} event “{kind}” {came}"
 
 
 def subject(leaf: Leaf, vocabulary: Vocabulary) -> str:
@@ -301,19 +301,19 @@ def action_phrase(then: Then, severity: Severity, vocabulary: Vocabulary) -> str
         case RaiseAlert():
             return f"raise {'an' if severity is Severity.INFO else 'a'} {severity} alert"
         case Notify(policy=policy):
-            return f'notify "{vocabulary.policy_names.get(policy, policy)}"'
+            return f"notify “{vocabulary.policy_names.get(policy, policy)}”"
         case CallWebhook(channel=channel):
-            return f'call the webhook "{vocabulary.channel_names.get(channel, channel)}"'
+            return f"call the webhook “{vocabulary.channel_names.get(channel, channel)}”"
         case SendCommand(command=command, arguments=arguments, device=device):
             told = [f"{key} {value_text(value)}" for key, value in arguments or ()]
             with_ = f" with {listed(told, 'and')}" if told else ""
-            return f'send the command "{command}"{with_}{"" if device is None else " to another device"}'
+            return f"send the command “{command}”{with_}{'' if device is None else ' to another device'}"
         case SetAttribute(attribute=attribute, value=value):
             return f"set its {spoken(attribute)} to {value_text(value)}"
         case AddTag(tag=tag):
-            return f'tag it "{tag}"'
+            return f"tag it “{tag}”"
         case RemoveTag(tag=tag):
-            return f'take the tag "{tag}" off'
+            return f"take the tag “{tag}” off"
         case DeriveMetric(metric=metric, value=value):
             return f"write {_made_of(value, vocabulary)} as {name(metric, vocabulary)}"
 
@@ -388,7 +388,7 @@ def value_text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if not is_number(value):
-        return f'"{value}"'
+        return f"“{value}”"
     rounded = f"{value:.6g}"
     return rounded if "e" not in rounded and float(rounded) != int(value) else f"{value:.15g}"
 

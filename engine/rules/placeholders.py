@@ -37,7 +37,7 @@ def problems_in(text: str, path: str) -> Iterator[Problem]:
         told += 1
         known = [*KNOWN, "metric:…", "attribute:…"]
         suggestion = closest(name, known) or f"There are: {', '.join('{' + each + '}' for each in known)}."
-        yield Problem(path, f'There is no placeholder "{{{clip(name)}}}".', suggestion)
+        yield Problem(path, f"There is no placeholder “{{{clip(name)}}}”.", suggestion)
 
 
 def metrics_in(text: str) -> tuple[str, ...]:

@@ -145,7 +145,7 @@ class Breaker:
             until = tx.now + MUTED
             assert self._muted is not None
             self._muted[subject] = until
-            who = "All rules together do" if subject == TENANT else f'The rule "{names.get(subject, "?")}" does'
+            who = "All rules together do" if subject == TENANT else f"The rule “{names.get(subject, '?')}” does"
             most = OF_TENANT if subject == TENANT else OF_RULE
             message = (
                 f"{who} more than {most} things a minute. Until {until:%H:%M} UTC alerts are still raised, "

@@ -71,7 +71,7 @@ def _never_waited(document: RuleDocument, vocabulary: Vocabulary) -> Iterator[Sw
             continue
         said, place = leaf_phrase(moment, vocabulary), path.removesuffix("when") + "for"
         message = f"“{said}” is true of a moment only, so it is never so for {spelled(held_for)}."
-        yield Swing("problem", place, message, 'Leave out "for".', take_out(place, "leave the wait out"))
+        yield Swing("problem", place, message, "Leave out “for”.", take_out(place, "leave the wait out"))
 
 
 def _over_at_once(document: RuleDocument, vocabulary: Vocabulary) -> Iterator[Swing]:

@@ -152,7 +152,7 @@ async def test_a_message_says_what_the_rule_said_that_fired(tenant: Tenant, work
     await heard(tenant, worker_store, Drain(worker_store), room, 9.0)
     async with tenant.store.as_tenant(tenant.principal()) as tx:
         (node,) = [row["message"] for row in await tx.rows(text("SELECT message FROM deliveries"))]
-    said = 'When temperature is above 8 °C, raise a critical alert and notify "On call"; it clears when that is no '
+    said = "When temperature is above 8 °C, raise a critical alert and notify “On call”; it clears when that is no "
     told = Message.read(node)
     assert told.facts[-1] == ("The rule says", f"{said}longer so.")
     assert f"The rule says: {said}" in render.text(told, "")

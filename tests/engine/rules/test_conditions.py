@@ -174,8 +174,8 @@ def test_what_is_wrong_is_refused_at_its_place(node: object, path: str) -> None:
 
 def test_an_unknown_placeholder_is_said_with_what_was_meant() -> None:
     (problem,) = problems(does(do="notify", policy="a", message="{devise} {value}"))
-    assert problem.message == 'There is no placeholder "{devise}".'
-    assert problem.suggestion == 'Did you mean "device"?'
+    assert problem.message == "There is no placeholder “{devise}”."
+    assert problem.suggestion == "Did you mean “device”?"
 
 
 def test_a_document_with_everything_broken_anywhere_is_read_or_refused() -> None:

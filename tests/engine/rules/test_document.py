@@ -91,14 +91,14 @@ def test_every_problem_is_reported_at_once() -> None:
 
 def test_a_misspelt_field_is_suggested() -> None:
     found = problems(document({"metrc": "t", "op": ">", "value": 1}))
-    assert found[0] == Problem("$.when.metrc", "There is no such field here.", 'Did you mean "metric"?')
+    assert found[0] == Problem("$.when.metrc", "There is no such field here.", "Did you mean “metric”?")
 
 
 def test_a_refusal_is_an_engine_error_with_its_problems_as_details() -> None:
     with pytest.raises(Invalid) as refused:
         parse(document(severity="huge"))
     assert refused.value.details["problems"] == [
-        {"path": "$.severity", "message": 'This must be one of info, minor, major, critical, not "huge".'}
+        {"path": "$.severity", "message": "This must be one of info, minor, major, critical, not “huge”."}
     ]
 
 

@@ -163,7 +163,7 @@ def test_a_choice_that_does_not_exist_is_refused_and_a_bad_one_is_found_in_the_d
     assert battery is not None
     with pytest.raises(RuleInvalid) as refused:
         fill(battery, {"limt": 7}, METRIC)
-    assert refused.value.problems[0].suggestion == 'Did you mean "limit"?'
+    assert refused.value.problems[0].suggestion == "Did you mean “limit”?"
     with pytest.raises(RuleInvalid) as refused:
         parse(fill(battery, {"limit": "much"}, METRIC))
     assert refused.value.problems[0].path == "$.when.value"

@@ -75,7 +75,7 @@ def test_a_sensible_rule_has_no_findings(when: Any) -> None:
         (
             {"all": [{"tag": "a"}, {"not": {"any": [{"tag": "a"}, t(">", 8)]}}]},
             "$.when.all[1].not.any[0]",
-            'It can never fire: it is tagged "a" and it is not tagged "a" cannot be at once.',
+            "It can never fire: it is tagged “a” and it is not tagged “a” cannot be at once.",
         ),
         (
             {"all": [{"presence": "online"}, {"presence": "offline"}]},
@@ -90,7 +90,7 @@ def test_a_sensible_rule_has_no_findings(when: Any) -> None:
                 ]
             },
             "$.when.all[1]",
-            'It can never fire: mode is one of "a" or "b" and mode is "c" cannot be at once.',
+            "It can never fire: mode is one of “a” or “b” and mode is “c” cannot be at once.",
         ),
         (
             {"all": [t(">", 8, agg={"fn": "count", "over": "1h"}), t("<", 0, agg={"fn": "count", "over": "2h"})]},
@@ -146,7 +146,7 @@ def test_what_the_scope_settles_is_no_question() -> None:
         (
             "problem",
             "$.when.all[1].not",
-            'It can never fire: it is tagged "a" and it is not tagged "a" cannot be at once, '
+            "It can never fire: it is tagged “a” and it is not tagged “a” cannot be at once, "
             "and its scope decides one of them.",
         )
     ]
@@ -326,7 +326,7 @@ def test_a_wait_for_a_moment_is_a_problem() -> None:
         (
             "problem",
             "$.for",
-            '“an event "door-forced" comes” is true of a moment only, so it is never so for 10 minutes.',
+            "“an event “door-forced” comes” is true of a moment only, so it is never so for 10 minutes.",
         )
     ]
     assert said({"any": [{"event": "door-forced"}, t(">", 8)]}) == []

@@ -63,9 +63,9 @@ def t(**fields: Any) -> dict[str, Any]:
         ({"metric": "running", "op": "==", "value": True}, "it is running", "it is not running"),
         ({"metric": "door_open", "stuck": {"for": "30m"}}, "door open has not changed for 30 minutes", None),
         ({"attribute": "critical", "op": "==", "value": True}, "its critical is yes", "its critical is no"),
-        ({"tag": "outdoor"}, 'it is tagged "outdoor"', 'it is not tagged "outdoor"'),
-        ({"group": GROUP}, 'it is in the group "Site 7"', 'it is not in the group "Site 7"'),
-        ({"profile": "pump"}, 'it is of the profile "pump"', 'it is not of the profile "pump"'),
+        ({"tag": "outdoor"}, 'it is tagged “outdoor”', 'it is not tagged “outdoor”'),
+        ({"group": GROUP}, 'it is in the group “Site 7”', 'it is not in the group “Site 7”'),
+        ({"profile": "pump"}, 'it is of the profile “pump”', 'it is not of the profile “pump”'),
         ({"time": {"days": [1, 2, 3, 4, 5], "from": "06:00", "to": "22:00", "tz": "site"}},
          "it is between 06:00 and 22:00 on weekdays (site's time)",
          "it is not between 06:00 and 22:00 on weekdays (site's time)"),
@@ -78,7 +78,7 @@ def t(**fields: Any) -> dict[str, Any]:
          "it enters the area with 3 corners", "it does not enter the area with 3 corners"),
         ({"silence": "30m"}, "nothing was heard of it for 30 minutes", "something was heard of it within 30 minutes"),
         ({"presence": "offline"}, "it is offline", "it is online"),
-        ({"event": "door-forced"}, 'an event "door-forced" comes', 'no event "door-forced" comes'),
+        ({"event": "door-forced"}, 'an event “door-forced” comes', 'no event “door-forced” comes'),
     ],
 )  # fmt: skip
 def test_every_leaf_and_its_opposite_have_their_words(leaf: Any, so: str, not_so: str | None) -> None:
@@ -91,14 +91,14 @@ def test_every_leaf_and_its_opposite_have_their_words(leaf: Any, so: str, not_so
     ("then", "words"),
     [
         ({"do": "alert"}, "raise a major alert"),
-        ({"do": "notify", "policy": "on-call"}, 'notify "on-call"'),
-        ({"do": "webhook", "channel": "ERP"}, 'call the webhook "ERP"'),
+        ({"do": "notify", "policy": "on-call"}, 'notify “on-call”'),
+        ({"do": "webhook", "channel": "ERP"}, 'call the webhook “ERP”'),
         ({"do": "command", "command": "open", "arguments": {"to": 50, "slow": True}},
-         'send the command "open" with to 50 and slow yes'),
-        ({"do": "command", "command": "open", "device": GROUP}, 'send the command "open" to another device'),
-        ({"do": "set", "attribute": "fan_mode", "value": "high"}, 'set its fan mode to "high"'),
-        ({"do": "tag", "add": "hot"}, 'tag it "hot"'),
-        ({"do": "tag", "remove": "hot"}, 'take the tag "hot" off'),
+         'send the command “open” with to 50 and slow yes'),
+        ({"do": "command", "command": "open", "device": GROUP}, 'send the command “open” to another device'),
+        ({"do": "set", "attribute": "fan_mode", "value": "high"}, 'set its fan mode to “high”'),
+        ({"do": "tag", "add": "hot"}, 'tag it “hot”'),
+        ({"do": "tag", "remove": "hot"}, 'take the tag “hot” off'),
         ({"do": "derive", "metric": "x", "value": {"metric": "temperature", "plus": 2}},
          "write temperature plus 2 °C as x"),
         ({"do": "derive", "metric": "x", "value": {"metric": "temperature", "agg": {"fn": "min", "over": "1h"}}},
@@ -119,9 +119,9 @@ def test_what_a_document_holds_by_key_is_said_by_the_name_that_people_gave_it() 
     then = [{"do": "notify", "policy": "on-call-7"}, {"do": "webhook", "channel": GROUP}]
     one, other = document({"profile": "cold-room"}), document({"profile": "cold-room"}, then=then)
     said = sentence(parse(other), names)
-    assert said.startswith('When it is of the profile "Cold room", notify "Night shift" and call the webhook "ERP"')
+    assert said.startswith("When it is of the profile “Cold room”, notify “Night shift” and call the webhook “ERP”")
     assert difference(parse(one), parse(other), names)[0] == "On firing, it will no longer raise a major alert."
-    assert 'On firing, it will also notify "Night shift".' in difference(parse(one), parse(other), names)
+    assert "On firing, it will also notify “Night shift”." in difference(parse(one), parse(other), names)
     moved = difference(parse(one | {"scope": {"profile": "cold-room"}}), parse(one), names)
     assert moved == ["It watches all profiles instead of the profile “Cold room”."]
 
@@ -157,8 +157,8 @@ def test_a_rule_with_everything_around_it_is_still_one_sentence() -> None:
     )
     assert sentence(parse(node), VOCABULARY) == (
         "At 06:00 on Monday through Friday (site's time), if the average temperature over 5 minutes is above 8 °C "
-        'for 10 minutes, raise a major alert and notify "on-call"; it clears when that is no longer so, and no new '
-        'one is raised for 1 hour after that; then take the tag "hot" off; where a value is older than 30 minutes, it '
+        "for 10 minutes, raise a major alert and notify “on-call”; it clears when that is no longer so, and no new "
+        "one is raised for 1 hour after that; then take the tag “hot” off; where a value is older than 30 minutes, it "
         "fires too; at most 3 an hour; silent between 22:00 and 06:00 (site's time)."
     )
 
@@ -180,11 +180,11 @@ def known(ready: CompiledRule, *values: Any) -> dict[str, Known]:
         (temperature_above(8), [None], "it is not known whether temperature is above 8 °C"),
         (temperature_above(8), [9], "temperature is 9 °C, above 8 °C"),
         ({"any": [temperature_above(8), {"tag": "a"}]}, [True, 9],
-         'temperature is 9 °C, above 8 °C, and it is tagged "a"'),
+         'temperature is 9 °C, above 8 °C, and it is tagged “a”'),
         (t(value=46.4, unit="degF"), [7], "temperature is 44.6 °F, not above 46.4 °F (1.8 °F away)"),
-        ({"all": [temperature_above(8), {"tag": "a"}]}, [False, 9], 'it is not tagged "a"'),
+        ({"all": [temperature_above(8), {"tag": "a"}]}, [False, 9], 'it is not tagged “a”'),
         ({"any": [temperature_above(8), {"tag": "a"}]}, [False, 7],
-         'temperature is 7 °C, not above 8 °C (1 °C away) and it is not tagged "a"'),
+         'temperature is 7 °C, not above 8 °C (1 °C away) and it is not tagged “a”'),
         (t(value={"metric": "setpoint", "plus": 1}), [6, 6.5],
          "temperature is 6.5 °C, not above setpoint plus 1 °C (6 °C)"),
         (t(value={"metric": "setpoint"}), [None, 6], "it is not known whether temperature is above setpoint"),
@@ -193,7 +193,7 @@ def known(ready: CompiledRule, *values: Any) -> dict[str, Known]:
         ({"metric": "lamp", "op": "==", "value": True}, [False], "lamp is off"),
         ({"metric": "door_open", "op": "==", "value": True}, [False], "door is closed"),
         ({"metric": "door_open", "op": "==", "value": True}, [None], "it is not known whether door is open"),
-        ({"metric": "mode", "op": "!=", "value": "a"}, ["a"], 'mode is "a"'),
+        ({"metric": "mode", "op": "!=", "value": "a"}, ["a"], 'mode is “a”'),
         ({"not": {"silence": "30m"}}, [True], "nothing was heard of it for 30 minutes"),
         (AVERAGE, [5.25], "the average temperature over 5 minutes is 5.25 °C, not above 8 °C (2.75 °C away)"),
     ],
@@ -251,7 +251,7 @@ def test_placeholders_are_put_in_once_and_what_is_unknown_is_a_dash() -> None:
         (0, [], "0"),
         (-9.999, [], "-10"),
         (True, [], "yes"),
-        ("open", [], '"open"'),
+        ("open", [], "“open”"),
         (8.0004, [8], "8.0004"),
         (7.9996, [8], "7.9996"),
         (8, [8], "8"),

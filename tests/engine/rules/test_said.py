@@ -32,7 +32,7 @@ def effect(then: Then) -> Effect:
         (Notify("a", "{device}: {value} at {time}"), "Room 1: 9.2 °C at 2026-05-08 14:02 UTC"),
         (Notify("a"), "Too warm: Room 1. Temperature was 9.23 °C, above 8 °C"),
         (CallWebhook("a"), "Too warm: Room 1. Temperature was 9.23 °C, above 8 °C"),
-        (SendCommand("cool", (("to", 4.5), ("why", "{value} in {device}"))), 'cool to 4.5 and why "9.23 in Room 1"'),
+        (SendCommand("cool", (("to", 4.5), ("why", "{value} in {device}"))), "cool to 4.5 and why “9.23 in Room 1”"),
         (SendCommand("stop"), None),
         (SetAttribute("note", "{severity} in {metric:none}"), "major in —"),
         (SetAttribute("on", True), "true"),

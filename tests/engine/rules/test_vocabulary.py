@@ -25,17 +25,17 @@ def test_a_rule_that_uses_its_metrics_rightly_has_no_problems() -> None:
     [
         (
             {"metric": "temprature", "op": ">", "value": 8},
-            ("$.when.metric", 'There is no metric "temprature".', 'Did you mean "temperature"?'),
+            ("$.when.metric", "There is no metric “temprature”.", "Did you mean “temperature”?"),
         ),
         (
             {"metric": "Temperature", "op": ">", "value": 8},
-            ("$.when.metric", 'There is no metric "Temperature".', 'Did you mean "temperature"?'),
+            ("$.when.metric", "There is no metric “Temperature”.", "Did you mean “temperature”?"),
         ),
         (
             {"metric": "zzz", "op": ">", "value": 8},
             (
                 "$.when.metric",
-                'There is no metric "zzz".',
+                "There is no metric “zzz”.",
                 "There are: temperature, humidity, a.b/ü, door_open, lamp.",
             ),
         ),
@@ -43,19 +43,19 @@ def test_a_rule_that_uses_its_metrics_rightly_has_no_problems() -> None:
             {"metric": "temperature", "op": "==", "value": "8"},
             (
                 "$.when.value",
-                '"temperature" is a number, so it cannot be compared with "8".',
+                "“temperature” is a number, so it cannot be compared with “8”.",
                 "Leave the quotes out: 8.",
             ),
         ),
         (
             {"metric": "temperature", "op": "==", "value": "nan?"},
-            ("$.when.value", '"temperature" is a number, so it cannot be compared with "nan?".', None),
+            ("$.when.value", "“temperature” is a number, so it cannot be compared with “nan?”.", None),
         ),
         (
             {"metric": "door_open", "op": "==", "value": "true"},
             (
                 "$.when.value",
-                '"door_open" is true or false, so it cannot be compared with "true".',
+                "“door_open” is true or false, so it cannot be compared with “true”.",
                 "Use true or false, without quotes.",
             ),
         ),
@@ -63,7 +63,7 @@ def test_a_rule_that_uses_its_metrics_rightly_has_no_problems() -> None:
             {"metric": "mode", "op": "==", "value": 3},
             (
                 "$.when.value",
-                '"mode" is a text, so it cannot be compared with the number 3.',
+                "“mode” is a text, so it cannot be compared with the number 3.",
                 'Put it in quotes: "3".',
             ),
         ),
@@ -71,17 +71,17 @@ def test_a_rule_that_uses_its_metrics_rightly_has_no_problems() -> None:
             {"metric": "door_open", "op": "in", "value": [True]},
             (
                 "$.when.op",
-                '"door_open" is true or false, which cannot be compared with "in".',
+                "“door_open” is true or false, which cannot be compared with “in”.",
                 "Use one of: ==, !=.",
             ),
         ),
         (
             {"metric": "temperature", "op": ">", "value": 8, "unit": "bar"},
-            ("$.when.unit", '"temperature" is measured in "degC", not in "bar".', 'Give the value in "degC".'),
+            ("$.when.unit", "“temperature” is measured in “degC”, not in “bar”.", "Give the value in “degC”."),
         ),
         (
             {"metric": "mode", "op": "==", "value": "a", "unit": "kg"},
-            ("$.when.unit", '"mode" has no unit, not in "kg".', "Leave the unit out."),
+            ("$.when.unit", "“mode” has no unit, not in “kg”.", "Leave the unit out."),
         ),
     ],
 )
@@ -109,7 +109,7 @@ def test_a_rule_for_all_profiles_may_use_what_they_agree_on_and_is_told_what_cla
     assert said({"metric": "door", "op": "==", "value": True}, both) == [
         (
             "$.when.metric",
-            '"door" is of different types or units in different profiles.',
+            "“door” is of different types or units in different profiles.",
             "Choose one profile for this rule.",
         )
     ]

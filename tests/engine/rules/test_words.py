@@ -74,14 +74,14 @@ def test_a_wait_belongs_to_the_whole_condition() -> None:
         ({"metric": "temperature", "op": "between", "value": [2, 8]}, "temperature is between 2 and 8 °C"),
         ({"metric": "temperature", "op": "outside", "value": [2, 8]}, "temperature is outside 2 to 8 °C"),
         ({"metric": "humidity", "op": "in", "value": [1, 2, 3]}, "humidity is one of 1, 2 or 3 %"),
-        ({"metric": "mode", "op": "not in", "value": ["a", "b"]}, 'mode is none of "a" or "b"'),
-        ({"metric": "mode", "op": "==", "value": ""}, 'mode is ""'),
+        ({"metric": "mode", "op": "not in", "value": ["a", "b"]}, 'mode is none of “a” or “b”'),
+        ({"metric": "mode", "op": "==", "value": ""}, 'mode is “”'),
         ({"metric": "lamp", "op": "!=", "value": True}, "lamp is off"),
         ({"not": temperature_above(8)}, "temperature is at most 8 °C"),
         ({"all": [temperature_above(8)]}, "temperature is above 8 °C"),
         (
             {"all": [temperature_above(8), {"any": [{"metric": "mode", "op": "==", "value": "a"}, LIT]}]},
-            'temperature is above 8 °C and either mode is "a" or lamp is on',
+            'temperature is above 8 °C and either mode is “a” or lamp is on',
         ),
         (
             {"any": [temperature_above(1), {"all": [temperature_above(2), LIT, temperature_above(4)]}]},
