@@ -71,7 +71,7 @@ class AlertQuery:
             first=first,
             after=after,
         )
-        wanted = asks_for(info, "rule", "summary", "device", "history")
+        wanted = asks_for(info, "rule", "summary", "device", "history", "deliveries")
         if "rule" in wanted:
             await info.context.rules.prime(alert.rule_id for alert in page.items)
         if "summary" in wanted:
@@ -80,6 +80,8 @@ class AlertQuery:
             await info.context.devices.prime(alert.device_id for alert in page.items)
         if "history" in wanted:
             await info.context.alert_notes.prime(alert.id for alert in page.items)
+        if "deliveries" in wanted:
+            await info.context.alert_deliveries.prime(alert.id for alert in page.items)
         return paged(page, Alert.of)
 
     @strawberry.field(
@@ -258,6 +260,34 @@ class AlertMutation:
         """The alert, put off."""
         tx = await info.context.tx()
         return Alert.of(await life.snooze(tx, id, tx.now + timedelta(minutes=minutes)))
+
+    @strawberry.mutation(
+        description="Puts these alerts off together: nobody is told of them until then. Those that have cleared stay "
+        "as they are.",
+        directives=[
+            Needs(scope="alerts:write"),
+            Rest(method=Method.POST, path="/alerts/snooze"),
+            NOT_FOUND,
+            Cost(weight=50, expected=1),
+        ],
+    )
+    async def alerts_snooze(
+        self,
+        info: Info,
+        ids: Annotated[
+            list[UUID],
+            strawberry.argument(description="The alerts' ids.", directives=[Constraint(max_length=life.AT_ONCE)]),
+        ],
+        minutes: Annotated[
+            int,
+            strawberry.argument(
+                description="For how many minutes from now.", directives=[Constraint(min=1, max=30 * 24 * 60)]
+            ),
+        ],
+    ) -> list[Alert]:
+        """The alerts as they are now."""
+        tx = await info.context.tx()
+        return [Alert.of(each) for each in await life.snooze_all(tx, ids, tx.now + timedelta(minutes=minutes))]
 
     @strawberry.mutation(
         description="Ends a snooze at once; telling goes on.",

@@ -12,7 +12,7 @@ from uuid import UUID
 import strawberry
 
 from engine.alerts import service as alerts
-from engine.alerts import timeline
+from engine.alerts import telling, timeline
 from engine.alerts.model import Alert, AlertNote
 from engine.certificates.kept import KeptLists
 from engine.certificates.vault import Vault
@@ -24,6 +24,8 @@ from engine.devices.filter import Group
 from engine.devices.model import Credential, Device, Presence, Profile
 from engine.errors import EngineError, Forbidden
 from engine.identity_providers.discovery import Discovery
+from engine.notifications.model import Delivery
+from engine.rules import firings
 from engine.rules import service as rules
 from engine.rules.service import Rule
 from engine.store.audit import Deed
@@ -293,6 +295,24 @@ class RequestContext:
             return await alerts.open_by_rule(await self.tx(), keys)
 
         return Batch(fetch, lambda _key: 0)
+
+    @cached_property
+    def last_firings(self) -> Batch[UUID, datetime | None]:
+        """When a rule last fired, by rule id."""
+
+        async def fetch(keys: Sequence[UUID]) -> Mapping[UUID, datetime | None]:
+            return {**await firings.last(await self.tx(), keys)}
+
+        return Batch(fetch, lambda _key: None)
+
+    @cached_property
+    def alert_deliveries(self) -> Batch[UUID, Sequence[Delivery]]:
+        """What went out about an alert, by alert id."""
+
+        async def fetch(keys: Sequence[UUID]) -> Mapping[UUID, Sequence[Delivery]]:
+            return await telling.sent(await self.tx(), keys)
+
+        return Batch(fetch, lambda _key: ())
 
     async def series(
         self,

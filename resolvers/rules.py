@@ -7,6 +7,7 @@ import strawberry
 
 from engine.rules import inspection, storms
 from engine.rules import service as rules
+from engine.rules.model import RuleOrder
 from resolvers.arguments import After, First, Version, asks_for, paged
 from resolvers.context import Info
 from schema.directives import Constraint, Cost, Example, Method, Needs, Problem, Rest
@@ -46,7 +47,7 @@ class RuleQuery:
     """What can be asked about rules."""
 
     @strawberry.field(
-        description="The tenant's rules in the order in which they were made.",
+        description="The tenant's rules, in the order in which they were made or another.",
         directives=[
             Needs(scope="rules:read"),
             Rest(method=Method.GET, path="/rules"),
@@ -61,13 +62,19 @@ class RuleQuery:
             str | None,
             strawberry.argument(description="Letters that the name contains.", directives=[Constraint(max_length=120)]),
         ] = None,
+        order: Annotated[
+            RuleOrder, strawberry.argument(description="How they are listed; a cursor is good for one order alone.")
+        ] = RuleOrder.MADE,
         first: First = 50,
         after: After = None,
     ) -> Page[Rule]:
         """A page of rules."""
-        page = await rules.page(await info.context.tx(), search=search, first=first, after=after)
-        if asks_for(info, "openAlerts"):
+        page = await rules.page(await info.context.tx(), search=search, order=order, first=first, after=after)
+        wanted = asks_for(info, "openAlerts", "lastFiredAt")
+        if "openAlerts" in wanted:
             await info.context.open_alerts.prime(rule.id for rule in page.items)
+        if "lastFiredAt" in wanted:
+            await info.context.last_firings.prime(rule.id for rule in page.items)
         return paged(page, Rule.of)
 
     @strawberry.field(

@@ -9,13 +9,14 @@ import strawberry
 
 from engine.alerts import model
 from engine.alerts.model import AlertStatus
-from engine.rules.model import Severity
 from schema.context import Info, loaded
 from schema.devices import Device
 from schema.directives import Constraint, Cost, Example, Needs
 from schema.enums import shown
+from schema.notifications import Delivery
 from schema.rules import Rule
 from schema.scalars import Json
+from schema.severities import Severity
 
 shown(
     AlertStatus,
@@ -139,6 +140,15 @@ class Alert:
     def history(self, info: Info) -> list[AlertNote]:
         """What was done and said about it."""
         return loaded(info.context.alert_notes, self.id, lambda notes: [AlertNote.of(note) for note in notes])
+
+    @strawberry.field(
+        description="What went out about it, alone or together with others, and what became of it; oldest first, kept "
+        "for 30 days. What an entry of the history sent out was made at its moment.",
+        directives=[Needs(scope="notifications:read"), Cost(weight=2)],
+    )
+    def deliveries(self, info: Info) -> list[Delivery]:
+        """What went out about it."""
+        return loaded(info.context.alert_deliveries, self.id, lambda sent: [Delivery.of(each) for each in sent])
 
 
 class AlertEventKind(Enum):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from engine.commands.model import Command
     from engine.devices.filter import Group
     from engine.devices.model import Credential, Device, Presence, Profile
+    from engine.notifications.model import Delivery
     from engine.rules.errors import Problem
     from engine.rules.lint import Finding
     from engine.rules.model import Mode
@@ -194,6 +195,16 @@ class Context(Protocol):
     @property
     def open_alerts(self) -> "Loader[UUID, int]":
         """How many alerts of a rule are not cleared, by rule id."""
+        ...
+
+    @property
+    def last_firings(self) -> "Loader[UUID, datetime | None]":
+        """When a rule last fired, by rule id."""
+        ...
+
+    @property
+    def alert_deliveries(self) -> "Loader[UUID, Sequence[Delivery]]":
+        """What went out about an alert, by alert id."""
         ...
 
     async def series(

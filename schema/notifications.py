@@ -8,9 +8,9 @@ import strawberry
 
 from engine.notifications import contacts, model, policies
 from engine.notifications.model import ChannelKind, DeliveryState
-from engine.rules.model import Severity
 from schema.directives import Constraint, Secret
 from schema.enums import shown
+from schema.severities import Severity
 
 shown(
     ChannelKind,

@@ -11,13 +11,14 @@ import strawberry
 from engine.rules.errors import Problem as ProblemModel
 from engine.rules.lint import Finding, Weight
 from engine.rules.mends import EditKind, Mend
-from engine.rules.model import MetricType, Mode, Severity
+from engine.rules.model import MetricType, Mode, RuleOrder
 from engine.rules.phrases import place
 from engine.rules.templates import HoleKind
 from schema.context import Info, loaded
 from schema.directives import Cost, Example, Needs
 from schema.enums import shown
 from schema.scalars import Json
+from schema.severities import Severity
 
 if TYPE_CHECKING:
     from engine.rules.templates import Hole
@@ -39,12 +40,12 @@ shown(
     ON="It is evaluated and acts.",
 )
 shown(
-    Severity,
-    "How bad it is, from a note to an emergency.",
-    INFO="Worth knowing; nobody has to do anything.",
-    MINOR="Somebody should look in the next days.",
-    MAJOR="Somebody should look today.",
-    CRITICAL="Somebody should look at once.",
+    RuleOrder,
+    "How rules are listed.",
+    MADE="As they were made, the oldest first.",
+    CHANGED="The newest change first.",
+    NAME="By name, without regard to capitals.",
+    FIRED="What fired last comes first; what never fired comes last.",
 )
 shown(
     Weight,
@@ -146,6 +147,14 @@ class Rule:
     def open_alerts(self, info: Info) -> int:
         """The rule's alerts that are not cleared."""
         return loaded(info.context.open_alerts, self.id, lambda count: count)
+
+    @strawberry.field(
+        description="When it last fired on any device, in force or only watching; null: never yet.",
+        directives=[Cost(weight=1)],
+    )
+    def last_fired_at(self, info: Info) -> datetime | None:
+        """When it last fired."""
+        return loaded(info.context.last_firings, self.id, lambda at: at)
 
 
 @strawberry.enum(description="What should be known about a rule.")

@@ -58,6 +58,6 @@ class TooManySilences(Conflict):
 
 
 class TooManyAlerts(Invalid):
-    """At most 200 alerts can be acknowledged at once."""
+    """At most 200 alerts can be changed at once."""
 
     code = "TOO_MANY_ALERTS"

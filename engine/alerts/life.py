@@ -1,6 +1,7 @@
 """What people do with an alert while it is open: give it to somebody, talk about it, put it off."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -80,11 +81,24 @@ async def acknowledge_all(tx: Tx, alert_ids: Sequence[UUID], note: str | None = 
 
     Raises TooManyAlerts, AlertNotFound (then none is acknowledged), NoteTooLong.
     """
+    return await _together(tx, alert_ids, lambda alert_id: service.acknowledge(tx, alert_id, note))
+
+
+async def snooze_all(tx: Tx, alert_ids: Sequence[UUID], until: datetime) -> list[Alert]:
+    """Put off those of the alerts that are open; returns all of them as they are now.
+
+    Raises TooManyAlerts, AlertNotFound (then none is put off), SnoozeMalformed.
+    """
+    return await _together(tx, alert_ids, lambda alert_id: snooze(tx, alert_id, until))
+
+
+async def _together(tx: Tx, alert_ids: Sequence[UUID], do: Callable[[UUID], Awaitable[Alert]]) -> list[Alert]:
+    """Each in the order of ids, so that two who do so at once wait for each other; what has cleared is left alone."""
     if len(alert_ids) > AT_ONCE:
         raise errors.TooManyAlerts
     for alert_id in sorted(set(alert_ids)):
-        if (await service.get(tx, alert_id)).status is AlertStatus.ACTIVE:
-            await service.acknowledge(tx, alert_id, note)
+        with suppress(errors.AlertCleared):
+            await do(alert_id)
     found = await service.by_ids(tx, alert_ids)
     return [found[alert_id] for alert_id in dict.fromkeys(alert_ids)]
 

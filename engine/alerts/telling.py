@@ -23,7 +23,7 @@ from engine.alerts.tables import alert_tellings as tellings
 from engine.alerts.tables import alerts
 from engine.notifications import clocks, policies
 from engine.notifications import service as notifications
-from engine.notifications.model import Message, Outcome, Policy
+from engine.notifications.model import Delivery, Message, Outcome, Policy
 from engine.store.tx import Tx
 
 AT_ONCE = 500
@@ -92,6 +92,17 @@ async def put_off(tx: Tx, alert_ids: Sequence[UUID], until: datetime) -> None:
     if alert_ids:
         mine = and_(tellings.c.tenant_id == tx.principal.tenant_id, tellings.c.alert_id.in_(alert_ids))
         await tx.execute(update(tellings).where(mine).values(due_at=until))
+
+
+async def sent(tx: Tx, alert_ids: Sequence[UUID]) -> dict[UUID, list[Delivery]]:
+    """What went out about each alert, oldest first: an entry of its history and what it made are of one moment."""
+    moments = [
+        (alert_id, note.at)
+        for alert_id, notes in (await timeline.of(tx, alert_ids)).items()
+        for note in notes
+        if note.kind in (Happening.TOLD, Happening.NOT_TOLD)
+    ]
+    return await notifications.about_alerts(tx, moments)
 
 
 Says: TypeAlias = Callable[[Tx, Collection[tuple[UUID, int]]], Awaitable[Mapping[tuple[UUID, int], str]]]

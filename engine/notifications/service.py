@@ -13,13 +13,13 @@ call ``notify(…, step=n)`` with the same key. Nothing here raises for a policy
 this severity: the `Outcome` says so in words, for whoever shows why nobody was told.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
 import orjson
-from sqlalchemy import Select, select, text, tuple_, update
+from sqlalchemy import JSON, DateTime, Select, Text, Uuid, cast, column, func, literal, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.sql import ColumnElement
@@ -139,6 +139,23 @@ async def get(tx: Tx, delivery_id: UUID) -> Delivery:
     if row is None:
         raise errors.DeliveryNotFound
     return _delivery(row)
+
+
+async def about_alerts(tx: Tx, moments: Collection[tuple[UUID, datetime]]) -> dict[UUID, list[Delivery]]:
+    """What was made to tell of these alerts at these moments, alone or with others; oldest first, none older than 30
+    days."""
+    found: dict[UUID, list[Delivery]] = {alert_id: [] for alert_id, _ in moments}
+    if not moments:
+        return found
+    told = literal([{"alert": str(alert_id), "at": at.isoformat()} for alert_id, at in moments], JSON)
+    wanted = func.json_to_recordset(told).table_valued(column("alert", Uuid), column("at", DateTime(timezone=True)))
+    wanted = wanted.render_derived(with_types=True)
+    named = func.jsonb_build_array(func.jsonb_build_object("id", cast(wanted.c.alert, Text)))
+    query = _select().add_columns(wanted.c.alert).where(_seen(tx), deliveries.c.created_at == wanted.c.at)
+    query = query.where(deliveries.c.message["data"]["alerts"].contains(named))
+    for row in await tx.rows(query.order_by(deliveries.c.created_at, deliveries.c.id)):
+        found[row["alert"]].append(_delivery(row))
+    return found
 
 
 async def retry(tx: Tx, delivery_id: UUID) -> Delivery:

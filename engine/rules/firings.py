@@ -1,16 +1,17 @@
-"""Why rules fired where no alert says it: one row for each time a rule only watched or raises none, with its end."""
+"""When rules fired: the last time of each; and why where no alert says it, a row for each time, with its end."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import orjson
-from sqlalchemy import select, text, tuple_
+from sqlalchemy import DateTime, literal_column, select, text, tuple_
 from sqlalchemy.engine import RowMapping
 
 from engine import pages
 from engine.alerts.model import Cleared, Raised
 from engine.pages import Page
-from engine.rules.tables import rule_firings
+from engine.rules.tables import rule_firings, rules
 from engine.rules.tried import Firing
 from engine.store.tx import Tx
 
@@ -41,7 +42,28 @@ _END = text(
       AND f.cleared_at IS NULL
     """
 )
-_PRUNE = text("DELETE FROM rule_firings WHERE tenant_id = :tenant AND fired_at < :now - interval '30 days'")
+# The last of each rule stays, however old: it says when the rule last fired.
+_PRUNE = text(
+    """
+    DELETE FROM rule_firings f
+    WHERE f.tenant_id = :tenant AND f.fired_at < :now - interval '30 days' AND EXISTS (
+        SELECT FROM rule_firings n
+        WHERE n.tenant_id = :tenant AND n.rule_id = f.rule_id AND (n.fired_at, n.id) > (f.fired_at, f.id)
+    )
+    """
+)
+LAST = literal_column(
+    """
+    greatest(
+        (SELECT a.raised_at FROM alerts a WHERE a.tenant_id = rules.tenant_id AND a.rule_id = rules.id
+         ORDER BY a.raised_at DESC LIMIT 1),
+        (SELECT n.fired_at FROM rule_firings n WHERE n.tenant_id = rules.tenant_id AND n.rule_id = rules.id
+         ORDER BY n.fired_at DESC LIMIT 1)
+    )
+    """,
+    DateTime(timezone=True),
+)
+"""When each of ``rules`` last fired, with an alert or without; null: never. Two looks at an index a rule."""
 # The newest of a rule that is too many is found at its place in the index: nothing is sorted.
 _CUT = text(
     """
@@ -108,6 +130,13 @@ async def prune(tx: Tx) -> None:
 
 async def _cut(tx: Tx, rules: Sequence[str] | None) -> None:
     await tx.execute(_CUT, {"tenant": tx.principal.tenant_id, "most": OF_RULE, "rules": rules})
+
+
+async def last(tx: Tx, rule_ids: Sequence[UUID]) -> dict[UUID, datetime]:
+    """When each of these rules last fired, in force or only watching; those that never did are not among them."""
+    mine = rules.c.tenant_id == tx.principal.tenant_id, rules.c.id.in_(rule_ids)
+    rows = await tx.rows(select(rules.c.id, LAST.label("at")).where(*mine))
+    return {row["id"]: row["at"] for row in rows if row["at"] is not None}
 
 
 async def page(tx: Tx, rule_id: UUID, *, first: int = 50, after: str | None = None) -> Page[Firing]:

@@ -80,6 +80,15 @@ class Mode(StrEnum):
     ON = "on"
 
 
+class RuleOrder(StrEnum):
+    """How rules are listed: as they were made, the newest change first, by name, or what fired last first."""
+
+    MADE = "made"
+    CHANGED = "changed"
+    NAME = "name"
+    FIRED = "fired"
+
+
 class Fn(StrEnum):
     """What is made of the values of a window. A window without values has a count of 0 and nothing else."""
 

@@ -14,13 +14,13 @@ from engine import ids, pages
 from engine.devices import census
 from engine.pages import Page
 from engine.rules import document as documents
-from engine.rules import errors, events, tables, trial, words
+from engine.rules import errors, events, listing, tables, trial, words
 from engine.rules.around import vocabularies
 from engine.rules.check import check
 from engine.rules.errors import Problem, RuleInvalid
 from engine.rules.gallery import GALLERY, template
 from engine.rules.inspection import Checked, compare, inspect, spoken_in
-from engine.rules.model import Mode, RuleDocument
+from engine.rules.model import Mode, RuleDocument, RuleOrder
 from engine.rules.phrases import place
 from engine.rules.published import made
 from engine.rules.ruleset import RuleSet
@@ -138,17 +138,23 @@ async def sentences(tx: Tx, versions: Collection[tuple[UUID, int]]) -> dict[tupl
     return said
 
 
-async def page(tx: Tx, *, search: str | None = None, first: int = 50, after: str | None = None) -> Page[Rule]:
-    """Rules in the order in which they were made."""
+async def page(
+    tx: Tx,
+    *,
+    search: str | None = None,
+    order: RuleOrder = RuleOrder.MADE,
+    first: int = 50,
+    after: str | None = None,
+) -> Page[Rule]:
+    """Rules as they are asked for; raises BadCursor, BadPageSize."""
     size = pages.page_size(first)
     query = _mine(tx)
     if search:
         query = query.where(rules.c.name.icontains(search, autoescape=True))
-    if after is not None:
-        query = query.where(rules.c.id > _id_of(after))
     words_of = await vocabularies(tx)
-    rows = await tx.rows(query.order_by(rules.c.id).limit(size + 1))
-    return pages.cut([_rule(row, words_of) for row in rows], size, lambda rule: str(rule.id))
+    rows = await tx.rows(listing.ordered(query, order, tx.principal.tenant_id, after).limit(size + 1))
+    keys = {row["id"]: listing.key(row, order) for row in rows}
+    return pages.cut([_rule(row, words_of) for row in rows], size, lambda rule: keys[rule.id])
 
 
 async def offers(tx: Tx, profile: str | None = None) -> list[Offer]:
@@ -386,13 +392,6 @@ def _told(row: RowMapping, sentence: str, changes: Sequence[str] = ()) -> dict[s
 
 def _mode(*, is_enabled: bool, is_shadow: bool) -> Mode:
     return Mode.OFF if not is_enabled else Mode.SHADOW if is_shadow else Mode.ON
-
-
-def _id_of(cursor: str) -> UUID:
-    try:
-        return UUID(pages.decode(cursor))
-    except ValueError as error:
-        raise pages.BadCursor from error
 
 
 def _rule(row: RowMapping, known: dict[str, Vocabulary]) -> Rule:

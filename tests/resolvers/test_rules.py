@@ -61,6 +61,43 @@ async def test_a_rule_tells_what_it_does_and_whether_it_can_be_read(api: Api, te
     assert "can no longer be read" in again["sentence"]
 
 
+async def test_rules_are_listed_in_four_orders_and_say_when_they_last_fired(api: Api, tenant: Tenant) -> None:
+    secret = await tenant.api_token()
+    room = await tenant.device("room-1")
+    ids = {}
+    for name in ("beta", "Alpha", "delta", "Gamma"):
+        made = (await api.rest(secret, "POST", "/rules", json={"document": document(above(8), name=name)})).json()
+        ids[name] = made["id"]
+    await api.rest(secret, "PATCH", f"/rules/{ids['Alpha']}", json={"document": document(above(9), name="Alpha")})
+    fired = (
+        ("Gamma", "alerts", "raised_at, severity, status", "'2026-01-02Z', 'major', 'active'"),
+        ("Gamma", "rule_firings", "fired_at, would", "'2026-01-04Z', '[]'"),  # and later it only watched
+        ("delta", "rule_firings", "fired_at, would", "'2026-01-03Z', '[]'"),
+    )
+    for name, table, columns, values in fired:
+        tenant.run(
+            f"INSERT INTO {table} (tenant_id, id, rule_id, rule_version, device_id, episode, reason, why, {columns}) "
+            f"VALUES (%s, gen_random_uuid(), '{ids[name]}', 1, '{room.id}', 1, 'warm', '{{}}', {values})"
+        )
+    listed = {
+        "MADE": ["beta", "Alpha", "delta", "Gamma"],
+        "CHANGED": ["Alpha", "Gamma", "delta", "beta"],
+        "NAME": ["Alpha", "beta", "delta", "Gamma"],
+        "FIRED": ["Gamma", "delta", "Alpha", "beta"],
+    }
+    for order, names in listed.items():
+        found, path = [], f"/rules?first=1&order={order}"
+        for _ in names:
+            page = (await api.rest(secret, "GET", path)).json()
+            found += page["items"]
+            path = f"/rules?first=1&order={order}&after={page['pageInfo']['endCursor']}"
+        assert [each["name"] for each in found] == names
+        assert (await api.rest(secret, "GET", path)).json()["items"] == []
+    at = {each["name"]: each["lastFiredAt"] for each in found}
+    assert (at["Alpha"], at["delta"][:10], at["Gamma"][:10]) == (None, "2026-01-03", "2026-01-04")
+    assert (await api.rest(secret, "GET", f"/rules/{ids['Gamma']}")).json()["lastFiredAt"] == at["Gamma"]
+
+
 async def test_a_rule_that_its_profile_has_left_behind_names_the_part_and_what_to_do(api: Api, tenant: Tenant) -> None:
     secret = await tenant.api_token()
     await cold_room(tenant)
@@ -73,7 +110,7 @@ async def test_a_rule_that_its_profile_has_left_behind_names_the_part_and_what_t
         await devices.profile_change(tx, profile.id, metrics=[METRICS[0], Metric("batery", MetricType.NUMBER)])
     (found,) = (await api.rest(secret, "GET", "/rules")).json()["items"]
     mend = "Mend that and publish it, go back to an earlier version, or delete it."
-    what = 'There is no metric "battery". Did you mean "batery"?'
+    what = "There is no metric “battery”. Did you mean “batery”?"
     said = "This rule can no longer be read, so it does nothing: in its condition, part 2, “metric”:"
     assert (found["isReadable"], found["sentence"]) == (False, f"{said} {what} {mend}")
     (problem,) = found["problems"]
@@ -100,7 +137,7 @@ async def test_whom_a_rule_tells_is_said_by_name_everywhere_and_by_its_new_one_a
     compiled = rules.Compiled()
     for name in ("Night shift", "People on duty"):
         await api.rest(secret, "PATCH", f"/notification-policies/{policy['id']}", json={"name": name})
-        said = f'notify "{name}"'
+        said = f"notify “{name}”"
         assert said in (await api.rest(secret, "GET", f"/rules/{made['id']}")).json()["sentence"]
         assert said in (await api.rest(secret, "POST", "/rules/check", json={"document": tells})).json()["sentence"]
         sides = {"previous": document(above(8)), "document": tells}
@@ -109,7 +146,7 @@ async def test_whom_a_rule_tells_is_said_by_name_everywhere_and_by_its_new_one_a
             (rule,) = (await compiled.of(tx)).by_id.values()
         assert intentions(rule) == [said]
     audited = (await api.rest(secret, "GET", "/audit")).text
-    assert 'notify \\"Night shift\\"' in audited
+    assert "notify “Night shift”" in audited
 
 
 async def test_rules_begin_with_the_profile_of_most_devices_and_templates_that_fit_come_first(

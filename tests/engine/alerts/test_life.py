@@ -300,6 +300,42 @@ async def test_open_alerts_are_grouped_by_rule_and_acknowledged_together(desk: D
         assert (await life.grouped(tx))[0].unacknowledged == 0
 
 
+async def test_open_alerts_are_put_off_together_and_what_has_cleared_is_left_alone(desk: Desk, tenant: Tenant) -> None:
+    await desk.open(0)
+    raised = await desk.raise_(*[await tenant.device() for _ in range(3)])
+    await desk.clear(raised[1])
+    async with desk.store.as_tenant(tenant.principal()) as tx:
+        until = tx.now + timedelta(hours=1)
+        put_off = await life.snooze_all(tx, [alert.id for alert in raised], until)
+        assert [alert.snoozed_until for alert in put_off] == [until, None, until]
+        deeds = [(deed.action, deed.target_id) for deed in tx.deeds]
+        assert sorted(deeds) == sorted(("alert.snooze", str(raised[n].id)) for n in (0, 2))
+        with pytest.raises(errors.AlertNotFound):
+            await life.snooze_all(tx, [raised[0].id, uuid4()], until)
+        with pytest.raises(errors.TooManyAlerts):
+            await life.snooze_all(tx, [raised[0].id] * 201, until)
+
+
+async def test_an_alert_says_what_went_out_about_it_alone_and_with_others_and_what_became_of_it(
+    desk: Desk, tenant: Tenant
+) -> None:
+    await desk.open(0, 10)
+    raised = await desk.raise_(*[await tenant.device() for _ in range(2)])
+    await desk.after(0)
+    await desk.clear(raised[1])
+    await desk.after(11)
+    async with desk.store.as_tenant(tenant.principal()) as tx:
+        sent = await telling.sent(tx, [alert.id for alert in raised])
+        notes = (await timeline.of(tx, [raised[0].id]))[raised[0].id]
+    both, alone = sent[raised[0].id]
+    assert sent[raised[1].id] == [both]
+    assert [(each.target, each.channel_name, each.state) for each in (both, alone)] == [
+        ("step0@desk.example", "mail 0", "waiting"),
+        ("step1@desk.example", "mail 1", "waiting"),
+    ]
+    assert [each.created_at for each in (both, alone)] == [note.at for note in notes]
+
+
 async def test_reminders_do_not_heap_up_in_quiet_hours(desk: Desk, tenant: Tenant) -> None:
     await desk.open(0, repeat_min=1)
     begins = datetime.now(UTC) + timedelta(minutes=1)

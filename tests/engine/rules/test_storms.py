@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -191,6 +191,12 @@ async def test_of_a_rule_without_alerts_only_what_it_did_is_noted_and_the_newest
     async with tenant.store.as_tenant(tenant.principal()) as tx:
         assert list((await firings.page(tx, rule.id)).items) == list(noted[:2])
         assert len((await firings.page(tx, watching.id)).items) == 2
+    async with worker_store.as_tenant(system(tenant.id)) as tx:
+        tx.now += timedelta(days=31)
+        await firings.prune(tx)
+    async with tenant.store.as_tenant(tenant.principal()) as tx:  # when a rule last fired is not forgotten
+        assert list((await firings.page(tx, rule.id)).items) == [noted[0]]
+        assert (await firings.last(tx, [rule.id, watching.id, uuid4()])).keys() == {rule.id, watching.id}
 
 
 async def test_what_a_rule_notes_while_it_only_watches_is_bounded_where_it_is_noted(
