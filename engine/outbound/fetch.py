@@ -34,8 +34,9 @@ _FAILURES = (
     httpcore.ProtocolError,
     httpcore.TimeoutException,
 )
-# Threads of their own: a name server that never answers must not keep passwords from being hashed.
-_names = ThreadPoolExecutor(4, "names")
+# Threads of their own: a name server that never answers must not keep passwords from being hashed. A look-up cannot be
+# called off, and goes on when its request has long been given up; so there are more of them than requests.
+_names = ThreadPoolExecutor(3 * AT_ONCE, "names")
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 

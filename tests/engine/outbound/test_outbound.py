@@ -1,9 +1,12 @@
 """What a tenant typed leads to the public internet and nowhere else, whatever tricks its name plays."""
 
 import asyncio
+import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -12,6 +15,7 @@ from engine.outbound import fetch as way_out
 from engine.outbound.addresses import is_loopback, is_public
 from engine.outbound.errors import AddressRefused, NoAnswer
 from engine.outbound.fetch import Outbound
+from tests.support.patience import PATIENCE_S
 
 PUBLIC = ("1.1.1.1", "8.8.8.8", "100.63.255.255", "172.32.0.1", "223.255.255.255", "2606:4700::1111", "2a00:1450::1")
 INNER = (
@@ -217,3 +221,22 @@ async def test_waiting_for_others_is_not_held_against_an_address() -> None:
     with pytest.raises(NoAnswer):
         await waiting
     assert asked.is_set()
+
+
+async def test_name_servers_that_do_not_answer_keep_no_other_name_from_being_looked_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of each request that was given up, a look-up goes on: twice as many as requests are under way."""
+    answers, real = threading.Event(), socket.getaddrinfo
+
+    def look_up(host: str, *how: Any, **more: Any) -> Any:
+        return [] if host.endswith(".silent.example") and answers.wait(PATIENCE_S) else real(host, *how, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    waiting = [asyncio.create_task(fetch.resolve(f"{n}.silent.example", 443)) for n in range(2 * fetch.AT_ONCE)]
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            assert "127.0.0.1" in await fetch.resolve("127.0.0.1", 443)
+    finally:
+        answers.set()
+        assert await asyncio.gather(*waiting) == [[]] * len(waiting)
