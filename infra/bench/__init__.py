@@ -34,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     http.add_argument("--connections", type=int, default=50, help="connections kept open, one device each")
     http.add_argument("--seconds", type=float, default=10, help="how long each way to send is measured")
     http.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
-    overload = benches.add_parser("overload", help="what three times too much does to a platform")
+    overload = benches.add_parser(
+        "overload", help="what three times too much does to a platform (a quarter of an hour in all)"
+    )
     overload.add_argument("--seconds", type=float, help="how long it lasts (600)")
     overload.add_argument("--times", type=float, help="how many times what it can take is offered (3)")
     overload.add_argument("--connections", type=int, help="MQTT connections, one device each")
