@@ -105,6 +105,8 @@ class Children:
         is_status = message.topic == STATUS
         is_connected = notes.connected(message.payload) if is_status else True
         known, told = self._reached.get(child.device_id), self._told.get(child.device_id)
+        if known is not None and known[1].device_id != gateway.device_id:
+            known = None  # it has another gateway, of which we were not told
         if is_connected is None:
             return True  # it is to be rejected
         if is_status:
@@ -118,7 +120,7 @@ class Children:
         if known is None or known[1].session_epoch < gateway.session_epoch:
             self._came(child)
         if known is None and not is_status:  # a status tells of it by itself
-            self._presence.connected(child, time.time(), notes.through(gateway))
+            self._presence.connected(child, message.received_at, notes.through(gateway))
         return known is None or not is_status
 
     def not_taken(self, message: ChildMessage) -> None:

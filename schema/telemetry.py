@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import Enum
+from itertools import repeat
 from typing import Self
 from uuid import UUID
 
@@ -61,11 +62,20 @@ class Provenance:
     via: str | None = strawberry.field(
         description="The protocol in which a gateway had it from the machine: modbus, opcua or bacnet."
     )
+    gateway: str | None = strawberry.field(
+        description="The key of the gateway that brought it; null where the device has sent it by itself."
+    )
 
     @classmethod
-    def of(cls, source: Source) -> Self:
-        """The contract's view of ``source``."""
-        return cls(transport=source.transport, encoding=source.encoding, decoder=source.decoder, via=source.via)
+    def of(cls, source: Source, gateway: str | None) -> Self:
+        """The contract's view of ``source``, and of the gateway that brought what came so."""
+        return cls(
+            transport=source.transport,
+            encoding=source.encoding,
+            decoder=source.decoder,
+            via=source.via,
+            gateway=gateway,
+        )
 
 
 @strawberry.type(
@@ -109,8 +119,9 @@ class Series:
     def of(cls, series: model.Series, unit: str | None) -> Self:
         """The contract's view of ``series``."""
         is_binned = series.bucket is not None
-        numbers = sorted({number for number in series.sources if number is not None})
-        places = {number: place for place, number in enumerate(numbers)}
+        ways = list(zip(series.sources, series.gateways or repeat(None), strict=False))
+        known = list(dict.fromkeys(way for way in ways if way[0] is not None))
+        places = {way: place for place, way in enumerate(known)}
         return cls(
             metric=series.metric,
             unit=unit,
@@ -124,10 +135,10 @@ class Series:
             quality=Json(list(series.quality)) if any(series.quality) else None,
             bad=Times(list(series.bad)),
             received=Times(list(series.received)) if series.sources else None,
-            source=Json([None if number is None else places[number] for number in series.sources])
-            if series.sources
-            else None,
-            sources=[Provenance.of(source) for source in map(source_of, numbers) if source is not None],
+            source=Json([places.get(way) for way in ways]) if series.sources else None,
+            sources=[
+                Provenance.of(source, gateway) for number, gateway in known if (source := source_of(number)) is not None
+            ],
         )
 
 

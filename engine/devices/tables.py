@@ -98,6 +98,7 @@ presence = Table(
     Column("reason", Text),
     Column("watched_from", DateTime(timezone=True)),
     Column("silent_since", DateTime(timezone=True)),
+    Column("through", JSONB),
 )
 
 silence_watches = Table(

@@ -47,6 +47,8 @@ class Series:
     """Asked for and without a bucket: when each was received, in epoch milliseconds."""
     sources: Sequence[int | None] = ()
     """Asked for and without a bucket: how each came, as ``provenance.source_of`` reads it."""
+    gateways: Sequence[str | None] = ()
+    """Beside ``sources``: the key of the gateway that brought each; empty where none did."""
 
 
 @dataclass(frozen=True, slots=True)

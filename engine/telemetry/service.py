@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import func, select, text
 
 from engine import clock, ids
+from engine.devices import presence
 from engine.devices.model import Presence
 from engine.devices.rows import as_presence
 from engine.store.tx import Tx
@@ -193,6 +194,8 @@ async def _measured(tx: Tx, asked: dict[str, Any], limit: int, *, with_source: b
     columns = {name: row[name][:limit] for name in ("times", "values")}
     if with_source:
         columns |= {name: (row[name] or [])[:limit] for name in ("received", "sources")}
+        ways = await presence.ways_of(tx, asked["device"])
+        columns |= {"gateways": presence.gateways(ways, columns["received"])} if ways else {}
     bad = []
     if row["marks"] is not None:
         marks = columns["quality"] = row["marks"][:limit]

@@ -19,10 +19,11 @@ from engine.devices import service as devices
 from engine.devices.declared import Argument, ValueType
 from engine.devices.declared import Command as Declared
 from engine.devices.model import Device, Presence
-from engine.devices.presence import KINDS
+from engine.devices.presence import KINDS, ways_of
 from engine.drain import Drain
 from engine.journal.read import tail
 from engine.store.pool import Store
+from engine.telemetry import service as telemetry
 from infra.local.postgres import Postgres
 from tests.support.patience import PATIENCE_S
 from tests.support.process import IngestProcess, ingest_process
@@ -238,6 +239,43 @@ async def test_a_child_that_was_never_reached_is_offline_and_its_gateway_says_wh
         assert now.since == went.since  # it is no later that it was heard for that
     kinds = await told_of(store, tenant, never)
     assert kinds == ["device.disconnected", "device.connected", "device.disconnected"]
+
+
+async def test_a_reading_says_which_gateway_brought_it_though_another_speaks_for_the_device_now(
+    process: IngestProcess, store: Store, worker_store: Store, tenant: Tenant
+) -> None:
+    child, drain = await labelled(tenant, "freezer-1", "east"), Drain(worker_store)
+    began = datetime.now(UTC) - timedelta(minutes=1)
+
+    async def brought() -> list[str | None]:
+        await drain.run(tenant.id)
+        async with store.as_tenant(tenant.principal()) as tx:
+            end = datetime.now(UTC) + timedelta(minutes=1)
+            found = await telemetry.series(tx, child.id, "temperature", began, end, with_source=True)
+        return list(found.gateways or [None for _ in found.sources])
+
+    for n, key in enumerate(("east", "west")):
+        gateway = await tenant.device(key)
+        async with connected(process, tenant, gateway) as there:
+            await relabel(tenant, child, {"gateway": key})
+            async with asyncio.timeout(PATIENCE_S):
+                while await there.say("up/child/freezer-1/telemetry", {"values": {"temperature": n}}) != STORED:
+                    await asyncio.sleep(0.05)
+        assert (await brought())[-1] == key
+    alone = await tenant.device_token(child)
+    by_itself = await asyncio.to_thread(Gateway, process, f"{tenant.key}/d/{child.key}", alone)
+    try:
+        await until(lambda: by_itself.is_ready)
+        assert await by_itself.say("up/telemetry", {"values": {"temperature": 3}}) == STORED
+    finally:
+        await asyncio.to_thread(by_itself.close)
+    assert await brought() == ["east", "west", None]
+    other = await tenant.device("alone")
+    async with connected(process, tenant, other) as there:
+        assert await there.say("up/telemetry", {"values": {"temperature": 1}}) == STORED
+    await drain.run(tenant.id)
+    async with store.as_tenant(tenant.principal()) as tx:
+        assert await ways_of(tx, other.id) == []  # whoever never came through one, has nothing of it
 
 
 async def told_of(store: Store, tenant: Tenant, device: Device) -> list[str]:

@@ -36,6 +36,11 @@ def test_each_way_that_the_platform_knows_has_words() -> None:
     assert len(set(said)) == len(ways)
     assert not [each for each in said if "does not know" in each]
     assert said[0] == "It came by MQTT as JSON, read by decoder 2."
+    behind = {"transport": "mqtt", "encoding": "json", "decoder": 2, "via": None, "gateway": "plant"}
+    assert _told([["cameBy", behind], ["cameBy", {**behind, "via": "opcua"}]]) == [
+        "It came through the gateway plant by MQTT as JSON, read by decoder 2.",
+        "It came from the machine by OPC UA, then through the gateway plant by MQTT as JSON, read by decoder 2.",
+    ]
     assert "It came from the machine by Modbus, then through its gateway by MQTT as JSON, read by decoder 2." in said
 
 

@@ -23,8 +23,9 @@ export function cameBy(source) {
   if (!source) return "How it came was not kept.";
   const road = `by ${TRANSPORTS[source.transport] ?? "a way this page does not know"}`;
   const form = ENCODINGS[source.encoding] ? ` as ${ENCODINGS[source.encoding]}` : "";
-  const machine = source.via ? `from the machine by ${MACHINES[source.via] ?? source.via}, then through its gateway ` : "";
-  const said = `${machine}${road}${form}, read by decoder ${source.decoder}`;
+  const machine = source.via ? `from the machine by ${MACHINES[source.via] ?? source.via}, then ` : "";
+  const gateway = source.gateway ? `through the gateway ${source.gateway} ` : source.via ? "through its gateway " : "";
+  const said = `${machine}${gateway}${road}${form}, read by decoder ${source.decoder}`;
   return `It came ${said}.`;
 }
 

@@ -50,7 +50,7 @@ UNITS = {"temperature": "°C", "humidity": "%", "door_open": None, "mode": None}
 NEWEST = """query ($id: ID!, $from: DateTime!) { device(id: $id) {
     latest { metric value unit time }
     telemetry(metric: "humidity", from: $from, withSource: true) {
-        times values quality bad received source sources { transport encoding decoder via }
+        times values quality bad received source sources { transport encoding decoder via gateway }
     }
 } }"""
 CAME: Mapping[str, tuple[str, str, str | None]] = {
@@ -62,6 +62,7 @@ CAME: Mapping[str, tuple[str, str, str | None]] = {
     "CoAP, SenML in JSON": ("coap", "senml", None),
     "CoAP, SenML in CBOR": ("coap", "senml", None),
     "Modbus": ("mqtt", "json", "modbus"),
+    "Modbus RTU": ("mqtt", "json", "modbus"),
     "OPC-UA": ("mqtt", "json", "opcua"),
     "BACnet": ("mqtt", "json", "bacnet"),
     "BACnet, polled": ("mqtt", "json", "bacnet"),
@@ -231,7 +232,7 @@ async def test_one_story_gives_the_same_readings_in_every_language(
     assert all(began <= received <= now_ms() + 1_000 for received in humidity["received"])
     transport, encoding, via = CAME[row.name]
     came = {"transport": transport, "encoding": encoding, "decoder": decode.VERSION, "via": via}
-    assert humidity["sources"] == [came]
+    assert humidity["sources"] == [{**came, "gateway": device.gateway.key if device.gateway else None}]
     said = "; ".join(f"{metric} {' '.join(str(e) for e in found if e.metric == metric)}" for metric in UNITS)
     missing = "".join(f"; {words}" for what, words in MISSING.items() if what not in row.carries)
     figure(f"golden story, {row}: {said}; {transport}, {encoding}, decoder {decode.VERSION}, via {via}{missing}")
