@@ -326,7 +326,7 @@ async def test_a_scan_finds_the_registers_that_are_there() -> None:
 async def test_a_serial_line_carries_the_same() -> None:
     machine = Machine()
     machine.cells = {0: 42, 7: 0xFFFE}
-    async with _line() as (ours, theirs):
+    async with serial_line() as (ours, theirs):
         server = ModbusSerialServer(machine.devices(), framer=FramerType.RTU, port=theirs, baudrate=115_200)
         await server.serve_forever(background=True)
         said = [
@@ -364,7 +364,7 @@ async def test_a_serial_line_carries_the_same() -> None:
 
 
 @asynccontextmanager
-async def _line() -> AsyncIterator[tuple[str, str]]:
+async def serial_line() -> AsyncIterator[tuple[str, str]]:
     """Two ends of a serial line, made of two pseudo terminals."""
     loop = asyncio.get_running_loop()
     pairs = [pty.openpty(), pty.openpty()]

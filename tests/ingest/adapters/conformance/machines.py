@@ -15,11 +15,13 @@ from typing import Any, Protocol
 from asyncua import ua
 from bacpypes3.basetypes import BinaryPV
 from bacpypes3.local.analog import AnalogInputObject
+from pymodbus import FramerType
+from pymodbus.server import ModbusSerialServer
 
 from engine import clock
 from ingest.edge.opcua.certificates import Certificates
 from tests.ingest.edge.test_modbus import Machine as ModbusServer
-from tests.ingest.edge.test_modbus import serving
+from tests.ingest.edge.test_modbus import serial_line, serving
 from tests.support.bacnet_plant import FAULTY, FLAGS, GOOD, OVERRIDDEN, BacnetPlant, building, free_port
 from tests.support.opcua_plant import URI, Identity, OpcuaPlant, trusted_by
 
@@ -153,6 +155,32 @@ class ModbusMachine:
 
     def introduced_to(self, folder: Path) -> None:
         pass
+
+
+class SerialModbusMachine(ModbusMachine):
+    """The same registers at the other end of a serial line, in frames that end with a check sum."""
+
+    gone_words = "does not answer"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._line = AsyncExitStack()
+        self._end = ""
+
+    async def start(self) -> None:
+        ours, self._end = await self._line.enter_async_context(serial_line())
+        self.connection = {"protocol": "modbus-rtu", "device": ours, "parity": "N", "timeout": "0.5 s"}
+        await self.come_back()
+
+    async def stop(self) -> None:
+        await self.leave()
+        await self._line.aclose()
+
+    async def come_back(self) -> None:
+        devices = self._server.devices()
+        server = ModbusSerialServer(devices, framer=FramerType.RTU, port=self._end, trace_pdu=self._server.traced)
+        await server.serve_forever(background=True)
+        self._stack.push_async_callback(server.shutdown)
 
 
 class OpcuaMachine:

@@ -3,11 +3,12 @@
 from tests.ingest.adapters.conformance.speaker import Row
 from tests.ingest.adapters.conformance.speaks_broker import BrokerSpeaker
 from tests.ingest.adapters.conformance.speaks_coap import CoapSpeaker
-from tests.ingest.adapters.conformance.speaks_edge import by_bacnet, by_modbus, by_opcua
+from tests.ingest.adapters.conformance.speaks_edge import by_bacnet, by_modbus, by_modbus_rtu, by_opcua
 from tests.ingest.adapters.conformance.speaks_http import HttpSpeaker
 from tests.ingest.adapters.conformance.speaks_mqtt import MqttSpeaker
 
 _ASKED = "a machine repeats nothing: what the edge has read lies in its spool until the platform has committed it"
+_REGISTERS = "no times and no doubt: the time is the edge's, and a value is there or refused with a code"
 _NOBODY = (
     "the protocol has none: whoever is in the plant's network may speak as the machine, or to it; what was tried is the"
     " login of the edge that reads it"
@@ -36,9 +37,21 @@ MACHINES = (
         behind="edge",
         carries=frozenset({"bad"}),
         remarks={
-            "uplink": "no times and no doubt: the time is the edge's, and a value is there or refused with a code",
+            "uplink": _REGISTERS,
             "ack after COMMIT": _ASKED,
             "auth": _NOBODY,
+        },
+    ),
+    Row(
+        "Modbus RTU",
+        by_modbus_rtu,
+        behind="edge",
+        carries=frozenset({"bad"}),
+        remarks={
+            "uplink": _REGISTERS,
+            "ack after COMMIT": _ASKED,
+            "auth": "the protocol has none: whoever is at the line may speak as the machine; what was tried is the"
+            " login of the edge that reads it",
         },
     ),
     Row(
@@ -49,7 +62,8 @@ MACHINES = (
         remarks={
             "ack after COMMIT": _ASKED,
             "auth": "the server's certificate is believed once a person has said so, and what goes over the wire is"
-            " signed and encrypted; beside it the login of the edge",
+            " signed and encrypted; the server knows the edge by a name and password or by a certificate, and refuses"
+            " it without; beside that the login of the edge at the platform",
         },
     ),
     Row(

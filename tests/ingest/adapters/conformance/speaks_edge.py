@@ -16,7 +16,14 @@ import yaml
 
 from ingest.edge import config
 from ingest.edge.service import Edge
-from tests.ingest.adapters.conformance.machines import SETPOINT, BacnetMachine, Machine, ModbusMachine, OpcuaMachine
+from tests.ingest.adapters.conformance.machines import (
+    SETPOINT,
+    BacnetMachine,
+    Machine,
+    ModbusMachine,
+    OpcuaMachine,
+    SerialModbusMachine,
+)
 from tests.ingest.adapters.conformance.speaker import Login, Reading, Refused
 
 LOOK_S = 0.01
@@ -123,6 +130,11 @@ class EdgeSpeaker:
 def by_modbus(login: Login) -> EdgeSpeaker:
     """A machine with registers."""
     return EdgeSpeaker(login, ModbusMachine())
+
+
+def by_modbus_rtu(login: Login) -> EdgeSpeaker:
+    """A machine with registers, at a serial line."""
+    return EdgeSpeaker(login, SerialModbusMachine())
 
 
 def by_opcua(login: Login) -> EdgeSpeaker:

@@ -5,12 +5,15 @@ The rest they are asked with all others (`test_conformance`).
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from asyncua.crypto.cert_gen import dump_private_key_as_pem
+from asyncua.crypto.permission_rules import User
 
 from engine.clock import now_ms
 from engine.commands import service as commands
@@ -40,6 +43,7 @@ from tests.ingest.adapters.conformance.test_conformance import (
     writers,
 )
 from tests.support.line import Line
+from tests.support.opcua_plant import Bearers, Identity, OpcuaPlant, Users
 from tests.support.patience import PATIENCE_S
 from tests.support.process import IngestProcess
 from tests.support.proxy import proxy_to
@@ -118,8 +122,7 @@ async def test_a_machine_that_goes_away_is_told_of_and_read_again_when_it_is_bac
     await speaker.tell(Reading({"temperature": 2, "n": 2}))
     await until(lambda: presence(line, device) == ["device.connected", "device.disconnected", "device.connected"])
     await until(lambda: numbers(line, device) == [1, 2])
-    [why] = [body["reason"] for kind, body in line.journal(device.tenant) if kind == "device.disconnected"]
-    assert speaker.machine.gone_words in why
+    assert speaker.machine.gone_words in why_not(line, device)
 
 
 def presence(line: Line, login: Login) -> list[str]:
@@ -128,6 +131,17 @@ def presence(line: Line, login: Login) -> list[str]:
     return [
         kind for kind, body in line.journal(login.tenant) if kind in kinds and body["device"] == str(login.device.id)
     ]
+
+
+def why_not(line: Line, login: Login) -> str:
+    """Why the machine was not reached, in the edge's words, and since when; it was so once."""
+    [why] = [
+        str(body["reason"])
+        for kind, body in line.journal(login.tenant)
+        if kind == "device.disconnected" and body["device"] == str(login.device.id)
+    ]
+    assert why.endswith(" UTC")
+    return why
 
 
 @shows("auth", [row for row in MACHINES if row.name == "OPC-UA"])
@@ -143,13 +157,65 @@ async def test_a_server_that_nobody_has_said_is_to_be_believed_is_not_read(
         await until(lambda: list((speaker.folder / "data" / "opcua").glob("rejected/*")))
         await until(lambda: stored(line, replace(device, device=device.who)))  # what the edge says of itself
         assert not telling.done()
-        assert (numbers(line, device), presence(line, device)) == ([], [])
+        await until(lambda: presence(line, device) == ["device.disconnected"])  # never reached, and said so
+        assert "certificate" in why_not(line, device)
+        assert numbers(line, device) == []
         [shown] = (speaker.folder / "data" / "opcua" / "rejected").iterdir()
         shown.rename(believed)
         await telling
     finally:
         telling.cancel()
     await until(lambda: numbers(line, device) == [1])
+
+
+class Members(Users):
+    """Knows who has the password, or shows this certificate; nobody else."""
+
+    def __init__(self, der: bytes) -> None:
+        super().__init__(is_open=False)
+        self._bearers = Bearers(der)
+
+    def get_user(
+        self, iserver: Any, username: str | None = None, password: str | None = None, certificate: Any = None
+    ) -> User | None:
+        known = super().get_user(iserver, username, password)
+        return known or self._bearers.get_user(iserver, username, password, certificate)
+
+
+@shows("auth", [row for row in MACHINES if row.name == "OPC-UA"])
+async def test_a_server_that_wants_a_login_is_read_with_the_right_one_and_a_wrong_one_is_said_to_be(
+    row: Row, login: NewLogin, enter: Enter, line: Line, opcua: OpcuaPlant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator, stranger = Identity.make(), Identity.make()
+    monkeypatch.setattr(opcua.server.iserver, "user_manager", Members(operator.der))
+
+    def by_password(folder: Path, is_right: bool) -> Mapping[str, str]:
+        (folder / "word").write_text("secret" if is_right else "wrong")
+        return {"user": "operator", "password_file": "word"}
+
+    def by_certificate(folder: Path, is_right: bool) -> Mapping[str, str]:
+        who = operator if is_right else stranger
+        (folder / "user.der").write_bytes(who.der)
+        (folder / "user.pem").write_bytes(dump_private_key_as_pem(who.key))
+        return {"user_certificate": "user.der", "user_key": "user.pem"}
+
+    async def comes_in(device: Login, way: Callable[[Path, bool], Mapping[str, str]]) -> None:
+        speaker: EdgeSpeaker = await enter(row, device)
+        folder = speaker.folder / "data"
+        speaker.machine.connection = {**speaker.machine.connection, **way(folder, False)}
+        telling = asyncio.create_task(speaker.tell(Reading({"temperature": 1, "n": 1})))
+        try:
+            await until(lambda: presence(line, device) == ["device.disconnected"])
+            assert "check the login" in why_not(line, device)
+            assert numbers(line, device) == []
+            way(folder, True)
+            await telling
+        finally:
+            telling.cancel()
+        await until(lambda: numbers(line, device) == [1])
+
+    one, other = await login(row), await login(row)
+    await asyncio.gather(comes_in(one, by_password), comes_in(other, by_certificate))
 
 
 @shows("back-pressure", together=[MACHINES])
