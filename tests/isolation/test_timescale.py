@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -19,7 +20,7 @@ from engine.devices import groups
 from engine.store import timescale
 from engine.store.pool import Store
 from engine.telemetry import service as telemetry
-from engine.tenancy import Role
+from engine.tenancy import Role, system
 from ingest.adapters.base import Verdict
 from tests.engine.rules.test_trial import (
     test_a_backtest_counts_and_says_when_it_is_only_a_part,
@@ -103,9 +104,30 @@ __all__ = [
 ]
 
 
+OLDER = "0028"
+"""Telemetry is a hypertable from here on: later revisions change it behind its view."""
+AGED = """
+INSERT INTO tenants (id, key, name) VALUES (%(id)s, 'old', 'Old');
+INSERT INTO profiles (tenant_id, id, key, name, metrics, version)
+    VALUES (%(id)s, %(id)s, 'pump', 'Pump', '[{"key": "t", "type": "number"}]', 3);
+INSERT INTO devices (tenant_id, id, key, name, profile_id, status)
+    VALUES (%(id)s, %(id)s, 'pump-1', 'Pump', %(id)s, 'active');
+INSERT INTO telemetry (tenant_id, device_id, time, seq, received_at, values)
+    VALUES (%(id)s, %(id)s, date_trunc('day', now()) - interval '80 hours', 7, now(), '{"t": 1}');
+"""
+BESIDE = """
+INSERT INTO telemetry (tenant_id, device_id, time, seq, received_at, values, quality, source)
+    VALUES (%(id)s, %(id)s, date_trunc('day', now()) - interval '79 hours', 8, now(), '{"t": 2}',
+            '{"t": "uncertain"}', 17)
+"""
+OLD = UUID("00000000-0000-0000-0000-00000000001d")
+
+
 @pytest.fixture(scope="session")
 def postgres(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """The WebAssembly build with the roles and the migrated database; or the server that was given, if it can do it."""
+    """The WebAssembly build, whose telemetry was a hypertable before the database was brought up to date, with a
+    reading in its columnstore; or the server that was given, if it can do it.
+    """
     given = os.environ.get("TIDEGATE_TEST_DATABASE_URL")
     if given and Given(given).has_timescaledb():
         yield request.getfixturevalue("postgres")  # everybody's, which this one stands before
@@ -115,6 +137,13 @@ def postgres(request: pytest.FixtureRequest) -> Iterator[Any]:
         server.prepare()
         server.start()
         server.bootstrap()
+        migrations.upgrade(server.url("owner"), OLDER)
+        timescale.settle(server.url("owner"))
+        with psycopg.connect(server.url("superuser")) as connection:
+            connection.execute("SELECT set_config('app.tenant_id', %s, true)", [str(OLD)])
+            for statement in AGED.split(";\n")[:-1]:
+                connection.execute(statement, {"id": OLD})
+        run_job(server, "policy_compression")
         migrations.upgrade(server.url("owner"))
         yield server
     finally:
@@ -153,6 +182,18 @@ def chunks(postgres: Timescale) -> dict[datetime, bool]:
             "SELECT range_start, is_compressed FROM timescaledb_information.chunks WHERE hypertable_schema = 'series'"
         )
         return dict(connection.execute(found).fetchall())
+
+
+async def test_what_lay_in_the_columnstore_before_an_upgrade_is_read_after_it_and_written_beside(
+    postgres: Any, worker_store: Store
+) -> None:
+    with psycopg.connect(postgres.url("ingest")) as connection:
+        connection.execute("SELECT set_config('app.tenants', %s, true)", [f"{{{OLD}}}"])
+        connection.execute(BESIDE, {"id": OLD})
+    async with worker_store.as_tenant(system(OLD)) as tx:
+        start, end = datetime.now(UTC) - timedelta(days=5), datetime.now(UTC)
+        series = await telemetry.series(tx, OLD, "t", start, end, with_source=True)
+    assert (series.values, series.quality, series.sources) == ([1, 2], [None, "uncertain"], [None, 17])
 
 
 async def test_a_late_reading_is_stored_once_also_in_the_columnstore(postgres: Any, tenant: Tenant) -> None:
