@@ -20,6 +20,7 @@ from engine.rules.model import (
 )
 from engine.rules.plan import plan_of
 from engine.rules.state import Clear, Known, Raise
+from engine.rules.values import plain
 
 
 def effects_of(
@@ -93,7 +94,8 @@ def _value(then: DeriveMetric, device_id: str, action: Raise | Clear, facts: Fac
             entry = action.seen.get(metric)
             if entry is None or not is_number(entry.value):
                 return None
-            return float(entry.value or 0) * (1.0 if times is None else times) + (plus or 0.0)
+            # Too large to be a number is unknown, as it is in conditions.
+            return plain(float(entry.value or 0) * (1.0 if times is None else times) + (plus or 0.0))
         case number:
             return number
 

@@ -197,6 +197,13 @@ async def test_a_rule_sets_tags_and_derives_and_its_value_moves_the_next_rule(
     await drained(worker_store, tenant, drain)
     async with tenant.store.as_tenant(tenant.principal()) as tx:
         assert (await devices.get(tx, room.id)).labels == {"state": "10 degrees"}
+    tenant.tell([(room.id, clock.now_ms(), {"temperature": 1e308})])  # twice that is no number
+    await drained(worker_store, tenant, drain)
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        latest = (await telemetry.latest(tx, [room.id]))[room.id]
+        (refused,) = await storms.notices(tx)
+    assert {sample.metric: sample.value for sample in latest} == {"temperature": 1e308, "humidity": 21.0}
+    assert "has no value" in refused.message
 
 
 async def test_a_rule_that_raises_no_alert_notes_why_it_fired_and_why_that_was_over(
