@@ -28,20 +28,8 @@ from engine.store.tx import Tx
 from engine.telemetry import service as telemetry
 from engine.tenancy import system
 from engine.tenants import service as tenants
+from tests.support.rules import too_warm
 from tests.support.tenant import Tenant
-
-
-def too_warm(**over: Any) -> dict[str, Any]:
-    """The rule document these tests use."""
-    return {
-        "v": 1,
-        "name": "Too warm",
-        "severity": "major",
-        "scope": {"profile": "cold-room"},
-        "when": {"metric": "temperature", "op": ">", "value": 8},
-        "then": [{"do": "alert"}],
-        **over,
-    }
 
 
 async def test_readings_reach_latest_each_metric_by_its_own_newest_time(

@@ -6,16 +6,10 @@ from psycopg.types.json import Jsonb
 from engine import clock
 from engine.rules import trial
 from tests.support.api import Api
+from tests.support.rules import too_warm
 from tests.support.tenant import Tenant
 
-RULE = {
-    "v": 1,
-    "name": "Too warm",
-    "severity": "major",
-    "scope": {"profile": "cold-room"},
-    "when": {"metric": "temperature", "op": ">", "value": 8},
-    "then": [{"do": "alert"}],
-}
+RULE = too_warm()
 
 
 async def test_a_backtest_tells_its_firings_and_another_at_the_same_time_is_asked_to_wait(
@@ -63,7 +57,7 @@ async def test_a_preview_says_what_the_actions_would_by_the_devices_own_values(
     then = [{"do": "alert"}, {"do": "set", "attribute": "note", "value": texts}, {"do": "tag", "add": "warm"}]
     over = [{"do": "derive", "metric": "excess", "value": {"metric": "temperature", "plus": -7}}]
     average = {"metric": "temperature", "agg": {"fn": "avg", "over": "1h"}, "op": ">", "value": 8}
-    document = {**RULE, "when": average, "then": then, "on_clear": over}
+    document = too_warm(when=average, then=then, on_clear=over)
     asked = {"document": document, "deviceId": str(room.id)}
     found = await api.rest(secret, "POST", "/rules/preview", json=asked)
     assert found.json() == [

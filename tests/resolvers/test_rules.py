@@ -10,6 +10,7 @@ from engine.rules import service as rules
 from engine.rules.words import intentions
 from engine.store.pool import Store
 from tests.support.api import Api
+from tests.support.rules import too_warm
 from tests.support.tenant import Tenant
 
 METRICS = [Metric("temperature", MetricType.NUMBER, unit="degF"), Metric("battery", MetricType.NUMBER, unit="percent")]
@@ -22,8 +23,7 @@ async def cold_room(tenant: Tenant) -> None:
 
 
 def document(when: dict[str, Any], **more: Any) -> dict[str, Any]:
-    found = {"v": 1, "name": "Rule", "severity": "major", "scope": {"profile": "cold-room"}, "when": when}
-    return {**found, "then": [{"do": "alert"}], **more}
+    return too_warm(name="Rule", when=when) | more
 
 
 def above(limit: float, **more: Any) -> dict[str, Any]:

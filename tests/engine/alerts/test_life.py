@@ -22,6 +22,7 @@ from engine.rules import service as rules
 from engine.store.pool import Store
 from engine.tenancy import system
 from engine.tenants import service as tenants
+from tests.support.rules import too_warm
 from tests.support.tenant import Tenant
 
 WHY = {"metric": "temperature"}
@@ -39,15 +40,7 @@ class Desk:
         """A rule, and a policy with steps after so many minutes, each by a channel of its own."""
         await self.tenant.profile()
         async with self.store.as_tenant(self.tenant.principal()) as tx:
-            document = {
-                "v": 1,
-                "name": "Too warm",
-                "severity": "major",
-                "scope": {"profile": "cold-room"},
-                "when": {"metric": "temperature", "op": ">", "value": 8},
-                "then": [{"do": "alert"}],
-            }
-            self.rule = (await rules.create(tx, document)).id
+            self.rule = (await rules.create(tx, too_warm())).id
             vault = LocalVault(self._vault_at / "key")
             named = [
                 await channels.create(tx, vault, name=f"mail {n}", contact=contacts.email([f"step{n}@desk.example"]))

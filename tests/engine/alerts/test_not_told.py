@@ -23,16 +23,10 @@ from engine.rules import service as rules
 from engine.rules import storms
 from engine.store.pool import Store
 from engine.tenancy import system
+from tests.support.rules import too_warm
 from tests.support.tenant import Tenant
 
-HOT: dict[str, Any] = {
-    "v": 1,
-    "name": "Too warm",
-    "severity": "critical",
-    "scope": {"profile": "cold-room"},
-    "when": {"metric": "temperature", "op": ">", "value": 8},
-    "then": [{"do": "alert"}, {"do": "notify", "policy": "on-call"}],
-}
+HOT = too_warm(severity="critical", then=[{"do": "alert"}, {"do": "notify", "policy": "on-call"}])
 
 
 @pytest.fixture

@@ -44,12 +44,7 @@ def random_leaf(rng: random.Random) -> dict[str, Any]:
 
 def random_condition(rng: random.Random, depth: int = 4) -> dict[str, Any]:
     """Any condition, up to ``depth`` levels."""
-    if depth == 1 or rng.random() < 0.25:
-        return random_leaf(rng)
-    kind = rng.choice(["all", "any", "not"])
-    if kind == "not":
-        return {"not": random_condition(rng, depth - 1)}
-    return {kind: [random_condition(rng, depth - 1) for _ in range(rng.randint(1, 3))]}
+    return making.random_condition(rng, depth, random_leaf)
 
 
 def _length(rng: random.Random) -> str:

@@ -1,6 +1,7 @@
 """What the tests of rules are made of: a vocabulary, short ways to write rules, random ones (plain and hypothesis)."""
 
 import random
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -112,14 +113,16 @@ def random_leaf(rng: random.Random) -> dict[str, Any]:
     return leaf | {"op": op, "value": rng.choice(choices)}
 
 
-def random_condition(rng: random.Random, depth: int = 4) -> dict[str, Any]:
-    """Any condition the vocabulary allows, up to ``depth`` levels."""
+def random_condition(
+    rng: random.Random, depth: int = 4, leaf: Callable[[random.Random], dict[str, Any]] = random_leaf
+) -> dict[str, Any]:
+    """Any condition the vocabulary allows, of such leaves, up to ``depth`` levels."""
     if depth == 1 or rng.random() < 0.25:
-        return random_leaf(rng)
+        return leaf(rng)
     kind = rng.choice(["all", "any", "not"])
     if kind == "not":
-        return {"not": random_condition(rng, depth - 1)}
-    return {kind: [random_condition(rng, depth - 1) for _ in range(rng.randint(1, 3))]}
+        return {"not": random_condition(rng, depth - 1, leaf)}
+    return {kind: [random_condition(rng, depth - 1, leaf) for _ in range(rng.randint(1, 3))]}
 
 
 def random_values(rng: random.Random) -> dict[str, object]:

@@ -17,21 +17,14 @@ from engine.rules.model import Mode
 from engine.store.pool import Store
 from engine.telemetry import service as telemetry
 from engine.tenancy import system
+from tests.support.rules import too_warm
 from tests.support.tenant import Tenant
 
 MINUTE = 60_000
 
 
 def document(when: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {
-        "v": 1,
-        "name": "Rule",
-        "severity": "major",
-        "scope": {"profile": "cold-room"},
-        "when": when,
-        "then": [{"do": "alert"}],
-        **more,
-    }
+    return too_warm(name="Rule", when=when) | more
 
 
 def average_above(limit: float, over: str = "5m") -> dict[str, Any]:

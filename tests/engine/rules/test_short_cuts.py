@@ -23,7 +23,7 @@ from engine.rules.ruleset import RuleSet
 from engine.rules.state import Noticed, Raise, Reading, RuleState
 from engine.telemetry.fold import Newest
 from tests.engine.rules.grown import GROUPS, HERE, VOCABULARY
-from tests.engine.rules.making import document, rule
+from tests.engine.rules.making import document, random_condition, rule
 from tests.engine.rules.test_look_properties import a_leaf
 
 START = 1_763_683_200_000
@@ -249,7 +249,7 @@ def _a_rule(rng: random.Random, number: int, version: int) -> CompiledRule:
     if rng.random() < 0.4:
         more["held"] = rng.choice(["1s", "20s", "90s"])
     if rng.random() < 0.3:
-        more["clear"] = {"when": _condition(rng, 1)}
+        more["clear"] = {"when": _leaf(rng)}
     if rng.random() < 0.2:
         more["missing"] = {"after": rng.choice(["30s", "3m"]), "do": rng.choice(["hold", "fire", "clear", "ignore"])}
     limits = {"cooldown": rng.choice(["5s", "2m"]), "max_per_hour": rng.randint(1, 3), "max_lateness": "1m"}
@@ -257,21 +257,12 @@ def _a_rule(rng: random.Random, number: int, version: int) -> CompiledRule:
         more["limits"] = few
     if rng.random() < 0.1:
         more["trigger"] = {"schedule": {"cron": "* * * * *"}}
-    return compile_rule(UUID(int=number), version, parse(document(_condition(rng, 3), **more)), VOCABULARY)
+    return compile_rule(UUID(int=number), version, parse(document(random_condition(rng, 3, _leaf), **more)), VOCABULARY)
 
 
 def _scope(rng: random.Random) -> dict[str, Any]:
     narrow = [{}, {}, {}, {"profile": "a"}, {"tags": ["outdoor"]}, {"groups": GROUPS[:1]}, {"devices": DEVICES[:1]}]
     return {"profile": None} | rng.choice(narrow)
-
-
-def _condition(rng: random.Random, depth: int) -> dict[str, Any]:
-    if depth == 1 or rng.random() < 0.4:
-        return _leaf(rng)
-    kind = rng.choice(["all", "any", "not"])
-    if kind == "not":
-        return {"not": _condition(rng, depth - 1)}
-    return {kind: [_condition(rng, depth - 1) for _ in range(rng.randint(1, 2))]}
 
 
 def _leaf(rng: random.Random) -> dict[str, Any]:

@@ -22,30 +22,19 @@ from engine.rules.tried import Backtest
 from engine.store import pool
 from engine.store.pool import Store
 from tests.support.journal import Told
+from tests.support.rules import too_warm
 from tests.support.tenant import Tenant
 
-
-def rule(**over: Any) -> dict[str, Any]:
-    """A rule that says so when a room is too warm."""
-    return {
-        "v": 1,
-        "name": "Too warm",
-        "severity": "major",
-        "scope": {"profile": "cold-room"},
-        "when": {"metric": "temperature", "op": ">", "value": 8},
-        "then": [{"do": "alert"}],
-        **over,
-    }
-
-
 RULES = {
-    "at once": rule(),
-    "after a while": rule(
+    "at once": too_warm(),
+    "after a while": too_warm(
         **{"for": "2m"}, clear={"when": {"metric": "temperature", "op": "<", "value": 6}, "for": "1m"}
     ),
-    "with a cooldown": rule(limits={"cooldown": "5m"}),
-    "by an average": rule(when={"metric": "temperature", "agg": {"fn": "avg", "over": "5m"}, "op": ">", "value": 7.5}),
-    "by two metrics": rule(
+    "with a cooldown": too_warm(limits={"cooldown": "5m"}),
+    "by an average": too_warm(
+        when={"metric": "temperature", "agg": {"fn": "avg", "over": "5m"}, "op": ">", "value": 7.5}
+    ),
+    "by two metrics": too_warm(
         when={
             "any": [
                 {"metric": "temperature", "op": ">", "value": 10},
@@ -53,8 +42,8 @@ RULES = {
             ]
         }
     ),
-    "by silence": rule(when={"silence": "2m"}),
-    "by a schedule": rule(trigger={"schedule": {"cron": "*/10 * * * *"}}),
+    "by silence": too_warm(when={"silence": "2m"}),
+    "by a schedule": too_warm(trigger={"schedule": {"cron": "*/10 * * * *"}}),
 }
 
 
@@ -127,13 +116,13 @@ async def test_a_backtest_counts_and_says_when_it_is_only_a_part(
         tenant.tell(readings, received_ms=at)
     start = clock.from_ms(now) - timedelta(days=1)
     monkeypatch.setattr(trial, "MESSAGES_AT_ONCE", 7)
-    whole = await trial.backtest(store, tenant.principal(), rule(), start)
+    whole = await trial.backtest(store, tenant.principal(), too_warm(), start)
     monkeypatch.setattr(trial, "MOST_EPISODES", 3)
-    few = await trial.backtest(store, tenant.principal(), rule(), start)
+    few = await trial.backtest(store, tenant.principal(), too_warm(), start)
     monkeypatch.setattr(trial, "MOST_MESSAGES", 50)
-    part = await trial.backtest(store, tenant.principal(), rule(), start)
+    part = await trial.backtest(store, tenant.principal(), too_warm(), start)
     with pytest.raises(errors.TrialMalformed):
-        await trial.backtest(store, tenant.principal(), rule(), start - timedelta(days=200))
+        await trial.backtest(store, tenant.principal(), too_warm(), start - timedelta(days=200))
     assert (few.episodes, few.total, few.per_day) == (whole.episodes[:3], 4, whole.per_day)
     assert (len(whole.episodes), whole.fired_devices, whole.messages, whole.is_complete) == (4, 1, 80, True)
     assert (whole.per_day, whole.estimate) == (
@@ -142,8 +131,8 @@ async def test_a_backtest_counts_and_says_when_it_is_only_a_part(
     )
     assert (part.messages, part.is_complete) == (50, False)
     asked = {"metric": "temperature", "op": ">", "value": 99}
-    never = await trial.backtest(store, tenant.principal(), rule(when=asked), start)
-    low = await trial.backtest(store, tenant.principal(), rule(when=asked | {"op": "<", "value": -9}), start)
+    never = await trial.backtest(store, tenant.principal(), too_warm(when=asked), start)
+    low = await trial.backtest(store, tenant.principal(), too_warm(when=asked | {"op": "<", "value": -9}), start)
     assert (never.total, never.nearest) == (0, (str(warm.id), str(cold.id)))
     assert low.nearest == (str(cold.id), str(warm.id))
 
@@ -153,7 +142,7 @@ async def test_a_backtest_hears_of_a_message_in_the_millisecond_in_which_live_ru
 ) -> None:
     """Ingest takes microseconds and tells rules whole milliseconds, rounded down."""
     room, now = await tenant.device(), clock.now_ms()
-    silent, start, received = rule(when={"silence": "2m"}), now - 3_600_000, []
+    silent, start, received = too_warm(when={"silence": "2m"}), now - 3_600_000, []
     for place, micros in enumerate((0, 1, 499, 500, 501, 999)):
         sent = start + 60_000 * place
         tenant.tell([(room.id, sent, {"temperature": 4.0})], received_ms=sent + 7)
@@ -176,9 +165,9 @@ async def test_a_backtest_hears_of_a_message_in_the_millisecond_in_which_live_ru
 
 
 BY_ITSELF = {
-    "a schedule": (rule(trigger={"schedule": {"cron": "*/30 * * * *"}}), [1_800_000]),
-    "a silence": (rule(when={"silence": "20m"}), [1_200_000 + 60_000]),
-    "a time of day": (rule(when={"time": {"from": "08:10", "to": "08:20"}}), [600_000]),
+    "a schedule": (too_warm(trigger={"schedule": {"cron": "*/30 * * * *"}}), [1_800_000]),
+    "a silence": (too_warm(when={"silence": "20m"}), [1_200_000 + 60_000]),
+    "a time of day": (too_warm(when={"time": {"from": "08:10", "to": "08:20"}}), [600_000]),
 }
 
 
@@ -214,13 +203,13 @@ async def test_trying_costs_so_much_and_no_more(tenant: Tenant, store: Store, mo
     start = clock.from_ms(now) - timedelta(days=1)
     monkeypatch.setattr(trial, "BACKTEST_CPU_S", 0)
     monkeypatch.setattr(trial, "LOOK_CPU_S", 0)
-    part = await trial.backtest(store, tenant.principal(), rule(), start)
+    part = await trial.backtest(store, tenant.principal(), too_warm(), start)
     assert (part.messages, part.devices, part.is_complete) == (0, 0, False)
     async with store.as_tenant(tenant.principal()) as tx:
         for tried in (
-            trial.look(tx, rule(), room.id),
-            trial.rehearse(tx, rule(), [Message(0, {"temperature": 9})]),
-            trial.tests(tx, rule(tests=KEPT)),
+            trial.look(tx, too_warm(), room.id),
+            trial.rehearse(tx, too_warm(), [Message(0, {"temperature": 9})]),
+            trial.tests(tx, too_warm(tests=KEPT)),
         ):
             with pytest.raises(errors.TrialTooLarge):
                 await tried
@@ -231,7 +220,7 @@ async def test_a_tenant_plays_one_history_at_a_time_and_a_process_two(tenant: Te
     start = clock.from_ms(clock.now_ms()) - timedelta(days=1)
 
     async def tried() -> object:
-        return await trial.backtest(store, tenant.principal(), rule(), start)
+        return await trial.backtest(store, tenant.principal(), too_warm(), start)
 
     first, second = await asyncio.gather(tried(), tried(), return_exceptions=True)
     assert isinstance(first, Backtest)
@@ -246,9 +235,9 @@ async def test_a_look_says_why_and_why_not(tenant: Tenant, store: Store) -> None
     room, now = await tenant.device(), clock.now_ms()
     tenant.tell([(room.id, now - 600_000, {"temperature": 9.5}), (room.id, now - 60_000, {"temperature": 7.2})])
     async with store.as_tenant(tenant.principal()) as tx:
-        before = await trial.look(tx, rule(), room.id, clock.from_ms(now - 300_000))
-        after = await trial.look(tx, rule(), room.id)
-        unheard = await trial.look(tx, rule(), (await tenant.device()).id)
+        before = await trial.look(tx, too_warm(), room.id, clock.from_ms(now - 300_000))
+        after = await trial.look(tx, too_warm(), room.id)
+        unheard = await trial.look(tx, too_warm(), (await tenant.device()).id)
     assert (before.verdict, after.verdict, unheard.verdict) == (True, False, None)
     assert "7.2" in after.sentence
     assert before.sentence == "it has fired: temperature is 9.5 °C, above 8 °C"
@@ -262,7 +251,7 @@ async def test_invented_messages_move_a_rule_step_by_step(tenant: Tenant, store:
         Message(180_000, {"temperature": 5}),
     ]
     async with store.as_tenant(tenant.principal()) as tx:
-        steps = await trial.rehearse(tx, rule(**{"for": "2m"}), given)
+        steps = await trial.rehearse(tx, too_warm(**{"for": "2m"}), given)
     assert [str(step.phase) for step in steps] == ["pending", "pending", "ok"]
     assert steps[1].sentence == "temperature is 9.5 °C, above 8 °C, but not yet for 2 minutes"
     assert [step.did for step in steps[:2]] == [(), ()]
@@ -280,7 +269,7 @@ KEPT = [
 
 async def test_a_rule_whose_tests_fail_is_not_published(tenant: Tenant, store: Store) -> None:
     await tenant.profile()
-    good, bad = rule(**{"for": "2m"}, tests=KEPT), rule(**{"for": "5m"}, tests=KEPT)
+    good, bad = too_warm(**{"for": "2m"}, tests=KEPT), too_warm(**{"for": "5m"}, tests=KEPT)
     async with store.as_tenant(tenant.principal()) as tx:
         assert [result.passed for result in await trial.tests(tx, good)] == [True]
         (failed,) = await trial.tests(tx, bad)
@@ -298,7 +287,7 @@ async def test_a_rule_whose_tests_fail_is_not_published(tenant: Tenant, store: S
 
 async def test_no_other_way_leads_past_a_rules_tests(tenant: Tenant, store: Store) -> None:
     await tenant.profile()
-    good, bad = rule(**{"for": "2m"}, tests=KEPT), rule(**{"for": "5m"}, tests=KEPT)
+    good, bad = too_warm(**{"for": "2m"}, tests=KEPT), too_warm(**{"for": "5m"}, tests=KEPT)
     async with store.as_tenant(tenant.principal()) as tx:
         for is_enabled in (True, False):
             with pytest.raises(errors.TestsFail, match="this spike must alert"):
@@ -313,7 +302,7 @@ async def test_no_other_way_leads_past_a_rules_tests(tenant: Tenant, store: Stor
 async def test_a_rule_whose_tests_fail_by_now_may_do_less_but_not_more(tenant: Tenant, store: Store) -> None:
     profile = await tenant.profile()
     far = [{**KEPT[0], "given": [{"at": "0s", "temperature": 40}, {"at": "3m", "temperature": 40}]}]
-    warm = rule(**{"for": "2m"}, tests=far, when={"metric": "temperature", "op": ">", "value": 8, "unit": "degC"})
+    warm = too_warm(**{"for": "2m"}, tests=far, when={"metric": "temperature", "op": ">", "value": 8, "unit": "degC"})
     fahrenheit = Metric("temperature", MetricType.NUMBER, unit="degF")
     async with store.as_tenant(tenant.principal()) as tx:
         made = await rules.create(tx, warm)
@@ -346,29 +335,29 @@ async def test_a_draft_may_be_unfinished_and_is_saved_by_one_at_a_time(tenant: T
 
 async def test_a_draft_does_not_undo_what_came_into_force_since_it_was_begun(tenant: Tenant, store: Store) -> None:
     await tenant.profile()
-    warmer, hotter = (rule(when={"metric": "temperature", "op": ">", "value": value}) for value in (9, 12))
+    warmer, hotter = (too_warm(when={"metric": "temperature", "op": ">", "value": value}) for value in (9, 12))
     async with store.as_tenant(tenant.principal()) as tx:
-        first = await rules.create(tx, rule())
+        first = await rules.create(tx, too_warm())
         draft = await drafts.save(tx, warmer, rule_id=first.id)
         await rules.set_mode(tx, first.id, Mode.SHADOW)  # another mode is no other document
         assert (await drafts.publish(tx, draft.id)).document == warmer
-        draft = await drafts.save(tx, rule(), rule_id=first.id)
+        draft = await drafts.save(tx, too_warm(), rule_id=first.id)
         theirs = await rules.change(tx, first.id, hotter)
         with pytest.raises(errors.RuleChanged) as refusal:
             await drafts.publish(tx, draft.id)
         assert refusal.value.details == {"version": theirs.version}
-        seen = await drafts.save(tx, rule(), draft_id=draft.id, rule_version=theirs.version)
-        assert (await drafts.publish(tx, seen.id, expected_version=seen.version)).document == rule()
+        seen = await drafts.save(tx, too_warm(), draft_id=draft.id, rule_version=theirs.version)
+        assert (await drafts.publish(tx, seen.id, expected_version=seen.version)).document == too_warm()
 
 
 async def test_versions_say_what_was_changed_and_can_be_brought_back(tenant: Tenant, store: Store) -> None:
     await tenant.profile()
     async with store.as_tenant(tenant.principal()) as tx:
-        first = await rules.create(tx, rule())
-        warmer = rule(when={"metric": "temperature", "op": ">", "value": 9})
+        first = await rules.create(tx, too_warm())
+        warmer = too_warm(when={"metric": "temperature", "op": ">", "value": 9})
         draft = await drafts.save(tx, warmer, rule_id=first.id)
         with pytest.raises(errors.DraftChanged):  # somebody else's first save: they have not seen this one
-            await drafts.save(tx, rule(), rule_id=first.id)
+            await drafts.save(tx, too_warm(), rule_id=first.id)
         again = await drafts.save(tx, warmer, draft_id=draft.id, expected_version=draft.version)
         with pytest.raises(errors.DraftChanged):
             await drafts.publish(tx, draft.id, expected_version=draft.version)
@@ -379,7 +368,7 @@ async def test_versions_say_what_was_changed_and_can_be_brought_back(tenant: Ten
             await drafts.revert(tx, first.id, 99)
     assert [version.version for version in told] == [3, 2, 1]
     assert any("8" in change and "9" in change for change in told[1].changes)
-    assert back.document == rule()
+    assert back.document == too_warm()
 
 
 async def test_a_rule_that_only_watches_notes_and_does_nothing(
@@ -387,7 +376,7 @@ async def test_a_rule_that_only_watches_notes_and_does_nothing(
 ) -> None:
     room, now, drain = await tenant.device(), clock.now_ms(), Drain(worker_store)
     async with store.as_tenant(tenant.principal()) as tx:
-        made = await rules.create(tx, rule(), is_shadow=True)
+        made = await rules.create(tx, too_warm(), is_shadow=True)
     tenant.tell([(room.id, now - 2_000, {"temperature": 9.5})])
     await drain.run(tenant.id)
     async with store.as_tenant(tenant.principal()) as tx:
