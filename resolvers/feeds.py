@@ -23,17 +23,6 @@ class FellBehind(Expired):
     code = "FELL_BEHIND"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Cursor:
-    """A place in a tenant's journal: an entry, and how many of its readings are behind one (None: all of them)."""
-
-    pos: int
-    index: int = -1
-
-    def __str__(self) -> str:
-        return str(self.pos) if self.index < 0 else f"{self.pos}.{self.index}"
-
-
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One reading of one device as the journal tells it."""

@@ -51,7 +51,6 @@ LIFE: Mapping[CommandStatus, frozenset[CommandStatus]] = {
 GIVEN_UP = frozenset({CommandStatus.TIMED_OUT, CommandStatus.EXPIRED, CommandStatus.CANCELLED})
 """Ended by us, not by the device: its answer may still come."""
 
-DEFAULT_TIMEOUT_S = 30
 MAX_TIMEOUT_S = 86_400
 DEFAULT_QUEUE_S = 86_400
 MAX_QUEUE_S = 30 * 86_400

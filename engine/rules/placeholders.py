@@ -45,11 +45,6 @@ def metrics_in(text: str) -> tuple[str, ...]:
     return tuple(name.removeprefix("metric:") for name in names_in(text) if name.startswith("metric:"))
 
 
-def attributes_in(text: str) -> tuple[str, ...]:
-    """The attributes that the placeholders of ``text`` name."""
-    return tuple(name.removeprefix("attribute:") for name in names_in(text) if name.startswith("attribute:"))
-
-
 def render(text: str, facts: Mapping[str, str]) -> str:
     """``text`` with its placeholders replaced by ``facts`` (by the name in the braces); what is not there is a dash.
 

@@ -18,10 +18,11 @@ LOOKBACK_MS = 7 * 86_400_000
 """What is older than this, seen from the moment looked at, is no longer anybody's past."""
 MOST_POINTS = 20_000
 """The longest history of one metric of one device; of a window that would hold more, the newest so many count."""
-POINT_BYTES = 56
-"""What one point takes: 16 for its time and seq, 8 for the reference, 24 for a float, and what arrays have to spare."""
 TENANT_POINTS = 600_000
-"""What one tenant's histories may hold in one worker: 32 MiB. Beyond it, the device asked longest ago is forgotten."""
+"""What one tenant's histories may hold in one worker: 32 MiB. Beyond it, the device asked longest ago is forgotten.
+
+A point takes 56 bytes: 16 for its time and seq, 8 for the reference, 24 for a float, and what arrays have to spare.
+"""
 HUGE = 1e300
 """A window that holds a larger number has no sum and no average: they might be beyond what a double can say."""
 
