@@ -280,14 +280,12 @@ class Reaction:
 
     def happen(self, device_id: str, event_type: str, at: datetime) -> None:
         """The device has told an event of this type."""
-        for rule in self._set.of_events:
-            self._notice(rule, device_id, Noticed(event_type), at)
+        self._notice(self._set.of_events.get(event_type, ()), device_id, Noticed(event_type), at)
 
     def presence(self, device_id: str, is_online: bool, epoch: int, at: datetime) -> None:
         """The device has connected or gone."""
         self.facts.presence(device_id, is_online, epoch)
-        for rule in self._set.of_presence:
-            self._notice(rule, device_id, Noticed(), at)
+        self._notice(self._set.of_presence, device_id, Noticed(), at)
 
     def tick(self, now: datetime) -> int:
         """Let time pass for what was due; returns how many there were."""
@@ -324,8 +322,7 @@ class Reaction:
         for rule in self._set.starting:
             if _watches(rule, device_id, self._profile(device_id)) and (rule.key, device_id) not in self._states:
                 self._want(rule, device_id)
-        for rule in self._set.of_devices:
-            self._notice(rule, device_id, Noticed(), tx.now)
+        self._notice(self._set.of_devices, device_id, Noticed(), tx.now)
 
     def group_changed(self, group_id: str) -> None:
         """Other devices are in a group now: rules that ask for it look again at all of theirs."""
@@ -358,8 +355,7 @@ class Reaction:
         for rule in self._set.starting:
             if _watches(rule, device_id, self._profile(device_id)):
                 self._want(rule, device_id)
-        for rule in self._set.of_presence:
-            self._notice(rule, device_id, Noticed(), now)
+        self._notice(self._set.of_presence, device_id, Noticed(), now)
 
     async def device_gone(self, tx: Tx, device_id: str) -> None:
         """A device was decommissioned: nothing is open for it any more, and nothing begins, whatever is told of it."""
@@ -392,7 +388,7 @@ class Reaction:
             await self._act(tx, let, muted)
         if self._set.is_over_quota:
             self._set.is_over_quota = False
-            said = f"More than {MOST_MATCHING} rules look at the same message; the newest of them are left out."
+            said = f"More than {MOST_MATCHING} rules look at the same message or event; the newest are left out."
             await storms.say(tx, storms.TENANT, "quota", said, tx.now + NOTICE_HOLDS)
 
     async def _weigh(self, tx: Tx) -> tuple[list[Effect], list[Effect]]:
@@ -587,14 +583,23 @@ class Reaction:
         view = self.facts.view_of_message(device, before)
         return is_calm(rule, state, reading, received_ms, view, self._newest.of(device))
 
-    def _notice(self, rule: CompiledRule, device_id: str, noticed: Noticed, now: datetime) -> None:
-        """Something about a device has changed: the rule looks again, if it watches the device."""
-        if not self._is_watched(rule, device_id) or not self._may_move((rule.key, device_id)):
-            return
-        try:
-            self._move(rule, (rule.key, device_id), noticed, now)
-        except Exception:  # one rule that fails must not stop the tenant's others
-            log.exception("rule.failed", extra={"rule": rule.key, "version": rule.version})
+    def _notice(self, rules: Sequence[CompiledRule], device_id: str, noticed: Noticed, now: datetime) -> None:
+        """Something about a device has changed: those of these rules look again that watch it, as many as at a message.
+
+        One that is looked at by two thousand would cost as much as that many messages, and whoever waits behind it.
+        """
+        looked = 0
+        for rule in rules:
+            if not self._is_watched(rule, device_id) or not self._may_move((rule.key, device_id)):
+                continue
+            if looked == MOST_MATCHING:
+                self._set.is_over_quota = True
+                return
+            looked += 1
+            try:
+                self._move(rule, (rule.key, device_id), noticed, now)
+            except Exception:  # one rule that fails must not stop the tenant's others
+                log.exception("rule.failed", extra={"rule": rule.key, "version": rule.version})
 
     def _move(
         self, rule: CompiledRule, place: Place, event: Event, now: datetime, heard_before: int | None = None

@@ -15,7 +15,7 @@ from engine.rules.windows import Need
 CACHE_SIZE = 4_096
 """Kinds of messages remembered. A fleet has a handful; a device that makes up metrics must not grow the cache."""
 MOST_MATCHING = 200
-"""So many rules look at one message; of more, those made first (they are said to be too many, once)."""
+"""So many rules look at one message or event; of more, those made first (that they are too many is said once)."""
 
 
 class Matched(NamedTuple):
@@ -57,7 +57,8 @@ class RuleSet:
         self.of_devices = tuple(rule for rule in self.by_id.values() if _looks_at_device(plans[rule.id]))
         """Rules that look again when something about a device itself has changed."""
         self.of_presence = tuple(rule for rule in self.by_id.values() if InputKind.ONLINE in plans[rule.id].kinds)
-        self.of_events = tuple(rule for rule in self.by_id.values() if InputKind.EVENT in plans[rule.id].kinds)
+        self.of_events = _by_event(self.by_id.values())
+        """Rules that ask for an event of the device, by its type."""
         self.zone = zone_of(next((rule.vocabulary.zone for rule in self.by_id.values()), None)) or UTC
         """The tenant's time zone; its rules all know of the same one."""
         self.of_site = tuple(rule for rule in self.by_id.values() if plans[rule.id].asks_for_site)
@@ -132,6 +133,14 @@ def _by_metric(rules: Iterable[CompiledRule]) -> dict[str, list[CompiledRule]]:
         for metric in metrics:
             index.setdefault(metric, []).append(rule)
     return index
+
+
+def _by_event(rules: Iterable[CompiledRule]) -> dict[str, tuple[CompiledRule, ...]]:
+    found: dict[str, list[CompiledRule]] = {}
+    for rule in rules:
+        for kind in {each.key for each in plan_of(rule).computed if each.kind is InputKind.EVENT and each.key}:
+            found.setdefault(kind, []).append(rule)
+    return {kind: tuple(each) for kind, each in found.items()}
 
 
 def _needs(all_needs: Iterable[Mapping[str, Need]]) -> dict[str, Need]:

@@ -69,8 +69,7 @@ class Telling(Reaction):
         for each in self._set.starting:
             if _watches(each, device, self._profile(device)):
                 self._want(each, device)
-        for each in self._set.of_devices:
-            self._notice(each, device, Noticed(), clock.from_ms(now))
+        self._notice(self._set.of_devices, device, Noticed(), clock.from_ms(now))
         self.looks(now)
 
     def looks(self, now: int) -> None:

@@ -1,22 +1,26 @@
 """What rules do is bounded: storms are muted and said once, every kind of action has somebody who does it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 from uuid import UUID, uuid4
 
 import pytest
 
+from engine import clock
 from engine.alerts import service as alerts
 from engine.devices import service as devices
 from engine.drain import Drain
 from engine.rules import firings, storms
 from engine.rules import service as rules
 from engine.rules.acting import PERFORMERS, Effect
+from engine.rules.facts import About
 from engine.rules.model import AddTag, RaiseAlert, Then
+from engine.rules.reaction import Reaction
 from engine.rules.ruleset import MOST_MATCHING, RuleSet
 from engine.store.pool import Store
 from engine.telemetry import derived
+from engine.telemetry.fold import Newest
 from engine.tenancy import system
 from infra.local.postgres import Postgres
 from tests.engine.rules.making import rule
@@ -63,6 +67,34 @@ def test_of_too_many_rules_for_one_message_the_first_ones_look_at_it() -> None:
     many = RuleSet(rule(number=n + 1) for n in range(MOST_MATCHING + 5))
     assert [found.id.int for found in many.matching("p", ["temperature"])] == list(range(1, MOST_MATCHING + 1))
     assert many.is_over_quota
+
+
+@pytest.mark.parametrize(
+    ("when", "happens"),
+    [
+        ({"presence": "offline"}, lambda reaction, at: reaction.presence("d", False, 2, at)),
+        ({"event": "door-forced"}, lambda reaction, at: reaction.happen("d", "door-forced", at)),
+    ],
+)
+def test_of_too_many_rules_for_one_event_the_first_ones_look_at_it(
+    when: dict[str, Any], happens: Callable[[Reaction, datetime], None]
+) -> None:
+    many = RuleSet(rule(when, number=n + 1) for n in range(MOST_MATCHING + 5))
+    reaction = Reaction(Newest({}), {})
+    reaction.use(many)
+    reaction.facts.meet("d", About(is_online=True, epoch=1))
+    happens(reaction, clock.from_ms(1_763_683_200_000))
+    assert sorted(UUID(key).int for key, _ in reaction._states) == list(range(1, MOST_MATCHING + 1))
+    assert many.is_over_quota
+
+
+def test_only_rules_that_ask_for_an_event_look_at_it() -> None:
+    either = {"any": [{"event": "door-forced"}, {"event": "opened"}]}
+    reaction = Reaction(Newest({}), {})
+    reaction.use(RuleSet([rule({"event": "opened"}), rule(either, number=2), rule({"event": "closed"}, number=3)]))
+    reaction.happen("d", "door-forced", clock.from_ms(1_763_683_200_000))
+    reaction.happen("d", "unheard-of", clock.from_ms(1_763_683_200_000))
+    assert [UUID(key).int for key, _ in reaction._states] == [2]
 
 
 async def test_a_storm_is_said_once_and_alerts_are_raised_all_the_same(
