@@ -162,7 +162,7 @@ class RuleNoticeKind(Enum):
     """What a notice is about."""
 
     STORM = strawberry.enum_value("storm", description="It did too much in a minute and is muted.")
-    QUOTA = strawberry.enum_value("quota", description="Too many rules look at the same message; some are left out.")
+    QUOTA = strawberry.enum_value("quota", description="Too many rules look at a message or event; some are left out.")
     LOOP = strawberry.enum_value("loop", description="Rules follow from each other's values without end.")
     REFUSED = strawberry.enum_value("refused", description="Something that it should do could not be done.")
 
