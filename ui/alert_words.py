@@ -1,12 +1,13 @@
 """An alert in words: why its rule fired, part by part, what happened to it since, and until when it is quiet."""
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from math import floor, log10
 from typing import Any
 
+from ui.channels import KINDS, STATES
 from ui.command_words import plain
 from ui.words import unit, words
 
@@ -28,7 +29,7 @@ MOST_DRAWN = 3
 _SPANS = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
 _WINDOWS = {"avg": "the average {}", "min": "the lowest {}", "max": "the highest {}", "sum": "the sum of {}"}
 _AREAS = {"inside": "it is inside", "outside": "it is outside", "entered": "it enters", "left": "it leaves"}
-_DAYS = {"mon": "Mon", "tue": "Tue", "wed": "Wed", "thu": "Thu", "fri": "Fri", "sat": "Sat", "sun": "Sun"}
+_DAYS = dict(enumerate(("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"), 1))
 
 # Kind of happening → what is said of it, `{by}` being who did it.
 HAPPENED: Mapping[str, tuple[str, str]] = {
@@ -38,7 +39,7 @@ HAPPENED: Mapping[str, tuple[str, str]] = {
     "SNOOZED": ("{by} put it off", "alarm-clock"),
     "WOKEN": ("{by} ended the putting-off", "bell"),
     "SILENCED": ("Nobody was told, because of a silence", "bell-off"),
-    "TOLD": ("It was sent out, as the policy says", "send"),
+    "TOLD": ("It was sent out", "send"),
     "NOT_TOLD": ("Nobody was told", "circle-alert"),
 }
 
@@ -55,14 +56,28 @@ class WhyLine:
 
 
 @dataclass(frozen=True)
+class Sent:
+    """One message that went out about an alert: by which channel to whom, and what became of it."""
+
+    id: str
+    channel: str
+    place: str
+    stand: str
+    badge: str
+    ended_at: str
+    trouble: str
+
+
+@dataclass(frozen=True)
 class Happened:
-    """One entry of an alert's history."""
+    """One entry of an alert's history, with what went out by it."""
 
     at: str
     kind: str
     icon: str
     words: str
     text: str
+    sent: list[Sent] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -218,7 +233,7 @@ def _other(value: Mapping[str, Any], leaf: Mapping[str, Any], metrics: Mapping[s
 
 
 def _time(time: Mapping[str, Any]) -> str:
-    days = ", ".join(_DAYS.get(str(each).lower()[:3], str(each)) for each in time.get("days") or [])
+    days = ", ".join(_DAYS.get(each, str(each)) for each in time.get("days") or [])
     hours = f"between {time['from']} and {time['to']}" if time.get("from") and time.get("to") else ""
     zone = str(time.get("tz") or "").replace("_", " ").rpartition("/")[2]
     said = " on ".join(filter(None, (hours, days))) or "any time"
@@ -353,6 +368,41 @@ def happened(entry: Mapping[str, Any]) -> Happened:
     if kind == "ASSIGNED":
         line, text = (f"{line} {text}" if text else f"{who} took it from whoever had it"), ""
     return Happened(entry["at"], kind, icon, line, text)
+
+
+def masked(kind: str, target: str) -> str:
+    """Where something went, without telling a whole address or number to whoever reads over one's shoulder."""
+    name, at, domain = target.rpartition("@")
+    if kind == "EMAIL" and at:
+        return f"{name[:1]}…@{domain}"
+    return f"{target[:3]}…{target[-3:]}" if kind == "SMS" and len(target) > 6 else target
+
+
+def sent(delivery: Mapping[str, Any]) -> Sent:
+    """A delivery of the contract as the entry of an alert's history shows it."""
+    state, badge = STATES.get(delivery["state"], (delivery["state"].lower(), "badge"))
+    by = KINDS.get(delivery["kind"], ("Message", "", ""))[0]
+    return Sent(
+        delivery["id"],
+        f"{by} “{delivery['channelName']}”" if delivery["channelName"] else by,
+        masked(delivery["kind"], delivery["target"]),
+        state,
+        badge,
+        delivery["endedAt"] or "",
+        delivery["lastError"] or "" if delivery["state"] != "DELIVERED" else "",
+    )
+
+
+def with_sent(entries: Sequence[Happened], deliveries: Sequence[Mapping[str, Any]]) -> list[Happened]:
+    """The history, each entry with what it sent out: that was made at its moment. Of two entries of one moment the
+    first has it all."""
+    by_moment: dict[str, list[Sent]] = {}
+    for each in deliveries:
+        by_moment.setdefault(each["createdAt"], []).append(sent(each))
+    return [
+        replace(each, sent=by_moment.pop(each.at, [])) if each.kind in ("TOLD", "NOT_TOLD") else each
+        for each in entries
+    ]
 
 
 def minutes_until(moment: str) -> int:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from tests.ui.support import ME, Gateway, Visit
-from ui.alert_words import HAPPENED, Drawn, drawn, happened, metrics_of, minutes_until, span, why_lines
+from ui.alert_words import HAPPENED, Drawn, drawn, happened, metrics_of, minutes_until, span, why_lines, with_sent
 from ui.components.alert_silences import Silences, about, silence_line
 from ui.pages.alert import AlertDetail
-from ui.pages.alerts import Alerts, rule_line
+from ui.pages.alerts import Alerts, become, rule_line
 
 ALERT: dict[str, Any] = {
     "id": "a1",
@@ -76,6 +76,29 @@ async def test_several_are_acknowledged_together_with_a_note(alerts: Alerts, gat
     await alerts.acknowledge_chosen({"note": "  on my way "})
     assert gateway.variables("AlertsAcknowledge") == {"ids": ["a1", "a2"], "note": "on my way"}
     assert alerts.chosen == []
+
+
+async def test_several_are_put_off_together_and_what_had_ended_meanwhile_is_said(
+    alerts: Alerts, gateway: Gateway
+) -> None:
+    gateway.answers["AlertsSnooze"] = {
+        "alertsSnooze": [{"id": "a1", "status": "ACTIVE"}, {"id": "a2", "status": "CLEARED"}]
+    }
+    alerts.tick_all(True)
+    alerts.put_off(True)
+    await alerts.snooze_chosen({"until_at": ""})
+    assert (alerts.problem, alerts.is_putting_off, alerts.chosen) == ("Say until when.", True, ["a2", "a1"])
+    await alerts.snooze_chosen({"until_at": (datetime.now(UTC) + timedelta(minutes=30)).isoformat()})
+    assert gateway.variables("AlertsSnooze") == {"ids": ["a2", "a1"], "minutes": 30}
+    assert (alerts.problem, alerts.is_putting_off, alerts.chosen) == ("", False, [])
+    assert alerts.said == "1 alert is put off. 1 had ended meanwhile."
+    await alerts.set_severity("MAJOR")
+    assert alerts.said == ""
+
+
+def test_what_became_of_alerts_together_is_counted() -> None:
+    assert become("put off", ["ACTIVE"] * 3) == "3 alerts are put off."
+    assert become("acknowledged", ["CLEARED"] * 2) == "2 had ended meanwhile."
 
 
 async def test_one_is_acknowledged_and_a_refusal_keeps_what_was_written(alerts: Alerts, gateway: Gateway) -> None:
@@ -190,7 +213,7 @@ def test_a_comparison_reads_as_its_rule_does(leaf: dict[str, Any], said: str) ->
         ({"presence": "offline"}, "It is offline"),
         ({"event": "door"}, "An event “door” comes"),
         ({"place": {"metric": "at", "is": "left", "of": {}}}, "It leaves the area"),
-        ({"time": {"days": ["mon"], "from": "08:00", "to": "17:00", "tz": "Europe/Berlin"}},
+        ({"time": {"days": [1], "from": "08:00", "to": "17:00", "tz": "Europe/Berlin"}},
          "It is between 08:00 and 17:00 on Mon (Berlin)"),
         ({"something": "new"}, "A condition that this page does not know"),
     ],
@@ -305,7 +328,7 @@ async def test_an_alert_is_told_to_whoever_may_see_neither_its_device_nor_values
     gateway.answers["Alert"] = {"alert": {**ALERT, "why": LEAF, "history": []}}
     state = visit(AlertDetail, "/alerts/a1")
     await state.load()
-    assert gateway.variables("Alert") == {"id": "a1", "readsDevices": False}
+    assert gateway.variables("Alert") == {"id": "a1", "readsDevices": False, "readsNotifications": False}
     assert (state.ready, state.problem, state.drawn) == (True, "", [])
     assert [each.words for each in state.why] == ["Temperature is above 8 °C"]
 
@@ -316,6 +339,30 @@ async def test_an_alert_tells_why_what_to_draw_who_was_told_and_what_happened(de
     assert detail.drawn == [Drawn("temperature", "Temperature", "°C", "NUMBER", [8])]
     assert [each.words for each in detail.told] == ["Nobody was told"]
     assert [each.text for each in detail.history] == ["A fuse.", "“Night”. No such policy."]
+
+
+def test_an_entry_that_sent_something_out_says_by_what_to_whom_and_whether_it_arrived() -> None:
+    told = [happened({"at": at, "kind": "TOLD", "by": "system", "text": "“Night”."}) for at in ("1", "1", "2")]
+    mail = {
+        "id": "m1",
+        "kind": "EMAIL",
+        "channelName": "Night shift",
+        "target": "night@example.org",
+        "state": "DELIVERED",
+        "lastError": "It was slow.",
+        "endedAt": "5",
+        "createdAt": "1",
+    }
+    phone = {**mail, "id": "m2", "kind": "SMS", "target": "+491511234567", "state": "GIVEN_UP", "channelName": None}
+    with_one = with_sent(told, [mail, phone, {**mail, "kind": "SLACK", "target": "hooks.slack.com", "createdAt": "2"}])
+    assert [[(each.channel, each.place, each.stand, each.trouble) for each in entry.sent] for entry in with_one] == [
+        [
+            ("E-mail “Night shift”", "n…@example.org", "arrived", ""),
+            ("Text message", "+49…567", "given up", "It was slow."),
+        ],
+        [],
+        [("Slack “Night shift”", "hooks.slack.com", "arrived", "")],
+    ]
 
 
 async def test_what_is_done_to_an_alert_is_asked_for(detail: AlertDetail, gateway: Gateway) -> None:

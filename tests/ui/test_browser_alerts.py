@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.ui.support import Console
+from tests.ui.support import Console, tab_to
 from tests.ui.test_browser_pages import wrong_with
 
 pytestmark = pytest.mark.timeout(600)
@@ -83,6 +83,33 @@ async def test_an_alert_explains_itself_and_is_looked_after(console: Console, ch
         await page.get_by_role("button", name="By rule").click()
         await expect(page.locator(".alert-line", has_text="Dew")).to_contain_text(re.compile(r"\d+ alerts?"))
         assert await wrong_with(page) == []
+
+
+async def test_several_alerts_are_put_off_and_acknowledged_together_by_keyboard(
+    console: Console, chromium: Browser
+) -> None:
+    document = {"v": 1, "name": "Any air", "severity": "info", "scope": {"profile": "cold-room"}}
+    document |= {"when": {"metric": "humidity", "op": ">", "value": 0, "unit": "%"}, "then": [{"do": "alert"}]}
+    made = await console.ask("mutation($d: JSON!) { ruleCreate(input: {document: $d}) { id } }", d=document)
+    async with console.visitor(chromium, width=390) as visitor:
+        page, keys = visitor.page, visitor.page.keyboard
+        await visitor.enter(f"/alerts?rule={made['ruleCreate']['id']}")
+        await expect(page.locator(".alert-line")).to_have_count(5)
+        for done, words in (("Put off together", "put off"), ("Acknowledge together", "acknowledged")):
+            await page.get_by_role("checkbox", name="All of them").focus()
+            await keys.press("Space")
+            await expect(page.get_by_role("status").filter(has_text=re.compile(r"^5 alerts$"))).to_be_visible()
+            if words == "put off":
+                await tab_to(page, "Put off…")
+                await keys.press("Enter")
+                await expect(page.get_by_label("1 hour")).to_be_visible()
+            assert await wrong_with(page) == []
+            assert not await visitor.is_too_wide()
+            await tab_to(page, done)
+            await keys.press("Enter")
+            await expect(page.get_by_text(f"5 alerts are {words}.")).to_be_visible()
+            await expect(page.locator(".alert-line", has_text="put off until")).to_have_count(5)
+        await expect(page.locator(".alert-line", has_text="acknowledged by")).to_have_count(5)
 
 
 async def test_for_a_while_nobody_is_told(console: Console, chromium: Browser) -> None:

@@ -159,6 +159,22 @@ async def test_whoever_comes_to_see_what_arrived_is_led_there(told: Notification
     assert await visit(Notifications, "/notifications").load() is None
 
 
+async def test_whoever_comes_to_see_one_delivery_finds_it_marked_and_first_where_it_is_older_than_the_page(
+    told: Notifications, gateway: Gateway, visit: Visit
+) -> None:
+    state = visit(Notifications, f"/notifications?show=went-out&delivery={DELIVERY['id']}")
+    assert f"sent-{DELIVERY['id']}" in str(await state.load())
+    assert len(state.log) == 1
+    gateway.answers["Delivery"] = {"delivery": {**DELIVERY, "id": "old"}}
+    state = visit(Notifications, "/notifications?show=went-out&delivery=old")
+    assert "sent-old" in str(await state.load())
+    assert ([each.id for each in state.log], state.marked) == (["old", DELIVERY["id"]], "old")
+    gateway.refuses("Delivery", "There is no such delivery.", "DELIVERY_NOT_FOUND")
+    state = visit(Notifications, "/notifications?show=went-out&delivery=gone")
+    assert "went-out" in str(await state.load())
+    assert (state.marked, state.problem, len(state.log)) == ("", "There is no such delivery.", 1)
+
+
 async def test_without_a_mail_server_the_page_knows(told: Notifications) -> None:
     assert told.ready
     assert not told.sends_mail

@@ -4,7 +4,18 @@ from typing import Any
 
 import reflex as rx
 
-from ui.alert_words import Drawn, Happened, WhyLine, drawn, happened, metrics_of, minutes_until, why_lines
+from ui.alert_words import (
+    Drawn,
+    Happened,
+    Sent,
+    WhyLine,
+    drawn,
+    happened,
+    metrics_of,
+    minutes_until,
+    why_lines,
+    with_sent,
+)
 from ui.client import Refused
 from ui.components.alert_pieces import quiet
 from ui.components.frame import ALL_DEVICES, link, may, page
@@ -90,7 +101,7 @@ class AlertDetail(Console):
         metrics = metrics_of(alert["device"].get("profile", {"metrics": []}))  # left out without the right to it
         self.alert, self.why = alert_line(alert), why_lines(alert["why"], metrics)
         self.drawn = drawn(alert["why"], metrics) if "telemetry:read" in self.scopes else []
-        entries = [happened(each) for each in alert["history"]]
+        entries = with_sent([happened(each) for each in alert["history"]], alert.get("deliveries", []))
         self.told = [each for each in entries if each.kind in TOLD_KINDS]
         self.history = entries[::-1]
         self.problem, self.ready, self.is_gone = "", True, False
@@ -249,7 +260,25 @@ def _why() -> rx.Component:
     )
 
 
-def _entry(each: rx.Var[Happened]) -> rx.Component:
+def _sent(each: rx.Var[Sent], says_trouble: bool) -> rx.Component:
+    return rx.el.li(
+        rx.el.span(
+            each.channel,
+            rx.cond(each.place != "", rx.el.span(" to ", rx.el.span(each.place, class_name="nowrap"))),
+        ),
+        link(
+            each.stand,
+            rx.cond(each.ended_at != "", rx.el.span(" ", when(at=each.ended_at))),
+            to="/notifications?show=went-out&delivery=" + each.id,
+            class_name=each.badge,
+            title="See it in the log of what went out",
+        ),
+        rx.cond(each.trouble != "", rx.el.span(each.trouble, class_name="sub")) if says_trouble else rx.fragment(),
+        key=each.id,
+    )
+
+
+def _entry(each: rx.Var[Happened], says_trouble: bool = False) -> rx.Component:
     icon = rx.match(
         each.icon,
         *(
@@ -272,6 +301,10 @@ def _entry(each: rx.Var[Happened]) -> rx.Component:
         rx.el.div(
             rx.el.p(each.words, " ", rx.el.span(when(at=each.at), class_name="muted small")),
             rx.cond(each.text != "", rx.el.p(told(text=each.text, at=each.at), class_name="happened-text")),
+            rx.cond(
+                each.sent.length() > 0,
+                rx.el.ul(rx.foreach(each.sent, lambda one: _sent(one, says_trouble)), class_name="sent"),
+            ),
         ),
         class_name="happened",
     )
@@ -291,7 +324,10 @@ def _told() -> rx.Component:
         "Who was told",
         rx.cond(
             AlertDetail.told.length() > 0,
-            rx.el.ul(rx.foreach(AlertDetail.told, _entry), class_name="card-body happenings"),
+            rx.el.ul(
+                rx.foreach(AlertDetail.told, lambda each: _entry(each, says_trouble=True)),
+                class_name="card-body happenings",
+            ),
             nobody,
         ),
         rx.cond(
@@ -299,7 +335,7 @@ def _told() -> rx.Component:
             rx.el.p(
                 rx.cond(
                     AlertDetail.told.length() > 0,
-                    link("See whether it arrived", to="/notifications?show=went-out"),
+                    link("See all that went out", to="/notifications?show=went-out"),
                     link("Policies and channels", to="/notifications"),
                 ),
                 class_name="card-body small",
@@ -330,7 +366,11 @@ def _history() -> rx.Component:
             rx.cond(may("alerts:write"), say),
             rx.cond(
                 AlertDetail.history.length() > 0,
-                rx.el.ul(rx.foreach(AlertDetail.history, _entry), class_name="happenings", aria_live="polite"),
+                rx.el.ul(
+                    rx.foreach(AlertDetail.history, lambda each: _entry(each)),
+                    class_name="happenings",
+                    aria_live="polite",
+                ),
                 rx.el.p("Nothing has been done or said yet.", class_name="muted small"),
             ),
             class_name="card-body stack",

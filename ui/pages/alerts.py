@@ -6,17 +6,19 @@ from typing import Any
 
 import reflex as rx
 
+from ui.alert_words import minutes_until
 from ui.client import Refused
 from ui.components.alert_pieces import edge, quiet
 from ui.components.alert_silences import silences
 from ui.components.frame import heading, link, may, page
-from ui.components.pieces import empty, problem, severity_badge, skeleton_rows
+from ui.components.pieces import done, empty, problem, severity_badge, skeleton_rows
 from ui.console import Console
 from ui.islands.cells import told, when
+from ui.islands.spans import spans
 from ui.words import AlertLine, alert_line
 
 SEVERITY_ORDER = ("critical", "major", "minor", "warning", "info")
-AT_ONCE = 200  # as many as the contract acknowledges together
+AT_ONCE = 200  # as many as the contract changes together
 TABS = (("open", "Open"), ("cleared", "Over"), ("silences", "Silences"))
 SEVERITIES = (
     ("", "Every severity"),
@@ -76,6 +78,7 @@ class Alerts(Console):
 
     ready: bool = False
     problem: str = ""
+    said: str = ""
     tab: str = "open"
     severity: str = ""
     whose: str = "all"
@@ -89,6 +92,7 @@ class Alerts(Console):
     has_more_open: bool = False
     has_more: bool = False
     chosen: list[str] = []
+    is_putting_off: bool = False  # those that are ticked
     answering: str = ""  # the alert whose acknowledgement is being written
 
     _end: str | None = None
@@ -102,8 +106,8 @@ class Alerts(Console):
         begun = any(name.startswith("silence_") for name in asked)
         tab = "silences" if begun else asked.get("tab", "open")
         self.tab = tab if tab in dict(TABS) else "open"
-        self.rule_id, self.rule_name, self.answering, self.chosen = asked.get("rule", ""), "", "", []
-        await self._show()
+        self.rule_id, self.rule_name, self.answering = asked.get("rule", ""), "", ""
+        await self._choose_anew()
         return None
 
     @rx.event
@@ -120,31 +124,36 @@ class Alerts(Console):
     @rx.event
     async def show_tab(self, tab: str) -> None:
         """Open, over, or silences."""
-        self.tab, self.chosen, self.answering = tab, [], ""
-        await self._show()
+        self.tab, self.answering = tab, ""
+        await self._choose_anew()
 
     @rx.event
     async def set_severity(self, severity: str) -> None:
         """Only alerts as bad as this; '' for all."""
-        self.severity, self.chosen = severity, []
-        await self._show()
+        self.severity = severity
+        await self._choose_anew()
 
     @rx.event
     async def set_whose(self, whose: str) -> None:
         """Everybody's, mine, or nobody's yet."""
-        self.whose, self.chosen = whose, []
-        await self._show()
+        self.whose = whose
+        await self._choose_anew()
 
     @rx.event
     async def group(self, by_rule: bool) -> None:
         """By rule, or one by one."""
-        self.by_rule, self.chosen, self.rule_id = by_rule, [], ""
-        await self._show()
+        self.by_rule, self.rule_id = by_rule, ""
+        await self._choose_anew()
 
     @rx.event
     async def only_rule(self, rule_id: str) -> None:
         """The alerts of one rule, one by one; '' for all rules."""
-        self.rule_id, self.by_rule, self.chosen = rule_id, False, []
+        self.rule_id, self.by_rule = rule_id, False
+        await self._choose_anew()
+
+    async def _choose_anew(self) -> None:
+        """Another list: nothing of it is ticked, and what was said of the one before is past."""
+        self.chosen, self.is_putting_off, self.said = [], False, ""
         await self._show()
 
     async def _show(self, after: str | None = None) -> None:
@@ -184,6 +193,7 @@ class Alerts(Console):
         self.has_more_open = found["pageInfo"]["hasNextPage"]
         still_there = {each.id for each in self.active}
         self.chosen = [each for each in self.chosen if each in still_there]
+        self.is_putting_off = self.is_putting_off and bool(self.chosen)
         if self.answering not in still_there:
             self.answering = ""
         self.rule_name = lines[0].rule if self.rule_id and lines else self.rule_name
@@ -216,25 +226,54 @@ class Alerts(Console):
         self.chosen = [each.id for each in self.active][:AT_ONCE] if is_ticked else []
 
     @rx.event
+    def put_off(self, is_open: bool) -> None:
+        """Open or close the form that puts off those that are ticked."""
+        self.is_putting_off = is_open
+
+    @rx.event
     async def acknowledge(self, form: dict[str, Any]) -> None:
         """Say that somebody cares, with a note for the others."""
-        await self._acknowledge([self.answering], form)
+        await self._do("alerts_acknowledge", [self.answering], "acknowledged", note=_written(form))
 
     @rx.event
     async def acknowledge_chosen(self, form: dict[str, Any]) -> None:
         """The same for all that are ticked, together."""
-        await self._acknowledge(self.chosen, form)
+        await self._do("alerts_acknowledge", self.chosen, "acknowledged", note=_written(form))
 
-    async def _acknowledge(self, ids: list[str], form: Mapping[str, Any]) -> None:
-        note = str(form.get("note", "")).strip() or None
+    @rx.event
+    async def snooze_chosen(self, form: dict[str, Any]) -> None:
+        """Put off all that are ticked, together."""
         try:
-            await self.ask("alerts_acknowledge", ids=ids, note=note)
+            minutes = minutes_until(str(form.get("until_at", "")))
+        except ValueError:
+            self.problem = "Say until when."
+            return
+        await self._do("alerts_snooze", self.chosen, "put off", minutes=minutes)
+
+    async def _do(self, operation: str, ids: list[str], done: str, **variables: Any) -> None:
+        self.problem = self.said = ""
+        try:
+            (now,) = (await self.ask(operation, ids=ids, **variables)).values()
         except Refused as refusal:
             self.problem = refusal.words
             return
-        self.answering, self.chosen = "", []
+        self.answering, self.chosen, self.is_putting_off = "", [], False
         await self._show()
         await self._count()
+        self.said = become(done, [each["status"] for each in now])
+
+
+def _written(form: Mapping[str, Any]) -> str | None:
+    return str(form.get("note", "")).strip() or None
+
+
+def become(done: str, stand: list[str]) -> str:
+    """What was done with alerts together, by where they stand now: those that had ended meanwhile stay as they are."""
+    ended = stand.count("CLEARED")
+    did = len(stand) - ended
+    said = "" if not did else f"1 alert is {done}." if did == 1 else f"{did} alerts are {done}."
+    over = "" if not ended else "1 had ended meanwhile." if ended == 1 else f"{ended} had ended meanwhile."
+    return " ".join(filter(None, (said, over)))
 
 
 def _note() -> rx.Component:
@@ -259,18 +298,38 @@ def _answer() -> rx.Component:
 
 def _together() -> rx.Component:
     """What can be done with all that are ticked."""
-    return rx.el.form(
-        rx.el.b(
-            rx.cond(Alerts.chosen.length() == 1, "1 alert", Alerts.chosen.length().to_string() + " alerts"),
-            class_name="nowrap",
-        ),
+    counted = rx.el.b(
+        rx.cond(Alerts.chosen.length() == 1, "1 alert", Alerts.chosen.length().to_string() + " alerts"),
+        class_name="nowrap",
+        role="status",
+    )
+    none = rx.el.button("Choose none", type="button", class_name="btn", on_click=Alerts.tick_all(False))
+    later = rx.el.button(
+        rx.icon("alarm-clock", size=15), "Put off…", type="button", class_name="btn", on_click=Alerts.put_off(True)
+    )
+    acknowledge = rx.el.form(
+        counted,
         _note(),
         rx.el.button("Acknowledge together", type="submit", class_name="btn btn-primary"),
-        rx.el.button("Choose none", type="button", class_name="btn", on_click=Alerts.tick_all(False)),
+        later,
+        none,
         on_submit=Alerts.acknowledge_chosen,
         class_name="answer together",
         aria_label="With those that are ticked",
     )
+    put_off = rx.el.form(
+        counted,
+        spans(name="snooze", legend="Tell nobody for", offers=["hour", "morning"], has_start=False),
+        rx.el.div(
+            rx.el.button("Put off together", type="submit", class_name="btn btn-primary"),
+            rx.el.button("Cancel", type="button", class_name="btn", on_click=Alerts.put_off(False)),
+            class_name="row",
+        ),
+        on_submit=Alerts.snooze_chosen,
+        class_name="answer together",
+        aria_label="Put off those that are ticked",
+    )
+    return rx.cond(Alerts.is_putting_off, put_off, acknowledge)
 
 
 def _where(alert: rx.Var[AlertLine]) -> rx.Component:
@@ -553,6 +612,7 @@ def alerts() -> rx.Component:
         heading("Alerts", "What your rules found. New ones appear by themselves.", about="alert"),
         _tabs(),
         problem(Alerts.problem, Alerts.load),
+        done(Alerts.said),
         rx.cond(
             Alerts.ready,
             rx.cond(Alerts.tab == "silences", silences(), listed),

@@ -36,6 +36,8 @@ def _delivery(line: rx.Var[DeliveryLine]) -> rx.Component:
                 small("Send again", Notifications.send_again(line.id), "Send again: " + line.title),
             ),
         ),
+        id="sent-" + line.id,
+        class_name=rx.cond(line.id == Notifications.marked, "is-fresh", ""),
         key=line.id,
     )
 

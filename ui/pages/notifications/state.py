@@ -38,6 +38,7 @@ class Notifications(Paged, Console):
     policies: list[PolicyLine] = []
     log: list[DeliveryLine] = []
     only: str = ""
+    marked: str = ""  # the delivery that the address leads to
     kind: str = ""  # of the channel that is being made or changed
     changed: ChannelLine | None = None  # the channel that is being changed
     removing: str = ""
@@ -59,8 +60,23 @@ class Notifications(Paged, Console):
         self.is_planning, self.policy, self.changed = False, None, None
         if (away := await self.enter("notifications:read")) is not None:
             return away
+        asked = self.router.url.query_parameters
+        self.marked = asked.get("delivery", "")
         await self.first_page()
-        return rx.scroll_to(WENT_OUT) if self.router.url.query_parameters.get("show") == WENT_OUT else None
+        if self.marked and all(each.id != self.marked for each in self.log):
+            await self._find()
+        if self.marked:
+            return rx.scroll_to(f"sent-{self.marked}")
+        return rx.scroll_to(WENT_OUT) if asked.get("show") == WENT_OUT else None
+
+    async def _find(self) -> None:
+        """What the address leads to stands first, however old; what is no more there is not marked."""
+        try:
+            found = (await self.ask("delivery", id=self.marked))["delivery"]
+        except Refused as refusal:
+            self.marked, self.problem = "", refusal.words
+            return
+        self.log = [delivery_line(found), *self.log]
 
     async def _show(self) -> None:
         """Ask for everything anew, and stay on this page of the log."""
