@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import sys
 import time
@@ -45,8 +46,14 @@ VAN = {
     "when": {"place": {"metric": "position", "is": "left", "of": {"polygon": TOWN}}},
 }
 VANS = {"key": "van", "name": "Delivery van", "metrics": [{"key": "position", "label": "Position", "type": "OBJECT"}]}
+VANS_AT = {
+    "van-1": ("Van 1, Moabit", 52.53, 13.34),
+    "van-2": ("Van 2, Lichtenberg", 52.55, 13.47),
+    "van-3": ("Van 3, on tour", 51.34, 12.37),
+}
 NIGHT_SHIFT = {"name": "Night shift", "email": {"addresses": ["night@example.org"]}}
 HEAD = {"name": "Head of the plant", "email": {"addresses": ["head@example.org"]}}
+POLICY = "cold-rooms"
 RAISED_WITHIN_S = 60
 AWAKE = "Object.keys(document.querySelector('main, form, button') ?? {}).some(key => key.startsWith('__react'))"
 Step = Callable[[Page], Awaitable[object]]
@@ -151,6 +158,25 @@ def _rule(ask: Callable[..., Any], document: dict[str, Any], before: dict[str, A
     return str(made)
 
 
+def _vans(ask: Callable[..., Any], demo: dict[str, Any]) -> None:
+    """Vans that say where they are; those there are stay where they were."""
+    (profile,) = (
+        each
+        for each in ask("{ profiles(first: 100) { items { id key } } }")["profiles"]["items"]
+        if each["key"] == "van"
+    )
+    there = ask("query ($p: ID) { devices(profileId: $p) { items { key } } }", p=profile["id"])["devices"]["items"]
+    ingest = f"http://127.0.0.1:{os.environ.get('TIDEGATE_INGEST_HTTP_PORT', '8001')}/ingest/v1"
+    make = "mutation ($i: DeviceProvision!) { deviceProvision(input: $i) { token } }"
+    for key, (name, lat, lon) in VANS_AT.items():
+        if any(each["key"] == key for each in there):
+            continue
+        token = ask(make, i={"key": key, "name": name, "profileId": profile["id"]})["deviceProvision"]["token"]
+        at = {"values": {"position": {"lat": lat, "lon": lon}}}
+        auth = (f"{demo['tenant']}/d/{key}", token)
+        httpx.post(f"{ingest}/{key}/telemetry", auth=auth, json=at, trust_env=False).raise_for_status()
+
+
 def _prepare(demo: dict[str, Any]) -> dict[str, str]:
     """What the pictures show: rules, an open alert, channels and a policy."""
     ask = _asking(demo)
@@ -158,13 +184,14 @@ def _prepare(demo: dict[str, Any]) -> dict[str, str]:
     if not any(each["key"] == "van" for each in ask("{ profiles(first: 100) { items { key } } }")["profiles"]["items"]):
         ask("mutation ($i: ProfileCreate!) { profileCreate(input: $i) { id } }", i=VANS)
     found["van"] = _rule(ask, VAN)
-    damp = _rule(ask, DAMP)
+    _vans(ask, demo)
     if not ask("{ notificationPolicies { key } }")["notificationPolicies"]:
         make = "mutation ($i: ChannelCreate!) { channelCreate(input: $i) { channel { id } } }"
         night, head = (ask(make, i=each)["channelCreate"]["channel"]["id"] for each in (NIGHT_SHIFT, HEAD))
         steps = [{"afterMin": 0, "channelIds": [night]}, {"afterMin": 15, "channelIds": [head]}]
         plan = "mutation ($i: NotificationPolicyCreate!) { notificationPolicyCreate(input: $i) { id } }"
-        ask(plan, i={"name": "Cold rooms, day and night", "steps": steps})
+        ask(plan, i={"name": "Cold rooms, day and night", "key": POLICY, "steps": steps})
+    damp = _rule(ask, {**DAMP, "then": [{"do": "alert"}, {"do": "notify", "policy": POLICY}]})
     is_open = "query ($id: ID!) { alerts(ruleId: $id, isOpen: true, first: 1) { items { id } } }"
     until = time.monotonic() + RAISED_WITHIN_S
     while not ask(is_open, id=damp)["alerts"]["items"]:

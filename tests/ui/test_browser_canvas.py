@@ -150,6 +150,11 @@ async def test_on_a_phone_the_picture_is_looked_at(console: Console, chromium: B
         page = visitor.page
         await visitor.enter(f"/rules/{rule_id}")
         await _picture(page)
-        await expect(page.get_by_text("edit it in the sentence")).to_be_visible()
+        await expect(page.get_by_text("On a small screen the sentence is edited.")).to_be_visible()
         await expect(page.get_by_role("button", name="condition", exact=True)).to_have_count(0)
         assert not await visitor.is_too_wide()
+        await page.get_by_role("button", name="Condition: Temperature is above").first.click()
+        await expect(page.locator(".leaf:focus-within")).to_contain_text("is above")
+        await expect(page.locator(".leaf:focus-within")).to_be_in_viewport()
+        await expect(page.get_by_role("button", name="Publish", exact=True)).to_be_in_viewport()
+        await expect(page.get_by_role("button", name="Undo")).to_be_in_viewport()

@@ -64,6 +64,10 @@ async def test_a_rule_is_made_from_a_template_by_mouse_looked_back_on_tried_and_
         await page.get_by_role("button", name="Publish").click()
         await expect(page.get_by_text("“Freezer too warm” is published and only watches")).to_be_visible()
         await expect(page.get_by_label("What “Freezer too warm” does")).to_have_value("SHADOW")
+        first = page.locator(".rule-line").first
+        await expect(first).to_contain_text(re.compile("Freezer too warm.*just now.*Never fired yet", re.DOTALL))
+        await page.get_by_label("Order").select_option(label="By name")
+        await expect(first).not_to_contain_text("Freezer too warm")
 
 
 async def test_a_rule_is_written_and_published_by_keyboard_alone(console: Console, chromium: Browser) -> None:
@@ -133,7 +137,9 @@ async def test_an_area_is_changed_corner_by_corner_and_drawn(console: Console, c
         await expect(area).to_have_value("52.5, 13.3\n52.6, 13.3\n52.6, 13.5")
         await expect(page.get_by_role("img", name="The area, about 14 km across")).to_be_visible()
         assert await wrong_with(page) == []
+        await expect(page.locator(".area-bar")).to_have_text("5 km")
         await page.locator(".area-handle").first.hover()
+        await expect(page.locator(".area-over")).to_have_text(re.compile(r"^52\.5\d+, 13\.\d+$"))
         await page.mouse.down()
         await page.mouse.move(180, 400, steps=4)
         await page.mouse.up()

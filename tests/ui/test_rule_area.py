@@ -24,6 +24,7 @@ AREAS = [
     for _ in range(300)
 ]
 CIRCLES = [{"lat": 52.5, "lon": 13.4, "radius_m": 500}, {"lat": -33.9, "lon": 151.2, "radius_m": 20_000}]
+BARS = [(20, 66.7), (1000, 58.8), (200_000, 48.8)]
 LATEST = [
     {"metric": "speed", "value": 5},
     {"metric": "seen", "value": {"lat": 52.123456789, "lon": 13.4}},
@@ -66,6 +67,21 @@ def test_a_circle_made_an_area_and_a_circle_again_holds_what_it_held(said: dict[
 def test_what_is_drawn_lies_in_the_drawing_and_nothing_known_is_not_drawn(said: dict[str, Any]) -> None:
     assert all(said["drawn"])
     assert said["nothing"] is None
+
+
+def test_a_device_far_away_does_not_make_a_speck_of_the_area(said: dict[str, Any]) -> None:
+    near, far = said["far"]
+    assert far is None
+    assert near is not None
+
+
+def test_the_scale_is_a_round_distance_and_names_lie_beside_their_dots_not_on_each_other(said: dict[str, Any]) -> None:
+    assert [(each["metres"], round(each["px"], 1)) for each in said["bars"]] == [
+        (20, 66.7),
+        (1000, 58.8),
+        (200_000, 48.8),
+    ]
+    assert said["names"] == [[108, 53.5, "start"], None, [302, 93.5, "end"], None]
 
 
 def test_a_spot_of_the_drawing_is_the_place_that_is_drawn_there(said: dict[str, Any]) -> None:

@@ -56,6 +56,7 @@ RULE = {
     "openAlerts": 0,
     "actions": ["alert", "tag"],
     "isReadable": True,
+    "lastFiredAt": None,
     "updatedAt": "2026-01-01T00:00:00Z",
 }
 
@@ -383,6 +384,30 @@ async def test_what_a_rule_is_to_do_shows_at_once_and_is_asked_for(rules: Rules,
     await run(rules.let("r1", mode))
     assert gateway.variables("RuleSetMode") == {"id": "r1", "mode": mode}
     assert rules.rules[0].mode == mode
+
+
+async def test_what_was_published_stands_first_and_is_marked_once(rules: Rules, gateway: Gateway) -> None:
+    assert (gateway.variables("Rules")["order"], rules.rules[0].last_fired_at) == ("CHANGED", "")
+    rules.edited("“Too warm” is published.", "r1")
+    await rules.load()
+    assert (rules.said, rules.fresh) == ("“Too warm” is published.", "r1")
+    await rules.load()
+    assert (rules.said, rules.fresh) == ("", "")
+
+
+async def test_rules_are_put_in_another_order_and_stay_where_they_are_while_they_fire(
+    rules: Rules, gateway: Gateway
+) -> None:
+    gateway.answers["Rules"] = {"rules": page([RULE, {**RULE, "id": "r2"}])}
+    await rules.set_order("NAME")
+    assert gateway.variables("Rules")["order"] == "NAME"
+    fired = {**RULE, "id": "r2", "openAlerts": 1, "lastFiredAt": "2026-01-02T00:00:00Z"}
+    gateway.answers["Rules"] = {"rules": page([fired, {**RULE, "id": "r3"}])}
+    await rules.refresh()
+    assert [(each.id, each.open_alerts, each.last_fired_at) for each in rules.rules] == [
+        ("r1", 0, ""),
+        ("r2", 1, "2026-01-02T00:00:00Z"),
+    ]
 
 
 async def test_what_a_rule_may_not_be_made_to_do_goes_back(rules: Rules, gateway: Gateway) -> None:

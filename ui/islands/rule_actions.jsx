@@ -97,7 +97,7 @@ export function Action({ path, action, canGo, joined, preview = null }) {
   const put = (keys, value) => change((old) => (value === undefined ? dropAt(old, [...path, ...keys]) : setAt(old, [...path, ...keys], value)), [...path, ...keys].join("."));
   const View = VIEWS[action.do] ?? Other;
   return (
-    <div className="leaf">
+    <div className="leaf" data-at={jsonPath(path)}>
       <div className="clause">
         {joined ? <span className="muted">and</span> : null}
         <View action={action} put={put} bad={said.problems.length > 0} path={path} />

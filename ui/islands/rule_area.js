@@ -62,24 +62,59 @@ export function withCorner(corners, at) {
   return open < 0 ? [...corners, at] : corners.map((each, i) => (i === open ? at : each));
 }
 
+const FAR = 3;
+const LEAST_M = 50;
+
+/** Which of the places (in metres) lie near the area's corners; those farther away would make a speck of it. */
+function nearTo(corners, places) {
+  const ends = [0, 1].map((at) => [Math.min(...corners.map((each) => each[at])), Math.max(...corners.map((each) => each[at]))]);
+  const room = FAR * Math.max(...ends.map(([least, most]) => most - least), LEAST_M);
+  return places.map((each) => ends.every(([least, most], at) => each[at] >= least - room && each[at] <= most + room));
+}
+
+/** The longest round distance that takes at most so many px: {metres, px}. */
+export function barOf(perPx, most) {
+  const size = 10 ** Math.floor(Math.log10(perPx * most));
+  const metres = [5, 2, 1].map((each) => each * size).find((each) => each <= perPx * most);
+  return { metres, px: metres / perPx };
+}
+
+const NAME_PX = [5.4, 11];
+
+/** Where each name stands beside its dot, [x, y, anchor]; null where it would lie on another. */
+export function namesAt(names, points, width) {
+  const taken = [];
+  return points.map((point, i) => {
+    if (!point) return null;
+    const [x, y] = point;
+    const long = names[i].length * NAME_PX[0];
+    const isLeft = x + 8 + long > width;
+    const box = [isLeft ? x - 8 - long : x + 8, y];
+    if (box[0] < 0 || taken.some(([left, top, wide]) => Math.abs(top - y) < NAME_PX[1] && left < box[0] + long && box[0] < left + wide)) return null;
+    taken.push([...box, long]);
+    return [isLeft ? x - 8 : x + 8, y + 3.5, isLeft ? "end" : "start"];
+  });
+}
+
 /**
  * A drawing of `of` (circle or polygon) with points: {corners, circle, points} in a box of `size`; null if nothing is known.
- * `where([x, y])` says which place a spot of it is, to the metre.
+ * Of points that lie too far away stands null. `perPx`: metres. `where([x, y])` says which place a spot of it is, to the metre.
  */
 export function drawn(of, points, [width, height]) {
   const corners = (of.polygon ?? squareOf(of.circle)).filter((each) => each.every(Number.isFinite));
   if (!corners.length) return null;
-  const all = [...corners, ...points];
-  const lat = all[0][0];
+  const lat = corners[0][0];
   const flat = ([north, east]) => [east * wide(lat), -north * EARTH_M];
-  const [xs, ys] = [0, 1].map((at) => all.map((each) => flat(each)[at]));
+  const isNear = nearTo(corners.map(flat), points.map(flat));
+  const all = [...corners, ...points.filter((_, i) => isNear[i])].map(flat);
+  const [xs, ys] = [0, 1].map((at) => all.map((each) => each[at]));
   const [left, top] = [Math.min(...xs), Math.min(...ys)];
-  const pad = 24; // room for the numbers of the corners
+  const pad = 26; // room for the numbers of the corners, and for the scale
   const scale = Math.min((width - 2 * pad) / Math.max(Math.max(...xs) - left, 1), (height - 2 * pad) / Math.max(Math.max(...ys) - top, 1));
   const [offX, offY] = [(width - (Math.max(...xs) - left) * scale) / 2, (height - (Math.max(...ys) - top) * scale) / 2];
   const place = (each) => flat(each).map((part, at) => (part - [left, top][at]) * scale + [offX, offY][at]);
   const circle = of.circle ? { at: place([of.circle.lat, of.circle.lon]), radius: of.circle.radius_m * scale } : null;
   const back = (part, at) => (part - [offX, offY][at]) / scale + [left, top][at];
   const where = ([x, y]) => [-back(y, 1) / EARTH_M, back(x, 0) / wide(lat)].map((part) => Number(part.toFixed(5)));
-  return { corners: of.polygon ? corners.map(place) : [], circle, points: points.map(place), metres: (width - 2 * offX) / scale, where };
+  return { corners: of.polygon ? corners.map(place) : [], circle, points: points.map((each, i) => (isNear[i] ? place(each) : null)), perPx: 1 / scale, metres: (width - 2 * offX) / scale, where };
 }

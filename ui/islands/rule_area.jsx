@@ -2,12 +2,13 @@
 import { useEffect, useId, useRef, useState } from "react";
 import { ask } from "./live.js";
 import { DevicePick } from "./rule_actions.jsx";
-import { circleOf, drawn, positionOf, read, squareOf, standing, textOf, withCorner } from "./rule_area.js";
+import { barOf, circleOf, drawn, namesAt, positionOf, read, squareOf, standing, textOf, withCorner } from "./rule_area.js";
 import { useDesk } from "./rule_desk.js";
 import { Help, Offer, Pick, Remove, Write } from "./rule_pieces.jsx";
 import { WHEREABOUTS } from "./rule_words.js";
 
-const SIZE = [320, 190];
+const SIZE = [320, 216];
+const BAR_ROOM = 18; // below the drawing, for the scale
 const KINDS = [
   ["circle", "a circle"],
   ["polygon", "an area with corners"],
@@ -140,21 +141,69 @@ function useWhereabouts(metric) {
 }
 
 const distance = (metres) => (metres >= 1000 ? `${(metres / 1000).toLocaleString(undefined, { maximumSignificantDigits: 2 })} km` : `${Math.round(metres)} m`);
+const spoken = (at) => at.map((part) => part.toFixed(5)).join(", ");
+const BAR_PX = 90;
+
+/** How long a stretch of the drawing is in the world. */
+function Bar({ perPx, height }) {
+  const { metres, px } = barOf(perPx, BAR_PX);
+  const [x, y] = [8, height - 7];
+  return (
+    <g className="area-bar">
+      <path d={`M${x} ${y - 4}v4h${px}v-4`} />
+      <text x={x + px + 5} y={y + 1}>
+        {distance(metres)}
+      </text>
+    </g>
+  );
+}
+
+/** Dots with names; a name that would lie on another shows on hover only. */
+function Dots({ devices, points, width }) {
+  const beside = namesAt(devices.map(({ name }) => name), points, width);
+  return points.map((point, i) => {
+    if (!point) return null;
+    const [{ name, at }, label] = [devices[i], beside[i]];
+    return (
+      <g key={name + i}>
+        <circle className="area-device" cx={point[0]} cy={point[1]} r="4.5">
+          <title>{`${name}: ${spoken(at)}`}</title>
+        </circle>
+        {label ? (
+          <text className="area-name" x={label[0]} y={label[1]} textAnchor={label[2]}>
+            {name}
+          </text>
+        ) : null}
+      </g>
+    );
+  });
+}
+
+const counted = (count, one, many) => (count === 1 ? `1 ${one}` : `${count} ${many}`);
+
+/** What of the devices is drawn. */
+function dotWords(devices, far) {
+  if (!devices.length) return "No device has said yet where it is.";
+  const away = far ? `${counted(far, "device is", "devices are")} farther away than is drawn.` : "";
+  return [far < devices.length ? "Dots: where the devices were last." : "", away].filter(Boolean).join(" ");
+}
 
 /** `onMove(i, place)`: a corner was dragged there. Who has no pointer writes the corners beside it. */
 function Drawing({ of, metric, onMove }) {
   const devices = useWhereabouts(metric);
   const [drag, setDrag] = useState(null);
+  const [over, setOver] = useState(null);
   const seen = drawn(of, devices.map(({ at }) => at), SIZE);
   if (!seen) return null;
   const [width, height] = SIZE;
+  const whole = height + BAR_ROOM;
   const canMove = Boolean(of.polygon) && seen.corners.length === of.polygon.length;
   const corners = seen.corners.map((each, i) => (drag?.i === i ? drag.at : each));
   const within = (value, most) => Math.min(Math.max(value, 4), most - 4);
   const spotOf = (event) => {
-    const { ownerSVGElement: svg } = event.currentTarget;
+    const svg = event.currentTarget.ownerSVGElement ?? event.currentTarget;
     const { x, y } = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
-    return [within(x, width), within(y, height)];
+    return [within(x, width), within(y, whole)];
   };
   const handle = (i) => ({
     onPointerDown: (event) => {
@@ -168,25 +217,29 @@ function Drawing({ of, metric, onMove }) {
     },
     onPointerCancel: () => setDrag(null),
   });
+  const look = (event) => setOver(seen.where(spotOf(event)));
+  const far = seen.points.filter((each) => each === null).length;
   return (
     <figure>
-      <svg viewBox={`0 0 ${width} ${height}`} role="img" aria-label={`The area, about ${distance(seen.metres)} across, and where ${devices.length === 1 ? "1 device was" : `${devices.length} devices were`} last.`}>
+      <svg viewBox={`0 0 ${width} ${whole}`} role="img" aria-label={`The area, about ${distance(seen.metres)} across, and where ${counted(devices.length, "device was", "devices were")} last.`} onPointerMove={look} onPointerDown={look} onPointerLeave={() => setOver(null)}>
         {seen.circle ? <circle className="area-shape" cx={seen.circle.at[0]} cy={seen.circle.at[1]} r={seen.circle.radius} /> : <polygon className="area-shape" points={corners.map((each) => each.join(",")).join(" ")} />}
         {corners.map(([x, y], i) => (
           <text className="area-corner" key={`name ${i}`} x={x} y={y} dy={y < height / 2 ? -8 : 15} textAnchor="middle">
             {i + 1}
           </text>
         ))}
-        {seen.points.map(([x, y], i) => (
-          <circle className="area-device" key={devices[i].name + i} cx={x} cy={y} r="4.500">
-            <title>{devices[i].name}</title>
-          </circle>
-        ))}
+        <Dots devices={devices} points={seen.points} width={width} />
         {canMove ? corners.map(([x, y], i) => <circle className="area-handle" key={`corner ${i}`} cx={x} cy={y} r="5" {...handle(i)} />) : null}
+        <Bar perPx={seen.perPx} height={whole} />
+        {over ? (
+          <text className="area-over" x={width - 6} y={whole - 6} textAnchor="end" aria-hidden="true">
+            {spoken(over)}
+          </text>
+        ) : null}
       </svg>
       <figcaption className="small muted">
-        North is up; {distance(seen.metres)} across. {canMove ? "Drag a corner to move it. " : ""}
-        {devices.length ? "Dots: where the devices were last." : "No device has said yet where it is."}
+        North is up. {canMove ? "Drag a corner to move it. " : ""}
+        {dotWords(devices, far)}
       </figcaption>
     </figure>
   );

@@ -52,7 +52,7 @@ function Marks({ part }) {
 
 /** The button that is the part itself: it takes the focus, the arrow keys, Enter and the letters. */
 function Face({ part, className, children }) {
-  const { selected, select, places, problems, verdicts } = useContext(Canvas);
+  const { selected, select, places, problems, verdicts, lead } = useContext(Canvas);
   const isSelected = selected === part.key;
   return (
     <button
@@ -64,7 +64,7 @@ function Face({ part, className, children }) {
       tabIndex={isSelected ? 0 : -1}
       aria-label={spoken(part, places.get(part.key), problems.get(part.key), verdicts.get(part.key))}
       onFocus={() => isSelected || select(part.key, false)}
-      onClick={() => select(part.key, true)}
+      onClick={() => (lead ? lead(jsonPath(part.path)) : select(part.key, true))}
     >
       {children}
     </button>
@@ -461,10 +461,10 @@ function Picture(props) {
   const hand = useNodes(laid, layout, act, setTarget);
   const close = () => select(selected, false);
   const rest = byPart.get("");
-  const context = { selected, chosen: isNarrow ? "" : chosen.key, select, places, problems: byPart, verdicts: answers, readOnly, act, target };
+  const context = { selected, chosen: isNarrow ? "" : chosen.key, select, places, problems: byPart, verdicts: answers, readOnly, act, target, lead: isNarrow ? onSentence : null };
   return (
     <Canvas.Provider value={context}>
-      {isNarrow ? <p className="canvas-hint">To change the rule on a small screen, <button type="button" className="offer" onClick={onSentence}>edit it in the sentence</button></p> : null}
+      {isNarrow ? <p className="canvas-hint">On a small screen the sentence is edited. Tap a card to go to its words, or <button type="button" className="offer" onClick={() => onSentence("$")}>see the whole sentence</button></p> : null}
       <div ref={box} className={`canvas${isNarrow ? " is-narrow" : ""}`} role="group" aria-label="The rule as a picture" style={{ height: room }} onKeyDown={keysOf({ picture, selected, places, select, act, close })}>
         <Arrow />
         <ReactFlow
@@ -510,7 +510,7 @@ function Picture(props) {
 
 /**
  * `document` a rule's document; `vocabulary` {metrics: Map, profiles, groups, policies, channels}; `problems` as the checker gives them;
- * `verdicts` by path; `onChange(document)`; `readOnly`; `onSentence()` leads to the sentence; `editors` by type of part
+ * `verdicts` by path; `onChange(document)`; `readOnly`; `onSentence(path)` leads to the sentence, to what is said there of a part; `editors` by type of part
  * {leaf, deed, watch, guards, end} are what the panel shows of it; each gets {path, action}.
  */
 export function RuleCanvas(props) {

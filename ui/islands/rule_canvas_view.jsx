@@ -37,7 +37,7 @@ const EDITORS = {
   end: () => <Actions path={["on_clear"]} words="do something" />,
 };
 
-/** `onSentence()` shows the sentence instead. What the test bench saw last (`why` of the desk) is marked on the cards. */
+/** `onSentence(path)` shows the sentence instead, and there what it says of that part. What the test bench saw last (`why` of the desk) is marked on the cards. */
 export default function PictureView({ onSentence }) {
   const { document, change, metrics, profiles, ground, check, why } = useDesk();
   const vocabulary = useMemo(() => ({ metrics, profiles, groups: ground.groups, policies: ground.policies, channels: ground.channels }), [metrics, profiles, ground]);

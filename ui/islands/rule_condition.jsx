@@ -112,7 +112,7 @@ function Leaf({ path, whole, isNot }) {
   const swap = (next) => change((old) => setAt(old, path, next));
   const View = VIEWS[kind] ?? Other;
   return (
-    <div className="leaf">
+    <div className="leaf" data-at={jsonPath(whole)}>
       <div className="clause">
         {isNot ? (
           <button type="button" className="token token-not" aria-label="Not: take this away" title="Take “not” away" onClick={() => change((old) => negateAt(old, whole))}>
@@ -506,11 +506,12 @@ export function TimeOfDay({ node, put }) {
 export function Zone({ value, onChange }) {
   const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
   const { zone } = useDesk().ground;
-  const options = [["site", `at the device's site, else ${zone}`], ["UTC", "UTC"]];
-  if (own && own !== "UTC") options.push([own, `in ${own}`]);
-  if (value && !options.some(([key]) => key === value)) options.push([value, `in ${value}`]);
-  if (value === undefined) options.unshift(["", "local time"]);
-  return <Pick label="Whose clock" value={value ?? ""} options={options} onChange={(next) => onChange(next || undefined)} />;
+  const options = [["site", "site's time"], ["UTC", "UTC"]];
+  for (const named of [own, value]) {
+    if (named && !options.some(([key]) => key === named)) options.push([named, `${named.replaceAll("_", " ")} time`]);
+  }
+  const title = `“site's time” is by the clock where the device is: its attribute “timezone”, else ${zone}.`;
+  return <Pick label="Whose clock" title={title} value={value ?? "site"} options={options} onChange={onChange} />;
 }
 
 const Time = ({ node, put }) => <TimeOfDay node={node.time} put={(path, value) => put(["time", ...path], value)} />;

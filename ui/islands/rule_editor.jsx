@@ -25,7 +25,7 @@ const VIEWS = [
   ["picture", "Picture", Picture],
 ];
 
-/** The page's island. `ruleId` empty: a new rule. `onDone(words)` when it is published or deleted; `onAbsent()`: no such rule. */
+/** The page's island. `ruleId` empty: a new rule. `onDone(words, id)` when it is published or deleted (then without an id); `onAbsent()`: no such rule. */
 export function RuleEditor({ ruleId, queries, mayWrite, onDone, onAbsent }) {
   const { found, problem, isAbsent } = useGround(ruleId, queries);
   const [start, setStart] = useState(null);
@@ -73,6 +73,7 @@ function metricsOf(profiles, key) {
 function Designer({ ground, rule, start, isMended, first, queries, mayWrite, onDone }) {
   const [history, setHistory] = useState(() => begin(start));
   const [view, setView] = useState(VIEWS[0][0]);
+  const [goal, setGoal] = useState(null);
   const [moment, setMoment] = useState({ deviceId: null, at: "" });
   const [side, setSide] = useState("back");
   const [why, setWhy] = useState(null);
@@ -94,6 +95,10 @@ function Designer({ ground, rule, start, isMended, first, queries, mayWrite, onD
   const isChanged = isMended || document !== start;
   const draft = useDraft(whole, isChanged && !isGone && mayWrite, rule, first, queries);
   useUndoKeys(back, forth);
+  useEffect(() => {
+    if (view === "sentence" && goal) goTo(goal);
+    setGoal(null);
+  }, [view, goal]);
   useLeaveGuard(isChanged && !isGone && mayWrite && draft.words === "");
   const verdicts = useMemo(() => verdictsOf(why, document, { metrics }), [why, document, metrics]);
   const desk = { document, verdicts, whole, name, change, metrics, commands, profiles, ground, check, complete, queries, rule, mayWrite, why, setWhy };
@@ -107,21 +112,22 @@ function Designer({ ground, rule, start, isMended, first, queries, mayWrite, onD
     setMoment(next);
     setSide("try");
   };
+  const steps = <Steps history={history} back={back} forth={forth} />;
   const sides = [["back", "Look back"], ["try", "Try it"], ["tests", document.tests?.length ? `Tests (${document.tests.length})` : "Tests"], ...(rule ? [["noted", "Noted"], ["versions", "Versions"]] : [])];
   return (
     <Desk.Provider value={desk}>
       <KnownNames />
       <div className={view === "sentence" ? "designer designer-two" : "designer"}>
         <div className="designer-main">
-          <Head name={document.name ?? ""} proposal={proposal} change={change} history={history} back={back} forth={forth} view={view} setView={setView} />
+          <Head name={document.name ?? ""} proposal={proposal} change={change} history={history} steps={steps} view={view} setView={setView} />
           {first ? <Found draft={first} rule={rule} /> : null}
           <Suspense fallback={<div className="skeleton" style={{ height: 420 }} role="status" aria-label="Loading" />}>
-            <View onSentence={() => setView("sentence")} />
+            <View onSentence={(path) => (setView("sentence"), setGoal(path))} />
           </Suspense>
         </div>
         <div className="designer-right">
           <InWords />
-          {mayWrite ? <Publish draft={draft} isChanged={isChanged} onDone={onDone} onGone={gone} onVersions={versions} /> : <Looking rule={rule} isChanged={isChanged} />}
+          {mayWrite ? <Publish draft={draft} isChanged={isChanged} onDone={onDone} onGone={gone} onVersions={versions} steps={steps} /> : <Looking rule={rule} isChanged={isChanged} />}
           <aside className="card designer-side" aria-label="Test bench" ref={bench}>
             <div className="bench-tabs" role="group" aria-label="Test bench">
               {sides.map(([key, words]) => (
@@ -142,6 +148,15 @@ function Designer({ ground, rule, start, isMended, first, queries, mayWrite, onD
       </div>
     </Desk.Provider>
   );
+}
+
+/** To the words that are said of a part of the document, or of what it is in; their first field takes the focus. */
+function goTo(path) {
+  const lies = (one, other) => one.startsWith(other) && !/^\d/.test(one.slice(other.length));
+  const said = [...globalThis.document.querySelectorAll(".sentence [data-at]")];
+  const target = said.find(({ dataset: { at } }) => lies(at, path)) ?? said.findLast(({ dataset: { at } }) => lies(path, at));
+  target?.scrollIntoView({ block: "center" });
+  target?.querySelector("select, input, button")?.focus({ preventScroll: true });
 }
 
 /** In place of publishing, for who may look and not write. */
@@ -166,7 +181,19 @@ function Found({ draft, rule }) {
   );
 }
 
-function Head({ name, proposal, change, history, back, forth, view, setView }) {
+/** Undo and redo. */
+const Steps = ({ history, back, forth }) => (
+  <span className="row nowrap designer-undo">
+    <button type="button" className="btn btn-ghost btn-icon" aria-label="Undo" title="Undo (Ctrl+Z)" disabled={!history.past.length} onClick={back}>
+      <Undo2 size={17} aria-hidden="true" />
+    </button>
+    <button type="button" className="btn btn-ghost btn-icon" aria-label="Redo" title="Redo (Ctrl+Shift+Z)" disabled={!history.future.length} onClick={forth}>
+      <Redo2 size={17} aria-hidden="true" />
+    </button>
+  </span>
+);
+
+function Head({ name, proposal, change, history, steps, view, setView }) {
   return (
     <div className="designer-head">
       <input
@@ -186,17 +213,12 @@ function Head({ name, proposal, change, history, back, forth, view, setView }) {
           </button>
         ))}
       </div>
-      <span className="row nowrap designer-undo">
+      <span className="row nowrap designer-tools">
         <Help about="picture" />
         <span className="sr-only" role="status">
           {history.future.length ? `${history.future.length === 1 ? "1 step" : `${history.future.length} steps`} undone` : ""}
         </span>
-        <button type="button" className="btn btn-ghost btn-icon" aria-label="Undo" title="Undo (Ctrl+Z)" disabled={!history.past.length} onClick={back}>
-          <Undo2 size={17} aria-hidden="true" />
-        </button>
-        <button type="button" className="btn btn-ghost btn-icon" aria-label="Redo" title="Redo (Ctrl+Shift+Z)" disabled={!history.future.length} onClick={forth}>
-          <Redo2 size={17} aria-hidden="true" />
-        </button>
+        {steps}
       </span>
     </div>
   );

@@ -42,7 +42,7 @@ QUERIES = {
 
 
 class RuleEditor(rx.NoSSRComponent):
-    """`rule_id` empty means a new rule; `on_done` brings the words to show afterwards, `on_absent`: no such rule."""
+    """`rule_id` empty means a new rule; `on_done` brings the words to show afterwards and the rule's id."""
 
     library = RULE_EDITOR.importable_path
     tag = "RuleEditor"
@@ -50,7 +50,7 @@ class RuleEditor(rx.NoSSRComponent):
     rule_id: rx.Var[str]
     queries: rx.Var[dict[str, str]]
     may_write: rx.Var[bool]
-    on_done: rx.EventHandler[passthrough_event_spec(str)]
+    on_done: rx.EventHandler[passthrough_event_spec(str, str)]
     on_absent: rx.EventHandler[no_args_event_spec]
 
 

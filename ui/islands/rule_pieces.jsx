@@ -6,7 +6,7 @@ import { mended, numberOf, spanOf, writtenOf } from "./rule_model.js";
 import { DAYS, ONE, UNITS } from "./rule_words.js";
 
 /** A word of the sentence that is chosen. Options: [key, words] or [group, [[key, words]…]]. */
-export function Pick({ label, value, options, onChange, wide, bad }) {
+export function Pick({ label, value, options, onChange, wide, bad, title }) {
   const flat = options.flatMap(([key, words]) => (Array.isArray(words) ? words : [[key, words]]));
   const known = flat.some(([key]) => key === value);
   const option = ([key, words]) => (
@@ -15,7 +15,7 @@ export function Pick({ label, value, options, onChange, wide, bad }) {
     </option>
   );
   return (
-    <select className={`token${wide ? " token-wide" : ""}${known ? "" : " token-open"}`} aria-label={label} aria-invalid={bad || undefined} value={value ?? ""} onChange={(event) => onChange(event.target.value)}>
+    <select className={`token${wide ? " token-wide" : ""}${known ? "" : " token-open"}`} aria-label={label} title={title} aria-invalid={bad || undefined} value={value ?? ""} onChange={(event) => onChange(event.target.value)}>
       {known ? null : <option value={value ?? ""}>{value || "choose…"}</option>}
       {options.map(([key, words]) =>
         Array.isArray(words) ? (
@@ -100,8 +100,28 @@ export function Span({ label, value, onChange, bad }) {
 /** "22:00"; as the end of a span of hours also "24:00". */
 export const Clock = ({ label, value, onChange, isEnd }) => <ClockField className="token token-input token-clock" label={label} value={value} onChange={onChange} isEnd={isEnd} />;
 
-/** Days of the week; none chosen means all of them. */
+const SOME = "some";
+const OFTEN = [["", "every day"], ["1,2,3,4,5", "on weekdays"], ["6,7", "at weekends"], [SOME, "on some days"]];
+
+/** On which days; which ones they are is only asked where they are none of the usual. */
 export function Days({ value, onChange }) {
+  const [isAsking, setAsking] = useState(false);
+  const key = [...(value ?? [])].sort().join();
+  const isUsual = OFTEN.some(([each]) => each === key);
+  const choose = (next) => {
+    setAsking(next === SOME);
+    if (next !== SOME) onChange(next ? next.split(",").map(Number) : undefined);
+  };
+  return (
+    <>
+      <Pick label="On which days" value={isAsking || !isUsual ? SOME : key} options={OFTEN} onChange={choose} />
+      {isAsking || !isUsual ? <Week value={value} onChange={onChange} /> : null}
+    </>
+  );
+}
+
+/** Days of the week; none chosen means all of them. */
+function Week({ value, onChange }) {
   const chosen = new Set(value ?? []);
   const toggle = (day) => {
     const next = chosen.has(day) ? (value ?? []).filter((each) => each !== day) : [...(value ?? []), day].sort();
@@ -246,9 +266,10 @@ export const Help = ({ about }) => (
   </a>
 );
 
-export function Line({ word, about, tall, children }) {
+/** A part of the sentence; `at`: where in the document, as the checker writes it. */
+export function Line({ word, about, tall, at, children }) {
   return (
-    <div className="line" role="group" aria-label={word}>
+    <div className="line" role="group" aria-label={word} data-at={at}>
       <div className="line-word">
         <span aria-hidden="true">{word}</span> {about ? <Help about={about} /> : null}
       </div>

@@ -55,8 +55,15 @@ export function useDraft(document, isChanged, rule, first, queries) {
   return { draft, save, ...state };
 }
 
-/** Publish, the mode, and the draft's fate. */
-export function Publish({ draft, isChanged, onDone, onGone, onVersions }) {
+/** How far what is written has come, and what is still between it and being published. */
+function stateOf({ draft, isIdle, complete, check }) {
+  if (isIdle) return "This is what is in force.";
+  const open = !complete ? "Fill in what is still open." : check.isCurrent && check.problems.length ? "Mend what is marked." : "";
+  return [draft.words, open].filter(Boolean).join(". ");
+}
+
+/** Publish, the mode, and the draft's fate. `steps`: undo and redo, which on a phone stand here. */
+export function Publish({ draft, isChanged, onDone, onGone, onVersions, steps }) {
   const { rule, whole, check, complete, queries } = useDesk();
   const [mode, setMode] = useState(rule?.mode ?? "ON");
   const [isBusy, setBusy] = useState(false);
@@ -70,14 +77,14 @@ export function Publish({ draft, isChanged, onDone, onGone, onVersions }) {
       .then(({ ruleVersions }) => setNewer({ version, since: ruleVersions.items.filter((each, i) => i === 0 || each.version > rule.version) }))
       .catch(() => {}); // that there is one is said already
   };
-  const act = async (deed, words) => {
+  const act = async (deed, words, idOf = () => "") => {
     setBusy(true);
     setFailure("");
     setNewer(null);
     try {
-      await deed();
+      const told = await deed();
       onGone();
-      onDone?.(words);
+      onDone?.(words, idOf(told));
     } catch (problem) {
       setBusy(false);
       setDeleting(false);
@@ -88,12 +95,13 @@ export function Publish({ draft, isChanged, onDone, onGone, onVersions }) {
   const hasWords = !rule || isChanged || draft.draft.current;
   const publish = (seen) => {
     const how = mode === "ON" ? "and watches from now on" : mode === "SHADOW" ? "and only watches: it notes what it would do" : "; it rests";
-    return act(async () => {
+    const deed = async () => {
       if (!hasWords) return ask(queries.setMode, { id: rule.id, mode });
       await draft.save(whole, seen);
       const { id, version } = draft.draft.current;
       return ask(queries.publish, { id, mode, version });
-    }, `“${whole.name}” is published${mode === "OFF" ? "" : " "}${how}.`);
+    };
+    return act(deed, `“${whole.name}” is published${mode === "OFF" ? "" : " "}${how}.`, (told) => (told.rulePublish ?? told.ruleModeSet).id);
   };
   const throwAway = () => act(() => (draft.draft.current ? ask(queries.draftDelete, { id: draft.draft.current.id }) : Promise.resolve()), "The draft is thrown away.");
   const isIdle = !hasWords && mode === rule?.mode;
@@ -132,8 +140,9 @@ export function Publish({ draft, isChanged, onDone, onGone, onVersions }) {
           </button>
         ) : null}
         <span className="small muted" role="status">
-          {draft.words || (isIdle ? "This is what is in force." : complete ? "" : "Fill in what is still open.")}
+          {stateOf({ draft, isIdle, complete, check })}
         </span>
+        {steps}
         <Help about="draft" />
         {draft.problem ? (
           <span className="clause-problem" role="alert">
@@ -211,7 +220,7 @@ export function Unreadable({ rule, queries, mayWrite, anew, onMend, onDone }) {
   const [problem, setProblem] = useState("");
   const remove = () =>
     ask(queries.delete, { id: rule.id })
-      .then(() => onDone?.(deleted(rule)))
+      .then(() => onDone?.(deleted(rule), ""))
       .catch((failure) => setProblem(failure.message));
   const desk = { rule, queries, mayWrite, change: (make) => onMend(make(rule.document)) };
   return (
@@ -277,7 +286,7 @@ export function Versions({ onDone, onGone }) {
     ask(queries.revert, { id: rule.id, version })
       .then(() => {
         onGone();
-        onDone?.(`“${rule.name}” is as it was in version ${version} again.`);
+        onDone?.(`“${rule.name}” is as it was in version ${version} again.`, rule.id);
       })
       .catch((failure) => setProblem(failure.message));
   return (

@@ -44,7 +44,7 @@ function useChange() {
 }
 
 const Watch = () => (
-  <Line word="Watch" about="scope" tall>
+  <Line word="Watch" about="scope" tall at="$.scope">
     <Watched />
   </Line>
 );
@@ -165,7 +165,7 @@ function When() {
   const kind = kindOf(document.when);
   const isPlain = kind !== "all" && kind !== "any" && !(kind === "not" && ["all", "any"].includes(kindOf(document.when.not)));
   return (
-    <Line word="When" about="condition" tall>
+    <Line word="When" about="condition" tall at="$.when">
       {document.trigger ? (
         <>
           <Schedule />
@@ -275,7 +275,7 @@ function Schedule() {
 }
 
 const Then = () => (
-  <Line word="Then" about="action" tall>
+  <Line word="Then" about="action" tall at="$.then">
     <Actions path={["then"]} words="do something else too" />
   </Line>
 );
@@ -287,7 +287,7 @@ function Over() {
   const choose = (value) => (value === "own" ? put(["clear"], { when: ownEnd(document) }) : drop(["clear"]));
   const said = useSaid(["clear"], false);
   return (
-    <Line word="Over" about="over" tall>
+    <Line word="Over" about="over" tall at="$.clear">
       <div className="clause">
         <span>It is over</span>
         <Pick
@@ -329,7 +329,7 @@ function Over() {
 }
 
 const Often = () => (
-  <Line word="Not too often" about="limits" tall>
+  <Line word="Not too often" about="limits" tall at="$.limits">
     <Limits />
   </Line>
 );

@@ -12,11 +12,13 @@ from ui.components.pieces import done, empty, problem, search_box, severity_badg
 from ui.components.rule_clock import rule_clock
 from ui.components.rule_notices import rule_notices
 from ui.console import Console
-from ui.islands.cells import unbroken
+from ui.islands.cells import unbroken, when
 from ui.islands.rule_editor import rule_editor
 
 SEARCHED_FROM = 6  # of fewer rules one sees all at a glance
 MODES = (("ON", "Acts"), ("SHADOW", "Only watches"), ("OFF", "Rests"))
+ORDERS = (("CHANGED", "Newest change first"), ("FIRED", "Last fired first"), ("NAME", "By name"))
+AT_ONCE, MOST = 50, 200  # rules of a page, and as many as the contract gives together
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class RuleLine:
     mode: str
     open_alerts: int
     is_readable: bool = True
+    last_fired_at: str = ""  # empty: never yet
 
 
 # An alert is that bad; people are told of that bad a thing, and endpoints too. Other acts have nothing to do with it.
@@ -46,6 +49,7 @@ def rule_line(rule: dict[str, Any]) -> RuleLine:
         rule["mode"],
         rule.get("openAlerts", 0),
         rule["isReadable"],
+        rule["lastFiredAt"] or "",
     )
 
 
@@ -58,18 +62,23 @@ class Rules(Console):
     rules: list[RuleLine] = []
     has_more: bool = False
     search: str = ""
+    order: str = ORDERS[0][0]
+    fresh: str = ""  # the rule that was published just now
     rule_id: str = ""
     is_open: bool = False  # whether rule_id is the address's: before that the editor must not show
     is_gone: bool = False  # or never was
 
     _end: str | None = None
+    _is_news: bool = False  # whether what is said is of just now
 
     @rx.event
     async def load(self) -> Any:
-        """Come to the list. What was just saved is said once."""
+        """Come to the list. What was just saved is said once, and the rule marked."""
         if (away := await self.enter("rules:read")) is not None:
             return away
-        self.search = ""
+        if not self._is_news:
+            self.said = self.fresh = ""
+        self.search, self._is_news = "", False
         await self._show()
         return None
 
@@ -80,13 +89,42 @@ class Rules(Console):
         await self._show()
 
     @rx.event
+    async def set_order(self, order: str) -> None:
+        """What stands first."""
+        self.order = order
+        await self._show()
+
+    @rx.event
+    async def refresh(self) -> None:
+        """Something happened to an alert: what is open, and when each rule last fired. No line moves."""
+        await self._count()
+        if not self.ready:
+            return
+        try:
+            found = await self._ask(min(max(len(self.rules), AT_ONCE), MOST), None)
+        except Refused:
+            return  # what is shown was so a moment ago
+        now = {each["id"]: rule_line(each) for each in found["items"]}
+        self.rules = [
+            replace(each, open_alerts=now[each.id].open_alerts, last_fired_at=now[each.id].last_fired_at)
+            if each.id in now
+            else each
+            for each in self.rules
+        ]
+
+    @rx.event
     async def more(self) -> None:
         """The next rules below those shown."""
         await self._show(after=self._end)
 
+    async def _ask(self, first: int, after: str | None) -> dict[str, Any]:
+        asked = await self.ask("rules", search=self.search or None, order=self.order, first=first, after=after)
+        found: dict[str, Any] = asked["rules"]
+        return found
+
     async def _show(self, after: str | None = None) -> None:
         try:
-            found = (await self.ask("rules", search=self.search or None, first=50, after=after))["rules"]
+            found = await self._ask(AT_ONCE, after)
         except Refused as refusal:
             self.problem = refusal.words
             return
@@ -124,9 +162,9 @@ class Rules(Console):
         self.is_gone = True
 
     @rx.event
-    def edited(self, words: str) -> Any:
-        """The editor is done: back to the list, which says what happened."""
-        self.said = words
+    def edited(self, words: str, rule_id: str) -> Any:
+        """The editor is done: back to the list, which says what happened and marks the rule, if there is one."""
+        self.said, self.fresh, self._is_news = words, rule_id, True
         return rx.redirect("/rules")
 
 
@@ -142,6 +180,7 @@ def _line(rule: rx.Var[RuleLine]) -> rx.Component:
         rx.el.div(
             rx.el.div(
                 link(rule.name, to="/rules/" + rule.id, class_name="row-link"),
+                rx.cond(rule.id == Rules.fresh, rx.el.span("just now", class_name="badge badge-accent")),
                 rx.cond(~rule.is_readable, rx.el.span("cannot be read", class_name="badge badge-bad")),
                 rx.cond(rule.severity != "", severity_badge(rule.severity)),
                 rx.cond(
@@ -157,6 +196,14 @@ def _line(rule: rx.Var[RuleLine]) -> rx.Component:
             rx.el.p(unbroken(text=rule.sentence), class_name="muted", style={"marginTop": "3px"}),
             class_name="rule-words",
         ),
+        rx.el.p(
+            rx.cond(
+                rule.last_fired_at != "",
+                rx.fragment("Fired ", when(at=rule.last_fired_at, spoken=True)),
+                "Never fired yet",
+            ),
+            class_name="rule-fired small muted above",
+        ),
         rx.el.div(
             rx.cond(
                 rule.is_readable,
@@ -165,7 +212,8 @@ def _line(rule: rx.Var[RuleLine]) -> rx.Component:
             ),
             class_name="row above nowrap",
         ),
-        class_name=rx.cond(rule.mode == "OFF", "rule-line is-link is-off", "rule-line is-link"),
+        class_name=rx.cond(rule.mode == "OFF", "rule-line is-link is-off", "rule-line is-link")
+        + rx.cond(rule.id == Rules.fresh, " is-fresh", ""),
         key=rule.id,
     )
 
@@ -173,6 +221,16 @@ def _line(rule: rx.Var[RuleLine]) -> rx.Component:
 def _new() -> rx.Component:
     new = link(rx.icon("plus", size=16), "New rule", to="/rules/new", class_name="btn btn-primary")
     return rx.cond(may("rules:write"), new)
+
+
+def _order() -> rx.Component:
+    return rx.el.select(
+        *(rx.el.option(words, value=key) for key, words in ORDERS),
+        value=Rules.order,
+        on_change=Rules.set_order,
+        class_name="select",
+        custom_attrs={"aria-label": "Order"},
+    )
 
 
 def _none() -> rx.Component:
@@ -199,9 +257,14 @@ def rules() -> rx.Component:
         problem(Rules.problem, Rules.load),
         rule_notices(),
         rx.cond(
-            Rules.ready & ((Rules.rules.length() >= SEARCHED_FROM) | (Rules.search != "")),
+            Rules.ready & ((Rules.rules.length() > 1) | (Rules.search != "")),
             rx.el.div(
-                search_box("Search rules by name", Rules.set_search, placeholder="Search by name"), class_name="toolbar"
+                rx.cond(
+                    (Rules.rules.length() >= SEARCHED_FROM) | (Rules.search != ""),
+                    search_box("Search rules by name", Rules.set_search, placeholder="Search by name"),
+                ),
+                _order(),
+                class_name="toolbar rules-bar",
             ),
         ),
         rx.el.section(
@@ -229,6 +292,7 @@ def rules() -> rx.Component:
             aria_label="Rules",
         ),
         rule_clock(),
+        on_alert=Rules.refresh,
         needs="rules:read",
     )
 
