@@ -184,6 +184,9 @@ class Settings:
         "", "Valkey (queues, wake-ups); `up` runs its own when not set", _url("redis", "rediss"), secret=True
     )
     workers: int = _setting(1, "Celery worker processes that `up` starts", _count)
+    ingest_processes: int = _setting(
+        1, "ingest processes that `up` starts; more than one share the devices' ports of this machine", _count
+    )
     quota_devices: int = _setting(100_000, "devices of a tenant, unless its own quota says otherwise", _count)
     quota_messages_per_s: int = _setting(20_000, "messages a second of all of a tenant's devices", _count)
     quota_values_per_s: int = _setting(200_000, "values a second of all of a tenant's devices", _count)

@@ -1,6 +1,7 @@
 """The commands of `tidegate`; each one's parts are imported when it is called."""
 
 import argparse
+import dataclasses
 import os
 import select
 import signal
@@ -60,6 +61,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     up = _add(commands, "up", _up, "run everything here: engines, ingest, worker, tick, web")
     up.add_argument("--demo", action="store_true", help="with a demo tenant and simulated devices")
+    up.add_argument("--ingest", type=int, choices=range(1, 65), metavar="N", help="so many ingest processes")
     serve = _add(commands, "serve", _serve, "run one process in the foreground")
     serve.add_argument("process", choices=PROCESSES)
     migrate = _add(commands, "migrate", _migrate, "bring the database up to date (as its owner)")
@@ -112,6 +114,8 @@ def _module(name: str) -> ModuleType:
 def _up(arguments: argparse.Namespace, settings: Settings) -> int:
     from infra.local.up import up
 
+    if arguments.ingest is not None:
+        settings = dataclasses.replace(settings, ingest_processes=arguments.ingest)
     return up(settings, demo=arguments.demo)
 
 

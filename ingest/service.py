@@ -144,21 +144,24 @@ class Ingest:
         ]
         SESSIONS.set_function(lambda: self.endpoint.live)
         WAITING.set_function(lambda: self.writer.waiting)
+        host, shared = self._settings.host, self._settings.ingest_processes > 1
         with _bindable("mqtt_port", self._settings.mqtt_port):
-            port = await self.endpoint.start(self._settings.host, self._settings.mqtt_port)
+            port = await self.endpoint.start(host, self._settings.mqtt_port, reuse_port=shared)
         with _bindable("mqtts_port", self._settings.mqtts_port):
-            tls_port = await self.endpoint.start(self._settings.host, self._settings.mqtts_port, self.tls)
+            tls_port = await self.endpoint.start(host, self._settings.mqtts_port, self.tls, reuse_port=shared)
         self.is_accepting = True
         log.info("ingest.accepting", extra={"mqtt_port": port, "mqtts_port": tls_port})
         with _bindable("coap_port", self._settings.coap_port):
-            await self.coap.start(self._settings.host, self._settings.coap_port)
+            await self.coap.start(host, self._settings.coap_port, reuse_port=shared)
         if self.broker is not None:
             self.broker.start()
             self._tasks.append(asyncio.create_task(self.broker.run(), name="broker"))
         with _bindable("mqtt_ws_port", self._settings.mqtt_ws_port):
-            await self.endpoint.start(self._settings.host, self._settings.mqtt_ws_port, in_websockets=True)
+            await self.endpoint.start(host, self._settings.mqtt_ws_port, in_websockets=True, reuse_port=shared)
         with _bindable("mqtt_wss_port", self._settings.mqtt_wss_port):
-            await self.endpoint.start(self._settings.host, self._settings.mqtt_wss_port, self.tls, in_websockets=True)
+            await self.endpoint.start(
+                host, self._settings.mqtt_wss_port, self.tls, in_websockets=True, reuse_port=shared
+            )
 
     def _behind_broker(self, settings: Settings) -> BrokerAdapter:
         """What takes messages from a broker; its client is imported here, for most have none."""
@@ -294,7 +297,7 @@ async def _web_servers(ingest: Ingest, settings: Settings, http: str) -> AsyncIt
 def _listening(settings: Settings, name: str, host: str) -> socket.socket:
     port: int = getattr(settings, name)
     with _bindable(name, port):
-        return socket.create_server((host, port))
+        return socket.create_server((host, port), reuse_port=settings.ingest_processes > 1)
 
 
 async def run(settings: Settings, stopping: asyncio.Event, http: str = "auto") -> bool:

@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from socket import gethostname
 
 import psycopg
 
@@ -87,7 +88,8 @@ class Plan:
     ) -> None:
         self._settings = settings
         self._ports = ports
-        self.internal = claims.internal_ports(["web", "tick", *_workers(settings)], settings, ports)
+        further = ["web", "tick", *_numbered("worker", settings.workers), *_ingests(settings)[1:]]
+        self.internal = claims.internal_ports(further, settings, ports)
         self._data_dir = data_dir
         self._postgres = postgres
         self._valkey = valkey
@@ -99,7 +101,7 @@ class Plan:
 
     def services(self) -> list[Service]:
         """In the order of their starts; the engines hold up what needs them, the platform's own start side by side."""
-        platform = [self._ingest(), *self._workers(), self._tick(), self._web()]
+        platform = [*map(self._ingest, _ingests(self._settings)), *self._workers(), self._tick(), self._web()]
         demo = [self._simulator(), self._edge()] if self._demo else []
         return [self._postgres_service(), self._valkey_service(), *platform, *demo]
 
@@ -123,20 +125,27 @@ class Plan:
     def _valkey_service(self) -> Service:
         return Service("valkey", self._valkey.command, self._valkey.is_ready)
 
-    def _ingest(self) -> Service:
-        inside = self._inside(self._ports["metrics_port"])
-        return self._serve(
-            "ingest",
+    def _ingest(self, name: str) -> Service:
+        """One of those that share the devices' ports, with an internal port of its own."""
+        inside = self._inside(self.internal.get(name, self._ports["metrics_port"]))
+        service = self._serve(
+            name,
             "ingest",
             lambda: answers(f"{inside}/health/ready"),
             f"{inside}/health/live",
             grace_s=INGEST_DRAINS_S,
         )
+        if name == "ingest" or not self._settings.broker_url:
+            return service
+        # a broker knows each by a name of its own, which outlasts restarts
+        known = self._settings.broker_client_id or f"tidegate-{gethostname()}-{self._ports['mqtt_port']}"
+        own = f"{known}-{name.removeprefix('ingest')}"
+        return dataclasses.replace(service, env={**service.env, variable("broker_client_id"): own})
 
     def _workers(self) -> list[Service]:
         return [
             self._serve(name, "worker", _is_running, f"{self._inside(self.internal[name])}/metrics")
-            for name in _workers(self._settings)
+            for name in _numbered("worker", self._settings.workers)
         ]
 
     def _tick(self) -> Service:
@@ -197,13 +206,18 @@ class Plan:
         told = {variable(name): str(port) for name, port in self._ports.items()}
         told[variable("data_dir")] = str(self._data_dir)
         told[variable("valkey_url")] = self._valkey.url()
+        told[variable("ingest_processes")] = str(self._settings.ingest_processes)
         if role:
             told[variable("database_url")] = self._postgres.url(role)
         return told
 
 
-def _workers(settings: Settings) -> list[str]:
-    return ["worker", *(f"worker{number}" for number in range(2, settings.workers + 1))]
+def _numbered(name: str, count: int) -> list[str]:
+    return [name, *(f"{name}{number}" for number in range(2, count + 1))]
+
+
+def _ingests(settings: Settings) -> list[str]:
+    return _numbered("ingest", settings.ingest_processes)
 
 
 def make_partitions(owner_url: str) -> None:

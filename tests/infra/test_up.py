@@ -17,9 +17,12 @@ from typing import Any
 import paho.mqtt.publish
 import pytest
 
-from engine.settings import variable
+from engine.settings import Settings, variable
 from infra.local import claims
+from infra.local.embedded import postgres_of, valkey_of
 from infra.local.ground import uproot
+from infra.local.up import Plan
+from infra.local.voice import Voice
 from tests.support.process import free_port
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(600)]
@@ -167,6 +170,21 @@ def test_doctor_finds_a_running_installation_well(up: Up) -> None:
     assert done.returncode == 0, done.stdout
     assert f"runs as process {up.process.pid}" in done.stdout
     assert done.stdout.count("taken by us") == len(claims.PORTS)
+
+
+def test_further_ingest_processes_share_the_devices_ports_and_are_known_apart(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, ingest_processes=3, broker_url="mqtt://broker.example")
+    ports = {name: free_port() for name in claims.PORTS}
+    plan = Plan(settings, ports, tmp_path, postgres_of(tmp_path), valkey_of(tmp_path), Voice(), demo=False)
+    ingests = [service for service in plan.services() if service.name.startswith("ingest")]
+    assert [service.name for service in ingests] == ["ingest", "ingest2", "ingest3"]
+
+    def told(name: str) -> list[str | None]:
+        return [service.env.get(variable(name)) for service in ingests]
+
+    assert told("mqtt_port") == [str(ports["mqtt_port"])] * 3
+    assert told("ingest_processes") == ["3"] * 3
+    assert len({*told("metrics_port")}) == len({*told("broker_client_id")}) == 3
 
 
 def test_a_second_up_in_the_same_folder_is_refused(up: Up) -> None:

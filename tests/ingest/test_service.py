@@ -18,11 +18,12 @@ from engine.devices import service as devices
 from engine.devices.model import Device, Metric, MetricType
 from engine.settings import SettingError, Settings
 from infra.local.device_client import DeviceClient, Refused
+from infra.local.ports import is_listening
 from infra.local.postgres import Postgres
 from ingest import service, serving
 from tests.support.line import Line
 from tests.support.patience import PATIENCE_S, TOLD_S
-from tests.support.process import IngestProcess, free_port, ingest_process
+from tests.support.process import IngestProcess, free_port, ingest_process, running
 from tests.support.tenant import Tenant
 
 
@@ -266,20 +267,22 @@ async def test_a_device_that_comes_in_by_another_process_is_put_out_of_the_first
         await there.client.close()
 
 
+@pytest.mark.parametrize("is_one_port", [False, True], ids=["behind a balancer", "on one port"])
 async def test_two_processes_restarted_one_after_the_other_lose_and_double_nothing(
-    postgres: Postgres, tenant: Tenant, tmp_path: Path
+    is_one_port: bool, postgres: Postgres, tenant: Tenant, tmp_path: Path
 ) -> None:
-    line, at = Line(postgres), now_ms()
-    async with (
-        ingest_process(postgres.url("ingest"), tmp_path / "first.log") as first,
-        ingest_process(postgres.url("ingest"), tmp_path / "second.log") as second,
-    ):
+    line, at, url = Line(postgres), now_ms(), postgres.url("ingest")
+    first = IngestProcess(url, tmp_path / "first.log")
+    log = tmp_path / "second.log"
+    second = first.twin(log) if is_one_port else IngestProcess(url, log)
+    async with running(first), running(second):
         doors = Doors(first, second)
         senders = [(await sender(doors, tenant))[0] for _ in range(6)]
         delivering = asyncio.gather(*(each.deliver(range(150), at - 1_000) for each in senders))
         for restart, process in enumerate((first, second)):
             await until(lambda done=250 * (restart + 1): sum(len(each.acknowledged) for each in senders) >= done)
             assert await process.stop() == 0
+            assert is_listening(process.mqtt_port) is is_one_port  # the other one is there
             await process.start()
         await asyncio.wait_for(delivering, 2 * PATIENCE_S)
         for each in senders:

@@ -1,6 +1,7 @@
 """A process of the platform as production runs it, started on free ports and ended by its own number."""
 
 import asyncio
+import copy
 import itertools
 import os
 import random
@@ -62,6 +63,14 @@ class IngestProcess:
         }
         self.process: subprocess.Popen[bytes] | None = None
 
+    def twin(self, log: Path) -> "IngestProcess":
+        """Another on the same ports of devices; both must be made before either starts."""
+        self._environment["TIDEGATE_INGEST_PROCESSES"] = "2"
+        made = copy.copy(self)
+        made.log, made.internal_port = log, free_port()
+        made._environment = {**self._environment, "TIDEGATE_METRICS_PORT": str(made.internal_port)}
+        return made
+
     @property
     def settings(self) -> Settings:
         """What it is told, for who runs it without a process of its own."""
@@ -116,7 +125,13 @@ async def ingest_process(
     database_url: str, log: Path, valkey_url: str = "", gateway_url: str = ""
 ) -> AsyncIterator[IngestProcess]:
     """A started ingest process, stopped when the block ends."""
-    process = IngestProcess(database_url, log, valkey_url, gateway_url)
+    async with running(IngestProcess(database_url, log, valkey_url, gateway_url)) as process:
+        yield process
+
+
+@asynccontextmanager
+async def running(process: IngestProcess) -> AsyncIterator[IngestProcess]:
+    """The process, started; stopped when the block ends."""
     await process.start()
     try:
         yield process

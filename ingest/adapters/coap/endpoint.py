@@ -96,10 +96,15 @@ class CoapEndpoint:
         self._looks: dict[Observer, asyncio.Task[None]] = {}
         self._is_stopping = False
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen; the port it is. Raises OSError."""
+    async def start(self, host: str, port: int, *, reuse_port: bool = False) -> int:
+        """Listen; the port it is. Raises OSError.
+
+        `reuse_port`: other processes may listen there too; what comes from one address goes to one of them.
+        """
         loop = asyncio.get_running_loop()
-        transport, _ = await loop.create_datagram_endpoint(lambda: self._exchanges, local_addr=(host, port))
+        transport, _ = await loop.create_datagram_endpoint(
+            lambda: self._exchanges, local_addr=(host, port), reuse_port=reuse_port
+        )
         return int(transport.get_extra_info("sockname")[1])
 
     async def stop(self) -> None:

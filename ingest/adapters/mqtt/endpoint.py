@@ -79,15 +79,30 @@ class MqttEndpoint:
     # ── for the process that runs it ────────────────────────────────────────────────────────────────────────────────
 
     async def start(
-        self, host: str, port: int, ssl: ssl.SSLContext | None = None, *, in_websockets: bool = False
+        self,
+        host: str,
+        port: int,
+        ssl: ssl.SSLContext | None = None,
+        *,
+        in_websockets: bool = False,
+        reuse_port: bool = False,
     ) -> int:
-        """Listen (0: any free port) and return the port. May be called again, say for TLS beside plain TCP."""
+        """Listen (0: any free port) and return the port. May be called again, say for TLS beside plain TCP.
+
+        `reuse_port`: other processes may listen there too, and each new connection goes to one of them.
+        """
         if not self._servers:
             self.loop = asyncio.get_running_loop()
             self.wheel = Wheel(self.loop, self.limits.tick_s)
         patience_s = self.limits.connect_timeout_s if ssl is not None else None
         server = await self.loop.create_server(
-            await self._protocol(in_websockets), host, port, ssl=ssl, backlog=4096, ssl_handshake_timeout=patience_s
+            await self._protocol(in_websockets),
+            host,
+            port,
+            ssl=ssl,
+            backlog=4096,
+            ssl_handshake_timeout=patience_s,
+            reuse_port=reuse_port,
         )
         self._servers.append(server)
         port = int(server.sockets[0].getsockname()[1])
