@@ -193,9 +193,11 @@ async def test_two_postmen_do_not_send_the_same_twice(
     assert len({call.headers["webhook-id"] for call in hook.calls}) == 6
 
 
+@pytest.mark.parametrize("looked_at", [leases.LOOKED_AT, leases.EACH + 1], ids=["few wait", "more than are looked at"])
 async def test_an_endpoint_that_does_not_answer_holds_up_nobody_else(
-    desk: Desk, worker_store: Store, ways: Ways, hook: Endpoint
+    desk: Desk, worker_store: Store, ways: Ways, hook: Endpoint, looked_at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(leases, "LOOKED_AT", looked_at)
     await _hook(desk, hook, "slow")
     hook.may_answer.clear()
     for _ in range(20):
@@ -204,9 +206,9 @@ async def test_an_endpoint_that_does_not_answer_holds_up_nobody_else(
         await _hook(desk, quick, "quick")
         await desk.notify("quick")
         postman = Postman(worker_store, ways)
-        postman.wake([desk.tenant.id])
         async with asyncio.timeout(PATIENCE_S):
             while not quick.calls:
+                postman.wake([desk.tenant.id])  # as the tick does
                 await asyncio.sleep(0.02)
         assert len(hook.calls) <= leases.EACH  # and those are still waiting for their answer
         states = {each.state for each in await desk.log() if each.channel_name == "slow"}
