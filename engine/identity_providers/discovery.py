@@ -1,10 +1,12 @@
 """What an issuer says about itself (OpenID Connect Discovery 1.0) and its public keys, fetched through the way out."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 import orjson
 from joserfc.errors import JoseError
@@ -45,16 +47,20 @@ class Discovery:
         self._metadata: dict[str, tuple[Metadata, float]] = {}
         self._keys: dict[str, tuple[KeySet, float]] = {}
         self._faults: dict[str, tuple[str, float]] = {}
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def metadata(self, issuer: str) -> Metadata:
         """What ``issuer`` says about itself. Raises ProviderUnfit, AddressRefused."""
-        known = self._metadata.get(issuer)
-        if known and known[1] > time.monotonic():
-            return known[0]
         self.outbound.check(issuer)
         if urlsplit(issuer).query:
             raise errors.ProviderUnfit("An issuer has no query.")
-        known_fault = self._faults.get(issuer)
+        async with self._turns.setdefault(issuer, asyncio.Lock()):  # who begins meanwhile hears what this one hears
+            return await self._ask(issuer)
+
+    async def _ask(self, issuer: str) -> Metadata:
+        known, known_fault = self._metadata.get(issuer), self._faults.get(issuer)
+        if known and known[1] > time.monotonic():
+            return known[0]
         if known_fault and known_fault[1] > time.monotonic():
             raise errors.ProviderUnfit(known_fault[0])
         try:

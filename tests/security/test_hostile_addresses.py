@@ -14,6 +14,7 @@ import pytest
 
 from engine.errors import EngineError
 from engine.identity_providers.discovery import ALGORITHMS, Discovery, Metadata
+from engine.identity_providers.errors import ProviderUnfit
 from engine.notifications import contacts, webhook
 from engine.notifications.errors import ChannelMalformed, Undelivered
 from engine.notifications.model import Message
@@ -162,3 +163,18 @@ def test_no_address_of_a_tenants_reaches_apprise(make: Callable[[str], contacts.
     for pattern in (*HOSTILE, "json://127.0.0.1/", "mailto://127.0.0.1/", "slack://a/b/c?attach=/etc/passwd"):
         with pytest.raises(ChannelMalformed):
             make(pattern.replace("{port}", "8080"))
+
+
+async def test_however_many_sign_ins_begin_at_once_a_silent_issuer_is_asked_once() -> None:
+    asked = []
+
+    async def resolve(host: str, _port: int) -> Sequence[str]:
+        asked.append(host)
+        await asyncio.sleep(0)
+        raise OSError
+
+    discovery = Discovery(Outbound(resolve=resolve))
+    begun = [discovery.metadata("https://silent.example") for _ in range(3 * fetch.AT_ONCE)]
+    answers = await asyncio.gather(*begun, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {ProviderUnfit}
+    assert asked == ["silent.example"]
