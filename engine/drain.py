@@ -195,7 +195,9 @@ class Drain:
         sessions = [entry for entry in entries if entry.kind in presence.KINDS]
         if sessions:
             await presence.follow(tx, sessions)
-            await devices.activate(tx, [UUID(entry.body["device"]) for entry in sessions])
+            came = [UUID(entry.body["device"]) for entry in sessions if entry.kind == presence.CONNECTED]
+            if came:
+                await devices.activate(tx, came)
         told = [entry for entry in entries if entry.kind in commands.KINDS]
         for entry in told:
             try:

@@ -18,7 +18,7 @@ from engine.commands.model import CommandStatus
 from engine.devices import service as devices
 from engine.devices.declared import Argument, ValueType
 from engine.devices.declared import Command as Declared
-from engine.devices.model import Device, Presence
+from engine.devices.model import Device, DeviceStatus, Presence
 from engine.devices.presence import KINDS, ways_of
 from engine.drain import Drain
 from engine.journal.read import tail
@@ -225,6 +225,8 @@ async def test_a_child_that_was_never_reached_is_offline_and_its_gateway_says_wh
         told = await comes(never, lambda each: each.reason is not None)
         assert (told.is_online, told.since, told.last_seen_at) == (False, None, None)
         assert told.reason == f"no answer, since {since:%Y-%m-%d %H:%M} UTC"
+        async with store.as_tenant(tenant.principal()) as tx:
+            assert (await devices.get(tx, never.id)).status is DeviceStatus.PROVISIONED  # its life has yet to begin
 
         assert await there.say("up/child/plc-2/telemetry", {"values": {"temperature": 1}}) == STORED
         await comes(lost, lambda each: each.is_online)
