@@ -180,7 +180,7 @@ def _line(rule: rx.Var[RuleLine]) -> rx.Component:
         rx.el.div(
             rx.el.div(
                 link(rule.name, to="/rules/" + rule.id, class_name="row-link"),
-                rx.cond(rule.id == Rules.fresh, rx.el.span("just now", class_name="badge badge-accent")),
+                rx.cond(rule.id == Rules.fresh, rx.el.span("just published", class_name="badge badge-accent")),
                 rx.cond(~rule.is_readable, rx.el.span("cannot be read", class_name="badge badge-bad")),
                 rx.cond(rule.severity != "", severity_badge(rule.severity)),
                 rx.cond(
