@@ -27,7 +27,7 @@ from engine.devices.model import Device
 from engine.fleet import audit as fleet
 from engine.rules import service as rules
 from engine.store.pool import Store
-from engine.tenancy import Role, system
+from engine.tenancy import WITHIN_GROUPS, Role, system
 from engine.tenants import members
 from infra.local.postgres import Postgres
 from resolvers.assembly import schema
@@ -63,6 +63,10 @@ class Limited(Stranger):
 
     own: Device | None = None
     told: dict[str, str] = field(default_factory=dict)
+
+    async def ask(self, cell: Cell, value: str, listen_s: float | None = None) -> str:
+        """As a stranger asks, without what nobody limited has the right to: that is refused, see test_rights."""
+        return await super().ask(matrix.within(cell, WITHIN_GROUPS), value, listen_s)
 
     async def try_cell(self, cell: Cell, foreign: str | None) -> None:
         """As a stranger is tried; only what everybody here may read need not look as if it did not exist."""

@@ -2,7 +2,7 @@
 takes for a thing, and every stream by each way that there is.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,6 +24,7 @@ from graphql import (
 )
 
 from resolvers.routes import Restful, routes
+from schema.directives import Needs
 from tests.support.csr import key, request
 from tests.support.tokens import public
 
@@ -183,6 +184,12 @@ def asking(cell: Cell, selection: str) -> Cell:
     return replace(cell, document=cell.document.replace(_everything(get_named_type(cell.field.type), 4), selection))
 
 
+def within(cell: Cell, scopes: Collection[str]) -> Cell:
+    """The same question, without what lies below and needs a right that is not among ``scopes``."""
+    assert cell.field is not None
+    return cell if cell.face == "rest" else asking(cell, _everything(get_named_type(cell.field.type), 4, scopes))
+
+
 def arguments(cell: Cell, value: str) -> dict[str, Any]:
     """All arguments of a cell, with ``value`` where its target is; other ids lead nowhere."""
     assert cell.field is not None
@@ -285,18 +292,26 @@ def _naming(name: str, path: str, target: str | None, foreign: str) -> Any:
     return {**RULE, "scope": {"profile": None, place: said}} if place else RULE
 
 
-def _everything(type_: Any, depth: int) -> str:
+def _everything(type_: Any, depth: int, scopes: Collection[str] | None = None) -> str:
     if is_leaf_type(type_):
         return ""
     assert isinstance(type_, GraphQLObjectType)
     parts = []
     for name, field in type_.fields.items():
         named = get_named_type(field.type)
+        if scopes is not None and not _needed(field) <= set(scopes):
+            continue
         if any(is_required_argument(argument) for argument in field.args.values()):
             if name == "telemetry" and depth == 4:  # one object only: a page of them would cost too much
                 parts.append('telemetry(metric: "temperature", from: "2026-01-01T00:00:00Z") { times values }')
         elif is_leaf_type(named):
             parts.append(name)
         elif depth > 1:
-            parts.append(f"{name} {_everything(named, depth - 1)}")
+            parts.append(f"{name} {_everything(named, depth - 1, scopes)}")
     return "{ " + " ".join(parts or ["__typename"]) + " }"
+
+
+def _needed(field: GraphQLField) -> set[str]:
+    """The rights that a field below the root declares."""
+    definition = field.extensions.get("strawberry-definition")
+    return {each.scope for each in getattr(definition, "directives", ()) if isinstance(each, Needs)}
