@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from engine.devices.presence import gateways
 
-
 WAYS = st.lists(st.tuples(st.integers(0, 50), st.sampled_from(["east", "west", None])), max_size=6)
 
 
