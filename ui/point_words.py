@@ -184,26 +184,26 @@ def problem_lines(problems: list[dict[str, Any]]) -> list[ProblemLine]:
 def read(text: str) -> dict[str, Any]:
     """The document in a text, {} if there is none: what is wrong with it, the platform says."""
     try:
-        found = yaml.safe_load(text)
+        found = yaml.load(text, Loader=yaml.CSafeLoader)  # six times as quick as the one written in Python
     except (yaml.YAMLError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def connections(text: str) -> dict[str, str]:
+def connections(table: Mapping[str, Any]) -> dict[str, str]:
     """The connections of a table, each with its protocol."""
     return {
         str(name): str(each.get("protocol", ""))
-        for name, each in _mapping(read(text).get("connections")).items()
+        for name, each in _mapping(table.get("connections")).items()
         if isinstance(each, dict)
     }
 
 
-def point_lines(text: str) -> list[PointLine]:
+def point_lines(table: Mapping[str, Any]) -> list[PointLine]:
     """The points of a table that passed the check, in its order."""
     return [
         _point_line(str(key), device, point)
-        for key, device in _mapping(read(text).get("devices")).items()
+        for key, device in _mapping(table.get("devices")).items()
         for point in _points(device)
     ]
 

@@ -61,7 +61,9 @@ def told(root: Node) -> str:
             if name in connection and not _SECRET.fullmatch(str(connection[name])):
                 connection[name] = ELSEWHERE
     table = {name: said[name] for name in ("connections", "devices") if said.get(name)}
-    return yaml.safe_dump(table, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
+    return yaml.dump(
+        table, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120
+    )
 
 
 def problems(wrong: TableWrong) -> Sequence[Problem]:

@@ -11,7 +11,18 @@ from engine.points import check
 from tests.ui.support import Gateway, Visit
 from ui.components.points import Points
 from ui.components.points.versions import PointVersions
-from ui.point_words import EXAMPLES, UNSETTLED, Answer, Unfit, answer_of, point_lines, spelled, wanted, with_points
+from ui.point_words import (
+    EXAMPLES,
+    UNSETTLED,
+    Answer,
+    Unfit,
+    answer_of,
+    point_lines,
+    read,
+    spelled,
+    wanted,
+    with_points,
+)
 
 TEXT = """connections: {plc: {protocol: modbus-tcp, host: 192.168.10.20}}
 devices:
@@ -47,11 +58,11 @@ async def _run(handler: Any) -> None:
 def test_every_example_can_be_sent_as_it_is(protocol: str) -> None:
     checked = check.checked(EXAMPLES[protocol][1])
     assert (list(checked.problems), checked.points) == ([], 2)
-    assert len(point_lines(EXAMPLES[protocol][1])) == 2
+    assert len(point_lines(read(EXAMPLES[protocol][1]))) == 2
 
 
 def test_a_point_says_where_it_lies_with_what_its_device_shares() -> None:
-    temperature, defrost = point_lines(TEXT)
+    temperature, defrost = point_lines(read(TEXT))
     assert (temperature.name, temperature.address, temperature.unit) == (
         "cooler/temperature",
         "unit 2, holding 100",
@@ -63,7 +74,7 @@ def test_a_point_says_where_it_lies_with_what_its_device_shares() -> None:
 
 @pytest.mark.parametrize("text", ["", "[", "- a", "devices: 3", "devices: {a: {points: x}}", "a: !!python/object:os.x"])
 def test_a_text_that_is_no_table_has_no_points(text: str) -> None:
-    assert point_lines(text) == []
+    assert point_lines(read(text)) == []
 
 
 @pytest.mark.parametrize("status", CommandStatus)
@@ -218,7 +229,7 @@ FOUND = {
 def test_what_was_found_is_added_once_and_read_only_and_all_else_stays(text: str, device: str) -> None:
     added = with_points(text, "plc", device, [FOUND])
     assert check.checked(added).problems == ()
-    (new,) = [each for each in point_lines(added) if each.address == "unit 2, holding 7"]
+    (new,) = [each for each in point_lines(read(added)) if each.address == "unit 2, holding 7"]
     assert (new.device, new.is_read, new.access) == (device, True, "")
     assert new.metric == ("temperature_2" if device == "cooler" and "cooler" in text else "temperature")
     assert [line for line in text.splitlines() if "#" in line and line not in added.splitlines()] == []

@@ -22,6 +22,7 @@ from ui.point_words import (
     point_lines,
     problem_lines,
     proposals,
+    read,
     wanted,
     with_points,
 )
@@ -180,7 +181,8 @@ class Points(Console):
         """Show the points of this text."""
         if text == self._listed:
             return
-        self._listed, self.lines, self.answers, self.connections = text, point_lines(text), {}, connections(text)
+        table = read(text)  # once: of thousands of points it takes half a second
+        self._listed, self.lines, self.answers, self.connections = text, point_lines(table), {}, connections(table)
         self.behind = self.behind if self.behind in self.connections else next(iter(self.connections), "")
 
     def _put(self, draft: str, version: int) -> None:
