@@ -16,28 +16,18 @@ from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
-import orjson
 import psycopg
-from psycopg.types.json import set_json_loads
 
-from engine.notifications import channels
-from engine.notifications.model import Channel
 from engine.rules.compile import CompiledRule
-from engine.rules.moves import PATIENCE_MS
-from engine.rules.service import Compiled
-from engine.store.pool import Store
-from engine.tenancy import system
-from infra.bench.reference import Derived, Episodes, Expected, Reference, Times
+from infra.bench.played import Bounds, Part, journal, playing, rules_of, together
+from infra.bench.reference import Derived, Episodes, Times
 from infra.bench.telling import Progress, Tell, nobody
-from infra.bench.tenant import PROFILE, BenchTenant
+from infra.bench.tenant import BenchTenant
 from infra.local.postgres import Postgres
 
 MAX_SHOWN = 5
-TIMERS_LATE_MS = 10_000
-"""A timer that has been due for less may not have been asked yet. One may be asked PATIENCE_MS early: a message that
-came so much sooner after its event than those before does not move it."""
 
-_NOW = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
+_NOW = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint), pg_export_snapshot()"
 # A device's readings in a row of its own, whatever their order: in Python a row costs more than what is in it.
 _STORED = """
 SELECT device_id::text, array_agg(round(date_part('epoch', time) * 1000)::bigint), array_agg(seq),
@@ -46,7 +36,6 @@ FROM telemetry WHERE tenant_id = %s AND device_id = ANY (%s) GROUP BY device_id
 """
 GATHERED_AT_ONCE = 2_000_000
 """About so many readings the server gathers at once, in its memory; each time it looks through all."""
-_JOURNAL = "SELECT pos, kind, body FROM journal WHERE tenant_id = %s ORDER BY pos"
 _COUNTS = """
 SELECT device_id::text, sum(received)::bigint, sum(stored)::bigint, sum(duplicates)::bigint, sum(rejected)::bigint,
        sum(refused)::bigint
@@ -190,20 +179,23 @@ def judge(
 
     ``arrived``: how often each delivery came where it was sent, as of now. ``may_repeat``: ingest had to try again
     where it could not know what had become of a COMMIT; what had taken effect is a duplicate then that nobody sent.
-    ``tell`` hears how far it has come. A million messages take about six seconds of this process's CPU.
+    ``tell`` hears how far it has come. Several processes play the rules over the journal; a million
+    messages take six seconds of CPU, and minutes where rules have windows.
     """
-    verdict = Verdict()
-    rules, known = asyncio.run(_rules(postgres, tenant.id))
+    verdict, urls = Verdict(), (postgres.url("superuser"), postgres.url("worker"))
+    rules, _ = asyncio.run(rules_of(urls[1], tenant.id))
     number_of = {str(device_id): number for number, device_id in enumerate(tenant.device_ids)}
-    with psycopg.connect(postgres.url("superuser")) as connection:
+    with psycopg.connect(urls[0]) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        now_ms = connection.execute(_NOW).fetchone()[0]  # type: ignore[index]  # one row
-        progress = Progress(tell, "messages compared with what is stored", sum(sent.made))
-        stored = _stored(connection, tenant, sent, progress)
-        seen, derived = _judge_stored(verdict, sent, stored, number_of)
-        reference = Reference(tenant.id, rules, known)
-        journal = _journal(connection, tenant.id, Progress(tell, "entries of the journal judged"))
-        told = _follow(verdict, journal, reference, seen)
+        now_ms, snapshot = connection.execute(_NOW).fetchone()  # type: ignore[misc]  # one row
+        with playing(Part(*urls, tenant.id, snapshot, now_ms), sum(sent.made)) as parts:
+            progress = Progress(tell, "messages compared with what is stored", sum(sent.made))
+            stored = _stored(connection, tenant, sent, progress)
+            seen, derived = _judge_stored(verdict, sent, stored, number_of)
+            progress = Progress(tell, "entries of the journal judged")
+            told = _told(verdict, journal(connection, tenant.id, progress), seen)
+            tell("looked through; the rules are being played over the journal")
+            bounds = together(parts)
         _judge_counts(
             verdict,
             sent,
@@ -211,10 +203,6 @@ def judge(
             {number_of[row[0]]: row[1:] for row in connection.execute(_COUNTS, [tenant.id])},
             may_repeat=may_repeat,
         )
-        reference.elapse(now_ms - TIMERS_LATE_MS)
-        must = reference.expected.copy()
-        reference.elapse(now_ms + PATIENCE_MS)
-        bounds = Bounds(must, reference.expected)
         _judge_alerts(verdict, bounds, connection.execute(_ALERTS, [tenant.id]).fetchall(), told, rules)
         _judge_calls(verdict, bounds, connection.execute(_DELIVERIES, [tenant.id]).fetchall(), arrived or {})
         _judge_derived(verdict, bounds, derived)
@@ -222,14 +210,6 @@ def judge(
         notices = connection.execute(_NOTICES, [tenant.id]).fetchall()
         verdict.blame("notices that rules could not do something", len(notices), notices[:1])
     return verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What there `must` be by now, and what there `may` be if every timer was asked to the millisecond."""
-
-    must: Expected
-    may: Expected
 
 
 _Print = tuple[int, int]
@@ -253,10 +233,8 @@ def _judge_stored(
     return seen, derived
 
 
-def _follow(
-    verdict: Verdict, journal: Iterator[tuple[Any, ...]], reference: Reference, seen: Mapping[str, _Print]
-) -> Counter[tuple[str, str]]:
-    """Let the reference read the journal, which must be whole; returns how often it tells of each alert, by kind."""
+def _told(verdict: Verdict, journal: Iterator[tuple[Any, ...]], seen: Mapping[str, _Print]) -> Counter[tuple[str, str]]:
+    """Whether the journal is whole and tells what is stored once; returns how often it tells of each alert, by kind."""
     told: Counter[tuple[str, str]] = Counter()
     counts, marks = Counter[str](), defaultdict[str, int](int)
     missing, expected = 0, 1
@@ -266,7 +244,6 @@ def _follow(
             for device, at_ms, seq, _, _ in body["r"]:
                 marks[device] += hash((at_ms, seq))
             counts.update(map(_DEVICE, body["r"]))
-            reference.follow(body["r"])
         elif kind in ("alert.raised", "alert.cleared"):
             told[kind, body["alert"]] += 1
     verdict.blame("entries of the journal are missing", missing, "it is kept for an hour")
@@ -420,24 +397,3 @@ def _in_parts(devices: Sequence[UUID], made: Sequence[int]) -> Iterator[list[UUI
             yield part
             part, messages = [], 0
     yield part
-
-
-def _journal(connection: "psycopg.Connection[Any]", tenant_id: UUID, progress: Progress) -> Iterator[tuple[Any, ...]]:
-    with connection.cursor(name="journal") as cursor:
-        cursor.itersize = 500
-        set_json_loads(orjson.loads, cursor)
-        cursor.execute(_JOURNAL, [tenant_id])
-        for done, row in enumerate(cursor):
-            yield row
-            progress.reach(done)
-
-
-async def _rules(postgres: Postgres, tenant_id: UUID) -> tuple[list[CompiledRule], list[Channel]]:
-    """The tenant's compiled rules that watch the bench's devices, and the channels that they may name."""
-    store = Store(postgres.url("worker"), size=1)
-    try:
-        async with store.as_tenant(system(tenant_id), read_only=True) as tx:
-            rules = [rule for rule in await Compiled().of(tx) if rule.profile in (None, PROFILE)]
-            return rules, await channels.listed(tx)
-    finally:
-        await store.close()

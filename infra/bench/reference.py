@@ -62,6 +62,13 @@ class Expected:
         labels = {device: dict(labels) for device, labels in self.labels.items()}
         return Expected(dict(self.episodes), set(self.calls), dict(self.derived), labels)
 
+    def add(self, other: "Expected") -> None:
+        """Take in what there must be of other devices."""
+        self.episodes.update(other.episodes)
+        self.calls.update(other.calls)
+        self.derived.update(other.derived)
+        self.labels.update(other.labels)
+
 
 @dataclass(slots=True)
 class Standing:

@@ -94,6 +94,15 @@ async def test_where_all_is_well_nothing_is_wrong_and_there_were_alerts_to_compa
     assert {rule.name for rule in verdict.rules if not rule.raised} == {"Excess", "Warm and humid"}, "not so soon"
 
 
+async def test_several_processes_that_share_the_devices_come_to_the_same(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = await case.judged()
+    monkeypatch.setattr("infra.bench.played.MANY_MESSAGES", 1)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    assert await case.judged() == alone
+
+
 async def test_a_lost_message_is_found(case: Case) -> None:
     case.tamper(
         "DELETE FROM telemetry WHERE tenant_id = %s AND device_id = %s AND (values->>'count')::int = 7",
