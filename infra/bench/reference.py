@@ -3,17 +3,16 @@
 Each reading comes with the time at which it was received, as a replay has it; waits end by the next reading. Timers are
 asked only once the journal has ended. Nothing of the live engine's state is read, neither rows nor memory.
 
-Millions of readings change nothing. Where rules read nothing but what a reading brings, and wait for nothing, what
-`step` has once made of such values it makes of them again: of readings in a row that change nothing the last alone is
-stepped through. This is no short cut of the engine's: nothing is computed of rules here, it is only seen what comes of
-them.
+Millions of readings change nothing. Where a rule reads nothing but what a reading brings, and waits for nothing, what
+`step` has once made of such values it makes of them again: of readings in a row that change nothing for it, the last
+alone is stepped through. This is no short cut of the engine's: nothing is computed of rules here, it is only seen what
+comes of them.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from operator import itemgetter
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -29,7 +28,7 @@ from engine.rules.moves import STEADY
 from engine.rules.placeholders import render
 from engine.rules.plan import plan_of
 from engine.rules.ruleset import RuleSet
-from engine.rules.state import Action, Event, Raise, Reading, RuleState, Tick
+from engine.rules.state import Action, Event, Phase, Raise, Reading, RuleState, Tick
 from engine.rules.step import is_worth_storing, step
 from engine.telemetry.derived import seq_of
 from infra.bench.tenant import PROFILE
@@ -45,7 +44,7 @@ Derived = dict[tuple[str, int, int], Mapping[str, object]]
 Told = Sequence[Any]
 """A reading as the journal has it: device, event time, seq, received (times in ms), values."""
 MOST_CALM = 100_000
-"""So many kinds of readings that change nothing are remembered; a fleet that measures more is stepped through."""
+"""So many readings that change nothing are remembered of a rule; what measures more is stepped through."""
 
 
 @dataclass(slots=True)
@@ -72,33 +71,20 @@ class Expected:
 
 @dataclass(slots=True)
 class Standing:
-    """A device whose rules wait for nothing and read nothing but what its readings bring.
+    """A rule at a device, where it waits for nothing and reads nothing but what a reading brings.
 
-    ``names`` are the metrics of its last reading, of which rules read those that ``picked`` gives. ``calm`` is what
-    changed nothing where the rules stand as they do here, as ``brought`` tells it. ``at`` is the newest event time
-    known; ``skipped`` the last reading that was not stepped through.
+    ``calm`` are the values that change nothing where it stands so, as ``brought`` tells them. ``at`` is the newest
+    event time known; ``skipped`` the last reading that was not stepped through.
     """
 
-    names: tuple[str, ...]
-    picked: Callable[[Mapping[str, Any]], tuple[Any, ...]]
+    rule: CompiledRule
     calm: set[tuple[object, ...]]
     at: int
-    lateness_ms: int
     skipped: Told | None = None
 
     def is_calm(self, at: int, received: int, values: Mapping[str, Any]) -> bool:
-        """Whether rules make nothing of a reading with these values, as is known of one like it."""
-        return (
-            at > self.at
-            and received - at < self.lateness_ms
-            and tuple(values) == self.names
-            and self.brought(values) in self.calm
-        )
-
-    def brought(self, values: Mapping[str, Any]) -> tuple[object, ...]:
-        """All that decides what the rules make of a reading with these metrics."""
-        picked = self.picked(values)
-        return *picked, *map(type, picked)  # 1 is no true
+        """Whether the rule makes nothing of a reading with these values, as is known of one like it."""
+        return at > self.at and received - at < self.rule.max_lateness_ms and _brought(self.rule, values) in self.calm
 
 
 class Reference:
@@ -112,50 +98,50 @@ class Reference:
         self._facts = Facts()
         self._facts.use(self._rules.needs)
         self._states: dict[tuple[UUID, str], RuleState] = {}
-        self._standings: dict[str, Standing] = {}
-        self._calm: defaultdict[tuple[object, ...], set[tuple[object, ...]]] = defaultdict(set)
-        """What changed nothing, by the metrics of a reading and where the rules stood that look at it."""
+        self._standings: dict[tuple[UUID, str], Standing] = {}
+        self._calm: defaultdict[tuple[UUID, Phase], set[tuple[object, ...]]] = defaultdict(set)
+        """The values that changed nothing, by the rule and where it stood."""
 
     def follow(self, readings: Iterable[Told]) -> None:
         """The readings of one entry of the journal."""
-        standings = self._standings
+        facts = self._facts
         for told in readings:
-            device, at, _, received, values = told
-            stands = standings.get(device)
-            if stands is not None and stands.is_calm(at, received, values):
-                stands.at, stands.skipped = at, told
-                continue
-            if stands is not None and stands.skipped is not None:
-                self._read(stands.skipped)
-            self._read(told)
+            device, at, seq, received, values = told
+            reading = Reading(at, seq, values)
+            if not facts.windows.knows(device):
+                facts.begin(device)
+            facts.add(device, at, seq, reading.sent)
+            light, others, _ = self._rules.matched(PROFILE, reading.values, device)
+            for rule in light:
+                stands = self._standings.get((rule.id, device))
+                if stands is not None and stands.is_calm(at, received, reading.values):
+                    stands.at, stands.skipped = at, told
+                    continue
+                self._catch_up(rule, device)
+                self._stand(rule, told, changed=self._step(rule, device, reading, received))
+            for rule in others:
+                self._catch_up(rule, device)
+                self._step(rule, device, reading, received)
 
-    def _read(self, told: Told) -> None:
-        """Step through one reading, and see whether it changed anything and where that leaves the device."""
-        facts, (device, at, seq, received, values) = self._facts, told
-        reading = Reading(at, seq, values)
-        if not facts.windows.knows(device):
-            facts.begin(device)
-        facts.add(device, at, seq, reading.sent)
-        light, others, _ = self._rules.matched(PROFILE, reading.values, device)
-        changes = [self._step(rule, device, reading, received) for rule in (*light, *others)]
-        self._standings.pop(device, None)
-        if light and not others and not self._rules.needs:
-            self._stand(told, light, changed=any(changes))
+    def _catch_up(self, rule: CompiledRule, device: str) -> None:
+        """Step through what was skipped last: its values are the newest that are known."""
+        stands = self._standings.pop((rule.id, device), None)
+        if stands is not None and stands.skipped is not None:
+            _, at, seq, received, values = stands.skipped
+            self._step(rule, device, Reading(at, seq, values), received)
 
-    def _stand(self, told: Told, rules: Sequence[CompiledRule], *, changed: bool) -> None:
-        """Where the reading has left the device, if nothing is waited for; and whether its like may be skipped."""
+    def _stand(self, rule: CompiledRule, told: Told, *, changed: bool) -> None:
+        """Where a reading has left a rule, if it waits for nothing; and whether the reading's like may be skipped."""
         device, at, seq, received, values = told
-        states = [self._states[rule.id, device] for rule in rules]
-        if not all(state.phase in STEADY for state in states):
+        state = self._states[rule.id, device]
+        if state.phase not in STEADY:
             return
-        known = [entry for state in states for entry in state.known.values()]
-        names, newest = tuple(values), max(entry.at for entry in known)
-        calm = self._calm[names, *((rule.id, state.phase) for rule, state in zip(rules, states, strict=True))]
-        lateness_ms = min(rule.max_lateness_ms for rule in rules)
-        stands = self._standings[device] = Standing(names, _picker(rules), calm, newest, lateness_ms)
-        is_taken = all((entry.at, entry.seq) == (at, seq) for entry in known) and received - at < lateness_ms
+        known = state.known.values()
+        calm = self._calm[rule.id, state.phase]
+        self._standings[rule.id, device] = Standing(rule, calm, max(entry.at for entry in known))
+        is_taken = all((entry.at, entry.seq) == (at, seq) for entry in known) and received - at < rule.max_lateness_ms
         if is_taken and not changed and len(calm) < MOST_CALM:
-            calm.add(stands.brought(values))
+            calm.add(_brought(rule, Reading(at, seq, values).values))
 
     def elapse(self, until_ms: int) -> None:
         """Nothing more comes until this server time: what is waited for ends, each at its own time."""
@@ -207,7 +193,7 @@ class Reference:
                 raise NotImplementedError(f"The reference does not know {other}.")
 
 
-def _picker(rules: Sequence[CompiledRule]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
-    """The values of all metrics that these rules read, out of a reading's."""
-    metrics = sorted({metric for rule in rules for metric in rule.metrics})
-    return itemgetter(*metrics) if len(metrics) > 1 else lambda values: (values[metrics[0]],)
+def _brought(rule: CompiledRule, values: Mapping[str, Any]) -> tuple[object, ...]:
+    """All that decides what a rule makes of a reading."""
+    picked = [values[metric] for metric in rule.metrics]
+    return *picked, *map(type, picked)  # 1 is no true
