@@ -78,7 +78,8 @@ MOSTLY_QUIET = 10
 class Campaign:
     """How many kills of each kind, at what load, and how long a pause there is between two, at most.
 
-    Of the kinds in `fewer` there are no more than it says. Trouble that lasts does so for `lasts_s`. It goes on until
+    `rate` is messages a second of the devices that are not slow. Of the kinds in `fewer` there are no more than it
+    says. Trouble that lasts does so for `lasts_s`. It goes on until
     at least so many `events` are acknowledged.
     """
 
@@ -91,6 +92,16 @@ class Campaign:
     pause_s: float = 2.0
     seed: int = 0
     lasts_s: float = LASTS_S
+
+    @property
+    def slow(self) -> int:
+        """How many devices are."""
+        return self.devices // MOSTLY_QUIET
+
+    @property
+    def scheduled(self) -> float:
+        """Messages a second if the slow ones spoke as often as the others."""
+        return self.rate * self.devices / (self.devices - self.slow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +176,8 @@ def wage(campaign: Campaign, say: Callable[[str], None]) -> Outcome:
         if "edge" in kinds:
             others["edge"] = stack.enter_context(EdgeBeside(rig))
         sink = stack.enter_context(Sink())
-        slow = campaign.devices // MOSTLY_QUIET
-        tenant = asyncio.run(_founded(campaign, rig, sink, slow))
-        slower = math.ceil(judged_rules.SLOW_GAP_S * campaign.rate / campaign.devices)
+        tenant = asyncio.run(_founded(campaign, rig, sink))
+        slow, slower = campaign.slow, math.ceil(judged_rules.SLOW_GAP_S * campaign.scheduled / campaign.devices)
         progress = str(rig.folder / "progress")
         signal = NOW if CLOCK in kinds else SIGNAL
         order = Order(
@@ -177,12 +187,13 @@ def wage(campaign: Campaign, say: Callable[[str], None]) -> Outcome:
         return _wage(campaign, _Field(campaign, rig, tenant, players, others), sink, say)
 
 
-async def _founded(campaign: Campaign, rig: Rig, sink: Sink, slow: int) -> BenchTenant:
+async def _founded(campaign: Campaign, rig: Rig, sink: Sink) -> BenchTenant:
     if CLOCK in campaign.kinds:
         return await found(rig.postgres, NOW, campaign.devices, hundred_rules())
     tenant = await found(rig.postgres, SIGNAL, campaign.devices, [])
     await hook(rig.postgres, tenant.id, Settings(data_dir=rig.folder), judged_rules.CHANNEL, sink.url)
-    devices = judged_rules.acting([str(device) for device in tenant.device_ids], campaign.rate, slow)
+    device_ids = [str(device) for device in tenant.device_ids]
+    devices = judged_rules.acting(device_ids, campaign.scheduled, campaign.slow)
     await enact(rig.postgres, tenant.id, judged_rules.judged_rules() + judged_rules.acting_rules(devices))
     return tenant
 
@@ -193,7 +204,7 @@ def _wage(campaign: Campaign, place: "_Field", sink: Sink, say: Callable[[str], 
     began = time.monotonic()
     longest_s = 60 + len(campaign.kinds) * campaign.kills * (RECOVER_WITHIN_S + campaign.pause_s)
     longest_s += 2 * campaign.events / campaign.rate
-    players.tell(do="run", rate=campaign.rate, seconds=longest_s, patience_s=DRAIN_WITHIN_S)
+    players.tell(do="run", rate=campaign.scheduled, seconds=longest_s, patience_s=DRAIN_WITHIN_S)
     kills = []
     for kind in _order(campaign):
         time.sleep(place.random.uniform(0.05, campaign.pause_s))
