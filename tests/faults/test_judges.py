@@ -14,16 +14,16 @@ def publish(packet_id: int, n: int) -> bytes:
 
 
 def test_an_edges_readings_may_be_missing_only_right_before_its_death() -> None:
-    served = [n / 10 for n in range(100)]  # number n at (n - 1) / 10 s
-    everything = list(range(1, 101))
+    served = [n / 10 for n in range(200)]  # number n at (n - 1) / 10 s
+    everything = list(range(1, 201))
     assert judged_edge(served, [5.0], everything, 0).wrong == []
     before_death = [n for n in everything if n not in (49, 50, 51)]
     fine = judged_edge(served, [5.0], before_death, 0)
     assert (fine.wrong, fine.gone, fine.lost) == ([], 3, 0)
     assert judged_edge(served, [5.0], [n for n in everything if n != 49], 0).lost == 1, "those after it came"
-    assert judged_edge(served, [9.9], [n for n in everything if n < 50], 0).lost == 20, "that is longer than a write"
+    assert judged_edge(served, [19.9], [n for n in everything if n < 50], 0).lost == 50, "that is longer than a write"
     assert judged_edge(served, [], [n for n in everything if n != 49], 1).wrong == [], "it was dropped, and counted"
-    twice = judged_edge(served, [], [*everything, 7, 101], 0)
+    twice = judged_edge(served, [], [*everything, 7, 201], 0)
     assert twice.twice == 1
     assert [words.partition(",")[0] for words in twice.wrong] == [
         "edge: 1 readings are stored twice",
