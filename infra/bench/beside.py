@@ -69,6 +69,7 @@ _STORED = """
 SELECT CAST(values ->> 'count' AS bigint) FROM telemetry
 WHERE tenant_id = %s AND device_id = %s AND values ? 'count'
 """
+_REJECTED = "SELECT reason, message, count(*) FROM rejected WHERE tenant_id = %s GROUP BY reason, message"
 _NEWEST = """
 SELECT max(CAST(values ->> 'count' AS bigint)) FROM telemetry
 WHERE tenant_id = %s AND device_id = %s AND time > now() - interval '2 minutes'
@@ -170,12 +171,15 @@ class EdgeBeside:
     def finish(self) -> Judged:
         self._counter.is_frozen = True
         offered = len(self._counter.served)
-        _await(lambda: self._newest() >= offered, ENDS_WITHIN_S, "Not all that the edge has read came", self._edge)
+        what = "Not all that the edge has read came"
+        _await(lambda: self._newest() >= offered and not self._waiting(), ENDS_WITHIN_S, what, self._edge)
         self._edge.stop()
         with psycopg.connect(self._postgres.url("superuser")) as connection:
             rows = connection.execute(_STORED, [self._tenant_id, self._child]).fetchall()
+            kept = connection.execute(_REJECTED, [self._tenant_id]).fetchall()
         judged = judged_edge(self._counter.served, self._deaths, [row[0] for row in rows], self._dropped())
         judged.said = f"{judged.offered} readings of the machine, {judged.stored} stored; {judged.gone} not on disk yet"
+        judged.blame("kinds of messages lie in the inbox", len(kept), kept[:MAX_SHOWN])
         return judged
 
     def _newest(self) -> int:
@@ -196,8 +200,15 @@ class EdgeBeside:
             self._connection.close()
 
     def _dropped(self) -> int:
+        return self._spooled("SELECT value FROM counts WHERE name = 'dropped'")
+
+    def _waiting(self) -> int:
+        """How much lies on its disk, and is not confirmed."""
+        return self._spooled("SELECT count(*) FROM entries")
+
+    def _spooled(self, query: str) -> int:
         with closing(sqlite3.connect(self._folder / "data" / "spool.db")) as base:
-            row = base.execute("SELECT value FROM counts WHERE name = 'dropped'").fetchone()
+            row = base.execute(query).fetchone()
         return int(row[0]) if row else 0
 
     def _written(self, identities: Sequence[Identity]) -> Path:
