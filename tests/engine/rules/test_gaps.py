@@ -34,7 +34,8 @@ def test_what_lies_in_the_gaps_of_a_message_is_judged_alike(seed: int) -> None:
     if not limits.keys() <= first.keys() or (gaps := gaps_at(limits, first)) is None:
         return
     for _ in range(TRIES):
-        other = first | dict(rng.sample(sorted(random_values(rng).items()), 2))
+        others = sorted(random_values(rng).items())  # of one metric, seldom
+        other = first | dict(rng.sample(others, min(2, len(others))))
         if gaps.hold(other):
             assert [_verdict(each, other) for each in rules] == [_verdict(each, first) for each in rules], (
                 first,
