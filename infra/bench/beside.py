@@ -139,6 +139,7 @@ class EdgeBeside:
         self._port = rig.ports["mqtt_port"]
         self._stack = ExitStack()
         self._deaths: list[float] = []
+        self._spooled_at_death: set[int] = set()
         self._before = 0
         self._connection: psycopg.Connection[Any] | None = None
 
@@ -162,6 +163,7 @@ class EdgeBeside:
 
     def strike(self) -> float:
         self._deaths.append(self._edge.kill())
+        self._spooled_at_death |= self._on_disk()
         self._before = len(self._counter.served)
         return self._deaths[-1]
 
@@ -178,6 +180,10 @@ class EdgeBeside:
             rows = connection.execute(_STORED, [self._tenant_id, self._child]).fetchall()
             kept = connection.execute(_REJECTED, [self._tenant_id]).fetchall()
         judged = judged_edge(self._counter.served, self._deaths, [row[0] for row in rows], self._dropped())
+        forgotten = sorted(self._spooled_at_death - {row[0] for row in rows})
+        judged.blame(
+            "readings were in its spool when it was killed, and are not stored", len(forgotten), forgotten[:MAX_SHOWN]
+        )
         judged.said = f"{judged.offered} readings of the machine, {judged.stored} stored; {judged.gone} not on disk yet"
         judged.blame("kinds of messages lie in the inbox", len(kept), kept[:MAX_SHOWN])
         return judged
@@ -200,16 +206,21 @@ class EdgeBeside:
             self._connection.close()
 
     def _dropped(self) -> int:
-        return self._spooled("SELECT value FROM counts WHERE name = 'dropped'")
+        return sum(row[0] for row in self._spool("SELECT value FROM counts WHERE name = 'dropped'"))
 
     def _waiting(self) -> int:
         """How much lies on its disk, and is not confirmed."""
-        return self._spooled("SELECT count(*) FROM entries")
+        return sum(row[0] for row in self._spool("SELECT count(*) FROM entries"))
 
-    def _spooled(self, query: str) -> int:
+    def _on_disk(self) -> set[int]:
+        """The readings that lie on its disk, and are not confirmed."""
+        told = [json.loads(row[0]) for row in self._spool("SELECT payload FROM entries")]
+        readings = [each for one in told for each in (one if isinstance(one, list) else [one])]
+        return {each["values"]["count"] for each in readings if each.get("values", {}).get("count") is not None}
+
+    def _spool(self, query: str) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(self._folder / "data" / "spool.db")) as base:
-            row = base.execute(query).fetchone()
-        return int(row[0]) if row else 0
+            return base.execute(query).fetchall()
 
     def _written(self, identities: Sequence[Identity]) -> Path:
         gateway, child = identities

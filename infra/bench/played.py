@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 from zlib import crc32
@@ -80,12 +80,8 @@ def playing(part: Part, messages: int) -> Iterator[Sequence["Future[Bounds]"]]:
         future.set_result(play(part))
         yield [future]
         return
-    parts = [
-        Part(part.superuser, part.worker, part.tenant_id, part.snapshot, part.now_ms, number, count)
-        for number in range(count)
-    ]
     with ProcessPoolExecutor(count, multiprocessing.get_context("spawn")) as processes:
-        yield [processes.submit(play, each) for each in parts]
+        yield [processes.submit(play, replace(part, number=number, of=count)) for number in range(count)]
 
 
 def together(futures: Sequence["Future[Bounds]"]) -> Bounds:
