@@ -42,10 +42,10 @@ class Endured:
 
 
 def plan(kills: int, rate: float, seed: int) -> list[Named]:
-    """The campaigns: each process is killed so many times, everything else a quarter as often or less."""
-    quarter = max(1, kills // 4)
+    """The campaigns: each process is killed so many times, everything else a quarter or half as often."""
+    half, quarter = max(1, kills // 2), max(1, kills // 4)
     base = Campaign(kills=kills, rate=rate, seed=seed, pause_s=0.6)
-    processes = replace(base, kinds=(*PROCESSES, *MEMORY), fewer=dict.fromkeys(MEMORY, quarter))
+    processes = replace(base, kinds=(*PROCESSES, *MEMORY), fewer=dict.fromkeys(MEMORY, half))
     return [
         Named("processes", processes),
         Named("trouble", replace(base, kinds=TROUBLE, kills=max(1, kills // 7), lasts_s=5.0)),
