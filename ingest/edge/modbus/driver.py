@@ -17,12 +17,23 @@ from ingest.edge.modbus.blocks import Block, address_of, halves, merge
 from ingest.edge.modbus.link import Link
 from ingest.edge.points import Connection, Point, Raw
 
+_CODES: Mapping[str, int] = {
+    "read_coils": 1,
+    "read_discrete_inputs": 2,
+    "read_holding_registers": 3,
+    "read_input_registers": 4,
+    "write_coil": 5,
+    "write_register": 6,
+    "write_registers": 16,
+    "mask_write_register": 22,
+}
+"""What pymodbus calls each request, and the code that its answer bears, too: the library takes any answer for it."""
 _LEAST_PAUSE_S = 5.0
 _MOST_PAUSE_S = 300.0
 
 
 class Silent(Exception):
-    """A unit gives no answer; others on the same line may."""
+    """A unit gives no answer, or none to what it was asked; others on the same line may."""
 
 
 class Refused(Exception):
@@ -44,6 +55,8 @@ class ModbusDriver:
         self._units: set[int] = set()
         self._silent: dict[int, tuple[float, float]] = {}
         """Units that gave no answer: until when they are left alone, and how long that is."""
+        self._owing: dict[int, float] = {}
+        """Units that may still answer what nobody waits for any more: until when nothing else is asked of them."""
 
     async def open(self, lost: Lost) -> None:
         """Connect; `lost` hears when the machine hangs up."""
@@ -150,7 +163,7 @@ class ModbusDriver:
                     waiting += [(start + count // 2, count - count // 2), (start, count // 2)]
                 continue
             cells = answer.bits if range_.table in BITS else answer.registers
-            found |= {start + n: cells[n] for n in range(count)}
+            found |= {start + n: cell for n, cell in enumerate(cells[:count])}
         return scan.proposals(range_, found)
 
     async def _read_block(self, block: Block, followed: list[Block]) -> list[Sample]:
@@ -177,16 +190,21 @@ class ModbusDriver:
             if error.code != words.ILLEGAL_FUNCTION:
                 raise
             # few machines know the one request that changes single bits
-            now = (await self._ask("read_holding_registers", address, count=1)).registers[0]
+            registers = (await self._ask("read_holding_registers", address, count=1)).registers
+            if len(registers) != 1:
+                raise ValueError(f"unit {address.unit} sent {len(registers)} registers where 1 was asked for") from None
+            now = registers[0]
             await self._ask("write_register", address, value=now | mask if is_set else now & ~mask)
 
     async def _ask(self, function: str, where: Address | int, start: int = 0, **more: Any) -> ModbusPDU:
         """One request and its answer. Raises Refused, Silent or Away."""
         unit = where.unit if isinstance(where, Address) else where
         start = where.start if isinstance(where, Address) else start
+        await self._hear_out(unit)
         client = self._client
         if client is None or not client.connected:
             raise Away(f"{self._link} has closed the connection")
+        self._owing[unit] = time.monotonic() + 2 * self._link.timeout_s
         try:
             answer: ModbusPDU = await getattr(client, function)(address=start, device_id=unit, **more)
         except ModbusException:
@@ -195,9 +213,19 @@ class ModbusDriver:
             raise Silent(f"unit {unit} does not answer: look at the unit number, its power and its line") from None
         except OSError as error:
             raise Away(f"{self._link} has failed: {error.strerror or error}") from None
+        if answer.function_code & 0x7F != _CODES[function]:
+            told = "raise `timeout`, look whether something else asks on its line"
+            raise Silent(f"unit {unit} answers something that it was not asked: {told}")
+        del self._owing[unit]
         if answer.isError():
             raise Refused(answer.exception_code)
         return answer
+
+    async def _hear_out(self, unit: int) -> None:
+        """Let a late answer come, which only Modbus TCP could tell from the one to the next request."""
+        left_s = self._owing.pop(unit, 0.0) - time.monotonic()
+        if left_s > 0 and self._link.framing == "rtu":
+            await asyncio.sleep(left_s)
 
     def _paused(self, unit: int) -> float | None:
         """In how many seconds a silent unit is asked again; None when it may be asked now."""
@@ -222,11 +250,16 @@ def _client(link: Link, changed: Any) -> AsyncModbusTcpClient | AsyncModbusSeria
 def _sample(block: Block, point: Point, answer: ModbusPDU) -> Sample:
     address = address_of(point)
     first = address.start - block.start
-    if block.table in BITS:
-        return Sample(point, bool(answer.bits[first]))
-    registers = answer.registers[first : first + address.count]
-    if len(registers) < address.count:
-        return _error(point, f"unit {block.unit} sent fewer registers than were asked for: lower max_read")
+    is_bits = block.table in BITS
+    cells = (answer.bits if is_bits else answer.registers)[first : first + address.count]
+    if len(cells) < address.count:
+        what = "bits" if is_bits else "registers"
+        return _error(point, f"unit {block.unit} sent fewer {what} than were asked for: lower max_read")
+    if is_bits:
+        return Sample(point, bool(cells[0]))
+    if len(answer.registers) > block.count:
+        return _error(point, f"unit {block.unit} sent more registers than were asked for: look at the machine")
+    registers = cells
     try:
         return Sample(point, values.decode(address, registers))
     except values.Unreadable as error:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from pymodbus import FramerType
 from pymodbus.constants import ExcCodes
+from pymodbus.framer.rtu import FramerRTU
 from pymodbus.pdu import ModbusPDU
 from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
@@ -259,6 +260,56 @@ async def test_a_silent_unit_is_left_alone_and_does_not_slow_the_others() -> Non
         assert read["m0"] == 5
         assert "asked again in" in str(read["m1"])
         assert len(machine.asked) == 1
+
+
+@asynccontextmanager
+async def answering(said: list[tuple[float, bytes]]) -> AsyncIterator[int]:
+    """Something on a line of RTU frames over TCP that answers each request with the next of these, after a while."""
+    tasks: list[asyncio.Task[None]] = []
+
+    async def answer(writer: asyncio.StreamWriter, after_s: float, frame: bytes) -> None:
+        await asyncio.sleep(after_s)
+        writer.write(frame + FramerRTU.compute_CRC(frame).to_bytes(2, "big"))
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(8):
+            tasks.append(asyncio.create_task(answer(writer, *said.pop(0))))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        await asyncio.gather(*tasks)
+
+
+async def test_what_a_machine_sends_is_never_taken_for_what_it_was_not_asked() -> None:
+    said = [{"address": {"coil": 0}}, {"address": {"coil": 9}}, {"address": {"holding": 0}, "type": "uint16"}]
+    frames = [(0.0, b"\1\1\1\xff"), (0.0, b"\1\3\4\0\5\0\6")]  # eight coils where ten are asked for, two registers
+    async with answering(frames) as port:
+        machine = Machine()
+        machine.port = port
+        async with reading(machine, said, framing="rtu") as (opened, found):
+            read = by_name(await opened.read(found))
+            assert read["m0"] is True
+            assert "fewer bits" in str(read["m1"])
+            assert "more registers" in str(read["m2"])
+            frames.append((0.0, b"\1\4\2\0\5"))  # of another table
+            with pytest.raises(Away):
+                await opened.read(found[2:])
+
+
+async def test_a_late_answer_is_not_taken_for_the_next_one() -> None:
+    frames = [(0.4, b"\1\6\0\0\0\5"), (0.2, b"\1\3\2\0\7")]
+    async with answering(frames) as port:
+        machine = Machine()
+        machine.port = port
+        said = [{"address": {"holding": 0}, "type": "uint16", "access": "read-write"}]
+        async with reading(machine, said, framing="rtu") as (opened, found):
+            with pytest.raises(Failed, match="does not answer"):
+                await opened.write(found[0], 5)  # whether it was written nobody knows
+            assert by_name(await opened.read(found)) == {"m0": 7}
 
 
 async def test_when_nobody_answers_or_listens_the_machine_is_away() -> None:
