@@ -103,6 +103,8 @@ class _Session:
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._home = topics.PREFIX.format(tenant=platform.tenant, device=platform.device)
         self._on_their_way: dict[int, Entry] = {}
+        self._paused = 0
+        """Entries that were above the quota, and are sent again in a moment."""
         self._room = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         username = topics.username(platform.tenant, platform.device)
@@ -161,16 +163,20 @@ class _Session:
         """Whatever lies in the spool, the oldest first."""
         last = 0
         while True:
-            while len(self._on_their_way) > window // 2:  # several are read at once
+            while self._undecided > window // 2:  # several are read at once
                 self._room.clear()
                 await self._room.wait()
             self._keeper.news.clear()
-            entries = await self._keeper.after(last, window - len(self._on_their_way))
+            entries = await self._keeper.after(last, window - self._undecided)
             for entry in entries:
                 last = entry.id
                 self._publish(entry)
             if not entries:
                 await self._keeper.news.wait()
+
+    @property
+    def _undecided(self) -> int:
+        return len(self._on_their_way) + self._paused
 
     def _publish(self, entry: Entry) -> None:
         told = self._client.publish(self._home + entry.topic, entry.payload, qos=1)
@@ -197,6 +203,7 @@ class _Session:
         if entry is None:
             return
         if code.value == _QUOTA:
+            self._paused += 1
             self._loop.call_later(_QUOTA_PAUSE_S, self._again, entry)
             return
         if code.value >= _NOT_STORED:
@@ -206,6 +213,7 @@ class _Session:
         self._room.set()
 
     def _again(self, entry: Entry) -> None:
+        self._paused -= 1
         if not self._ended.done():
             self._publish(entry)
 

@@ -19,7 +19,7 @@ from pymodbus.pdu import ModbusPDU
 from ingest.adapters.base import Verdict
 from ingest.adapters.mqtt.endpoint import MqttEndpoint
 from ingest.adapters.mqtt.limits import MqttLimits
-from ingest.edge import config, plant
+from ingest.edge import config, line, plant
 from ingest.edge.modbus.driver import ModbusDriver
 from ingest.edge.service import Edge
 from tests.ingest.adapters.mqtt.memory import MemoryAuthorizer, MemoryPresence, MemoryUplink, device_id, until
@@ -167,6 +167,26 @@ async def test_what_the_platform_cannot_take_now_is_sent_again_and_what_it_never
         platform.uplink.verdict = Verdict.STORED
         await until(lambda: edge.line.is_up and edge.spool.count <= 2)
         assert edge.line.refused <= refused + 60
+
+
+async def test_what_is_above_the_quota_is_sent_again_before_anything_more_is_begun(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.edge.line._QUOTA_PAUSE_S", 0.05)
+    uplink, stored = platform.uplink, 0
+    uplink.holding = True
+    async with running(file(tmp_path, platform.port, 9, POINTS[:1])) as edge:
+        edge.keeper.put([("up/event/n", b"%d" % n) for n in range(1_000)])
+        while stored < 20:
+            await until(lambda: uplink.undecided)
+            uplink.decide(1, Verdict.STORED)
+            uplink.decide(None, Verdict.QUOTA)
+            stored += 1
+        assert len({message.payload for message in uplink.messages}) <= line.WINDOW + stored
+        uplink.holding = False
+        uplink.decide()
+        await until(lambda: edge.spool.count == 0)
+    assert {b"%d" % n for n in range(1_000)} <= {message.payload for message in uplink.messages}
 
 
 async def test_a_command_is_written_to_the_machine_and_answered_once(platform: Platform, tmp_path: Path) -> None:
