@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ingest.add_argument("--values", type=int, help="values in a message (1 to 20)")
     ingest.add_argument("--rules", choices=("on", "off"), help="100 rules of which 3 match, or none")
     ingest.add_argument("--workers", type=int, help="worker processes")
+    ingest.add_argument("--no-floor", action="store_true", help="do not measure the bare path beside it")
     ingest.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     coap = benches.add_parser("coap", help="what a device's datagram costs")
     coap.add_argument("--devices", type=int, default=50, help="devices, a socket each")
@@ -246,6 +247,7 @@ def _ingest(arguments: argparse.Namespace) -> int:
     given = _given(arguments, ("connections", "in_flight", "rate", "seconds", "values", "workers"))
     if arguments.rules is not None:
         given["has_rules"] = arguments.rules == "on"
+    given["has_floor"] = not arguments.no_floor
     found = []
     for scenario in scenarios:
         measured = measure(dataclasses.replace(scenario, **given))
@@ -253,7 +255,7 @@ def _ingest(arguments: argparse.Namespace) -> int:
         found.append(measured)
     if arguments.json:
         arguments.json.write_text(json.dumps([measured.as_json() for measured in found], indent=1) + "\n")
-    wrong = [problem for measured in found for problem in measured.verdict.wrong]
+    wrong = [problem for measured in found for problem in measured.wrong]
     if wrong:
         print(f"tidegate: {len(wrong)} findings that must not be", file=sys.stderr)
     return 1 if wrong else 0

@@ -14,13 +14,20 @@ from infra.local.postgres import Postgres
 @contextmanager
 def database() -> Iterator[tuple[Postgres, Path]]:
     """The running, migrated server and the data folder that it lies in."""
+    with server() as (postgres, folder):
+        migrations.upgrade(postgres.url("owner"))
+        yield postgres, folder
+
+
+@contextmanager
+def server() -> Iterator[tuple[Postgres, Path]]:
+    """The same with roles and an empty database."""
     folder = Path(tempfile.mkdtemp(prefix="tidegate-bench-"))
     postgres = postgres_of(folder)
     try:
         postgres.prepare()
         postgres.start()
         postgres.bootstrap()
-        migrations.upgrade(postgres.url("owner"))
         yield postgres, folder
     finally:
         postgres.remove()

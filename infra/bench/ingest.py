@@ -2,6 +2,9 @@
 
 Devices send by an open schedule: times count from when a message was due. CPU is that of every process but the
 generator and the subscriber, from before the first measured message until the worker has drained the last one.
+
+Right after it the same generator plays the same devices, at the rate that was achieved, to the bare path (`floor.py`):
+how many times its CPU a message took is the figure that does not change with the machine's.
 """
 
 import asyncio
@@ -10,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from infra.bench.floor import Floor
+from infra.bench.floor import measure as measure_floor
 from infra.bench.generator import Order
 from infra.bench.judge import Verdict, judge, wait_for_drain
 from infra.bench.players import Players
@@ -36,12 +41,15 @@ class Scenario:
     values: int
     has_rules: bool
     goal_us_a_value: float
+    goal_of_bare: float
+    """The same goal as a ratio: set where a prototype like `bare.py` took 38 us a message, 16.7 in bursts."""
     warm_up_s: float = 5.0
     workers: int = 1
+    has_floor: bool = True
 
 
-HONEST = Scenario("honest", 1_000, 1, 1, 6_000, 20, 3, True, 20)
-BURSTS = Scenario("bursts", 200, 10, 10, 20_000, 20, 3, False, 8)
+HONEST = Scenario("honest", 1_000, 1, 1, 6_000, 20, 3, True, 20, 60 / 38)
+BURSTS = Scenario("bursts", 200, 10, 10, 20_000, 20, 3, False, 8, 24 / 16.7)
 
 
 @dataclass(slots=True)
@@ -55,6 +63,7 @@ class Measured:
     drained_after_s: float | None
     live: dict[str, Any]
     verdict: Verdict
+    floor: Floor | None = None
 
     @property
     def messages_per_s(self) -> float:
@@ -66,9 +75,20 @@ class Measured:
         """CPU of all processes for one value."""
         return sum(self.cpu_us.values()) / self.scenario.values
 
+    @property
+    def of_bare(self) -> float | None:
+        """How many times the bare path's CPU a message takes; None where that was not measured."""
+        return None if self.floor is None else sum(self.cpu_us.values()) / self.floor.us_a_message
+
+    @property
+    def wrong(self) -> list[str]:
+        """What must not be, of the platform and of what it is held against."""
+        lost = self.floor.lost if self.floor is not None else 0
+        return self.verdict.wrong + ([f"the bare path lost {lost} acknowledged messages"] if lost else [])
+
     def as_json(self) -> dict[str, Any]:
         """Everything, for a file."""
-        derived = {"messages_per_s": self.messages_per_s, "us_a_value": self.us_a_value}
+        derived = {"messages_per_s": self.messages_per_s, "us_a_value": self.us_a_value, "of_bare": self.of_bare}
         return {**asdict(self), **derived}
 
 
@@ -88,7 +108,13 @@ def measure(scenario: Scenario) -> Measured:
             seed=1,
         )
         with Players(order) as players:
-            return _measure(scenario, rig, tenant, players)
+            measured = _measure(scenario, rig, tenant, players)
+    if scenario.has_floor:
+        pace = {"rate": min(scenario.rate, measured.messages_per_s), "burst": scenario.burst}
+        measured.floor = measure_floor(
+            signal, scenario.connections, scenario.in_flight, pace, scenario.warm_up_s, scenario.seconds
+        )
+    return measured
 
 
 def _measure(scenario: Scenario, rig: Rig, tenant: BenchTenant, players: Players) -> Measured:

@@ -36,6 +36,7 @@ def ingest(measured: Measured) -> str:
         f"  achieved      {rate:,.0f} msg/s, {rate * scenario.values:,.0f} values/s"
         f" ({load['acked']} of {load['sent']} acknowledged, {load['refused']} refused)",
         f"  CPU a value   {measured.us_a_value:.1f} us (goal {scenario.goal_us_a_value:g})",
+        *_beside_bare(measured),
         f"  PUBACK        {_times(load['latency_ms'])}",
         f"  subscription  {_times(measured.live['latency_ms'])}"
         f" ({measured.live['arrived']} of {measured.live['expected']} readings, {measured.live['skipped']} skipped)",
@@ -48,6 +49,20 @@ def ingest(measured: Measured) -> str:
     if measured.live["errors"]:
         lines.append(f"  subscription failed: {measured.live['errors']}")
     return "\n".join(lines)
+
+
+def _beside_bare(measured: Measured) -> list[str]:
+    floor, ratio = measured.floor, measured.of_bare
+    if floor is None or ratio is None:
+        return []
+    parts = " + ".join(f"{name} {us:.1f}" for name, us in floor.cpu_us.items())
+    rate = floor.load["acked"] / floor.load["until_last_ack_s"]
+    return [
+        f"  of the bare   {ratio:.2f} times its CPU a message (derived goal {measured.scenario.goal_of_bare:.2f}), "
+        f"which was {floor.us_a_message:.1f} us: {parts}",
+        f"                {rate:,.0f} msg/s, {floor.load['acked']} of {floor.load['sent']} acknowledged, "
+        f"{floor.stored} stored with the warming up, {floor.lost} lost",
+    ]
 
 
 def verdict(found: Verdict) -> str:

@@ -20,4 +20,12 @@ def test_the_honest_scenario_loses_nothing_and_tells_what_every_process_used() -
     assert measured.cpu_us["ingest"] > 0
     assert measured.live["errors"] == []
     assert measured.live["arrived"] + measured.live["skipped"] >= measured.live["expected"] > 0
-    assert "600 of 600 acknowledged" in report.ingest(measured)
+    floor = measured.floor
+    assert floor is not None
+    assert floor.load["acked"] == floor.load["sent"] > 0
+    assert floor.stored > floor.load["acked"]
+    assert floor.lost == 0
+    assert set(floor.cpu_us) == {"bare", "postgres"}
+    shown = report.ingest(measured)
+    assert "600 of 600 acknowledged" in shown
+    assert f"{measured.of_bare:.2f} times its CPU a message (derived goal 1.58)" in shown
