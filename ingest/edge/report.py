@@ -7,19 +7,23 @@ value that is bad, beside the event that has the words. A change of quality is a
 from __future__ import annotations
 
 import json
+import math
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.points.told import FAILED
 from ingest.edge.driver import Sample
 from ingest.edge.points import Point, Raw
+from schema.wire.payloads import MAX_METRICS, MAX_PAYLOAD_BYTES
 
 Message = tuple[str, bytes]
 """A topic's tail and a payload, as the spool keeps them."""
 
 
+_MOST_BYTES = MAX_PAYLOAD_BYTES - 1_024
+"""The topic goes into the same packet."""
 _UNCHANGED_MS = 23 * 3_600_000
 """What has not changed for longer is told as of then: nobody keeps readings for less than a day."""
 
@@ -68,13 +72,15 @@ class Report:
             last = self._last.setdefault(point, _Last())
             at_ms = _time_ms(sample, last, now_ms)
             several = readings.setdefault((point.device, at_ms), [])
-            if sample.error is not None or sample.raw is None:
+            value = None if sample.error is not None or sample.raw is None else point.value_of(sample.raw)
+            if isinstance(value, float) and not math.isfinite(value):
+                sample, value = replace(sample, error=f"{sample.raw} by its scale is too large for a number"), None
+            if value is None:
                 failed = self._failed(point, last, sample.error or "there is no value", now_ms)
                 if failed:
                     _add(several, point.metric, None, "bad")
                 events += failed
                 continue
-            value = point.value_of(sample.raw)
             had_error, last.error = last.error is not None, None
             if had_error:
                 events.append(self._event(point, "point-recovered", {"metric": point.metric}, now_ms))
@@ -83,9 +89,10 @@ class Report:
                 last.value, last.at_s, last.is_uncertain = value, now_s, is_uncertain
                 _add(several, point.metric, _with_unit(point, value), "uncertain" if is_uncertain else None)
         sent = [
-            (self.tail(device, "telemetry"), _json({"time": at_ms, **reading, **came}))
+            (self.tail(device, "telemetry"), payload)
             for (device, at_ms), several in readings.items()
             for reading in several
+            for payload in _payloads(reading, {"time": at_ms, **came})
         ]
         return [*sent, *events]
 
@@ -162,6 +169,21 @@ def _add(several: list[dict[str, Any]], metric: str, value: Any, quality: str | 
     reading["values"][metric] = value
     if quality is not None:
         reading.setdefault("quality", {})[metric] = quality
+
+
+def _payloads(reading: Mapping[str, Any], beside: Mapping[str, Any]) -> Iterator[bytes]:
+    """A reading, in as many parts as it takes: of a device with very many points nobody would take all at once."""
+    values, quality = reading["values"], reading.get("quality", {})
+    if len(values) <= MAX_METRICS:
+        payload = _json({**beside, **reading})
+        if len(payload) <= _MOST_BYTES or len(values) == 1:
+            yield payload
+            return
+    metrics, half = list(values), len(values) // 2
+    for part in (metrics[:half], metrics[half:]):
+        marks = {metric: quality[metric] for metric in part if metric in quality}
+        said = {"values": {metric: values[metric] for metric in part}}
+        yield from _payloads({**said, "quality": marks} if marks else said, beside)
 
 
 def _is_due(point: Point, last: _Last, value: Raw, now_s: float) -> bool:

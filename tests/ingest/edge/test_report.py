@@ -1,12 +1,16 @@
 """What goes up for what was read: nothing that a machine said gets lost on the way into messages."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
+from ingest import aside, decode
 from ingest.edge import document, points
 from ingest.edge.driver import Sample
 from ingest.edge.points import Point
 from ingest.edge.report import Report
+from ingest.normaliser import ANYTHING, normalise
+from schema.wire.payloads import MAX_PAYLOAD_BYTES
 
 AT = 1_769_860_800_000
 
@@ -36,6 +40,28 @@ def test_values_of_one_time_are_one_message_and_two_values_of_one_metric_at_one_
         ("telemetry", {"time": AT, "values": {"speed": 1, "level": 5}}),
         ("telemetry", {"time": AT, "values": {"speed": 2}}),
     ]
+
+
+def test_more_points_than_one_reading_may_have_go_up_in_several_that_the_platform_takes() -> None:
+    speeds = [Sample(point(f"m{n}"), n, quality="uncertain" if n % 2 else "good") for n in range(450)]
+    texts = [Sample(point(f"t{n}"), "\N{SNOWMAN}" * 1_024) for n in range(150)]
+    found: dict[str, Any] = {}
+    for _, payload in Report("plant").messages([*speeds, *texts], AT, 0.0):
+        time_ms, _, values, said = decode.reading(decode.load(payload))
+        kept, _ = (values, b"") if said is None else aside.judge(ANYTHING, values, said)
+        assert time_ms == AT
+        assert len(payload) < MAX_PAYLOAD_BYTES
+        assert not found.keys() & kept.keys()
+        found |= normalise(ANYTHING, kept)
+    assert found == {sample.point.metric: sample.raw for sample in (*speeds, *texts)}
+
+
+def test_a_value_that_its_scale_makes_too_large_is_an_error_of_this_point_alone() -> None:
+    huge, speed = replace(point("huge"), scale=10.0), point("speed")
+    (_, reading), (kind, event) = sent(Report("plant"), Sample(huge, 1.7976931348623157e308), Sample(speed, 5))
+    assert reading == {"time": AT, "values": {"huge": None, "speed": 5}, "quality": {"huge": "bad"}}
+    assert kind == "event/point-failed"
+    assert "too large" in event["error"]
 
 
 def test_a_value_of_long_ago_that_is_no_news_is_told_as_of_yesterday_and_news_with_a_wrong_clock_as_they_are() -> None:
