@@ -165,4 +165,5 @@ def _short(proposal: Proposal) -> dict[str, Any]:
 
 
 def _json(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    # a machine's own names and texts need not be Unicode
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")

@@ -9,12 +9,22 @@ class Unusable(Exception):
 
 
 def text_of(text: str) -> str:
-    """The text, if a reading can hold it. Raises Unusable."""
+    """The text, if a reading can hold it. Raises Unusable.
+
+    Servers say UTF-8 and send what their machines have: bytes of Latin-1, as a library hands them on (PEP 383).
+    """
+    if not is_unicode(text):
+        text = text.encode(errors="surrogateescape").decode("latin-1")
     if len(text) > MAX_STRING_CHARS:
         raise Unusable(f"The text has {len(text)} characters; {MAX_STRING_CHARS} are the most.")
     if "\x00" in text:
         raise Unusable("The text has the character U+0000 in it.")
     return text
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text is one, without bytes in it that are no character."""
+    return text.isascii() or not any("\ud800" <= each <= "\udfff" for each in text)
 
 
 def check_type(point: Point, raw: Raw, what: str) -> None:

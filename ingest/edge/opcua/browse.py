@@ -173,13 +173,13 @@ async def _proposals(session: Session, harvest: _Harvest) -> list[Proposal]:
         if variant_type is None or not is_usable(variant_type) or _plain(rank) not in _SCALAR or access is None:
             continue
         device, metric = _names(found, names)
+        present = None
         with contextlib.suppress(Unusable):
             present = raw_of(value.Value) if value.StatusCode is None or value.StatusCode.is_good() else None
         address = {"node": _text(found.node, namespaces)}
         proposals.append(
             Proposal(device, metric, address, type_of(variant_type), access, units.get(found.node), present, found.name)
         )
-        present = None
     for found in harvest.methods:
         device, metric = _names(found, names)
         address = {"node": _text(found.node, namespaces), "object": _text(found.owner, namespaces)}

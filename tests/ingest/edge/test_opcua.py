@@ -222,6 +222,9 @@ async def test_what_no_reading_can_hold_is_an_error_and_hurts_nobody(running: Op
         await told.until(lambda: told.of("temperature")[-1] == "The value is nan, which is no number.")
         await told.until(lambda: told.of("state")[-1] == "The text has 100000 characters; 1024 are the most.")
         await told.until(lambda: told.of("count")[-1] == 8)
+        await running.tell("state", b"K\xfcche".decode(errors="surrogateescape"))  # Latin-1, as many a machine has it
+        await told.until(lambda: told.of("state")[-1] == "Küche")
+        assert (await opened.discover({}))[0].found is None  # of the temperature, which is no number
         for name, value in (("temperature", 21.5), ("state", "idle"), ("count", 7)):
             await running.tell(name, value)
     wrong = table(running, "state", type="float64")
