@@ -29,6 +29,9 @@ CREATE TABLE IF NOT EXISTS entries (
 CREATE TABLE IF NOT EXISTS counts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS commands (id TEXT PRIMARY KEY, at INTEGER NOT NULL, answer BLOB) WITHOUT ROWID;
 """
+_AS_FAR = """
+INSERT INTO sqlite_sequence (name, seq) SELECT 'entries', ? WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence)
+"""
 _ENTRY_BYTES = 64
 """What an entry costs beside its topic and payload, about."""
 _MOST_IN_MEMORY = 10_000
@@ -71,8 +74,9 @@ class Spool:
         self._homeless: deque[Entry] = deque()
         self._next_homeless = _IN_MEMORY
         self._newest = 0
-        self._newest_before = 0
-        """The newest id on the disk when it began to take nothing."""
+        """The newest id that the disk has given."""
+        self._read_up_to = 0
+        """The newest entry on the disk that the sender has: behind it goes on who was given some from memory."""
         self._is_failing = False
         self._lost_in_memory = 0
         self.count = 0
@@ -94,7 +98,7 @@ class Spool:
         try:
             self._begin()
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
+            if not _is_broken(error):
                 self._fail(error)  # the disk may be full: begin in memory, and try again with the next entry
                 return
             self._set_aside(error)
@@ -115,8 +119,14 @@ class Spool:
             self._homeless.append(Entry(self._next_homeless, topic, payload))
             self._next_homeless += 1
         try:
-            self._write()
-        except sqlite3.Error as error:
+            try:
+                self._write()
+            except sqlite3.DatabaseError as error:
+                if not _is_broken(error):
+                    raise
+                self._set_aside(error)
+                self._write()
+        except (sqlite3.Error, OSError) as error:
             self._fail(error)
             while len(self._homeless) > _MOST_IN_MEMORY:
                 self._homeless.popleft()
@@ -131,10 +141,10 @@ class Spool:
         """The oldest entries after this id; 0 for the first of all."""
         try:
             base = self._base or self._begin()
-            # what was in memory may be on the disk meanwhile: it is sent again, and known by its time
-            lowest = last if last < _IN_MEMORY else self._newest_before
+            if last < _IN_MEMORY:  # else what was in memory may be on the disk by now: it is sent again, and known
+                self._read_up_to = last
             found = base.execute(
-                "SELECT id, topic, payload FROM entries WHERE id > ? ORDER BY id LIMIT ?", (lowest, most)
+                "SELECT id, topic, payload FROM entries WHERE id > ? ORDER BY id LIMIT ?", (self._read_up_to, most)
             ).fetchall()
             if found:
                 return [Entry(*row) for row in found]
@@ -247,6 +257,9 @@ class Spool:
             base.execute("PRAGMA journal_size_limit = 1048576")
             base.execute("PRAGMA wal_autocheckpoint = 64")  # pages: the log stays well below what is left free
             base.executescript(_TABLES)
+            if self._newest:  # also in a new file: whoever sends has got so far
+                base.execute(_AS_FAR, (self._newest,))
+                base.commit()
             self._measure(base)
         except BaseException:
             base.close()
@@ -254,21 +267,23 @@ class Spool:
         self._base = base
         return base
 
-    def _fail(self, error: sqlite3.Error) -> None:
+    def _fail(self, error: sqlite3.Error | OSError) -> None:
         """The disk takes nothing. When it is not just full, a new connection is made with the next try."""
-        if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+        if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL:
             self._drop_base()
         if not self._is_failing:
             self._is_failing = True
-            self._newest_before = self._newest
             log.error("The disk under %s takes nothing (%s); readings wait in memory.", self._folder, error)
 
-    def _set_aside(self, error: sqlite3.Error) -> None:
+    def _set_aside(self, error: sqlite3.DatabaseError) -> None:
+        """A new spool begins. What lies in the broken one is counted as dropped, as far as that is known."""
         self._drop_base()
         aside = self._path.with_name(f"spool.db.broken-{int(time.time())}")
         self._path.replace(aside)
         for more in ("-wal", "-shm"):
             Path(f"{self._path}{more}").unlink(missing_ok=True)
+        self._lost_in_memory = self.dropped = self.dropped + self.count
+        self.count = self.size_bytes = 0
         log.error("The spool could not be read (%s); it lies in %s now, and a new one begins.", error, aside)
 
     def _drop_base(self) -> None:
@@ -276,6 +291,11 @@ class Spool:
         if base is not None:
             with contextlib.suppress(sqlite3.Error):
                 base.close()
+
+
+def _is_broken(error: sqlite3.DatabaseError) -> bool:
+    """Whether the file is no spool, or not any more."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def _free_bytes(folder: Path) -> int:

@@ -149,6 +149,49 @@ def test_a_file_that_is_no_spool_is_set_aside_and_a_new_one_begins(tmp_path: Pat
     spool.close()
 
 
+def test_a_file_that_breaks_while_it_is_used_is_set_aside_and_counted_and_whoever_sends_goes_on(
+    spool: Spool, tmp_path: Path
+) -> None:
+    spool.put([("t", b"%03d" % n + b"x" * 500) for n in range(100)])
+    last = spool.after(0, 50)[-1].id
+    spool.close()  # into the file, out of the log and the memory
+    with (tmp_path / "spool.db").open("r+b") as file:
+        file.seek(4_096)
+        file.write(b"\xa5" * 40_000)
+
+    spool.put([("t", b"new")])
+    assert not spool.is_failing
+    assert payloads(spool, last) == [b"new"]
+    assert (spool.count, spool.dropped) == (1, 100)
+    spool._drop_base()
+    assert payloads(spool) == [b"new"]
+    assert spool.dropped == 100
+    assert len(list(tmp_path.glob("spool.db.broken-*"))) == 1
+
+
+@pytest.mark.parametrize("way", ["_begin", "_room"])
+def test_a_disk_that_answers_nothing_for_a_while_leaves_nothing_behind(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    def fails(*given: object) -> None:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+        raise error if way == "_begin" else OSError(5, "Input/output error")
+
+    spool.put([("t", b"%d" % n) for n in range(4)])
+    sent = list(spool.after(0, 2))
+    spool._drop_base()
+    with monkeypatch.context() as patch:
+        patch.setattr(spool, way, fails)
+        spool.put([("t", b"4")])
+        assert spool.is_failing
+        sent += spool.after(sent[-1].id, 10)
+    spool.put([("t", b"5")])
+    while found := spool.after(sent[-1].id, 10):
+        sent += found
+    assert {entry.payload for entry in sent} == {b"%d" % n for n in range(6)}
+
+
 def test_one_folder_has_one_edge(spool: Spool, tmp_path: Path) -> None:
     with pytest.raises(SpoolTaken, match="give each one its own"):
         Spool(tmp_path, 10_000).open()
