@@ -43,13 +43,15 @@ _ROLLED = """
     ) rolled
 """
 # One row of columns, as they are answered: hundreds of rows cost more to bring and to read than to find. Last values
-# are told only where there are any.
+# are told only where there are any. A mean too small for a double would be an error, and not nothing.
 _TOGETHER = """
     SELECT coalesce(array_agg(at), '{{}}') AS times, coalesce(array_agg(n), '{{}}') AS n,
            coalesce(array_agg(mean), '{{}}') AS mean, coalesce(array_agg(low), '{{}}') AS low,
            coalesce(array_agg(high), '{{}}') AS high, CASE WHEN count(last) > 0 THEN json_agg(last) END AS last FROM (
     SELECT (extract(epoch FROM bucket) * 1000)::bigint AS at, sum(n)::bigint AS n,
-           (sum(total) / nullif(sum(numbers), 0))::float8 AS mean, min(low)::float8 AS low, max(high)::float8 AS high,
+           CASE WHEN sum(total) BETWEEN -1e-300 AND 1e-300 THEN 0
+           ELSE (sum(total) / nullif(sum(numbers), 0))::float8 END AS mean, min(low)::float8 AS low,
+           max(high)::float8 AS high,
            (array_agg(last ORDER BY time DESC) FILTER (WHERE numbers = 0))[1] AS last
     FROM ({parts}) part GROUP BY bucket ORDER BY bucket
     ) binned

@@ -1,6 +1,7 @@
 """Asking for telemetry: points as measured, buckets on the calendar of a zone, and clear refusals."""
 
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -44,6 +45,14 @@ async def test_hours_hold_mean_min_max_and_count(tenant: Tenant) -> None:
     series = await _asked(tenant, list(readings), bucket="1h")
     assert list(series.times) == [clock.to_ms(start), clock.to_ms(start + timedelta(hours=1))]
     assert (series.values, series.min, series.max, series.n) == ([4.0, 10.0], [1.0, 10.0], [8.0, 10.0], [3, 1])
+
+
+async def test_numbers_at_the_edge_of_what_a_double_holds_have_a_mean(tenant: Tenant) -> None:
+    start, huge = TODAY - timedelta(hours=3), 1.7976931348623157e308
+    for said in ((5e-324, 0, 0, 0, 0), (huge, huge, huge), (2**64 - 1, -(2**63))):
+        series = await _asked(tenant, [(start + timedelta(minutes=n), v) for n, v in enumerate(said)], bucket="1h")
+        assert (series.n, series.min, series.max) == ([len(said)], [float(min(said))], [float(max(said))])
+        assert series.values == [float(sum(map(Fraction, said)) / len(said))]
 
 
 async def test_what_is_no_number_gives_its_last_value(tenant: Tenant) -> None:
