@@ -4,7 +4,6 @@ On top of bacpypes3's application: refusals become words, changes come as whole 
 """
 
 import asyncio
-import contextlib
 import logging
 import secrets
 import socket
@@ -40,6 +39,7 @@ _VENDOR = 0
 """ASHRAE's own number: the standard's objects and properties, and no vendor's."""
 
 Values = dict[str, Any]
+"""By property; an exception where what a device sent is no value of it."""
 Changed = Callable[[Values], None]
 
 
@@ -72,8 +72,11 @@ class _Application(Application):  # type: ignore[misc]  # the library has no typ
         for said in apdu.listOfValues:
             property_type = kind.get_property_type(said.propertyIdentifier) if kind is not None else None
             if property_type is not None:
-                with contextlib.suppress(Exception):  # whatever a device puts there
-                    values[str(said.propertyIdentifier)] = said.value.cast_out(property_type, null=True)
+                try:
+                    value = said.value.cast_out(property_type, null=True)
+                except Exception as error:  # whatever a device puts there
+                    value = error
+                values[str(said.propertyIdentifier)] = value
         wanted[1](values)
         return True
 

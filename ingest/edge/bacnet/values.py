@@ -53,6 +53,8 @@ def sample(point: Point, value: object, flags: object = None, reliability: objec
 
 def raw_of(value: object) -> Raw:
     """A property's value as a raw value. Raises Unusable."""
+    if isinstance(value, Exception):
+        raise Unusable("The device sent a value of another type than the object has; look at the device.")
     if value is None or isinstance(value, Null):
         raise Unusable("The property has no value.")
     if isinstance(value, Boolean | BinaryPV):

@@ -12,7 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bacpypes3.basetypes import BinaryPV
+from bacpypes3.apdu import UnconfirmedCOVNotificationRequest
+from bacpypes3.basetypes import BinaryPV, PropertyValue
+from bacpypes3.constructeddata import Any as AnyValue
+from bacpypes3.pdu import Address as Station
+from bacpypes3.primitivedata import Unsigned
 
 from engine import units
 from ingest.edge import bacnet, document, points
@@ -151,6 +155,20 @@ async def test_changes_are_told_where_the_device_has_them_and_the_others_are_pol
         plant.flag("temperature", OVERRIDDEN)
         plant.objects["temperature"].presentValue = 23.5
         await told.until(lambda: told.samples[-1].quality == "uncertain")
+        settings = found.connections["building"].settings
+        assert isinstance(settings, Settings)
+        (process,) = (n for point, (_, n) in opened._watched.items() if point.metric == "temperature")
+        await plant.application.request(
+            UnconfirmedCOVNotificationRequest(
+                destination=Station(f"127.0.0.1:{settings.port}"),
+                subscriberProcessIdentifier=process,
+                initiatingDeviceIdentifier=f"device,{plant.device}",
+                monitoredObjectIdentifier=OBJECTS["temperature"],
+                timeRemaining=0,
+                listOfValues=[PropertyValue(propertyIdentifier="present-value", value=AnyValue(Unsigned(22)))],
+            )
+        )
+        await told.until(lambda: "of another type" in str(told.of("temperature")[-1]))
         assert plant.subscribers == len(watched)
     assert plant.subscribers == 0
 
