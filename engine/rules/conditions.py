@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 from zoneinfo import ZoneInfo
 
 from engine.rules.findings import SECOND_MS, Findings, is_number, part, shown
@@ -352,13 +352,16 @@ class ConditionReader(Findings):
         parts = self.list_of(node, path, MAX_CORNERS, "corners")
         if parts is None:
             return None
-        corners = [self._corner(each, f"{path}[{at}]") for at, each in enumerate(parts)]
+        corners = [self._corner(each, path, at) for at, each in enumerate(parts)]
         known = tuple(corner for corner in corners if corner is not None)
         if len(corners) == len(known) and len(set(known)) < 3:
             self.add(path, "An area has at least three different corners.")
         return Polygon(known)
 
-    def _corner(self, node: object, path: str) -> tuple[float, float] | None:
+    def _corner(self, node: object, area: str, at: int) -> tuple[float, float] | None:
+        if _is_corner(node):  # nearly all are, of thousands: what is wrong and where it lies is written for the others
+            return node[0], node[1]
+        path = f"{area}[{at}]"
         if not isinstance(node, list) or len(node) != 2:
             self.add(path, f"This must be a corner, [latitude, longitude], not {shown(node)}.")
             return None
@@ -384,6 +387,18 @@ class ConditionReader(Findings):
     def _event(self, node: object, path: str) -> DeviceEvent | None:
         kind = self.key(node, path, "a kind of device event")
         return None if kind is None else DeviceEvent(kind)
+
+
+def _is_corner(node: object) -> TypeGuard[tuple[float, float]]:
+    """Whether ``node`` is two numbers, a latitude and a longitude."""
+    return (
+        isinstance(node, list)
+        and len(node) == 2
+        and is_number(node[0])
+        and is_number(node[1])
+        and -90 <= node[0] <= 90
+        and -180 <= node[1] <= 180
+    )
 
 
 @lru_cache(maxsize=1_000)

@@ -8,6 +8,7 @@ their parameters; ``None``, or leaving it out, means that it is not known.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from engine.rules.model import (
     SITE,
@@ -191,7 +192,13 @@ def _place(place: Place) -> Input:
     return Input(name, InputKind.PLACE, place.metric, place=Place(place.metric, asked, place.of))
 
 
+@lru_cache(maxsize=200)  # a rule that is saved asks for each of its areas ten times
 def _shape(shape: Circle | Polygon) -> str:
     if isinstance(shape, Circle):
-        return f"{float(shape.lat)!r},{float(shape.lon)!r},{float(shape.radius_m)!r}"
-    return ";".join(f"{float(lat)!r},{float(lon)!r}" for lat, lon in shape.corners)
+        return f"{_degrees(shape.lat)},{_degrees(shape.lon)},{float(shape.radius_m)!r}"
+    return ";".join(f"{_degrees(lat)},{_degrees(lon)}" for lat, lon in shape.corners)
+
+
+def _degrees(number: float) -> str:
+    """Equal numbers have equal names: 0, 0.0 and -0.0."""
+    return repr(number + 0.0)

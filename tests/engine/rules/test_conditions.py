@@ -1,6 +1,7 @@
 """Every part of a grown document is read and written as it was, and refused with its place where it is wrong."""
 
 import json
+import math
 import random
 from typing import Any
 
@@ -136,6 +137,10 @@ def does(**fields: Any) -> dict[str, Any]:
         (place(of={"circle": {"lat": 91, "lon": 0, "radius_m": 5}}), "$.when.place.of.circle.lat"),
         (place(of={"polygon": [[0, 0], [1, 1]]}), "$.when.place.of.polygon"),
         (place(of={"polygon": [[0, 0], [1, 1], [1]]}), "$.when.place.of.polygon[2]"),
+        (place(of={"polygon": [[0, 0], [1, 1], [True, 2]]}), "$.when.place.of.polygon[2][0]"),
+        (place(of={"polygon": [[0, 0], [1, 1], [2, math.nan]]}), "$.when.place.of.polygon[2][1]"),
+        (place(of={"polygon": [[0, 0], [90.1, 1], [2, 2]]}), "$.when.place.of.polygon[1][0]"),
+        (place(of={"polygon": [[0, -180.1], [1, 1], [2, 2]]}), "$.when.place.of.polygon[0][1]"),
         (place(of={"polygon": [[0, 0]] * 101}), "$.when.place.of.polygon"),
         (document({"silence": "1s"}), "$.when.silence"),
         (document({"presence": "away"}), "$.when.presence"),

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from engine.rules.inputs import left
+from engine.rules.model import Place, Polygon, Whereabouts
 from engine.rules.places import distance_m, in_circle, in_polygon, position
 
 BERLIN, PARIS = (52.52, 13.405), (48.8566, 2.3522)
@@ -60,3 +62,9 @@ def test_a_hollow_corner_is_outside() -> None:
     assert in_polygon((7.0, 7.0), hook)
     assert in_polygon((2.0, 2.0), hook)
     assert not in_polygon((7.0, 2.0), hook)
+
+
+def test_the_same_area_has_one_name_however_its_numbers_are_written() -> None:
+    areas = [((0, 0), (0, 1), (1, 1)), ((-0.0, 0), (0, 1.0), (1.0, 1))]
+    one, other = (left(Place("position", Whereabouts.INSIDE, Polygon(corners))).name for corners in areas)
+    assert one == other == "\tplace:inside:0.0,0.0;0.0,1.0;1.0,1.0:position"
