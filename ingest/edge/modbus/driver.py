@@ -171,7 +171,7 @@ class ModbusDriver:
         try:
             answer = await self._ask(scan.FUNCTIONS[block.table], block.unit, block.start, count=block.count)
         except Refused as error:
-            if len(block.points) == 1 or error.code == words.ILLEGAL_FUNCTION:
+            if len(block.points) == 1 or error.code not in words.SMALLER_PARTS:
                 followed.append(block)
                 return _errors(block, f"unit {block.unit} says no: {error}")
             samples: list[Sample] = []
@@ -218,7 +218,8 @@ class ModbusDriver:
             raise Silent(f"unit {unit} answers something that it was not asked: {told}")
         del self._owing[unit]
         if answer.isError():
-            raise Refused(answer.exception_code)
+            code = answer.exception_code
+            raise Silent(f"unit {unit} is not reached: {words.of(code)}") if code in words.NOBODY else Refused(code)
         return answer
 
     async def _hear_out(self, unit: int) -> None:

@@ -3,6 +3,10 @@
 from collections.abc import Mapping
 
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS = 1, 2
+SMALLER_PARTS = frozenset({2, 3, 4})
+"""What a part of the same registers may be read in spite of; some machines fail where others say no such address."""
+NOBODY = frozenset({10, 11})
+"""A gateway's word for a unit that does not answer."""
 
 _WORDS: Mapping[int, str] = {
     1: "it does not know this kind of request (code 1): look in its manual which table the value is in",

@@ -32,6 +32,7 @@ class Machine:
         self.cells: dict[int, int] = {}
         self.asked: list[tuple[int, int, int]] = []
         self.refuses: set[int] = set()
+        self.refusal = ExcCodes.ILLEGAL_ADDRESS
         self.is_silent: set[int] = set()
         self.port = 0
 
@@ -56,7 +57,7 @@ class Machine:
         self, code: int, first: int, address: int, count: int, registers: list[int], written: Any
     ) -> ExcCodes | None:
         if self.refuses & set(range(address, address + count)):
-            return ExcCodes.ILLEGAL_ADDRESS
+            return self.refusal
         for place, value in self.cells.items():
             registers[place - first] = value
         if written is not None and code in (6, 16):
@@ -195,6 +196,23 @@ async def test_near_points_are_read_at_once_and_a_hole_between_them_hurts_nobody
         assert list(by_name(await opened.read(found)).values()) == [1, 2, 3, 4, 5, 6]
         # it has learned that 4 cannot be read, and reads around it
         assert machine.asked == [(3, 0, 1), (3, 9, 1), (3, 130, 2), (3, 399, 1), (3, 500, 1)]
+
+
+async def test_a_unit_that_is_busy_or_behind_a_gateway_that_does_not_reach_it_is_not_asked_piece_by_piece() -> None:
+    machine = Machine()
+    said = [{"address": {"unit": 1, "holding": at}, "type": "uint16"} for at in range(8)]
+    said.append({"address": {"unit": 2, "holding": 0}, "type": "uint16"})
+    async with serving(machine), reading(machine, said) as (opened, found):
+        for refusal, words in ((ExcCodes.DEVICE_BUSY, "is busy"), (ExcCodes.GATEWAY_NO_RESPONSE, "no answer of it")):
+            machine.refuses, machine.refusal = {3}, refusal
+            machine.asked.clear()
+            read = by_name(await opened.read(found))
+            assert machine.asked == [(3, 0, 8), (3, 0, 1)]
+            assert words in str(read["m0"])
+            assert read["m8"] == 7
+        machine.asked.clear()
+        assert "asked again in" in str(by_name(await opened.read(found))["m0"])
+        assert machine.asked == [(3, 0, 1)]  # a gateway takes long to find out, and the others wait for it
 
 
 def test_no_read_is_longer_than_a_machine_can_take() -> None:
