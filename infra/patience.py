@@ -17,6 +17,45 @@ class _Crowded(Exception):
     """More requests than may wait on one connection: the parser stops here."""
 
 
+class Joined:
+    """A connection as an answer sees it: its headers wait for the body that follows at once, and leave with it.
+
+    Written by themselves they are a message of the network's, for which the client wakes up and finds no answer yet.
+    What follows later, as a stream's first event, they do not wait for: the loop's next turn sends them.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held: bytes | None = None
+        self._turn: asyncio.Handle | None = None
+
+    def write(self, data: bytes) -> None:
+        """The first waits, the second goes with it; what comes after goes by itself."""
+        if self._turn is None:
+            self._held, self._turn = data, self._loop.call_soon(self._flush)
+        elif self._held is None:
+            self._transport.write(data)
+        else:
+            self._turn.cancel()
+            held, self._held = self._held, None
+            self._transport.write(held + data)
+
+    def close(self) -> None:
+        """Send what waits, and close."""
+        self._flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        """Whether it is closed, or about to be."""
+        return self._transport.is_closing()
+
+    def _flush(self) -> None:
+        held, self._held = self._held, None
+        if held is not None and not self._transport.is_closing():
+            self._transport.write(held)
+
+
 class PatientHttp(HttpToolsProtocol):
     """uvicorn's HTTP/1.1, with deadlines for headers, body and answer and bounds for headers and waiting requests."""
 
@@ -76,6 +115,8 @@ class PatientHttp(HttpToolsProtocol):
         self._has_headers, self._unread = True, 0
         self._within(self.BODY_WITHIN_S)
         super().on_headers_complete()
+        if self.cycle is not None:
+            self.cycle.transport = Joined(self.transport, self.loop)  # type: ignore[assignment]  # all it asks of one
         if self.expect_100_continue and self.cycle is not None:
             # who is refused before it sent its body may send it or not: what follows could be taken for it
             self.cycle.keep_alive = False

@@ -34,7 +34,7 @@ def create_app(settings: Settings) -> ASGIApp:
                 await running.enter_async_context(console.router.lifespan_context(console))
             yield
 
-    return Measured(Gate(Starlette(routes=routes, lifespan=lifespan), gateway.origins))
+    return Measured(Gate(gateway.before(Starlette(routes=routes, lifespan=lifespan)), gateway.origins))
 
 
 def _console() -> Starlette:

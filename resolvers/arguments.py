@@ -1,6 +1,6 @@
 """Arguments that many fields share, and pages on their way out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, TypeVar
 
 import strawberry
@@ -41,9 +41,16 @@ def paged(page: pages.Page[M], view: Callable[[M], T]) -> Page[T]:
 
 def asks_for(info: Info, *names: str) -> set[str]:
     """Which of ``names`` (as written in the schema) the operation selects anywhere below this field."""
+    nodes, selected = info._raw_info.field_nodes, info.context.selected
+    key = tuple(map(id, nodes))  # which live as long as their document
+    if key not in selected:
+        selected[key] = _selected(nodes, info._raw_info.fragments)
+    return {name for name in names if name in selected[key]}
+
+
+def _selected(nodes: Sequence[FieldNode], fragments: Mapping[str, FragmentDefinitionNode]) -> frozenset[str]:
     found: set[str] = set()
-    fragments = info._raw_info.fragments
-    waiting: list[SelectionNode] = list(info._raw_info.field_nodes)
+    waiting: list[SelectionNode] = list(nodes)
     while waiting:
         node = waiting.pop()
         if isinstance(node, FieldNode):
@@ -51,4 +58,4 @@ def asks_for(info: Info, *names: str) -> set[str]:
         inside = fragments[node.name.value] if isinstance(node, FragmentSpreadNode) else node
         if isinstance(inside, FieldNode | InlineFragmentNode | FragmentDefinitionNode) and inside.selection_set:
             waiting.extend(inside.selection_set.selections)
-    return found & set(names)
+    return frozenset(found)

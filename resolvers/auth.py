@@ -3,7 +3,7 @@
 import time
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -20,6 +20,8 @@ from resolvers.changes import Changes
 COOKIE = "tidegate_session"
 RECHECK_S = 30.0
 _CACHED = 10_000
+_ADDRESSES = 100
+"""From how many one caller is known at once."""
 _ENDINGS = frozenset({"", "session", "token", "tenant"})
 
 
@@ -29,6 +31,7 @@ class Caller:
 
     principal: Principal
     handle: str
+    _elsewhere: dict[str, "Caller"] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def is_meant(self, what: str) -> bool:
         """Whether this change is the caller's: their session or token, their whole tenant, or (empty) anything."""
@@ -37,7 +40,12 @@ class Caller:
     def at(self, connection: HTTPConnection) -> "Caller":
         """The same caller with the network address it asks from, for the audit log."""
         address = connection.client.host if connection.client else ""
-        return replace(self, principal=replace(self.principal, address=address))
+        caller = self._elsewhere.get(address)
+        if caller is None:
+            caller = Caller(replace(self.principal, address=address), self.handle)
+            if len(self._elsewhere) < _ADDRESSES:
+                self._elsewhere[address] = caller
+        return caller
 
 
 class Authenticator:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -76,12 +76,13 @@ class RequestContext:
         self._principal = principal
         self._writer: Tx | None = None
         self._reader: Tx | None = None
-        self._reading = AsyncExitStack()
+        self._reading: AbstractAsyncContextManager[Tx] | None = None
         self._opening = asyncio.Lock()
         self._denied: list[Deed] = []
         self.claim: Callable[[Tx], Awaitable[None]] | None = None
         """What a mutation does first in its transaction: claim the request's Idempotency-Key."""
         self.was_claimed_before = False
+        self.selected: Selected = {}
 
     @property
     def principal(self) -> Principal:
@@ -124,10 +125,13 @@ class RequestContext:
         """The transaction to work in: the mutation's, or the one in which this operation reads."""
         if self._writer is not None:
             return self._writer
+        if self._reader is not None:
+            return self._reader
         async with self._opening:
             if self._reader is None:
-                entering = self.services.store.as_tenant(self.principal, read_only=True)
-                self._reader = await self._reading.enter_async_context(entering)
+                reading = self.services.store.as_tenant(self.principal, read_only=True)
+                self._reader = await reading.__aenter__()
+                self._reading = reading
         return self._reader
 
     @asynccontextmanager
@@ -179,9 +183,14 @@ class RequestContext:
             raise
 
     async def close(self) -> None:
-        """End the reading transaction, if one was opened; then note what was denied: never two connections at once."""
-        reading, self._reading, self._reader = self._reading, AsyncExitStack(), None
-        await reading.aclose()
+        """End the reading transaction, if one was opened; then note what was denied: never two connections at once.
+
+        What was fetched is let go: its loaders know this context, a circle that only the garbage collector would find.
+        """
+        reading, self._reading, self._reader = self._reading, None, None
+        self._forget()
+        if reading is not None:
+            await reading.__aexit__(None, None, None)
         await self._note()
 
     def _forget(self) -> None:
@@ -332,6 +341,8 @@ class RequestContext:
         return await series(self, device_id, profile_id, metric, start, end, bucket, time_zone, limit, with_source)
 
 
+Selected = dict[tuple[int, ...], frozenset[str]]
+"""The names of the fields that are asked for below some fields of a document, by these fields' nodes."""
 _LOADERS = tuple(name for name, member in vars(RequestContext).items() if isinstance(member, cached_property))
 
 

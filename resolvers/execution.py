@@ -28,7 +28,7 @@ from strawberry.execution import optimized_is_awaitable
 from strawberry.schema import Schema
 
 from engine.errors import EngineError, Forbidden
-from resolvers.context import RequestContext
+from resolvers.context import RequestContext, Selected
 from resolvers.errors import formatted
 from resolvers.limits import MAX_TOKENS, measure_cost, measure_shape
 from resolvers.nested import asked_below
@@ -75,6 +75,7 @@ class Prepared:
     costs: dict[Hashable, int] = field(default_factory=dict)
     compiled: Compiled | None = None
     """Where no variable decides what is left out, selections are compiled once for all times the document is asked."""
+    selected: Selected = field(default_factory=dict)
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """The operation called ``name``, or the only one; raises Refused."""
@@ -198,6 +199,7 @@ class Operations:
     ) -> Answer:
         """The answer to a query or mutation. Raises Refused before anything ran."""
         executor, cost = self.build(prepared, operation_name, variables, context)
+        context.selected = prepared.selected
         if executor.operation.operation is OperationType.SUBSCRIPTION:
             raise Refused(GraphQLError("Subscriptions need a WebSocket or `Accept: text/event-stream`."))
         with _refusing():

@@ -1,8 +1,7 @@
 """Stands before every root field: signed in, allowed, arguments within their bounds, in the right transaction."""
 
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from strawberry.extensions import FieldExtension
@@ -50,16 +49,22 @@ class Guard(FieldExtension):
 
     def resolve(self, next_: Callable[..., Any], source: Any, info: Info, **kwargs: Any) -> Any:
         """Check, then run a field that answers at once or with an awaitable."""
-        with self._noting(info, kwargs):
+        try:
             self._check(info, kwargs)
             return next_(source, info, **kwargs)
+        except Forbidden as error:
+            self._note(info, kwargs, error)
+            raise
 
     async def resolve_async(self, next_: Callable[..., Awaitable[Any]], source: Any, info: Info, **kwargs: Any) -> Any:
         """Check, then run the field, in its own transaction if it writes."""
         if not self._writes:
-            with self._noting(info, kwargs):
+            try:
                 self._check(info, kwargs)
                 return await next_(source, info, **kwargs)
+            except Forbidden as error:
+                self._note(info, kwargs, error)
+                raise
         try:
             self._check(info, kwargs)
             async with info.context.writing():
@@ -68,13 +73,8 @@ class Guard(FieldExtension):
             await info.context.turned_away(self._deed.format(info.field_name), kwargs.get("id"), error)
             raise
 
-    @contextmanager
-    def _noting(self, info: Info, arguments: Mapping[str, Any]) -> Iterator[None]:
-        try:
-            yield
-        except Forbidden as error:
-            info.context.denied(self._deed.format(info.field_name), arguments.get("id"), error)
-            raise
+    def _note(self, info: Info, arguments: Mapping[str, Any], error: Forbidden) -> None:
+        info.context.denied(self._deed.format(info.field_name), arguments.get("id"), error)
 
 
 def _argument_check(argument: StrawberryArgument) -> Check:

@@ -63,9 +63,10 @@ class _Request:
     async def _pass(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._count(message["status"])
-            self._is_stream = (b"content-type", b"text/event-stream") in {
-                (name.lower(), value.partition(b";")[0]) for name, value in message.get("headers", ())
-            }
+            self._is_stream = any(
+                value.startswith(b"text/event-stream") and name.lower() == b"content-type"
+                for name, value in message.get("headers", ())
+            )
             if self._is_stream:
                 STREAMS.labels(self._face).inc()
         await self._send(message)

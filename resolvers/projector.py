@@ -1,20 +1,28 @@
 """A faster way through plain data: objects become dictionaries in one go, with the objects that lie in them.
 
-graphql-core completes every value of every object by itself: about four microseconds each. Here a selection is
-compiled once per operation into a list of columns: leaves and objects, read from an attribute, or by a field's own
-function where it takes no arguments and answers at once, as of things that were fetched before. Whatever is unusual,
-a null where none may be, a value that does not convert or one that must be waited for, is left to graphql-core, which
-then says what was wrong and where.
+graphql-core completes every value of every object by itself: about four microseconds each. Here a selection becomes
+columns: leaves and objects, read from an attribute, or by a field's own function where it takes no arguments and
+answers at once, as of things that were fetched before. Of the columns a function of Python is written, once for all who
+select the same. Whatever is unusual, a null where none may be, a value that does not convert or one that must be waited
+for, is left to graphql-core, which then says what was wrong and where. Why so: ADR 77.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import isfinite
 from types import CoroutineType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Never
 
-from graphql import GraphQLEnumType, GraphQLField, GraphQLList, GraphQLNonNull, GraphQLObjectType, is_leaf_type
+from graphql import (
+    GraphQLEnumType,
+    GraphQLField,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLResolveInfoHelpers,
+    is_leaf_type,
+)
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types.field import StrawberryField
 
@@ -53,11 +61,13 @@ class Column(NamedTuple):
     convert: Convert | None
     is_nullable: bool
     kind: type | None
-    below: "list[Column] | None"
+    below: "Projection | None"
     is_list: bool
 
 
-Compiled = dict[tuple[Any, ...], list[Column] | None]
+Projection = Callable[[Any, Info], dict[str, Any]]
+"""Makes an object into what was asked of it; raises whatever where that is not plain."""
+Compiled = dict[tuple[Any, ...], Projection | None]
 """What the selections of one document were compiled into, by the type and the fields' nodes."""
 
 
@@ -74,19 +84,28 @@ class Projector(StrawberryGraphQLCoreExecutionContext):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._columns: dict[tuple[GraphQLObjectType, int], list[Column] | None] = {}
+        self._projections: dict[tuple[GraphQLObjectType, int], Projection | None] = {}
         self.compiled: Compiled | None = None
+
+    @property
+    def async_helpers(self) -> GraphQLResolveInfoHelpers:
+        """Made for whoever asks: kept, they and the executor would hold each other until garbage is collected."""
+        return GraphQLResolveInfoHelpers(gather=self.gather_async_work, track=self.track_async_work)
+
+    @async_helpers.setter
+    def async_helpers(self, _made: GraphQLResolveInfoHelpers) -> None:
+        pass
 
     def complete_object_value(
         self, return_type: Any, field_details_list: Any, info: Any, path: Any, result: Any, position_context: Any
     ) -> Any:
         """One object: the short way where all that is asked of it is plain."""
-        columns = self._columns_of(return_type, field_details_list)
-        if columns is not None:
+        project = self._projection(return_type, field_details_list)
+        if project is not None:
             try:
-                return _project(result, columns, Info(self.context_value))
+                return project(result, Info(self.context_value))
             except Waits:
-                self._columns[return_type, id(field_details_list)] = None
+                self._projections[return_type, id(field_details_list)] = None
             except Exception:  # noqa: S110  the long way says what is wrong
                 pass
         return super().complete_object_value(return_type, field_details_list, info, path, result, position_context)
@@ -98,13 +117,13 @@ class Projector(StrawberryGraphQLCoreExecutionContext):
         item = return_type.of_type
         if isinstance(result, list | tuple) and isinstance(item, GraphQLNonNull):
             item = item.of_type
-            columns = self._columns_of(item, field_details_list) if isinstance(item, GraphQLObjectType) else None
-            if columns is not None:
+            project = self._projection(item, field_details_list) if isinstance(item, GraphQLObjectType) else None
+            if project is not None:
                 given = Info(self.context_value)
                 try:
-                    return [_project(each, columns, given) for each in result]
+                    return [project(each, given) for each in result]
                 except Waits:
-                    self._columns[item, id(field_details_list)] = None
+                    self._projections[item, id(field_details_list)] = None
                 except Exception:  # noqa: S110
                     pass
         return super().complete_list_value(return_type, field_details_list, info, path, result, position_context)
@@ -126,17 +145,17 @@ class Projector(StrawberryGraphQLCoreExecutionContext):
                 pass
         return super().execute_field(parent_type, source, field_details_list, path, position_context)
 
-    def _columns_of(self, type_: GraphQLObjectType, field_details_list: Any) -> list[Column] | None:
+    def _projection(self, type_: GraphQLObjectType, field_details_list: Any) -> Projection | None:
         """The compiled selection, or None where some of it is not plain."""
         key = (type_, id(field_details_list))  # which lives as long as this executor, in the operation's own tree
         try:
-            return self._columns[key]
+            return self._projections[key]
         except KeyError:
             pass
-        self._columns[key] = self._remembered(type_, field_details_list) if type_.is_type_of is None else None
-        return self._columns[key]
+        self._projections[key] = self._remembered(type_, field_details_list) if type_.is_type_of is None else None
+        return self._projections[key]
 
-    def _remembered(self, type_: GraphQLObjectType, field_details_list: Any) -> list[Column] | None:
+    def _remembered(self, type_: GraphQLObjectType, field_details_list: Any) -> Projection | None:
         """What an earlier operation of the same document made of the same selections."""
         if self.compiled is None:
             return self._compiled(type_, field_details_list)
@@ -145,7 +164,7 @@ class Projector(StrawberryGraphQLCoreExecutionContext):
             self.compiled[key] = self._compiled(type_, field_details_list)
         return self.compiled[key]
 
-    def _compiled(self, type_: GraphQLObjectType, field_details_list: Any) -> list[Column] | None:
+    def _compiled(self, type_: GraphQLObjectType, field_details_list: Any) -> Projection | None:
         found: list[Column] = []
         for name, details in self.collect_subfields(type_, field_details_list).grouped_field_set.items():
             field_name = details[0].node.name.value
@@ -155,41 +174,64 @@ class Projector(StrawberryGraphQLCoreExecutionContext):
             below, is_list = None, False
             if plain.convert is None:
                 object_, is_list = _object(type_.fields[field_name].type)
-                below = self._columns_of(object_, details) if object_ is not None else None
+                below = self._projection(object_, details) if object_ is not None else None
                 if below is None:
                     return None
             found.append(Column(name, *plain, below, is_list))
-        return found
+        return _written(tuple(found))
 
 
-def _project(source: Any, columns: list[Column], info: Info) -> dict[str, Any]:
-    projected: dict[str, Any] = {}
-    for name, attribute, resolve, convert, is_nullable, kind, below, is_list in columns:
-        value = getattr(source, attribute) if resolve is None else _resolved(resolve, source, info)
-        if value is None:
-            if not is_nullable:
-                raise Unusual
-        elif kind is object or type(value) is kind:
-            pass
-        elif convert is not None:
-            value = convert(value)
-        elif not is_list:
-            value = _project(value, below, info)  # type: ignore[arg-type]  # what is no leaf has columns
-        elif isinstance(value, list | tuple):
-            value = [_project(each, below, info) for each in value]  # type: ignore[arg-type]
-        else:
-            raise Unusual
-        projected[name] = value
-    return projected
+@lru_cache(maxsize=2_000)
+def _written(columns: tuple[Column, ...]) -> Projection:
+    """A function that does for these columns what a loop over them would do, in a third of its time.
+
+    Into its text go the names of attributes, which are ours, and those of the answer as literals; all else is given.
+    """
+    given: dict[str, Any] = {"Unusual": Unusual, "waits": _waits, "listed": _listed}
+    lines = ["def project(source, info):"]
+    for place, column in enumerate(columns):
+        given |= {f"resolve{place}": column.resolve, f"convert{place}": column.convert, f"below{place}": column.below}
+        lines += (f"    {line}" for line in _lines(column, str(place)))
+    answer = ", ".join(f"{column.name!r}: value{place}" for place, column in enumerate(columns))
+    exec("\n".join([*lines, f"    return {{{answer}}}"]), given)  # noqa: S102
+    written: Projection = given["project"]
+    return written
 
 
-def _resolved(resolve: Resolve, source: Any, info: Info) -> Any:
-    value = resolve(source, info)
-    if hasattr(value, "__await__"):  # as isinstance(value, Awaitable), which asks much longer
-        if isinstance(value, CoroutineType):
-            value.close()  # it was not begun
-        raise Waits
-    return value
+def _lines(column: Column, n: str) -> Iterator[str]:
+    """How the value of one column is read, and becomes what goes out."""
+    value = f"value{n}"
+    if column.resolve is None:
+        yield f"{value} = source.{column.attribute}"
+    else:
+        yield f"{value} = resolve{n}(source, info)"
+        yield f"if hasattr({value}, '__await__'): waits({value})"  # as isinstance Awaitable, which asks much longer
+    if not column.is_nullable:
+        yield f"if {value} is None: raise Unusual"
+    if column.kind is object:
+        return
+    asked = [f"{value} is not None"] * column.is_nullable
+    if column.kind is not None:
+        asked.append(f"type({value}) is not {column.kind.__name__}")
+    if column.convert is not None:
+        made = f"convert{n}({value})"
+    elif column.is_list:
+        made = f"[below{n}(each, info) for each in listed({value})]"
+    else:
+        made = f"below{n}({value}, info)"
+    yield f"if {' and '.join(asked) or True}: {value} = {made}"
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return value
+    raise Unusual
+
+
+def _waits(value: Any) -> Never:
+    if isinstance(value, CoroutineType):
+        value.close()  # it was not begun
+    raise Waits
 
 
 _known: dict[tuple[GraphQLObjectType, str], Plain | None] = {}

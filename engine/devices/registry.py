@@ -27,6 +27,7 @@ _WITH_PROFILE = Reading(  # what one may not see of the profile is empty, and th
     )
     .where(devices.c.tenant_id == bindparam("tenant"), devices.c.id == bindparam("id"))
 )
+_ITS = tuple((column.name, f"its_{column.name}") for column in profiles.c)
 _BY_IDS = Reading(
     select(devices).where(devices.c.tenant_id == bindparam("tenant"), devices.c.id == func.any(bindparam("ids")))
 )
@@ -72,8 +73,8 @@ async def with_profile(tx: Tx, device_id: UUID) -> tuple[Device, Profile | None]
     rows = await tx.read(_WITH_PROFILE, {"tenant": tx.principal.tenant_id, "id": device_id})
     if not rows:
         raise errors.DeviceNotFound
-    its = {column.name: rows[0][f"its_{column.name}"] for column in profiles.c}
-    return as_device(rows[0]), None if its["id"] is None else as_profile(its)
+    row = rows[0]
+    return as_device(row), None if row["its_id"] is None else as_profile({its: row[name] for its, name in _ITS})
 
 
 async def by_key(tx: Tx, key: str) -> Device | None:

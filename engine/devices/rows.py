@@ -12,6 +12,9 @@ from engine.devices.model import Credential, Declaration, Device, DeviceStatus, 
 Row = RowMapping | Mapping[str, Any]
 
 _STATUSES = {status.value: status for status in DeviceStatus}
+_PROFILES: dict[tuple[object, ...], Profile] = {}
+"""By what tells one state of a profile from another; each device that is asked about asks for its own."""
+_MOST_PROFILES = 1_000
 
 
 def as_device(row: Row) -> Device:
@@ -40,7 +43,17 @@ def as_presence(row: Row) -> Presence:
 
 
 def as_profile(row: Row) -> Profile:
-    """The profile in ``row``."""
+    """The profile in ``row``. One that nobody has changed since is the same object."""
+    state = (row["tenant_id"], row["id"], row["version"], row["updated_at"])
+    profile = _PROFILES.get(state)
+    if profile is None:
+        if len(_PROFILES) >= _MOST_PROFILES:
+            _PROFILES.clear()
+        profile = _PROFILES[state] = _as_profile(row)
+    return profile
+
+
+def _as_profile(row: Row) -> Profile:
     said = as_declaration(row)
     return Profile(
         id=row["id"],

@@ -9,7 +9,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from infra.patience import PatientHttp
+from infra.patience import Joined, PatientHttp
 from tests.support.patience import PATIENCE_S
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -198,3 +198,46 @@ def test_the_rest_of_a_last_answer_is_not_kept_for_ever() -> None:
     protocol.resume_writing()
     clock.ring()
     assert pipe.is_aborted
+
+
+async def test_an_answer_leaves_whole_and_a_stream_does_not_wait_for_its_first_event() -> None:
+    pipe = Recorded()
+    answer, stream = (Joined(pipe, asyncio.get_running_loop()) for _ in range(2))  # type: ignore[arg-type]
+    answer.write(b"head ")
+    answer.write(b"body")
+    assert pipe.written == [b"head body"]
+    stream.write(b"head")
+    await asyncio.sleep(0)
+    assert pipe.written.pop() == b"head"
+    stream.write(b"event")
+    stream.write(b"event")
+    assert pipe.written == [b"head body", b"event", b"event"]
+
+
+async def test_headers_without_a_body_leave_before_the_connection_is_closed() -> None:
+    pipe = Recorded()
+    answer = Joined(pipe, asyncio.get_running_loop())  # type: ignore[arg-type]
+    answer.write(b"head")
+    answer.close()
+    await asyncio.sleep(0)
+    assert (pipe.written, pipe.is_closed) == ([b"head"], True)
+
+
+class Recorded:
+    """A connection's way out, which notes what is written."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+        self.is_closed = False
+
+    def write(self, data: bytes) -> None:
+        """Note it."""
+        self.written.append(data)
+
+    def close(self) -> None:
+        """Note it."""
+        self.is_closed = True
+
+    def is_closing(self) -> bool:
+        """Whether it was closed."""
+        return self.is_closed

@@ -1,6 +1,8 @@
 """The short way through plain data says exactly what graphql-core says, also where something is wrong."""
 
 import asyncio
+import gc
+import weakref
 from datetime import datetime
 from enum import Enum
 from types import SimpleNamespace
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from resolvers.projector import Compiled, Projector
+from resolvers.projector import Compiled, Projector, _written
 from schema.scalars import SCALARS, Json
 
 
@@ -193,6 +195,32 @@ def test_what_lies_in_lists_and_what_functions_give_takes_the_short_way(complete
     query = f"{{ branch {{ shout known {LEAF} twig {{ shout known {LEAF} }} few {LEAF} first {{ text }} }} }}"
     assert _said(Projector, query, branch)[1] == []
     assert len(completed) < 3
+
+
+def test_those_who_select_the_same_share_what_was_written_for_it() -> None:
+    many = [SimpleNamespace(**_good()) for _ in range(2)]
+    branch = SimpleNamespace(name="b", leaf=many[0], leaves=many, few=None)
+    before = _written.cache_info().misses
+    assert _said(Projector, "{ branch { name leaves { a: text } } }", branch)[1] == []
+    assert _written.cache_info().misses == before + 2
+    assert _said(Projector, "query Again { branch { name ...l } } fragment l on Branch { leaves { a: text } }", branch)
+    assert _written.cache_info().misses == before + 2
+
+
+def test_an_operation_that_is_over_leaves_nothing_for_the_garbage_collector() -> None:
+    class Known(SimpleNamespace):
+        pass
+
+    many = [SimpleNamespace(**_good())]
+    branch = Known(name="b", leaf=many[0], leaves=many, few=None)
+    left = weakref.ref(branch)
+    gc.disable()
+    try:
+        assert _said(Projector, f"{{ branch {{ name said leaves {LEAF} }} }}", branch)[1] == []
+        del branch
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 def test_what_must_be_waited_for_is_asked_once_on_the_short_way_and_then_the_long_way() -> None:

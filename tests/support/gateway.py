@@ -36,7 +36,7 @@ async def gateway(postgres: Postgres, engines_dir: Path) -> AsyncIterator[Gatewa
 @pytest.fixture(scope="session")
 async def api(gateway: Gateway) -> AsyncIterator[Api]:
     """Asks the gateway inside this process, without sockets."""
-    app = Gate(Starlette(routes=gateway.routes()), gateway.origins)
+    app = Gate(gateway.before(Starlette(routes=gateway.routes())), gateway.origins)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         yield Api(client)
@@ -51,7 +51,7 @@ async def token(postgres: Postgres, store: Store) -> str:
 @pytest.fixture(scope="session")
 async def served(gateway: Gateway) -> AsyncIterator[str]:
     """The gateway behind a real server on a real socket; its address without a scheme."""
-    app = Gate(Starlette(routes=gateway.routes()), gateway.origins)
+    app = Gate(gateway.before(Starlette(routes=gateway.routes())), gateway.origins)
     config = uvicorn.Config(app, port=0, ws="websockets-sansio", lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve())
