@@ -187,6 +187,9 @@ class Settings:
     ingest_processes: int = _setting(
         1, "ingest processes that `up` starts; more than one share the devices' ports of this machine", _count
     )
+    web_spare: bool = _setting(
+        True, "keep a second web process loaded that serves as soon as the first dies; 0 saves its memory", _switch
+    )
     quota_devices: int = _setting(100_000, "devices of a tenant, unless its own quota says otherwise", _count)
     quota_messages_per_s: int = _setting(20_000, "messages a second of all of a tenant's devices", _count)
     quota_values_per_s: int = _setting(200_000, "values a second of all of a tenant's devices", _count)

@@ -64,6 +64,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     up.add_argument("--ingest", type=int, choices=range(1, 65), metavar="N", help="so many ingest processes")
     serve = _add(commands, "serve", _serve, "run one process in the foreground")
     serve.add_argument("process", choices=PROCESSES)
+    serve.add_argument("--stand-by", action="store_true", help="web: load everything, serve once a line comes in")
     migrate = _add(commands, "migrate", _migrate, "bring the database up to date (as its owner)")
     migrate.add_argument("--to-timescale", action="store_true", help="move telemetry into TimescaleDB, day by day")
     _add(commands, "doctor", _doctor, "print every setting, version, port and check")
@@ -122,7 +123,11 @@ def _up(arguments: argparse.Namespace, settings: Settings) -> int:
 def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
     from infra import serve
 
-    return serve.run(arguments.process, settings)
+    if not arguments.stand_by:
+        return serve.run(arguments.process, settings)
+    if arguments.process not in serve.LOADED:
+        raise SetupProblem(f"{arguments.process} cannot stand by, only {', '.join(serve.LOADED)} can: leave it out.")
+    return serve.stand_by(arguments.process, settings)
 
 
 def _migrate(arguments: argparse.Namespace, settings: Settings) -> int:

@@ -1,14 +1,20 @@
 """Runs one process of the platform in the foreground: ingest, worker, tick or web, in production and under `up`."""
 
 import gc
+import logging
 import resource
+import sys
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from engine import logs
 from engine.settings import Settings
 from infra import metrics
+from infra.forked import be_called, serve_in_children
+
+log = logging.getLogger(__name__)
 
 WORKER_OPTIONS = ("--pool=solo", "--concurrency=1", "--without-gossip", "--without-mingle", "--without-heartbeat")
 
@@ -67,15 +73,29 @@ def tick(settings: Settings) -> int:
 
 def web(settings: Settings) -> int:
     """The gateway with the console inside."""
+    return loaded_web(settings)()
+
+
+def loaded_web(settings: Settings) -> Callable[[], int]:
+    """Everything the web process needs, imported and made, and nothing opened; what serves then."""
     import uvicorn
 
     from infra.web import create_app
 
-    metrics.listen(settings)
-    app = create_app(settings)  # by its name uvicorn would make it twice
+    config = uvicorn.Config(
+        create_app(settings), host=settings.host, port=settings.http_port, loop="uvloop", **WEB
+    )  # by its name uvicorn would make the application twice
+    config.load()
     collect_garbage_seldom()  # again, now that what stays is there
-    uvicorn.run(app, host=settings.host, port=settings.http_port, loop="uvloop", **WEB)
-    return 0
+
+    def serve() -> int:
+        metrics.listen(settings)
+        server = uvicorn.Server(config)
+        with suppress(KeyboardInterrupt):
+            server.run()
+        return 0 if server.started else 1
+
+    return serve
 
 
 def allow_many_connections() -> int:
@@ -99,10 +119,34 @@ def collect_garbage_seldom() -> None:
 
 PROCESSES: Mapping[str, Callable[[Settings], int]] = {"ingest": ingest, "worker": worker, "tick": tick, "web": web}
 
+LOADED: Mapping[str, Callable[[Settings], Callable[[], int]]] = {"web": loaded_web}
+"""Those that can stand by: it takes them seconds to load what they need."""
+
+
+def stand_by(process: str, settings: Settings) -> int:
+    """Load what the named process needs, wait until a line comes in, and have children serve then; the exit code."""
+    _make_ready(process, settings)
+    serve = LOADED[process](settings)
+    be_called(f"{process} spare")
+    log.info("process.stands_by")
+    if not sys.stdin.readline():
+        return 0  # whoever would have sent it is gone
+    be_called(f"{process} loaded")
+
+    def serve_in_child() -> int:
+        be_called(process)
+        return serve()
+
+    return serve_in_children(serve_in_child)
+
 
 def run(process: str, settings: Settings) -> int:
     """Run the named process until it is told to stop; the exit code."""
+    _make_ready(process, settings)
+    return PROCESSES[process](settings)
+
+
+def _make_ready(process: str, settings: Settings) -> None:
     logs.configure(settings.log_level, process)
     allow_many_connections()
     collect_garbage_seldom()
-    return PROCESSES[process](settings)

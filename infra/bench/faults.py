@@ -14,6 +14,8 @@ from infra.bench.report import table
 from infra.local.errors import SetupProblem
 
 PROCESSES = ("ingest", "postgres", "valkey", "worker", "web", *BESIDE)
+SELDOM = ("loader",)
+"""What waits for seconds of loading before each: a quarter as often."""
 MEMORY = ("failpoint", "backend", "flushall")
 TROUBLE = ("hole", "latency", "full", "fsync")
 HERD = 2_000
@@ -45,7 +47,8 @@ def plan(kills: int, rate: float, seed: int) -> list[Named]:
     """The campaigns: each process is killed so many times, everything else a quarter or half as often."""
     half, quarter = max(1, kills // 2), max(1, kills // 4)
     base = Campaign(kills=kills, rate=rate, seed=seed, pause_s=0.6)
-    processes = replace(base, kinds=(*PROCESSES, *MEMORY), fewer=dict.fromkeys(MEMORY, half))
+    fewer = dict.fromkeys(MEMORY, half) | dict.fromkeys(SELDOM, quarter)
+    processes = replace(base, kinds=(*PROCESSES, *SELDOM, *MEMORY), fewer=fewer)
     return [
         Named("processes", processes),
         Named("trouble", replace(base, kinds=TROUBLE, kills=max(1, kills // 7), lasts_s=5.0)),

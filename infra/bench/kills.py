@@ -42,9 +42,11 @@ from infra.local.postgres import Postgres
 from infra.local.up import answers
 
 KINDS = ("ingest", "failpoint", "postgres", "backend", "worker", "valkey", "flushall")
-HARDSHIPS = ("web", "hole", "latency", "full", "fsync")
-"""More kinds, which want more of the machine: the web process killed; the road to Postgres closed for a while, or
-200 ms long; its disk full for a while (only root can make that disk); its writes to the log failing (with strace)."""
+HARDSHIPS = ("web", "loader", "hole", "latency", "full", "fsync")
+"""More kinds, which want more of the machine: the web process killed, or its parent, which has loaded what it needs and
+takes it along; the road to Postgres closed for a while, or 200 ms long; its disk full for a while (only root can make
+that disk); its writes to the log failing (with strace)."""
+WEB = frozenset({"web", "loader"})
 BESIDE = beside.KINDS
 """And these stand beside the platform, with tenants of their own: an edge that reads a machine, and a broker."""
 PROMISED_S = {"postgres": 10.0, "backend": 10.0, "hole": 10.0, "full": 10.0, "fsync": 10.0}
@@ -156,7 +158,7 @@ def wage(campaign: Campaign, say: Callable[[str], None]) -> Outcome:
             "The kind 'fsync' wants root and strace (Debian package strace): leave it out, or have both."
         )
     with ExitStack() as stack:
-        settings: dict[str, object] = {**UNBOUNDED, "outbound_loopback": 1}
+        settings: dict[str, object] = {**UNBOUNDED, "outbound_loopback": 1, "web_spare": 1}
         others: dict[str, Beside] = {}
         if "broker" in kinds:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegate-broker-")))
@@ -164,7 +166,7 @@ def wage(campaign: Campaign, say: Callable[[str], None]) -> Outcome:
             settings["broker_url"] = broker.url
         rig = stack.enter_context(
             Rig(
-                with_web="web" in kinds,
+                with_web=bool(kinds & WEB),
                 settings=settings,
                 has_road=bool(kinds & {"hole", "latency"}),
                 has_small_disk="full" in kinds,
@@ -257,7 +259,7 @@ class _Field:
         if kind in self.others:
             accepting = self._until(self.others[kind].is_back, f"back after {kind}")
         else:
-            accepting = self._answering(at) if kind == "web" else self._accepting(at, kind)
+            accepting = self._answering(at) if kind in WEB else self._accepting(at, kind)
         head = self._known(lambda: self._position.head(), kind)
         reacting = self._until(lambda: self._position.drained() >= head, f"reacting after {kind}")
         return Kill(kind, accepting - at, reacting - at)
@@ -304,6 +306,10 @@ class _Field:
                 with redis.Redis.from_url(self.rig.valkey.url()) as client:
                     client.flushall()
                 return at
+            case "web":
+                return _kill(self._serving())
+            case "loader":
+                return self._kill_loader()
             case _ if kind in self.others:
                 return self.others[kind].strike()
             case "backend":
@@ -369,6 +375,26 @@ class _Field:
         armed = self._pid("ingest", but=before)
         return self._until(lambda: not processes.is_alive(armed), "dying at the fail-point")
 
+    def _serving(self) -> int:
+        """The process that answers for the web: the child of the one that has loaded what it needs."""
+        found: list[int] = []
+
+        def is_there() -> bool:
+            below = processes.children(self.rig.pids().get("web", 0))
+            found[:] = [pid for pid in below if _is_called(pid, "web")]
+            return bool(found)
+
+        self._until(is_there, "starting web")
+        return found[0]
+
+    def _kill_loader(self) -> float:
+        """Kill the parent of who serves once a spare stands by: one process dies at a time, which loading counts to."""
+        self._until(lambda: _is_called(self.rig.pids().get("web2", 0), "web spare"), "loading a spare of web")
+        serving = self._serving()
+        at = _kill(self._pid("web"))
+        self._until(lambda: not processes.is_alive(serving), "ending with its parent")
+        return at
+
     def _pid(self, process: str, but: int = 0) -> int:
         """The process of this name, and not this one. One that is just replacing itself has no name for a moment."""
         found: list[int] = []
@@ -424,6 +450,13 @@ class _Position:
                 self._connection.close()  # type: ignore[union-attr]
             self._connection = None
             return -1
+
+
+def _is_called(pid: int, name: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip() == name
+    except OSError:
+        return False
 
 
 def _kill(pid: int) -> float:

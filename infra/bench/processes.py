@@ -17,9 +17,12 @@ class Usage:
 
 
 def named(parent: int) -> dict[str, int]:
-    """The children of a supervisor by name: ingest, worker, worker2, tick, web, postgres, valkey."""
+    """The children of a supervisor by name: ingest, worker, worker2, tick, web, postgres, valkey.
+
+    Of one name they are in the order of their starts: a process, then its spare.
+    """
     found: dict[str, int] = {}
-    for pid in sorted(children(parent)):
+    for pid in sorted(children(parent), key=_began):
         name = _name(pid)
         if name:
             twins = sum(other.rstrip("0123456789") == name for other in found)
@@ -55,6 +58,12 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
     except OSError:
         return False
+
+
+def _began(pid: int) -> tuple[int, int]:
+    """When it started, in ticks since the machine did; numbers of processes are given again."""
+    stat = _stat(pid)
+    return (stat[19] if stat else 0, pid)
 
 
 def _name(pid: int) -> str | None:

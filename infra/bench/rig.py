@@ -116,6 +116,7 @@ class Rig:
             variable("data_dir"): str(self.folder),
             variable("workers"): str(self._workers),
             variable("log_level"): "WARNING",
+            variable("web_spare"): "0",  # loading it takes seconds of CPU, in the midst of what is measured
             WITHOUT_WEB: "" if self._with_web else "1",
         }
         told |= {variable(name): str(value) for name, value in self._settings.items()}

@@ -1,25 +1,20 @@
 """Keeps the processes of `tidegate up` alive: starts them in order, restarts what dies, stops all in reverse order.
 
-One thread decides everything (the kernel ties a child's life to the thread that started it); one more per child copies
-its output, line by line, behind the child's name, and one asks it whether it lives.
+One thread decides everything (the kernel ties a child's life to the thread that started it); one more per process
+copies its output, line by line, behind the service's name, and one asks whether it lives.
 """
 
-import logging
-import os
+import math
 import signal
-import subprocess
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import BinaryIO
 
 from infra.local.errors import SetupProblem
 from infra.local.pulse import EVERY_S, Pulse
+from infra.local.running import Running
 from infra.local.voice import Voice, in_words
-
-log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.02
 
@@ -38,7 +33,9 @@ class Service:
     """One process to keep: how to start it, how to know that it works, how to stop it.
 
     `is_ready` says once that others may build on it. `is_alive` is asked for as long as it runs: one that no longer
-    answers is killed and started again.
+    answers is killed and started again. One that `stands_by` loads what it needs and begins when it reads a line; of
+    such a one a spare can be kept, which is loaded `spare_after_s` after everything is ready, and whenever the one in
+    use answers and there is none (ADR 75).
     """
 
     name: str
@@ -54,6 +51,9 @@ class Service:
     tries_to_start: int = 6
     stop_signal: signal.Signals = signal.SIGTERM
     grace_s: float = 10.0
+    stands_by: bool = False
+    has_spare: bool = False
+    spare_after_s: float = 5.0
 
 
 class Restarts:
@@ -81,17 +81,22 @@ class Restarts:
 
 
 class Child:
-    """A service's present process, if it has one, and when the next is due if it has not."""
+    """A service's present process, if it has one, and when the next is due if it has not; and its spare."""
+
+    SPARE_AGAIN_S = 15.0
+    """A spare that died is followed by another after so long: what cannot be loaded must not keep a core busy."""
 
     def __init__(self, service: Service, voice: Voice) -> None:
         self.service = service
-        self.process: subprocess.Popen[bytes] | None = None
         self.failures = 0
         self.last_line = ""
         self.was_ready = False
         self._voice = voice
+        self._running: Running | None = None
         self._began = 0.0
         self._due = 0.0
+        self._spare: Running | None = None
+        self._spare_due = math.inf
         self._restarts = Restarts()
         self._pulse = (
             Pulse(service.is_alive, service.ready_within_s, service.asked_every_s) if service.is_alive else None
@@ -99,65 +104,78 @@ class Child:
 
     @property
     def is_running(self) -> bool:
-        return self.process is not None and self.process.poll() is None
+        return self._running is not None and self._running.process.poll() is None
 
     def tend(self) -> None:
         """Start the process when it is due; note when it has ended and when the next one is due."""
         now = time.monotonic()
-        if self.process is None:
+        if self._running is None:
             if now >= self._due and self.service.may_start():
                 self._start(now)
-        elif self.process.poll() is not None:
-            self._note_end(now)
-        elif self._pulse is not None and self._pulse.is_gone:
+        elif self._running.has_ended:
+            self._note_end(self._running.process.returncode, now)
+        elif self._pulse is not None and self._pulse.is_gone and self.is_running:
             self._voice.say(f"{self.service.name} runs but no longer answers: it is killed", trouble=True)
-            self.process.kill()
-            self.process.wait()
+            self._running.kill()
+        if self._spare is not None and self._spare.has_ended:
+            self._note_spares_end(self._spare.process.returncode, now)
+        elif self._spare is None and now >= self._spare_due and self._answers():
+            self._spare = self._launch()
+
+    def settle(self) -> None:
+        """Everything is ready: a spare may be loaded soon."""
+        if self.service.has_spare:
+            self._spare_due = time.monotonic() + self.service.spare_after_s
 
     def stop(self, hurry: Callable[[], bool]) -> None:
         """Ask the process to end, wait for its grace (not when in a hurry), then kill it."""
-        if self.process is None or self.process.poll() is not None:
+        if self._spare is not None:
+            self._spare.kill()  # it has opened nothing
+        if self._running is None or not self.is_running:
             return
-        self.process.send_signal(self.service.stop_signal)
+        process = self._running.process
+        process.send_signal(self.service.stop_signal)
         deadline = time.monotonic() + self.service.grace_s
-        while self.process.poll() is None and time.monotonic() < deadline and not hurry():
+        while process.poll() is None and time.monotonic() < deadline and not hurry():
             time.sleep(LOOK_EVERY_S)
-        if self.process.poll() is None:
+        if process.poll() is None:
             self._voice.say(f"{self.service.name} did not stop by itself and is killed", trouble=True)
-            self.process.kill()
-        self.process.wait()
+            process.kill()
+        process.wait()
 
     def _start(self, now: float) -> None:
-        self.process = subprocess.Popen(
-            list(self.service.argv()),
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **self.service.env},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C in the terminal is for us alone: we stop them in order
-        )
+        self._running, self._spare = self._spare or self._launch(), None
+        if self.service.stands_by:
+            self._running.go()
         self._began = now
-        assert self.process.stdout is not None
-        threading.Thread(target=self._copy, args=(self.process.stdout,), daemon=True).start()
         if self._pulse is not None:
             self._pulse.began()
 
-    def _note_end(self, now: float) -> None:
-        assert self.process is not None
-        how, self.process = _how_it_ended(self.process.returncode), None
+    def _launch(self) -> Running:
+        service = self.service
+        return Running(service.argv(), service.env, self._hear, stands_by=service.stands_by)
+
+    def _answers(self) -> bool:
+        """Whether the process in use does: until then it has the machine for itself."""
+        return self.is_running and (self._pulse is None or self._pulse.has_answered)
+
+    def _note_end(self, code: int, now: float) -> None:
+        self._running = None
         self.failures += 1
         pause_s = self._restarts.pause_s(self._began, now)
         self._due = now + pause_s
+        what = "its spare takes over" if self._spare else "starting it again"
         when = f"in {pause_s:.1f} s" if pause_s else "at once"
-        self._voice.say(f"{self.service.name} {how}; starting it again {when}", trouble=True)
+        self._voice.say(f"{self.service.name} {_how_it_ended(code)}; {what} {when}", trouble=True)
 
-    def _copy(self, output: BinaryIO) -> None:
-        with output:
-            for line in output:
-                text = line.decode(errors="replace").rstrip()
-                if text:
-                    self.last_line = in_words(text)
-                    self._voice.quote(self.service.name, text)
+    def _note_spares_end(self, code: int, now: float) -> None:
+        self._spare, self._spare_due = None, now + self.SPARE_AGAIN_S
+        how = f"the spare of {self.service.name} {_how_it_ended(code)}"
+        self._voice.say(f"{how}; loading another in {self.SPARE_AGAIN_S:.0f} s", trouble=True)
+
+    def _hear(self, text: str) -> None:
+        self.last_line = in_words(text)
+        self._voice.quote(self.service.name, text)
 
 
 class Supervisor:
@@ -184,6 +202,8 @@ class Supervisor:
                 self._bring_up(child)
             if not self._stop_asked:
                 when_ready()
+            for child in self._children:
+                child.settle()
             while not self._stop_asked:
                 self._tend()
                 time.sleep(LOOK_EVERY_S)

@@ -153,7 +153,10 @@ class Plan:
 
     def _web(self) -> Service:
         outside = f"http://{_reachable(self._settings.host)}:{self._ports['http_port']}"
-        web = self._serve("web", "app", lambda: answers(f"{outside}/health/ready"), f"{outside}/health/live")
+        web = self._serve(
+            "web", "app", lambda: answers(f"{outside}/health/ready"), f"{outside}/health/live", stands_by=True
+        )
+        web = dataclasses.replace(web, has_spare=self._settings.web_spare)
         return dataclasses.replace(web, holds_up_the_next=True, on_first_ready=self._seed) if self._demo else web
 
     def _seed(self) -> None:
@@ -165,21 +168,28 @@ class Plan:
         return f"http://{_reachable(self._settings.internal_host)}:{port}"
 
     def _serve(
-        self, name: str, role: str, is_ready: Callable[[], bool], while_alive: str, grace_s: float = 10
+        self,
+        name: str,
+        role: str,
+        is_ready: Callable[[], bool],
+        while_alive: str,
+        grace_s: float = 10,
+        stands_by: bool = False,
     ) -> Service:
         """One of our own processes; `while_alive` is what it answers for as long as it does not hang."""
-        process = name.rstrip("0123456789")
+        words = [name.rstrip("0123456789"), *["--stand-by"] * stands_by]
         environment = self._environment(role)
         if name in self.internal:
             environment[variable("metrics_port")] = str(self.internal[name])
         return Service(
             name,
-            lambda: dying_with_parent([sys.executable, "-m", "infra.cli", "serve", process]),
+            lambda: dying_with_parent([sys.executable, "-m", "infra.cli", "serve", *words]),
             is_ready,
             is_alive=lambda: answers(while_alive, within_s=ALIVE_WITHIN_S),
             env=environment,
             holds_up_the_next=False,
             grace_s=grace_s,
+            stands_by=stands_by,
         )
 
     def _simulator(self) -> Service:

@@ -18,6 +18,7 @@ import paho.mqtt.publish
 import pytest
 
 from engine.settings import Settings, variable
+from infra.bench import processes
 from infra.local import claims
 from infra.local.embedded import postgres_of, valkey_of
 from infra.local.ground import uproot
@@ -62,6 +63,17 @@ class Up:
             if words.endswith(command) and not words.startswith("setpriv"):
                 return int(pid)
         return None
+
+    @property
+    def web(self) -> list[int]:
+        """The process that has loaded what the web needs, and its spare if there is one."""
+        found = processes.named(self.process.pid)
+        return [found[name] for name in ("web", "web2") if name in found]
+
+    @property
+    def serving(self) -> list[int]:
+        """Who answers for the web now, if anybody."""
+        return processes.children(self.web[0]) if self.web else []
 
     def answers(self, path: str) -> bool:
         try:
@@ -126,7 +138,8 @@ def _collect(process: "subprocess.Popen[str]", lines: list[str]) -> None:
 def test_everything_answers_once_up_says_that_it_is_ready(up: Up) -> None:
     assert up.answers("/health/ready")
     assert up.answers("/")
-    assert {up.child(f"serve {name}") is not None for name in ("ingest", "worker", "tick", "web")} == {True}
+    assert {up.child(f"serve {name}") is not None for name in ("ingest", "worker", "tick")} == {True}
+    assert len(up.serving) == 1
     until(lambda: up.child("simulate") is not None, "nothing is simulated")
 
 
@@ -193,13 +206,30 @@ def test_a_second_up_in_the_same_folder_is_refused(up: Up) -> None:
     assert f"already runs here as process {up.process.pid}" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["ingest", "worker", "tick", "web"])
+@pytest.mark.parametrize("name", ["ingest", "worker", "tick"])
 def test_a_killed_process_comes_back_by_itself(up: Up, name: str) -> None:
     before = up.child(f"serve {name}")
     assert before is not None
     os.kill(before, signal.SIGKILL)
     until(lambda: up.child(f"serve {name}") not in (None, before), f"{name} did not come back")
+
+
+def test_whoever_serves_the_web_is_killed_its_parent_makes_another(up: Up) -> None:
+    (parent, *_), (before,) = up.web, up.serving
+    os.kill(before, signal.SIGKILL)
+    until(lambda: up.serving not in ([], [before]), "nobody serves the web")
     until(lambda: up.answers("/health/ready"), "the web process does not answer")
+    assert up.web[0] == parent
+
+
+def test_when_that_parent_is_killed_its_spare_takes_over(up: Up) -> None:
+    until(lambda: len(up.web) == 2, "no spare is loaded")
+    (parent, spare), (before,) = up.web, up.serving
+    os.kill(parent, signal.SIGKILL)
+    until(lambda: up.web[:1] == [spare] and up.serving not in ([], [before]), "the spare does not take over")
+    until(lambda: up.answers("/health/ready"), "the web process does not answer")
+    assert up.answers("/"), "the console is not there"
+    assert not processes.is_alive(before)
 
 
 def test_what_up_writes_for_other_commands_is_private(up: Up) -> None:

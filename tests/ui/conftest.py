@@ -73,6 +73,7 @@ def console(post: Post) -> Iterator[Console]:
         environ[variable(name)] = str(free_port())
     environ[variable("smtp_url")] = f"smtp://127.0.0.1:{post.port}"
     environ[variable("mail_from")] = "Tidegate <tide@gate.example>"
+    environ[variable("web_spare")] = "0"  # nothing is killed here, and loading it takes seconds
     environ[variable("outbound_loopback")] = "1"  # the endpoints of webhooks are on this machine
     log = (folder / "up.log").open("w+")
     process = subprocess.Popen(

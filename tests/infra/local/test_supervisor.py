@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from infra.bench.processes import children
 from infra.local.errors import SetupProblem
 from infra.local.ground import dying_with_parent
 from infra.local.pulse import TRIES, Pulse
-from infra.local.supervisor import Restarts, Service, Supervisor
+from infra.local.supervisor import Child, Restarts, Service, Supervisor
 from infra.local.voice import Voice
 
 BOUND_S = 60.0
@@ -151,6 +152,86 @@ def test_a_dead_child_is_started_again(tmp_path: Path) -> None:
     assert story(tmp_path).count("b started") == 1
 
 
+LOADED = "note('loaded'); (folder / f'{os.getpid()}.loaded').touch(); sys.stdin.readline() or sys.exit(0)"
+
+
+def loaded(folder: Path) -> set[int]:
+    """The processes that have loaded what they need, in use or not, and live."""
+    return {pid for file in folder.glob("*.loaded") if is_alive(pid := int(file.stem))}
+
+
+def with_spare(folder: Path) -> Service:
+    return Service(
+        "a", program(folder, "a", LOADED), ready_file(folder, "a"), stands_by=True, has_spare=True, spare_after_s=0
+    )
+
+
+def test_a_spare_takes_over_and_is_followed_by_another(tmp_path: Path) -> None:
+    out = io.StringIO()
+
+    def kill_who_serves() -> None:
+        for _ in range(2):
+            until(lambda: len(loaded(tmp_path)) == 2)
+            serving, both = pid_of(tmp_path, "a"), loaded(tmp_path)
+            os.kill(serving, signal.SIGKILL)
+            until(lambda: pid_of(tmp_path, "a") != serving)  # noqa: B023  # asked at once
+            assert {serving, pid_of(tmp_path, "a")} == both
+
+    run_beside(Supervisor([with_spare(tmp_path)], Voice(out)), kill_who_serves)
+    assert out.getvalue().count("a was ended by signal SIGKILL; its spare takes over ") == 2
+    until(lambda: loaded(tmp_path) == set())
+    assert story(tmp_path)[:3] == ["a loaded", "a started", "a loaded"]
+
+
+def test_a_spare_that_dies_is_replaced_and_one_that_is_missing_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Child, "SPARE_AGAIN_S", 0.0)
+    out = io.StringIO()
+
+    def kill_both() -> None:
+        until(lambda: len(loaded(tmp_path)) == 2)
+        serving, both = pid_of(tmp_path, "a"), loaded(tmp_path)
+        (spare,) = both - {serving}
+        os.kill(spare, signal.SIGKILL)
+        os.kill(serving, signal.SIGKILL)
+        until(lambda: pid_of(tmp_path, "a") not in both and len(loaded(tmp_path)) == 2)
+
+    run_beside(Supervisor([with_spare(tmp_path)], Voice(out)), kill_both)
+    assert story(tmp_path).count("a started") == 2
+
+
+def test_a_spare_that_dies_alone_is_said_and_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Child, "SPARE_AGAIN_S", 0.0)
+    out = io.StringIO()
+
+    def kill_the_spare() -> None:
+        until(lambda: len(loaded(tmp_path)) == 2)
+        serving = pid_of(tmp_path, "a")
+        (spare,) = loaded(tmp_path) - {serving}
+        os.kill(spare, signal.SIGKILL)
+        until(lambda: len(loaded(tmp_path) - {spare}) == 2)
+        assert pid_of(tmp_path, "a") == serving
+
+    run_beside(Supervisor([with_spare(tmp_path)], Voice(out)), kill_the_spare)
+    assert "the spare of a was ended by signal SIGKILL; loading another" in out.getvalue()
+    assert story(tmp_path).count("a started") == 1
+
+
+def test_the_ports_of_one_that_stood_by_are_free_once_its_children_have_ended(tmp_path: Path) -> None:
+    body = f"import subprocess; {LOADED}; child = subprocess.Popen(['sleep', '1'])"
+    service = Service("a", program(tmp_path, "a", body), ready_file(tmp_path, "a"), stands_by=True)
+
+    def kill() -> None:
+        serving = pid_of(tmp_path, "a")
+        (child,) = children(serving)
+        os.kill(serving, signal.SIGKILL)
+        until(lambda: pid_of(tmp_path, "a") != serving)
+        assert not is_alive(child)
+
+    run_beside(Supervisor([service], Voice(io.StringIO())), kill)
+
+
 @pytest.mark.slow
 def test_a_child_that_hangs_is_killed_and_started_again(tmp_path: Path) -> None:
     out = io.StringIO()
@@ -237,11 +318,11 @@ OWNER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from test_supervisor import program, ready_file
+from test_supervisor import program, ready_file, with_spare
 from infra.local.supervisor import Service, Supervisor
 from infra.local.voice import Voice
 folder = Path({folder!r})
-services = [Service(n, program(folder, n), ready_file(folder, n)) for n in ("a", "b")]
+services = [with_spare(folder), Service("b", program(folder, "b"), ready_file(folder, "b"))]
 Supervisor(services, Voice()).run(lambda: (folder / "all").touch())
 """
 
@@ -250,11 +331,11 @@ Supervisor(services, Voice()).run(lambda: (folder / "all").touch())
 def test_no_child_outlives_its_supervisor_however_it_ends(tmp_path: Path, number: signal.Signals) -> None:
     source = OWNER.format(tests=str(Path(__file__).parent), folder=str(tmp_path))
     with subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.DEVNULL) as owner:
-        until((tmp_path / "all").exists)
-        children = [pid_of(tmp_path, name) for name in ("a", "b")]
-        assert all(is_alive(child) for child in children)
+        until(lambda: (tmp_path / "all").exists() and len(loaded(tmp_path)) == 2)
+        family = loaded(tmp_path) | {pid_of(tmp_path, "b")}
+        assert len(family) == 3
         owner.send_signal(number)
         owner.wait(BOUND_S)
-    until(lambda: not any(is_alive(child) for child in children))
-    told_to_stop = story(tmp_path)[2:]
+    until(lambda: not any(is_alive(child) for child in family))
+    told_to_stop = story(tmp_path)[4:]
     assert told_to_stop == ([] if number == signal.SIGKILL else ["b stopped", "a stopped"])
