@@ -7,6 +7,8 @@ Life of a driver: made by its module's `driver(connection, folder)` → `open` �
 and `discover`, never two at a time → `close`. After `close`, or when it said `Away`, it is thrown away, and a new one
 is made for the next try: a driver never reconnects by itself, sleeps or retries. Security (certificates, passwords) is
 set up anew in each `open`, from the connection's settings, so that a reconnect is never weaker than the first connect.
+Modbus alone, behind whose connection no session and no security stand, connects again when it asks something of a
+machine that has hung up since.
 """
 
 from __future__ import annotations

@@ -55,19 +55,30 @@ class ModbusDriver:
         self._units: set[int] = set()
         self._silent: dict[int, tuple[float, float]] = {}
         """Units that gave no answer: until when they are left alone, and how long that is."""
+        self._is_asking = False
+        self._has_answered = False
+        """Whether something has come on this connection."""
         self._owing: dict[int, float] = {}
         """Units that may still answer what nobody waits for any more: until when nothing else is asked of them."""
 
     async def open(self, lost: Lost) -> None:
-        """Connect; `lost` hears when the machine hangs up."""
+        """Connect; `lost` hears when the machine hangs up on a request, or before it has answered any.
+
+        Many machines hang up on who asks nothing for some seconds: the next request then connects again.
+        """
         link = self._link
 
         def changed(is_connected: bool) -> None:
-            if not is_connected and self._client is client:
+            if not is_connected and self._client is client and (self._is_asking or not self._has_answered):
                 lost(f"{link} has closed the connection")
 
         client = self._client = _client(link, changed)
         client.set_max_no_responses(1_000_000_000)  # when to give up is decided here, by all units together
+        await self._connect(client)
+
+    async def _connect(self, client: AsyncModbusTcpClient | AsyncModbusSerialClient) -> None:
+        link = self._link
+        self._has_answered = False
         try:
             is_open = await client.connect()
         except OSError as error:
@@ -202,8 +213,11 @@ class ModbusDriver:
         start = where.start if isinstance(where, Address) else start
         await self._hear_out(unit)
         client = self._client
+        if client is not None and not client.connected and self._has_answered:
+            await self._connect(client)
         if client is None or not client.connected:
             raise Away(f"{self._link} has closed the connection")
+        self._is_asking = True
         self._owing[unit] = time.monotonic() + 2 * self._link.timeout_s
         try:
             answer: ModbusPDU = await getattr(client, function)(address=start, device_id=unit, **more)
@@ -213,6 +227,9 @@ class ModbusDriver:
             raise Silent(f"unit {unit} does not answer: look at the unit number, its power and its line") from None
         except OSError as error:
             raise Away(f"{self._link} has failed: {error.strerror or error}") from None
+        finally:
+            self._is_asking = False
+        self._has_answered = True
         if answer.function_code & 0x7F != _CODES[function]:
             told = "raise `timeout`, look whether something else asks on its line"
             raise Silent(f"unit {unit} answers something that it was not asked: {told}")

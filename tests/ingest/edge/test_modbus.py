@@ -281,13 +281,19 @@ async def test_a_silent_unit_is_left_alone_and_does_not_slow_the_others() -> Non
 
 
 @asynccontextmanager
-async def answering(said: list[tuple[float, bytes]]) -> AsyncIterator[int]:
-    """Something on a line of RTU frames over TCP that answers each request with the next of these, after a while."""
+async def answering(said: list[tuple[float, bytes]], *, hangs_up: bool = False) -> AsyncIterator[int]:
+    """Something on a line of RTU frames over TCP that answers each request with the next of these, after a while.
+
+    `hangs_up` then: it keeps no connection on which nothing is asked.
+    """
     tasks: list[asyncio.Task[None]] = []
 
     async def answer(writer: asyncio.StreamWriter, after_s: float, frame: bytes) -> None:
         await asyncio.sleep(after_s)
         writer.write(frame + FramerRTU.compute_CRC(frame).to_bytes(2, "big"))
+        if hangs_up:
+            await asyncio.sleep(0.02)
+            writer.close()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.read(8):
@@ -351,6 +357,23 @@ async def test_a_machine_that_hangs_up_is_noticed_at_once() -> None:
         await opened.read(table([{"address": {"coil": 0}}], port=machine.port).points)
     await opened.close()
     assert gone.empty()
+
+
+async def test_a_machine_that_hangs_up_on_who_asks_nothing_is_called_again_with_the_next_request() -> None:
+    said, lost = [(0.0, b"\1\3\2\0" + bytes([n])) for n in range(3)], list[str]()
+    async with answering(said, hangs_up=True) as port:
+        found = table([{"address": {"holding": 0}, "type": "uint16"}], port=port, framing="rtu")
+        opened = driver(found)
+        await opened.open(lost.append)
+        for n in range(3):
+            assert by_name(await opened.read(found.points)) == {"m0": n}
+            assert opened._client is not None
+            while opened._client.connected:
+                await asyncio.sleep(0.01)
+    with pytest.raises(Away, match="does not let us connect"):
+        await opened.read(found.points)
+    await opened.close()
+    assert lost == []
 
 
 async def test_a_hundred_reconnects_leave_nothing_behind() -> None:
