@@ -80,8 +80,7 @@ class Asked:
             if not is_new:
                 return answered or _failed(_BEGUN)
             said = json.loads(payload)
-            result = await self._carry_out(device, str(said["command"]), dict(said.get("arguments") or {}))
-            return _json({"status": "succeeded"} if result is None else {"status": "succeeded", "result": result})
+            return succeeded(await self._carry_out(device, str(said["command"]), dict(said.get("arguments") or {})))
         except Failed as error:
             return _failed(str(error))
         except sqlite3.Error as error:
@@ -156,6 +155,17 @@ class Asked:
         return {"points": kept, "found": len(found)}
 
 
+def succeeded(result: Any) -> bytes:
+    """The answer of what was done, with what it gave; without that, if the platform would not take so much."""
+    if result is None:
+        return _json({"status": "succeeded"})
+    answer = _json({"status": "succeeded", "result": result})
+    if len(answer) <= MAX_NOTE_BYTES:
+        return answer
+    words = f"It was done. What it gave takes {len(answer)} bytes, and an answer has at most {MAX_NOTE_BYTES}."
+    return _json({"status": "succeeded", "reason": words})
+
+
 def _failed(reason: str) -> bytes:
     return _json({"status": "failed", "reason": reason[:500]})
 
@@ -166,4 +176,4 @@ def _short(proposal: Proposal) -> dict[str, Any]:
 
 def _json(value: object) -> bytes:
     # a machine's own names and texts need not be Unicode
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(errors="replace")

@@ -16,12 +16,17 @@ import pytest
 import yaml
 from pymodbus.pdu import ModbusPDU
 
+from engine.commands import answer
+from engine.commands.model import CommandStatus
+from ingest import decode
 from ingest.adapters.base import Verdict
 from ingest.adapters.mqtt.endpoint import MqttEndpoint
 from ingest.adapters.mqtt.limits import MqttLimits
 from ingest.edge import config, line, plant
+from ingest.edge.asked import succeeded
 from ingest.edge.modbus.driver import ModbusDriver
 from ingest.edge.service import Edge
+from schema.wire.payloads import MAX_NOTE_BYTES
 from tests.ingest.adapters.mqtt.memory import MemoryAuthorizer, MemoryPresence, MemoryUplink, device_id, until
 from tests.ingest.edge.test_modbus import Machine, serving
 from tests.support.patience import PATIENCE_S
@@ -217,6 +222,26 @@ async def test_a_command_is_written_to_the_machine_and_answered_once(platform: P
         398,
         399,
     ]
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        (None, answer.Answer(CommandStatus.SUCCEEDED)),
+        ({"rpm": 3}, answer.Answer(CommandStatus.SUCCEEDED, None, {"rpm": 3})),
+        ("K\udcfcche", answer.Answer(CommandStatus.SUCCEEDED, None, "K?che")),
+        (
+            list(range(5_000)),
+            answer.Answer(
+                CommandStatus.SUCCEEDED, "It was done. What it gave takes 23923 bytes, and an answer has at most 8192."
+            ),
+        ),
+    ],
+)
+def test_what_a_command_gave_is_told_in_an_answer_that_the_platform_takes(result: Any, told: answer.Answer) -> None:
+    said = succeeded(result)
+    assert len(said) <= MAX_NOTE_BYTES
+    assert answer.read("result", decode.load(said)) == told
 
 
 async def test_a_machine_that_goes_away_is_told_and_read_again_when_it_is_back(
