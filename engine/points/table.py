@@ -128,6 +128,8 @@ class Point:
 
     def _raw_number(self, value: float) -> Raw:
         raw = value if self.scale == 1.0 and self.offset == 0.0 else (value - self.offset) / self.scale
+        if not math.isfinite(raw):
+            raise Unwritable(f"{self.name}: {value!r} by its scale is too large for a number.")
         limits = _WHOLE.get(self.type)
         if limits is None:
             return raw

@@ -166,6 +166,7 @@ def test_scaled_values_go_both_ways_without_crumbs() -> None:
         ({"type": "uint16"}, 1.5, "whole numbers"),
         ({"type": "uint16"}, True, "takes a number"),
         ({"type": "float32"}, float("nan"), "takes a number"),
+        ({"type": "float64", "scale": 1e-10}, 1e300, "by its scale is too large"),
         ({"type": "bool"}, 1, "takes true or false"),
         ({"type": "string", "address": {"holding": 0, "length": 4}}, 5, "takes a text"),
     ],
