@@ -26,8 +26,8 @@ def array(ids: Iterable[str]) -> str:
 
 
 def array_of(ids: Iterable[UUID]) -> str:
-    """As ``array``, of ids as they are: a thousand of them take the driver five times as long."""
-    return array([f"{id.int:032x}" for id in ids])
+    """As ``array``, of ids as they are: a thousand of them take the driver many times as long."""
+    return "{" + b"".join([id.bytes for id in ids]).hex(",", 16) + "}"
 
 
 def token(prefix: str) -> str:

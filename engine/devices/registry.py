@@ -9,7 +9,7 @@ from sqlalchemy import Select, bindparam, func, select, text, update
 from engine import pages
 from engine.devices import errors, filter, groups, tables
 from engine.devices.model import Counts, Device, DeviceStatus, Presence, Profile
-from engine.devices.rows import as_device, as_presence, as_profile
+from engine.devices.rows import as_device, as_devices, as_presence, as_profile
 from engine.pages import Page
 from engine.store.tx import Tx
 from engine.store.wire import Reading
@@ -41,12 +41,15 @@ _LAST_SEEN = Reading(
         "WHERE p.tenant_id = :tenant AND p.device_id = ANY (:ids)"
     )
 )
-_PAGE = Reading(  # of those that nothing else is asked about
-    select(devices)
-    .where(devices.c.tenant_id == bindparam("tenant"), devices.c.key > bindparam("after"))
-    .where(devices.c.status != DeviceStatus.DECOMMISSIONED)
-    .order_by(devices.c.key)
-    .limit(bindparam("most")),
+_PAGE = Reading(  # of those that nothing else is asked about; columns in one row, see telemetry's newest values
+    text(
+        "SELECT array_agg(id) AS id, array_agg(key) AS key, array_agg(name) AS name, "
+        "array_agg(profile_id) AS profile_id, array_agg(status) AS status, json_agg(labels) AS labels, "
+        "array_agg(version) AS version, array_agg(created_at) AS created_at, array_agg(updated_at) AS updated_at, "
+        "array_agg(quarantined_at) AS quarantined_at, array_agg(quarantine_reason) AS quarantine_reason, "
+        "array_agg(former_key) AS former_key FROM (SELECT * FROM devices WHERE tenant_id = :tenant AND key > :after "
+        "AND status <> 'decommissioned' ORDER BY key LIMIT :most) AS page"
+    ),
     is_binary=True,
 )
 # The database says it in its own words, so that whoever is limited to groups has what they see asked with it (ADR 30)
@@ -112,9 +115,7 @@ async def page(
     size = pages.page_size(first)
     asked: dict[str, object] = {"tenant": tx.principal.tenant_id, "most": size + 1}
     asked["after"] = pages.decode(after) if after is not None else ""
-    question = _PAGE
     if search or profile_id or status or group_id or labels or not is_online is is_silent is None:
-        question = _FOUND
         if group_id is not None:
             await groups.get(tx, group_id)
         asked |= {
@@ -126,8 +127,11 @@ async def page(
             "is_silent": is_silent,
             "group_id": group_id,
         }
-    found = await tx.read(question, asked)
-    return pages.cut([as_device(row) for row in found], size, lambda device: device.key)
+        found = [as_device(row) for row in await tx.read(_FOUND, asked)]
+    else:
+        (columns,) = await tx.read(_PAGE, asked)
+        found = as_devices(columns)
+    return pages.cut(found, size, lambda device: device.key)
 
 
 async def counts(tx: Tx, profile_id: UUID | None = None) -> Counts:

@@ -1,7 +1,9 @@
 """Rows of the registry as the things they describe."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy.engine import RowMapping
 
@@ -18,21 +20,39 @@ _MOST_PROFILES = 1_000
 
 
 def as_device(row: Row) -> Device:
-    """The device in ``row``; a suspended one that is held in quarantine says so."""
-    is_held = row["quarantined_at"] is not None and row["status"] == DeviceStatus.SUSPENDED
-    return Device(
-        id=row["id"],
-        key=row["key"],
-        name=row["name"],
-        profile_id=row["profile_id"],
-        status=DeviceStatus.QUARANTINED if is_held else _STATUSES[row["status"]],
-        labels=row["labels"],
-        version=row["version"],
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-        quarantine_reason=row["quarantine_reason"] if is_held else None,
-        former_key=row["former_key"],
-    )
+    """The device in ``row``."""
+    return _device(*(row[name] for name in _DEVICE))
+
+
+def as_devices(columns: Row) -> list[Device]:
+    """The devices in the columns of ``columns``, which are lists of equal length, or None where there is no device."""
+    return [_device(*values) for values in zip(*(columns[name] or () for name in _DEVICE), strict=True)]
+
+
+def _device(
+    id: UUID,
+    key: str,
+    name: str,
+    profile_id: UUID,
+    status: str,
+    labels: Mapping[str, str],
+    version: int,
+    created_at: datetime,
+    updated_at: datetime,
+    quarantined_at: datetime | None,
+    reason: str | None,
+    former_key: str | None,
+) -> Device:
+    """A suspended one that is held in quarantine says so."""
+    is_held = quarantined_at is not None and status == DeviceStatus.SUSPENDED
+    stands, why = (DeviceStatus.QUARANTINED, reason) if is_held else (_STATUSES[status], None)
+    return Device(id, key, name, profile_id, stands, labels, version, created_at, updated_at, why, former_key)
+
+
+_DEVICE = (
+    *("id", "key", "name", "profile_id", "status", "labels", "version", "created_at", "updated_at"),
+    *("quarantined_at", "quarantine_reason", "former_key"),
+)
 
 
 def as_presence(row: Row) -> Presence:

@@ -11,7 +11,6 @@ from sqlalchemy import func, select, text
 from engine import clock, ids
 from engine.devices import presence
 from engine.devices.model import Presence
-from engine.devices.rows import as_presence
 from engine.store.tx import Tx
 from engine.store.wire import Reading
 from engine.telemetry import binned, errors, tables
@@ -54,15 +53,20 @@ _LATEST = Reading(  # one row: a thousand documents are read at once faster than
 # As the registry tells presence, with the newest values beside it: lists of devices ask for both, of many at once.
 _STANDING = Reading(
     text(
-        "SELECT d.id, p.device_id IS NOT NULL AS is_known, p.is_online, p.since, p.reason, "
-        "greatest(p.since, l.received_at) AS last_seen_at, "
-        "CASE WHEN l.received_at > p.silent_since THEN NULL ELSE p.silent_since END AS silent_since, "
-        'p.seen_epoch AS version, l."values", l.quality FROM unnest(CAST(:ids AS uuid[])) AS d (id) '
+        "SELECT array_agg(d.id) AS ids, array_agg(p.device_id IS NOT NULL) AS known, array_agg(p.is_online) AS online, "
+        "array_agg(p.since) AS since, array_agg(p.reason) AS reasons, "
+        "array_agg(greatest(p.since, l.received_at)) AS seen, "
+        "array_agg(CASE WHEN l.received_at > p.silent_since THEN NULL ELSE p.silent_since END) AS silent, "
+        'array_agg(p.seen_epoch) AS versions, json_agg(l."values") AS found, '
+        "CASE WHEN count(l.quality) > 0 THEN json_agg(l.quality) END AS doubts "
+        "FROM unnest(CAST(:ids AS uuid[])) AS d (id) "
         "LEFT JOIN presence p ON p.tenant_id = :tenant AND p.device_id = d.id "
         "LEFT JOIN latest l ON l.tenant_id = :tenant AND l.device_id = d.id"
     ),
     is_binary=True,
 )
+_STANDS = ("online", "since", "reasons", "seen", "silent", "versions")
+"""What makes up a presence, in its order."""
 _CLOSED = Reading(
     text(
         "SELECT p.hours_to, p.days_to, min(r.hour) AS late_from, max(r.hour) AS late_to FROM rollup_progress p "
@@ -100,12 +104,14 @@ def standing_beside(
 
     async def answer() -> dict[UUID, tuple[Presence, list[Sample]]]:
         times: dict[int, datetime] = {}
+        (row,) = await asked.rows()
+        columns = (row[name] or () for name in _STANDS)
+        latest = zip(
+            row["ids"] or (), row["known"] or (), row["found"] or (), row["doubts"] or repeat(None), strict=False
+        )
         return {
-            row["id"]: (
-                as_presence(row) if row["is_known"] else Presence(),
-                _samples(row["values"] or {}, times, row["quality"]),
-            )
-            for row in await asked.rows()
+            device_id: (Presence(*stands) if is_known else Presence(), _samples(values or {}, times, doubted))
+            for (device_id, is_known, values, doubted), stands in zip(latest, zip(*columns, strict=True), strict=True)
         }
 
     return answer

@@ -58,6 +58,9 @@ async def test_quarantine_and_suspension_are_two_statuses_in_lists_and_filters(t
     async with store.as_tenant(tenant.principal()) as tx:
         await quarantine.quarantine(tx, out.id, "x")
         await service.suspend(tx, off.id)
+        listed = (await service.page(tx)).items
+        assert len(listed) == 2
+        assert listed == tuple([await service.get(tx, device.id) for device in listed])
         for status, key in ((DeviceStatus.QUARANTINED, "out"), (DeviceStatus.SUSPENDED, "off")):
             assert [device.key for device in (await service.page(tx, status=status)).items] == [key]
             group = await groups.create(tx, key=f"g-{status}", name="G", filter_={"status": str(status)})
