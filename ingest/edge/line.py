@@ -30,6 +30,9 @@ WINDOW = 50
 KEEP_ALIVE_S = 30
 _ANSWER_S = 20.0
 _STEADY_S = 30.0
+_MOST_BYTES = 2**28
+_HEADER_BYTES = 16
+"""Of a packet beside topic and payload, at most."""
 _NOT_STORED, _QUOTA = 0x80, 0x97
 _QUOTA_PAUSE_S = 1.0
 _TOLD_S = 60.0
@@ -103,6 +106,7 @@ class _Session:
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._home = topics.PREFIX.format(tenant=platform.tenant, device=platform.device)
         self._on_their_way: dict[int, Entry] = {}
+        self._most_bytes = _MOST_BYTES
         self._paused = 0
         """Entries that were above the quota, and are sent again in a moment."""
         self._room = asyncio.Event()
@@ -179,6 +183,11 @@ class _Session:
         return len(self._on_their_way) + self._paused
 
     def _publish(self, entry: Entry) -> None:
+        size = len(self._home) + len(entry.topic) + len(entry.payload) + _HEADER_BYTES
+        if size > self._most_bytes:  # the platform would hang up, and again each time
+            self._line.is_refused(entry.topic, f"a message has {self._most_bytes} bytes at most, this one {size}.")
+            self._keeper.sent(entry.id)
+            return
         told = self._client.publish(self._home + entry.topic, entry.payload, qos=1)
         if told.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             self._end(f"the connection has ended ({mqtt.error_string(told.rc)})")
@@ -192,6 +201,7 @@ class _Session:
             reason = getattr(answer, "ReasonString", "") or str(code)
             self._end(f"it does not let us in ({reason}): look at `platform`, the token and the device")
         else:
+            self._most_bytes = getattr(answer, "MaximumPacketSize", _MOST_BYTES)
             self._connected.set_result(min(WINDOW, getattr(answer, "ReceiveMaximum", WINDOW)))
 
     def _on_subscribe(self, codes: Any) -> None:

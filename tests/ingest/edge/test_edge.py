@@ -174,6 +174,17 @@ async def test_what_the_platform_cannot_take_now_is_sent_again_and_what_it_never
         assert edge.line.refused <= refused + 60
 
 
+async def test_a_message_that_the_platform_would_hang_up_on_keeps_no_other_back(
+    platform: Platform, tmp_path: Path
+) -> None:
+    async with running(file(tmp_path, platform.port, 9, POINTS[:1])) as edge:
+        edge.keeper.put([("up/event/long", b"x" * MqttLimits().max_packet_bytes), ("up/event/short", b"{}")])
+        await until(lambda: platform.heard("up/event/short"))
+        assert edge.line.refused == 1
+        await edge.keeper.flush()
+        await until(lambda: edge.spool.count == 0)
+
+
 async def test_what_is_above_the_quota_is_sent_again_before_anything_more_is_begun(
     platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
