@@ -111,7 +111,7 @@ class Edge:
         }
         self._put("telemetry", {"time": _now_ms(), "values": values})
         if dropped > 0:
-            log.warning("The spool is full: %d messages were dropped, the oldest first.", dropped)
+            log.warning("%d messages were dropped: the spool was full, or broken.", dropped)
             self._put("event/spool-full", {"time": _now_ms(), "dropped": dropped})
 
     def _look_at_the_clock(self) -> None:
