@@ -3,6 +3,8 @@
 One transaction takes the tenant's reader row (that is the lease: another worker skips), reads on from where it stood,
 folds readings into the latest values and counts, moves presence, runs the rules, and stores all of it together with the
 new position. Whatever is killed in between, the next drain begins at the old position with nothing half done.
+
+A tenant too big for one worker has several readers, each for its share of the devices (ADR 78).
 """
 
 import logging
@@ -14,7 +16,7 @@ from itertools import repeat
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 
 from engine import clock, ids
 from engine.commands import service as commands
@@ -24,8 +26,9 @@ from engine.fleet import transfer
 from engine.fleet.events import DeviceArrived
 from engine.inbox import service as inbox
 from engine.inbox.model import Settled
-from engine.journal import read
+from engine.journal import read, readers
 from engine.journal.model import Entry
+from engine.journal.share import ALL, ELSEWHERE, Share, share
 from engine.journal.sound import is_sound
 from engine.points import service as points
 from engine.points import told as points_told
@@ -43,7 +46,6 @@ from engine.tenancy import system
 
 log = logging.getLogger(__name__)
 
-READER = "drain"
 ENTRIES_AT_ONCE = 128
 """How many entries one read of the journal brings."""
 READINGS_AT_ONCE = 5_000
@@ -57,7 +59,8 @@ DEVICES_REMEMBERED = 50_000
 POINTS_A_DEVICE = 20
 
 _LEASE = text(
-    "SELECT pos, turn, closed_to FROM readers WHERE tenant_id = :tenant AND reader = :reader FOR UPDATE SKIP LOCKED"
+    "SELECT pos, turn, closed_to, shares, until FROM readers "
+    "WHERE tenant_id = :tenant AND reader = :reader FOR UPDATE SKIP LOCKED"
 )
 # Time that passed leaves the position where it is, and when the reader last came on; the turn is another all the same.
 _MOVE = text(
@@ -93,41 +96,66 @@ class Drain:
         self._store = store
         self._has_mail = has_mail
         self._compiled = Compiled()
-        self._memories: OrderedDict[UUID, Memory] = OrderedDict()
+        self._memories: OrderedDict[tuple[UUID, int], Memory] = OrderedDict()
+        self._readers: dict[UUID, int] = {}
         self._remembered = 0
         self._sampler = sampler or Sampler()
 
     async def run(self, tenant_id: UUID) -> int:
-        """Drain one tenant's backlog; returns how many journal entries were taken.
+        """Drain one tenant's backlog, all of its readers'; returns how many journal entries they took.
 
         What is committed meanwhile has its own wake: chasing it would make many small transactions, and a device's
         row costs the same whether one of its readings is folded in or ten.
         """
-        return (await self.turn(tenant_id, float("inf")))[0]
+        taken, number = 0, 0
+        while number < self.readers(tenant_id):
+            taken += (await self.turn(tenant_id, float("inf"), number))[0]
+            number += 1
+        return taken
 
-    async def turn(self, tenant_id: UUID, turn_s: float) -> tuple[int, bool]:
-        """Drain for so long, at least one transaction; returns how many entries were taken and whether more wait.
+    def readers(self, tenant_id: UUID) -> int:
+        """How many readers shared the tenant's journal when this one last drained it."""
+        return self._readers.get(tenant_id, 1)
+
+    async def turn(self, tenant_id: UUID, turn_s: float, number: int = 0) -> tuple[int, bool]:
+        """Let one of its readers drain for so long, at least one transaction; returns how many entries were taken and
+        whether more wait.
 
         Whoever has a long backlog must not keep the others waiting: what is left is for the end of the queue.
         """
         taken, ahead, until = 0, Ahead(), time.monotonic() + turn_s
         while True:
             # Taken out while it is worked on: whatever goes wrong before COMMIT, it is not put back.
-            memory = self._take(tenant_id)
+            memory = self._take((tenant_id, number))
             async with self._store.as_tenant(system(tenant_id)) as tx:
-                lease = await tx.one(_LEASE, {"tenant": tenant_id, "reader": READER})
+                lease = await tx.one(_LEASE, {"tenant": tenant_id, "reader": readers.name(number)})
                 if lease is None:
                     return taken, False
+                mine = share(number, lease["shares"])
                 if memory.stood != (lease["pos"], lease["turn"]):
-                    memory = Memory()  # another worker has drained meanwhile, or let time pass
-                stood = lease["pos"], lease["turn"]
-                entries, is_more = await self._once(tx, ahead, memory, stood, lease["closed_to"])
-            self._keep(tenant_id, memory)
+                    memory = Memory(mine)  # another worker has drained meanwhile, or let time pass
+                ahead.use(mine, lease["until"])
+                entries, is_more = await self._once(tx, ahead, memory, lease)
+            self._shared_by(tenant_id, mine.of)
+            self._keep((tenant_id, number), memory)
             taken += entries
             if memory.has_arrivals:  # whose life with their giver ends now, and not with the next chores
                 await self._settle(tenant_id)
+            if ahead.is_at_end(memory.stood):
+                return taken, await self._reshare(tenant_id)
             if not is_more or time.monotonic() > until:
                 return taken, is_more
+
+    def _shared_by(self, tenant_id: UUID, count: int) -> None:
+        if count > 1:
+            self._readers[tenant_id] = count
+        else:
+            self._readers.pop(tenant_id, None)
+
+    async def _reshare(self, tenant_id: UUID) -> bool:
+        """It stands where the tenant's readers become more or fewer; says whether they have."""
+        async with self._store.as_tenant(system(tenant_id)) as tx:
+            return await readers.settle(tx)
 
     async def _settle(self, tenant_id: UUID) -> None:
         try:
@@ -135,38 +163,43 @@ class Drain:
         except Exception:  # what was drained stays drained, and the chores settle it again
             log.exception("drain.transfer_unsettled", extra={"tenant": str(tenant_id)})
 
-    def _keep(self, tenant_id: UUID, memory: "Memory") -> None:
+    def _keep(self, reader: tuple[UUID, int], memory: "Memory") -> None:
         """Remember what was just committed, within bounds: the tenant drained longest ago is forgotten first."""
-        self._take(tenant_id)
-        self._memories[tenant_id] = memory
+        self._take(reader)
+        self._memories[reader] = memory
         self._remembered += memory.weight
         while self._remembered > DEVICES_REMEMBERED:
             self._take(next(iter(self._memories)))
 
-    def _take(self, tenant_id: UUID) -> "Memory":
-        memory = self._memories.pop(tenant_id, None) or Memory()
+    def _take(self, reader: tuple[UUID, int]) -> "Memory":
+        memory = self._memories.pop(reader, None) or Memory()
         self._remembered -= memory.weight
         return memory
 
-    async def _once(
-        self, tx: Tx, ahead: "Ahead", memory: "Memory", stood: tuple[int, int], closed_to: datetime | None
-    ) -> tuple[int, bool]:
-        """One transaction's worth, from where the reader ``stood``; says whether there is more to do.
+    async def _once(self, tx: Tx, ahead: "Ahead", memory: "Memory", lease: RowMapping) -> tuple[int, bool]:
+        """One transaction's worth, from where the reader's row says that it stood; says whether there is more to do.
 
-        Readings from before ``closed_to`` came late: their hours are made anew.
+        Readings from before ``closed_to`` came late: their hours are made anew. Who waits for the tenant's other
+        readers lets no time pass: there may be messages that came before it was over.
         """
-        position, turn = stood
+        position, turn = memory.stood = lease["pos"], lease["turn"]
+        if ahead.is_at_end(memory.stood):
+            return 0, False
         entries = await ahead.take(tx, position)
         # Behind, time passes as far as it was read: no timer decides before a message that came before it was over.
         until = min(entries[-1].at, tx.now) if entries and ahead.has_more else tx.now
         ticked = await self._react(tx, [entry for entry in entries if _is_readable(entry)], memory, position, until)
-        await rollups.note_late(tx, [entry.body for entry in entries if entry.kind == "telemetry"], closed_to)
-        memory.stood = stood
+        telemetry = [entry.body for entry in entries if entry.kind == "telemetry"]
+        await rollups.note_late(tx, telemetry, lease["closed_to"])
         memory.has_arrivals = any(entry.kind == DeviceArrived.kind for entry in entries)
         if entries or ticked:
             pos, at = (entries[-1].pos, entries[-1].at) if entries else (position, None)
-            pos, at = await _past_own_news(tx, pos, at)
-            await tx.execute(_MOVE, {"tenant": tx.principal.tenant_id, "reader": READER, "pos": pos, "at": at})
+            if telemetry:  # of all devices, so of all readers: last, as whoever else counts waits until COMMIT
+                await usage.came_in(tx, entries[-1].at, telemetry)
+            if lease["until"] is None:
+                pos, at = await _past_own_news(tx, pos, at)
+            name = readers.name(memory.share.number)
+            await tx.execute(_MOVE, {"tenant": tx.principal.tenant_id, "reader": name, "pos": pos, "at": at})
             memory.stood = pos, turn + 1
         return len(entries), ahead.has_more or ticked >= TICKS_AT_ONCE or memory.reaction.has_more
 
@@ -191,7 +224,6 @@ class Drain:
         await fold.save(tx, newest)
         if telemetry:
             await fold.count(tx, entries[-1].at, telemetry)
-            await usage.came_in(tx, entries[-1].at, telemetry)
         sessions = [entry for entry in entries if entry.kind in presence.KINDS]
         if sessions:
             await presence.follow(tx, sessions)
@@ -220,12 +252,13 @@ class Memory:
     next drain from loading, for every device that talks, what it has just stored.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, mine: Share = ALL) -> None:
+        self.share = mine
         self.stood: tuple[int, int] | None = None
         self.has_arrivals = False
         self.newest = fold.Newest({})
         self.profiles: dict[str, str] = {}
-        self.reaction = Reaction(self.newest, self.profiles)
+        self.reaction = Reaction(self.newest, self.profiles, mine)
 
     @property
     def weight(self) -> int:
@@ -258,6 +291,18 @@ class Ahead:
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque()
         self._may_be_more = False
+        self._share = ALL
+        self._end: int | None = None
+
+    def use(self, mine: Share, end: int | None) -> None:
+        """From now on, what is of this share is taken, and nothing behind the position ``end``, where there is one."""
+        if mine is not self._share:
+            self._entries.clear()
+        self._share, self._end = mine, end
+
+    def is_at_end(self, stood: tuple[int, int] | None) -> bool:
+        """Whether who stands there goes no further until the tenant's other readers have come there."""
+        return self._end is not None and stood is not None and stood[0] >= self._end
 
     @property
     def has_more(self) -> bool:
@@ -278,7 +323,7 @@ class Ahead:
         weight, began = 0, None
         while self._entries and weight < READINGS_AT_ONCE:
             hour = clock.hour_of(self._entries[0].at)
-            if hour != (began := began or hour):
+            if hour != (began := began or hour) or (self._end is not None and self._entries[0].pos > self._end):
                 break
             entry = self._entries.popleft()
             weight += _weight(entry)
@@ -290,7 +335,7 @@ class Ahead:
         return taken
 
     async def _read(self, tx: Tx, position: int) -> None:
-        self._entries = deque(await read.tail(tx, position, ENTRIES_AT_ONCE))
+        self._entries = deque(map(self._share.cut, await read.tail(tx, position, ENTRIES_AT_ONCE)))
         self._may_be_more = len(self._entries) == ENTRIES_AT_ONCE
 
 
@@ -299,7 +344,7 @@ def _weight(entry: Entry) -> int:
         return len(entry.body["r"]) + len(entry.body["n"]) or 1
     if entry.kind == "rules.reached":
         return GOING_ON_WEIGHS
-    return 1 if entry.kind.startswith(ALERTS) else ENTRY_WEIGHS
+    return 1 if entry.kind == ELSEWHERE or entry.kind.startswith(ALERTS) else ENTRY_WEIGHS
 
 
 async def _past_own_news(tx: Tx, pos: int, at: datetime | None) -> tuple[int, datetime | None]:

@@ -24,6 +24,11 @@ TICKS = Counter("tidegate_worker_ticks", "Ticks done here.")
 WAITING = Gauge("tidegate_worker_tenants_waiting", "Tenants with unread journal or a timer that is over, at a tick.")
 BACKLOG = Gauge("tidegate_worker_journal_backlog", "Journal entries that no drain has taken yet, of all tenants.")
 AGE_SECONDS = Gauge("tidegate_worker_journal_age_seconds", "How long the oldest of those entries has been waiting.")
+READER_AGE_SECONDS = Gauge(
+    "tidegate_worker_reader_age_seconds",
+    "How long the oldest entry has been waiting for this one of the readers that share a journal, where most behind.",
+    ["reader"],
+)
 TIMERS = Gauge("tidegate_worker_timers_due", "Rule timers that are over and not yet acted upon.")
 ROLLUP_LAG_SECONDS = Gauge(
     "tidegate_worker_rollup_lag_seconds", "How much of closed telemetry is in no hour yet, of the tenant most behind."
@@ -37,7 +42,7 @@ LOOK_EVERY_S = 15.0
 
 _UNREAD = text(
     """
-    SELECT h.pos - r.pos AS entries,
+    SELECT r.reader, r.shares > 1 AS is_one_of_several, h.pos - r.pos AS entries,
            (SELECT j.at FROM journal j WHERE j.tenant_id = r.tenant_id AND j.pos > r.pos
             ORDER BY j.pos LIMIT 1) AS since
     FROM readers r JOIN journal_head h ON h.tenant_id = r.tenant_id
@@ -61,7 +66,7 @@ def draining() -> Iterator[None]:
 
 
 class Backlog:
-    """Looks every quarter of a minute at what waits. Only tenants that the door calls due have anything waiting."""
+    """Looks every quarter of a minute at what waits. Only tenants that the door calls due have been waiting."""
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
@@ -75,13 +80,21 @@ class Backlog:
             return
         self._looked = self._clock()
         entries, timers, oldest_s = 0, 0, 0.0
+        readers: dict[str, float] = {}
         for tenant_id in due:
             async with self._store.as_tenant(system(tenant_id), read_only=True) as tx:
-                for row in await tx.rows(_UNREAD, {"tenant": tenant_id}):
-                    entries += row["entries"]
-                    oldest_s = max(oldest_s, _age_s(tx, row["since"]))
+                unread = await tx.rows(_UNREAD, {"tenant": tenant_id})
+                for row in unread:
+                    age_s = _age_s(tx, row["since"])
+                    oldest_s = max(oldest_s, age_s)
+                    if row["is_one_of_several"]:
+                        readers[row["reader"]] = max(readers.get(row["reader"], 0.0), age_s)
+                entries += max((row["entries"] for row in unread), default=0)
                 timers += int(await tx.scalar(_DUE, {"tenant": tenant_id, "now": tx.now}))
         BACKLOG.set(entries)
+        READER_AGE_SECONDS.clear()
+        for reader, age_s in readers.items():
+            READER_AGE_SECONDS.labels(reader).set(age_s)
         AGE_SECONDS.set(oldest_s)
         TIMERS.set(timers)
 

@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import wait
 from typing import Any, TypeVar
 from uuid import UUID
@@ -92,13 +92,23 @@ class Loop:
             os._exit(1)
         return running.result()
 
-    async def drain(self, tenant_id: UUID) -> None:
-        """Drain one tenant for its turn; if it has more, it stands in line again, behind whoever waits already."""
+    async def drain(self, tenant_id: UUID, number: int | None = None) -> None:
+        """Drain one tenant for its turn; if it has more, it stands in line again, behind whoever waits already.
+
+        ``number``: one of its readers; None, when it was woken: all of them, each by whoever is free.
+        """
+        if number is None:
+            await self._send_drains((tenant_id, each) for each in range(1, self._drain.readers(tenant_id)))
         with metrics.draining():
-            entries, has_more = await self._drain.turn(tenant_id, TURN_S)
+            entries, has_more = await self._drain.turn(tenant_id, TURN_S, number or 0)
         metrics.ENTRIES.inc(entries)
         if has_more:
-            await asyncio.to_thread(app.send_task, DRAIN, args=[str(tenant_id)], expires=STALE_S)
+            await self._send_drains([(tenant_id, number or 0)])
+
+    async def _send_drains(self, wanted: Iterable[tuple[UUID, int]]) -> None:
+        for tenant_id, number in wanted:
+            args = [str(tenant_id), number]
+            await asyncio.to_thread(functools.partial(app.send_task, DRAIN, args=args, expires=STALE_S))
 
     async def tick(self) -> None:
         """Wake for whoever has unread journal or a timer that is over; once a minute, tidy partitions."""
@@ -223,9 +233,9 @@ def loop() -> Loop:
 
 
 @app.task(name=DRAIN)
-def drain(tenant_id: str) -> None:
-    """Drain one tenant's journal."""
-    _quietly(loop().drain(UUID(tenant_id)))
+def drain(tenant_id: str, number: int | None = None) -> None:
+    """Drain one tenant's journal, or one of its readers' part."""
+    _quietly(loop().drain(UUID(tenant_id), number))
 
 
 @app.task(name=TICK)

@@ -81,6 +81,7 @@ OTHERS = (
     ("simulate", "infra.local.simulator", "", "run simulated devices over MQTT"),
     ("edge", "infra.edge", "", "read machines beside it and send that up"),
     ("operator", "infra.operator", "owner", "invite somebody to operate the platform"),
+    ("readers", "infra.readers", "worker", "let several workers share one tenant's journal"),
     ("audit", "infra.audit", "worker", "prove the audit log, or sign its end"),
     ("vault", "infra.vault", "", "change the key under which keys are sealed"),
     ("bench", "infra.bench", "", "measure a platform of its own on this machine"),

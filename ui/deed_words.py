@@ -164,6 +164,7 @@ WHOLE = {
     "member.join": "joined the organisation",
     "password.change": "changed their password",
     "quota.change": "changed the quotas of the organisation",
+    "journal.share": "changed how many workers follow the organisation at once",
     "retention.set": "changed for how long telemetry is kept",
     "tenant.set_time_zone": "set the time zone of the organisation",
     "second_factor.off": "turned their second factor off",

@@ -45,7 +45,7 @@ _ELAPSE = text(
     WITH unread AS MATERIALIZED (
         SELECT j.body ->> 'command' AS command FROM journal j
         WHERE j.tenant_id = :tenant AND j.kind IN ('command.sent', 'command.answered')
-          AND j.pos > (SELECT r.pos FROM readers r WHERE r.tenant_id = :tenant AND r.reader = 'drain')
+          AND j.pos > (SELECT min(r.pos) FROM readers r WHERE r.tenant_id = :tenant)
     )
     UPDATE commands c
     SET status = CASE WHEN c.status = 'queued' THEN 'expired' ELSE 'timed_out' END,

@@ -76,8 +76,8 @@ _MISS = text(f"""
           WHERE p.tenant_id = :tenant AND p.reporting_interval_s IS NOT NULL
             AND d.status IN ('provisioned', 'active') AND s.watched_from IS NOT NULL AND s.silent_since IS NULL
             AND greatest(l.received_at, s.watched_from, :since) + {ALLOWED}
-                < (SELECT CASE WHEN h.pos > r.pos THEN least(r.at, :now) ELSE :now END
-                   FROM journal_head h JOIN readers r ON r.tenant_id = h.tenant_id AND r.reader = 'drain'
+                < (SELECT min(CASE WHEN h.pos > r.pos THEN least(r.at, :now) ELSE :now END)
+                   FROM journal_head h JOIN readers r ON r.tenant_id = h.tenant_id
                    WHERE h.tenant_id = :tenant))
     UPDATE presence s SET silent_since = missed.heard_at
     FROM (SELECT o.* FROM overdue o JOIN presence s ON s.tenant_id = :tenant AND s.device_id = o.device_id

@@ -1,5 +1,6 @@
 """What rules make of a batch of events: states loaded once, stepped in order, stored with all that they caused."""
 
+import functools
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from sqlalchemy import TextClause, text
 from engine import clock, ids
 from engine.alerts import service as alerts
 from engine.alerts.model import Cleared, Raised
+from engine.journal.share import ALL, Share
 from engine.rules import acting, circles, firings, non_firings, published, storms, words
 from engine.rules.acting import Effect
 from engine.rules.circles import Chain
@@ -56,9 +58,9 @@ _STATES = (
     "JOIN profiles p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id WHERE s.tenant_id = :tenant AND {which}"
 )
 _OF_DEVICES = text(_STATES.format(which="s.device_id = ANY (CAST(:devices AS uuid[]))"))
-_DUE = text(
+_DUE = (
     "SELECT CAST(rule_id AS text) AS rule_id, CAST(device_id AS text) AS device_id FROM rule_state "
-    "WHERE tenant_id = :tenant AND due_at <= :now ORDER BY due_at LIMIT :most"
+    "WHERE tenant_id = :tenant AND due_at <= :now{mine} ORDER BY due_at LIMIT :most"
 )
 _SAVE = text(
     """
@@ -70,20 +72,19 @@ _SAVE = text(
 )
 # Begun by the next ticks, a couple of thousand at a time, however many devices there are: those that the rule watches,
 # and those that it remembers something of, which it may watch no more.
-_BEGIN = text(
-    """
+_BEGIN = """
     WITH these AS (
         (SELECT d.id
          FROM devices d JOIN profiles p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id
          WHERE CAST(:watched AS boolean) AND d.tenant_id = :tenant AND d.status IN ('provisioned', 'active')
            AND (CAST(:profile AS text) IS NULL OR p.key = :profile)
            AND (CAST(:devices AS uuid[]) IS NULL OR d.id = ANY (CAST(:devices AS uuid[])))
-           AND (CAST(:after AS uuid) IS NULL OR d.id > CAST(:after AS uuid))
+           AND (CAST(:after AS uuid) IS NULL OR d.id > CAST(:after AS uuid)){mine}
          ORDER BY d.id LIMIT CAST(:most AS bigint))
         UNION
         (SELECT r.device_id FROM rule_state r
          WHERE CAST(:remembered AS boolean) AND r.tenant_id = :tenant AND r.rule_id = CAST(:rule AS uuid)
-           AND (CAST(:after AS uuid) IS NULL OR r.device_id > CAST(:after AS uuid))
+           AND (CAST(:after AS uuid) IS NULL OR r.device_id > CAST(:after AS uuid)){mine_remembered}
          ORDER BY r.device_id LIMIT CAST(:most AS bigint))
         ORDER BY id LIMIT CAST(:most AS bigint)
     ), begun AS (
@@ -94,8 +95,6 @@ _BEGIN = text(
     )
     SELECT CAST(id AS text) AS id FROM these ORDER BY these.id
     """
-)
-
 
 KINDS_A_DEVICE = 8
 """Kinds of messages (by the metrics they bring) of which it is kept, for a device, that they change nothing."""
@@ -132,10 +131,11 @@ class Calm:
 class Reaction:
     """The rules of one tenant at work on batch after batch: ``use`` rules, feed it in the journal's order, ``save``.
 
-    ``met`` tells the profile of each device that talks. When what was saved is not committed, make a new one.
+    ``met`` tells the profile of each device that talks. When what was saved is not committed, make a new one. ``mine``
+    are the devices it is about: of others nothing is begun, and no time passes.
     """
 
-    def __init__(self, newest: Newest, met: Mapping[str, str]) -> None:
+    def __init__(self, newest: Newest, met: Mapping[str, str], mine: Share = ALL) -> None:
         self.facts = Facts()
         self.led_by: Chain = ()
         """The rules that led to what is read now."""
@@ -161,7 +161,9 @@ class Reaction:
         self._whole: dict[tuple[str, Chain], Reach] = {}
         self.has_more = False
         """Whether what was saved last told the journal that it is to go on."""
-        self._breaker = storms.Breaker()
+        self._share = mine
+        self._asks_due, self._begins = _asked_of(mine)
+        self._breaker = storms.Breaker(is_shared=not mine.is_all)
         self._samples: list[Sample] = []
         self._no_more: dict[str, Ended] = {}
 
@@ -198,7 +200,7 @@ class Reaction:
 
     async def look_for_due(self, tx: Tx, now: datetime) -> set[str]:
         """Look what ``tick`` will let time pass for, at most TICKS_AT_ONCE; returns the devices, whom to meet next."""
-        rows = await tx.rows(_DUE, {"tenant": tx.principal.tenant_id, "now": now, "most": TICKS_AT_ONCE})
+        rows = await tx.rows(self._asks_due, {"tenant": tx.principal.tenant_id, "now": now, "most": TICKS_AT_ONCE})
         self._due = [(row["rule_id"], row["device_id"]) for row in rows]
         return {device for _, device in self._due}
 
@@ -458,7 +460,8 @@ class Reaction:
                 reach = reach._replace(after=begun[-1])
             zone = None if reach.since is None else self._set.zone.key
             told = {"rule": rule_id, "after": reach.after or None, "by": list(led_by)}
-            rest.append({**told, "since": reach.since, "zone": zone})
+            whose = {} if self._share.is_all else {"share": [self._share.number, self._share.of]}
+            rest.append({**told, "since": reach.since, "zone": zone, **whose})
         for n in range(0, len(rest), TOLD_AT_ONCE):
             tx.emit(RulesReached(rest[n : n + TOLD_AT_ONCE]))
         self.has_more = left < BEGUN_AT_ONCE
@@ -494,7 +497,7 @@ class Reaction:
             "begun_as": orjson.dumps(news).decode(),
         }
         named = {"tenant": tx.principal.tenant_id, "now": tx.now, "rule": rule_id}
-        begun = [row["id"] for row in await tx.rows(_BEGIN, asked | named)]
+        begun = [row["id"] for row in await tx.rows(self._begins, asked | named)]
         for place in ((rule_id, device) for device in begun):
             state = self._states.get(place)
             if state is not None:  # what is remembered here is not read back
@@ -756,6 +759,13 @@ class Reaction:
 
     def _profile(self, device_id: str) -> str | None:
         return self._met.get(device_id) or self._profiles.get(device_id)
+
+
+@functools.cache
+def _asked_of(mine: Share) -> tuple[TextClause, TextClause]:
+    """What asks for timers that are over, and what begins, of these devices."""
+    begins = _BEGIN.format(mine=mine.condition("d.id"), mine_remembered=mine.condition("r.device_id"))
+    return text(_DUE.format(mine=mine.condition("device_id"))), text(begins)
 
 
 def _watches(rule: CompiledRule, device_id: str, profile: str | None) -> bool:

@@ -47,6 +47,7 @@ _HOLDING = text(
     "AND (CAST(:subject AS text) IS NULL OR subject IN (:subject, 'tenant')) "
     "ORDER BY since DESC, subject, kind LIMIT 200"
 )
+_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('rule_pace:' || :tenant, 0))")
 _PACE = text("SELECT minute, counts FROM rule_pace WHERE tenant_id = :tenant")
 _KEEP_PACE = text(
     "INSERT INTO rule_pace (tenant_id, minute, counts) VALUES (:tenant, :minute, CAST(:counts AS jsonb)) "
@@ -100,18 +101,22 @@ async def tell_owners(tx: Tx, entry: Entry) -> None:
 class Breaker:
     """One tenant's count of actions, minute by minute.
 
-    It is stored with what was done, so that workers that take turns, and one that was killed, go on counting.
+    It is stored with what was done, so that workers that take turns, and one that was killed, go on counting. Where it
+    ``is_shared``, several count at once: each waits until what another did is committed, and goes on from there.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_shared: bool = False) -> None:
+        self._is_shared = is_shared
         self._minute = 0
         self._counts: Counter[str] = Counter()
         self._muted: dict[str, datetime] | None = None
         self._tripped: set[str] = set()
 
     async def load(self, tx: Tx) -> None:
-        """Recall who is muted, and how much was done in the minute that was counted last; once."""
-        if self._muted is None:
+        """Recall who is muted and how much was done in the minute counted last; once, where nobody else counts."""
+        if self._is_shared:
+            await tx.execute(_ONE_AT_A_TIME, {"tenant": str(tx.principal.tenant_id)})
+        if self._muted is None or self._is_shared:
             rows = await tx.rows(_MUTED, {"tenant": tx.principal.tenant_id, "now": tx.now})
             self._muted = {row["subject"]: row["until"] for row in rows}
             pace = await tx.one(_PACE, {"tenant": tx.principal.tenant_id})

@@ -1,9 +1,9 @@
 """Hours and days of every metric: made when they are over, and made again where something came late (ADR 55).
 
-An hour is closed by moving ``readers.closed_to`` under the drain's lease, before it is read: what was committed until
-then is seen when it is read, and what is committed after is drained after, by somebody who knows that it came late and
-notes its hour. A note is taken away before the hour is read again. So nothing is lost whatever happens at once, and
-whoever ingests does nothing for it.
+An hour is closed by moving ``readers.closed_to`` under the drain's lease (of all its readers, where there are several),
+before it is read: what was committed until then is seen when it is read, and what is committed after is drained after,
+by somebody who knows that it came late and notes its hour. A note is taken away before the hour is read again. So
+nothing is lost whatever happens at once, and whoever ingests does nothing for it.
 
 Readings never change: there are more of them, or retention has taken them away. So an hour that is made again counts
 only where it has grown; it survives its readings.
@@ -47,11 +47,11 @@ _MINE = text("SELECT pg_try_advisory_xact_lock(hashtextextended('rollups:' || :t
 _CLOSE = text(
     """
     UPDATE readers r SET closed_to = c.to FROM (
-        SELECT CASE WHEN b.pos < h.pos THEN least(CAST(:over AS timestamptz), date_trunc('hour', b.at, 'UTC'))
-               ELSE CAST(:over AS timestamptz) END AS to
-        FROM readers b JOIN journal_head h USING (tenant_id) WHERE b.tenant_id = :tenant AND b.reader = 'drain'
+        SELECT min(CASE WHEN b.pos < h.pos THEN least(CAST(:over AS timestamptz), date_trunc('hour', b.at, 'UTC'))
+                   ELSE CAST(:over AS timestamptz) END) AS to
+        FROM readers b JOIN journal_head h USING (tenant_id) WHERE b.tenant_id = :tenant
     ) c
-    WHERE r.tenant_id = :tenant AND r.reader = 'drain' AND (r.closed_to IS NULL OR r.closed_to < c.to)
+    WHERE r.tenant_id = :tenant AND (r.closed_to IS NULL OR r.closed_to < c.to)
     """
 )
 _OLDEST_DAY = """(

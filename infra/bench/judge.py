@@ -49,7 +49,7 @@ _UNSENT = "SELECT id FROM deliveries WHERE tenant_id = %s AND next_at IS NOT NUL
 _LABELS = "SELECT id::text, labels FROM devices WHERE tenant_id = %s AND labels <> '{}'"
 _NOTICES = "SELECT message FROM rule_notices WHERE tenant_id = %s"
 _BEHIND = """
-SELECT h.pos - r.pos FROM journal_head h JOIN readers r ON r.tenant_id = h.tenant_id AND r.reader = 'drain'
+SELECT max(h.pos - r.pos) FROM journal_head h JOIN readers r ON r.tenant_id = h.tenant_id
 WHERE h.tenant_id = %s
 """
 

@@ -1,5 +1,5 @@
 """`tidegate bench rules`: what the way from the journal to an action costs, how it scales, how late timers are, and
-what a backtest costs, and what it does to look why rules did not fire.
+what a backtest costs, what it does to look why rules did not fire, and what two readers of one journal gain.
 
 A database of its own, no devices and no broker: the journal is written as ingest writes it, and one worker's drain is
 run in this process, which collects garbage as workers do, so that its CPU is this process's own and Postgres' is that
@@ -7,6 +7,7 @@ of its backend.
 """
 
 import asyncio
+import functools
 import os
 import random
 import time
@@ -25,7 +26,7 @@ from engine.drain import Drain
 from engine.rules.sampling import Sampler
 from engine.rules.step import PATIENCE_MS
 from engine.store.pool import Store
-from infra.bench import backtest, processes
+from infra.bench import backtest, processes, sharing
 from infra.bench.database import database
 from infra.bench.readings import WARM, Signal
 from infra.bench.report import table
@@ -40,6 +41,7 @@ GOAL_LATE_S = 2.0
 GOAL_SAMPLING = 1.05
 SAMPLING_PAIRS = 6
 TIMERS_WITHIN_S = 60.0
+READERS = (1, 2, 1, 2)
 _WARM = {"metric": "temperature", "op": ">", "value": BETWEEN}
 
 
@@ -85,6 +87,7 @@ class Measured:
     late_s: dict[str, float] = field(default_factory=dict)
     tried: list[backtest.Tried] = field(default_factory=list)
     sampled: list[tuple[Run, Run]] = field(default_factory=list)
+    shared: list[sharing.Shared] = field(default_factory=list)
 
     @property
     def sampling(self) -> float:
@@ -124,6 +127,7 @@ def measure(events: int, timers: int, history: int = 190_000) -> Measured:
         measured.timers = timers
         measured.late_s = asyncio.run(_timers(postgres, timers))
         measured.tried = asyncio.run(backtest.tried(postgres, history))
+        measured.shared = [asyncio.run(_shared(postgres, Course(events), count)) for count in READERS]
         measured.sampled = _sampled(lambda sampler: asyncio.run(_run(postgres, Course(events), sampler)))
     return measured
 
@@ -173,6 +177,7 @@ def shown(measured: Measured) -> str:
         pairs = ", ".join(f"{on.cpu_us:.1f}/{off.cpu_us:.1f}" for on, off in measured.sampled)
         looks = f"looks why rules did not fire cost {measured.sampling:.2f} of the CPU without (goal {GOAL_SAMPLING})"
         said.append(f"  {looks}; pairs, us an event: {pairs}")
+    said += [f"  {sharing.said(each)}" for each in measured.shared]
     return "\n".join([*said, "", backtest.shown(measured.tried)])
 
 
@@ -191,6 +196,19 @@ async def _run(postgres: Postgres, course: Course, sampler: Sampler | None = Non
         await store.close()
     scale = 1e6 / course.events
     return Run(course, spent * scale, served * scale, wall * scale, _count(postgres, tenant.id))
+
+
+async def _shared(postgres: Postgres, course: Course, count: int) -> sharing.Shared:
+    """A course's backlog drained by so many readers at once."""
+    tenant = await found(postgres, SIGNAL, course.devices, _matching(course.kind))
+    store = Store(postgres.url("worker"), size=1)
+    try:
+        await _drained(Drain(store), tenant.id)
+    finally:
+        await store.close()
+    await sharing.share(postgres, tenant.id, count)
+    write = functools.partial(_write, postgres, tenant, course)
+    return await asyncio.to_thread(sharing.drained, postgres, tenant.id, count, course.events, write)
 
 
 def _matching(kind: str) -> list[dict[str, Any]]:

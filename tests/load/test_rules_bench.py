@@ -3,7 +3,7 @@
 import asyncio
 
 from engine.rules.sampling import Sampler
-from infra.bench import backtest, rules
+from infra.bench import backtest, rules, sharing
 from infra.bench.backtest import Tried
 from infra.bench.rules import Course, Measured, Run
 from infra.local.postgres import Postgres
@@ -13,6 +13,13 @@ def test_every_event_of_a_course_is_drained_and_fires_what_it_must(postgres: Pos
     run = asyncio.run(rules._run(postgres, Course(events=1_000, devices=10, rules=5)))
     assert run.fired == 10  # each device is warm once in its hundred messages
     assert run.worker_us > 0
+
+
+def test_a_backlog_is_drained_by_two_readers_as_by_one(postgres: Postgres) -> None:
+    found = asyncio.run(rules._shared(postgres, Course(events=1_000, devices=10, rules=5), 2))
+    assert (found.readers, found.events) == (2, 1_000)
+    assert 0 < found.slowest_cpu_s * 1e6 < found.worker_us * 1_000
+    assert "by 2 readers" in sharing.said(found)
 
 
 def test_all_waits_of_one_second_end_in_alerts(postgres: Postgres) -> None:

@@ -1,5 +1,9 @@
-"""Workers that die between and within transactions: what fires is what one process would have fired undisturbed."""
+"""Workers that die between and within transactions: what fires is what one process would have fired undisturbed.
 
+However many readers share the journal, and while they become more or fewer.
+"""
+
+import contextlib
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +14,7 @@ import pytest
 from engine import clock
 from engine.alerts import service as alerts
 from engine.drain import Drain
+from engine.journal import readers
 from engine.rules import service as rules
 from engine.rules.compile import CompiledRule
 from engine.rules.facts import About, Facts
@@ -18,6 +23,7 @@ from engine.rules.service import Compiled
 from engine.rules.state import Raise, Reading, RuleState
 from engine.rules.step import step
 from engine.store.pool import Store
+from engine.telemetry import service as telemetry
 from engine.tenancy import system
 from tests.support.tenant import Tenant
 
@@ -37,8 +43,9 @@ class Killed(Exception):
     """The worker dies here."""
 
 
+@pytest.mark.parametrize("most", [1, 3], ids=["one reader", "up to three"])
 async def test_what_fires_is_what_one_process_without_accidents_would_have_fired(
-    tenant: Tenant, worker_store: Store, monkeypatch: pytest.MonkeyPatch
+    most: int, tenant: Tenant, worker_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = random.Random(11)
     rooms = [(await tenant.device()).id for _ in range(3)]
@@ -47,43 +54,62 @@ async def test_what_fires_is_what_one_process_without_accidents_would_have_fired
             told = {"v": 1, "name": f"Rule {n}", "severity": "minor", "scope": {"profile": "cold-room"}, "when": when}
             await rules.create(tx, {**told, "then": [{"do": "alert"}], **more})
     drain, began, story = Drain(worker_store), clock.now_ms() + 60_000, []  # ahead, so that no Tick comes
-    kept = alerts.clear_all
+    kept, comes = alerts.clear_all, readers._come_to
 
     async def dies(*told: Any) -> None:
         if rng.random() < 0.3:
             raise Killed
         await kept(*told)
 
+    async def dies_then(*told: Any) -> readers.Readers:
+        come = await comes(*told)
+        if rng.random() < 0.5:
+            raise Killed
+        return come
+
     monkeypatch.setattr("engine.alerts.service.clear_all", dies)
+    monkeypatch.setattr("engine.journal.readers._come_to", dies_then)
     for second in range(0, 180, 3):
         late = rng.choice([0, 0, 0, 7_000])
         now = began + second * 1_000
         rows = [(room, now - late + n, rng.choice([5, 5, 6.5, 9, 12])) for n, room in enumerate(rooms)]
         story += [(*row, now) for row in rows]
         tenant.tell([(room, at, {"temperature": value}) for room, at, value in rows], received_ms=now)
+        if most > 1 and rng.random() < 0.3:
+            with contextlib.suppress(Killed):
+                async with worker_store.as_tenant(system(tenant.id)) as tx:
+                    await readers.change(tx, rng.randint(1, most))
         if rng.random() < 0.5:
             continue
         drain = drain if rng.random() < 0.6 else Drain(worker_store)
-        drain = await _survived(drain, worker_store, tenant.id)
+        for number in rng.sample(range(most), rng.randint(1, most)):
+            drain = await _survived(drain, worker_store, tenant.id, number)
     monkeypatch.setattr("engine.alerts.service.clear_all", kept)
+    monkeypatch.setattr("engine.journal.readers._come_to", comes)
     for _ in range(3):
-        await Drain(worker_store).run(tenant.id)
+        for number in range(most):
+            await Drain(worker_store).turn(tenant.id, 60, number)
     async with tenant.store.as_tenant(tenant.principal()) as tx:
         found = (await alerts.page(tx, first=200)).items
+        latest = await telemetry.latest(tx, rooms)
+        assert sum(each.stored for each in await telemetry.counts(tx)) == len(story)
+        assert {each.behind for each in await readers.stand(tx)} == {0}
     async with worker_store.as_tenant(system(tenant.id)) as tx:
         compiled = await Compiled().of(tx)
     happened = {(str(a.rule_id), str(a.device_id), a.episode, clock.to_ms(a.raised_at)) for a in found}
     expected = _reference(compiled, story)
+    newest = {room: max((at, value) for each, at, value, _ in story if each == room) for room in rooms}
+    assert {room: (clock.to_ms(latest[room][0].time), latest[room][0].value) for room in rooms} == newest
     assert len(happened) == len(found) < 200
     assert happened == expected
     assert len({rule for rule, *_ in expected}) >= 4
 
 
-async def _survived(drain: Drain, worker_store: Store, tenant_id: UUID) -> Drain:
-    """Drain until one worker gets through."""
+async def _survived(drain: Drain, worker_store: Store, tenant_id: UUID, number: int) -> Drain:
+    """Let a reader drain until one worker gets through."""
     while True:
         try:
-            await drain.run(tenant_id)
+            await drain.turn(tenant_id, 60, number)
             return drain
         except Killed:
             drain = Drain(worker_store)
