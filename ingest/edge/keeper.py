@@ -59,10 +59,10 @@ class Keeper:
             self._timer.cancel()
             self._timer = None
         while self._waiting or self._sent:
-            messages, self._waiting = self._waiting, []
             sent, self._sent = self._sent, []
             if sent and not await self._do(self.spool.forget, sent):
                 self._sent[:0] = sent
+            messages, self._waiting = self._waiting, []  # not before: whatever became of the other, they are here
             if messages:
                 await self._do(self.spool.put, messages)
                 self.news.set()

@@ -24,8 +24,10 @@ from ingest.adapters.mqtt.endpoint import MqttEndpoint
 from ingest.adapters.mqtt.limits import MqttLimits
 from ingest.edge import config, line, plant
 from ingest.edge.asked import succeeded
+from ingest.edge.keeper import Keeper
 from ingest.edge.modbus.driver import ModbusDriver
 from ingest.edge.service import Edge
+from ingest.edge.spool import Spool
 from schema.wire.payloads import MAX_NOTE_BYTES
 from tests.ingest.adapters.mqtt.memory import MemoryAuthorizer, MemoryPresence, MemoryUplink, device_id, until
 from tests.ingest.edge.test_modbus import Machine, serving
@@ -183,6 +185,26 @@ async def test_a_message_that_the_platform_would_hang_up_on_keeps_no_other_back(
         assert edge.line.refused == 1
         await edge.keeper.flush()
         await until(lambda: edge.spool.count == 0)
+
+
+async def test_what_fails_while_something_is_taken_out_costs_nothing_that_is_put_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(ids: Sequence[int]) -> bool:
+        raise MemoryError
+
+    spool = Spool(tmp_path, 1_000_000)
+    spool.open()
+    keeper = Keeper(spool)
+    keeper.put([("up/event/n", b"1")])
+    keeper.sent(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(spool, "forget", fails)
+        with pytest.raises(MemoryError):
+            await keeper.flush()
+    await keeper.flush()
+    assert [entry.payload for entry in await keeper.after(0, 10)] == [b"1"]
+    await keeper.close()
 
 
 async def test_what_is_above_the_quota_is_sent_again_before_anything_more_is_begun(
