@@ -93,7 +93,7 @@ class Attempt:
         if cursor is None or cursor.pgresult is None:
             return
         if cursor.pgresult.ntuples < len(rows) or self._batch.variants:
-            await statements.tell_fates(connection, rows, self._batch.variants, cursor.pgresult)
+            self._batch.fates = await statements.fates(connection, self._batch, cursor.pgresult)
 
     async def _was_committed(self, connection: statements.Connection, unknown: Outcome) -> bool:
         for device in (*(parcel.device for parcel, _ in unknown.verdicts[:1]), *unknown.counts):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from ingest.adapters.base import Decision
-from ingest.batch import Known, Reading
+from ingest.batch import Known, Row
 
 BURST_S = 5.0
 """A bucket holds what may be sent in so many seconds."""
@@ -191,12 +191,12 @@ class Quota:
         allowance = held.allowance
         return (held.left >= 1.0 or self._fill(held, None)) and (allowance.left >= 1.0 or allowance.has_some())
 
-    def pay(self, device: Known, readings: Sequence[Reading]) -> None:
+    def pay(self, device: Known, readings: Sequence[Row]) -> None:
         """A message of this device was decoded: its values are paid for."""
         if len(readings) == 1:
-            values = readings[0][2].count(_MEMBER)
+            values = readings[0].canonical.count(_MEMBER)
         else:
-            values = sum([reading[2].count(_MEMBER) for reading in readings])
+            values = sum([reading.canonical.count(_MEMBER) for reading in readings])
         allowance = self._devices[device].allowance
         allowance.values_left -= values
         if allowance.values_left <= 0.0:

@@ -272,9 +272,9 @@ def _decide(again: Again, payload: bytes, size: int, *, is_part: bool) -> None:
             uplink.read(parcel, decode.load(payload), payload, parcel.received_us // 1000, is_alone=False)
         else:
             uplink.fill(parcel, message, parcel.received_us // 1000)
-        for time_ms, *_ in parcel.readings:
+        for row in parcel.readings:
             # it has grown older in the inbox, and what is kept may be less now
-            check_clock(time_ms, int(time.time() * 1000), parcel.device.shape.kept_ms)
+            check_clock(row.time_ms, int(time.time() * 1000), parcel.device.shape.kept_ms)
     except Rejection as rejection:
         parcel.readings.clear()
         parcel.rejections.append((rejection, payload))
@@ -300,7 +300,7 @@ async def _store(connection: statements.Connection, batch: Batch) -> Outcome:
         result = cursor.pgresult
         assert result is not None
         if result.ntuples < len(batch.rows) or batch.variants:
-            await statements.tell_fates(connection, batch.rows, batch.variants, result)
+            batch.fates = await statements.fates(connection, batch, result)
     outcome = batch.settle()
     outcome.counts.clear()  # they were counted when they came
     return outcome
@@ -309,8 +309,9 @@ async def _store(connection: statements.Connection, batch: Batch) -> Outcome:
 def _settle(waiting: Sequence[Again], outcome: Outcome) -> None:
     """What became of each."""
     of = {id(each.parcel): each for each in waiting}
-    for row in outcome.stored:
-        of[id(row.parcel)].stored += 1
+    stored = {id(row) for row in outcome.stored}
+    for each in waiting:
+        each.stored = sum(id(row) in stored for row in each.parcel.readings)
     for parcel in outcome.duplicates:
         of[id(parcel)].duplicates += 1
     for parcel, rejection, _ in outcome.rejected:

@@ -12,7 +12,7 @@ from psycopg.pq.abc import PGresult
 from engine.clock import from_ms
 from ingest import arrays, decode
 from ingest.adapters.base import Verdict
-from ingest.batch import Parcel, Row
+from ingest.batch import Batch, Parcel, Row
 from ingest.errors import Rejection
 from ingest.rejected import InboxRow
 
@@ -87,26 +87,25 @@ async def enter(connection: Connection, tenants: Iterable[UUID]) -> None:
 
 
 async def store(connection: Connection, rows: Sequence[Row]) -> AsyncCursor[tuple[Any, ...]]:
-    """Insert the rows; the cursor's result holds the keys of those that were new (`tell_fates`)."""
+    """Insert the rows; the cursor's result holds the keys of those that were new (`fates`)."""
     return await connection.execute(STORE, _columns(rows), binary=True, prepare=True)
 
 
-async def tell_fates(connection: Connection, rows: Sequence[Row], variants: Sequence[Row], result: PGresult) -> None:
-    """Set the fate of what was not stored: duplicate, conflict (REJECTED), or its device is gone."""
+async def fates(connection: Connection, batch: Batch, result: PGresult) -> dict[int, Verdict]:
+    """What became of the rows that were not stored, by their `id`: duplicate, conflict (REJECTED), or no device."""
     new = _keys(result)
-    missing = [*(row for row in rows if _key(row) not in new), *variants]
-    for row in missing:
-        row.fate = Verdict.NOT_AUTHORISED
+    missing = [*(row for row in batch.rows if _key(row) not in new), *batch.variants]
+    told = {id(row): Verdict.NOT_AUTHORISED for row in missing}
     times_ms = [row.time_ms for row in missing]
     cursor = await connection.execute(
         COMPARE,
         (
-            arrays.uuids([row.parcel.device.tenant_wire for row in missing]),
-            arrays.uuids([row.parcel.device.device_wire for row in missing]),
+            arrays.uuids([row.device.tenant_wire for row in missing]),
+            arrays.uuids([row.device.device_wire for row in missing]),
             arrays.timestamps([at_ms * 1000 for at_ms in times_ms]),
             arrays.bigints([row.seq for row in missing]),
             arrays.jsonbs([row.canonical for row in missing]),
-            _qualities(missing),
+            _qualities([row.quality for row in missing]),
             from_ms(min(times_ms)),
             from_ms(max(times_ms)),
         ),
@@ -116,7 +115,8 @@ async def tell_fates(connection: Connection, rows: Sequence[Row], variants: Sequ
     for n, is_same in await cursor.fetchall():
         row = missing[n - 1]
         # Without an explicit seq the key is the hash of the values: the same key is the same reading.
-        row.fate = Verdict.DUPLICATE if is_same or row.seq < 0 else Verdict.REJECTED
+        told[id(row)] = Verdict.DUPLICATE if is_same or row.seq < 0 else Verdict.REJECTED
+    return told
 
 
 async def reject(connection: Connection, rows: Sequence[InboxRow]) -> None:
@@ -149,22 +149,22 @@ def _set_of(tenants: Iterable[UUID]) -> str:
 
 
 def _columns(rows: Sequence[Row]) -> tuple[arrays.Column | None, ...]:
-    devices = [row.parcel.device for row in rows]
+    columns: Sequence[Sequence[Any]] = tuple(zip(*rows, strict=True)) or ((),) * len(Row._fields)
+    devices, times_ms, seqs, received_us, canonicals, qualities, sources, _ = columns
     return (
         arrays.uuids([device.tenant_wire for device in devices]),
         arrays.uuids([device.device_wire for device in devices]),
-        arrays.timestamps([row.time_ms * 1000 for row in rows]),
-        arrays.bigints([row.seq for row in rows]),
-        arrays.timestamps([row.parcel.received_us for row in rows]),
-        arrays.jsonbs([row.canonical for row in rows]),
-        arrays.smallints([row.source for row in rows]),
-        _qualities(rows),
+        arrays.timestamps([at_ms * 1000 for at_ms in times_ms]),
+        arrays.bigints(seqs),
+        arrays.timestamps(received_us),
+        arrays.jsonbs(canonicals),
+        arrays.smallints(sources),
+        _qualities(qualities),
     )
 
 
-def _qualities(rows: Sequence[Row]) -> arrays.Jsonbs | None:
+def _qualities(found: Sequence[bytes]) -> arrays.Jsonbs | None:
     """NULL, which is as many NULLs as there are rows, where all is good."""
-    found = [row.quality for row in rows]
     return arrays.jsonbs_or_null(found) if any(found) else None
 
 
@@ -229,7 +229,7 @@ def _keys(result: PGresult) -> frozenset[tuple[bytes | None, ...]]:
 
 def _key(row: Row) -> tuple[bytes, bytes, bytes]:
     return (
-        row.parcel.device.device_wire[4:],
+        row.device.device_wire[4:],
         arrays.timestamp_element(row.time_ms * 1000),
         row.seq.to_bytes(8, "big", signed=True),
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ingest import aside, decode, notes
 from ingest.adapters.base import ChildMessage, Decision, Message, Verdict
-from ingest.batch import Known, Parcel, Sent
+from ingest.batch import Known, Parcel, Sent, as_row
 from ingest.children import PREFIX, STATUS, Children
 from ingest.directory import Directory
 from ingest.errors import Rejection, shown
@@ -246,12 +246,12 @@ def read(parcel: Parcel, item: object, sent: Sent, stamp_ms: int, *, is_alone: b
     """One reading into its parcel; True when it had no time of its own."""
     try:
         time_ms, seq, values, said = decode.reading(item, is_alone=is_alone)
-        quality, beside = b"", None
+        quality, source = b"", parcel.source
         if said is None:
             values = normalise(parcel.device.shape, values)
         else:
             values, quality = aside.judge(parcel.device.shape, values, said)
-            beside = quality, aside.wire(parcel.transport, parcel.encoding, aside.via(said))
+            source = aside.wire(parcel.transport, parcel.encoding, aside.via(said))
         is_stamped = time_ms is None
         if time_ms is None:
             time_ms = stamp_ms
@@ -260,7 +260,9 @@ def read(parcel: Parcel, item: object, sent: Sent, stamp_ms: int, *, is_alone: b
         canonical = decode.canonical(values)
         if seq is None:
             seq = decode.implied_seq(canonical + quality)
-        parcel.readings.append((time_ms, seq, canonical, sent, beside))
+        parcel.readings.append(
+            as_row((parcel.device, time_ms, seq, parcel.received_us, canonical, quality, source, sent))
+        )
     except Rejection as rejection:
         parcel.rejections.append((rejection, sent))
         return False

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engine.ids import uuid7
 from ingest.adapters.base import Verdict
-from ingest.batch import Batch, Known, Parcel
+from ingest.batch import Batch, Known, Parcel, Row
 from ingest.errors import Rejection
 from ingest.normaliser import ANYTHING
 from ingest.rejected import KEPT_BYTES, Inbox
@@ -25,8 +25,7 @@ message = st.tuples(st.sampled_from(DEVICES), st.lists(reading, max_size=4), st.
 
 def parcel(device: Known, readings: list[tuple[int, int, bytes, bytes]], bad: int) -> Parcel:
     made = Parcel(device, lambda _: None, 1_000_000, "up/telemetry", "mqtt", 10)
-    # bytes of their own for each reading, as decoding makes them
-    made.readings = [(t, s, bytes(bytearray(c)), raw, None) for t, s, c, raw in readings]
+    made.readings = [Row(device, t, s, made.received_us, c, b"", made.source, raw) for t, s, c, raw in readings]
     made.rejections = [(Rejection(Reason.TYPE, "No."), b"raw")] * (bad if readings else max(1, bad))
     return made
 
@@ -37,17 +36,17 @@ def test_received_is_stored_and_duplicates_and_rejected_and_refused(
 ) -> None:
     parcels = [parcel(*each) for each in messages]
     batch = Batch(parcels, [], {DEVICES[0]: refused} if refused else {})
-    keys = [(row.parcel.device, row.time_ms, row.seq) for row in batch.rows]
+    keys = [row.key for row in batch.rows]
     assert len(set(keys)) == len(keys)
     for row in batch.rows:
-        row.fate = data.draw(st.sampled_from(FATES))
+        batch.fates[id(row)] = data.draw(st.sampled_from(FATES))
     for row in batch.variants:
-        row.fate = data.draw(st.sampled_from((Verdict.DUPLICATE, Verdict.REJECTED)))
+        batch.fates[id(row)] = data.draw(st.sampled_from((Verdict.DUPLICATE, Verdict.REJECTED)))
     outcome = batch.settle()
     received = sum(len(each.readings) + len(each.rejections) for each in parcels) + refused
     totals = [sum(counts[place] for counts in outcome.counts.values()) for place in range(6)]
     assert totals[0] == sum(totals[1:5]) == received - len(outcome.stored)
-    assert len(outcome.stored) == sum(row.fate is Verdict.STORED for row in batch.rows)
+    assert len(outcome.stored) == sum(batch.fate_of(row) is Verdict.STORED for row in batch.rows)
     assert totals[1] == 0
     assert totals[3] == len(outcome.rejected)
     assert [each for each, _ in outcome.verdicts] == parcels
@@ -70,9 +69,7 @@ def test_the_journal_tells_each_tenant_exactly_its_own(
         mine = {device.device_text for device in DEVICES if device.tenant_id == tenant}
         assert set(document["n"]) <= mine
         assert {row[0] for row in document["r"]} <= mine
-    assert told == Counter(
-        (row.parcel.device.tenant_id, row.parcel.device.device_text, row.time_ms, row.seq) for row in batch.rows
-    )
+    assert told == Counter((row.device.tenant_id, row.device.device_text, row.time_ms, row.seq) for row in batch.rows)
     assert len({tenant for tenant, _, _ in entries[1:]}) == len(entries) - 1
 
 
@@ -88,7 +85,7 @@ def test_a_message_is_acknowledged_when_any_of_its_readings_is_kept() -> None:
     rejected = parcel(DEVICES[0], [], 1)
     batch = Batch([mixed, rejected], [], {})
     assert [verdict for _, verdict in batch.settle().verdicts] == [Verdict.STORED, Verdict.REJECTED]
-    batch.rows[0].fate = Verdict.NOT_AUTHORISED
+    batch.fates[id(batch.rows[0])] = Verdict.NOT_AUTHORISED
     assert [verdict for _, verdict in batch.settle().verdicts] == [Verdict.REJECTED, Verdict.REJECTED]
 
 

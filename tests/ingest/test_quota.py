@@ -18,7 +18,7 @@ from ingest.adapters.mqtt.endpoint import MqttEndpoint
 from ingest.adapters.mqtt.packets import V5, V311, Puback
 from ingest.adapters.mqtt.reasons import Reason
 from ingest.allowances import Allowances
-from ingest.batch import Known
+from ingest.batch import Known, Row
 from ingest.database import Database
 from ingest.normaliser import ANYTHING
 from ingest.quota import Allowance, Quota
@@ -64,7 +64,8 @@ def test_a_tenants_devices_share_its_allowance() -> None:
 def test_values_are_paid_for_after_the_message_was_taken() -> None:
     allowance = Allowance(messages_per_s=1_000, values_per_s=1, at=0.0)  # five at once
     quota, device = Quota(allowance_of=lambda _: allowance), _known()
-    reading = (0, 0, b'{"humidity":40,"place":{"lat":1,"lon":2},"temperature":1.5}', b"")
+    values = b'{"humidity":40,"place":{"lat":1,"lon":2},"temperature":1.5}'
+    reading = Row(device, 0, 0, 0, values, b"", b"", b"")
     assert quota.takes(device, 0.0)
     quota.pay(device, [reading])
     assert allowance.values_left == 0.0  # an object counts with its members
