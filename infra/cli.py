@@ -127,7 +127,9 @@ def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
     if not arguments.stand_by:
         return serve.run(arguments.process, settings)
     if arguments.process not in serve.LOADED:
-        raise SetupProblem(f"{arguments.process} cannot stand by, only {', '.join(serve.LOADED)} can: leave it out.")
+        raise SetupProblem(
+            f"{arguments.process} cannot stand by, only {', '.join(serve.LOADED)} can: leave --stand-by out."
+        )
     return serve.stand_by(arguments.process, settings)
 
 

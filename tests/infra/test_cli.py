@@ -49,6 +49,11 @@ def test_a_bad_setting_is_one_line_without_a_traceback(tmp_path: Path) -> None:
     )
 
 
+def test_only_what_takes_long_to_load_can_stand_by(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "worker", "--stand-by"]) == 1
+    assert capsys.readouterr().err == "tidegate: worker cannot stand by, only web can: leave --stand-by out.\n"
+
+
 def test_whoever_reads_only_the_beginning_sees_no_traceback(tmp_path: Path) -> None:
     read, write = os.pipe()
     os.close(read)  # as `head` does when it has had enough
