@@ -50,6 +50,33 @@ def test_a_python_without_venv_is_told_what_to_install(clone: Path) -> None:
     assert "apt-get install python3-venv" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("fit", "fast", "kept", "chosen"),
+    [
+        ("abc", "bc", "", "b"),  # the first that is fast
+        ("abc", "", "", "a"),  # none is: the first
+        ("bc", "a", "", "b"),  # what does not fit is not taken for being fast
+        ("abc", "b", "c", "c"),  # an environment keeps its own
+        ("ab", "b", "c", "b"),  # whose own has gone, is made by another
+    ],
+)
+def test_of_the_pythons_that_fit_one_that_was_built_to_be_fast_makes_a_new_environment(
+    clone: Path, fit: str, fast: str, kept: str, chosen: str
+) -> None:
+    for name in "abc":
+        answers = (
+            f"*--enable-optimizations*) exit {int(name not in fast)};; *version_info*) exit {int(name not in fit)};;"
+        )
+        (clone / name).write_text(f'#!/bin/sh\ncase "$2" in {answers} esac\n')
+        (clone / name).chmod(0o755)
+    if kept:
+        (clone / ".venv").mkdir()
+        (clone / ".venv" / "pyvenv.cfg").write_text(f"home = {clone}\nexecutable = {clone / kept}\n")
+    candidates = " ".join(str(clone / name) for name in ("none", *"abc"))
+    done = make(clone, f"CANDIDATES={candidates}", "--eval=which: ; @echo '$(PYTHON)'", "which")
+    assert done.stdout.split() == [str(clone / chosen)]
+
+
 @pytest.mark.parametrize("is_cut_off", [False, True])
 def test_an_environment_whose_installation_was_cut_off_is_made_again_and_a_good_one_is_kept(
     clone: Path, is_cut_off: bool
