@@ -88,13 +88,14 @@ class CommandMutation:
         input: Annotated[CommandIssue, strawberry.argument(description="The command.")],
     ) -> Command:
         """The command as it was issued."""
-        if not isinstance(input.arguments, Mapping):
+        arguments = {} if input.arguments is None else input.arguments
+        if not isinstance(arguments, Mapping):
             raise CommandArgumentsInvalid('The arguments must be an object, such as {"rpm": 900}.')
         issued = await commands.issue(
             await info.context.tx(),
             device_id,
             input.command,
-            input.arguments,
+            arguments,
             timeout_s=input.timeout_seconds,
             queue_s=input.queue_seconds,
         )

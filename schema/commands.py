@@ -95,9 +95,9 @@ class CommandIssue:
         description="One of the commands that the device's profile declares.",
         directives=[Constraint(min_length=1, max_length=64), Example(json='"set-speed"')],
     )
-    arguments: Json = strawberry.field(
-        default_factory=dict,
-        description="What it is told: an object with the declared arguments.",
+    arguments: Json | None = strawberry.field(
+        default=None,
+        description="What it is told: an object with the declared arguments; left out, none.",
         directives=[Example(json='{"rpm":900}')],
     )
     timeout_seconds: int | None = strawberry.field(

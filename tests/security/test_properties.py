@@ -7,10 +7,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from graphql import build_client_schema, build_schema, get_introspection_query
 
 import schema as contract
 from tests.support.api import Api
 
+SDL = (Path(contract.__file__).parent / "schema.graphql").read_text()
 OPENAPI: dict[str, Any] = json.loads((Path(contract.__file__).parent / "openapi.json").read_text())
 
 SERVER_OWNED = {
@@ -132,3 +134,20 @@ async def test_introspection_is_open_to_all_since_the_contract_is_public_and_sho
     assert answer.json() == {"data": {"__schema": {"queryType": {"name": "Query"}}, "__typename": "Query"}}
     both = await api.client.post("/graphql", json={"query": "{ __typename me { email } }"})
     assert both.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+
+
+async def test_tools_can_read_the_whole_contract_from_the_gateway(api: Api) -> None:
+    query = get_introspection_query(
+        descriptions=True,
+        directive_is_repeatable=True,
+        specified_by_url=True,
+        schema_description=True,
+        input_value_deprecation=True,
+    )
+    answer = (await api.client.post("/graphql", json={"query": query})).json()
+    assert "errors" not in answer, answer["errors"]
+    known = build_client_schema(answer["data"])
+    assert known.query_type and known.mutation_type and known.subscription_type
+    assert {name for name in known.type_map if not name.startswith("__")} == {
+        name for name in build_schema(SDL).type_map if not name.startswith("__")
+    }
