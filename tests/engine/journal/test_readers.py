@@ -163,6 +163,8 @@ async def test_a_reader_that_has_just_taken_something_is_not_asked_for_by_the_ti
     assert not await is_due()
     await stood("1 s")
     assert await is_due()
+    await stood("-1 hour")
+    assert await is_due(), "the clock was set back, and nobody knows for how long"
 
 
 async def test_what_readers_do_at_the_same_time_is_counted_together(
