@@ -81,6 +81,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     api = benches.add_parser("api", help="what a query costs the web process and Postgres")
     api.add_argument("--times", type=int, default=1_000, help="how often each question is asked")
     api.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    fanout = benches.add_parser("fanout", help="what many live subscribers cost, and how soon they hear")
+    fanout.add_argument("--subscribers", type=int, default=2_000, help="who listen, each to 1 message/s (2,000)")
+    fanout.add_argument("--seconds", type=float, default=15, help="how long each crowd is measured (15)")
+    fanout.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     cut = benches.add_parser("cut", help="how soon a revocation ends what is connected, and the way in by certificate")
     cut.add_argument("--times", type=int, default=5, help="how often each kind of connection is cut")
     cut.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
@@ -108,6 +112,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         "neighbours": _neighbours,
         "rules": _rules,
         "api": _api,
+        "fanout": _fanout,
     }
     return benches[arguments.bench](arguments)
 
@@ -182,6 +187,16 @@ def _api(arguments: argparse.Namespace) -> int:
     if arguments.json:
         arguments.json.write_text(json.dumps(api.as_json(costs), indent=1) + "\n")
     return 0 if all(cost.is_within for cost in costs) else 1
+
+
+def _fanout(arguments: argparse.Namespace) -> int:
+    from infra.bench import fanout
+
+    all_heard = fanout.measure(arguments.subscribers, arguments.seconds, lambda told: print(f"  {told}", flush=True))
+    print(fanout.shown(all_heard))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(fanout.as_json(all_heard), indent=1) + "\n")
+    return 0 if all(heard.is_within for heard in all_heard) else 1
 
 
 def _rules(arguments: argparse.Namespace) -> int:

@@ -6,35 +6,27 @@ connection, as a console or a program does, so that texts are known and connecti
 
 import asyncio
 import http.client
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import orjson
 import psycopg
 
 from engine import clock
-from engine.settings import variable
 from infra.bench import processes, report
 from infra.bench.database import database
 from infra.bench.readings import Signal
+from infra.bench.served import Web, served
 from infra.bench.tenant import BenchTenant, found
 from infra.local.errors import SetupProblem
-from infra.local.ground import dying_with_parent
-from infra.local.ports import free_port
 from infra.local.postgres import Postgres
 
 DEVICES = 50
 POINTS = 1_000
 SIGNAL = Signal(values=3, period=100)
 WARM_UP = 50
-READY_WITHIN_S = 240.0
 
 _ONE = "query($id: ID!) { device(id: $id) { id key name status isOnline latest { metric value time unit } } }"
 _MANY = (
@@ -77,17 +69,16 @@ class Cost:
 
 def measure(times: int) -> list[Cost]:
     """Ask each question ``times`` times on a server of its own, and throw it away."""
-    with database() as (postgres, folder):
-        return ask(postgres, folder, times)
+    with database() as (postgres, folder), served(postgres, folder) as web:
+        return ask(postgres, web, times)
 
 
-def ask(postgres: Postgres, folder: Path, times: int) -> list[Cost]:
-    """Fill a running server, start a web process beside it, and ask."""
+def ask(postgres: Postgres, web: Web, times: int) -> list[Cost]:
+    """Fill a running server and ask the web process beside it."""
     tenant = asyncio.run(found(postgres, SIGNAL, DEVICES, []))
     _fill(postgres, tenant)
-    with _web(postgres, folder) as (pid, port):
-        client = _Client(port, tenant.api_token)
-        return [_cost(postgres, pid, client, question, times) for question in _questions(tenant)]
+    client = _Client(web.port, tenant.api_token)
+    return [_cost(postgres, web.pid, client, question, times) for question in _questions(tenant)]
 
 
 def shown(costs: Sequence[Cost]) -> str:
@@ -146,40 +137,6 @@ def _fill(postgres: Postgres, tenant: BenchTenant) -> None:
 def _values(number: int, n: int, at: int) -> dict[str, float]:
     values: dict[str, float] = orjson.loads(SIGNAL.payload(number, n, at))["values"]
     return values
-
-
-@contextmanager
-def _web(postgres: Postgres, folder: Path) -> Iterator[tuple[int, int]]:
-    """A web process that answers; its process id and port."""
-    port = free_port()
-    told = {"database_url": postgres.url("app"), "http_port": port, "data_dir": folder, "metrics_port": free_port()}
-    told |= {"log_level": "WARNING", "quota_api_cost_per_min": 1_000_000_000}
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
-    argv = dying_with_parent([sys.executable, "-m", "infra.cli", "serve", "web"])
-    environment = kept | {variable(name): str(value) for name, value in told.items()}
-    web = subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        _await(port, web)
-        yield web.pid, port
-    finally:
-        web.terminate()
-        web.wait(20)
-
-
-def _await(port: int, web: "subprocess.Popen[bytes]") -> None:
-    until = time.monotonic() + READY_WITHIN_S
-    while web.poll() is None and time.monotonic() < until:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        try:
-            connection.request("GET", "/health/ready")
-            if connection.getresponse().status == 200:
-                return
-        except OSError:
-            pass
-        finally:
-            connection.close()
-        time.sleep(0.1)
-    raise SetupProblem("The bench's web process did not start.")
 
 
 class _Client:
