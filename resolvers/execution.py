@@ -32,7 +32,7 @@ from resolvers.context import RequestContext, Selected
 from resolvers.errors import formatted
 from resolvers.limits import MAX_TOKENS, measure_cost, measure_shape
 from resolvers.nested import asked_below
-from resolvers.projector import Compiled, Projector
+from resolvers.projector import Compiled, Info, Projector, Waits
 from resolvers.selections import Fragments
 from schema.directives import Needs
 from schema.errors import BadInput, Unauthenticated
@@ -244,21 +244,26 @@ class Shared:
     """Answers to events that several subscribers ask for in the same words, with the same rights: made once."""
 
     def __init__(self) -> None:
-        self._answers: OrderedDict[Hashable, asyncio.Task[bytes]] = OrderedDict()
+        self._answers: OrderedDict[Hashable, bytes | asyncio.Task[bytes]] = OrderedDict()
         self.made = 0
 
-    async def get(self, key: Hashable, make: Callable[[], Coroutine[Any, Any, bytes]]) -> bytes:
-        """The answer under ``key``, made by whoever asks first."""
-        task = self._answers.get(key)
-        if task is not None and task.done():
-            return task.result()
-        if task is None:
+    async def get(self, key: Hashable, make: Callable[[], bytes | Coroutine[Any, Any, bytes]]) -> bytes:
+        """The answer under ``key``, made by whoever asks first: at once, or while the others wait."""
+        known = self._answers.get(key)
+        if known is None:
             self.made += 1
-            task = self._answers[key] = asyncio.create_task(make())
-            task.add_done_callback(lambda done: self._forget_failure(key, done))
+            made = make()
+            known = self._answers[key] = made if isinstance(made, bytes) else self._begin(key, made)
             if len(self._answers) > _SHARED:
                 self._answers.popitem(last=False)
-        return await asyncio.shield(task)
+        if isinstance(known, bytes):
+            return known
+        return known.result() if known.done() else await asyncio.shield(known)
+
+    def _begin(self, key: Hashable, making: Coroutine[Any, Any, bytes]) -> asyncio.Task[bytes]:
+        task = asyncio.create_task(making)
+        task.add_done_callback(lambda done: self._forget_failure(key, done))
+        return task
 
     def _forget_failure(self, key: Hashable, done: asyncio.Task[bytes]) -> None:
         """What failed once is tried again by the next who asks."""
@@ -279,6 +284,7 @@ class Stream:
         end: Callable[[], None],
     ) -> None:
         self._executor = executor
+        self._plain = cast(Projector, executor).of_events()
         self._source = source
         self._context = context
         self.shared = shared
@@ -298,12 +304,25 @@ class Stream:
     async def answer(self, event: Any) -> bytes:
         """What was asked for, of one event, as JSON. Events that carry ``share`` are answered once for all."""
         share = getattr(event, "share", None)
-        if share is None:
-            return await self._answer(event)
-        return await self.shared.get((self._key, share), lambda: self._answer(event))
+        if share is not None:
+            return await self.shared.get((self._key, share), lambda: self._made(event))
+        made = self._made(event)
+        return made if isinstance(made, bytes) else await made
 
-    async def _answer(self, event: Any) -> bytes:
+    def _made(self, event: Any) -> bytes | Coroutine[Any, Any, bytes]:
+        """The answer at once, where all that is asked of the event is plain; else what finds it."""
         context = self._context.again()
+        if self._plain is not None:
+            name, project = self._plain
+            try:
+                return orjson.dumps({"data": {name: project(event, Info(context))}})
+            except Waits:
+                self._plain = None
+            except Exception:  # noqa: S110  the long way says what is wrong
+                pass
+        return self._executed(event, context)
+
+    async def _executed(self, event: Any, context: RequestContext) -> bytes:
         executor = self._executor.build_per_event_executor(event)
         executor.context_value = context
         try:

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -35,6 +35,8 @@ class Reading:
     """Of what is not good: "uncertain", or "bad" for what has no value."""
     skipped: int = 0
     is_merged: bool = False
+    narrowed: dict[frozenset[str], "Reading"] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What ``only`` made of it: one reading goes to many who ask for the same metrics."""
 
     @property
     def time(self) -> datetime:
@@ -45,6 +47,18 @@ class Reading:
     def share(self) -> str | None:
         """What this reading's answers are shared under; a merged one is like no other subscriber's."""
         return None if self.is_merged else self.cursor
+
+    def only(self, metrics: frozenset[str]) -> "Reading":
+        """What it says of these metrics."""
+        known = self.narrowed.get(metrics)
+        if known is None:
+            known = self.narrowed[metrics] = self._narrow(metrics)
+        return known
+
+    def _narrow(self, metrics: frozenset[str]) -> "Reading":
+        values = {metric: value for metric, value in self.values.items() if metric in metrics}
+        quality = {metric: mark for metric, mark in (self.quality or {}).items() if metric in metrics}
+        return Reading(self.cursor, self.device_id, self.time_ms, values, quality or None)
 
 
 class Feed(Generic[E]):
@@ -119,7 +133,7 @@ class TelemetryFeed(Feed[Reading]):
     def offer(self, event: Reading) -> None:
         """Keep the wanted metrics of a reading."""
         if self._metrics is not None:
-            event = _only(event, self._metrics)
+            event = event.only(self._metrics)
         if not event.values and not event.quality:
             return
         if len(self._waiting) < WAITING_READINGS and not self._merged:
@@ -170,10 +184,3 @@ class _Merged:
         values = {metric: value for metric, (_, value, mark) in self._values.items() if mark != "bad"}
         quality = {metric: mark for metric, (_, _, mark) in self._values.items() if mark is not None}
         return Reading(cursor, self._device_id, newest, values, quality or None, self._count - 1, is_merged=True)
-
-
-def _only(reading: Reading, metrics: Collection[str]) -> Reading:
-    """What a reading says of these metrics."""
-    values = {metric: value for metric, value in reading.values.items() if metric in metrics}
-    quality = {metric: mark for metric, mark in (reading.quality or {}).items() if metric in metrics}
-    return Reading(reading.cursor, reading.device_id, reading.time_ms, values, quality or None)

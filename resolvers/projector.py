@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import isfinite
 from types import CoroutineType
-from typing import Any, NamedTuple, Never
+from typing import Any, NamedTuple, Never, cast
 
 from graphql import (
     GraphQLEnumType,
@@ -23,6 +23,7 @@ from graphql import (
     GraphQLResolveInfoHelpers,
     is_leaf_type,
 )
+from graphql.execution.collect_fields import collect_fields
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types.field import StrawberryField
 
@@ -95,6 +96,28 @@ class Projector(StrawberryGraphQLCoreExecutionContext):
     @async_helpers.setter
     def async_helpers(self, _made: GraphQLResolveInfoHelpers) -> None:
         pass
+
+    def build_per_event_executor(self, payload: Any) -> "Projector":
+        """Each event collects its fields anew: kept with the stream, they would grow for as long as it lasts."""
+        executor = cast(Projector, super().build_per_event_executor(payload))
+        executor._projections, executor._relevant_sub_fields = {}, {}
+        return executor
+
+    def of_events(self) -> tuple[str, Projection] | None:
+        """How the events of this subscription become what was asked of them, and under which name in the answer.
+
+        None where some of it is not plain. An event is the value of its root field (Strawberry resolves it so).
+        """
+        root = self.schema.subscription_type
+        assert root is not None
+        fields = collect_fields(self.schema, self.fragments, self.variable_values, root, self.operation)
+        ((name, details),) = fields.grouped_field_set.items()  # which validation has seen to
+        field = root.fields.get(details[0].node.name.value)
+        type_, is_list = _object(field.type) if field is not None else (None, False)
+        if type_ is None or is_list or type_.is_type_of is not None:
+            return None
+        project = self._remembered(type_, details)
+        return (name, project) if project is not None else None
 
     def complete_object_value(
         self, return_type: Any, field_details_list: Any, info: Any, path: Any, result: Any, position_context: Any

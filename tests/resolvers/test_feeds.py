@@ -59,6 +59,17 @@ def test_metrics_nobody_asked_for_do_not_come() -> None:
     assert [reading.values for reading in feed.take()] == [{"t": 1}]
 
 
+def test_a_reading_is_narrowed_once_for_all_who_ask_for_the_same_metrics() -> None:
+    feeds = [TelemetryFeed([A], metrics, "0") for metrics in (["t"], ["t"], ["h"], ["t", "h"])]
+    reading = Reading("1", A, 1, {"t": 1, "h": 2, "x": 3}, {"h": "uncertain"})
+    for feed in feeds:
+        feed.offer(reading)
+    one, two, other, both = (feed.take()[0] for feed in feeds)
+    assert one is two
+    assert [each.values for each in (one, other, both)] == [{"t": 1}, {"h": 2}, {"t": 1, "h": 2}]
+    assert [each.quality for each in (one, other, both)] == [None, {"h": "uncertain"}, {"h": "uncertain"}]
+
+
 @given(
     st.lists(
         st.tuples(
