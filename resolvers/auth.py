@@ -1,5 +1,6 @@
 """Who is calling: bearer tokens and session cookies, where each counts, and from where."""
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -55,6 +56,7 @@ class Authenticator:
         self._store = store
         self._changes = changes
         self._known: OrderedDict[bytes, tuple[Caller, float]] = OrderedDict()
+        self._looks: OrderedDict[bytes, tuple[float, asyncio.Task[Caller | None]]] = OrderedDict()
         self._ended = 0
         changes.on_change(self._drop)
 
@@ -79,6 +81,20 @@ class Authenticator:
             if len(self._known) > _CACHED:
                 self._known.popitem(last=False)
         return found
+
+    async def look_again(self, secret: str, since: float) -> Caller | None:
+        """Who holds ``secret`` by a look at the database that began at ``since`` (monotonic) or later; raises likewise.
+
+        A thousand sockets of one token share a look: each for itself, they held up everybody else for seconds.
+        """
+        key = ids.fingerprint(secret)
+        began, looking = self._looks.pop(key, (since, None))
+        if looking is None or began < since:
+            began, looking = time.monotonic(), asyncio.create_task(self.caller(secret, fresh=True))
+        self._looks[key] = began, looking
+        if len(self._looks) > _CACHED:
+            self._looks.popitem(last=False)
+        return await asyncio.shield(looking)
 
     async def _look_up(self, secret: str) -> Caller | None:
         if secret.startswith("tgs_"):

@@ -11,6 +11,7 @@ import pytest
 
 from engine.store.pool import Store
 from engine.tenants.errors import TenantSuspended
+from resolvers import watch
 from resolvers.auth import Authenticator
 from resolvers.changes import Changes
 from resolvers.watch import Watch
@@ -115,6 +116,59 @@ async def test_what_is_open_ends_when_its_tenant_is_suspended_or_notifications_w
     door.is_suspended = True
     heard.tell(f"tenant:{door.tenant_id}" if of == "tenant" else "")
     await asyncio.wait_for(open_, PATIENCE_S)
+
+
+async def test_all_that_one_secret_has_open_looks_again_together(
+    door: Door, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with _open(door, heard, 30) as open_:
+        for asked in (2, 3):
+            heard.tell(f"tenant:{door.tenant_id}")
+            await _settled()
+            assert door.asked == asked
+        monkeypatch.setattr(watch, "RECHECK_S", 0.001)
+        monkeypatch.setattr(watch, "SHARED_S", 1_000.0)
+        heard.tell(f"tenant:{door.tenant_id}")
+        await _settled()
+        await asyncio.sleep(0.1)
+        assert door.asked == 4, "however often they look where nothing was told"
+        monkeypatch.setattr(watch, "SHARED_S", 0.0)
+        door.is_suspended = True
+        await asyncio.wait_for(asyncio.gather(*open_), PATIENCE_S)
+
+
+async def test_a_look_that_began_before_what_was_told_serves_nobody_who_was_told(door: Door, heard: Heard) -> None:
+    async with _open(door, heard, 3) as open_:
+        door.may_answer.clear()
+        heard.tell(f"tenant:{door.tenant_id}")
+        while door.asked < 2:
+            await asyncio.sleep(0)
+        door.is_suspended = True  # which the look that is under way no longer sees
+        heard.tell(f"tenant:{door.tenant_id}")
+        door.may_answer.set()
+        await asyncio.wait_for(asyncio.gather(*open_), PATIENCE_S)
+        assert door.asked == 3
+
+
+async def _settled() -> None:
+    """After many turns of the loop: whatever waits for no clock has been done."""
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def _open(door: Door, heard: Heard, count: int) -> AsyncIterator[list["asyncio.Task[None]"]]:
+    """So many sockets of one session, watched."""
+    door.may_answer.set()
+    authenticator = Authenticator(door, heard)
+    caller = await authenticator.caller(SECRET)
+    assert caller is not None
+    open_ = [asyncio.create_task(Watch(authenticator, heard, SECRET, caller).ended()) for _ in range(count)]
+    await _settled()
+    yield open_
+    for each in open_:
+        each.cancel()
+    await asyncio.gather(*open_, return_exceptions=True)
 
 
 async def test_an_answer_that_was_overtaken_by_a_suspension_is_not_remembered(door: Door, heard: Heard) -> None:
