@@ -88,7 +88,7 @@ class CommandMutation:
         input: Annotated[CommandIssue, strawberry.argument(description="The command.")],
     ) -> Command:
         """The command as it was issued."""
-        arguments = {} if input.arguments is None else input.arguments
+        arguments: object = {} if input.arguments is None else input.arguments
         if not isinstance(arguments, Mapping):
             raise CommandArgumentsInvalid('The arguments must be an object, such as {"rpm": 900}.')
         issued = await commands.issue(
