@@ -54,6 +54,11 @@ LOOK_S = 0.1
 ARRIVES_WITHIN_S = 20.0
 ANSWERS_WITHIN_S = 90.0
 SIGNAL = Signal(values=3)
+TIMED = (
+    "  CPU is of a message that arrived. Times are from when a reading was due to be written into the journal "
+    "to its arrival\n  at the subscriber: COMMIT, the news by Valkey, reading the journal and sending are in them. "
+    "The goals are of one\n  reading that goes out to many by WebSocket."
+)
 LOOKED_AT = 4
 """Devices that everybody looks at, where all look at the same."""
 
@@ -305,7 +310,7 @@ def shown(all_heard: Sequence[Heard]) -> str:
     ]
     head = ["subscribers at 1 message/s", "messages", "web us", "postgres", "valkey", "clients"]
     head += ["p50 ms", "p95", "p99", "max", f"goal {GOAL_US:g} us, p99 {GOAL_P99_MS:g} ms"]
-    return "\n".join(["", table(head, rows), *(line for heard in all_heard for line in _said(heard))])
+    return "\n".join(["", table(head, rows), *(line for heard in all_heard for line in _said(heard)), TIMED])
 
 
 def _verdict(heard: Heard) -> str:

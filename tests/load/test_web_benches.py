@@ -57,6 +57,7 @@ def test_every_subscriber_hears_every_reading_of_what_it_follows(postgres: Postg
     assert {"web", "postgres", "valkey", "clients", "bench"} == set(fanout.as_json(all_heard)[0]["cpu_us"])
     said = fanout.shown(all_heard)
     assert "all follow the same 4 devices: 40 of 40 readings arrived, 0 skipped, 0 lost" in said
+    assert said.endswith(fanout.TIMED)
     assert "the same 4 devices, as SSE: 10 of 10 readings arrived, 0 skipped, 0 lost" in said
 
 
