@@ -147,7 +147,7 @@ async def test_tools_can_read_the_whole_contract_from_the_gateway(api: Api) -> N
     answer = (await api.client.post("/graphql", json={"query": query})).json()
     assert "errors" not in answer, answer["errors"]
     known = build_client_schema(answer["data"])
-    assert known.query_type and known.mutation_type and known.subscription_type
+    assert all((known.query_type, known.mutation_type, known.subscription_type))
     assert {name for name in known.type_map if not name.startswith("__")} == {
         name for name in build_schema(SDL).type_map if not name.startswith("__")
     }
