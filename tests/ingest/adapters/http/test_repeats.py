@@ -17,7 +17,7 @@ from ingest.adapters.base import Decision, Unkeyed
 from ingest.adapters.http.exchange import Exchange
 from ingest.adapters.http.messages import Messages
 from ingest.database import Database
-from ingest.idempotency import FirstReceipts
+from ingest.idempotency import FIND, FirstReceipts
 from ingest.quota import Quota
 from ingest.uplink import Pipeline
 from tests.ingest.adapters.http.caller import Caller, caller
@@ -205,3 +205,17 @@ async def test_while_the_database_is_away_nothing_is_taken_under_a_key(postgres:
         with pytest.raises(Unkeyed, match="unavailable"):
             await known.first_ms(device, "one", b"said")
     await known.close()
+
+
+async def test_a_key_is_found_by_itself_among_all_that_its_tenant_has_used(postgres: Postgres, tenant: Tenant) -> None:
+    pump = await tenant.device()
+    used = "SELECT %s, %s, n::text, sha256(n::text::bytea) FROM generate_series(1, 10000) n"
+    with psycopg.connect(postgres.url("superuser")) as connection:
+        connection.execute(
+            f"INSERT INTO idempotency (tenant_id, principal_id, key, request_sha256) {used}", [tenant.id, pump.id]
+        )
+        connection.execute("SET LOCAL ROLE tidegate_ingest")
+        connection.execute(statements.ENTER, [f"{{{tenant.id}}}"])
+        asked = [tenant.id] * 3, [pump.id] * 3, ["7", "70", "none"]
+        plan = [row[0] for row in connection.execute("EXPLAIN " + FIND, asked)]  # type: ignore[operator]
+    assert [line for line in plan if "Index Cond" in line and "principal_id =" in line and "key =" in line], plan
