@@ -9,19 +9,14 @@ reading until the last one has arrived, divided by the messages that arrived.
 
 import asyncio
 import contextlib
-import json
 import os
-import subprocess
-import sys
-import threading
 import time
 from array import array
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import orjson
 import psycopg
@@ -32,13 +27,13 @@ from infra.bench import processes
 from infra.bench.audience import Order
 from infra.bench.database import database
 from infra.bench.generator import percentiles
+from infra.bench.obeying import Obeying
 from infra.bench.readings import Signal
 from infra.bench.report import table
 from infra.bench.served import Web, served
 from infra.bench.tenant import BenchTenant, found
 from infra.local.embedded import valkey_of
 from infra.local.errors import SetupProblem
-from infra.local.ground import dying_with_parent
 from infra.local.postgres import Postgres
 from infra.local.valkey import Valkey
 from infra.serve import allow_many_connections
@@ -156,16 +151,18 @@ def follow(postgres: Postgres, valkey: Valkey, web: Web, crowd: Crowd) -> Heard:
     """Let a crowd listen to a tenant of its own for so many seconds, and judge what arrived."""
     tenant = asyncio.run(found(postgres, SIGNAL, crowd.devices, []))
     with contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(Client(order)) for order in _orders(web, tenant, crowd)]
+        clients = [
+            stack.enter_context(Obeying("infra.bench.audience", order.text())) for order in _orders(web, tenant, crowd)
+        ]
         for client in clients:
-            client.tell("subscribe")
+            client.tell(do="subscribe")
         for client in clients:
-            client.answer()
+            client.answer(ANSWERS_WITHIN_S)
         return asyncio.run(_follow(postgres, valkey, web, tenant, crowd, clients))
 
 
 async def _follow(
-    postgres: Postgres, valkey: Valkey, web: Web, tenant: BenchTenant, crowd: Crowd, clients: "Sequence[Client]"
+    postgres: Postgres, valkey: Valkey, web: Web, tenant: BenchTenant, crowd: Crowd, clients: Sequence[Obeying]
 ) -> Heard:
     async with writing(postgres, valkey, tenant, crowd) as writer:
         await _until_all_heard(writer, clients, crowd)
@@ -178,7 +175,7 @@ async def _follow(
         spent = {name: cpu_s - before[name] for name, cpu_s in _cpu_s(pids).items()}
         spent["bench"] = time.process_time() - own
     devices = [str(device_id) for device_id in tenant.device_ids]
-    return judged(crowd, devices, due, [client.ask("tell") for client in clients], spent, wall)
+    return judged(crowd, devices, due, [client.ask(ANSWERS_WITHIN_S, do="tell") for client in clients], spent, wall)
 
 
 class Writer:
@@ -231,71 +228,6 @@ async def writing(postgres: Postgres, valkey: Valkey, tenant: BenchTenant, crowd
         await bus.close()
 
 
-class Client:
-    """A process that holds subscribers; a context manager."""
-
-    def __init__(self, order: Order) -> None:
-        self._order = order
-        self._process: subprocess.Popen[str] | None = None
-
-    def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            dying_with_parent([sys.executable, "-m", "infra.bench.audience"]),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        self._write(self._order.text())
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        process = self._started()
-        process.kill()
-        process.wait(10)
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._started().pid
-
-    def tell(self, do: str) -> None:
-        """Give a command without waiting for its answer."""
-        self._write(json.dumps({"do": do}))
-
-    def answer(self) -> dict[str, Any]:
-        """The answer to the oldest unanswered command; raises SetupProblem where there is none."""
-        process = self._started()
-        assert process.stdout is not None
-        watch = threading.Timer(ANSWERS_WITHIN_S, process.kill)
-        watch.start()
-        line = process.stdout.readline()
-        watch.cancel()
-        if not line:
-            raise SetupProblem("A process that holds subscribers ended or did not answer in time.")
-        answer: dict[str, Any] = json.loads(line)
-        if "problem" in answer:
-            raise SetupProblem(f"Not every subscriber could be connected: {answer['problem']}")
-        return answer
-
-    def ask(self, do: str) -> dict[str, Any]:
-        """Give a command and wait for its answer."""
-        self.tell(do)
-        return self.answer()
-
-    def _write(self, line: str) -> None:
-        process = self._started()
-        assert process.stdin is not None
-        process.stdin.write(line + "\n")
-        process.stdin.flush()
-
-    def _started(self) -> "subprocess.Popen[str]":
-        assert self._process is not None
-        return self._process
-
-
 def shown(all_heard: Sequence[Heard]) -> str:
     """The figures for people."""
     rows = [
@@ -336,7 +268,7 @@ def _orders(web: Web, tenant: BenchTenant, crowd: Crowd) -> list[Order]:
     return [Order(web.port, tenant.api_token, part, crowd.is_sse) for part in parts]
 
 
-async def _until_all_heard(writer: Writer, clients: Sequence[Client], crowd: Crowd) -> None:
+async def _until_all_heard(writer: Writer, clients: Sequence[Obeying], crowd: Crowd) -> None:
     """No protocol says when a subscription has begun: it has when it hears. What was heard until then is forgotten."""
     until, heard = time.monotonic() + HEARD_WITHIN_S, 0
     while heard < crowd.subscribers:
@@ -344,14 +276,14 @@ async def _until_all_heard(writer: Writer, clients: Sequence[Client], crowd: Cro
             raise SetupProblem(f"Only {heard} of {crowd.subscribers} subscribers have heard anything.")
         await writer.play(1.0)
         await asyncio.sleep(SETTLE_S)
-        heard = sum(client.ask("count")["subscribers"] for client in clients)
+        heard = sum(client.ask(ANSWERS_WITHIN_S, do="count")["subscribers"] for client in clients)
     for client in clients:
-        client.ask("forget")
+        client.ask(ANSWERS_WITHIN_S, do="forget")
 
 
-async def _until_arrived(clients: Sequence[Client], expected: int) -> None:
+async def _until_arrived(clients: Sequence[Obeying], expected: int) -> None:
     for _ in range(int(ARRIVES_WITHIN_S / LOOK_S)):
-        if sum(client.ask("count")["messages"] for client in clients) >= expected:
+        if sum(client.ask(ANSWERS_WITHIN_S, do="count")["messages"] for client in clients) >= expected:
             return
         await asyncio.sleep(LOOK_S)
 

@@ -1,17 +1,11 @@
 """The generator as seen from the bench: started, told what to do, asked what happened, ended."""
 
-import json
-import subprocess
-import sys
-import threading
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple
 
 from infra.bench.generator import PROGRESS, Order
 from infra.bench.judge import Sent
-from infra.local.errors import SetupProblem
-from infra.local.ground import dying_with_parent
+from infra.bench.obeying import Obeying
 
 
 class Progress(NamedTuple):
@@ -23,57 +17,12 @@ class Progress(NamedTuple):
     acked_sent: float
 
 
-class Players:
+class Players(Obeying):
     """The generator's process; a context manager."""
 
     def __init__(self, order: Order) -> None:
+        super().__init__("infra.bench.generator", order.text())
         self._order = order
-        self._process: subprocess.Popen[str] | None = None
-
-    def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            dying_with_parent([sys.executable, "-m", "infra.bench.generator"]),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        self._write(self._order.text())
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        process = self._started()
-        assert process.stdin is not None
-        try:
-            process.stdin.close()
-            process.wait(10)
-        except (OSError, subprocess.TimeoutExpired):
-            process.kill()
-            process.wait(10)
-
-    def tell(self, **command: Any) -> None:
-        """Give a command without waiting for its answer."""
-        self._write(json.dumps(command))
-
-    def answer(self, timeout_s: float = 300.0) -> dict[str, Any]:
-        """The answer to the oldest unanswered command; raises SetupProblem when the generator has ended."""
-        process = self._started()
-        assert process.stdout is not None
-        watch = threading.Timer(timeout_s, process.kill)
-        watch.start()
-        line = process.stdout.readline()
-        watch.cancel()
-        if not line:
-            raise SetupProblem("The load generator ended or did not answer in time.")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def ask(self, timeout_s: float = 300.0, **command: Any) -> dict[str, Any]:
-        """Give a command and wait for its answer."""
-        self.tell(**command)
-        return self.answer(timeout_s)
 
     def progress(self) -> Progress:
         """How far the clients are now, without asking them."""
@@ -86,13 +35,3 @@ class Players:
         refused = [(device, n, code) for device, n, code in told["refused"]]
         due = {int(device): times for device, times in told["due"].items()}
         return Sent(told["made"], told["unacked"], refused, told["resent"]), due
-
-    def _write(self, line: str) -> None:
-        process = self._started()
-        assert process.stdin is not None
-        process.stdin.write(line + "\n")
-        process.stdin.flush()
-
-    def _started(self) -> "subprocess.Popen[str]":
-        assert self._process is not None
-        return self._process
