@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import wait
 from typing import Any, TypeVar
 from uuid import UUID
@@ -97,18 +97,17 @@ class Loop:
 
         ``number``: one of its readers; None, when it was woken: all of them, each by whoever is free.
         """
-        if number is None:
-            await self._send_drains((tenant_id, each) for each in range(1, self._drain.readers(tenant_id)))
+        if number is None and (others := range(1, self._drain.readers(tenant_id))):
+            await self._send_drains([[str(tenant_id), each] for each in others])
         with metrics.draining():
             entries, has_more = await self._drain.turn(tenant_id, TURN_S, number or 0)
         metrics.ENTRIES.inc(entries)
         if has_more:
-            await self._send_drains([(tenant_id, number or 0)])
+            await self._send_drains([[str(tenant_id), number or 0]])
 
-    async def _send_drains(self, wanted: Iterable[tuple[UUID, int]]) -> None:
-        for tenant_id, number in wanted:
-            args = [str(tenant_id), number]
-            await asyncio.to_thread(functools.partial(app.send_task, DRAIN, args=args, expires=STALE_S))
+    async def _send_drains(self, wanted: Sequence[list[Any]]) -> None:
+        """Put a drain for each into the queue: a tenant's id, and which of its readers, or nothing for all of them."""
+        await asyncio.to_thread(lambda: [app.send_task(DRAIN, args=args, expires=STALE_S) for args in wanted])
 
     async def tick(self) -> None:
         """Wake for whoever has unread journal or a timer that is over; once a minute, tidy partitions."""
@@ -125,8 +124,7 @@ class Loop:
         rows = await self._store.door("due")
         due = [row["tenant_id"] for row in rows if row["what"] == "journal"]
         self._postman.wake([row["tenant_id"] for row in rows if row["what"] == "deliveries"])
-        tell = [str(tenant_id) for tenant_id in due]
-        await asyncio.to_thread(lambda: [app.send_task(DRAIN, args=[tenant], expires=STALE_S) for tenant in tell])
+        await self._send_drains([[str(tenant_id)] for tenant_id in due])
         if self._errands is None or self._errands.done():
             self._errands = asyncio.create_task(self._run_errands(rows))
         metrics.TICKS.inc()
