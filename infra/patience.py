@@ -9,6 +9,7 @@ import asyncio
 from http import HTTPStatus
 from typing import Any
 
+import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -96,7 +97,7 @@ class PatientHttp(HttpToolsProtocol):
         """Parse; too many bytes without an end of the headers end the connection."""
         if not self._has_headers:
             self._unread += len(data)
-        super().data_received(data)
+        self._parse(data)
         if self._has_headers or not self._unread:
             return
         if self._unread > self.MAX_HEADER_BYTES:
@@ -112,6 +113,8 @@ class PatientHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Its headers are there; too many requests that wait end the connection."""
+        if self._is_offer:
+            return
         self._has_headers, self._unread = True, 0
         self._within(self.BODY_WITHIN_S)
         super().on_headers_complete()
@@ -126,6 +129,8 @@ class PatientHttp(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """It is whole; what follows begins another."""
+        if self._is_offer:
+            return
         self._within(None)
         super().on_message_complete()
         self._has_headers = False
@@ -165,6 +170,34 @@ class PatientHttp(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
         super()._start_asgi_task(cycle, app)
+
+    def _parse(self, data: bytes) -> None:
+        """As uvicorn does, but a request that only offers another protocol keeps its body: Java's client offers HTTP/2
+        with whatever it sends without TLS, and the parser takes what follows its headers for that other protocol's.
+        """
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.logger.warning("Invalid HTTP request received.")
+            self.send_400_response("Invalid HTTP request received.")
+        except httptools.HttpParserUpgrade as offered:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+            elif self._is_offer:
+                self._parse(self._without_offer() + data[offered.args[0] :])
+
+    @property
+    def _is_offer(self) -> bool:
+        """The request would go on in another protocol, which it need not (RFC 9110, section 7.8)."""
+        is_for_both = self.parser.get_method() != b"CONNECT" and not self._should_upgrade()
+        return bool(self.parser.should_upgrade()) and is_for_both
+
+    def _without_offer(self) -> bytes:
+        """The head of the request that was just read, as one that offers nothing."""
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join(lines) + b"\r\n\r\n"
 
     def _hear(self, seconds: float | None) -> None:
         if self._unheard is not None:

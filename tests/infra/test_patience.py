@@ -92,6 +92,38 @@ async def test_who_leaves_while_one_request_is_answered_and_another_waits_has_le
             await door.left.wait()
 
 
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    """An application that answers with what it was sent, behind its method and path."""
+    body, has_more = b"", True
+    while has_more:
+        part = await receive()
+        body, has_more = body + part["body"], part["more_body"]
+    said = f"{scope['method']} {scope['path']} ".encode() + body + b";"
+    await send({**START, "headers": [(b"content-length", b"%d" % len(said))]})
+    await send({**BODY, "body": said})
+
+
+OFFERED = (
+    b"POST /first HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+    b"HTTP2-Settings: AAMAAABkAAQ\r\nContent-Length: 4\r\n\r\nbody"
+)
+"""As Java's own client asks by default for whatever it is to send without TLS: it would also speak HTTP/2."""
+
+
+@pytest.mark.parametrize("cut", [len(OFFERED), len(OFFERED) - 4, len(OFFERED) - 2, 30])
+async def test_a_request_that_offers_another_protocol_is_read_whole_and_answered_in_this_one(cut: int) -> None:
+    async with serving(echo) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with asyncio.timeout(PATIENCE_S):
+            writer.write(OFFERED[:cut])
+            await asyncio.sleep(0.02)  # so that it comes in two reads
+            writer.write(OFFERED[cut:] + OFFERED.replace(b"/first", b"/second"))
+            first, second = [await reader.readuntil(b";") for _ in range(2)]
+        writer.close()
+    assert first.endswith(b"\r\n\r\nPOST /first body;")
+    assert second.endswith(b"\r\n\r\nPOST /second body;")
+
+
 async def test_who_asked_whether_to_send_its_body_and_is_answered_at_once_must_come_again() -> None:
     door = Door()
     door.open.set()
