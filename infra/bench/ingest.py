@@ -9,16 +9,15 @@ how many times its CPU a message took is the figure that does not change with th
 
 import asyncio
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from infra.bench import processes
 from infra.bench.floor import Floor
 from infra.bench.floor import measure as measure_floor
 from infra.bench.generator import Order
 from infra.bench.judge import Verdict, judge, wait_for_drain
 from infra.bench.players import Players
-from infra.bench.processes import Usage
 from infra.bench.readings import Signal
 from infra.bench.rig import Rig
 from infra.bench.tenant import BenchTenant, found, hundred_rules
@@ -54,11 +53,16 @@ BURSTS = Scenario("bursts", 200, 10, 10, 20_000, 20, 3, False, 8, 24 / 16.7)
 
 @dataclass(slots=True)
 class Measured:
-    """One scenario's figures. `cpu_us` is CPU microseconds a message by process."""
+    """One scenario's figures. `cpu_us` is CPU microseconds a message by process.
+
+    `kernel_us` is the kernel's part of it, `postgres_us` that of Postgres by whom it served.
+    """
 
     scenario: Scenario
     load: dict[str, Any]
     cpu_us: dict[str, float]
+    kernel_us: dict[str, float]
+    postgres_us: dict[str, float]
     memory_mib: dict[str, float]
     drained_after_s: float | None
     live: dict[str, Any]
@@ -74,6 +78,11 @@ class Measured:
     def us_a_value(self) -> float:
         """CPU of all processes for one value."""
         return sum(self.cpu_us.values()) / self.scenario.values
+
+    @property
+    def us_beside_ingests_code(self) -> float:
+        """What a message would take if ingest computed nothing: its system calls, and all other processes."""
+        return sum(self.cpu_us.values()) - self.cpu_us["ingest"] + self.kernel_us["ingest"]
 
     @property
     def of_bare(self) -> float | None:
@@ -123,22 +132,22 @@ def _measure(scenario: Scenario, rig: Rig, tenant: BenchTenant, players: Players
     players.ask(**pace, seconds=scenario.warm_up_s)
     wait_for_drain(rig.postgres, tenant.id, DRAIN_WITHIN_S)
     with Watching(rig.ports["http_port"], tenant.api_token, tenant.device_ids[:WATCHED]) as watching:
-        before, began = rig.usages(), time.monotonic()
+        before, asked, began = rig.usages(), processes.served(rig.pids()["postgres"]), time.monotonic()
         load = players.ask(**pace, seconds=scenario.seconds, timeout_s=scenario.seconds + 180)
         drained_after_s = wait_for_drain(rig.postgres, tenant.id, DRAIN_WITHIN_S)
-        after = rig.usages()
+        after, answered = rig.usages(), processes.served(rig.pids()["postgres"])
         told = watching.end()
     sent, due = players.finish()
+    us = 1e6 / max(load["acked"], 1)
+    both = [name for name in after if name in before]
     return Measured(
         scenario,
         load,
-        _cpu_us(before, after, load["acked"]),
+        {name: (after[name].cpu_s - before[name].cpu_s) * us for name in both},
+        {name: (after[name].kernel_s - before[name].kernel_s) * us for name in both},
+        {role: (used_s - asked.get(role, 0.0)) * us for role, used_s in answered.items()},
         {name: usage.memory_bytes / 2**20 for name, usage in after.items()},
         drained_after_s,
         delays(told, due, began),
         judge(rig.postgres, tenant, sent),
     )
-
-
-def _cpu_us(before: Mapping[str, Usage], after: Mapping[str, Usage], messages: int) -> dict[str, float]:
-    return {name: (after[name].cpu_s - before[name].cpu_s) * 1e6 / max(messages, 1) for name in after if name in before}

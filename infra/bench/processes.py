@@ -6,14 +6,19 @@ from pathlib import Path
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+OUR_ROLES = "tidegate_"
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """CPU seconds since its start, ended children included; bytes of memory, shared pages divided by their users."""
+    """CPU seconds since its start, ended children included; bytes of memory, shared pages divided by their users.
+
+    `kernel_s` is the kernel's part of `cpu_s`: system calls, among them the network's way to the other end.
+    """
 
     cpu_s: float
     memory_bytes: int
+    kernel_s: float = 0.0
 
 
 def named(parent: int) -> dict[str, int]:
@@ -37,8 +42,25 @@ def usage(pid: int) -> Usage:
         return Usage(0.0, 0)
     below = [usage(child) for child in children(pid)]
     cpu_s = sum(own[11:15]) / TICKS_PER_S  # utime, stime, and those of ended children: cutime, cstime
+    kernel_s = (own[12] + own[14]) / TICKS_PER_S
     memory_bytes = _proportional_bytes(pid) or own[21] * PAGE_BYTES
-    return Usage(cpu_s + sum(b.cpu_s for b in below), memory_bytes + sum(b.memory_bytes for b in below))
+    return Usage(
+        cpu_s + sum(b.cpu_s for b in below),
+        memory_bytes + sum(b.memory_bytes for b in below),
+        kernel_s + sum(b.kernel_s for b in below),
+    )
+
+
+def served(postmaster: int) -> dict[str, float]:
+    """CPU seconds of Postgres by the role it served, as `ingest`; `itself` is its own work and who has left."""
+    found = {"itself": usage(postmaster).cpu_s}
+    for pid in children(postmaster):
+        title = _words(pid)[0].split()
+        if len(title) > 1 and title[1].startswith(OUR_ROLES):
+            role, used_s = title[1].removeprefix(OUR_ROLES), usage(pid).cpu_s
+            found[role] = found.get(role, 0.0) + used_s
+            found["itself"] -= used_s
+    return found
 
 
 def children(pid: int) -> list[int]:
@@ -67,14 +89,19 @@ def _began(pid: int) -> tuple[int, int]:
 
 
 def _name(pid: int) -> str | None:
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-    except OSError:
-        return None
+    words = _words(pid)
     if "serve" in words:
         return words[words.index("serve") + 1]
     program = Path(words[0].split(" ")[0]).name  # Valkey writes its address behind its name
     return {"postgres": "postgres", "valkey-server": "valkey"}.get(program)
+
+
+def _words(pid: int) -> list[str]:
+    """Its command line; a backend of Postgres has its title there: `postgres: tidegate_worker tidegate … idle`."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return [""]
 
 
 def _proportional_bytes(pid: int) -> int | None:

@@ -27,8 +27,11 @@ def ingest(measured: Measured) -> str:
     rules = "100 rules of which 3 match" if scenario.has_rules else "no rules"
     wanted = f"{scenario.rate:,.0f} msg/s for {scenario.seconds:.0f} s"
     total = sum(measured.cpu_us.values())
-    rows = [[name, us, us / scenario.values, measured.memory_mib[name]] for name, us in measured.cpu_us.items()]
-    rows.append(["all", total, total / scenario.values, sum(measured.memory_mib.values())])
+    kernel, memory = measured.kernel_us, measured.memory_mib
+    rows = [[name, us, kernel[name], us / scenario.values, memory[name]] for name, us in measured.cpu_us.items()]
+    rows.append(["all", total, sum(kernel.values()), total / scenario.values, sum(memory.values())])
+    served = "  ".join(f"{role} {us:.1f}" for role, us in sorted(measured.postgres_us.items()))
+    left = measured.us_beside_ingests_code
     rate = measured.messages_per_s
     lines = [
         f"\n{scenario.name}: {scenario.connections} connections, {scenario.in_flight} in flight, "
@@ -42,8 +45,11 @@ def ingest(measured: Measured) -> str:
         f" ({measured.live['arrived']} of {measured.live['expected']} readings, {measured.live['skipped']} skipped)",
         f"  drained       {_after(measured.drained_after_s)}",
         "",
-        table(["process", "us/message", "us/value", "MiB"], rows),
+        table(["process", "us/message", "kernel's", "us/value", "MiB"], rows),
         "",
+        f"  postgres for  {served} us a message (app is web; itself: its own work, and who has left)",
+        f"  if ingest computed nothing: {left:.1f} us a message, {left / scenario.values:.1f} a value"
+        " (its system calls and the other processes)",
         verdict(measured.verdict),
     ]
     if measured.live["errors"]:

@@ -17,7 +17,10 @@ def test_the_honest_scenario_loses_nothing_and_tells_what_every_process_used() -
     assert measured.load["acked"] == measured.load["sent"] == 600
     assert measured.verdict.alerts == measured.verdict.alerts_expected > 0
     assert {"ingest", "postgres", "worker", "valkey", "web"} <= set(measured.cpu_us)
-    assert measured.cpu_us["ingest"] > 0
+    assert 0 < measured.kernel_us["ingest"] < measured.cpu_us["ingest"]
+    assert {"ingest", "worker", "app", "itself"} <= set(measured.postgres_us)
+    assert sum(measured.postgres_us.values()) == pytest.approx(measured.cpu_us["postgres"], rel=0.2)
+    assert measured.us_beside_ingests_code < sum(measured.cpu_us.values())
     assert measured.live["errors"] == []
     assert measured.live["arrived"] + measured.live["skipped"] >= measured.live["expected"] > 0
     floor = measured.floor
