@@ -22,7 +22,9 @@ from ingest.edge.config import Platform
 from ingest.edge.keeper import Keeper
 from ingest.edge.plant import pause_s
 from ingest.edge.spool import Entry
+from ingest.edge.wall import Wall
 from schema.wire import topics
+from schema.wire.payloads import TIME_PROPERTY
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +53,8 @@ class Line:
     is called when a session stands.
     """
 
-    def __init__(self, platform: Platform, keeper: Keeper, heard: Heard, began: Callable[[], None]) -> None:
+    def __init__(self, platform: Platform, keeper: Keeper, heard: Heard, began: Callable[[], None], wall: Wall) -> None:
+        self.wall = wall
         self._platform = platform
         self._keeper = keeper
         self._heard = heard
@@ -201,6 +204,7 @@ class _Session:
             reason = getattr(answer, "ReasonString", "") or str(code)
             self._end(f"it does not let us in ({reason}): look at `platform`, the token and the device")
         else:
+            self._line.wall.hear(_time_of(answer))
             self._most_bytes = getattr(answer, "MaximumPacketSize", _MOST_BYTES)
             self._connected.set_result(min(WINDOW, getattr(answer, "ReceiveMaximum", WINDOW)))
 
@@ -260,3 +264,9 @@ class _Session:
             if waiting.done() and not waiting.cancelled():
                 waiting.exception()  # heard
             waiting.cancel()
+
+
+def _time_of(answer: Any) -> int | None:
+    """What time it is by the platform's CONNACK; None from another broker, which does not say."""
+    said = dict(getattr(answer, "UserProperty", ())).get(TIME_PROPERTY, "")
+    return int(said) if said.isascii() and said.isdigit() and len(said) < 16 else None

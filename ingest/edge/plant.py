@@ -17,6 +17,7 @@ from ingest.edge.driver import Away, Driver, Failed, Proposal, Sample
 from ingest.edge.endings import end
 from ingest.edge.points import Connection, Point, PointTable, Unwritable
 from ingest.edge.report import Message, Report
+from ingest.edge.wall import Wall
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Machines:
         folder: Path,
         report: Report,
         put: Callable[[Sequence[Message]], None],
+        wall: Wall,
     ) -> None:
         self._connection = connection
         self._points = points
@@ -51,6 +53,7 @@ class Machines:
         self._folder = folder
         self._report = report
         self._put = put
+        self._wall = wall
         self._driver: Driver | None = None
         self._told: list[Sample] = []
         self._turn = asyncio.Lock()
@@ -172,7 +175,7 @@ class Machines:
         self._tell(told)
 
     def _tell(self, samples: Sequence[Sample]) -> None:
-        messages = self._report.messages(samples, int(time.time() * 1000), time.monotonic(), self._via)
+        messages = self._report.messages(samples, self._wall.now_ms(), time.monotonic(), self._via)
         answered: dict[str, str] = {}
         for sample in samples:
             answered[sample.point.device] = answered.get(sample.point.device, " ") and (sample.error or "")
@@ -196,10 +199,11 @@ class Machines:
 class Plant:
     """All the connections of a point table. `become` another table at any time; `close` at the end."""
 
-    def __init__(self, folder: Path, report: Report, put: Callable[[Sequence[Message]], None]) -> None:
+    def __init__(self, folder: Path, report: Report, put: Callable[[Sequence[Message]], None], wall: Wall) -> None:
         self._folder = folder
         self._report = report
         self._put = put
+        self._wall = wall
         self._machines: dict[str, Machines] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.table = PointTable({}, ())
@@ -210,7 +214,7 @@ class Plant:
         self._report.forget(self.table.points)
         self.table = table
         for name, connection in table.connections.items():
-            machines = Machines(connection, table.of(name), self._folder, self._report, self._put)
+            machines = Machines(connection, table.of(name), self._folder, self._report, self._put, self._wall)
             self._machines[name] = machines
             self._tasks.append(asyncio.create_task(machines.run(), name=name))
 

@@ -16,6 +16,7 @@ from typing import Any
 from engine.points.told import FAILED
 from ingest.edge.driver import Sample
 from ingest.edge.points import Point, Raw
+from ingest.edge.wall import Wall
 from schema.wire.payloads import MAX_METRICS, MAX_PAYLOAD_BYTES
 
 Message = tuple[str, bytes]
@@ -50,8 +51,9 @@ class _Reached:
 class Report:
     """Remembers what was sent of every point. `gateway` is our own device's key: what is its own goes up directly."""
 
-    def __init__(self, gateway: str) -> None:
+    def __init__(self, gateway: str, wall: Wall | None = None) -> None:
         self._gateway = gateway
+        self._wall = wall or Wall()
         self._last: dict[Point, _Last] = {}
         self._reached: dict[str, _Reached] = {}
 
@@ -60,7 +62,7 @@ class Report:
         return f"up/{what}" if device == self._gateway else f"up/child/{device}/{what}"
 
     def messages(self, samples: Iterable[Sample], now_ms: int, now_s: float, via: str | None = None) -> list[Message]:
-        """What goes up for these samples. `now_ms` is the wall clock, `now_s` one that never jumps.
+        """What goes up for these samples. `now_ms` is the wall's, `now_s` of a clock that never jumps.
 
         `via` is what the platform calls the protocol they were read in.
         """
@@ -70,7 +72,7 @@ class Report:
         for sample in samples:
             point = sample.point
             last = self._last.setdefault(point, _Last())
-            at_ms = _time_ms(sample, last, now_ms)
+            at_ms = self._time_ms(sample, last, now_ms)
             several = readings.setdefault((point.device, at_ms), [])
             value = None if sample.error is not None or sample.raw is None else point.value_of(sample.raw)
             if isinstance(value, float) and not math.isfinite(value):
@@ -112,8 +114,8 @@ class Report:
             return []
         if known.is_reached:
             return [(self.tail(device, "status"), _json({"connected": True}))]
-        since_ms = int((time.time() - (time.monotonic() - known.since_s)) * 1000)
-        said = {"connected": False, "reason": known.why[:500], "since": since_ms}
+        since_ms = self._wall.ago_ms(time.monotonic() - known.since_s)
+        said = {"since": since_ms, "connected": False, "reason": known.why[:500]}
         return [(self.tail(device, "status"), _json(said))]
 
     def is_reached(self, device: str) -> bool:
@@ -143,21 +145,23 @@ class Report:
             return []
         return [self._event(point, FAILED, {"metric": point.metric, "error": error[:500]}, now_ms)]
 
+    def _time_ms(self, sample: Sample, last: _Last, now_ms: int) -> int:
+        """When the value was so: by the machine's clock, else by ours.
+
+        A server tells a setpoint of last year as of last year, which nobody would take; where that is no news, it was
+        so yesterday as well; or just now, while nobody knows when that is. What is news and so old has a wrong clock,
+        and the platform shall say so.
+        """
+        at_ms = sample.source_ms
+        if at_ms is None:
+            return now_ms
+        if sample.raw is not None and last.value not in (None, sample.point.value_of(sample.raw)):
+            return at_ms
+        known_ms = now_ms if now_ms >= 0 else self._wall.guess_ms()
+        return now_ms if known_ms is None else max(at_ms, known_ms - _UNCHANGED_MS)
+
     def _event(self, point: Point, kind: str, data: Mapping[str, Any], now_ms: int) -> Message:
         return self.tail(point.device, f"event/{kind}"), _json({"time": now_ms, **data})
-
-
-def _time_ms(sample: Sample, last: _Last, now_ms: int) -> int:
-    """When the value was so: by the machine's clock, else by ours.
-
-    A server tells a setpoint of last year as of last year, which nobody would take; where that is no news, it was so
-    yesterday as well. What is news and so old has a wrong clock, and the platform shall say so.
-    """
-    at_ms, oldest_ms = sample.source_ms, now_ms - _UNCHANGED_MS
-    if at_ms is None:
-        return now_ms
-    is_news = sample.raw is not None and last.value not in (None, sample.point.value_of(sample.raw))
-    return at_ms if at_ms >= oldest_ms or is_news else oldest_ms
 
 
 def _add(several: list[dict[str, Any]], metric: str, value: Any, quality: str | None) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ingest.edge import config as configs
 from ingest.edge.asked import Asked
+from ingest.edge.clock import Clock
 from ingest.edge.config import Config
 from ingest.edge.keeper import Keeper
 from ingest.edge.line import Line
@@ -19,32 +20,33 @@ from ingest.edge.points import PointTable, TableWrong
 from ingest.edge.remote import Remote
 from ingest.edge.report import Report
 from ingest.edge.spool import Spool
+from ingest.edge.wall import Wall
 
 log = logging.getLogger(__name__)
 
 _LOOK_S = 2.0
 _HEALTH_S = 60.0
-_JUMP_S = 5.0
 
 
 class Edge:
     """One edge. `start`, then `stop`; the file is read anew whenever it changes."""
 
-    def __init__(self, path: Path, config: Config) -> None:
+    def __init__(self, path: Path, config: Config, wall: Wall | None = None) -> None:
         self._path = path
         self._config = config
+        self.wall = wall or Wall()
         self._seen = _changed_at(path)
-        self.spool = Spool(config.folder, config.max_bytes)
+        self.spool = Spool(config.folder, config.max_bytes, self.wall)
         self.keeper = Keeper(self.spool)
-        self.report = Report(config.platform.device)
-        self.plant = Plant(config.folder, self.report, self.keeper.put)
+        self.report = Report(config.platform.device, self.wall)
+        self.plant = Plant(config.folder, self.report, self.keeper.put, self.wall)
         self.remote = Remote(config.folder, self.keeper.put, self._use)
         asked = Asked(config.platform.device, self.plant, self.report, self.keeper, self.remote.heard)
-        self.line = Line(config.platform, self.keeper, asked.heard, self._began)
+        self.line = Line(config.platform, self.keeper, asked.heard, self._began, self.wall)
         self._tasks: list[asyncio.Task[None]] = []
         self._dropped = 0
         self._greeted_at = -1
-        self._offset_s = time.time() - time.monotonic()
+        self._clock = Clock(self.wall, self._put)
 
     async def start(self) -> None:
         """Begin. Raises SpoolTaken or OSError when the folder cannot be used."""
@@ -95,7 +97,8 @@ class Edge:
         due = time.monotonic() + _HEALTH_S
         while True:
             await asyncio.sleep(_LOOK_S)
-            self._look_at_the_clock()
+            if self._clock.look():
+                self.keeper.news.set()  # what was held back has its time now
             await self._look_at_the_file()
             if time.monotonic() >= due or (self.spool.dropped > self._dropped and self.line.is_up):
                 due = time.monotonic() + _HEALTH_S
@@ -109,18 +112,12 @@ class Edge:
             "edge_refused": self.line.refused,
             "edge_points_failing": self.report.failing,
         }
-        self._put("telemetry", {"time": _now_ms(), "values": values})
+        if (off_ms := self.wall.off_ms) is not None:
+            values["edge_clock_off_s"] = round(off_ms / 1000)
+        self._put("telemetry", {"time": self.wall.now_ms(), "values": values})
         if dropped > 0:
             log.warning("%d messages were dropped: the spool was full, or broken.", dropped)
-            self._put("event/spool-full", {"time": _now_ms(), "dropped": dropped})
-
-    def _look_at_the_clock(self) -> None:
-        """Schedules go by a clock that never jumps; the times of readings do not, and somebody should know."""
-        offset_s = time.time() - time.monotonic()
-        jump_s, self._offset_s = offset_s - self._offset_s, offset_s
-        if abs(jump_s) > _JUMP_S:
-            log.warning("The clock was set %s by %.0f s.", "forward" if jump_s > 0 else "back", abs(jump_s))
-            self._put("event/clock-jumped", {"time": _now_ms(), "seconds": round(jump_s, 1)})
+            self._put("event/spool-full", {"time": self.wall.now_ms(), "dropped": dropped})
 
     async def _look_at_the_file(self) -> None:
         changed_at = _changed_at(self._path)
@@ -178,7 +175,3 @@ def _changed_at(path: Path) -> tuple[int, int]:
     except OSError:
         return 0, 0
     return found.st_mtime_ns, found.st_size
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

@@ -1,6 +1,8 @@
 """What goes up waits here, on disk, until the platform has it: bounded, in order, and safe from a kill at any moment.
 
-An entry is a topic's tail and a payload, whose time was fixed when it was made: sent twice, it is stored once. Full:
+An entry is a topic's tail and a payload, whose time was fixed when it was made: sent twice, it is stored once. Made
+while nobody knew the time (`wall.py`), it is held back, and gets its time when that is known: one of an earlier start
+of the computer by what its clock said then, or, where that was never set, as if this start had followed at once. Full:
 the oldest go, and are counted. When the disk takes nothing, entries wait in memory, as many as fit there, are sent from
 there, and are written as soon as the disk takes something again. Beside them lie the commands that were begun, with
 their answers, so that none is carried out twice.
@@ -13,6 +15,7 @@ import fcntl
 import json
 import logging
 import os
+import re
 import sqlite3
 import time
 from collections import deque
@@ -20,11 +23,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ingest.edge.wall import Wall
+
 log = logging.getLogger(__name__)
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS entries (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, payload BLOB NOT NULL, size INTEGER NOT NULL
+    id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, payload BLOB NOT NULL, size INTEGER NOT NULL,
+    boot INTEGER
+);
+CREATE TABLE IF NOT EXISTS boots (
+    id INTEGER PRIMARY KEY, boot TEXT NOT NULL UNIQUE, guessed INTEGER, last INTEGER NOT NULL, began INTEGER
 );
 CREATE TABLE IF NOT EXISTS counts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS commands (id TEXT PRIMARY KEY, at INTEGER NOT NULL, answer BLOB) WITHOUT ROWID;
@@ -32,6 +41,19 @@ CREATE TABLE IF NOT EXISTS commands (id TEXT PRIMARY KEY, at INTEGER NOT NULL, a
 _AS_FAR = """
 INSERT INTO sqlite_sequence (name, seq) SELECT 'entries', ? WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence)
 """
+_COUNT_BOOT = """
+INSERT INTO boots (boot, guessed, last) VALUES (?, ?, ?) ON CONFLICT (boot)
+DO UPDATE SET guessed = coalesce(excluded.guessed, guessed), last = max(last, excluded.last) RETURNING id
+"""
+_SETTLE = """
+UPDATE boots SET began = CASE WHEN boot = :boot THEN :began ELSE coalesce(guessed, :began - last) END
+WHERE began IS NULL
+"""
+_BEHIND = """
+UPDATE entries SET id = id + (SELECT max(id) FROM entries) WHERE boot IN (SELECT id FROM boots WHERE began IS NULL)
+"""
+_FROM_START = re.compile(rb'\{"(time|since)":-(\d+)')
+"""How a payload begins whose time is counted from the computer's start."""
 _ENTRY_BYTES = 64
 """What an entry costs beside its topic and payload, about."""
 _MOST_IN_MEMORY = 10_000
@@ -65,8 +87,15 @@ class Entry(NamedTuple):
 class Spool:
     """One folder's spool; not for two threads at a time. `open` first, `close` last."""
 
-    def __init__(self, folder: Path, max_bytes: int) -> None:
+    def __init__(self, folder: Path, max_bytes: int, wall: Wall | None = None) -> None:
         self._folder = folder
+        self._wall = wall or Wall()
+        self._has_held = False
+        """Whether there are entries whose time is not known."""
+        self._has_passed = False
+        """Whether such were passed over: others that are younger were sent."""
+        self._began_ms: int | None = None
+        """When the computer was started, as entries get their times by, here and on the disk."""
         self._path = folder / "spool.db"
         self._max_bytes = max_bytes
         self._base: sqlite3.Connection | None = None
@@ -143,14 +172,42 @@ class Spool:
             base = self._base or self._begin()
             if last < _IN_MEMORY:  # else what was in memory may be on the disk by now: it is sent again, and known
                 self._read_up_to = last
+            if self._has_held and (began := self._start_ms()) is not None:
+                self._settle(base, began)
             found = base.execute(
-                "SELECT id, topic, payload FROM entries WHERE id > ? ORDER BY id LIMIT ?", (self._read_up_to, most)
+                "SELECT e.id, topic, payload, began FROM entries e LEFT JOIN boots b ON b.id = e.boot"
+                " WHERE e.id > ? AND (e.boot IS NULL OR began IS NOT NULL) ORDER BY e.id LIMIT ?",
+                (self._read_up_to, most),
             ).fetchall()
             if found:
-                return [Entry(*row) for row in found]
+                self._has_passed |= self._has_held
+                return [Entry(id_, topic, _timed(payload, began)) for id_, topic, payload, began in found]
         except sqlite3.Error as error:
             self._fail(error)
-        return [entry for entry in self._homeless if entry.id > last][:most] if self._is_failing else []
+        return self._after_in_memory(last, most) if self._is_failing else []
+
+    def _after_in_memory(self, last: int, most: int) -> Sequence[Entry]:
+        began = self._start_ms()
+        waiting = [entry for entry in self._homeless if entry.id > last]
+        if began is None:
+            return [entry for entry in waiting if not _FROM_START.match(entry.payload)][:most]
+        return [entry._replace(payload=_timed(entry.payload, began)) for entry in waiting[:most]]
+
+    def _start_ms(self) -> int | None:
+        """When the computer was started, once anybody knows: the same for good."""
+        if self._began_ms is None and self._wall.is_known:
+            self._began_ms = self._wall.guessed_start_ms()
+        return self._began_ms
+
+    def _settle(self, base: sqlite3.Connection, began: int) -> None:
+        """Give the entries that were held back their times; behind the others, where some of these were sent."""
+        with base:
+            if self._has_passed:
+                base.execute(_BEHIND)
+                base.execute("UPDATE sqlite_sequence SET seq = (SELECT max(id) FROM entries)")
+            base.execute(_SETTLE, {"boot": self._wall.boot, "began": began})
+            base.execute("DELETE FROM boots WHERE id NOT IN (SELECT boot FROM entries WHERE boot IS NOT NULL)")
+        self._has_held = self._has_passed = False
 
     def forget(self, ids: Sequence[int]) -> bool:
         """These were sent. False when the disk does not take that: ask again, they may be sent once more."""
@@ -179,7 +236,8 @@ class Spool:
         base = self._base or self._begin()
         with base:
             is_new = base.execute(
-                "INSERT OR IGNORE INTO commands (id, at) VALUES (?, ?)", (id_, time.time_ns())
+                "INSERT OR IGNORE INTO commands (id, at) SELECT ?, max(?, coalesce(max(at), 0) + 1) FROM commands",
+                (id_, time.time_ns()),  # never older than the last one, whatever the clock was set to
             ).rowcount
             base.execute(
                 "DELETE FROM commands WHERE id IN (SELECT id FROM commands ORDER BY at DESC LIMIT -1 OFFSET ?)",
@@ -204,12 +262,17 @@ class Spool:
     def _write(self) -> None:
         base = self._base or self._begin()
         rows = [(e.topic, e.payload, len(e.topic) + len(e.payload) + _ENTRY_BYTES) for e in self._homeless]
+        held = [int(found[2]) if (found := _FROM_START.match(payload)) else None for _, payload, _ in rows]
         added = sum(row[2] for row in rows)
         if rows and self._room(base) < _SPARE_BYTES + 2 * added:  # once in the log, once in the file
             raise _NearlyFull("less than 1 MiB would be left free on it")
         with base:
             gone, gone_bytes = self._make_room(base, added)
-            base.executemany("INSERT INTO entries (topic, payload, size) VALUES (?, ?, ?)", rows)
+            boot = self._boot(base, max((since for since in held if since is not None), default=None))
+            base.executemany(
+                "INSERT INTO entries (topic, payload, size, boot) VALUES (?, ?, ?, ?)",
+                [(*row, None if since is None else boot) for row, since in zip(rows, held, strict=True)],
+            )
             dropped = gone + self._lost_in_memory
             if dropped:
                 base.execute(
@@ -223,6 +286,15 @@ class Spool:
         self.count += len(rows) - gone
         self.size_bytes += added - gone_bytes
         self.dropped += gone
+
+    def _boot(self, base: sqlite3.Connection, last: int | None) -> int | None:
+        """The number of this start of the computer, for entries that are to get their times; None where none is."""
+        if last is None:
+            return None
+        self._has_held = True
+        wall = self._wall
+        (number,) = base.execute(_COUNT_BOOT, (wall.boot, wall.guessed_start_ms(), last)).fetchone()
+        return int(number)
 
     def _room(self, base: sqlite3.Connection) -> int:
         """What is free on the disk, and in our own file: it never shrinks, what was sent leaves room in it."""
@@ -248,6 +320,7 @@ class Spool:
         found = base.execute("SELECT value FROM counts WHERE name = 'dropped'").fetchone()
         self.dropped = (found[0] if found else 0) + self._lost_in_memory
         self._newest = base.execute("SELECT max(seq) FROM sqlite_sequence").fetchone()[0] or 0
+        self._has_held = base.execute("SELECT EXISTS (SELECT 1 FROM boots WHERE began IS NULL)").fetchone()[0] == 1
 
     def _begin(self) -> sqlite3.Connection:
         base = sqlite3.connect(self._path, timeout=5.0, check_same_thread=False)
@@ -257,6 +330,8 @@ class Spool:
             base.execute("PRAGMA journal_size_limit = 1048576")
             base.execute("PRAGMA wal_autocheckpoint = 64")  # pages: the log stays well below what is left free
             base.executescript(_TABLES)
+            if not any(column[1] == "boot" for column in base.execute("PRAGMA table_info (entries)")):
+                base.execute("ALTER TABLE entries ADD COLUMN boot INTEGER")  # a spool of before
             if self._newest:  # also in a new file: whoever sends has got so far
                 base.execute(_AS_FAR, (self._newest,))
                 base.commit()
@@ -296,6 +371,13 @@ class Spool:
 def _is_broken(error: sqlite3.DatabaseError) -> bool:
     """Whether the file is no spool, or not any more."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _timed(payload: bytes, began_ms: int | None) -> bytes:
+    """A payload with its time, if that was counted from the start of the computer."""
+    if began_ms is None or not (found := _FROM_START.match(payload)):
+        return payload
+    return b'{"%s":%d' % (found[1], began_ms + int(found[2])) + payload[found.end() :]
 
 
 def _free_bytes(folder: Path) -> int:

@@ -64,6 +64,9 @@ repeat (0x87 rights, 0x97 quota, 0x99 rejected into the tenant's inbox with its 
 A repeat with the same `time` and `seq` (or, without `seq`, the same values) is stored once. A reading without `time`
 is stamped at receipt; its repeat is recognised by packet id and DUP, for ten minutes and by the same process only.
 
+In 5.0 the CONNACK says what time it is: the user property `time`, in milliseconds since 1970. A device whose clock is
+not set can give its readings the right times by it; those that are too old or ahead of time are rejected.
+
 No session outlives its connection (Session Present is 0, Session Expiry Interval 0): what had no PUBACK or PUBREC is
 repeated on the next one, and a PUBREL for a message of an earlier one is answered with a PUBCOMP (5.0: 0x92). In 5.0 a
 client may name 16 topics by alias.

@@ -39,6 +39,8 @@ MAX_NOTE_BYTES = 8 * 1024
 MAX_SEQ = 2**62 - 1
 MAX_SEQ_CHARS = 64
 CLOCK_AHEAD_S = 600
+TIME_PROPERTY = "time"
+"""The user property of MQTT 5's CONNACK that says what time it is, in milliseconds since 1970."""
 RETENTION_S = 90 * 86_400
 
 OWN_KEYS = frozenset({"time", "seq", "values"})

@@ -6,11 +6,16 @@ import secrets
 from dataclasses import dataclass
 from typing import Final
 
+from engine import clock
 from ingest.adapters.base import RefusalReason
 from ingest.adapters.mqtt.limits import MqttLimits
 from ingest.adapters.mqtt.packets import V5, Connack, Connect
 from ingest.adapters.mqtt.properties import NONE, Properties, Property, explained
 from ingest.adapters.mqtt.reasons import ConnectReturn, Reason
+from schema.wire.payloads import TIME_PROPERTY
+
+_LONGEST_BYTES: Final = 256
+"""No CONNACK of ours is longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +134,7 @@ def agree(connect: Connect, limits: MqttLimits, device: str) -> Terms:
 
 
 def granted(connect: Connect, terms: Terms, limits: MqttLimits, *, is_visit: bool = False) -> Properties:
-    """The CONNACK's properties: everything we limit or do not offer, and nothing in 3.1.1.
+    """The CONNACK's properties: everything we limit or do not offer, what time it is, and nothing in 3.1.1.
 
     Without a Maximum QoS it is 2 (section 3.2.2.3.4): a visit's is 1, and it has no topic aliases.
     """
@@ -152,4 +157,6 @@ def granted(connect: Connect, terms: Terms, limits: MqttLimits, *, is_visit: boo
         granted[Property.SERVER_KEEP_ALIVE] = terms.keep_alive_s
     if not connect.client_id:
         granted[Property.ASSIGNED_CLIENT_IDENTIFIER] = terms.client_id
+    if terms.max_packet_bytes >= _LONGEST_BYTES:  # what a client has no room for must be left out (3.2.2.3.10)
+        granted[Property.USER_PROPERTY] = ((TIME_PROPERTY, str(clock.now_ms())),)
     return granted

@@ -24,10 +24,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from engine import clock
-from ingest.edge.opcua.errors import Untrusted
+from ingest.edge.opcua.errors import Unreachable, Untrusted
+from ingest.edge.wall import EARLIEST_MS
 
 log = logging.getLogger(__name__)
 
+_EARLIEST = clock.from_ms(EARLIEST_MS)
 _LASTS_DAYS = 5 * 365
 _WARN_BEFORE = timedelta(days=60)
 _KEPT_REJECTED = 50
@@ -47,10 +49,18 @@ class Certificates:
         self.rejected = folder / "rejected"
 
     def prepare(self) -> None:
-        """Make the folders, and at the first start the edge's own certificate. Raises OSError or ValueError."""
+        """Make the folders, and at the first start the edge's own certificate.
+
+        Raises OSError, ValueError, or Unreachable while the clock was not set: what it made then would have expired.
+        """
         for folder in (self._folder, self.own.parent, self.trusted, self.issuers, self.rejected):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not (self.own.exists() and self.key.exists()):
+            if (now := clock.now()) < _EARLIEST:
+                raise Unreachable(
+                    f"The edge's clock says {now:%Y-%m-%d}, and nobody would accept a certificate made then: set the "
+                    "clock (NTP); the edge tries again by itself."
+                )
             self._make()
         own = x509.load_der_x509_certificate(self.own.read_bytes())
         names = own.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -109,8 +119,15 @@ class Certificates:
             for old in kept[: max(0, len(kept) - _KEPT_REJECTED + 1)]:
                 old.unlink(missing_ok=True)
             file.write_bytes(certificate.public_bytes(Encoding.DER))
+        was = next((known for known in _read(self.trusted) if known.subject == certificate.subject), None)
+        words = "is not trusted yet: it showed the certificate"
+        if was is not None:
+            words = (
+                f"has another certificate than the one that is trusted (until {was.not_valid_after_utc:%Y-%m-%d}): it "
+                "was renewed, or somebody else answers there. It showed"
+            )
         return (
-            f"The server at {url} is not trusted yet: it showed the certificate "
+            f"The server at {url} {words} "
             f"{certificate.subject.rfc4514_string()[:200]!r} with the SHA-256 {fingerprint}. If that is what the "
             f"server itself shows, move {file} to {self.trusted}; the edge tries again by itself."
         )

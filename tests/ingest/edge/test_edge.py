@@ -28,6 +28,7 @@ from ingest.edge.keeper import Keeper
 from ingest.edge.modbus.driver import ModbusDriver
 from ingest.edge.service import Edge
 from ingest.edge.spool import Spool
+from ingest.edge.wall import Wall
 from schema.wire.payloads import MAX_NOTE_BYTES
 from tests.ingest.adapters.mqtt.memory import MemoryAuthorizer, MemoryPresence, MemoryUplink, device_id, until
 from tests.ingest.edge.test_modbus import Machine, serving
@@ -105,8 +106,8 @@ async def platform() -> AsyncIterator[Platform]:
 
 
 @asynccontextmanager
-async def running(path: Path) -> AsyncIterator[Edge]:
-    edge = Edge(path, config.load(path))
+async def running(path: Path, wall: Wall | None = None) -> AsyncIterator[Edge]:
+    edge = Edge(path, config.load(path), wall)
     await edge.start()
     try:
         yield edge

@@ -444,7 +444,7 @@ async def test_a_server_that_comes_again_with_another_certificate_is_not_trusted
             monkeypatch.setattr(factory, "certificate", other.certificate)
             monkeypatch.setattr(factory, "private_key", other.key)
     await running.forget()
-    with pytest.raises(Away, match="is not trusted yet"):
+    with pytest.raises(Away, match="another certificate than the one that is trusted"):
         await driver(found, folder).open(lambda words: None)
 
 

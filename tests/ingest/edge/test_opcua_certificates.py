@@ -2,7 +2,7 @@
 
 import ipaddress
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 
 from engine import clock
 from ingest.edge.opcua.certificates import Certificates
-from ingest.edge.opcua.errors import Untrusted
+from ingest.edge.opcua.errors import Unreachable, Untrusted
 
 URL, HOST = "opc.tcp://192.0.2.7:4840", "192.0.2.7"
 ROOT = ec.generate_private_key(ec.SECP256R1())
@@ -121,6 +121,27 @@ def test_what_has_expired_is_refused_even_if_it_is_trusted(folder: Certificates)
         folder.judge(der(old), URL, HOST)
     with pytest.raises(Untrusted, match="no certificate"):
         folder.judge(b"", URL, HOST)
+
+
+def test_a_clock_that_was_never_set_makes_no_certificate_that_nobody_would_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = Certificates(tmp_path / "fresh")
+    with monkeypatch.context() as patch:
+        patch.setattr("engine.clock.now", lambda: datetime(1970, 1, 1, tzinfo=UTC))
+        with pytest.raises(Unreachable, match=r"says 1970-01-01.*set the clock"):
+            fresh.prepare()
+    fresh.prepare()
+    assert fresh.own.exists()
+
+
+def test_a_certificate_that_was_renewed_is_told_from_one_that_nobody_ever_saw(folder: Certificates) -> None:
+    old, new = certificate("Press", issuer="Press"), certificate("Press", issuer="Press", age_days=0)
+    (folder.trusted / "press.der").write_bytes(der(old))
+    with pytest.raises(Untrusted, match=r"another certificate than the one that is trusted.*move .*rejected"):
+        folder.judge(der(new), URL, HOST)
+    with pytest.raises(Untrusted, match="is not trusted yet"):
+        folder.judge(der(certificate("Lathe", issuer="Lathe")), URL, HOST)
 
 
 def test_strangers_cannot_fill_the_disk(folder: Certificates) -> None:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from engine import clock
 from ingest.adapters.mqtt.encode import encode
 from ingest.adapters.mqtt.packets import V5, V311, Connack, Disconnect, Pingreq, Publish, Will
 from ingest.adapters.mqtt.properties import Property
@@ -233,7 +234,19 @@ async def test_5_0_announces_every_limit_and_everything_not_offered(open_house: 
             Property.TOPIC_ALIAS_MAXIMUM: 16,
             Property.SESSION_EXPIRY_INTERVAL: 0,
             Property.SERVER_KEEP_ALIVE: 300,
+            Property.USER_PROPERTY: answer.properties[Property.USER_PROPERTY],
         }
+
+
+@pytest.mark.parametrize("most_bytes", [None, 1_000, 60])
+async def test_5_0_is_told_what_time_it_is_where_there_is_room_for_it(house: House, most_bytes: int | None) -> None:
+    async with await RawClient.dial(house, level=V5) as client:
+        before_ms = clock.now_ms()
+        answer = await client.connect(properties=most_bytes and {Property.MAXIMUM_PACKET_SIZE: most_bytes})
+        assert answer is not None
+        said = dict(answer.properties.get(Property.USER_PROPERTY, ()))
+        assert said.keys() == (set() if most_bytes == 60 else {"time"})
+        assert all(before_ms <= int(each) <= clock.now_ms() for each in said.values())
 
 
 async def test_enhanced_authentication_is_not_offered(house: House) -> None:
