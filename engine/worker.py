@@ -27,6 +27,7 @@ from engine.devices import service as devices
 from engine.drain import Drain
 from engine.errors import Unavailable
 from engine.fleet import chores
+from engine.journal import readers
 from engine.journal.bus import ValkeyBus
 from engine.notifications import leases
 from engine.notifications.mail import Mail
@@ -197,9 +198,11 @@ class Loop:
             await devices.activate_heard(tx)
             await usage.looked(tx)
             await leases.prune(tx)
+            await repeats.prune(tx)
+        async with self._store.as_tenant(principal) as tx:
+            await readers.hold(tx)  # they cut these, too: not while we do, or each could wait for the other
             await firings.prune(tx)
             await non_firings.prune(tx)
-            await repeats.prune(tx)
         if deleted := await retention.prune(self._store, principal, base):
             log.info("telemetry.pruned", extra={"tenant": str(principal.tenant_id), "rows": deleted})
 

@@ -67,7 +67,7 @@ async def change(tx: Tx, wanted: int) -> Readers:
     """
     if not 1 <= wanted <= MOST_READERS:
         raise ReadersMalformed
-    rows = await _locked(tx)
+    rows = await hold(tx)
     before = rows[0]["wanted"] or rows[0]["shares"]
     if wanted != before:
         tx.audit(
@@ -81,7 +81,7 @@ async def settle(tx: Tx) -> bool:
     """Become as many as are wanted, if all stand at the same entry by now; says whether they have."""
     if not await tx.scalar(_ARE_THERE, {"tenant": tx.principal.tenant_id}):
         return False  # asked without a lock first: who is still on the way need not wait for whoever asks
-    rows = await _locked(tx)
+    rows = await hold(tx)
     wanted = rows[0]["wanted"]
     if wanted is None:
         return False
@@ -94,8 +94,8 @@ async def stand(tx: Tx) -> list[Reader]:
     return [Reader(**row) for row in await tx.rows(_STAND, {"tenant": tx.principal.tenant_id})]
 
 
-async def _locked(tx: Tx) -> Sequence[RowMapping]:
-    """All of the tenant's readers; until COMMIT none of them goes on."""
+async def hold(tx: Tx) -> Sequence[RowMapping]:
+    """All of the tenant's readers, none of which is under way; until COMMIT none of them goes on."""
     return await tx.rows(_ALL, {"tenant": tx.principal.tenant_id})
 
 

@@ -1,15 +1,17 @@
 """When rules fired: the last time of each; and why where no alert says it, a row for each time, with its end."""
 
+import functools
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import orjson
-from sqlalchemy import DateTime, literal_column, select, text, tuple_
+from sqlalchemy import DateTime, TextClause, literal_column, select, text, tuple_
 from sqlalchemy.engine import RowMapping
 
 from engine import pages
 from engine.alerts.model import Cleared, Raised
+from engine.journal.share import ALL, Share
 from engine.pages import Page
 from engine.rules.tables import rule_firings, rules
 from engine.rules.tried import Firing
@@ -65,8 +67,7 @@ LAST = literal_column(
 )
 """When each of ``rules`` last fired, with an alert or without; null: never. Two looks at an index a rule."""
 # The newest of a rule that is too many is found at its place in the index: nothing is sorted.
-_CUT = text(
-    """
+_CUT = """
     DELETE FROM rule_firings f USING (
         SELECT r.id AS rule_id, first.fired_at, first.id
         FROM rules r CROSS JOIN LATERAL (
@@ -75,13 +76,15 @@ _CUT = text(
         ) first
         WHERE r.tenant_id = :tenant AND (CAST(:rules AS uuid[]) IS NULL OR r.id = ANY (CAST(:rules AS uuid[])))
     ) AS cut
-    WHERE f.tenant_id = :tenant AND f.rule_id = cut.rule_id AND (f.fired_at, f.id) <= (cut.fired_at, cut.id)
+    WHERE f.tenant_id = :tenant AND f.rule_id = cut.rule_id AND (f.fired_at, f.id) <= (cut.fired_at, cut.id){mine}
     """
-)
 
 
-async def note(tx: Tx, fired: Sequence[tuple[Raised, Sequence[str]]]) -> None:
-    """Note these firings, each with what it would have done (nothing: it did it); those noted before stay."""
+async def note(tx: Tx, fired: Sequence[tuple[Raised, Sequence[str]]], mine: Share = ALL) -> None:
+    """Note these firings, each with what it would have done (nothing: it did it); those noted before stay.
+
+    ``mine``: the devices of whoever notes it. No other's row is touched, so that no two readers wait for each other.
+    """
     if not fired:
         return
     tenant_id = tx.principal.tenant_id
@@ -102,7 +105,7 @@ async def note(tx: Tx, fired: Sequence[tuple[Raised, Sequence[str]]]) -> None:
     ]
     await tx.execute(_NOTE, {"tenant": tenant_id, "fired": orjson.dumps(rows).decode()})
     if full := {one.rule_id for id_, (one, _) in zip(ids, fired, strict=True) if id_.int % CUT_EVERY == 0}:
-        await _cut(tx, sorted(full))
+        await _cut(tx, sorted(full), mine)
 
 
 async def end(tx: Tx, cleared: Sequence[Cleared]) -> None:
@@ -123,13 +126,18 @@ async def end(tx: Tx, cleared: Sequence[Cleared]) -> None:
 
 
 async def prune(tx: Tx) -> None:
-    """Forget what is older than 30 days, and of a rule with very many the oldest."""
+    """Forget what is older than 30 days, and of a rule with very many the oldest; while no reader notes any."""
     await tx.execute(_PRUNE, {"tenant": tx.principal.tenant_id, "now": tx.now})
-    await _cut(tx, None)
+    await _cut(tx, None, ALL)
 
 
-async def _cut(tx: Tx, rules: Sequence[str] | None) -> None:
-    await tx.execute(_CUT, {"tenant": tx.principal.tenant_id, "most": OF_RULE, "rules": rules})
+async def _cut(tx: Tx, rules: Sequence[str] | None, mine: Share) -> None:
+    await tx.execute(_cuts(mine), {"tenant": tx.principal.tenant_id, "most": OF_RULE, "rules": rules})
+
+
+@functools.cache
+def _cuts(mine: Share) -> TextClause:
+    return text(_CUT.format(mine=mine.condition("f.device_id")))
 
 
 async def last(tx: Tx, rule_ids: Sequence[UUID]) -> dict[UUID, datetime]:

@@ -1,14 +1,16 @@
 """What rules saw where they did not fire, as it is kept: the newest looks of each rule and device."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import asdict
 from uuid import UUID
 
 import orjson
-from sqlalchemy import select, text, tuple_
+from sqlalchemy import TextClause, select, text, tuple_
 from sqlalchemy.engine import RowMapping
 
 from engine import ids, pages
+from engine.journal.share import ALL, Share
 from engine.pages import Page
 from engine.rules.sampling import Sample
 from engine.rules.state import Phase
@@ -34,8 +36,7 @@ _KEEP = text(
     )
     """
 )
-_CUT = text(
-    """
+_CUT = """
     DELETE FROM rule_non_firings WHERE tenant_id = :tenant AND id IN (
         SELECT id FROM (
             SELECT id, is_near, row_number() OVER of_device AS mine, row_number() OVER of_rule AS ours
@@ -44,9 +45,8 @@ _CUT = text(
                    of_rule AS (PARTITION BY rule_id, is_near ORDER BY looked_at DESC, id DESC)
         ) AS n
         WHERE n.mine > CASE WHEN n.is_near THEN :near_of_device ELSE :of_device END OR n.ours > :of_rule
-    )
+    ){mine}
     """
-)
 _PRUNE = text(
     """
     DELETE FROM rule_non_firings WHERE tenant_id = :tenant AND (
@@ -58,8 +58,11 @@ _PRUNE = text(
 )
 
 
-async def keep(tx: Tx, samples: Sequence[Sample]) -> None:
-    """Keep these looks and forget the oldest of their rules and devices."""
+async def keep(tx: Tx, samples: Sequence[Sample], mine: Share = ALL) -> None:
+    """Keep these looks and forget the oldest of their rules and devices, as far as they are of ``mine``.
+
+    The others' are for the other readers: no two of them wait for each other.
+    """
     if not samples:
         return
     rows = [{**asdict(sample), "id": ids.uuid7()} for sample in samples]
@@ -67,11 +70,16 @@ async def keep(tx: Tx, samples: Sequence[Sample]) -> None:
     await tx.execute(_KEEP, told)
     bounds = {"of_device": OF_DEVICE, "near_of_device": NEAR_OF_DEVICE, "of_rule": OF_RULE}
     rules = sorted({sample.rule_id for sample in samples})
-    await tx.execute(_CUT, {"tenant": tx.principal.tenant_id, "rules": rules, **bounds})
+    await tx.execute(_cuts(mine), {"tenant": tx.principal.tenant_id, "rules": rules, **bounds})
+
+
+@functools.cache
+def _cuts(mine: Share) -> TextClause:
+    return text(_CUT.format(mine=mine.condition("device_id")))
 
 
 async def prune(tx: Tx) -> None:
-    """Forget what is older than 7 days, and of a tenant with very many the oldest."""
+    """Forget what is older than 7 days, and of a tenant with very many the oldest; while no reader keeps any."""
     await tx.execute(_PRUNE, {"tenant": tx.principal.tenant_id, "now": tx.now, "most": OF_TENANT})
 
 

@@ -380,9 +380,9 @@ class Reaction:
             await tx.execute(_SAVE, {"tenant": tx.principal.tenant_id, "states": orjson.dumps(changed).decode()})
         await alerts.raise_all(tx, self._raised)
         await alerts.clear_all(tx, self._cleared)
-        await firings.note(tx, self._noted)
+        await firings.note(tx, self._noted, self._share)
         await firings.end(tx, self._noted_ends)
-        await non_firings.keep(tx, self._samples)
+        await non_firings.keep(tx, self._samples, self._share)
         for done in (self._raised, self._cleared, self._noted, self._noted_ends, self._samples):
             done.clear()
         await self._begin(tx)

@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from engine import clock
 from engine.alerts import service as alerts
+from engine.alerts.model import Cleared, Raised
 from engine.audit import service as audit
 from engine.devices import service as devices
 from engine.drain import Drain
@@ -23,8 +24,10 @@ from engine.journal.errors import ReadersMalformed
 from engine.journal.model import Entry
 from engine.journal.share import ELSEWHERE, MOST_READERS, OF_ALL, share
 from engine.quotas import usage
+from engine.rules import firings, non_firings, storms
 from engine.rules import service as rules
-from engine.rules import storms
+from engine.rules.sampling import Sample
+from engine.rules.state import Phase
 from engine.store.pool import Store
 from engine.telemetry import service as telemetry
 from engine.tenancy import system
@@ -187,6 +190,45 @@ async def test_what_readers_do_at_the_same_time_is_counted_together(
         said = [notice.kind for notice in await storms.notices(tx)]
     assert sum("hot" in each.labels for each in found.values()) <= 5
     assert said == [storms.STORM]
+
+
+async def test_what_readers_forget_of_one_rule_at_the_same_time_keeps_none_of_them_waiting(
+    tenant: Tenant, worker_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rooms = [str((await tenant.device()).id) for _ in range(12)]
+    mine = [next(room for room in rooms if share(number, 2).has(room)) for number in range(2)]
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        rule = str((await rules.create(tx, too_warm())).id)
+
+    def fired(number: int, episode: int) -> Raised:
+        return Raised(rule, 1, mine[number], episode, "major", "", {}, clock.from_ms(episode))
+
+    def looked(number: int, episode: int) -> Sample:
+        return Sample(rule, 1, mine[number], episode, Phase.OK, False, is_near=False, reason="", why={})
+
+    async with worker_store.as_tenant(system(tenant.id)) as tx:
+        before = [(number, episode) for episode, number in enumerate((0, 1, 1, 0), 1)]
+        await firings.note(tx, [(fired(*each), ()) for each in before])
+        await non_firings.keep(tx, [looked(*each) for each in before])
+    for module in (firings, non_firings):
+        monkeypatch.setattr(module, "OF_RULE", 1)
+    monkeypatch.setattr(firings, "CUT_EVERY", 1)
+    async with (
+        asyncio.timeout(60),
+        worker_store.as_tenant(system(tenant.id)) as one,
+        worker_store.as_tenant(system(tenant.id)) as two,
+    ):
+        for tx, number in ((one, 0), (two, 1)):
+            await firings.note(tx, [(fired(number, 5 + number), ())], share(number, 2))
+            await non_firings.keep(tx, [looked(number, 5 + number)], share(number, 2))
+        for tx, number in ((one, 0), (two, 1)):
+            await firings.end(tx, [Cleared(rule, mine[number], 5 + number, clock.from_ms(9), "over")])
+    async with worker_store.as_tenant(system(tenant.id)) as tx:
+        noted = (await firings.page(tx, UUID(rule))).items
+        assert {(each.episode, each.cleared_at) for each in noted} == {(n, clock.from_ms(9)) for n in (5, 6)}
+        assert len((await non_firings.page(tx, UUID(rule))).items) <= 2
+        await firings.prune(tx)
+        assert [each.episode for each in (await firings.page(tx, UUID(rule))).items] == [6]
 
 
 async def test_all_that_is_counted_and_kept_is_what_one_reader_would_have_counted_and_kept(
