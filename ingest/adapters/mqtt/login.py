@@ -116,7 +116,11 @@ class Terms:
     max_packet_bytes: int
     """The longest packet the client takes."""
     wants_reasons: bool
-    """5.0, and the client did not ask to be spared reason strings."""
+    """5.0, and the client did not ask to be spared reason strings, and has room for them."""
+
+
+_ROOM_FOR_REASONS: Final = 256
+"""A client that takes no longer packets is told none: it would have to hang up on each (section 3.4.2.2.2)."""
 
 
 def agree(connect: Connect, limits: MqttLimits, device: str) -> Terms:
@@ -124,12 +128,14 @@ def agree(connect: Connect, limits: MqttLimits, device: str) -> Terms:
     client_id = connect.client_id or f"{device}-{secrets.token_hex(8)}"
     keep_alive_s = min(connect.keep_alive_s or limits.max_keep_alive_s, limits.max_keep_alive_s)
     asked = connect.properties
+    max_packet_bytes = asked.get(Property.MAXIMUM_PACKET_SIZE, 0xFFFF_FFFF)
+    is_spared = asked.get(Property.REQUEST_PROBLEM_INFORMATION, 1) == 0 or max_packet_bytes < _ROOM_FOR_REASONS
     return Terms(
         client_id,
         keep_alive_s,
         min(asked.get(Property.RECEIVE_MAXIMUM, 0xFFFF), limits.outbound_in_flight),
-        asked.get(Property.MAXIMUM_PACKET_SIZE, 0xFFFF_FFFF),
-        connect.level == V5 and asked.get(Property.REQUEST_PROBLEM_INFORMATION, 1) == 1,
+        max_packet_bytes,
+        connect.level == V5 and not is_spared,
     )
 
 

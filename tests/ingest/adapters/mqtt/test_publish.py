@@ -99,9 +99,11 @@ async def test_each_verdict_has_its_reason_and_its_words_in_5_0(house: House, ve
     assert house.endpoint.counters.refused == (2 if verdict >= Verdict.NOT_AUTHORISED else 0)
 
 
-async def test_a_client_that_wants_no_words_gets_none(house: House) -> None:
+@pytest.mark.parametrize("wish", [{Property.REQUEST_PROBLEM_INFORMATION: 0}, {Property.MAXIMUM_PACKET_SIZE: 64}])
+async def test_a_client_that_wants_no_words_or_has_no_room_for_them_gets_none(
+    house: House, wish: dict[int, int]
+) -> None:
     house.uplink.verdict = Verdict.REJECTED
-    wish = {Property.REQUEST_PROBLEM_INFORMATION: 0}
     async with await RawClient.login(house, level=V5, properties=wish) as client:
         client.publish()
         answer = await client.expect(Puback)
