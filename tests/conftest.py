@@ -5,7 +5,8 @@ import functools
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,13 +124,28 @@ def figure(record_property: Callable[[str, object], None]) -> Callable[[str], No
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show the figures."""
-    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)]
+    """Show the figures and, of several processes, where their time went."""
+    stats = terminalreporter.stats.values()
+    reports = [report for found in stats for report in found if isinstance(report, pytest.TestReport)]
     told = [told for report in reports if report.when == "call" for told in report.user_properties]
-    figures = [line for name, line in told if name == "figure"]
-    if figures:
-        terminalreporter.section("figures")
-        terminalreporter.write("".join(f"{line}\n" for line in figures))
+    times = _times(reports) if terminalreporter.config.getoption("numprocesses", None) else []
+    for title, lines in (("figures", [line for name, line in told if name == "figure"]), ("times", times)):
+        if lines:
+            terminalreporter.section(title)
+            terminalreporter.write("".join(f"{line}\n" for line in lines))
+
+
+def _times(reports: Sequence[Any]) -> list[str]:
+    """The seconds that each folder's tests took, setting up included, and after how many each process was done."""
+    taken, tests, done = Counter[str](), Counter[str](), dict[str, float]()
+    began = min((report.start for report in reports), default=0.0)
+    for report in reports:
+        where = "/".join(_group(report.nodeid).split("/")[:2])
+        taken[where] += report.duration
+        tests[where] += report.when == "call"
+        done[report.worker_id] = max(done.get(report.worker_id, 0.0), report.stop - began)
+    lines = [f"{seconds:7.1f} s {tests[where]:6} tests  {where}" for where, seconds in taken.most_common()]
+    return [*lines, "the processes were done after " + ", ".join(f"{each:.0f} s" for each in sorted(done.values()))]
 
 
 @pytest.fixture(scope="session")
