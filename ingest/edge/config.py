@@ -32,7 +32,16 @@ class Platform:
 
     def token(self) -> str:
         """The secret as it is in its file now. Raises OSError."""
-        return self.token_file.read_text().strip() if self.token_file else ""
+        if self.token_file is None:
+            return ""
+        try:
+            token = self.token_file.read_text().strip()
+        except (OSError, ValueError) as error:
+            said = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise OSError(f"`token_file` {self.token_file} cannot be read ({said}); put the token there") from None
+        if not token:
+            raise OSError(f"`token_file` {self.token_file} is empty; put the token there")
+        return token
 
     def tls(self) -> ssl.SSLContext | None:
         """How to speak TLS, read from the files anew; None for plain TCP. Raises OSError."""

@@ -18,6 +18,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from ingest.edge import away
 from ingest.edge.config import Platform
 from ingest.edge.keeper import Keeper
 from ingest.edge.plant import pause_s
@@ -75,9 +76,10 @@ class Line:
             try:
                 await _Session(self, self._platform, self._keeper, self._heard).run(self._stands)
             except (Broken, OSError, ValueError) as error:  # ValueError: a host or token that cannot be one
-                if str(error) != self._why:
-                    log.warning("The platform is away: %s. Readings wait on the disk.", error)
-                self._why = str(error)
+                why = away.words(error, self._platform)
+                if why != self._why:
+                    log.warning("The platform is away: %s. Readings wait on the disk.", why)
+                self._why = why
             self.is_up = False
             failures = 1 if time.monotonic() - began > _STEADY_S else failures + 1
             await asyncio.sleep(pause_s(failures))
@@ -127,7 +129,7 @@ class _Session:
             client.tls_set_context(tls)
         client.on_connect = lambda _c, _u, _f, code, answer: self._tell(self._on_connect, code, answer)
         client.on_subscribe = lambda _c, _u, _m, codes, _p: self._tell(self._on_subscribe, codes)
-        client.on_disconnect = lambda _c, _u, _f, code, _p: self._tell(self._end, f"the connection has ended ({code})")
+        client.on_disconnect = lambda _c, _u, _f, code, _p: self._tell(self._hung_up, str(code))
         client.on_publish = lambda _c, _u, mid, code, answer: self._tell(self._on_publish, mid, code, answer)
         client.on_message = lambda _c, _u, message: self._tell(self._on_message, message)
         client.max_inflight_messages_set(0)  # bounded here
@@ -249,6 +251,10 @@ class _Session:
         """From paho's thread to the loop, which may be gone by then."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(what, *said)
+
+    def _hung_up(self, said: str) -> None:
+        has_begun = self._connected.done()
+        self._end(f"the connection has ended ({said})" if has_begun else away.hung_up(self._platform))
 
     def _end(self, why: str) -> None:
         if not self._ended.done():

@@ -47,7 +47,9 @@ def load(path: Path) -> PointTable:
 def read(path: Path) -> Node:
     """A file's document, whatever it holds. Raises TableWrong or OSError."""
     try:
-        return document.read(path.read_text(encoding="utf-8"), path.name)
+        with path.open(encoding="utf-8") as file:
+            text = file.read(document.MAX_BYTES + 1)  # whatever it is: a log, or a disk's image
+        return document.read(text, path.name)
     except Wrong as wrong:
         raise TableWrong([wrong]) from None
     except UnicodeDecodeError:

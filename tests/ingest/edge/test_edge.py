@@ -343,14 +343,18 @@ async def test_a_changed_file_is_read_anew_and_a_wrong_one_is_not(
     [
         ({"ca_file": "edge.yaml", "token_file": "token"}, "`ca_file` .* is no certificate in PEM"),
         ({"certificate_file": "token", "key_file": "token"}, "are no pair in PEM, without a password"),
-        ({"host": "plant..example", "tls": False, "token_file": "token"}, "label empty or too long"),
+        ({"host": "plant..example", "tls": False, "token_file": "token"}, "'plant..example' cannot be found.*`host`"),
+        ({"token_file": "nowhere"}, "`token_file` .*nowhere cannot be read .No such file.*put the token there"),
+        ({"token_file": "empty"}, "`token_file` .*empty is empty"),
+        ({"port": 9, "token_file": "token"}, "127.0.0.1:9: nobody listens there: look at `host` and `port`"),
     ],
-    ids=["authority", "certificate", "host"],
+    ids=["authority", "certificate", "host", "no token", "empty token", "port"],
 )
 async def test_whatever_it_cannot_log_in_with_is_told_and_readings_wait(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, said: dict[str, object], told: str
 ) -> None:
     (tmp_path / "token").write_text("token\n")
+    (tmp_path / "empty").touch()
     where = {"host": "127.0.0.1", "tenant": "acme", "device": "plant", **said}
     path = tmp_path / "edge.yaml"
     path.write_text(yaml.safe_dump({"platform": where}))
