@@ -31,7 +31,7 @@ def words(error: Exception, platform: Platform) -> str:
         remedy = "look at `port` (8883 as a rule); `tls: false` is for a platform without TLS"
         return f"{where} does not speak TLS with us{said}: {remedy}"
     if isinstance(error, socket.gaierror | UnicodeError):
-        said = error.strerror if isinstance(error, OSError) else error
+        said = str(error.strerror if isinstance(error, OSError) else error)
         return f"the name {platform.host!r} cannot be found ({said}): look at `host`, and at the network's name server"
     for kind, remedy in _NETWORK.items():
         if isinstance(error, kind):

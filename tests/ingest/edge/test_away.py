@@ -47,6 +47,7 @@ def write_certificate(folder: Path, *, address: str = "127.0.0.1", from_days: in
 async def listening(certificate: Path | None = None) -> AsyncIterator[int]:
     async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(10_000)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         writer.close()
 
     context = None
