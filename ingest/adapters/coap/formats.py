@@ -16,6 +16,8 @@ from schema.wire.payloads import MAX_DEPTH, Reason
 
 _TAGS: Final = (2, 3, 4, 5, 25, 28, 29, 30, 35, 36, 37, 100, 256, 258, 260, 261, 1004, 43000)
 """Those that the library would act upon: a big number grows without bound, a shared value can hold itself."""
+_IT_IS_CBOR: Final = b"\xd9\xd9\xf7"
+"""The tag 55799, which says nothing about what follows but that it is CBOR (RFC 8949, section 3.4.6)."""
 _DEPTH: Final = MAX_DEPTH + 4
 """What a reading and a list of readings lie in, above the depth of a value."""
 _WORDS_CHARS: Final = 200
@@ -50,7 +52,7 @@ def cbor_of(said: bytes) -> bytes:
 
 
 def _from_cbor(payload: bytes) -> Any:
-    stream = io.BytesIO(payload)
+    stream = io.BytesIO(payload.removeprefix(_IT_IS_CBOR))
     try:
         said = cbor2.CBORDecoder(
             stream, max_depth=_DEPTH, allow_duplicate_keys=False, semantic_decoders=dict.fromkeys(_TAGS, _refused)

@@ -189,6 +189,13 @@ def test_a_long_base_is_not_written_into_each_of_many_records(base: dict[str, st
         as_json(orjson.dumps([base, *[{"v": 1}] * 1_000]), SENML_JSON, "pump-7", NOW_MS)
 
 
+@pytest.mark.parametrize("media", [CBOR, SENML_CBOR])
+def test_cbor_may_begin_with_the_tag_that_only_says_that_it_is_cbor(media: int) -> None:
+    said = cbor2.dumps({"values": {"t": 1}} if media == CBOR else [{0: "t", 2: 1}])
+    tagged = cbor2.dumps(cbor2.CBORTag(55799, 0))[:-1] + said
+    assert as_json(tagged, media, "pump-7", NOW_MS) == as_json(said, media, "pump-7", NOW_MS)
+
+
 def test_a_long_name_that_is_there_twice_is_not_told_in_full() -> None:
     name = b"\x79\xff\xff" + b"t" * 65_535
     with pytest.raises(Rejection, match="Duplicate") as refused:
