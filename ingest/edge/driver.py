@@ -3,17 +3,18 @@
 The edge (`plant.py`) owns everything that is the same for all protocols: when to read, what has changed enough to go
 up, scale and unit, how long to wait before the next try, what goes up and what is answered. A driver only translates.
 
-Life of a driver: made by its module's `driver(connection, folder)` → `open` → `watch` once → `read`, `write`, `call`
-and `discover`, never two at a time → `close`. After `close`, or when it said `Away`, it is thrown away, and a new one
-is made for the next try: a driver never reconnects by itself, sleeps or retries. Security (certificates, passwords) is
-set up anew in each `open`, from the connection's settings, so that a reconnect is never weaker than the first connect.
-Modbus alone, behind whose connection no session and no security stand, connects again when it asks something of a
-machine that has hung up since.
+Life of a driver: made by its module's `driver(connection, folder)` → `open` → `watch` once → `read`, `write` and
+`call`, never two at a time, and `discover` between them → `close`. After `close`, or when it said `Away`, it is thrown
+away, and a new one is made for the next try: a driver never reconnects by itself, sleeps or retries. Security
+(certificates, passwords) is set up anew in each `open`, from the connection's settings, so that a reconnect is never
+weaker than the first connect. Modbus alone, behind whose connection no session and no security stand, connects again
+when it asks something of a machine that has hung up since.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -65,6 +66,7 @@ class Proposal:
 
 Tell = Callable[[Sample], None]
 Lost = Callable[[str], None]
+Turn = Callable[[], AbstractAsyncContextManager[object]]
 
 
 class Driver(Protocol):
@@ -116,9 +118,10 @@ class Driver(Protocol):
         """
         ...
 
-    async def discover(self, wanted: Mapping[str, Any]) -> Sequence[Proposal]:
+    async def discover(self, wanted: Mapping[str, Any], turn: Turn) -> Sequence[Proposal]:
         """Look what is there (register scan, browse, who-is), bounded in time and number; `wanted` narrows it.
 
-        Raises Failed with words when `wanted` is not understood, or Away.
+        That takes long, and the others need not wait for it: each request is asked within a `turn()` of its own, which
+        raises Away when the connection is gone. Raises Failed with words when `wanted` is not understood, or Away.
         """
         ...

@@ -57,6 +57,7 @@ class Machines:
         self._driver: Driver | None = None
         self._told: list[Sample] = []
         self._turn = asyncio.Lock()
+        self._is_looking = False
         self._why = "the edge has just begun"
 
     async def run(self) -> None:
@@ -94,9 +95,27 @@ class Machines:
             return await driver.call(point, arguments)
 
     async def discover(self, wanted: Mapping[str, Any]) -> Sequence[Proposal]:
-        """Look what is there. Raises Failed."""
-        async with self._opened() as driver:
-            return await driver.discover(wanted)
+        """Look what is there; whatever else is to be read or written goes between its requests. Raises Failed."""
+        name, driver = self._connection.name, self._driver
+        if self._is_looking:
+            raise Failed(f"{name} is being looked at; ask again when that has ended, in a minute at most.")
+        if driver is None:
+            raise Failed(f"{name} is not connected: {self._why}.")
+
+        @contextlib.asynccontextmanager
+        async def turn() -> AsyncIterator[None]:
+            async with self._turn:
+                if self._driver is not driver:
+                    raise Away(f"the connection broke while it was looked at ({self._why})")
+                yield
+
+        self._is_looking = True
+        try:
+            return await driver.discover(wanted, turn)
+        except Away as error:
+            raise Failed(f"{name} is not connected: {error}.") from None
+        finally:
+            self._is_looking = False
 
     @contextlib.asynccontextmanager
     async def _opened(self) -> AsyncIterator[Driver]:

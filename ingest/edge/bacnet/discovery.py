@@ -1,6 +1,7 @@
 """Which devices there are in a BACnet network and what they have, as a proposed point table: never without end."""
 
 import asyncio
+import contextlib
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,8 +15,8 @@ from ingest.edge.bacnet.settings import MAX_INSTANCE, PRESENT_VALUE
 from ingest.edge.bacnet.stack import Stack
 from ingest.edge.bacnet.units import unit_of
 from ingest.edge.bacnet.values import access_of, raw_of, type_of
-from ingest.edge.bacnet.words import BacnetError, Refused, Silent
-from ingest.edge.driver import Failed, Proposal
+from ingest.edge.bacnet.words import TOO_LARGE, BacnetError, Refused, Silent
+from ingest.edge.driver import Failed, Proposal, Turn
 from ingest.edge.points import Raw
 from ingest.edge.usable import Unusable
 
@@ -24,6 +25,8 @@ _NUMBER, _MOST = 500, 2_000
 _DEVICES = 100
 _HOSTS = 50
 _AT_ONCE = 10
+_NUMBERS = 20
+"""Objects whose properties are read at once, and numbers of objects."""
 _NAME = PropertyIdentifier("object-name")
 _LIST = PropertyIdentifier("object-list")
 _UNITS = PropertyIdentifier("units")
@@ -33,8 +36,8 @@ _ASKED = (_NAME, _DESCRIPTION, _UNITS, PRESENT_VALUE)
 _Found = dict[tuple[ObjectIdentifier, PropertyIdentifier], Any]
 
 
-async def discover(stack: Stack, wanted: Mapping[str, Any]) -> Sequence[Proposal]:
-    """Proposed points of the devices numbered `low` to `high`, or at `hosts`; at most `most`.
+async def discover(stack: Stack, wanted: Mapping[str, Any], turn: Turn) -> Sequence[Proposal]:
+    """Proposed points of the devices numbered `low` to `high`, or at `hosts`; at most `most`, and what time allows.
 
     Raises Failed when `wanted` is not understood, or Silent when nobody answers.
     """
@@ -47,11 +50,9 @@ async def discover(stack: Stack, wanted: Mapping[str, Any]) -> Sequence[Proposal
     for device, (station, host) in sorted(devices.items())[:_DEVICES]:
         if len(proposals) >= most or time.monotonic() >= ends_at:
             break
-        try:
-            async with asyncio.timeout(max(1.0, ends_at - time.monotonic())):
-                proposals += await _points(stack, device, station, host, most - len(proposals))
-        except (BacnetError, TimeoutError):
-            continue  # it answered who it is, and not what it has
+        with contextlib.suppress(BacnetError):  # it answered who it is, and not what it has
+            look = _Look(stack, turn, device, station, host, ends_at)
+            proposals += await look.points(most - len(proposals))
     return proposals
 
 
@@ -92,17 +93,77 @@ async def _devices(
     ]
 
 
-async def _points(stack: Stack, device: int, station: Station, host: str | None, most: int) -> list[Proposal]:
-    itself = ObjectIdentifier(("device", device))
-    objects = [o for o in await _objects(stack, station, itself, most) if type_of(o[0]) is not None][:most]
-    found: _Found = {}
-    for first in range(0, len(objects), _AT_ONCE):
-        found |= await _read(stack, station, [(o, _ASKED) for o in objects[first : first + _AT_ONCE]])
-    found |= await _read(stack, station, [(itself, (_NAME,))])
-    name = _slug(_shown(found.get((itself, _NAME))) or f"device-{device}", "-", 40)
-    place: dict[str, Any] = {"device": device} | ({"host": host} if host is not None else {})
-    taken: set[str] = set()
-    return [_proposal(name, place, object_, found, taken) for object_ in objects]
+class _Look:
+    """At one device, until `ends_at`."""
+
+    def __init__(
+        self, stack: Stack, turn: Turn, device: int, station: Station, host: str | None, ends_at: float
+    ) -> None:
+        self._stack, self._turn, self._station, self._ends_at = stack, turn, station, ends_at
+        self._device, self._host = device, host
+        self._itself = ObjectIdentifier(("device", device))
+
+    async def points(self, most: int) -> Sequence[Proposal]:
+        """Proposed points, of as many objects as there was time for. Raises Refused or Silent."""
+        listed = await self._objects(most)
+        found = await self._read([(self._itself, (_NAME,))])
+        objects = [each for each in listed if type_of(each[0]) is not None][:most]
+        read: list[ObjectIdentifier] = []
+        with contextlib.suppress(BacnetError):
+            for first in range(0, len(objects), _AT_ONCE):
+                if time.monotonic() >= self._ends_at:
+                    break
+                batch = objects[first : first + _AT_ONCE]
+                found |= await self._read([(each, _ASKED) for each in batch])
+                read += batch
+        name = _slug(_shown(found.get((self._itself, _NAME))) or f"device-{self._device}", "-", 40)
+        place = {"device": self._device} | ({"host": self._host} if self._host is not None else {})
+        taken: set[str] = set()
+        return [_proposal(name, place, object_, found, taken) for object_ in read]
+
+    async def _objects(self, most: int) -> Sequence[ObjectIdentifier]:
+        try:
+            return list(await self._one(self._itself, _LIST))
+        except Refused:  # too long for one answer: number by number, in half of the time that is left
+            length = int(await self._one(self._itself, _LIST, 0))
+        until = (time.monotonic() + self._ends_at) / 2
+        numbers = range(1, min(length, 2 * most, _MOST) + 1)
+        objects: list[ObjectIdentifier] = []
+        for first in range(0, len(numbers), _NUMBERS):
+            if time.monotonic() >= until:
+                break
+            objects += await self._numbered(numbers[first : first + _NUMBERS])
+        return objects
+
+    async def _numbered(self, numbers: Sequence[int]) -> Sequence[ObjectIdentifier]:
+        try:
+            said = await self._many([(self._itself, [f"{_LIST}[{number}]" for number in numbers])])
+            return [value for _, _, _, value in said if isinstance(value, ObjectIdentifier)]
+        except Refused:
+            return [await self._one(self._itself, _LIST, number) for number in numbers]
+
+    async def _read(self, wanted: Sequence[tuple[ObjectIdentifier, Sequence[PropertyIdentifier]]]) -> _Found:
+        try:
+            return {(object_, property_): value for object_, property_, _, value in await self._many(wanted)}
+        except Refused as error:
+            if error.reason in TOO_LARGE and len(wanted) > 1:
+                half = len(wanted) // 2
+                return await self._read(wanted[:half]) | await self._read(wanted[half:])
+        found: _Found = {}
+        for object_, property_ in _each(wanted):
+            with contextlib.suppress(Refused):  # not every object has a unit, or a description
+                found[object_, property_] = await self._one(object_, property_)
+        return found
+
+    async def _one(self, object_: ObjectIdentifier, property_: PropertyIdentifier, index: int | None = None) -> Any:
+        async with self._turn():
+            return await self._stack.read(self._station, object_, property_, index)
+
+    async def _many(
+        self, wanted: Sequence[tuple[ObjectIdentifier, Sequence[Any]]]
+    ) -> Sequence[tuple[ObjectIdentifier, PropertyIdentifier, int | None, Any]]:
+        async with self._turn():
+            return await self._stack.read_many(self._station, wanted)
 
 
 def _proposal(
@@ -125,29 +186,6 @@ def _proposal(
         _present(found.get((object_, PRESENT_VALUE))),
         " · ".join(words for words in (own, _shown(found.get((object_, _DESCRIPTION)))) if words),
     )
-
-
-async def _objects(stack: Stack, station: Station, itself: ObjectIdentifier, most: int) -> Sequence[ObjectIdentifier]:
-    try:
-        return list(await stack.read(station, itself, _LIST))
-    except Refused:  # too long for one answer: number by number
-        length = int(await stack.read(station, itself, _LIST, 0))
-        return [await stack.read(station, itself, _LIST, n) for n in range(1, min(length, 2 * most, _MOST) + 1)]
-
-
-async def _read(
-    stack: Stack, station: Station, wanted: Sequence[tuple[ObjectIdentifier, Sequence[PropertyIdentifier]]]
-) -> _Found:
-    try:
-        return {(o, p): value for o, p, _, value in await stack.read_many(station, wanted)}
-    except Refused:
-        found: _Found = {}
-        for object_, property_ in _each(wanted):
-            try:
-                found[object_, property_] = await stack.read(station, object_, property_)
-            except Refused:
-                continue  # not every object has a unit, or a description
-        return found
 
 
 def _each(

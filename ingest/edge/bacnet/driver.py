@@ -21,7 +21,7 @@ from ingest.edge.bacnet.settings import Address, Settings
 from ingest.edge.bacnet.stack import Stack, Taken, Values
 from ingest.edge.bacnet.values import TYPES, property_value, raw_of, sample
 from ingest.edge.bacnet.words import NOT_KNOWN, TOO_LARGE, BacnetError, Refused, Silent, error_words
-from ingest.edge.driver import Away, Failed, Lost, Proposal, Sample, Tell
+from ingest.edge.driver import Away, Failed, Lost, Proposal, Sample, Tell, Turn
 from ingest.edge.points import Connection, Point, Raw
 from ingest.edge.usable import Unusable
 
@@ -125,9 +125,9 @@ class BacnetDriver:
         except (BacnetError, Unusable):
             return {"present": None}
 
-    async def discover(self, wanted: Mapping[str, Any]) -> Sequence[Proposal]:
+    async def discover(self, wanted: Mapping[str, Any], turn: Turn) -> Sequence[Proposal]:
         try:
-            return await discover(self._stack, wanted)
+            return await discover(self._stack, wanted, turn)
         except BacnetError as error:
             raise Failed(str(error)) from error
 
@@ -241,9 +241,12 @@ class BacnetDriver:
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(self._settings.renew_s)
-            for point, (station, process) in self._watched.items():
+            for point, (before, process) in list(self._watched.items()):
                 try:
-                    await self._station(_address(point))
+                    station = await self._station(_address(point))
+                    if station != before:  # it came again with another address
+                        self._stack.forget(before, process)
+                        self._watched[point] = station, process
                     await self._subscribe(point, station, process)
                 except BacnetError as error:
                     if self._tell is not None:

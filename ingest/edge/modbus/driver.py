@@ -10,7 +10,7 @@ from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.pdu import ModbusPDU
 
 from ingest.edge.document import Wrong, of
-from ingest.edge.driver import Away, Failed, Lost, Proposal, Sample, Tell
+from ingest.edge.driver import Away, Failed, Lost, Proposal, Sample, Tell, Turn
 from ingest.edge.modbus import scan, values, words
 from ingest.edge.modbus.address import BITS, Address
 from ingest.edge.modbus.blocks import Block, address_of, halves, merge
@@ -152,7 +152,7 @@ class ModbusDriver:
         """Modbus has nothing to call."""
         raise Failed("Modbus has nothing to call; write to a coil or a register.")
 
-    async def discover(self, wanted: Mapping[str, Any]) -> Sequence[Proposal]:
+    async def discover(self, wanted: Mapping[str, Any], turn: Turn) -> Sequence[Proposal]:
         """Scan a range of registers: `{"unit": 1, "table": "holding", "from": 0, "to": 199, "device": "freezer-1"}`."""
         try:
             range_ = scan.parse(of(dict(wanted), "discover"))
@@ -164,7 +164,8 @@ class ModbusDriver:
         while waiting and time.monotonic() < until:
             start, count = waiting.pop()
             try:
-                answer = await self._ask(scan.FUNCTIONS[range_.table], range_.unit, start, count=count)
+                async with turn():
+                    answer = await self._ask(scan.FUNCTIONS[range_.table], range_.unit, start, count=count)
             except Silent as error:
                 raise Failed(str(error)) from None
             except Refused as error:

@@ -12,7 +12,7 @@ from asyncua.client.ua_session import UaSession
 from asyncua.common.ua_utils import data_type_to_variant_type
 from asyncua.ua.uaerrors import UaError
 
-from ingest.edge.driver import Failed, Proposal
+from ingest.edge.driver import Failed, Proposal, Turn
 from ingest.edge.opcua.errors import Refused
 from ingest.edge.opcua.session import Session
 from ingest.edge.opcua.settings import address_of, text_of
@@ -53,7 +53,7 @@ class _Harvest:
         return len(self.variables) + len(self.methods) >= self.number or len(self.seen) >= _SEEN
 
 
-async def browse(session: Session, wanted: Mapping[str, Any]) -> Sequence[Proposal]:
+async def browse(session: Session, wanted: Mapping[str, Any], turn: Turn) -> Sequence[Proposal]:
     """Proposed points below `wanted["under"]` (a node, else all), `depth` deep, at most `most`.
 
     Raises Failed when `wanted` is not understood, Refused or Unreachable.
@@ -62,8 +62,8 @@ async def browse(session: Session, wanted: Mapping[str, Any]) -> Sequence[Propos
     harvest = _Harvest(number)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_FOR_S):
-            await _look(session, start, depth, harvest)
-    return await _proposals(session, harvest)
+            await _look(session, start, depth, harvest, turn)
+    return await _proposals(session, harvest, turn)
 
 
 async def _wanted(session: Session, wanted: Mapping[str, Any]) -> tuple[ua.NodeId, int, int]:
@@ -83,14 +83,16 @@ async def _wanted(session: Session, wanted: Mapping[str, Any]) -> tuple[ua.NodeI
     return await session.node_of(address), depth, number
 
 
-async def _look(session: Session, start: ua.NodeId, depth: int, harvest: _Harvest) -> None:
+async def _look(session: Session, start: ua.NodeId, depth: int, harvest: _Harvest, turn: Turn) -> None:
     level: list[tuple[ua.NodeId, str]] = [(start, "objects")]
     harvest.seen.add(start)
     for _ in range(depth):
         below: list[tuple[ua.NodeId, str]] = []
         for first in range(0, len(level), _AT_ONCE):
             batch = level[first : first + _AT_ONCE]
-            for (owner, owner_name), references in zip(batch, await _children(session, batch), strict=True):
+            async with turn():
+                children = await _children(session, batch)
+            for (owner, owner_name), references in zip(batch, children, strict=True):
                 for reference in references:
                     if harvest.is_full:
                         return
@@ -153,16 +155,16 @@ def _down(node: ua.NodeId) -> ua.BrowseDescription:
     )
 
 
-async def _proposals(session: Session, harvest: _Harvest) -> list[Proposal]:
+async def _proposals(session: Session, harvest: _Harvest, turn: Turn) -> list[Proposal]:
     namespaces = await session.namespaces()
     variables = list(harvest.variables.values())
     nodes = [found.node for found in variables]
-    types = await _attribute(session, nodes, ua.AttributeIds.DataType)
-    ranks = await _attribute(session, nodes, ua.AttributeIds.ValueRank)
-    levels = await _attribute(session, nodes, ua.AttributeIds.UserAccessLevel)
-    values = await _attribute(session, nodes, ua.AttributeIds.Value)
+    types = await _attribute(session, turn, nodes, ua.AttributeIds.DataType)
+    ranks = await _attribute(session, turn, nodes, ua.AttributeIds.ValueRank)
+    levels = await _attribute(session, turn, nodes, ua.AttributeIds.UserAccessLevel)
+    values = await _attribute(session, turn, nodes, ua.AttributeIds.Value)
     with_units = [found for found in variables if found.units is not None]
-    unit_values = await _attribute(session, [f.units for f in with_units if f.units], ua.AttributeIds.Value)
+    unit_values = await _attribute(session, turn, [f.units for f in with_units if f.units], ua.AttributeIds.Value)
     units = {found.node: unit_of(_plain(said)) for found, said in zip(with_units, unit_values, strict=True)}
     known: dict[ua.NodeId, ua.VariantType | None] = {}
     names: set[tuple[str, str]] = set()
@@ -187,12 +189,15 @@ async def _proposals(session: Session, harvest: _Harvest) -> list[Proposal]:
     return proposals
 
 
-async def _attribute(session: Session, nodes: Sequence[ua.NodeId], which: ua.AttributeIds) -> list[ua.DataValue]:
+async def _attribute(
+    session: Session, turn: Turn, nodes: Sequence[ua.NodeId], which: ua.AttributeIds
+) -> list[ua.DataValue]:
     said: list[ua.DataValue] = []
     for first in range(0, len(nodes), BATCH):
         batch = list(nodes[first : first + BATCH])
         try:
-            answer = await session.ask(session.services.read_attributes(batch, which))
+            async with turn():
+                answer = await session.ask(session.services.read_attributes(batch, which))
         except Refused:
             answer = []
         said += answer if len(answer) == len(batch) else [ua.DataValue() for _ in batch]

@@ -8,7 +8,7 @@ from typing import Any
 from asyncua import Node, ua
 from asyncua.common.ua_utils import data_type_to_variant_type
 
-from ingest.edge.driver import Away, Failed, Lost, Proposal, Sample, Tell
+from ingest.edge.driver import Away, Failed, Lost, Proposal, Sample, Tell, Turn
 from ingest.edge.opcua import methods
 from ingest.edge.opcua.browse import browse
 from ingest.edge.opcua.errors import OpcuaError, Refused, Unreachable, status_words
@@ -85,9 +85,9 @@ class OpcuaDriver:
             raise Failed(f"{point.name}: {error}") from error
         return json.loads(json.dumps(result, default=str))
 
-    async def discover(self, wanted: Mapping[str, Any]) -> Sequence[Proposal]:
+    async def discover(self, wanted: Mapping[str, Any], turn: Turn) -> Sequence[Proposal]:
         try:
-            return await browse(self._session, wanted)
+            return await browse(self._session, wanted, turn)
         except Unreachable as error:
             raise Away(str(error).rstrip(".")) from error
         except Refused as error:

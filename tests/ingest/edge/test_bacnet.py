@@ -7,14 +7,15 @@ import os
 import random
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bacpypes3.apdu import UnconfirmedCOVNotificationRequest
-from bacpypes3.basetypes import BinaryPV, PropertyValue
+from bacpypes3.basetypes import BinaryPV, PropertyValue, Segmentation
 from bacpypes3.constructeddata import Any as AnyValue
+from bacpypes3.object import AnalogValueObject
 from bacpypes3.pdu import Address as Station
 from bacpypes3.primitivedata import Unsigned
 
@@ -25,7 +26,7 @@ from ingest.edge.bacnet.settings import Settings
 from ingest.edge.bacnet.units import _OURS
 from ingest.edge.driver import Away, Failed, Sample
 from ingest.edge.points import Point, PointTable
-from tests.support.bacnet_plant import OVERRIDDEN, BacnetPlant, building, free_port, share_loopback
+from tests.support.bacnet_plant import FLAGS, OVERRIDDEN, BacnetPlant, building, free_port, share_loopback
 
 PATIENCE_S = 20.0
 OBJECTS = {
@@ -199,6 +200,32 @@ async def test_subscriptions_are_renewed_and_a_device_that_was_off_is_found_out_
         await told.until(lambda: told.of("temperature")[-1] == 25.0)
 
 
+async def test_a_device_that_comes_again_with_another_address_is_watched_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    for pause in ("_LEAST_PAUSE_S", "_MOST_PAUSE_S"):
+        monkeypatch.setitem(BacnetDriver.__init__.__globals__, pause, 0.05)
+    port, told = free_port(), Told()
+    async with building(host="127.0.0.2", mask=8, port=port, device=78) as plant:
+        found = table(plant, "temperature", link={"interface": "127.0.0.1/8", "port": port, "timeout": "0.3 s"})
+        moving = [dataclasses.replace(p, address=dataclasses.replace(_address(p), host=None)) for p in found.points]
+        opened = driver(found, renew_s=0.1)
+        await opened.open(lambda words: None)
+        share_loopback(plant.application)
+        share_loopback(opened._stack._application)
+        assert list(await opened.watch(moving, told.samples.append)) == moving
+        await told.until(lambda: told.of("temperature"))
+    try:
+        await told.until(lambda: "does not answer" in str(told.of("temperature")[-1]))
+        async with building(host="127.0.0.3", mask=8, port=port, device=78) as plant:
+            share_loopback(plant.application)
+            plant.objects["temperature"].presentValue = 26.0
+            await told.until(lambda: told.of("temperature")[-1] == 26.0)
+            assert plant.subscribers == 1
+            await opened.close()
+            assert plant.subscribers == 0
+    finally:
+        await opened.close()
+
+
 async def test_values_are_commanded_at_a_priority_and_given_back(plant: BacnetPlant) -> None:
     found = table(plant, "valve", "fan", access="read-write", address={"priority": 10})
     by_hand = table(plant, "valve", access="command")
@@ -256,7 +283,7 @@ async def test_devices_are_found_by_asking_around_and_by_their_number() -> None:
             share_loopback(plant.application)
             share_loopback(opened._stack._application)
             assert [s.raw for s in await opened.read(by_number)] == [21.3]
-            proposed = {p.metric: p for p in await opened.discover({"low": 70, "high": 80})}
+            proposed = {p.metric: p for p in await opened.discover({"low": 70, "high": 80}, nullcontext)}
             nobody = [dataclasses.replace(p, address=dataclasses.replace(_address(p), device=5)) for p in by_number]
             assert "Nobody in the network" in str((await opened.read(nobody))[0].error)
     assert set(proposed) == {"Room_Temp", "Valve", "Door", "Fan", "Mode", "State"}
@@ -277,17 +304,67 @@ async def test_what_a_named_host_has_is_proposed_and_bounded(lacks: Sequence[str
     async with building(lacks=set(lacks)) as plant:
         found = table(plant, "temperature")
         async with running(found) as opened:
-            proposed = await opened.discover({"hosts": [plant.place]})
+            proposed = await opened.discover({"hosts": [plant.place]}, nullcontext)
             assert [p.found for p in proposed] == [EXPECTED[name] for name in OBJECTS]
             assert proposed[0].address["host"] == plant.place
-            assert len(await opened.discover({"hosts": [plant.place], "most": 2})) == 2
+            assert len(await opened.discover({"hosts": [plant.place], "most": 2}, nullcontext)) == 2
             with pytest.raises(Failed, match="No device answered"):
-                await opened.discover({"hosts": [f"127.0.0.1:{free_port()}"]})
+                await opened.discover({"hosts": [f"127.0.0.1:{free_port()}"]}, nullcontext)
             with pytest.raises(Failed, match="no neighbours"):
-                await opened.discover({})
+                await opened.discover({}, nullcontext)
             for wanted in ({"low": 5, "high": 1}, {"hosts": ["plant"]}, {"most": 0}, {"range": 1}):
                 with pytest.raises(Failed):
-                    await opened.discover(wanted)
+                    await opened.discover(wanted, nullcontext)
+
+
+@pytest.mark.parametrize(
+    ("lacks", "is_small", "number"),
+    [((), False, 300), ((), True, 120), (("ReadPropertyMultipleRequest",), True, 60)],
+    ids=["in segments", "by numbers", "singly"],
+)
+async def test_a_device_with_very_many_objects_tells_them_all_between_the_requests_of_others(
+    lacks: Sequence[str], is_small: bool, number: int
+) -> None:
+    turns = 0
+
+    @asynccontextmanager
+    async def turn() -> AsyncIterator[None]:
+        nonlocal turns
+        turns += 1
+        yield
+
+    async with building(lacks=set(lacks)) as plant:
+        for n in range(2, number - 4):
+            kind = ("analog-value", n)
+            plant.add(
+                str(n), AnalogValueObject(objectIdentifier=kind, objectName=f"Value {n}", presentValue=n, **FLAGS)
+            )
+        if is_small:
+            itself = plant.application.device_object
+            itself.segmentationSupported, itself.maxApduLengthAccepted = Segmentation("no-segmentation"), 480
+        async with running(table(plant, "temperature")) as opened:
+            proposed = await opened.discover({"hosts": [plant.place]}, turn)
+    assert len(proposed) == number
+    assert {p.found for p in proposed} > {float(n) for n in range(2, number - 4)}
+    assert len({p.metric for p in proposed}) == number
+    assert turns == sum(name.startswith("ReadProperty") for name in plant.application.asked)
+
+
+async def test_what_there_was_no_time_for_costs_nothing_of_what_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with building() as plant:
+        for n in range(2, 40):
+            plant.add(str(n), AnalogValueObject(objectIdentifier=("analog-value", n), objectName=f"V {n}", **FLAGS))
+        async with running(table(plant, "temperature")) as opened:
+            asked = 0
+
+            @asynccontextmanager
+            async def turn() -> AsyncIterator[None]:
+                nonlocal asked
+                yield
+                asked += 1
+                plant.application.is_silent = asked == 4
+
+            assert len(await opened.discover({"hosts": [plant.place]}, turn)) == 20
 
 
 async def test_packets_that_are_none_hurt_nobody(plant: BacnetPlant) -> None:

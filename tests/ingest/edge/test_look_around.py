@@ -1,5 +1,6 @@
 """From a look around to readings: what real machines have is proposed, ticked in the console, sent, and read."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from engine.points import check
+from ingest.edge.driver import Failed
 from tests.ingest.adapters.mqtt.memory import until
 from tests.ingest.edge.test_edge import Platform, file, running
 from tests.ingest.edge.test_modbus import Machine, serving
@@ -88,6 +90,38 @@ async def test_what_does_not_fit_into_one_answer_is_told_by_the_next(platform: P
         await until(lambda: bool(platform.heard("up/cmd/no/result")))
     assert told == list(range(200))
     assert "`skip` is a whole number" in platform.heard("up/cmd/no/result")[0]["reason"]
+
+
+async def test_machines_are_read_in_time_while_others_of_their_line_are_looked_for(
+    platform: Platform, tmp_path: Path
+) -> None:
+    machine = Machine()
+    async with serving(machine), running(file(tmp_path, platform.port, machine.port)) as edge:
+        await until(lambda: edge.plant.behind("plc")._driver is not None)
+        machines, machine.slow_s = edge.plant.behind("plc"), 0.01
+        asked = len(machine.asked)
+        looking = asyncio.create_task(machines.discover({"to": 999}))
+        await asyncio.sleep(0)
+        with pytest.raises(Failed, match="plc is being looked at; ask again"):
+            await machines.discover({})
+        await asyncio.wait_for(edge.plant.of(edge.plant.table.points[1]).write(edge.plant.table.points[1], 9), 5)
+        assert not looking.done()
+        assert len(await looking) == 500
+        polls = [each for each in machine.asked[asked:] if (each[1], each[2]) == (0, 2)]
+        assert len(polls) > 3
+
+        looking = asyncio.create_task(machines.discover({"to": 9_999}))
+        await asyncio.sleep(0.1)
+        looking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await looking
+        asked = len(machine.asked)
+        await until(lambda: len(machine.asked) > asked + 3)
+        looking = asyncio.create_task(machines.discover({"to": 9_999}))
+        await asyncio.sleep(0.1)
+        await edge.plant.become(edge.plant.table)
+        with pytest.raises(Failed, match="plc is not connected"):
+            await asyncio.wait_for(looking, 5)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

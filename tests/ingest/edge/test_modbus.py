@@ -7,7 +7,7 @@ import pty
 import struct
 import tty
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 import pytest
@@ -34,6 +34,7 @@ class Machine:
         self.refuses: set[int] = set()
         self.refusal = ExcCodes.ILLEGAL_ADDRESS
         self.is_silent: set[int] = set()
+        self.slow_s = 0.0
         self.port = 0
 
     def devices(self) -> list[SimDevice]:
@@ -56,6 +57,7 @@ class Machine:
     async def _look(
         self, code: int, first: int, address: int, count: int, registers: list[int], written: Any
     ) -> ExcCodes | None:
+        await asyncio.sleep(self.slow_s)
         if self.refuses & set(range(address, address + count)):
             return self.refusal
         for place, value in self.cells.items():
@@ -407,12 +409,12 @@ async def test_a_scan_finds_the_registers_that_are_there() -> None:
     machine = Machine()
     machine.cells = {500: 77}
     async with serving(machine), reading(machine, [{"address": {"coil": 0}}]) as (opened, _):
-        found = await opened.discover({"from": 395, "to": 505, "device": "freezer-9"})
+        found = await opened.discover({"from": 395, "to": 505, "device": "freezer-9"}, nullcontext)
         assert [proposal.address["holding"] for proposal in found] == [*range(395, 400), *range(500, 506)]
         known = next(proposal for proposal in found if proposal.found)
         assert (known.device, known.metric, known.type, known.found) == ("freezer-9", "holding_500", "uint16", 77)
         with pytest.raises(Failed, match="`to` is 4"):
-            await opened.discover({"from": 5, "to": 4})
+            await opened.discover({"from": 5, "to": 4}, nullcontext)
 
 
 async def test_a_serial_line_carries_the_same() -> None:

@@ -7,7 +7,7 @@ import logging
 import math
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -224,7 +224,7 @@ async def test_what_no_reading_can_hold_is_an_error_and_hurts_nobody(running: Op
         await told.until(lambda: told.of("count")[-1] == 8)
         await running.tell("state", b"K\xfcche".decode(errors="surrogateescape"))  # Latin-1, as many a machine has it
         await told.until(lambda: told.of("state")[-1] == "Küche")
-        assert (await opened.discover({}))[0].found is None  # of the temperature, which is no number
+        assert (await opened.discover({}, nullcontext))[0].found is None  # of the temperature, which is no number
         for name, value in (("temperature", 21.5), ("state", "idle"), ("count", 7)):
             await running.tell(name, value)
     wrong = table(running, "state", type="float64")
@@ -358,7 +358,7 @@ async def test_browsing_proposes_points_with_type_and_unit_and_is_bounded(runnin
     # a circle: the line contains itself
     await running.nodes["line"].add_reference(running.nodes["line"], ua.ObjectIds.HasComponent, True, False)
     async with watching(found, folder) as (opened, _):
-        proposed = {p.metric: p for p in await opened.discover({})}
+        proposed = {p.metric: p for p in await opened.discover({}, nullcontext)}
         assert set(proposed) == {"Temperature", "Pressure", "Count", "Running", "State", "Start"}
         temperature, start = proposed["Temperature"], proposed["Start"]
         assert temperature.address == {"node": f"nsu={URI};s=Temperature"}
@@ -366,11 +366,11 @@ async def test_browsing_proposes_points_with_type_and_unit_and_is_bounded(runnin
         assert (temperature.access, temperature.found) == ("read-write", 21.5)
         assert (proposed["State"].access, proposed["Count"].type) == ("read", "int16")
         assert (start.access, start.address["object"]) == ("command", f"nsu={URI};s=Line1")
-        assert len(await opened.discover({"most": 2})) == 2
-        assert await opened.discover({"under": f"nsu={URI};s=Count"}) == []
+        assert len(await opened.discover({"most": 2}, nullcontext)) == 2
+        assert await opened.discover({"under": f"nsu={URI};s=Count"}, nullcontext) == []
         for wanted in ({"depth": 99}, {"most": 0}, {"under": "nonsense"}, {"range": 1}):
             with pytest.raises(Failed):
-                await opened.discover(wanted)
+                await opened.discover(wanted, nullcontext)
 
 
 async def test_what_changed_while_the_connection_was_cut_comes_afterwards_in_order(
