@@ -395,6 +395,9 @@ async def _follow(tx: Tx, entry: Entry, reaction: Reaction, newest: fold.Newest,
             for (device, at_ms, seq, received_ms, values), marks in zip(body["r"], _marks(body), strict=False):
                 reaction.read(profiles.get(device), device, at_ms, seq, values, received_ms)
                 newest.learn(device, at_ms, received_ms, values, marks)
+            for device, reasons in body.get("w", {}).items():
+                for metric, reason in reasons.items():
+                    newest.explain(device, metric, reason)
         case "rule.changed":
             reaction.rule_changed(body["rule"])
         case "device.changed":

@@ -90,6 +90,11 @@ def small(value: int) -> bytes:
     return _LENGTH.pack(2) + value.to_bytes(2, "big", signed=True)
 
 
+def of_small(element: bytes) -> int:
+    """The number that `small` made an element of."""
+    return int.from_bytes(element[_LENGTH.size :], "big", signed=True)
+
+
 def smallints(elements: Sequence[bytes]) -> Smallints:
     """smallint[] of elements made by `small`."""
     return Smallints(_header(Smallints, len(elements)) + b"".join(elements))

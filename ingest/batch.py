@@ -7,7 +7,7 @@ one that cannot be decoded counts 1.
 
 import functools
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -16,13 +16,13 @@ import orjson
 from ingest import aside, notes
 from ingest.adapters.base import Account, Verdict
 from ingest.arrays import wire
-from ingest.errors import Rejection
+from ingest.errors import LeftOut, Rejection
 from ingest.normaliser import Shape
 from ingest.notes import CONNECTED, Note
 from ingest.repeats import Key, Once
 from schema.wire.payloads import Reason
 
-RECEIVED, _, DUPLICATES, REJECTED, REFUSED, NOT_KEPT = range(6)
+RECEIVED, STORED, DUPLICATES, REJECTED, REFUSED, NOT_KEPT = range(6)
 """Places in a device's counts; received = stored + duplicates + rejected + refused, not_kept is part of rejected.
 
 What was stored is in the journal row by row: counts are kept, and written, of everything else.
@@ -79,6 +79,15 @@ class Row(NamedTuple):
 
 RowKey = tuple[Known, int, int]
 
+
+class Rest(NamedTuple):
+    """A reading that is stored without some of its metrics: the time and seq of its row, and what those are."""
+
+    time_ms: int
+    seq: int
+    metrics: Sequence[str]
+
+
 as_row: Callable[[tuple[Known, int, int, int, bytes, bytes, bytes, Sent]], Row] = functools.partial(tuple.__new__, Row)
 """A row of its members, in half the time that calling the class takes."""
 
@@ -92,6 +101,7 @@ class Parcel:
             "device",
             "done",
             "encoding",
+            "left",
             "note",
             "once",
             "readings",
@@ -101,6 +111,8 @@ class Parcel:
         ),
         *("source", "topic", "transport"),
     )
+    left: dict[int, LeftOut] | None
+    """What was left out of a reading, by the `id` of its row; of nearly no message anything is."""
     arrived_us: int
     """Since when it waits; `received_us`, by which it is judged and stored, may be an older repeat's."""
     once: Once | None
@@ -128,7 +140,14 @@ class Parcel:
         self.size_bytes = size_bytes
         self.readings: list[Row] = []
         self.rejections: list[tuple[Rejection, Sent]] = []
+        self.left = None
         self.note: Note | None = None
+
+    def leave_out(self, row: Row, left: LeftOut) -> None:
+        """Note what was left out of one of its readings."""
+        if self.left is None:
+            self.left = {}
+        self.left[id(row)] = left
 
 
 class Batch:
@@ -202,7 +221,8 @@ class Batch:
         is_plain, is_stored = not fates and not self._has_repeats, Verdict.STORED
         for parcel in self.parcels:
             readings = parcel.readings
-            if len(readings) == 1 and not parcel.rejections:  # as most messages are; a note has no reading
+            # as most messages are; a note has no reading
+            if len(readings) == 1 and not parcel.rejections and parcel.left is None:
                 row = readings[0]
                 if is_plain or (id(row) not in fates and row_of[row[:3]] is row):
                     stored.append(row)
@@ -231,6 +251,8 @@ class Batch:
                 fate = self.fate_of(variant) if variant else Verdict.DUPLICATE if fate is Verdict.STORED else fate
             if fate is Verdict.STORED:
                 outcome.stored.append(row)
+                if parcel.left is not None and (left := parcel.left.get(id(row))) is not None:
+                    outcome.left.append((parcel, left, row.sent))
             elif fate is Verdict.DUPLICATE:
                 outcome.counts_of(device)[DUPLICATES] += 1
                 outcome.duplicates.append(parcel)
@@ -258,6 +280,8 @@ class Outcome:
         self.duplicates: list[Parcel] = []
         """The messages of readings that were stored before, one by one."""
         self.rejected: list[tuple[Parcel, Rejection, Sent]] = []
+        self.left: list[tuple[Parcel, LeftOut, Sent]] = []
+        """What was left out of readings whose rest is stored: no reading of its own, and counted nowhere here."""
         self.notes: list[tuple[UUID, Note]] = []
         self._told: set[Key] = set()
         self.verdicts: list[tuple[Parcel, Verdict]] = []
@@ -289,6 +313,9 @@ class Outcome:
         for parcel, rejection, sent in self.rejected:
             if isinstance(parcel.done, Account):
                 parcel.done.rejected(sent, rejection.reason, rejection.message)
+        for parcel, left, sent in self.left:
+            if isinstance(parcel.done, Account):
+                parcel.done.left_out(sent, {key: (why.reason, why.message) for key, why in left.metrics.items()})
 
     def journal(self) -> Iterable[tuple[UUID, str, bytes]]:
         """This transaction's journal rows: arrivals, one telemetry row per tenant, what else devices said, departures.
@@ -299,6 +326,7 @@ class Outcome:
         last_arrival = max((n for n, event in enumerate(events) if event[1] == CONNECTED), default=-1)
         yield from events[: last_arrival + 1]
         shares: dict[bytes, Share] = {}
+        reasons = self._reasons() if self.left else {}
         for row in self.stored:
             device = row.device
             share = shares.get(device.tenant_wire) or _share(shares, device)
@@ -306,12 +334,24 @@ class Outcome:
         for device, counts in self.counts.items():
             _share(shares, device)[2][device.device_text] = counts
         for tenant_id, rows, numbers in shares.values():
-            yield tenant_id, "telemetry", _body(self.batch.id, rows, numbers)
+            yield tenant_id, "telemetry", _body(self.batch.id, rows, numbers, reasons.get(tenant_id))
         for tenant_id, note in self.notes:
             yield tenant_id, note[0], notes.dump(note, self.batch.id)
         yield from events[last_arrival + 1 :]
 
+    def _reasons(self) -> "dict[UUID, Reasons]":
+        """Of each tenant why metrics of its devices are bad, where it was ingest that found them so."""
+        found: dict[UUID, Reasons] = {}
+        for parcel, left, _ in self.left:
+            device = parcel.device
+            why = {key: each.words for key, each in left.metrics.items() if key in device.shape.metrics}
+            if why:
+                found.setdefault(device.tenant_id, {}).setdefault(device.device_text, {}).update(why)
+        return found
 
+
+Reasons = dict[str, dict[str, str]]
+"""By device and metric."""
 Share = tuple[UUID, list[Row], dict[str, list[int]]]
 """One tenant's part of a transaction: its id, what was stored, the counts of what was not."""
 
@@ -323,11 +363,12 @@ def _share(shares: dict[bytes, Share], device: Known) -> Share:
     return share
 
 
-def _body(batch_id: str, stored: list[Row], numbers: dict[str, list[int]]) -> bytes:
+def _body(batch_id: str, stored: list[Row], numbers: dict[str, list[int]], reasons: Reasons | None) -> bytes:
     """`{"b": batch, "r": [[device, time_ms, seq, received_ms, values], …], "n": {device: counts}}`.
 
     `r` is what was stored, `n` counts what was not: a reading that is in `r` counts as received and stored by itself.
-    Where some values are not good, `"q": {place in r: quality}` says so.
+    Where some values are not good, `"q": {place in r: quality}` says so, and where ingest found them bad, `"w":
+    {device: {metric: why}}` of the last.
     """
     fragment = orjson.Fragment
     rows = [
@@ -335,7 +376,8 @@ def _body(batch_id: str, stored: list[Row], numbers: dict[str, list[int]]) -> by
         for device, time_ms, seq, received_us, canonical, _, _, _ in stored
     ]
     doubted = {str(n): fragment(row.quality) for n, row in enumerate(stored) if row.quality}
-    return orjson.dumps({"b": batch_id, "r": rows, "n": numbers, **({"q": doubted} if doubted else {})})
+    told = {name: said for name, said in (("q", doubted), ("w", reasons)) if said}
+    return orjson.dumps({"b": batch_id, "r": rows, "n": numbers, **told})
 
 
 def _conflict(time_ms: int) -> Rejection:

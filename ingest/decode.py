@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import orjson
 
+from ingest.encode import written
 from ingest.errors import Rejection, shown
 from schema.wire.payloads import (
     MAX_DEPTH,
@@ -110,6 +111,15 @@ def implied_seq(canonical: bytes) -> int:
 def canonical(values: Values) -> bytes:
     """Values as JSON with sorted keys and no spaces: what is hashed, stored and put into the journal."""
     return orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
+
+
+def canonical_as_sent(values: Values) -> bytes:
+    """As `canonical`, of all metrics with a value: the same for the same reading, whatever a profile says of it."""
+    said = {key: value for key, value in values.items() if value is not None}
+    try:
+        return canonical(said)
+    except orjson.JSONEncodeError:  # it nests deeper than can be stored, and is left out for that
+        return written(dict(sorted(said.items())))
 
 
 def depth(value: Any, limit: int = MAX_DEPTH) -> int:

@@ -2,12 +2,14 @@
 
 A profile is compiled once per version into a table metric → rule; a device without a rule for a metric keeps the value
 as sent, unless the profile is strict. A bare value has the unit its profile names; one that names its own,
-``{"value": 71.6, "unit": "[degF]"}``, is converted here, once, and what cannot be is rejected (ADR 48).
+``{"value": 71.6, "unit": "[degF]"}``, is converted here, once, and what cannot be is rejected (ADR 48). What is wrong
+with one metric is that metric's alone: it is left out, and the others are kept (ADR 79).
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ingest import decode
@@ -35,6 +37,10 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
 _WITH_UNIT = {"value", "unit"}
 RETENTION_MS = RETENTION_S * 1000
 _PLAIN = (float, int, bool)
+
+Left = Mapping[str, Rejection]
+"""The metrics of a reading that cannot be stored, and why, in the order in which they were sent."""
+ALL_GOOD: Left = MappingProxyType({})
 MAX_UNITS = 100
 """So many units are tried for one metric of a profile: trying another costs as much as a hundred readings."""
 
@@ -73,31 +79,46 @@ def compile_shape(
     return Shape({metric["key"]: _rule(metric) for metric in metrics}, is_strict, kept_days * 86_400_000)
 
 
-def normalise(shape: Shape, values: decode.Values) -> decode.Values:
-    """The values as they will be stored; Rejection for the first metric that breaks the profile or the wire's limit."""
+def normalise(shape: Shape, values: decode.Values) -> tuple[decode.Values, Left]:
+    """The values as they will be stored, the very ones sent where all are; and what is left out of them.
+
+    Raises Rejection where nothing is left to store, for the first metric that breaks the profile or the wire's limit.
+    """
     if len(values) > MAX_METRICS:
         raise Rejection(Reason.TOO_MANY_METRICS, f"The reading has {len(values)} metrics.")
     if _is_plain(shape.metrics, values):
-        return values
-    rules, kept = shape.metrics, {}
+        return values, ALL_GOOD
+    kept, left = sift(shape, values)
+    if not kept:
+        raise next(iter(left.values()), None) or Rejection(Reason.EMPTY, "The reading has no metric with a value.")
+    return kept, left
+
+
+def sift(shape: Shape, values: decode.Values) -> tuple[decode.Values, Left]:
+    """The metrics that can be stored, the very dict where nothing differs, and those that cannot; nulls are neither."""
+    rules, kept, left = shape.metrics, {}, {}
+    is_as_sent = True
     for key, value in values.items():
         if value is None:
+            is_as_sent = False
             continue
         rule, kind = rules.get(key), type(value)
-        if rule is None:
-            kept[key] = _unknown(shape, key, value)
-        elif kind not in rule.kinds:
-            kept[key] = _with_unit(key, rule, value)
-        elif kind is float or kind is int:
-            # NaN and the infinities cannot arrive: JSON has none.
-            if not rule.minimum <= value <= rule.maximum:
-                raise _out_of_range(key, rule, value)
-            kept[key] = value
-        else:
-            kept[key] = value if kind is bool else _bounded(key, value)
-    if not kept:
-        raise Rejection(Reason.EMPTY, "The reading has no metric with a value.")
-    return kept
+        try:
+            if rule is None:
+                kept[key] = _unknown(shape, key, value)
+            elif kind not in rule.kinds:
+                kept[key] = _with_unit(key, rule, value)
+                is_as_sent = False
+            elif kind is float or kind is int:
+                # NaN and the infinities cannot arrive: JSON has none.
+                if not rule.minimum <= value <= rule.maximum:
+                    raise _out_of_range(key, rule, value)
+                kept[key] = value
+            else:
+                kept[key] = value if kind is bool else _bounded(key, value)
+        except Rejection as rejection:
+            left[key] = rejection
+    return values if is_as_sent and not left else kept, left or ALL_GOOD
 
 
 def _is_plain(rules: Mapping[str, MetricRule], values: decode.Values) -> bool:
@@ -151,7 +172,7 @@ def _with_unit(key: str, rule: MetricRule, value: Any) -> Any:
     if type(value) is not dict or value.keys() != _WITH_UNIT or type(value["value"]) not in rule.kinds:
         raise Rejection(Reason.TYPE, f"{shown(key)} is {shown(value)}, the profile says {rule.type_name}.", key)
     bare = value["value"] if value["unit"] == rule.unit else _converted(key, rule, value["value"], value["unit"])
-    return normalise(Shape({key: rule}), {key: bare})[key]
+    return normalise(Shape({key: rule}), {key: bare})[0][key]
 
 
 def _converted(key: str, rule: MetricRule, value: Any, unit: Any) -> float:

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from engine.ids import uuid7
-from ingest.batch import NOT_KEPT, Known, Outcome, Parcel, Sent
+from ingest.batch import NOT_KEPT, Known, Outcome, Parcel, Rest, Sent
 from ingest.encode import written
-from ingest.errors import Rejection
+from ingest.errors import LeftOut, Rejection
+from schema.wire.payloads import MAX_METRIC_KEY_CHARS
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,8 @@ class InboxRow:
     sha256: bytes = b""
     is_part: bool = False
     """It was one of a list, where a flat object of values is no reading."""
+    rest: Rest | None = None
+    """What was stored of it, and what was not: then it is no reading of its own, and counts as none."""
 
 
 class Inbox:
@@ -59,7 +62,7 @@ class Inbox:
         chosen: list[InboxRow] = []
         here: Counter[Hashable] = Counter()
         told: dict[Known, set[tuple[str, str]]] = {}
-        for parcel, rejection, sent in outcome.rejected:
+        for parcel, rejection, sent in (*outcome.rejected, *outcome.left):
             self._begin_hour(parcel.received_us)
             about = self._about(parcel.device, rejection, told)
             device, fault = _bounds(parcel.device, rejection.reason, about)
@@ -69,9 +72,9 @@ class Inbox:
                 self._kept[device] + here[device] <= self._bound
                 and self._kept[fault] + here[fault] <= self._bound_of_a_fault
             )
-            if not is_kept:
+            if not is_kept and not isinstance(rejection, LeftOut):
                 outcome.counts_of(parcel.device)[NOT_KEPT] += 1
-            chosen.append(_row(parcel, rejection, about, sent, is_kept=is_kept))
+            chosen.append(row(parcel, rejection, about, sent, is_kept=is_kept))
         return chosen
 
     def confirm(self, rows: list[InboxRow]) -> None:
@@ -105,14 +108,21 @@ def _bounds(device: Known, reason: str, about: str) -> tuple[Hashable, Hashable]
     return device, (device.tenant_id, reason, about)
 
 
-def _row(parcel: Parcel, rejection: Rejection, about: str, sent: Sent, *, is_kept: bool) -> InboxRow:
+def row(parcel: Parcel, rejection: Rejection, about: str, sent: Sent, *, is_kept: bool = True) -> InboxRow:
+    """A row of the inbox; one that is not kept is only counted."""
     told = uuid7(), parcel, str(rejection.reason), about, rejection.message
+    rest = rest_of(rejection) if isinstance(rejection, LeftOut) else None
     if not is_kept:
-        return InboxRow(*told, None)
+        return InboxRow(*told, None, rest=rest)
     raw = sent if isinstance(sent, bytes) else _bytes(parcel, sent)
-    return InboxRow(
-        *told, raw[:KEPT_BYTES], len(raw), hashlib.sha256(raw).digest(), is_part=not isinstance(sent, bytes)
-    )
+    is_part = not isinstance(sent, bytes)
+    return InboxRow(*told, raw[:KEPT_BYTES], len(raw), hashlib.sha256(raw).digest(), is_part=is_part, rest=rest)
+
+
+def rest_of(left: LeftOut) -> Rest:
+    """What is to be remembered of a reading that was stored in part; what can never name a metric is not."""
+    metrics = [key for key in left.metrics if len(key) <= MAX_METRIC_KEY_CHARS and key.isprintable()]
+    return Rest(left.time_ms, left.seq, metrics)
 
 
 def _bytes(parcel: Parcel, sent: Sent) -> bytes:

@@ -5,6 +5,9 @@ ingest process hears of it takes it, decides it by the same decoder and the prof
 it out of the inbox, moves it in the counts and tells the journal, all by one COMMIT. Whoever is killed leaves it as it
 was; who comes second finds it gone. What is refused again stays, with the reason that it has now.
 
+Of what was left out of a reading (ADR 79) only that is decided again: it becomes a row of its own beside the one that
+is stored, of the same time, and counts as nothing that came.
+
 What a gateway said for a child that was not there then is the child's, once there is one that names the gateway: it is
 stored as the child's, or lies in its inbox from now on (ADR 56).
 """
@@ -24,13 +27,14 @@ import psycopg
 
 from ingest import decode, statements, uplink
 from ingest.adapters.base import Decision, Message, Verdict
-from ingest.batch import Batch, Known, Outcome, Parcel
+from ingest.batch import RECEIVED, STORED, Batch, Known, Outcome, Parcel, Rest, Sent
 from ingest.changes import Conflated
 from ingest.children import PREFIX
 from ingest.database import Database, Trouble, trouble
 from ingest.directory import compiled
-from ingest.errors import Rejection
+from ingest.errors import LeftOut, Rejection
 from ingest.normaliser import check_clock
+from ingest.rejected import rest_of, row
 from ingest.trim import SETTLED, trim
 from schema.wire import topics
 from schema.wire.payloads import Reason
@@ -47,7 +51,8 @@ NOT_JSON = frozenset({Reason.NOT_CBOR, Reason.NOT_SENML})
 KEPT = "least(coalesce(q.storage_days, %s), coalesce(p.retention_days, k.days, 90))"
 WAITING = f"""
 SELECT r.id, r.device_id, r.reason, r.about, r.message, r.transport, r.topic, r.payload, r.payload_size_bytes,
-       r.is_part, (extract(epoch FROM r.received_at) * 1000000)::bigint, p.id, p.metrics, p.is_strict, {KEPT}
+       r.is_part, (extract(epoch FROM r.received_at) * 1000000)::bigint,
+       (extract(epoch FROM r.rest_time) * 1000)::bigint, r.rest_seq, r.left_out, p.id, p.metrics, p.is_strict, {KEPT}
 FROM rejected r
 JOIN devices d ON d.tenant_id = r.tenant_id AND d.id = r.device_id
 JOIN profiles p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id
@@ -71,13 +76,15 @@ FORGOTTEN = "SELECT DISTINCT tenant_id FROM rejected WHERE replay_asked_at IS NO
 GONE = "DELETE FROM rejected WHERE tenant_id = %s AND id = ANY (%s)"
 STAYS = """
 UPDATE rejected r SET reason = n.reason, about = n.about, message = n.message, decoder = %s,
-    device_id = n.device, topic = n.topic, replayed_at = now(), replay_asked_at = NULL
-FROM json_to_recordset(%s) AS n (id uuid, device uuid, topic text, reason text, about text, message text)
+    device_id = n.device, topic = n.topic, left_out = coalesce(n.left_out, r.left_out), replayed_at = now(),
+    replay_asked_at = NULL
+FROM json_to_recordset(%s)
+     AS n (id uuid, device uuid, topic text, reason text, about text, message text, left_out text[])
 WHERE r.tenant_id = %s AND r.id = n.id
 """
 FEWER = """
-UPDATE faults f SET count = f.count - n.count
-FROM json_to_recordset(%s) AS n (device uuid, reason text, about text, count bigint)
+UPDATE faults f SET count = f.count - n.count, partial = f.partial - n.partial
+FROM json_to_recordset(%s) AS n (device uuid, reason text, about text, count bigint, partial bigint)
 WHERE f.tenant_id = %s AND f.device_id = n.device AND f.reason = n.reason AND f.about = n.about
 """
 NONE_LEFT = "DELETE FROM faults WHERE tenant_id = %s AND device_id = ANY (%s) AND count <= 0"
@@ -87,20 +94,26 @@ NONE_LEFT = "DELETE FROM faults WHERE tenant_id = %s AND device_id = ANY (%s) AN
 class Again:
     """One row of the inbox, its message on the way, and what is to become of it.
 
-    `fault` tells whose row it is: its parcel may be of that device's child.
+    `fault` tells whose row it is: its parcel may be of that device's child. `rest`: only what was left out of a reading
+    is decided, the others are stored.
     """
 
     id: UUID
     fault: tuple[UUID, str, str]
     message: str
     parcel: Parcel
+    rest: Rest | None = None
     stored: int = 0
     duplicates: int = 0
     rejections: list[Rejection] = field(default_factory=list)
+    left: list[tuple[LeftOut, Sent]] = field(default_factory=list)
+    """What was left out of what was stored now."""
 
     @property
     def is_over(self) -> bool:
         """Whether it leaves the inbox."""
+        if self.rest is not None and self.left:
+            return False
         return bool(self.stored or self.duplicates or self.parcel.note)
 
     @property
@@ -226,14 +239,16 @@ def _decoded(tenant_id: UUID, found: Sequence[tuple[Any, ...]], children: "Child
     shapes: dict[UUID, Any] = {}
     devices: dict[UUID, Known] = {}
     waiting = []
-    for id_, device_id, reason, about, words, transport, topic, payload, size, is_part, at_us, profile, *told in found:
+    for id_, device_id, reason, about, words, transport, topic, payload, size, is_part, at_us, *more in found:
+        rest_ms, rest_seq, left_out, profile, *told = more
         if profile not in shapes:
             shapes[profile] = compiled(profile, *told)
         device = devices.setdefault(device_id, Known(tenant_id, device_id, shapes[profile]))
         if (named := _named(topic)) is not None and (child := children.get((device_id, named[0]))) is not None:
             device, topic = child, named[1]
         parcel = Parcel(device, _nobody, at_us, topic, transport, size)
-        again = Again(id_, (device_id, reason, about), words, parcel)
+        rest = None if rest_seq is None else Rest(rest_ms, rest_seq, left_out)
+        again = Again(id_, (device_id, reason, about), words, parcel, rest)
         _decide(again, bytes(payload), size, is_part=is_part)
         waiting.append(again)
     return waiting
@@ -268,7 +283,10 @@ def _decide(again: Again, payload: bytes, size: int, *, is_part: bool) -> None:
     device = Decision(parcel.device.tenant_id, "", parcel.device.device_id, "", 0)
     message = Message(device, parcel.topic, payload, 1, parcel.received_us / 1e6, transport=parcel.transport)
     try:
-        if is_part:
+        if again.rest is not None:
+            item = decode.load(payload)
+            uplink.complete(parcel, item, item if is_part else payload, again.rest, is_alone=not is_part)
+        elif is_part:
             uplink.read(parcel, decode.load(payload), payload, parcel.received_us // 1000, is_alone=False)
         else:
             uplink.fill(parcel, message, parcel.received_us // 1000)
@@ -312,10 +330,16 @@ def _settle(waiting: Sequence[Again], outcome: Outcome) -> None:
     stored = {id(row) for row in outcome.stored}
     for each in waiting:
         each.stored = sum(id(row) in stored for row in each.parcel.readings)
+        if each.rest is not None and each.stored:  # it is part of a reading that was counted when it came
+            counts = outcome.counts_of(each.parcel.device)
+            counts[RECEIVED] -= each.stored
+            counts[STORED] -= each.stored
     for parcel in outcome.duplicates:
         of[id(parcel)].duplicates += 1
     for parcel, rejection, _ in outcome.rejected:
         of[id(parcel)].rejections.append(rejection)
+    for parcel, left, sent in outcome.left:
+        of[id(parcel)].left.append((left, sent))
 
 
 async def _empty(connection: statements.Connection, tenant_id: UUID, waiting: Sequence[Again]) -> None:
@@ -331,6 +355,7 @@ async def _empty(connection: statements.Connection, tenant_id: UUID, waiting: Se
             "reason": why.reason,
             "about": why.about,
             "message": words,
+            "left_out": rest_of(why).metrics if isinstance(why, LeftOut) else None,
         }
         for i, (each, (why, words)) in stays.items()
     ]
@@ -340,15 +365,25 @@ async def _empty(connection: statements.Connection, tenant_id: UUID, waiting: Se
         for each, (why, _) in stays.values()
         if each.is_childs or each.fault[1:] != (str(why.reason), why.about)
     ]
-    fewer = Counter(each.fault for each in [*over, *(each for each, _ in moved)])
-    told = [{"device": d, "reason": r, "about": a, "count": n} for (d, r, a), n in sorted(fewer.items())]
+    gone = [*over, *(each for each, _ in moved)]
+    fewer, partial = Counter(each.fault for each in gone), Counter(each.fault for each in gone if each.rest is not None)
+    told = [
+        {"device": fault[0], "reason": fault[1], "about": fault[2], "count": count, "partial": partial[fault]}
+        for fault, count in sorted(fewer.items())
+    ]
     await connection.execute(FEWER, [orjson.dumps(told).decode(), tenant_id])
-    await statements.count_faults(connection, [(each.parcel, why) for each, why in moved])
+    await statements.count_faults(connection, [(each.parcel, why, each.rest is not None) for each, why in moved])
+    # What was rejected, and is stored now without some of its metrics: those lie there from now on.
+    new = [row(each.parcel, left, left.about, sent) for each in over for left, sent in each.left]
+    if new:
+        await statements.reject(connection, new)
     await connection.execute(NONE_LEFT, [tenant_id, [each.fault[0] for each in waiting]])
 
 
 def _why(each: Again) -> tuple[Rejection, str]:
     """Why it stays, and in words; without a rejection its device takes nothing."""
+    if each.left:
+        return each.left[0][0], each.left[0][0].message
     if each.rejections:
         return each.rejections[0], each.rejections[0].message
     same = Rejection(_reason(each), "", each.fault[2])
@@ -376,8 +411,10 @@ def _told(tenant_id: UUID, waiting: Sequence[Again]) -> list[tuple[UUID, str, by
 def _moves(each: Again) -> Sequence[tuple[UUID, list[int]]]:
     """Received, stored, duplicates, rejected, refused, not kept: how that changes of each device.
 
-    It counted as one that was rejected, of the device in whose inbox it lay.
+    It counted as one that was rejected, of the device in whose inbox it lay; what was left out counted as nothing.
     """
+    if each.rest is not None:
+        return []
     if not each.is_over:
         return [(each.fault[0], [-1, 0, 0, -1, 0, 0]), (_owner(each), [1, 0, 0, 1, 0, 0])] if each.is_childs else []
     lost = len(each.rejections)

@@ -36,15 +36,22 @@ ON CONFLICT DO NOTHING
 RETURNING device_id, time, seq
 """
 
-# What was there before: the same values of the same quality make a duplicate, others a conflict. The bounds let
+# What was there before: the same values of the same quality make a duplicate, others a conflict. A duplicate is also
+# the same message of which the profile left out something then and not now, or now and not then (ADR 79): `whole` and
+# `said` are what came, and a negative source says that of what is there something was left out. The bounds let
 # partitions be skipped.
 # OFFSET 0 makes it one look-up a row also where telemetry is a view, through which no join would pass (ADR 50).
 COMPARE = """
-SELECT r.n, t.values = r.values AND t.quality IS NOT DISTINCT FROM r.quality
-FROM unnest(%b, %b, %b, %b, %b, %b::jsonb[]) WITH ORDINALITY
-     AS r (tenant_id, device_id, time, seq, values, quality, n)
+SELECT r.n, (t.values = r.values AND t.quality IS NOT DISTINCT FROM r.quality)
+            OR (t.values = r.whole AND t.quality IS NOT DISTINCT FROM r.said)
+            OR (t.source < 0 AND t.values = (
+                    SELECT coalesce(jsonb_object_agg(w.key, w.value), '{}') FROM jsonb_each(r.whole) w
+                    WHERE t.values ? w.key
+                ))
+FROM unnest(%b, %b, %b, %b, %b, %b::jsonb[], %b, %b::jsonb[]) WITH ORDINALITY
+     AS r (tenant_id, device_id, time, seq, values, quality, whole, said, n)
 CROSS JOIN LATERAL (
-    SELECT t.values, t.quality FROM telemetry t
+    SELECT t.values, t.quality, t.source FROM telemetry t
     WHERE t.tenant_id = r.tenant_id AND t.device_id = r.device_id AND t.time = r.time AND t.seq = r.seq
       AND t.time BETWEEN %b AND %b OFFSET 0
 ) t
@@ -96,6 +103,7 @@ async def fates(connection: Connection, batch: Batch, result: PGresult) -> dict[
     new = _keys(result)
     missing = [*(row for row in batch.rows if _key(row) not in new), *batch.variants]
     told = {id(row): Verdict.NOT_AUTHORISED for row in missing}
+    left = {row: found for parcel in batch.parcels for row, found in (parcel.left or {}).items()}
     times_ms = [row.time_ms for row in missing]
     cursor = await connection.execute(
         COMPARE,
@@ -106,6 +114,8 @@ async def fates(connection: Connection, batch: Batch, result: PGresult) -> dict[
             arrays.bigints([row.seq for row in missing]),
             arrays.jsonbs([row.canonical for row in missing]),
             _qualities([row.quality for row in missing]),
+            arrays.jsonbs([left[id(row)].whole if id(row) in left else row.canonical for row in missing]),
+            _qualities([left[id(row)].said if id(row) in left else row.quality for row in missing]),
             from_ms(min(times_ms)),
             from_ms(max(times_ms)),
         ),
@@ -114,7 +124,7 @@ async def fates(connection: Connection, batch: Batch, result: PGresult) -> dict[
     )
     for n, is_same in await cursor.fetchall():
         row = missing[n - 1]
-        # Without an explicit seq the key is the hash of the values: the same key is the same reading.
+        # Without an explicit seq the key is the hash of what was sent: the same key is the same reading.
         told[id(row)] = Verdict.DUPLICATE if is_same or row.seq < 0 else Verdict.REJECTED
     return told
 
@@ -124,9 +134,9 @@ async def reject(connection: Connection, rows: Sequence[InboxRow]) -> None:
     await connection.execute(REJECT, [_inbox(rows)])
 
 
-async def count_faults(connection: Connection, found: Sequence[tuple[Parcel, Rejection]]) -> None:
-    """Count what was rejected, and keep nothing of it."""
-    told = _faults([(parcel, rejection.reason, rejection.about, rejection.message) for parcel, rejection in found])
+async def count_faults(connection: Connection, found: Sequence[tuple[Parcel, Rejection, bool]]) -> None:
+    """Count what was rejected, and whether the rest of it is stored, and keep nothing of it."""
+    told = _faults([(parcel, why.reason, why.about, why.message, is_partial) for parcel, why, is_partial in found])
     if told:
         await connection.execute(REJECT, [arrays.Json(orjson.dumps({"kept": [], "faults": told}))])
 
@@ -180,24 +190,25 @@ def _inbox(rows: Sequence[InboxRow]) -> arrays.Json | None:
     """The argument of app.reject: NULL for no row, else what is kept, and how many there were of each fault."""
     if not rows:
         return None
-    faults = _faults([(row.parcel, row.reason, row.about, row.message) for row in rows])
+    faults = _faults([(row.parcel, row.reason, row.about, row.message, row.rest is not None) for row in rows])
     kept = [_kept(row) for row in rows if row.payload is not None]
     return arrays.Json(orjson.dumps({"kept": kept, "faults": faults}))
 
 
-def _faults(found: Iterable[tuple[Parcel, str, str, str]]) -> list[dict[str, Any]]:
-    """How many there are of each fault, from when to when, and the newest's words."""
+def _faults(found: Iterable[tuple[Parcel, str, str, str, bool]]) -> list[dict[str, Any]]:
+    """How many there are of each fault, of how many the rest is stored, from when to when, and the newest's words."""
     faults: dict[tuple[bytes, str, str], dict[str, Any]] = {}
-    for parcel, reason, about, message in found:
+    for parcel, reason, about, message, is_partial in found:
         device, at_us = parcel.device, parcel.received_us
         fault = faults.setdefault(
             (device.device_wire, reason, about),
             {
                 **{"tenant_id": device.tenant_id, "device_id": device.device_id, "reason": reason, "about": about},
-                **{"count": 0, "first_us": at_us, "last_us": at_us},
+                **{"count": 0, "partial": 0, "first_us": at_us, "last_us": at_us},
             },
         )
         fault["count"] += 1
+        fault["partial"] += is_partial
         fault["message"] = message
         fault["first_us"], fault["last_us"] = min(fault["first_us"], at_us), max(fault["last_us"], at_us)
     return list(faults.values())
@@ -216,6 +227,9 @@ def _kept(row: InboxRow) -> dict[str, Any]:
         "topic": row.parcel.topic,
         "decoder": decode.VERSION,
         "is_part": row.is_part,
+        "rest_ms": None if row.rest is None else row.rest.time_ms,
+        "rest_seq": None if row.rest is None else row.rest.seq,
+        "left_out": None if row.rest is None else row.rest.metrics,
         "payload": base64.b64encode(row.payload or b"").decode(),
         "size_bytes": row.size_bytes,
         "sha256": base64.b64encode(row.sha256).decode(),

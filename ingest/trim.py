@@ -25,12 +25,13 @@ BEYOND = """
 WITH gone AS (
     DELETE FROM rejected r WHERE r.tenant_id = ANY (%s)
       AND r.id <= (SELECT o.id FROM rejected o WHERE o.tenant_id = r.tenant_id ORDER BY o.id DESC OFFSET %s LIMIT 1)
-    RETURNING r.tenant_id, r.device_id, r.received_at
+    RETURNING r.tenant_id, r.device_id, r.received_at, r.rest_seq
 ), old AS (
     DELETE FROM rejected r WHERE r.tenant_id = ANY (%s) AND r.id < %s AND r.tenant_id <> ALL (%s)
-    RETURNING r.tenant_id, r.device_id, r.received_at
+    RETURNING r.tenant_id, r.device_id, r.received_at, r.rest_seq
 ), both_of AS (SELECT * FROM gone UNION ALL SELECT * FROM old)
-SELECT tenant_id, device_id, (extract(epoch FROM date_trunc('hour', received_at, 'UTC')) * 1000)::bigint, count(*)
+SELECT tenant_id, device_id, (extract(epoch FROM date_trunc('hour', received_at, 'UTC')) * 1000)::bigint, count(*),
+       count(*) FILTER (WHERE rest_seq IS NULL)
 FROM both_of GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
 FORGOTTEN = "DELETE FROM faults WHERE last_at < now() - make_interval(days => %s)"
@@ -46,8 +47,9 @@ async def trim(database: Database, tenants: Iterable[UUID], most: int = KEPT_OF_
         gone = await (await connection.execute(BEYOND, [full, most, asked, oldest, full])).fetchall()
         await connection.execute(FORGOTTEN, [days])
         moved: dict[UUID, list[dict[str, Any]]] = defaultdict(list)
-        for tenant_id, device_id, hour_ms, count in gone:
-            moved[tenant_id].append({"device": str(device_id), "at": hour_ms, "counts": [0, 0, 0, 0, 0, count]})
+        for tenant_id, device_id, hour_ms, _, count in gone:  # what was left out of a reading never counted as rejected
+            if count:
+                moved[tenant_id].append({"device": str(device_id), "at": hour_ms, "counts": [0, 0, 0, 0, 0, count]})
         told = [(tenant_id, SETTLED, orjson.dumps({"moved": rows})) for tenant_id, rows in moved.items()]
         await statements.append(connection, told)
         await connection.execute("COMMIT")

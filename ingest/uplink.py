@@ -2,16 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ingest import aside, decode, notes
 from ingest.adapters.base import ChildMessage, Decision, Message, Verdict
-from ingest.batch import Known, Parcel, Sent, as_row
+from ingest.batch import Known, Parcel, Rest, Row, Sent, as_row
 from ingest.children import PREFIX, STATUS, Children
 from ingest.directory import Directory
-from ingest.errors import Rejection, shown
+from ingest.errors import LeftOut, Rejection, shown
 from ingest.metrics import MESSAGES
-from ingest.normaliser import check_clock, normalise
+from ingest.normaliser import Left, check_clock, normalise
 from ingest.quota import Allowance, Quota
 from ingest.repeats import Repeats, Told
 from ingest.writer import Writer
@@ -248,25 +248,59 @@ def read(parcel: Parcel, item: object, sent: Sent, stamp_ms: int, *, is_alone: b
         time_ms, seq, values, said = decode.reading(item, is_alone=is_alone)
         quality, source = b"", parcel.source
         if said is None:
-            values = normalise(parcel.device.shape, values)
+            kept, left = normalise(parcel.device.shape, values)
         else:
-            values, quality = aside.judge(parcel.device.shape, values, said)
+            kept, marks, left = aside.judge(parcel.device.shape, values, said)
+            quality = aside.written(marks)
             source = aside.wire(parcel.transport, parcel.encoding, aside.via(said))
         is_stamped = time_ms is None
         if time_ms is None:
             time_ms = stamp_ms
         else:
             check_clock(time_ms, parcel.received_us // 1000, parcel.device.shape.kept_ms)
-        canonical = decode.canonical(values)
+        canonical = decode.canonical(kept)
         if seq is None:
-            seq = decode.implied_seq(canonical + quality)
-        parcel.readings.append(
-            as_row((parcel.device, time_ms, seq, parcel.received_us, canonical, quality, source, sent))
-        )
+            # of what was sent: the profile may change between a message and its repeat
+            seq = decode.implied_seq((canonical if kept is values else decode.canonical_as_sent(values)) + quality)
+        row = as_row((parcel.device, time_ms, seq, parcel.received_us, canonical, quality, source, sent))
+        if left:
+            whole = decode.canonical_as_sent({**kept, **{key: values[key] for key in left}})
+            row = _partial(parcel, row, {} if said is None else marks, left, whole)
+        parcel.readings.append(row)
     except Rejection as rejection:
         parcel.rejections.append((rejection, sent))
         return False
     return is_stamped
+
+
+def _partial(parcel: Parcel, row: Row, marks: Mapping[str, str], left: Left, whole: bytes) -> Row:
+    """The row of a reading of which some metrics are left out: it says so, and which of them are bad (ADR 79)."""
+    quality, source = aside.marked(parcel.device.shape, marks, left), aside.partial(row.source)
+    stored = row._replace(quality=quality, source=source)
+    parcel.leave_out(stored, LeftOut(left, row.time_ms, row.seq, whole, row.quality))
+    return stored
+
+
+def complete(parcel: Parcel, item: object, sent: Sent, rest: Rest, *, is_alone: bool) -> None:
+    """What was left out of a reading, into its parcel: a row of its own beside the one that was stored (ADR 79).
+
+    Its seq follows from that row's and from what it says, so whoever comes to it twice makes one row. Raises Rejection.
+    """
+    _, _, sent_values, said = decode.reading(item, is_alone=is_alone)
+    said = said or {}
+    values = {key: sent_values[key] for key in rest.metrics if key in sent_values}
+    marks = {key: word for key, word in aside.marks_of(sent_values, said.get("quality")).items() if key in values}
+    kept, left = aside.sifted(parcel.device.shape, values, marks)
+    quality = aside.written({key: word for key, word in marks.items() if key not in left})
+    if not kept and not quality:
+        raise LeftOut(left, rest.time_ms, rest.seq) if left else Rejection(Reason.EMPTY, "Nothing was left out of it.")
+    canonical = decode.canonical(kept)
+    seq = decode.implied_seq(b"%d %b%b" % (rest.seq, canonical, quality))
+    source = aside.wire(parcel.transport, parcel.encoding, aside.via(said))
+    row = as_row((parcel.device, rest.time_ms, seq, parcel.received_us, canonical, quality, source, sent))
+    parcel.readings.append(row)
+    if left:
+        parcel.leave_out(row, LeftOut(left, rest.time_ms, rest.seq))
 
 
 def _is_telemetry(topic: str) -> bool:

@@ -9,7 +9,7 @@ import strawberry
 from engine.inbox import model
 
 
-@strawberry.type(description="A message that could not be accepted, with the reason and its bytes.")
+@strawberry.type(description="A message that could not be accepted, or not all of it, with the reason and its bytes.")
 class Rejected:
     """One entry of the inbox."""
 
@@ -28,6 +28,13 @@ class Rejected:
     payload: str = strawberry.field(description="Its first 8 KiB as text; bytes that are no UTF-8 are shown as \\xNN.")
     hex: str = strawberry.field(description="The same bytes, two hexadecimal digits each.")
     size_bytes: int = strawberry.field(description="How long the whole payload was.")
+    is_partial: bool = strawberry.field(
+        description="Whether the reading was stored, and only the metrics in leftOut were not. It counts as stored."
+    )
+    left_out: list[str] = strawberry.field(
+        description="The metrics that were left out of a reading whose rest was stored, as they were sent. The reason "
+        "says what is wrong with each; a replay stores them beside the rest."
+    )
     is_waiting: bool = strawberry.field(description="Whether it is about to be decided again.")
     replayed_at: datetime | None = strawberry.field(description="When it was last decided again, and refused again.")
 
@@ -48,14 +55,16 @@ class Rejected:
             payload=rejected.payload.decode(errors="backslashreplace"),
             hex=rejected.payload.hex(),
             size_bytes=rejected.payload_size_bytes,
+            is_partial=rejected.is_partial,
+            left_out=list(rejected.left_out),
             is_waiting=rejected.is_waiting,
             replayed_at=rejected.replayed_at,
         )
 
 
 @strawberry.type(
-    description="All messages of one profile's devices that were turned away for the same fault. Of a fault that comes "
-    "often only some are kept; all are counted."
+    description="All messages of one profile's devices that were turned away, whole or in part, for the same fault. Of "
+    "a fault that comes often only some are kept; all are counted."
 )
 class InboxGroup:
     """One fault."""
@@ -66,6 +75,9 @@ class InboxGroup:
     about: str = strawberry.field(description="What the fault lies in, such as a metric's name; empty where nowhere.")
     reason: str = strawberry.field(description="Why the newest was turned away, and what to do about it.")
     count: int = strawberry.field(description="How many came, less those that were replayed with success or discarded.")
+    partial: int = strawberry.field(
+        description="Of how many of them the reading was stored, and only what is wrong was left out."
+    )
     kept: int = strawberry.field(description="How many of them are kept with their bytes, and can be replayed.")
     waiting: int = strawberry.field(description="How many are about to be decided again.")
     failed: int = strawberry.field(description="How many were decided again, and refused again.")
@@ -85,6 +97,7 @@ class InboxGroup:
             about=group.about,
             reason=group.message,
             count=group.count,
+            partial=group.partial,
             kept=group.kept,
             waiting=group.waiting,
             failed=group.failed,

@@ -7,6 +7,7 @@ from typing import Any
 from ui.rejected import ABOUT_A_VALUE, ABOUT_THE_PROFILE, readable, reason_words
 
 KEPT_BYTES = 8 * 1024
+NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class RejectedLine:
     form: str = ""
     state: str = ""
     is_whole: bool = False
+    left_out: str = ""
+    discard_words: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class GroupLine:
     kept_words: str
     replay_words: str
     can_replay: bool
+    partly: str
+    discard_words: str
     newest: RejectedLine = field(default_factory=RejectedLine)
 
 
@@ -72,7 +77,27 @@ def rejected_line(rejected: Mapping[str, Any], device: str) -> RejectedLine:
         f"{size:,} bytes{cut}, shown as {form}, turned away by decoder {rejected['decoder']}",
         state,
         size <= KEPT_BYTES,
+        left_out(rejected),
+        "This is thrown away for good. What was stored of the reading stays."
+        if rejected["isPartial"]
+        else "This message is thrown away for good. It stays counted as not accepted.",
     )
+
+
+def left_out(rejected: Mapping[str, Any]) -> str:
+    """Which values were left out of a reading whose rest was stored; '' where nothing was stored."""
+    if not rejected["isPartial"]:
+        return ""
+    names = rejected["leftOut"]
+    told = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
+    return f"Left out: {told}. The other values of the reading were stored." if told else "The rest of it was stored."
+
+
+def _partly(partial: int, count: int) -> str:
+    """Of how many of a group the rest was stored."""
+    if not partial:
+        return ""
+    return "stored in part" if partial == count else f"{partial:,} stored in part"
 
 
 def group_line(group: Mapping[str, Any], names: Mapping[str, str], profiles: Mapping[str, str]) -> GroupLine:
@@ -97,8 +122,20 @@ def group_line(group: Mapping[str, Any], names: Mapping[str, str], profiles: Map
         f"Look at all {kept:,}" if kept > 1 else "",
         "Replay it" if kept == 1 else f"Replay all {kept:,}",
         kept > 0,
+        _partly(group["partial"], count),
+        _discard_words(group["partial"], count),
         RejectedLine() if newest is None else rejected_line(newest, names.get(newest["deviceId"], "")),
     )
+
+
+def _discard_words(partial: int, count: int) -> str:
+    """What becomes of what is thrown away, and of what was stored."""
+    stays = "They stay counted as not accepted."
+    if partial:
+        stays = "What was stored of their readings stays."
+        if partial < count:
+            stays = "What was stored of some of them stays; the others stay counted as not accepted."
+    return f"All of these are thrown away for good. {stays}"
 
 
 def outcome(before: Mapping[str, Any], now: Mapping[str, Any] | None) -> tuple[str, bool]:

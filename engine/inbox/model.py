@@ -14,7 +14,8 @@ class Rejected:
     """A reading that could not be accepted, as it came (``payload`` holds its first 8 KiB).
 
     ``about``: what the fault lies in, such as a metric's key; ``decoder``: which version of the decoder refused it;
-    ``is_waiting``: somebody has asked for it to be replayed; ``replayed_at``: when that failed last.
+    ``is_waiting``: somebody has asked for it to be replayed; ``replayed_at``: when that failed last. ``is_partial``:
+    the reading is stored but for the metrics ``left_out``.
     """
 
     id: UUID
@@ -31,6 +32,8 @@ class Rejected:
     payload_size_bytes: int
     is_waiting: bool
     replayed_at: datetime | None
+    is_partial: bool = False
+    left_out: Sequence[str] = ()
 
     @property
     def is_whole(self) -> bool:
@@ -60,6 +63,8 @@ class Group:
     newest_id: UUID | None
     first_at: datetime
     last_at: datetime
+    partial: int = 0
+    """Of how many all but what is wrong was stored."""
 
 
 @dataclass(frozen=True, slots=True)

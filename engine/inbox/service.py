@@ -20,7 +20,8 @@ _GROUP = "CAST(md5(d.profile_id || '/' || {0}.reason || '/' || {0}.about) AS uui
 _OF_GROUP = _GROUP.format("r")
 _COLUMNS = (
     "r.id, r.device_id, r.received_at, r.reason, r.about, r.message, r.transport, r.topic, r.decoder, r.payload, "
-    f"r.payload_size_bytes, r.replay_asked_at IS NOT NULL AS is_waiting, r.replayed_at, {_OF_GROUP} AS group_id"
+    f"r.payload_size_bytes, r.replay_asked_at IS NOT NULL AS is_waiting, r.replayed_at, {_OF_GROUP} AS group_id, "
+    "r.rest_seq IS NOT NULL AS is_partial, coalesce(r.left_out, '{{}}') AS left_out"
 )
 _JOINED = "JOIN devices d ON d.tenant_id = r.tenant_id AND d.id = r.device_id"
 _PAGE = f"""
@@ -35,6 +36,7 @@ _NARROWED = {
 }
 _GROUPS = f"""
 SELECT {_GROUP.format("f")} AS id, d.profile_id, f.reason, f.about, CAST(sum(f.count) AS bigint) AS count,
+       CAST(sum(f.partial) AS bigint) AS partial,
        CAST(coalesce(sum(k.kept), 0) AS bigint) AS kept, CAST(coalesce(sum(k.waiting), 0) AS bigint) AS waiting,
        CAST(coalesce(sum(k.failed), 0) AS bigint) AS failed,
        count(*) AS devices, (array_agg(f.device_id ORDER BY f.last_at DESC, f.device_id))[1:3] AS device_ids,
@@ -63,13 +65,14 @@ _DROP = """
 WITH gone AS (
     DELETE FROM rejected r USING devices d
     WHERE d.tenant_id = r.tenant_id AND d.id = r.device_id AND r.tenant_id = :tenant{more}
-    RETURNING r.device_id, r.reason, r.about, r.received_at
+    RETURNING r.device_id, r.reason, r.about, r.received_at, r.rest_seq
 )
-SELECT device_id, reason, about, date_trunc('hour', received_at, 'UTC') AS hour, count(*) AS n
+SELECT device_id, reason, about, date_trunc('hour', received_at, 'UTC') AS hour, count(rest_seq) AS partial,
+       count(*) - count(rest_seq) AS n
 FROM gone GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
 """
 _FEWER = text(
-    "UPDATE faults f SET count = f.count - 1 "
+    "UPDATE faults f SET count = f.count - 1, partial = f.partial - :partial "
     "WHERE f.tenant_id = :tenant AND f.device_id = :device AND f.reason = :reason AND f.about = :about"
 )
 _NONE_LEFT = text("DELETE FROM faults WHERE tenant_id = :tenant AND device_id = :device AND count <= 0")
@@ -170,11 +173,14 @@ async def replay_group(tx: Tx, group_id: UUID) -> Group:
 
 
 async def discard(tx: Tx, message_id: UUID) -> Rejected:
-    """Throw a message away; it stays counted as rejected, and from now on as not kept. Raises MessageNotFound."""
+    """Throw a message away; it stays counted as rejected, and from now on as not kept. Raises MessageNotFound.
+
+    Of what was left out of a reading nothing is counted: the reading is stored, and stays.
+    """
     message = await get(tx, message_id)
     for row in await _drop(tx, {"id": message_id}):
         named = {"tenant": tx.principal.tenant_id, "device": row["device_id"]}
-        await tx.execute(_FEWER, {**named, "reason": row["reason"], "about": row["about"]})
+        await tx.execute(_FEWER, {**named, **{name: row[name] for name in ("reason", "about", "partial")}})
         await tx.execute(_NONE_LEFT, named)
     tx.audit(
         "inbox_message.discard", "inbox_message", message_id, before={"code": message.reason, "about": message.about}
@@ -229,8 +235,10 @@ async def _drop(tx: Tx, which: Mapping[str, UUID]) -> Sequence[RowMapping]:
         moved: list[dict[str, object]] = [
             {"device": str(row["device_id"]), "at": clock.to_ms(row["hour"]), "counts": [0, 0, 0, 0, 0, row["n"]]}
             for row in dropped
+            if row["n"]  # what was left out of a reading never counted as rejected
         ]
-        tx.emit(Settled(moved))
+        if moved:
+            tx.emit(Settled(moved))
     return dropped
 
 

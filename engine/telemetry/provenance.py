@@ -15,7 +15,8 @@ _ENCODING_AT = _TRANSPORT_BITS
 _MACHINE_AT = _ENCODING_AT + _ENCODING_BITS
 _DECODER_AT = _MACHINE_AT + _MACHINE_BITS
 MAX_DECODER = 15
-"""Fifteen bits are in use: the number is a smallint that is never negative."""
+PARTIAL = -0x8000
+"""The sign of the smallint, whose other fifteen bits are in use: some metrics of the reading were left out (ADR 79)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def source_of(number: int | None) -> Source | None:
     transport = _word(TRANSPORTS, number & (1 << _TRANSPORT_BITS) - 1)
     encoding = _word(ENCODINGS, number >> _ENCODING_AT & (1 << _ENCODING_BITS) - 1)
     via = _word(MACHINES, number >> _MACHINE_AT & (1 << _MACHINE_BITS) - 1)
-    return Source(transport or "unknown", encoding or "unknown", number >> _DECODER_AT, via)
+    return Source(transport or "unknown", encoding or "unknown", number >> _DECODER_AT & MAX_DECODER, via)
 
 
 def _number(words: tuple[str, ...], word: str | None) -> int:

@@ -208,6 +208,9 @@ async def _measured(tx: Tx, asked: dict[str, Any], limit: int, *, with_source: b
         bad = [at for at, mark in zip(columns["times"], marks, strict=True) if mark == "bad"]
         kept = [mark != "bad" for mark in marks]
         columns = {name: list(compress(column, kept)) for name, column in columns.items()}
+        if bad:  # what was left out of a reading is there again, beside its mark, when it was replayed (ADR 79)
+            known = set(columns["times"])
+            bad = [at for at in bad if at not in known]
     return Series(asked["metric"], None, **columns, bad=bad, is_truncated=is_truncated)
 
 

@@ -197,6 +197,10 @@ class Account:
         """One reading, as it was sent, lies in the inbox."""
         raise NotImplementedError
 
+    def left_out(self, sent: object, metrics: Mapping[str, tuple[str, str]]) -> None:
+        """Of one reading, as it was sent, these metrics were left out, each with reason and words; it is stored."""
+        raise NotImplementedError
+
 
 class Allowance(Protocol):
     """What one tenant may still send."""

@@ -61,6 +61,8 @@ over HTTP, at `POST /ingest/v1/provision`, with the key in it.
 
 A PUBACK (QoS 2: a PUBREC) with a reason below 0x80 means: committed. One of 0x80 or above means: not stored, do not
 repeat (0x87 rights, 0x97 quota, 0x99 rejected into the tenant's inbox with its reason). None means: repeat.
+A metric that breaks the device's profile is left out and lies in the tenant's inbox; the others of its reading are
+stored, and it is stored as bad if the profile knows it. Only a reading of which nothing is left is rejected.
 A repeat with the same `time` and `seq` (or, without `seq`, the same values) is stored once. A reading without `time`
 is stamped at receipt; its repeat is recognised by packet id and DUP, for ten minutes and by the same process only.
 

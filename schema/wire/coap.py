@@ -14,7 +14,8 @@ Who it is, one of two:
 - The Uri-Query `token=` with a device's token. Anybody on the way can read it, so it is taken on the platform's own
   machine, and elsewhere only where `TIDEGATE_COAP_PLAIN` says that the network is closed.
 
-2.04 means: committed. It has no payload where all was stored, else the JSON that HTTP answers with (CBOR, by Accept).
+2.04 means: committed. It has no payload where all of it was stored, else the JSON that HTTP answers with (CBOR, by
+Accept).
 4.22: nothing was stored, it lies in the tenant's inbox. 4.29 and 5.03 say by Max-Age when to send it again. Whatever
 else is not 2.xx was not stored. The payload of a refusal is plain text. No answer means: send it again.
 

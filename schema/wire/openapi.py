@@ -33,7 +33,8 @@ What a device publishes to a topic it may also post to a path (asyncapi.yaml say
 decides which device that is; the path must name the same one. No request begins a session: the device is not online
 by it, and its MQTT session goes on.
 
-200 means: committed. The answer says what became of a message whose readings were not all stored. 422 means: nothing
+200 means: committed. The answer says what became of a message whose readings were not all stored, or not with all
+their metrics: what is wrong with one metric is that metric's alone, and the others are kept. 422 means: nothing
 of it was stored, it lies in the tenant's inbox with its reasons, do not repeat it. 4xx otherwise: not stored, do not
 repeat it as it is; 429 and 503 say with Retry-After when to repeat it. No answer means: repeat.
 
@@ -205,6 +206,25 @@ def _stored() -> dict[str, Any]:
             "duplicates": count | {"description": "Readings that were stored before."},
             "rejected": count | {"description": "Readings that lie in the inbox."},
             "reasons": _reasons(),
+            "left_out": _left_out(),
+        },
+    }
+
+
+def _left_out() -> dict[str, Any]:
+    return {
+        "type": "array",
+        "description": "Metrics that were left out of readings that are stored, of the first few readings; absent "
+        "where there are none. Each lies in the inbox; one that the profile knows is stored as bad.",
+        "items": {
+            "type": "object",
+            "required": ["reading", "metric", "reason", "detail"],
+            "properties": {
+                "reading": {"type": "integer", "minimum": 0, "description": "Its place in the list that was sent."},
+                "metric": {"type": "string"},
+                "reason": {"enum": [str(reason) for reason in payloads.Reason]},
+                "detail": {"type": "string"},
+            },
         },
     }
 

@@ -34,7 +34,7 @@ def test_a_day_of_values_fits_the_demo_profile(profile: str) -> None:
     device = model(profile, "one", 1)
     for _ in range(86_400 // 10):
         values = device.step(10)
-        assert normalise(shape, dict(values)) == values
+        assert normalise(shape, dict(values)) == (values, {})
         assert set(values) == {m.key for m in demo.PROFILES[profile].metrics}
 
 

@@ -10,7 +10,7 @@ from ingest.errors import Rejection
 from ingest.normaliser import ANYTHING, Shape, compile_shape
 from schema.wire.payloads import MAX_METRICS, Reason
 
-STRICT = compile_shape([{"key": "t", "type": "number", "max": 10}], is_strict=True)
+STRICT = compile_shape([{"key": "t", "type": "number", "max": 10}, {"key": "v", "type": "number"}], is_strict=True)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,24 @@ STRICT = compile_shape([{"key": "t", "type": "number", "max": 10}], is_strict=Tr
     ],
 )
 def test_good_is_silence_and_what_is_bad_has_no_value(values: Any, quality: Any, kept: Any, marks: bytes) -> None:
-    assert aside.judge(ANYTHING, values, {"values": values, "quality": quality}) == (kept, marks)
+    found, told, left = aside.judge(ANYTHING, values, {"values": values, "quality": quality})
+    assert (found, aside.written(told), left) == (kept, marks, {})
+
+
+@pytest.mark.parametrize(
+    ("values", "quality", "kept", "marks", "left"),
+    [
+        ({"t": 11, "v": 1}, {"t": "uncertain"}, {"v": 1}, b'{"t":"bad"}', ["t"]),
+        ({"t": 1, "u": None}, {"u": "bad"}, {"t": 1}, b"", ["u"]),
+        ({"t": 11, "v": None}, {"v": "bad"}, {}, b'{"t":"bad","v":"bad"}', ["t"]),
+        ({"t": 1, "v": 2, "u": 3}, {"u": "uncertain", "v": "uncertain"}, {"t": 1, "v": 2}, b'{"v":"uncertain"}', ["u"]),
+    ],
+)
+def test_what_the_profile_knows_and_was_left_out_is_bad(
+    values: Any, quality: Any, kept: Any, marks: bytes, left: list[str]
+) -> None:
+    found, told, out = aside.judge(STRICT, values, {"values": values, "quality": quality})
+    assert (found, aside.marked(STRICT, told, out), list(out)) == (kept, marks, left)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +64,7 @@ def test_good_is_silence_and_what_is_bad_has_no_value(values: Any, quality: Any,
         (ANYTHING, {"t": None}, {}, Reason.EMPTY, "no metric with a value"),
         (ANYTHING, {"\n": None}, {"\n": "bad"}, Reason.METRIC_KEY, "cannot name a metric"),
         (ANYTHING, dict.fromkeys(map(str, range(MAX_METRICS + 1))), {"0": "bad"}, Reason.TOO_MANY_METRICS, "201"),
-        (STRICT, {"t": 1, "u": None}, {"u": "bad"}, Reason.UNKNOWN_METRIC, "'u'"),
+        (STRICT, {"u": None}, {"u": "bad"}, Reason.UNKNOWN_METRIC, "'u'"),
         (STRICT, {"t": 11}, {"t": "uncertain"}, Reason.RANGE, "the profile allows"),
     ],
 )

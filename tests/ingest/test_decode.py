@@ -27,7 +27,9 @@ def outcome(payload: bytes) -> tuple[int, list[Rejection]]:
     for item in items:
         try:
             _, _, values, _ = decode.reading(item, is_alone=item is document)
-            decode.canonical(normaliser.normalise(normaliser.ANYTHING, values))
+            kept, _ = normaliser.normalise(normaliser.ANYTHING, values)
+            decode.canonical(kept)
+            decode.canonical_as_sent(values)
             taken += 1
         except Rejection as rejection:
             rejected.append(rejection)

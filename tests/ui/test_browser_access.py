@@ -69,6 +69,7 @@ async def test_a_message_that_was_not_accepted_lies_in_the_inbox_with_its_reason
 ) -> None:
     await console.offer(json.dumps({"values": {"temperature": "warm"}}).encode())
     await console.offer(b"\xff\xfe\x00")
+    await console.offer(json.dumps({"values": {"temperature": 999, "door": True}}).encode())
     async with console.visitor(chromium) as visitor:
         page = visitor.page
         await visitor.enter("/")
@@ -83,6 +84,13 @@ async def test_a_message_that_was_not_accepted_lies_in_the_inbox_with_its_reason
         broken = page.locator(".alert-line", has_text="The message is not JSON").first
         await broken.get_by_text("What it sent").click()
         await expect(broken.locator("pre")).to_contain_text("ff fe 00")
+        partly = page.locator(".alert-line", has_text="A value lies outside its limits").first
+        await expect(partly.get_by_text("stored in part", exact=True)).to_be_visible()
+        await expect(partly.get_by_text("'temperature' is 999, the profile allows")).to_be_visible()
+        left_out = "Left out: temperature. The other values of the reading were stored."
+        await expect(partly.get_by_text(left_out)).to_be_visible()
+        await partly.get_by_role("button", name="Throw away").click()
+        await expect(partly.get_by_text("What was stored of their readings stays.")).to_be_visible()
         await page.get_by_label("Messages of which device").select_option(label="Main meter Basel")
         await expect(page.get_by_text("Nothing of this device")).to_be_visible()
 

@@ -78,6 +78,8 @@ REJECTED: dict[str, Any] = {
     "code": "RANGE",
     "about": "temperature",
     "decoder": 1,
+    "isPartial": False,
+    "leftOut": [],
     "isWaiting": False,
     "replayedAt": None,
     "reason": "“temperature” is 99, the profile allows -30 to 40.",
@@ -91,6 +93,7 @@ GROUP: dict[str, Any] = {
     "profileId": "p1",
     **{name: REJECTED[name] for name in ("code", "about", "reason")},
     "count": 25,
+    "partial": 0,
     "kept": 20,
     "waiting": 0,
     "failed": 0,
@@ -372,8 +375,22 @@ def test_a_group_says_how_many_of_whom_and_what_can_be_replayed() -> None:
     assert (line.title, line.about, line.profile) == ("A value lies outside its limits", "temperature", "Cold room")
     assert (line.numbers, line.others) == ("25 messages, 20 of them kept, from ", "and 3 more")
     assert (line.replay_words, line.kept_words, line.is_about_profile) == ("Replay all 20", "Look at all 20", True)
+    assert (line.partly, line.discard_words[-34:]) == ("", "They stay counted as not accepted.")
     counted = group_line({**GROUP, "kept": 0, "newest": None}, {"d1": "", "d2": ""}, {})
     assert (counted.can_replay, counted.kept_words, counted.newest.id) == (False, "", "")
+
+
+def test_what_was_left_out_of_a_reading_is_named_and_that_the_rest_was_stored() -> None:
+    assert rejected_line(REJECTED, "").left_out == ""
+    named = rejected_line({**REJECTED, "isPartial": True, "leftOut": ["temperature", "door"]}, "")
+    assert named.left_out == "Left out: temperature, door. The other values of the reading were stored."
+    assert named.discard_words.endswith("What was stored of the reading stays.")
+    many = rejected_line({**REJECTED, "isPartial": True, "leftOut": [f"m{n}" for n in range(12)]}, "")
+    assert "m8, m9 and 2 more. The" in many.left_out
+    names = {"d1": "", "d2": ""}
+    assert group_line({**GROUP, "partial": 25}, names, {}).partly == "stored in part"
+    some = group_line({**GROUP, "partial": 3}, names, {})
+    assert (some.partly, "of some of them stays" in some.discard_words) == ("3 stored in part", True)
 
 
 @pytest.mark.parametrize(

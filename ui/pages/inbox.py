@@ -203,6 +203,11 @@ def _sent(message: rx.Var[RejectedLine]) -> rx.Component:
     )
 
 
+def _left_out(message: rx.Var[RejectedLine]) -> rx.Component:
+    """What of a reading was not stored, where the rest of it was."""
+    return rx.cond(message.left_out != "", rx.el.p(message.left_out, class_name="small"))
+
+
 def _acts(id_: rx.Var[str], again: rx.Component, question: str, words: Any) -> rx.Component:
     """Replay and discard, for who may; `again` is the button that replays."""
     asking = doubt(
@@ -266,6 +271,7 @@ def _group(group: rx.Var[GroupLine]) -> rx.Component:
             rx.el.span(group.title, class_name="strong"),
             rx.el.span(group.code, class_name="badge badge-warn"),
             rx.cond(group.about != "", rx.el.code(group.about, class_name="small")),
+            rx.cond(group.partly != "", rx.el.span(group.partly, class_name="badge")),
             action=rx.el.span(when(at=group.last_at, both=True), class_name="small"),
         ),
         rx.el.p(group.reason),
@@ -277,7 +283,9 @@ def _group(group: rx.Var[GroupLine]) -> rx.Component:
             class_name="small muted",
         ),
         _remedy(group),
-        rx.cond((group.newest.id != "") & (Inbox.group_id == ""), _sent(group.newest)),
+        rx.cond(
+            (group.newest.id != "") & (Inbox.group_id == ""), rx.fragment(_left_out(group.newest), _sent(group.newest))
+        ),
         rx.cond(
             Inbox.group_id == "",
             rx.fragment(
@@ -289,14 +297,14 @@ def _group(group: rx.Var[GroupLine]) -> rx.Component:
                     group.id,
                     _replay(group.replay_words, Inbox.replay(group.id), group.id, group.can_replay),
                     "Throw all of them away?",
-                    "All of these are thrown away for good. They stay counted as not accepted.",
+                    group.discard_words,
                 ),
             ),
             _acts(
                 group.id,
                 _replay(group.replay_words, Inbox.replay_all, group.id, group.can_replay),
                 "Throw all of them away?",
-                "All of these are thrown away for good. They stay counted as not accepted.",
+                group.discard_words,
             ),
         ),
         class_name="alert-line alert-warn stack-tight",
@@ -312,12 +320,13 @@ def _message(message: rx.Var[RejectedLine]) -> rx.Component:
             action=rx.el.span(when(at=message.received_at, both=True), class_name="small"),
         ),
         rx.el.p(message.reason, class_name="small"),
+        _left_out(message),
         _sent(message),
         _acts(
             message.id,
             _replay("Replay", Inbox.replay(message.id), message.id, message.is_whole),
             "Throw it away?",
-            "This message is thrown away for good. It stays counted as not accepted.",
+            message.discard_words,
         ),
         class_name="stack-tight",
         key=message.id,
@@ -353,7 +362,7 @@ def _list() -> rx.Component:
         empty(
             "circle-check",
             "The inbox is empty",
-            "Every message was accepted. One that does not fit its profile, or cannot be read, will lie here.",
+            "All of every message was accepted. What does not fit its profile, or cannot be read, will lie here.",
         ),
     )
     return rx.cond(
@@ -379,7 +388,9 @@ def inbox() -> rx.Component:
     return page(
         "Inbox",
         heading(
-            "Inbox", "Messages that could not be accepted. Nothing is lost silently: each lies here with its reason."
+            "Inbox",
+            "Messages that could not be accepted, and values that were left out of one. Nothing is lost silently: each "
+            "lies here with its reason.",
         ),
         problem(Inbox.problem, Inbox.load),
         _toolbar(),

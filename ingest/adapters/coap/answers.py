@@ -104,12 +104,12 @@ def of_http(answer: HttpAnswer, accept: int | None) -> Answer:
     """What a message was answered with, as over HTTP: stored, or why not."""
     if answer.status == 200:
         said = orjson.loads(answer.body)
-        if said["status"] == "stored" and not said["rejected"] and not said["duplicates"]:
+        if said["status"] == "stored" and not (said["rejected"] or said["duplicates"] or "left_out" in said):
             return Answer(Code.CHANGED)
         body = (
             answer.body
             if len(answer.body) <= wire.MAX_BLOCK_BYTES
-            else orjson.dumps(said | {"reasons": said["reasons"][:2]})
+            else orjson.dumps(said | {name: said[name][:2] for name in ("reasons", "left_out") if name in said})
         )
         return Answer(Code.CHANGED, *in_format(body, accept))
     said = orjson.loads(answer.body)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Final, Protocol
 
@@ -67,12 +68,13 @@ class Keys(Protocol):
 class Receipt(Account):
     """One message's verdict, and which of its readings were not stored."""
 
-    __slots__ = ("duplicates", "rejections", "verdict")
+    __slots__ = ("duplicates", "lacking", "rejections", "verdict")
 
     def __init__(self) -> None:
         self.verdict: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
         self.duplicates = 0
         self.rejections: list[tuple[object, str, str]] = []
+        self.lacking: list[tuple[object, Mapping[str, tuple[str, str]]]] = []
 
     def __call__(self, verdict: Verdict) -> None:
         if not self.verdict.done():  # its client may have gone
@@ -85,6 +87,10 @@ class Receipt(Account):
     def rejected(self, sent: object, reason: str, words: str) -> None:
         """One reading lies in the inbox."""
         self.rejections.append((sent, reason, words))
+
+    def left_out(self, sent: object, metrics: Mapping[str, tuple[str, str]]) -> None:
+        """One reading is stored without these."""
+        self.lacking.append((sent, metrics))
 
 
 class Messages:
@@ -197,38 +203,61 @@ def answered(verdict: Verdict, receipt: Receipt, payload: bytes) -> Answer:
     """What a message of this verdict is answered with."""
     if verdict in _NO:
         return _NO[verdict]
-    if verdict is Verdict.STORED and not receipt.rejections and not receipt.duplicates:
+    if verdict is Verdict.STORED and not receipt.rejections and not receipt.duplicates and not receipt.lacking:
         return _STORED
     rejected = len(receipt.rejections)
-    reasons = _reasons(receipt, payload)
+    of = _Places(payload)
+    reasons = _reasons(receipt, of)
     if verdict is Verdict.REJECTED:
         words = "Nothing of this was stored; it lies in the tenant's inbox. Do not send it again as it is."
         return problem(422, "REJECTED", words, rejected=rejected, reasons=reasons)
     status = "stored" if verdict is Verdict.STORED else "duplicate"
-    return Answer(200, _told(status, receipt.duplicates, rejected, reasons))
+    return Answer(200, _told(status, receipt.duplicates, rejected, reasons, _left_out(receipt, of)))
 
 
-def _told(status: str, duplicates: int = 0, rejected: int = 0, reasons: object = ()) -> bytes:
+def _told(
+    status: str, duplicates: int = 0, rejected: int = 0, reasons: object = (), left_out: Sequence[object] = ()
+) -> bytes:
     said = {"status": status, "duplicates": duplicates, "rejected": rejected, "reasons": reasons}
-    return orjson.dumps(said)
+    return orjson.dumps({**said, "left_out": left_out} if left_out else said)
 
 
 _STORED: Final = Answer(200, _told("stored"))
 
 
-def _reasons(receipt: Receipt, payload: bytes) -> list[dict[str, object]]:
+def _reasons(receipt: Receipt, places: _Places) -> list[dict[str, object]]:
     """Why the first few were rejected, each with its place in the list that was sent."""
-    places = _places(payload) if any(not isinstance(sent, bytes) for sent, _, _ in receipt.rejections) else {}
-    told = []
-    for sent, reason, words in receipt.rejections[:REASONS_TOLD]:
-        of_same = [] if isinstance(sent, bytes) else places[written(sent)]
-        told.append({"reading": of_same.pop(0) if of_same else 0, "reason": reason, "detail": words})
-    return told
+    return [
+        {"reading": places.of(sent), "reason": reason, "detail": words}
+        for sent, reason, words in receipt.rejections[:REASONS_TOLD]
+    ]
 
 
-def _places(payload: bytes) -> dict[bytes, list[int]]:
+def _left_out(receipt: Receipt, places: _Places) -> list[dict[str, object]]:
+    """Which metrics were left out of readings that are stored, and why; of the first few."""
+    told = [
+        {"reading": place, "metric": key, "reason": reason, "detail": words}
+        for sent, metrics in receipt.lacking[:REASONS_TOLD]
+        for place in [places.of(sent)]
+        for key, (reason, words) in itertools.islice(metrics.items(), REASONS_TOLD)
+    ]
+    return told[:REASONS_TOLD]
+
+
+class _Places:
     """Where in a list of readings each stands: the pipeline passes on what was sent, and does not count."""
-    places: dict[bytes, list[int]] = {}
-    for place, item in enumerate(orjson.loads(payload)):
-        places.setdefault(written(item), []).append(place)
-    return places
+
+    def __init__(self, payload: bytes) -> None:
+        self._payload = payload
+        self._places: dict[bytes, list[int]] | None = None
+
+    def of(self, sent: object) -> int:
+        """0 for what came alone; of two that are the same each has a place of its own."""
+        if isinstance(sent, bytes):
+            return 0
+        if self._places is None:
+            self._places = {}
+            for place, item in enumerate(orjson.loads(self._payload)):
+                self._places.setdefault(written(item), []).append(place)
+        same = self._places[written(sent)]
+        return same.pop(0) if same else 0

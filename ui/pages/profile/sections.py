@@ -33,7 +33,7 @@ def about() -> rx.Component:
                     rx.el.p(
                         rx.cond(
                             Profile.is_strict,
-                            "A message with any other value is not accepted and lies in the inbox.",
+                            "Any other value is left out of what is stored and lies in the inbox.",
                             "Any other value is stored as it comes.",
                         ),
                         class_name="small muted",
@@ -89,7 +89,7 @@ def metrics() -> rx.Component:
             rx.el.p("Nothing is named: devices may send anything.", class_name="card-body muted"),
         ),
         _add("Add a value", "add-metric", Profile.add),
-        words="A value outside its limits, or of another kind, is not believed: its message lies in the inbox.",
+        words="A value outside its limits, or of another kind, is not believed: it is left out, and lies in the inbox.",
     )
 
 
