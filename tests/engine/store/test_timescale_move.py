@@ -64,6 +64,21 @@ def killed_on_its_way(server: Timescale, days: int) -> list[str]:
     return said
 
 
+def killed_within_a_day(server: Timescale) -> int:
+    """How much of a day was there when a move in steps of one reading was killed in the midst of it."""
+    url = server.url("owner")
+    command = [sys.executable, "-c", f"from engine.store.timescale_move import move; move({url!r}, print, 1)"]
+    under_way = "SELECT copied FROM series.moves WHERE finished_at IS NULL AND copied >= 5"
+    with psycopg.connect(url, autocommit=True) as connection:
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+            while process.poll() is None and connection.execute(under_way).fetchone() is None:
+                time.sleep(0.01)
+            process.kill()
+        found = connection.execute(under_way).fetchone()
+    assert found is not None, "the day was not cut in two"
+    return int(found[0])
+
+
 def measured(line: Line, tenant: Tenant) -> list[tuple[UUID, int, float]]:
     return [(device, at, values["temperature"]) for device, at, _, values in line.stored(tenant)]
 
@@ -81,7 +96,7 @@ async def test_a_move_that_was_killed_goes_on_and_misses_nothing_that_happened_m
 ) -> None:
     device = await moving.device()
     midnight = int(time.time() // 86_400) * DAY_MS
-    times = [midnight - days * DAY_MS + n * 1000 for days in (89, 88, 1) for n in range(30)]
+    times = [midnight - days * DAY_MS + n * 1000 for days, many in ((89, 30), (88, 30), (1, 100)) for n in range(many)]
     moving.tell([(device.id, at, {"temperature": n}) for n, at in enumerate(times)])
     migrations.upgrade(server.url("owner"))
     assert kind(server) == "p"  # nobody is moved without being asked
@@ -92,17 +107,23 @@ async def test_a_move_that_was_killed_goes_on_and_misses_nothing_that_happened_m
         assert said[0].startswith("the database is at")
         assert [words.split(": ")[1].split(" ")[0] for words in said[2:]] == ["30", "30"]
 
-        late = [times[5] + 500, times[-1] + 500]  # of a day that is moved, and of one that is not
+        reached = 60 + killed_within_a_day(server)
+        assert reached < len(times) - 10
+
+        # of a day that is moved, and of one that is half moved, on either side of where that was cut
+        late = [times[5] + 500, times[61] + 500, times[-1] + 500]
         for at in late:
             assert await line.send(moving, device, {"time": at, "values": {"temperature": 99}}) is Verdict.STORED
-        forget(server, moving, times[6])
+        gone = [times[6], times[62], times[-2]]
+        for at in gone:
+            forget(server, moving, at)
         assert kind(server) == "p"
 
         told: list[Moved] = []
         assert timescale_move.move(server.url("owner"), told.append, step_rows=7) is not None
         assert len(told) < 93
         assert kind(server) == "v"
-        after = [(device.id, at, 99.0) for at in late] + [row for row in before if row[1] != times[6]]
+        after = [(device.id, at, 99.0) for at in late] + [row for row in before if row[1] not in gone]
         assert measured(line, moving) == sorted(after)
 
         again = {"time": late[0], "values": {"temperature": 99}}
