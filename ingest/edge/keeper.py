@@ -1,17 +1,25 @@
-"""The spool from the loop: its disk is waited for in a thread of its own, in the order of asking."""
+"""The spool from the loop: its disk is waited for in a thread of its own, in the order of asking.
+
+A disk that answers nothing (a card that dies, a share that is gone) is waited for as long as it takes. What is read
+meanwhile waits in memory, as much as fits there; then the oldest go, and are counted, as in the spool itself.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ingest.edge.report import Message
-from ingest.edge.spool import Entry, Spool
+from ingest.edge.spool import MOST_IN_MEMORY, Entry, Spool
 
 _TOGETHER_S = 0.1
 """What is put, and what was sent, is written at most so often: one wait for the disk serves all of it."""
+_STALLED_S = 10.0
+"""A disk that has not answered for so long is in trouble, and not only slow."""
 
 
 class Keeper:
@@ -22,16 +30,35 @@ class Keeper:
         self.news = asyncio.Event()
         """Set when there is something new to send."""
         self._thread = ThreadPoolExecutor(1, "spool")
-        self._waiting: list[Message] = []
+        self._waiting: deque[Message] = deque()
+        self._lost = 0
+        """What went since the disk last answered, for want of room in memory."""
+        self._asked = 0
+        self._answered_at = 0.0
         self._sent: list[int] = []
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
 
     def put(self, messages: Sequence[Message]) -> None:
         """Keep these until the platform has them."""
-        if messages:
-            self._waiting += messages
-            self._soon()
+        if not messages:
+            return
+        self._waiting += messages
+        while len(self._waiting) > MOST_IN_MEMORY:
+            self._waiting.popleft()
+            self._lost += 1
+        self._soon()
+
+    @property
+    def dropped(self) -> int:
+        """What had to go before it could be sent, ever."""
+        return self.spool.dropped + self._lost
+
+    @property
+    def stalled_s(self) -> float:
+        """For how long the disk has not answered; 0 while that is no trouble."""
+        waited_s = time.monotonic() - self._answered_at
+        return waited_s if self._asked and waited_s > _STALLED_S else 0.0
 
     def sent(self, id_: int) -> None:
         """The platform has this one."""
@@ -62,9 +89,10 @@ class Keeper:
             sent, self._sent = self._sent, []
             if sent and not await self._do(self.spool.forget, sent):
                 self._sent[:0] = sent
-            messages, self._waiting = self._waiting, []  # not before: whatever became of the other, they are here
-            if messages:
-                await self._do(self.spool.put, messages)
+            if self._waiting:
+                messages, self._waiting = self._waiting, deque()  # not before: whatever became of the other
+                lost, self._lost = self._lost, 0
+                await self._do(self.spool.put, messages, lost)
                 self.news.set()
             if self._sent and self.spool.is_failing:
                 break  # with the next write
@@ -91,4 +119,13 @@ class Keeper:
             self._timer = asyncio.get_running_loop().call_later(1.0, self._write)
 
     def _do(self, work: Callable[..., Any], *given: Any) -> asyncio.Future[Any]:
-        return asyncio.get_running_loop().run_in_executor(self._thread, work, *given)
+        if not self._asked:
+            self._answered_at = time.monotonic()
+        self._asked += 1
+        doing = asyncio.get_running_loop().run_in_executor(self._thread, work, *given)
+        doing.add_done_callback(self._answered)
+        return doing
+
+    def _answered(self, doing: asyncio.Future[Any]) -> None:
+        self._asked -= 1
+        self._answered_at = time.monotonic()

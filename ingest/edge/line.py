@@ -62,6 +62,7 @@ class Line:
         self._began = began
         self._why = ""
         self._told_at: dict[tuple[str, str], float] = {}
+        self._session: _Session | None = None
         self.is_up = False
         self.refused = 0
         """Messages that the platform did not take, since this process began."""
@@ -74,7 +75,8 @@ class Line:
         while True:
             began = time.monotonic()
             try:
-                await _Session(self, self._platform, self._keeper, self._heard).run(self._stands)
+                self._session = _Session(self, self._platform, self._keeper, self._heard)
+                await self._session.run(self._stands)
             except (Broken, OSError, ValueError) as error:  # ValueError: a host or token that cannot be one
                 why = away.words(error, self._platform)
                 if why != self._why:
@@ -83,6 +85,10 @@ class Line:
             self.is_up = False
             failures = 1 if time.monotonic() - began > _STEADY_S else failures + 1
             await asyncio.sleep(pause_s(failures))
+
+    def tell(self, tail: str, payload: bytes) -> bool:
+        """Send what lies nowhere else, once; whether there was a session to send it in."""
+        return self.is_up and self._session is not None and self._session.tell(tail, payload)
 
     def is_refused(self, topic: str, reason: str) -> None:
         """The platform does not take a message, and never will; each topic's reason is told once a minute."""
@@ -198,6 +204,10 @@ class _Session:
             self._end(f"the connection has ended ({mqtt.error_string(told.rc)})")
             return
         self._on_their_way[told.mid] = entry
+
+    def tell(self, tail: str, payload: bytes) -> bool:
+        """Send what lies nowhere else; False when the connection has ended."""
+        return self._client.publish(self._home + tail, payload, qos=1).rc == MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _on_connect(self, code: Any, answer: Any) -> None:
         if self._connected.done():

@@ -46,12 +46,13 @@ class Edge:
         self._tasks: list[asyncio.Task[None]] = []
         self._dropped = 0
         self._greeted_at = -1
+        self._stalled_s = 0.0
         self._clock = Clock(self.wall, self._put)
 
     async def start(self) -> None:
         """Begin. Raises SpoolTaken or OSError when the folder cannot be used."""
         await asyncio.to_thread(self.spool.open)
-        self._dropped = self.spool.dropped
+        self._dropped = self.keeper.dropped
         await self.plant.become(self.remote.begin(self._config))
         table = self.plant.table
         log.info("Reading %d points of %d devices.", len(table.points), len(table.devices))
@@ -100,15 +101,16 @@ class Edge:
             if self._clock.look():
                 self.keeper.news.set()  # what was held back has its time now
             await self._look_at_the_file()
-            if time.monotonic() >= due or (self.spool.dropped > self._dropped and self.line.is_up):
+            self._look_at_the_disk()
+            if time.monotonic() >= due or (self.keeper.dropped > self._dropped and self.line.is_up):
                 due = time.monotonic() + _HEALTH_S
                 self._tell_health()
 
     def _tell_health(self) -> None:
-        dropped, self._dropped = self.spool.dropped - self._dropped, self.spool.dropped
+        dropped, self._dropped = self.keeper.dropped - self._dropped, self.keeper.dropped
         values = {
             "edge_waiting": self.spool.count,
-            "edge_dropped": self.spool.dropped,
+            "edge_dropped": self._dropped,
             "edge_refused": self.line.refused,
             "edge_points_failing": self.report.failing,
         }
@@ -116,8 +118,21 @@ class Edge:
             values["edge_clock_off_s"] = round(off_ms / 1000)
         self._put("telemetry", {"time": self.wall.now_ms(), "values": values})
         if dropped > 0:
-            log.warning("%d messages were dropped: the spool was full, or broken.", dropped)
+            log.warning("%d messages were dropped: the spool was full, broken, or its disk too slow.", dropped)
             self._put("event/spool-full", {"time": self.wall.now_ms(), "dropped": dropped})
+
+    def _look_at_the_disk(self) -> None:
+        stalled_s, self._stalled_s = self._stalled_s, self.keeper.stalled_s
+        if self._stalled_s and not stalled_s:
+            log.error(
+                "The disk under %s has not answered for %.0f s: look at it. Readings wait in memory; the oldest go when "
+                "that is full.",
+                *(self._config.folder, self._stalled_s),
+            )
+            self._put("event/disk-stalled", {"time": self.wall.now_ms(), "seconds": round(self._stalled_s)})
+        elif stalled_s and not self._stalled_s:
+            log.warning("The disk under %s answers again.", self._config.folder)
+            self._put("event/disk-recovered", {"time": self.wall.now_ms(), "seconds": round(stalled_s)})
 
     async def _look_at_the_file(self) -> None:
         changed_at = _changed_at(self._path)
@@ -140,7 +155,10 @@ class Edge:
             log.warning("`platform` and `spool` are read when the edge starts: start it again for these.")
 
     def _put(self, what: str, said: object) -> None:
-        self.keeper.put([(f"up/{what}", json.dumps(said, separators=(",", ":")).encode())])
+        """Tell of ourselves: past a disk that does not answer, for nobody would hear of it otherwise."""
+        message = f"up/{what}", json.dumps(said, separators=(",", ":")).encode()
+        if not (self.keeper.stalled_s and self.line.tell(*message)):
+            self.keeper.put([message])
 
 
 async def run(path: Path, config: Config, stopping: asyncio.Event) -> bool:

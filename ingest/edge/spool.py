@@ -56,7 +56,7 @@ _FROM_START = re.compile(rb'\{"(time|since)":-(\d+)')
 """How a payload begins whose time is counted from the computer's start."""
 _ENTRY_BYTES = 64
 """What an entry costs beside its topic and payload, about."""
-_MOST_IN_MEMORY = 10_000
+MOST_IN_MEMORY = 10_000
 _COMMANDS_KEPT = 10_000
 _IN_MEMORY = 2**62
 """Ids from here on are of entries that wait in memory."""
@@ -142,8 +142,13 @@ class Spool:
             os.close(self._lock)
             self._lock = None
 
-    def put(self, messages: Iterable[tuple[str, bytes]]) -> None:
-        """Keep messages (topic, payload); they are on the disk when this returns, unless it takes nothing."""
+    def put(self, messages: Iterable[tuple[str, bytes]], lost: int = 0) -> None:
+        """Keep messages (topic, payload); they are on the disk when this returns, unless it takes nothing.
+
+        `lost` had to go before they came here, and are counted among those that were dropped.
+        """
+        self._lost_in_memory += lost
+        self.dropped += lost
         for topic, payload in messages:
             self._homeless.append(Entry(self._next_homeless, topic, payload))
             self._next_homeless += 1
@@ -157,7 +162,7 @@ class Spool:
                 self._write()
         except (sqlite3.Error, OSError) as error:
             self._fail(error)
-            while len(self._homeless) > _MOST_IN_MEMORY:
+            while len(self._homeless) > MOST_IN_MEMORY:
                 self._homeless.popleft()
                 self._lost_in_memory += 1
                 self.dropped += 1

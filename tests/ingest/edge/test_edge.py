@@ -208,6 +208,42 @@ async def test_what_fails_while_something_is_taken_out_costs_nothing_that_is_put
     await keeper.close()
 
 
+async def test_what_is_read_while_the_disk_does_not_answer_is_bounded_counted_and_told_past_it(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.edge.keeper._STALLED_S", 0.2)
+    monkeypatch.setattr("ingest.edge.keeper.MOST_IN_MEMORY", 20)
+    async with running(file(tmp_path, platform.port, 9, POINTS[:1])) as edge:
+        await until(lambda: edge.line.is_up and platform.heard("up/telemetry"))
+        await edge.keeper.flush()
+        with sqlite3.connect(tmp_path / "data" / "spool.db", isolation_level=None) as other:
+            other.execute(
+                "BEGIN IMMEDIATE"
+            )  # no disk that answers nothing is at hand: it waits for this in the same way
+            for n in range(100):
+                edge.keeper.put([("up/event/n", b"%d" % n)])
+                await asyncio.sleep(0.001)
+            await until(lambda: platform.heard("up/event/disk-stalled"))
+            assert edge.keeper.dropped > 0
+            waiting, dropped = len(edge.keeper._waiting), edge.keeper.dropped
+            assert waiting == 20
+            await until(lambda: platform.heard("up/event/spool-full"))
+            other.execute("ROLLBACK")
+        other.close()
+        await until(lambda: 99 in platform.heard("up/event/n"))
+        await until(lambda: platform.heard("up/event/disk-recovered"))
+        await edge.keeper.flush()
+        assert edge.keeper.dropped == edge.spool.dropped == dropped
+    said = platform.heard("up/event/n")
+    assert said == sorted(set(said))
+    assert said[-5:] == list(range(95, 100))
+    assert 100 - dropped <= len(said) < 60  # what the edge says of itself takes room, too
+    again = Spool(tmp_path / "data", 1_000_000)
+    again.open()
+    assert again.dropped == dropped
+    again.close()
+
+
 async def test_what_is_above_the_quota_is_sent_again_before_anything_more_is_begun(
     platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -125,7 +125,7 @@ def test_a_spool_that_has_filled_its_disk_leaves_room_to_be_emptied_and_is_fille
 
 
 def test_what_memory_cannot_hold_either_is_counted(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest.edge.spool._MOST_IN_MEMORY", 3)
+    monkeypatch.setattr("ingest.edge.spool.MOST_IN_MEMORY", 3)
     spool.put([("t", b"")])
     _fill_the_disk(spool, is_full=True)
     for n in range(5):
