@@ -44,7 +44,8 @@ def assert_exact(line: Line, tenant: Tenant, received: int) -> None:
     total = [sum(column) for column in zip(*counts.values(), strict=True)]
     assert total[0] == received
     assert total[1] == len(line.stored(tenant))
-    assert total[3] - total[5] == len(line.inbox(tenant))
+    whole = "SELECT count(*) FROM rejected WHERE tenant_id = %s AND rest_seq IS NULL"
+    assert [(total[3] - total[5],)] == line.look(whole, tenant.id)
 
 
 async def test_a_message_is_stored_as_sent_and_its_tenant_is_woken(postgres: Postgres, tenant: Tenant) -> None:
@@ -219,6 +220,9 @@ async def test_any_mix_of_good_repeated_bad_and_poisoned_messages_is_counted_exa
                     [{"time": at - n, "values": {"humidity": h}} for h in (10, 20, 120)],
                     b"\x00",
                     {"time": at - n, "seq": n, "values": {"poison": 1}},
+                    {"time": at - n, "seq": n, "values": {"poison": 1, "temperature": "warm"}},
+                    {"time": at - n // 20, "seq": n % 4, "values": {"flow": n % 2, "temperature": 1_000 + n % 2}},
+                    {"time": at - n // 20, "values": {"flow": 1, "temperature": 1_000 + n % 3}},
                 ]
             )
         )
@@ -237,6 +241,12 @@ async def test_any_mix_of_good_repeated_bad_and_poisoned_messages_is_counted_exa
         assert set(told) == {Verdict.STORED, Verdict.DUPLICATE, Verdict.REJECTED}
         assert {row[1] for row in line.inbox(tenant)} >= {"UNSTORABLE", "TYPE", "RANGE", "NOT_JSON", "CONFLICT"}
         assert_exact(line, tenant, readings)
+        # Of each reading that was stored in part the inbox tells once, however often it came.
+        told_of = "SELECT device_id, rest_time, rest_seq FROM rejected WHERE tenant_id = %s AND rest_seq IS NOT NULL"
+        marked = (
+            "SELECT device_id, time, seq FROM telemetry WHERE tenant_id = %s AND source < 0 AND quality IS NOT NULL"
+        )
+        assert sorted(line.look(told_of, tenant.id)) == sorted(line.look(marked, tenant.id)) != []
         journalled = sorted(
             (row[0], row[1], row[2]) for kind, body in line.journal(tenant) for row in body.get("r", [])
         )

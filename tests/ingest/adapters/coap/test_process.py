@@ -57,6 +57,8 @@ async def test_one_pipeline_for_all_formats_and_a_device_that_loses_its_rights_i
         assert await post(b"\xff", content_format=CBOR) == "4.22"
         assert await post(b'{"temperature":"warm"}') == "4.22"
         assert [row[1] for row in line.inbox(tenant)] == ["NOT_CBOR", "TYPE"]
+        partly = await device.told(home(device, made.key, "telemetry", b'{"temperature":"hot","flow":1}', token))
+        assert (partly.code, orjson.loads(partly.payload)["left_out"][0]["metric"]) == (Code.CHANGED, "temperature")
         async with tenant.store.as_tenant(tenant.principal()) as tx:
             await devices.suspend(tx, made.id)
         async with asyncio.timeout(TOLD_S):

@@ -76,6 +76,18 @@ async def test_each_reading_that_is_not_stored_is_told_with_its_place_and_reason
         (3, "TYPE"),
     }
     assert "the profile says number" in told["reasons"][-1]["detail"]
+    assert "left_out" not in told
+    partly = {"time": at + 3, "values": {"temperature": "hot", "flow": 1, "\n": 2}}
+    answer = await pump.post("telemetry", [good, partly, partly, bad])
+    told = answer.json()
+    assert (answer.status_code, told["status"], told["duplicates"], told["rejected"]) == (200, "stored", 2, 1)
+    assert [(each["reading"], each["metric"], each["reason"]) for each in told["left_out"]] == [
+        (1, "temperature", "TYPE"),
+        (1, "\n", "METRIC_KEY"),
+    ]
+    answer = await pump.post("telemetry", partly | {"time": at + 4})
+    assert (answer.status_code, answer.json()["status"], answer.json()["left_out"][0]["reading"]) == (200, "stored", 0)
+    assert "the profile says number" in answer.json()["left_out"][0]["detail"]
 
 
 async def test_a_reading_too_deep_to_be_written_again_is_told_like_any_other(pump: Caller) -> None:
