@@ -125,8 +125,8 @@ class Edge:
         stalled_s, self._stalled_s = self._stalled_s, self.keeper.stalled_s
         if self._stalled_s and not stalled_s:
             log.error(
-                "The disk under %s has not answered for %.0f s: look at it. Readings wait in memory; the oldest go when "
-                "that is full.",
+                "The disk under %s has not answered for %.0f s: look at it. Readings wait in memory, and when that is "
+                "full, the oldest go.",
                 *(self._config.folder, self._stalled_s),
             )
             self._put("event/disk-stalled", {"time": self.wall.now_ms(), "seconds": round(self._stalled_s)})

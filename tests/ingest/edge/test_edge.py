@@ -220,13 +220,12 @@ async def test_what_is_read_while_the_disk_does_not_answer_is_bounded_counted_an
             other.execute(
                 "BEGIN IMMEDIATE"
             )  # no disk that answers nothing is at hand: it waits for this in the same way
-            for n in range(100):
-                edge.keeper.put([("up/event/n", b"%d" % n)])
-                await asyncio.sleep(0.001)
+            edge.keeper.put([("up/event/n", b"0")])
+            await until(lambda: edge.keeper._asked and not edge.keeper._waiting)
+            edge.keeper.put([("up/event/n", b"%d" % n) for n in range(1, 100)])
             await until(lambda: platform.heard("up/event/disk-stalled"))
-            assert edge.keeper.dropped > 0
-            waiting, dropped = len(edge.keeper._waiting), edge.keeper.dropped
-            assert waiting == 20
+            dropped = edge.keeper.dropped
+            assert (len(edge.keeper._waiting), dropped >= 79) == (20, True)
             await until(lambda: platform.heard("up/event/spool-full"))
             other.execute("ROLLBACK")
         other.close()
@@ -237,7 +236,7 @@ async def test_what_is_read_while_the_disk_does_not_answer_is_bounded_counted_an
     said = platform.heard("up/event/n")
     assert said == sorted(set(said))
     assert said[-5:] == list(range(95, 100))
-    assert 100 - dropped <= len(said) < 60  # what the edge says of itself takes room, too
+    assert 100 - dropped <= len(said) <= 21  # what the edge says of itself takes room, too
     again = Spool(tmp_path / "data", 1_000_000)
     again.open()
     assert again.dropped == dropped
