@@ -168,10 +168,6 @@ _TAKE = text(
     RETURNING r.device_id, r.hour
     """
 )
-_PUT_BACK = text(
-    "INSERT INTO rollup_repairs (tenant_id, device_id, hour, noted_at) "
-    "SELECT :tenant, d, :hour, :now FROM unnest(CAST(:devices AS uuid[])) d ON CONFLICT DO NOTHING"
-)
 
 _WAITS = text(
     "SELECT greatest(0, extract(epoch FROM :over - p.hours_to)) AS lag_s, "
@@ -227,10 +223,14 @@ async def note_late(tx: Tx, told: Iterable[Mapping[str, Any]], closed_to: dateti
         return
     closed_ms = clock.to_ms(closed_to)
     late = {(r[0], r[1] // _HOUR_MS) for body in told for r in body["r"] if r[1] < closed_ms}
-    if late:
-        rows = [{"device": device, "hour": hour * 3_600} for device, hour in sorted(late)]
-        noted = {"tenant": tx.principal.tenant_id, "now": tx.now, "late": orjson.dumps(rows).decode()}
-        await tx.execute(_NOTE, noted)
+    await _note(tx, ((device, hour * 3_600) for device, hour in sorted(late)))
+
+
+async def _note(tx: Tx, hours: Iterable[tuple[str, int]]) -> None:
+    """That these are to be made again: devices, and when their hours begin, in seconds; nothing for none."""
+    rows = [{"device": device, "hour": began} for device, began in hours]
+    if rows:
+        await tx.execute(_NOTE, {"tenant": tx.principal.tenant_id, "now": tx.now, "late": orjson.dumps(rows).decode()})
 
 
 @dataclass(slots=True)
@@ -387,17 +387,18 @@ async def _repair(tx: Tx) -> bool:
     for row in taken:
         devices_of.setdefault(row["hour"].astimezone(UTC), []).append(row["device_id"])
     days: dict[datetime, set[UUID]] = {}
-    is_over = False
+    left: list[tuple[str, int]] = []
     for hour, devices in devices_of.items():
-        if is_over := time.monotonic() > until:
-            await tx.execute(_PUT_BACK, {"tenant": tenant_id, "devices": devices, "hour": hour, "now": tx.now})
+        if time.monotonic() > until:
+            left += [(str(device), int(hour.timestamp())) for device in devices]
             continue
         await tx.execute(_HOUR_AGAIN, _of(tenant_id, devices, hour, HOUR))
         days.setdefault(hour.replace(hour=0), set()).update(devices)
     for day, changed in days.items():
         if day <= stands.days_to:  # the one that is being made may be half done
             await tx.execute(_DAY_AGAIN, _of(tenant_id, sorted(changed), day, DAY))
-    return is_over or len(taken) == REPAIRS_AT_ONCE
+    await _note(tx, left)  # all at once: hour by hour it took longer than what was repaired
+    return bool(left) or len(taken) == REPAIRS_AT_ONCE
 
 
 def _of(tenant_id: UUID, devices: Sequence[UUID], start: datetime, length: timedelta) -> dict[str, Any]:

@@ -205,7 +205,7 @@ async def test_what_comes_while_its_hour_is_repaired_is_noted_again(
 
 
 async def test_what_came_late_is_noted_once_and_counts_before_it_is_repaired(
-    tenant: Tenant, worker_store: Store, devices: list[Device]
+    tenant: Tenant, worker_store: Store, devices: list[Device], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     device, late = devices[0], clock.hour_of(NOW) - 3 * HOUR
     await roll(worker_store, tenant)
@@ -214,6 +214,11 @@ async def test_what_came_late_is_noted_once_and_counts_before_it_is_repaired(
     await Drain(worker_store).run(tenant.id)
     with psycopg.connect(tenant.postgres.url("superuser")) as connection:
         noted = "SELECT device_id, hour FROM rollup_repairs WHERE tenant_id = %s"
+        assert connection.execute(noted, [tenant.id]).fetchall() == [(device.id, late)]
+        with monkeypatch.context() as turn:
+            turn.setattr(rollups, "REPAIR_S", -1.0)  # a turn that is over before this one's turn came
+            assert await rollups.step(worker_store, tenant.id, rollups.Pace())
+        connection.rollback()
         assert connection.execute(noted, [tenant.id]).fetchall() == [(device.id, late)]
     for _ in range(2):
         async with tenant.store.as_tenant(tenant.principal(), read_only=True) as tx:
