@@ -141,7 +141,7 @@ export function TurnedAway({ query, deviceId }) {
     ["received", "received"],
     ["stored", "stored"],
     ["duplicates", "sent twice"],
-    ["rejected", "in the inbox"],
+    ["rejected", "not accepted"],
     ["refused", "refused"],
   ];
   const bad = sum("bad");
