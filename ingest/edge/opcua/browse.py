@@ -16,7 +16,6 @@ from ingest.edge.driver import Failed, Proposal, Turn
 from ingest.edge.opcua.errors import Refused
 from ingest.edge.opcua.session import Session
 from ingest.edge.opcua.settings import address_of, text_of
-from ingest.edge.opcua.subscription import BATCH
 from ingest.edge.opcua.units import unit_of
 from ingest.edge.opcua.values import is_usable, raw_of, type_of
 from ingest.edge.usable import Unusable
@@ -127,12 +126,15 @@ def _take(
 
 
 async def _children(session: Session, batch: Sequence[tuple[ua.NodeId, str]]) -> list[list[ua.ReferenceDescription]]:
-    parameters = ua.BrowseParameters()
-    parameters.RequestedMaxReferencesPerNode = _CHILDREN
-    parameters.NodesToBrowse = [_down(node) for node, _ in batch]
-    results = await session.ask(session.services.browse(parameters))
+    async def ask(some: Sequence[tuple[ua.NodeId, str]]) -> Sequence[ua.BrowseResult]:
+        parameters = ua.BrowseParameters()
+        parameters.RequestedMaxReferencesPerNode = _CHILDREN
+        parameters.NodesToBrowse = [_down(node) for node, _ in some]
+        results: Sequence[ua.BrowseResult] = await session.services.browse(parameters)
+        return results
+
     children = []
-    for result in results:
+    for result in await session.ask(session.batches.each(batch, ask)):
         references = list(result.References or ())
         more = result.ContinuationPoint
         while more and len(references) < _SEEN:
@@ -192,16 +194,15 @@ async def _proposals(session: Session, harvest: _Harvest, turn: Turn) -> list[Pr
 async def _attribute(
     session: Session, turn: Turn, nodes: Sequence[ua.NodeId], which: ua.AttributeIds
 ) -> list[ua.DataValue]:
-    said: list[ua.DataValue] = []
-    for first in range(0, len(nodes), BATCH):
-        batch = list(nodes[first : first + BATCH])
-        try:
-            async with turn():
-                answer = await session.ask(session.services.read_attributes(batch, which))
-        except Refused:
-            answer = []
-        said += answer if len(answer) == len(batch) else [ua.DataValue() for _ in batch]
-    return said
+    async def ask(batch: Sequence[ua.NodeId]) -> Sequence[ua.DataValue]:
+        async with turn():
+            said = await session.services.read_attributes(list(batch), which)
+        return said if len(said) == len(batch) else [ua.DataValue() for _ in batch]
+
+    try:
+        return await session.ask(session.batches.each(nodes, ask))
+    except Refused:
+        return [ua.DataValue() for _ in nodes]
 
 
 async def _variant_type(

@@ -14,7 +14,7 @@ from ingest.edge.opcua.browse import browse
 from ingest.edge.opcua.errors import OpcuaError, Refused, Unreachable, status_words
 from ingest.edge.opcua.session import Session
 from ingest.edge.opcua.settings import Address, Settings
-from ingest.edge.opcua.subscription import BATCH, Subscription
+from ingest.edge.opcua.subscription import Subscription
 from ingest.edge.opcua.values import sample, variant_of
 from ingest.edge.points import Connection, Point, Raw
 
@@ -53,8 +53,11 @@ class OpcuaDriver:
         try:
             nodes, samples = await self._nodes(points)
             wanted = list(nodes.items())
-            for first in range(0, len(wanted), BATCH):
-                samples += await self._read(wanted[first : first + BATCH])
+            first = 0
+            while first < len(wanted):
+                batch = wanted[first : first + self._session.batches.size]
+                samples += await self._read(batch)
+                first += len(batch)
             return samples
         except Unreachable as error:
             raise Away(str(error).rstrip(".")) from error
@@ -95,9 +98,13 @@ class OpcuaDriver:
 
     async def _subscribe(self, points: Sequence[Point]) -> Subscription:
         nodes, _ = await self._nodes(points)
-        subscription = Subscription(self._session.services, self._settings.session_s)
+        subscription = Subscription(self._session.services, self._settings.session_s, self._session.batches)
         await self._session.ask(subscription.begin(points))
-        await self._session.ask(subscription.add(nodes))
+        try:
+            await self._session.ask(subscription.add(nodes))
+        except Refused:
+            await subscription.drop()
+            raise
         self._session.subscription = subscription
         return subscription
 
@@ -112,11 +119,8 @@ class OpcuaDriver:
         return nodes, wrong
 
     async def _read(self, batch: Sequence[tuple[Point, ua.NodeId]]) -> list[Sample]:
-        parameters = ua.ReadParameters()
-        parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
-        parameters.NodesToRead = [ua.ReadValueId(NodeId=node, AttributeId=ua.AttributeIds.Value) for _, node in batch]
         try:
-            said = await self._session.ask(self._session.services.read(parameters))
+            said = await self._session.ask(self._session.batches.each([node for _, node in batch], self._values))
             if len(said) == len(batch):
                 return [sample(point, value) for (point, _), value in zip(batch, said, strict=True)]
             reason = "The server answered for another number of nodes than it was asked for."
@@ -124,8 +128,15 @@ class OpcuaDriver:
             reason = str(error)
         if len(batch) == 1:
             return [Sample(batch[0][0], error=reason, quality="bad")]
-        half = len(batch) // 2  # too many at once for this server, or one whose value nobody can decode
+        half = len(batch) // 2  # one whose value nobody can decode, or too many in a way that nobody says
         return [*await self._read(batch[:half]), *await self._read(batch[half:])]
+
+    async def _values(self, nodes: Sequence[ua.NodeId]) -> Sequence[ua.DataValue]:
+        parameters = ua.ReadParameters()
+        parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
+        parameters.NodesToRead = [ua.ReadValueId(NodeId=node, AttributeId=ua.AttributeIds.Value) for node in nodes]
+        said: Sequence[ua.DataValue] = await self._session.services.read(parameters)
+        return said
 
     async def _type(self, node: ua.NodeId) -> ua.VariantType:
         if node not in self._types:

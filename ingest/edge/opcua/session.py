@@ -25,6 +25,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from ingest.edge.opcua.batches import Batches
 from ingest.edge.opcua.certificates import Certificates, host_of
 from ingest.edge.opcua.errors import OpcuaError, Refused, Unreachable, words
 from ingest.edge.opcua.settings import Address, Settings
@@ -65,6 +66,7 @@ class Session:
         self._client: Client | None = None
         self._guard: asyncio.Task[None] | None = None
         self._namespaces: list[str] | None = None
+        self.batches = Batches()
         self.subscription: Subscription | None = None
 
     @property

@@ -10,20 +10,20 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 from asyncua import ua
 from asyncua.client.ua_session import UaSession
 from asyncua.ua.uaerrors import UaError
 
 from ingest.edge.driver import Tell
+from ingest.edge.opcua.batches import Batches
 from ingest.edge.opcua.errors import status_words
 from ingest.edge.opcua.values import sample
 from ingest.edge.points import Point
 
 log = logging.getLogger(__name__)
 
-BATCH = 100
-"""Nodes in one request: what small servers take too."""
 _QUEUE = 1_000
 """Values of one node that a server keeps for us at most."""
 _PUBLISHED_S = (0.05, 1.0)
@@ -42,8 +42,9 @@ _NO_FILTER = {
 class Subscription:
     """The nodes a server watches for us. It outlives the connection: `pause` when that is gone, then `attach` again."""
 
-    def __init__(self, services: UaSession, session_s: float) -> None:
+    def __init__(self, services: UaSession, session_s: float, batches: Batches) -> None:
         self._services = services
+        self._batches = batches
         self._session_s = session_s
         self._id = 0
         self._points: dict[int, Point | None] = {}
@@ -88,26 +89,29 @@ class Subscription:
     async def add(self, nodes: Mapping[Point, ua.NodeId]) -> None:
         """Watch those nodes that the server lets us watch. Raises what the library raises."""
         self._nodes |= nodes
-        wanted = list(nodes.items())
-        for start in range(0, len(wanted), BATCH):
-            batch = wanted[start : start + BATCH]
-            refused = await self._add(batch, with_filter=True)
-            if refused:  # a server without deadbands: the edge has its own
-                await self._add([(point, nodes[point]) for point in refused], with_filter=False)
+        refused = await self._batches.each(list(nodes.items()), partial(self._add, with_filter=True))
+        if refused:  # a server without deadbands: the edge has its own
+            await self._batches.each([(p, nodes[p]) for p in refused], partial(self._add, with_filter=False))
+
+    async def drop(self) -> None:
+        """Take it away from the server, if that still knows it."""
+        with contextlib.suppress(UaError, OSError, TimeoutError):
+            await self._services.delete_subscriptions([self._id])
 
     async def check(self) -> None:
         """Find out about nodes that are gone, of which some servers say nothing. Raises what the library raises."""
-        watched = [point for point in self.points if point in self._nodes]
-        for start in range(0, len(watched), BATCH):
-            batch = watched[start : start + BATCH]
+
+        async def ask(batch: Sequence[Point]) -> list[tuple[Point, ua.DataValue]]:
             said = await self._services.read_attributes([self._nodes[p] for p in batch], ua.AttributeIds.Value)
-            for point, value in zip(batch, said, strict=False):
-                is_gone = value.StatusCode is not None and value.StatusCode.name in _GONE
-                if is_gone and point not in self._gone and self._tell is not None:
-                    self._gone.add(point)
-                    self._tell(sample(point, value))
-                elif not is_gone and point in self._gone:
-                    self._ended = "A node that was gone is there again"
+            return list(zip(batch, said, strict=False))
+
+        for point, value in await self._batches.each([point for point in self.points if point in self._nodes], ask):
+            is_gone = value.StatusCode is not None and value.StatusCode.name in _GONE
+            if is_gone and point not in self._gone and self._tell is not None:
+                self._gone.add(point)
+                self._tell(sample(point, value))
+            elif not is_gone and point in self._gone:
+                self._ended = "A node that was gone is there again"
 
     def attach(self, tell: Tell) -> None:
         """From now on tell what comes, beginning with what came meanwhile."""
@@ -140,7 +144,11 @@ class Subscription:
         parameters.SubscriptionId = self._id
         parameters.ItemsToCreate = requests
         parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
-        results = await self._services.create_monitored_items(parameters)
+        try:
+            results = await self._services.create_monitored_items(parameters)
+        except UaError:
+            self._points |= dict.fromkeys(handles)  # whatever comes by these numbers is nobody's
+            raise
         refused = []
         for (handle, point), result in zip(handles.items(), results, strict=True):
             if not result.StatusCode.is_good():

@@ -299,6 +299,44 @@ async def test_a_server_without_deadbands_is_watched_all_the_same(
         await running.tell("count", 7)
 
 
+async def test_a_server_that_takes_few_nodes_at_once_is_asked_for_as_many_as_it_takes(
+    running: OpcuaPlant, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, refused, most, number = running.server, [], 30, 90
+
+    def limit(owner: object, method: str, nodes: str) -> None:
+        ask = getattr(owner, method)
+
+        async def limited(*given: Any) -> Any:
+            if any(len(getattr(each, nodes, ())) > most for each in given):
+                refused.append(nodes)
+                raise ServiceError(ua.StatusCodes.BadTooManyOperations)
+            return await ask(*given)
+
+        monkeypatch.setattr(owner, method, limited)
+
+    limit(server.iserver.subscription_service, "create_monitored_items", "ItemsToCreate")
+    for method, nodes in (("read", "NodesToRead"), ("browse", "NodesToBrowse")):
+        limit(type(server.iserver.isession), method, nodes)
+    index = await server.get_namespace_index(URI)
+    rack = await server.nodes.objects.add_object(ua.NodeId("Rack", index), "Rack")
+    for n in range(number):
+        await rack.add_variable(ua.NodeId(f"Many{n}", index), f"Many{n}", n)
+    found = table(running, *(f"many{n}" for n in range(number)))
+    try:
+        async with watching(found, folder, check_s=0.1, probe_s=0.05) as (opened, told):
+            await told.until(lambda: len(told.samples) == number)
+            assert [s.raw for s in await opened.read(found.points)] == list(range(number))
+            assert refused == ["ItemsToCreate"] * 2  # 90, 45, 22: it is found out once
+            most = 10
+            await told.until(lambda: "NodesToRead" in refused)  # by the check whether nodes are gone
+            proposed = await opened.discover({"under": f"nsu={URI};s=Rack", "most": 40}, nullcontext)
+            assert [p.found for p in proposed] == list(range(40))
+            assert told.lost == []
+    finally:
+        await server.delete_nodes([rack], recursive=True)
+
+
 async def test_a_server_without_subscriptions_is_polled(
     running: OpcuaPlant, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
