@@ -32,6 +32,8 @@ KEEPALIVE_S: Final = 60
 MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
 MAX_PACKET_BYTES: Final = 1024 * 1024
 """What is larger the broker is told not to send, and drops: no message of a device may be, and none is held here."""
+SUBSCRIBE_AGAIN_S: Final = 30.0
+"""So long after a refused subscription it is asked for again: somebody may have given us the right meanwhile."""
 _NO_SUBSCRIBER: Final = 0x10
 _PAUSE_S: Final = 0.02
 
@@ -180,20 +182,24 @@ class PahoClient:
         made.on_connect_fail = self._unreachable
         return made
 
-    def _connected(self, client: paho.Client, _: Any, flags: paho.ConnectFlags, reason: Any, __: Any) -> None:
+    def _connected(self, _: paho.Client, __: Any, flags: paho.ConnectFlags, reason: Any, ___: Any) -> None:
         if reason.is_failure:
             log.error("broker.refused", extra={"broker": self._address.host, "reason": str(reason)})
             return
         with self._lock:
             self.is_connected = True
         log.info("broker.connected", extra={"broker": self._address.host, "session": flags.session_present})
-        client.subscribe(self._subscription, options=SubscribeOptions(qos=1, retainHandling=2))
+        self._subscribe()
+
+    def _subscribe(self) -> None:
+        self._paho.subscribe(self._subscription, options=SubscribeOptions(qos=1, retainHandling=2))
 
     def _subscribed(self, _: Any, __: Any, ___: int, reasons: Any, ____: Any) -> None:
         for reason in reasons:
             if reason.is_failure:
                 said = {"broker": self._address.host, "filter": self._subscription, "reason": str(reason)}
                 log.error("broker.subscription_refused", extra=said)
+                self._loop.call_soon_threadsafe(self._subscribe_later, self._connection)
 
     def _unreachable(self, *_: object) -> None:
         log.warning("broker.unreachable", extra={"broker": self._address.host, "port": self._address.port})
@@ -230,6 +236,13 @@ class PahoClient:
         self._loop.call_soon_threadsafe(self._resolve, mid, is_taken)
 
     # ── on the loop ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _subscribe_later(self, connection: int) -> None:
+        self._loop.call_later(SUBSCRIBE_AGAIN_S, self._subscribe_again, connection)
+
+    def _subscribe_again(self, connection: int) -> None:
+        if connection == self._connection and self.is_connected and not self._is_paused:  # a new one has asked itself
+            self._subscribe()
 
     def _hand_on(self) -> None:
         with self._lock:

@@ -9,8 +9,13 @@ from pathlib import Path
 import pytest
 
 from engine.settings import Settings
+from ingest.adapters.broker import client as broker_client
 from ingest.adapters.broker.address import of_settings
 from ingest.adapters.broker.client import MAX_PACKET_BYTES, Address, Delivery, PahoClient
+from ingest.adapters.mqtt.codec import Decoder
+from ingest.adapters.mqtt.encode import encode
+from ingest.adapters.mqtt.packets import V5, Connack, Connect, Suback, Subscribe
+from ingest.adapters.mqtt.reasons import Reason
 from tests.ingest.adapters.mqtt.memory import until
 from tests.support.mosquitto import PASSWORD, Mosquitto, broker_device, mosquitto
 from tests.support.patience import PATIENCE_S
@@ -105,6 +110,33 @@ async def test_a_broker_that_does_not_let_us_in_is_told_of_and_tried_again(
     assert PASSWORD not in caplog.text
     assert "wrong" not in caplog.text
     await made.stop()
+
+
+async def test_a_subscription_that_was_refused_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As EMQX and HiveMQ refuse one, until somebody has given us the right; Mosquitto says yes, and sends nothing."""
+    monkeypatch.setattr(broker_client, "SUBSCRIBE_AGAIN_S", 0.05)
+    codes, asked = [Reason.NOT_AUTHORISED, Reason.NOT_AUTHORISED, 1], list[str]()
+
+    async def refuses_twice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        decoder = Decoder(MAX_PACKET_BYTES)
+        while data := await reader.read(4_096):
+            decoder.feed(data)
+            while (packet := decoder.next_packet()) is not None:
+                if isinstance(packet, Connect):
+                    writer.write(encode(Connack(False, 0), V5))
+                elif isinstance(packet, Subscribe):
+                    asked.append(packet.subscriptions[0].filter)
+                    writer.write(encode(Suback(packet.packet_id, (codes[len(asked) - 1],)), V5))
+        writer.close()
+
+    server = await asyncio.start_server(refuses_twice, "127.0.0.1", 0)
+    async with server:
+        made = PahoClient(Address("127.0.0.1", server.sockets[0].getsockname()[1], "ingest-1"))
+        made.start("$share/g/t/+/d/+/up/#", [].append)
+        await until(lambda: len(asked) == 3)
+        await asyncio.sleep(0.2)
+        await made.stop()
+    assert asked == ["$share/g/t/+/d/+/up/#"] * 3
 
 
 async def test_over_tls_both_sides_are_known_by_their_certificates(tmp_path: Path) -> None:
