@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import repeat
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import RowMapping, text
 
@@ -55,18 +55,31 @@ ENTRY_WEIGHS = 40
 GOING_ON_WEIGHS = READINGS_AT_ONCE
 """What the rest of some rules' devices weighs: one such entry a transaction, in turns with what came meanwhile. A
 second one would only be told again, as the first may use up what one transaction lets be looked at."""
-DEVICES_REMEMBERED = 50_000
+DEVICES_REMEMBERED = 150_000
+"""Some 260 MB where three rules watch three metrics of each (ADR 81)."""
 POINTS_A_DEVICE = 20
+STAYS_FROM = 50
+"""A reader stays with its worker if so many devices or more talked: to load them costs more than to look again."""
 
+KEPT_S = 1.0
+"""So long no other worker takes what one comes back to."""
+
+# What is kept for longer is from before the clock was set back.
 _LEASE = text(
-    "SELECT pos, turn, closed_to, shares, until FROM readers "
-    "WHERE tenant_id = :tenant AND reader = :reader FOR UPDATE SKIP LOCKED"
+    """
+    SELECT pos, turn, closed_to, shares, until FROM readers
+    WHERE tenant_id = :tenant AND reader = :reader AND (
+        kept_by IS NULL OR kept_by = :me OR kept_until NOT BETWEEN now() AND now() + 2 * make_interval(secs => :kept_s)
+    ) FOR UPDATE SKIP LOCKED
+    """
 )
 # Time that passed leaves the position where it is, and when the reader last came on; the turn is another all the same.
 _MOVE = text(
-    "UPDATE readers SET pos = :pos, turn = turn + 1, at = coalesce(CAST(:at AS timestamptz), at) "
+    "UPDATE readers SET pos = :pos, turn = turn + 1, at = coalesce(CAST(:at AS timestamptz), at), "
+    "kept_by = :kept_by, kept_until = clock_timestamp() + make_interval(secs => :kept_s) "
     "WHERE tenant_id = :tenant AND reader = :reader"
 )
+_LET_GO = text("UPDATE readers SET kept_by = NULL WHERE tenant_id = :tenant AND reader = :reader")
 _ABOUT_DEVICES = presence.KINDS | {
     *("device.changed", "device.provisioned", "device.arrived", "device.event"),
     *("device.resumed", "device.released"),
@@ -89,11 +102,14 @@ class Drain:
     """One worker's drain; what it keeps between transactions it can lose at any time.
 
     ``has_mail``: mail is set up, and owners hear of what they should know. ``sampler`` chooses where it is looked why
-    rules did not fire.
+    rules did not fire. ``comes_back``: it lets a reader `stay` that it will ask for again, unasked, within a second.
     """
 
-    def __init__(self, store: Store, *, has_mail: bool = False, sampler: Sampler | None = None) -> None:
+    def __init__(
+        self, store: Store, *, has_mail: bool = False, sampler: Sampler | None = None, comes_back: bool = False
+    ) -> None:
         self._store = store
+        self._me, self._comes_back = uuid4(), comes_back
         self._has_mail = has_mail
         self._compiled = Compiled()
         self._memories: OrderedDict[tuple[UUID, int], Memory] = OrderedDict()
@@ -117,6 +133,11 @@ class Drain:
         """How many readers shared the tenant's journal when this one last drained it."""
         return self._readers.get(tenant_id, 1)
 
+    def stays(self, tenant_id: UUID, number: int) -> bool:
+        """Whether the reader waits for this worker to come back: no other one takes it within a second (ADR 81)."""
+        memory = self._memories.get((tenant_id, number))
+        return memory is not None and memory.stays
+
     async def turn(self, tenant_id: UUID, turn_s: float, number: int = 0) -> tuple[int, bool]:
         """Let one of its readers drain for so long, at least one transaction; returns how many entries were taken and
         whether more wait.
@@ -127,9 +148,13 @@ class Drain:
         while True:
             # Taken out while it is worked on: whatever goes wrong before COMMIT, it is not put back.
             memory = self._take((tenant_id, number))
+            asked = {"tenant": tenant_id, "reader": readers.name(number), "me": self._me, "kept_s": KEPT_S}
             async with self._store.as_tenant(system(tenant_id)) as tx:
-                lease = await tx.one(_LEASE, {"tenant": tenant_id, "reader": readers.name(number)})
-                if lease is None:
+                lease = await tx.one(_LEASE, asked)
+                if lease is None:  # what is known stays true where it was only asked for too often
+                    memory.stays = False
+                    if memory.stood is not None:
+                        self._keep((tenant_id, number), memory)
                     return taken, False
                 mine = share(number, lease["shares"])
                 if memory.stood != (lease["pos"], lease["turn"]):
@@ -198,14 +223,20 @@ class Drain:
                 await usage.came_in(tx, entries[-1].at, telemetry)
             if lease["until"] is None:
                 pos, at = await _past_own_news(tx, pos, at)
+            memory.stays = self._comes_back and lease["until"] is None and memory.is_worth_keeping
+            moved = {"pos": pos, "at": at, "kept_by": self._me if memory.stays else None, "kept_s": KEPT_S}
             name = readers.name(memory.share.number)
-            await tx.execute(_MOVE, {"tenant": tx.principal.tenant_id, "reader": name, "pos": pos, "at": at})
+            await tx.execute(_MOVE, {"tenant": tx.principal.tenant_id, "reader": name, **moved})
             memory.stood = pos, turn + 1
+        elif memory.stays:
+            memory.stays = False
+            await tx.execute(_LET_GO, {"tenant": tx.principal.tenant_id, "reader": readers.name(memory.share.number)})
         return len(entries), ahead.has_more or ticked >= TICKS_AT_ONCE or memory.reaction.has_more
 
     async def _react(self, tx: Tx, entries: Sequence[Entry], memory: "Memory", position: int, until: datetime) -> int:
         telemetry = [entry.body for entry in entries if entry.kind == "telemetry"]
         talking = {reading[0] for body in telemetry for reading in body["r"]}
+        memory.talked = len(talking)
         newest, reaction = memory.newest, memory.reaction
         rules = await self._compiled.of(tx)
         reaction.use(rules)
@@ -255,7 +286,8 @@ class Memory:
     def __init__(self, mine: Share = ALL) -> None:
         self.share = mine
         self.stood: tuple[int, int] | None = None
-        self.has_arrivals = False
+        self.talked = 0
+        self.has_arrivals = self.stays = False
         self.newest = fold.Newest({})
         self.profiles: dict[str, str] = {}
         self.reaction = Reaction(self.newest, self.profiles, mine)
@@ -264,6 +296,11 @@ class Memory:
     def weight(self) -> int:
         """How much it takes, in devices; so many points of their histories count as one."""
         return len(self.profiles) + self.reaction.facts.windows.points // POINTS_A_DEVICE
+
+    @property
+    def is_worth_keeping(self) -> bool:
+        """Whether loading it anew would cost much, and it is small enough to be kept."""
+        return self.talked >= STAYS_FROM and self.weight <= DEVICES_REMEMBERED
 
     async def meet(self, tx: Tx, devices: set[str], changed: set[str]) -> None:
         """Load what is not yet known of these devices; of ``changed`` ones the profile anew."""

@@ -44,6 +44,8 @@ from engine.store.tx import Tx
 from engine.telemetry import retention, rollups
 from engine.tenancy import Principal, system
 from engine.tenants import repeats
+from engine.turns import Turned, Turns
+from engine.wake import EVERY_S
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -82,6 +84,7 @@ class Loop:
         self._rolling: asyncio.Task[None] | None = None
         self._rolling_at = 0.0
         self._paces: dict[UUID, rollups.Pace] = {}
+        self._turns = Turns()
         self.run(self._open())
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -100,11 +103,18 @@ class Loop:
         """
         if number is None and (others := range(1, self._drain.readers(tenant_id))):
             await self._send_drains([[str(tenant_id), each] for each in others])
+        await self._turns.asked((tenant_id, number or 0), self._turn)
+
+    async def _turn(self, reader: Turned) -> float | None:
+        """One reader's turn; says in how many seconds it comes back by itself, if it stays here."""
         with metrics.draining():
-            entries, has_more = await self._drain.turn(tenant_id, TURN_S, number or 0)
+            entries, has_more = await self._drain.turn(reader[0], TURN_S, reader[1])
         metrics.ENTRIES.inc(entries)
+        if self._drain.stays(*reader):
+            return 0.0 if has_more else EVERY_S
         if has_more:
-            await self._send_drains([[str(tenant_id), number or 0]])
+            await self._send_drains([[str(reader[0]), reader[1]]])
+        return None
 
     async def _send_drains(self, wanted: Sequence[list[Any]]) -> None:
         """Put a drain for each into the queue: a tenant's id, and which of its readers, or nothing for all of them."""
@@ -208,6 +218,7 @@ class Loop:
 
     async def close(self) -> None:
         """Give the connections back."""
+        self._turns.end()
         await self._bus.close()
         await self._post.close()
         await self._store.close()
@@ -217,7 +228,7 @@ class Loop:
         # What a drain itself tells the journal is news to watchers only: its own next wake or the tick reads past it.
         self._store = Store(settings.database_url, size=5, wake=self._bus.publish)
         mail = Mail.of(settings)
-        self._drain = Drain(self._store, has_mail=mail is not None)
+        self._drain = Drain(self._store, has_mail=mail is not None, comes_back=True)
         self._backlog = metrics.Backlog(self._store)
         # Connections of its own: what is slow outside must not keep a drain waiting for one.
         self._post = Store(settings.database_url, size=2)

@@ -19,6 +19,7 @@ from engine.journal.bus import ValkeyBus
 from engine.queue import celery_app
 from engine.store.pool import Store
 from engine.telemetry import service as telemetry
+from engine.turns import Turns
 from engine.wake import Waker
 from infra.local.postgres import Postgres
 from infra.local.valkey import Valkey
@@ -119,7 +120,7 @@ async def test_a_tenant_with_a_long_backlog_keeps_another_waiting_for_one_turn_o
     waiting: deque[str] = deque()
     monkeypatch.setattr(worker.app, "send_task", lambda name, args, expires: waiting.append(args[0]))
     calm, loop = await found_tenant(postgres, tenant.store), object.__new__(worker.Loop)
-    loop._drain = drains.Drain(worker_store)
+    loop._drain, loop._turns = drains.Drain(worker_store), Turns()
     busy_room, calm_room = await tenant.device(), await calm.device()
     for each in (tenant, calm):  # what was told of the devices themselves is out of the way
         await loop._drain.run(each.id)

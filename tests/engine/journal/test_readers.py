@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from engine import clock
+from engine import drain as drains
 from engine.alerts import service as alerts
 from engine.alerts.model import Cleared, Raised
 from engine.audit import service as audit
@@ -168,6 +169,45 @@ async def test_a_reader_that_has_just_taken_something_is_not_asked_for_by_the_ti
     assert await is_due()
     await stood("-1 hour")
     assert await is_due(), "the clock was set back, and nobody knows for how long"
+
+
+async def test_a_reader_stays_with_whoever_knows_its_devices_for_as_long_as_that_one_comes_back(
+    tenant: Tenant, worker_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drains, "STAYS_FROM", 2)
+    monkeypatch.setattr(drains, "KEPT_S", 600.0)
+    rooms = [await tenant.device() for _ in range(2)]
+    one, two = (Drain(worker_store, comes_back=True) for _ in range(2))
+    await one.run(tenant.id)
+    now = iter(range(clock.now_ms(), 2**63))
+
+    async def taken(drain: Drain, told_by: int) -> bool:
+        """Whether it takes what so many devices have told; the other one takes it otherwise."""
+        tenant.tell([(room.id, next(now), {"temperature": 5.0}) for room in rooms[:told_by]])
+        took = await drain.turn(tenant.id, 60)
+        assert took[0] or (await (two if drain is one else one).turn(tenant.id, 60))[0]
+        return took[0] > 0
+
+    async def kept_until(moment: str) -> None:
+        with psycopg.connect(tenant.postgres.url("superuser")) as connection:
+            until = f"now() + interval '{moment}'"
+            connection.execute(f"UPDATE readers SET kept_until = {until} WHERE tenant_id = %s", [tenant.id])  # type: ignore[arg-type]
+
+    assert await taken(one, 2)
+    assert one.stays(tenant.id, 0)
+    assert not await taken(two, 2), "it is the first one's"
+    assert one.stays(tenant.id, 0)
+    await kept_until("-1 ms")
+    assert await taken(two, 2), "the first one has not come back"
+    assert two.stays(tenant.id, 0)
+    await kept_until("1 hour")
+    assert await taken(one, 2), "the clock was set back"
+    assert one.stays(tenant.id, 0)
+    assert await one.turn(tenant.id, 60) == (0, False)
+    assert not one.stays(tenant.id, 0), "nothing came"
+    assert await taken(two, 1)
+    assert not two.stays(tenant.id, 0), "one device is as soon loaded"
+    assert await taken(one, 2)
 
 
 async def test_what_readers_do_at_the_same_time_is_counted_together(
