@@ -72,6 +72,9 @@ POLL_S = 0.01
 PAUSE_S = 0.5
 """Without an acknowledgement for so long, the platform counts as not accepting; at this load one comes every few ms."""
 CALM_S = 0.6
+SETTLED_EACH = 3
+"""After so many kills, and before one of the worker, it is waited until that has caught up: each kind hits a platform
+at rest now and then, and mostly one that is still at work on what the last kills have left to do."""
 MOSTLY_QUIET = 10
 """One device in so many is slow."""
 
@@ -108,11 +111,17 @@ class Campaign:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """One kill: seconds until a message sent after it was acknowledged, and until the worker had caught up."""
+    """One kill: seconds until a message sent after it was acknowledged, and until the worker had caught up, if that
+    was waited for.
+    """
 
     kind: str
     accepting_s: float
-    reacting_s: float
+    reacting_s: float | None
+
+    def __str__(self) -> str:
+        caught_up = "" if self.reacting_s is None else f", reacting after {self.reacting_s:.2f} s"
+        return f"{self.kind}: accepting after {self.accepting_s:.2f} s{caught_up}"
 
 
 @dataclass(slots=True)
@@ -157,6 +166,7 @@ def wage(campaign: Campaign, say: Callable[[str], None]) -> Outcome:
         raise SetupProblem(
             "The kind 'fsync' wants root and strace (Debian package strace): leave it out, or have both."
         )
+    began = time.monotonic()
     with ExitStack() as stack:
         settings: dict[str, object] = {**UNBOUNDED, "outbound_loopback": 1, "web_spare": 1}
         others: dict[str, Beside] = {}
@@ -186,6 +196,8 @@ def wage(campaign: Campaign, say: Callable[[str], None]) -> Outcome:
             rig.ports["mqtt_port"], tenant.identities, signal, 1, 0, progress, campaign.seed, slow=slow, slower=slower
         )
         players = stack.enter_context(Players(order))
+        players.ask(do="connect")
+        say(f"set up in {time.monotonic() - began:.0f} s")
         return _wage(campaign, _Field(campaign, rig, tenant, players, others), sink, say)
 
 
@@ -202,24 +214,26 @@ async def _founded(campaign: Campaign, rig: Rig, sink: Sink) -> BenchTenant:
 
 def _wage(campaign: Campaign, place: "_Field", sink: Sink, say: Callable[[str], None]) -> Outcome:
     rig, tenant, players = place.rig, place.tenant, place.players
-    players.ask(do="connect")
     began = time.monotonic()
     longest_s = 60 + len(campaign.kinds) * campaign.kills * (RECOVER_WITHIN_S + campaign.pause_s)
     longest_s += 2 * campaign.events / campaign.rate
     players.tell(do="run", rate=campaign.scheduled, seconds=longest_s, patience_s=DRAIN_WITHIN_S)
-    kills = []
-    for kind in _order(campaign):
+    kills: list[Kill] = []
+    order = _order(campaign)
+    for kind, following in zip(order, [*order[1:], None], strict=True):
         time.sleep(place.random.uniform(0.05, campaign.pause_s))
-        kills.append(place.kill(kind))
-        say(f"{kind}: accepting after {kills[-1].accepting_s:.2f} s, reacting after {kills[-1].reacting_s:.2f} s")
+        settles = following in (None, "worker") or len(kills) % SETTLED_EACH == SETTLED_EACH - 1
+        kills.append(place.kill(kind, settles=settles))
+        say(str(kills[-1]))
     while players.progress().acked < campaign.events and time.monotonic() - began < longest_s:
         time.sleep(PAUSE_S)
     players.tell(do="stop")
     load = players.answer(timeout_s=DRAIN_WITHIN_S + 30)
-    seconds = time.monotonic() - began
+    ended = time.monotonic()
     judged = [other.finish() for other in place.others.values()]
     is_drained = wait_for_drain(rig.postgres, tenant.id, DRAIN_WITHIN_S) is not None
     is_delivered = wait_for_deliveries(rig.postgres, tenant.id, sink.arrived, DELIVER_WITHIN_S)
+    came = time.monotonic()
     progress = players.progress()
     sent, _ = players.finish()
     may_repeat = not UNCERTAIN.isdisjoint(campaign.kinds)
@@ -227,7 +241,9 @@ def _wage(campaign: Campaign, place: "_Field", sink: Sink, say: Callable[[str], 
     verdict.blame("webhooks are not called in time", int(not is_delivered), "the bench's tenant")
     verdict.blame("journals are not drained in time", int(not is_drained), "the bench's tenant")
     verdict.blame("clients still have messages without PUBACK", int(not load["is_quiet"]), "at the end")
-    return Outcome(campaign, kills, load["acked"], sent.resent, progress.reconnects, seconds, verdict, judged)
+    judging_s = time.monotonic() - came
+    say(f"{ended - began:.0f} s under load; all was through {came - ended:.0f} s later; judged in {judging_s:.0f} s")
+    return Outcome(campaign, kills, load["acked"], sent.resent, progress.reconnects, ended - began, verdict, judged)
 
 
 def _order(campaign: Campaign) -> list[str]:
@@ -253,16 +269,19 @@ class _Field:
         self.others = others
         self._position = _Position(rig.postgres, tenant.id)
 
-    def kill(self, kind: str) -> Kill:
-        """Kill once and wait until everything works again."""
+    def kill(self, kind: str, *, settles: bool) -> Kill:
+        """Kill once and wait until it is accepting again, or, if it `settles`, until everything works again."""
         at = self._strike(kind)
         if kind in self.others:
             accepting = self._until(self.others[kind].is_back, f"back after {kind}")
         else:
             accepting = self._answering(at) if kind in WEB else self._accepting(at, kind)
+        return Kill(kind, accepting - at, self._settled(kind) - at if settles else None)
+
+    def _settled(self, kind: str) -> float:
+        """The moment from which the worker has done all there was to do when this was asked."""
         head = self._known(lambda: self._position.head(), kind)
-        reacting = self._until(lambda: self._position.drained() >= head, f"reacting after {kind}")
-        return Kill(kind, accepting - at, reacting - at)
+        return self._until(lambda: self._position.drained() >= head, f"reacting after {kind}")
 
     def _accepting(self, at: float, kind: str) -> float:
         """The moment from which acknowledgements come without a pause, of a message sent after the kill at the latest.
@@ -302,10 +321,7 @@ class _Field:
             case "failpoint":
                 return self._fail()
             case "flushall":
-                at = time.monotonic()
-                with redis.Redis.from_url(self.rig.valkey.url()) as client:
-                    client.flushall()
-                return at
+                return self._flush()
             case "web":
                 return _kill(self._serving())
             case "loader":
@@ -374,6 +390,13 @@ class _Field:
         _kill(before)
         armed = self._pid("ingest", but=before)
         return self._until(lambda: not processes.is_alive(armed), "dying at the fail-point")
+
+    def _flush(self) -> float:
+        with redis.Redis.from_url(self.rig.valkey.url()) as client:
+            self._until(lambda: _is_there(client), "answering, as Valkey")
+            at = time.monotonic()
+            client.flushall()
+            return at
 
     def _serving(self) -> int:
         """The process that answers for the web: the child of the one that has loaded what it needs."""
@@ -456,6 +479,13 @@ def _is_called(pid: int, name: str) -> bool:
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip() == name
     except OSError:
+        return False
+
+
+def _is_there(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
         return False
 
 

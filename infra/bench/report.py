@@ -100,13 +100,13 @@ def kills(outcome: Outcome) -> str:
     rows = []
     for kind in outcome.campaign.kinds:
         accepting = sorted(kill.accepting_s for kill in outcome.kills if kill.kind == kind)
-        reacting = sorted(kill.reacting_s for kill in outcome.kills if kill.kind == kind)
+        waited = [kill.reacting_s for kill in outcome.kills if kill.kind == kind]
+        reacting = sorted(seconds for seconds in waited if seconds is not None)
         promised = promised_s(kind)
         late = sum(seconds > promised for seconds in accepting)
-        rows.append(
-            [kind, len(accepting), _median(accepting), accepting[-1], promised, late, _median(reacting), reacting[-1]]
-        )
-    head = ["killed", "times", "accepting p50 s", "max s", "promised s", "late", "reacting p50 s", "max s"]
+        caught_up = [len(reacting), _median(reacting), reacting[-1]] if reacting else [0, "", ""]
+        rows.append([kind, len(accepting), _median(accepting), accepting[-1], promised, late, *caught_up])
+    head = ["killed", "times", "accepting p50 s", "max s", "promised s", "late", "waited", "reacting p50 s", "max s"]
     rate = outcome.acked / outcome.seconds
     said = (
         f"  {outcome.acked} messages acknowledged in {outcome.seconds:.0f} s ({rate:,.0f} msg/s), {outcome.resent} "
