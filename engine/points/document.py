@@ -18,6 +18,9 @@ _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|min|m|h)?")
 _SECONDS = {"ms": 0.001, "s": 1.0, None: 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
 _TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 _JSON_NUMBER = re.compile(r"-?\d+(?:\.\d+)?[eE][+-]?\d+")
+_NUMBER = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
+_MISREAD = re.compile(r"[-+]?(0[0-9_]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)")
+"""Numbers that YAML 1.1 takes for others than people do: 010 for eight, 1:30 for ninety."""
 _MOST_BITS = 1_100
 """No number of a machine has more; Python will not even show those of many thousand digits."""
 _MOST_SHOWN = 80
@@ -91,7 +94,8 @@ class Fields:
         if node is None:
             return default or ""
         if not isinstance(node.value, str):
-            raise Wrong(node.place, f"`{name}` is {_shown(node.value)}; write a text{_in_words(hint)}.")
+            quotes = "" if isinstance(node.value, dict | list) else " In quotes, if that is the text."
+            raise Wrong(node.place, f"`{name}` is {_shown(node.value)}; write a text{_in_words(hint)}.{quotes}")
         if pattern and not re.fullmatch(pattern, node.value):
             raise Wrong(node.place, f"`{name}` is {_shown(node.value)}; write {hint or pattern}.")
         return node.value
@@ -191,7 +195,9 @@ def read(text: str, source: str) -> Node:
     except yaml.MarkedYAMLError as error:
         last = text.rstrip().count("\n") + 1  # what is missing at the end is missed on the line behind it
         line = min(error.problem_mark.line + 1, last) if error.problem_mark else 1
-        raise Wrong(f"{source}, line {line}", f"This is no YAML: {error.problem}.") from None
+        raise Wrong(
+            f"{source}, line {line}", f"This is no YAML: {error.problem}.{_remedy(error.problem, text, line)}"
+        ) from None
     except yaml.YAMLError as error:
         raise Wrong(source, f"This is no YAML: {error}.") from None
     except RecursionError:
@@ -199,6 +205,17 @@ def read(text: str, source: str) -> Node:
     finally:
         if loader is not None:
             loader.dispose()
+
+
+def _remedy(problem: object, text: str, line: int) -> str:
+    """What people mostly did, where YAML cannot go on."""
+    lines = text.splitlines()
+    stands = lines[line - 1] if line <= len(lines) else ""
+    if "\t" in stands[: len(stands) - len(stands.lstrip())]:
+        return " A tab stands before it; indent with spaces."
+    if not re.search("expected|mapping values", str(problem)):
+        return ""
+    return " What belongs together begins in the same column, and has a colon and a space behind its name."
 
 
 def _check_depth(text: str, source: str) -> None:
@@ -246,6 +263,10 @@ class _Reader:
         """A value as YAML means it; and what JSON calls a number, which YAML 1.1 takes for a text, is one."""
         if found.tag == _TEXT and not found.style and _JSON_NUMBER.fullmatch(found.value):
             return float(found.value)
+        if found.tag in _NUMBER and not found.style and _MISREAD.fullmatch(found.value):
+            said = found.value[:_MOST_SHOWN]
+            words = f"`{said}` means another number in YAML than it seems; write it without zeros before it, or colons."
+            raise Wrong(place, f"{words} A text goes into quotes.")
         try:
             value = self._construct(found)
         except (ValueError, KeyError, OverflowError, AttributeError):  # 2020-13-45, !!int x, a number of 5,000 digits
@@ -278,4 +299,6 @@ def _shown(value: object) -> str:
     if isinstance(value, list):
         return "a list"
     shown = "true" if value is True else "false" if value is False else repr(value)
+    if not isinstance(value, bool | int | float | str):  # a date, which YAML makes of what looks like one
+        shown = str(value)
     return shown if len(shown) <= _MOST_SHOWN else shown[:_MOST_SHOWN] + "…"
