@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -40,6 +40,7 @@ _GONE: Final = refusal(Code.BAD_REQUEST, "There is no such block; begin again wi
 class _Assembly:
     """A message on its way in; what it takes of the process' room is counted until it is whole or given up."""
 
+    tenant_id: UUID
     keeping: AbstractContextManager[Held]
     held: Held
     until: float = 0.0
@@ -54,6 +55,7 @@ class Assemblies:
         self._room = room
         self._most = most
         self._of: OrderedDict[Hashable, _Assembly] = OrderedDict()
+        self._of_tenant: Counter[UUID] = Counter()
 
     def add(self, key: Hashable, device: Decision, block: Any, part: bytes, media: int | None) -> bytes | Answer:
         """The whole message when this was its last block, else what to answer. Raises Full."""
@@ -85,11 +87,13 @@ class Assemblies:
         return whole
 
     def _begin(self, key: Hashable, device: Decision, media: int | None) -> None:
-        while len(self._of) >= self._most:  # the one that was silent longest
-            self._drop(next(iter(self._of)))
+        while len(self._of) >= self._most:  # of the tenant that has most, the one that was silent longest
+            ((fullest, _),) = self._of_tenant.most_common(1)
+            self._drop(next(each for each, assembly in self._of.items() if assembly.tenant_id == fullest))
         keeping = self._room.held(device)
         held = keeping.__enter__()
-        self._of[key] = _Assembly(keeping, held, time.monotonic() + PATIENCE_S, media)
+        self._of[key] = _Assembly(device.tenant_id, keeping, held, time.monotonic() + PATIENCE_S, media)
+        self._of_tenant[device.tenant_id] += 1
 
     def _forget_old(self) -> None:
         now = time.monotonic()
@@ -99,6 +103,7 @@ class Assemblies:
     def _drop(self, key: Hashable, answer: Answer = _INCOMPLETE) -> Answer:
         assembly = self._of.pop(key, None)
         if assembly is not None:
+            self._of_tenant -= Counter([assembly.tenant_id])  # without those that have none left
             assembly.keeping.__exit__(None, None, None)
         return answer
 

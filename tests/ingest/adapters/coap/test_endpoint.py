@@ -3,14 +3,16 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from uuid import UUID
 
 import aiocoap
 import cbor2
 import orjson
 import pytest
 from aiocoap.numbers.codes import Code
+from aiocoap.optiontypes import BlockOption
 
-from ingest.adapters.base import RefusalReason, Verdict
+from ingest.adapters.base import Decision, RefusalReason, Verdict
 from ingest.adapters.coap.blocks import Assemblies
 from ingest.adapters.http.room import Room
 from schema.wire.coap import CBOR, SENML_JSON
@@ -151,6 +153,21 @@ async def test_a_message_without_end_is_cut_off_and_what_it_took_is_free_again(h
     assert answer.opt.size1 == MAX_PAYLOAD_BYTES
     room = house.endpoint._messages._room
     assert (room._bytes, house.uplink.messages) == (0, [])
+
+
+def test_what_one_tenant_leaves_unfinished_takes_no_other_s_place() -> None:
+    assemblies, begun, ended = Assemblies(Room(), most=8), (0, True, 0), (1, False, 0)
+
+    def add(tenant: int, device: int, block: tuple[int, bool, int], part: bytes) -> object:
+        who = Decision(UUID(int=tenant), "", UUID(int=tenant * 100 + device), "", 0)
+        return assemblies.add((tenant, device), who, BlockOption.BlockwiseTuple(*block), part, None)
+
+    add(1, 0, begun, b"a" * 16)
+    for each in range(20):
+        add(2, each, begun, b"b" * 16)
+    assert add(1, 0, ended, b"c") == b"a" * 16 + b"c"
+    assert add(2, 19, ended, b"c") == b"b" * 16 + b"c"
+    assert add(2, 0, ended, b"c") != b"b" * 16 + b"c"
 
 
 async def test_messages_that_are_never_finished_take_a_bounded_place(house: House, device: Peer) -> None:
