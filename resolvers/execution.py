@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Hashable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from inspect import isawaitable
 from typing import Any, cast
 
@@ -30,6 +31,7 @@ from strawberry.schema import Schema
 from engine.errors import EngineError, Forbidden
 from resolvers.context import RequestContext, Selected
 from resolvers.errors import formatted
+from resolvers.feeds import Followed
 from resolvers.limits import MAX_TOKENS, measure_cost, measure_shape
 from resolvers.nested import asked_below
 from resolvers.projector import Compiled, Info, Projector, Waits
@@ -232,7 +234,7 @@ class Operations:
                 source = await source
             if isinstance(source, ExecutionResult):
                 raise Refused(*(source.errors or [GraphQLError("The subscription could not begin.")]))
-            key = _share_key(prepared, executor, variables, context)
+            key = self.shared.alike(_share_key(prepared, executor, variables, context))
             return Stream(executor, source, context, self.shared, key, end)
         except BaseException:
             end()
@@ -240,12 +242,35 @@ class Operations:
             raise
 
 
+class Alike:
+    """Stands for all subscribers who must get the same answers: as part of a key it is compared at once."""
+
+
 class Shared:
     """Answers to events that several subscribers ask for in the same words, with the same rights: made once."""
 
     def __init__(self) -> None:
         self._answers: OrderedDict[Hashable, bytes | asyncio.Task[bytes]] = OrderedDict()
+        self._alike: weakref.WeakValueDictionary[Hashable, Alike] = weakref.WeakValueDictionary()
         self.made = 0
+
+    def alike(self, key: Hashable) -> "Alike":
+        """One for all whose key is equal, as long as one of them is there."""
+        found = self._alike.get(key)
+        if found is None:
+            found = self._alike[key] = Alike()
+        return found
+
+    def at_once(self, key: Hashable, make: Callable[[], bytes | None]) -> bytes | None:
+        """The answer under ``key`` if it is known or can be made without waiting."""
+        known = self._answers.get(key)
+        if known is None:
+            made = make()
+            if made is not None:
+                self.made += 1
+                self._keep(key, made)
+            return made
+        return known if isinstance(known, bytes) else None
 
     async def get(self, key: Hashable, make: Callable[[], bytes | Coroutine[Any, Any, bytes]]) -> bytes:
         """The answer under ``key``, made by whoever asks first: at once, or while the others wait."""
@@ -253,12 +278,16 @@ class Shared:
         if known is None:
             self.made += 1
             made = make()
-            known = self._answers[key] = made if isinstance(made, bytes) else self._begin(key, made)
-            if len(self._answers) > _SHARED:
-                self._answers.popitem(last=False)
+            known = made if isinstance(made, bytes) else self._begin(key, made)
+            self._keep(key, known)
         if isinstance(known, bytes):
             return known
         return known.result() if known.done() else await asyncio.shield(known)
+
+    def _keep(self, key: Hashable, answer: bytes | asyncio.Task[bytes]) -> None:
+        self._answers[key] = answer
+        if len(self._answers) > _SHARED:
+            self._answers.popitem(last=False)
 
     def _begin(self, key: Hashable, making: Coroutine[Any, Any, bytes]) -> asyncio.Task[bytes]:
         task = asyncio.create_task(making)
@@ -280,7 +309,7 @@ class Stream:
         source: AsyncIterable[Any],
         context: RequestContext,
         shared: Shared,
-        key: Hashable,
+        key: Alike,
         end: Callable[[], None],
     ) -> None:
         self._executor = executor
@@ -301,6 +330,39 @@ class Stream:
         finally:
             self._end()
 
+    def hand_to(self, say: Callable[[Any, bytes], bool]) -> None:
+        """Have events said at once with their answers, where both can be had without waiting (ADR 80).
+
+        ``say`` gives back whether it did. All other events come by ``events``, in their order.
+        """
+        if isinstance(self._source, Followed):
+            self._source.hand_to(partial(self._take, say))
+
+    def _take(self, say: Callable[[Any, bytes], bool], event: Any) -> bool:
+        try:
+            answer = self._at_once(event)
+            return answer is not None and say(event, answer)
+        except Exception:  # whoever takes the event from `events` meets it, and says what is wrong
+            return False
+
+    def _at_once(self, event: Any) -> bytes | None:
+        share = event.share
+        if share is None:
+            return self._made_at_once(event)
+        return self.shared.at_once((self._key, share), lambda: self._made_at_once(event))
+
+    def _made_at_once(self, event: Any) -> bytes | None:
+        if self._plain is None:
+            return None
+        name, project = self._plain
+        try:
+            return orjson.dumps({"data": {name: project(event, Info(self._context.again()))}})
+        except Waits:
+            self._plain = None
+        except Exception:  # noqa: S110  the long way says what is wrong
+            pass
+        return None
+
     async def answer(self, event: Any) -> bytes:
         """What was asked for, of one event, as JSON. Events that carry ``share`` are answered once for all."""
         share = getattr(event, "share", None)
@@ -311,16 +373,8 @@ class Stream:
 
     def _made(self, event: Any) -> bytes | Coroutine[Any, Any, bytes]:
         """The answer at once, where all that is asked of the event is plain; else what finds it."""
-        context = self._context.again()
-        if self._plain is not None:
-            name, project = self._plain
-            try:
-                return orjson.dumps({"data": {name: project(event, Info(context))}})
-            except Waits:
-                self._plain = None
-            except Exception:  # noqa: S110  the long way says what is wrong
-                pass
-        return self._executed(event, context)
+        made = self._made_at_once(event)
+        return made if made is not None else self._executed(event, self._context.again())
 
     async def _executed(self, event: Any, context: RequestContext) -> bytes:
         executor = self._executor.build_per_event_executor(event)

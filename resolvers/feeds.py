@@ -1,8 +1,11 @@
-"""What waits for one subscriber: telemetry that conflates when the reader is slow, and events that never do."""
+"""What waits for one subscriber: telemetry that conflates when the reader is slow, and events that never do.
+
+Where nothing waits, a reading may go straight to whoever says it (ADR 80).
+"""
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -13,8 +16,13 @@ from engine.errors import Expired
 
 WAITING_READINGS = 500
 WAITING_EVENTS = 1_000
+STRAIGHT = 100
+"""So many go straight before the reader must have had a turn: without it, one who cannot be kept up with conflates."""
 
 E = TypeVar("E")
+
+Take = Callable[[E], bool]
+"""Takes an event at once, or says that it cannot: then the event waits."""
 
 
 class FellBehind(Expired):
@@ -89,7 +97,10 @@ class Feed(Generic[E]):
             if events := self.take():
                 return events
             self._news.clear()
-            await self._news.wait()
+            await self._wait()
+
+    async def _wait(self) -> None:
+        await self._news.wait()
 
 
 class EventFeed(Feed[E]):
@@ -118,17 +129,29 @@ class EventFeed(Feed[E]):
 class TelemetryFeed(Feed[Reading]):
     """Keeps WAITING_READINGS readings; beyond them only the newest value of each metric of each device.
 
+    While its reader waits and nothing else does, a reading goes straight to ``take``, if that takes it.
+
     ``skipped`` counts the readings merged into the one that follows. While merged readings wait, a cursor inside their
     batch leads back to its beginning, so that resuming in the middle repeats and never loses.
     """
 
-    def __init__(self, device_ids: Collection[UUID], metrics: Collection[str] | None, start: str) -> None:
+    def __init__(self, device_ids: Collection[UUID], metrics: Collection[str] | None) -> None:
         super().__init__()
         self.device_ids = frozenset(device_ids)
         self._metrics = frozenset(metrics) if metrics is not None else None
         self._waiting: deque[Reading] = deque()
         self._merged: dict[UUID, _Merged] = {}
-        self._safe = start
+        self._safe = "0"
+        self._take: Take[Reading] | None = None
+        self._straight = 0
+
+    def begin(self, cursor: str) -> None:
+        """Everything up to this cursor has been said."""
+        self._safe = cursor
+
+    def hand_to(self, take: Take[Reading]) -> None:
+        """Let readings go straight to ``take`` where they can."""
+        self._take = take
 
     def offer(self, event: Reading) -> None:
         """Keep the wanted metrics of a reading."""
@@ -136,11 +159,24 @@ class TelemetryFeed(Feed[Reading]):
             event = event.only(self._metrics)
         if not event.values and not event.quality:
             return
+        if self._straight and self._take is not None and self._take(event):
+            self._straight -= 1
+            self._safe = event.cursor
+            return
+        self._straight = 0  # whatever follows comes behind this one
         if len(self._waiting) < WAITING_READINGS and not self._merged:
             self._waiting.append(event)
         else:
             self._merged.setdefault(event.device_id, _Merged()).add(event)
         self._news.set()
+
+    async def _wait(self) -> None:
+        """All was said, and is out: until there is more, readings may go straight."""
+        self._straight = STRAIGHT
+        try:
+            await super()._wait()
+        finally:
+            self._straight = 0
 
     def take(self) -> list[Reading]:
         """What waits, as it came; then what was merged, oldest first."""
@@ -155,6 +191,30 @@ class TelemetryFeed(Feed[Reading]):
             events += [one.reading(self._safe) for one in merged[:-1]] + [merged[-1].reading(last)]
             self._safe = last
         return events
+
+
+class Followed(AsyncIterator[Reading]):
+    """The readings that a subscriber follows, one after the other; ``hand_to`` where some of them may go straight.
+
+    What a resolver gives back: on its way through GraphQL it stays what it is.
+    """
+
+    def __init__(self, readings: AsyncGenerator[Reading, None], feed: TelemetryFeed, *, is_limited: bool) -> None:
+        self._readings = readings
+        self._feed = feed
+        self._is_limited = is_limited
+
+    async def __anext__(self) -> Reading:
+        return await anext(self._readings)
+
+    async def aclose(self) -> None:
+        """Nobody follows any more."""
+        await self._readings.aclose()
+
+    def hand_to(self, take: Take[Reading]) -> None:
+        """Let readings go straight to ``take``, unless it must be asked first who may hear of them."""
+        if not self._is_limited:
+            self._feed.hand_to(take)
 
 
 class _Merged:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from resolvers.auth import Authenticator, Origins
-from resolvers.changes import Changes
 from resolvers.context import Services
 from resolvers.execution import Operations
+from resolvers.watch import Watches
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,4 +16,4 @@ class Front:
     services: Services
     authenticator: Authenticator
     origins: Origins
-    changes: Changes
+    watches: Watches

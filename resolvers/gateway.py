@@ -41,6 +41,7 @@ from resolvers.live import Live
 from resolvers.oidc import VouchedEntrance
 from resolvers.rest import Mirror
 from resolvers.sockets import GraphQLOverWebSocket
+from resolvers.watch import Watches
 from resolvers.well_known import WellKnown
 
 log = logging.getLogger(__name__)
@@ -69,14 +70,15 @@ class Gateway:
         relayed = relay.secret_of(settings)
         self.arrivals = Arrivals(self.store, self.services.vault, self.changes, settings.jwt_audience, relayed)
         authenticator = Authenticator(self.store, self.changes)
-        self.front = Front(Operations(schema()), self.services, authenticator, self.origins, self.changes)
+        watches = Watches(authenticator, self.changes)
+        self.front = Front(Operations(schema()), self.services, authenticator, self.origins, watches)
 
     def routes(self) -> list[BaseRoute]:
         """Our routes; whoever mounts the console puts it behind them."""
         mirror = self.mirror()
         return [
             Route("/graphql", GraphQLOverHttp(self.front), methods=["GET", "POST"]),
-            WebSocketRoute("/graphql", GraphQLOverWebSocket(self.front).talk),
+            WebSocketRoute("/graphql", GraphQLOverWebSocket(self.front)),
             mirror.mount(),
             Route("/openapi.json", mirror.document, methods=["GET"]),
             *Entrance(self.store, self.origins, self.services.vault).routes(),
@@ -89,7 +91,7 @@ class Gateway:
 
     def before(self, app: ASGIApp) -> ASGIApp:
         """``app``, which has our routes, with a way past them for what is asked most."""
-        return Straight(app, GraphQLOverHttp(self.front))
+        return Straight(app, GraphQLOverHttp(self.front), GraphQLOverWebSocket(self.front))
 
     def mirror(self) -> Mirror:
         """The REST mirror."""
@@ -132,19 +134,28 @@ class Gateway:
 
 
 class Straight:
-    """Hands operations over HTTP to GraphQL at once: the way through Starlette's routes is a tenth of a short one.
+    """Hands operations to GraphQL at once: the way through Starlette's routes is a tenth of a short one over HTTP.
+
+    A socket's messages each would go that way.
 
     What its routes would refuse goes there, and so it is refused as before.
     """
 
-    def __init__(self, app: ASGIApp, operations: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, operations: ASGIApp, sockets: ASGIApp) -> None:
         self._app = app
         self._operations = ServerErrorMiddleware(operations)
+        self._sockets = sockets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass everything on."""
-        is_operation = scope["type"] == "http" and scope["path"] == "/graphql" and scope["method"] in _OPERATES
-        await (self._operations if is_operation else self._app)(scope, receive, send)
+        await self._way(scope)(scope, receive, send)
+
+    def _way(self, scope: Scope) -> ASGIApp:
+        if scope["type"] == "lifespan" or scope["path"] != "/graphql":
+            return self._app
+        if scope["type"] == "websocket":
+            return self._sockets
+        return self._operations if scope["method"] in _OPERATES else self._app
 
 
 class Gate:

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import orjson
 from graphql import OperationType
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from engine.errors import EngineError
@@ -17,8 +18,7 @@ from resolvers.errors import problem, refused, retry_after
 from resolvers.execution import Answer, Prepared, Refused, checked_variables
 from resolvers.front import Front
 from resolvers.limits import MAX_BODY_BYTES, MAX_LONG_BODY_BYTES
-from resolvers.sse import HEADERS, streamed
-from resolvers.watch import Watch
+from resolvers.sse import HEADERS, Streamed
 from schema.errors import BadInput, Refusal, Unauthenticated
 
 RESPONSE_TYPE = "application/graphql-response+json"
@@ -104,17 +104,15 @@ class GraphQLOverHttp:
             return _json(answer, 400 if media == RESPONSE_TYPE else 200, media)
         return _as_event(answer) if is_stream else _json(answer, 200, media)
 
-    async def _stream(
-        self, prepared: Prepared, asked: Asked, context: RequestContext, request: Request
-    ) -> StreamingResponse:
+    async def _stream(self, prepared: Prepared, asked: Asked, context: RequestContext, request: Request) -> Streamed:
         """A subscription as server-sent events, in graphql-sse's distinct connections mode."""
         stream = await self._front.operations.stream(prepared, asked.operation_name, asked.variables, context)
         secret = self._secret(request)
         caller = await self._caller(request)
         assert secret is not None
         assert caller is not None
-        watch = Watch(self._front.authenticator, self._front.changes, secret, caller)
-        return streamed(stream, lambda _event, answer: _NEXT % answer, _COMPLETE, watch)
+        watch = partial(self._front.watches.watch, secret, caller)
+        return Streamed(stream, lambda _event, answer: _NEXT % answer, _COMPLETE, watch)
 
     def _secret(self, request: Request) -> str | None:
         """A bearer token; on POST from one of our own pages also the session's cookie."""

@@ -4,7 +4,17 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -16,7 +26,7 @@ from engine.journal.bus import Bus
 from engine.journal.model import Entry
 from engine.store.pool import Store
 from engine.tenancy import Principal, system
-from resolvers.feeds import EventFeed, Feed, Reading, TelemetryFeed
+from resolvers.feeds import EventFeed, Feed, Followed, Reading, TelemetryFeed
 from resolvers.sight import Sight
 
 log = logging.getLogger(__name__)
@@ -106,6 +116,10 @@ class Tail:
         await self._started.wait()
         if self._failure is not None:
             raise Unavailable from self._failure
+
+    def followers(self, device_id: UUID) -> Collection[TelemetryFeed]:
+        """Who follow a device at this moment."""
+        return self._by_device.get(str(device_id), frozenset())
 
     @property
     def has_listeners(self) -> bool:
@@ -250,13 +264,19 @@ class Live:
                 with contextlib.suppress(asyncio.CancelledError):
                     await tail.task
 
-    async def telemetry(
+    def telemetry(
         self, principal: Principal, device_ids: Collection[UUID], metrics: Collection[str] | None, after: str | None
-    ) -> AsyncIterator[Reading]:
+    ) -> Followed:
         """Readings of these devices from ``after`` on, or from now on; only as long as ``principal`` sees them."""
+        feed = TelemetryFeed(device_ids, metrics)
+        return Followed(self._telemetry(principal, feed, after), feed, is_limited=principal.is_limited)
+
+    async def _telemetry(
+        self, principal: Principal, feed: TelemetryFeed, after: str | None
+    ) -> AsyncGenerator[Reading, None]:
         tenant_id, seen = principal.tenant_id, _filter(self._store, principal, _device_of_reading)
         async with self.tail(tenant_id) as tail:
-            feed = TelemetryFeed(device_ids, metrics, after or str(tail.pos))
+            feed.begin(after or str(tail.pos))
             wanted = feed.device_ids
 
             def replay(entry: Entry, beyond: int) -> None:

@@ -23,8 +23,7 @@ from resolvers.execution import Prepared, Refused
 from resolvers.front import Front
 from resolvers.http import BodyTooLarge, problem_response
 from resolvers.routes import PREFIX, Restful, locations, routes
-from resolvers.sse import streamed
-from resolvers.watch import Watch
+from resolvers.sse import Streamed
 from schema.directives import Method
 from schema.errors import BadInput, Refusal, Unauthenticated
 
@@ -177,7 +176,7 @@ class Mirror:
             cursor: str = event.cursor
             return b"id: " + cursor.encode() + b"\ndata: " + answer[len(head) : -2] + b"\n\n"
 
-        return streamed(stream, encode, b"", Watch(self._front.authenticator, self._front.changes, secret, caller))
+        return Streamed(stream, encode, b"", functools.partial(self._front.watches.watch, secret, caller))
 
 
 class _Resource:

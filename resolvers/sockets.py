@@ -3,11 +3,14 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import orjson
 from graphql import OperationType
+from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from engine.errors import EngineError, Unavailable
@@ -18,11 +21,12 @@ from resolvers.errors import refused
 from resolvers.execution import Prepared, Refused, checked_variables
 from resolvers.front import Front
 from resolvers.limits import MAX_BODY_BYTES
-from resolvers.watch import Watch
 
 log = logging.getLogger(__name__)
 
 PROTOCOL = "graphql-transport-ws"
+AT_ONCE = "tidegate.at_once"
+"""What a server calls its way to say a text at once, where it has one (infra/prompt.py)."""
 INIT_WAIT_S = 10.0
 MAX_OPERATIONS = 100
 
@@ -45,8 +49,9 @@ class GraphQLOverWebSocket:
     def __init__(self, front: Front) -> None:
         self._front = front
 
-    async def talk(self, socket: WebSocket) -> None:
-        """One socket, until either side ends it."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One socket, until either side ends it; an application of its own, whose messages pass nobody else."""
+        socket = WebSocket(scope, receive, send)
         if PROTOCOL not in socket.scope["subprotocols"]:
             await socket.accept()
             await socket.close(4406, "Subprotocol not acceptable")
@@ -61,11 +66,14 @@ class Conversation:
     def __init__(self, front: Front, socket: WebSocket) -> None:
         self._front = front
         self._socket = socket
+        prompt = (socket.scope.get("extensions") or {}).get(AT_ONCE)
+        self._say_at_once: Callable[[bytes, bytes], bool] | None = prompt["say"] if prompt else None
         self._secret: str | None = None
         self._caller: Caller | None = None
         self._is_open = False
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._watch: asyncio.Task[None] | None = None
+        self._leave: Callable[[], None] | None = None
+        self._cutting: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Hear messages until the end; then end every operation."""
@@ -80,7 +88,9 @@ class Conversation:
         except WebSocketDisconnect:
             pass
         finally:
-            tasks = [init_wait, *self._running.values(), *([self._watch] if self._watch else [])]
+            if self._leave is not None:
+                self._leave()
+            tasks = [init_wait, *self._running.values(), *([self._cutting] if self._cutting else [])]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -136,8 +146,7 @@ class Conversation:
             raise Closed(4403, "Forbidden") if self._secret else Closed(4401, "Unauthorized")
         self._is_open = True
         assert self._secret is not None
-        watch = Watch(self._front.authenticator, self._front.changes, self._secret, self._caller)
-        self._watch = asyncio.create_task(self._cut_when_ended(watch))
+        self._leave = self._front.watches.watch(self._secret, self._caller, self._cut)
         await self._say({"type": "connection_ack"})
 
     def _find_secret(self, payload: dict[str, Any]) -> str | None:
@@ -181,7 +190,7 @@ class Conversation:
                 await self._follow(id_, prepared, name, variables, context)
             else:
                 answer = await operations.run(prepared, name, variables, context)
-                await self._next(id_, orjson.dumps(answer))
+                await self._socket.send(_text(_begin_of_next(id_), orjson.dumps(answer)))
             self._running.pop(id_, None)
             await self._say({"type": "complete", "id": id_})
         except Refused as error:
@@ -206,27 +215,41 @@ class Conversation:
         self, id_: str, prepared: Prepared, name: str | None, variables: Any, context: RequestContext
     ) -> None:
         stream = await self._front.operations.stream(prepared, name, variables, context)
+        begin = _begin_of_next(id_)
+        if self._say_at_once is not None:
+            stream.hand_to(partial(_hand_on, self._say_at_once, begin.encode()))
         async with aclosing(stream.events()) as events:
             async for event in events:
-                await self._next(id_, await stream.answer(event))
+                await self._socket.send(_text(begin, await stream.answer(event)))
 
     async def _fail(self, id_: str, errors: list[dict[str, Any]]) -> None:
         self._running.pop(id_, None)
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):
             await self._say({"type": "error", "id": id_, "payload": errors})
 
-    async def _next(self, id_: str, answer: bytes) -> None:
-        """An answer, whose bytes may be shared with other sockets."""
-        await self._socket.send_text(f'{{"id":{orjson.dumps(id_).decode()},"type":"next","payload":{answer.decode()}}}')
-
     async def _say(self, message: dict[str, Any]) -> None:
         await self._socket.send_text(orjson.dumps(message).decode())
 
-    async def _cut_when_ended(self, watch: Watch) -> None:
-        await watch.ended()
-        await self._close(Closed(4403, "Forbidden"))
+    def _cut(self) -> None:
+        """Who talks here is no longer who they were."""
+        self._cutting = asyncio.create_task(self._close(Closed(4403, "Forbidden")))
 
     async def _close(self, end: Closed) -> None:
         if self._socket.application_state is not WebSocketState.DISCONNECTED:
             with contextlib.suppress(RuntimeError):
                 await self._socket.close(end.code, end.reason[:120])
+
+
+def _begin_of_next(id_: str) -> str:
+    """What stands before each answer of this operation."""
+    return f'{{"id":{orjson.dumps(id_).decode()},"type":"next","payload":'
+
+
+def _text(begin: str, answer: bytes) -> Message:
+    """An answer, whose bytes may be shared with other sockets, as a message to the server."""
+    return {"type": "websocket.send", "text": f"{begin}{answer.decode()}}}"}
+
+
+def _hand_on(say_at_once: Callable[[bytes, bytes], bool], begin: bytes, _event: object, answer: bytes) -> bool:
+    """Say an answer at once, if that goes."""
+    return say_at_once(begin, answer + b"}")

@@ -14,7 +14,7 @@ from engine.tenants.errors import TenantSuspended
 from resolvers import watch
 from resolvers.auth import Authenticator
 from resolvers.changes import Changes
-from resolvers.watch import Watch
+from resolvers.watch import Watch, Watches
 from tests.support.patience import PATIENCE_S
 
 SECRET = "tgs_" + "x" * 40
@@ -60,6 +60,10 @@ class Heard(Changes):
     def __init__(self) -> None:
         super().__init__("postgresql://nowhere.invalid/none")
         self.is_listening = True
+
+    @property
+    def listeners(self) -> int:
+        return len(self._heard)
 
     def tell(self, what: str) -> None:
         self._tell(what)
@@ -163,12 +167,19 @@ async def _open(door: Door, heard: Heard, count: int) -> AsyncIterator[list["asy
     authenticator = Authenticator(door, heard)
     caller = await authenticator.caller(SECRET)
     assert caller is not None
-    open_ = [asyncio.create_task(Watch(authenticator, heard, SECRET, caller).ended()) for _ in range(count)]
+    before = heard.listeners
+    watches, ended = Watches(authenticator, heard), [asyncio.Event() for _ in range(count)]
+    leave = [watches.watch(SECRET, caller, each.set) for each in ended]
+    open_ = [asyncio.create_task(each.wait()) for each in ended]
     await _settled()
     yield open_
+    for go in leave:
+        go()
     for each in open_:
         each.cancel()
     await asyncio.gather(*open_, return_exceptions=True)
+    await _settled()
+    assert heard.listeners == before, "nobody listens for those who have left"
 
 
 async def test_an_answer_that_was_overtaken_by_a_suspension_is_not_remembered(door: Door, heard: Heard) -> None:

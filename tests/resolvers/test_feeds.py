@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolvers.feeds import WAITING_EVENTS, WAITING_READINGS, EventFeed, FellBehind, Reading, TelemetryFeed
+from resolvers.feeds import STRAIGHT, WAITING_EVENTS, WAITING_READINGS, EventFeed, FellBehind, Reading, TelemetryFeed
 
 A, B = uuid4(), uuid4()
 
@@ -22,13 +22,13 @@ def _full(feed: TelemetryFeed) -> None:
 
 
 def test_a_reader_who_keeps_up_gets_every_reading() -> None:
-    feed = TelemetryFeed([A], None, "0")
+    feed = TelemetryFeed([A], None)
     _full(feed)
     assert [reading.values["t"] for reading in feed.take()] == list(range(1, WAITING_READINGS + 1))
 
 
 def test_a_slow_reader_gets_the_newest_of_each_metric_and_how_many_were_left_out() -> None:
-    feed = TelemetryFeed([A, B], None, "0")
+    feed = TelemetryFeed([A, B], None)
     _full(feed)
     feed.offer(_reading(1001, A, 50, t=1, h=1))
     feed.offer(_reading(1002, B, 51, t=5))
@@ -42,7 +42,7 @@ def test_a_slow_reader_gets_the_newest_of_each_metric_and_how_many_were_left_out
 
 
 def test_a_cursor_inside_melted_readings_leads_back_before_them() -> None:
-    feed = TelemetryFeed([A, B], None, "0")
+    feed = TelemetryFeed([A, B], None)
     _full(feed)
     feed.offer(_reading(1001, A, t=1))
     feed.offer(_reading(1002, B, t=2))
@@ -52,15 +52,58 @@ def test_a_cursor_inside_melted_readings_leads_back_before_them() -> None:
     assert a.cursor == "1003"
 
 
+async def test_readings_go_straight_while_the_reader_waits_and_never_past_one_that_could_not() -> None:
+    feed, straight, has_room = TelemetryFeed([A], None), list[str](), True
+
+    def take(reading: Reading) -> bool:
+        if has_room:
+            straight.append(reading.cursor)
+        return has_room
+
+    feed.hand_to(take)
+    feed.offer(_reading(1))
+    assert not straight, "the reader has not come yet"
+    assert [reading.cursor for reading in await feed.next()] == ["1"]
+    reading = asyncio.create_task(feed.next())
+    await asyncio.sleep(0)
+    feed.offer(_reading(2))
+    has_room = False
+    feed.offer(_reading(3))
+    has_room = True
+    feed.offer(_reading(4))
+    assert straight == ["2"], "what comes behind one that waits waits too"
+    assert [each.cursor for each in await reading] == ["3", "4"]
+    reading = asyncio.create_task(feed.next())
+    await asyncio.sleep(0)
+    feed.close(FellBehind())
+    with pytest.raises(FellBehind):
+        await reading
+    feed.offer(_reading(5))
+    assert straight == ["2"], "nobody reads any more"
+
+
+async def test_one_who_cannot_be_kept_up_with_conflates_though_there_is_room_and_resumes_without_loss() -> None:
+    feed, straight = TelemetryFeed([A, B], None), list[str]()
+    feed.hand_to(lambda reading: straight.append(reading.cursor) is None)
+    reading = asyncio.create_task(feed.next())
+    await asyncio.sleep(0)
+    for pos in range(1, STRAIGHT + WAITING_READINGS + 4):
+        feed.offer(_reading(pos, B if pos == STRAIGHT + WAITING_READINGS + 2 else A))
+    assert straight == [str(pos) for pos in range(1, STRAIGHT + 1)]
+    *waited, b, a = await reading
+    assert len(straight) + sum(1 + each.skipped for each in (*waited, b, a)) == STRAIGHT + WAITING_READINGS + 3
+    assert (b.cursor, a.cursor) == (waited[-1].cursor, str(STRAIGHT + WAITING_READINGS + 3))
+
+
 def test_metrics_nobody_asked_for_do_not_come() -> None:
-    feed = TelemetryFeed([A], ["t"], "0")
+    feed = TelemetryFeed([A], ["t"])
     feed.offer(_reading(1, t=1, h=2))
     feed.offer(_reading(2, h=2))
     assert [reading.values for reading in feed.take()] == [{"t": 1}]
 
 
 def test_a_reading_is_narrowed_once_for_all_who_ask_for_the_same_metrics() -> None:
-    feeds = [TelemetryFeed([A], metrics, "0") for metrics in (["t"], ["t"], ["h"], ["t", "h"])]
+    feeds = [TelemetryFeed([A], metrics) for metrics in (["t"], ["t"], ["h"], ["t", "h"])]
     reading = Reading("1", A, 1, {"t": 1, "h": 2, "x": 3}, {"h": "uncertain"})
     for feed in feeds:
         feed.offer(reading)
@@ -83,7 +126,7 @@ def test_a_reading_is_narrowed_once_for_all_who_ask_for_the_same_metrics() -> No
 def test_whatever_is_melted_the_newest_values_survive_and_every_reading_is_counted(
     told: list[tuple[UUID, int, dict[str, int]]],
 ) -> None:
-    feed = TelemetryFeed([A, B], None, "0")
+    feed = TelemetryFeed([A, B], None)
     _full(feed)
     newest: dict[tuple[UUID, str], tuple[int, int]] = {}
     for pos, (device, time_ms, values) in enumerate(told, 1000):
@@ -97,7 +140,7 @@ def test_whatever_is_melted_the_newest_values_survive_and_every_reading_is_count
 
 
 def test_quality_follows_its_value_through_a_filter_and_into_what_is_melted() -> None:
-    feed = TelemetryFeed([A], ["x", "y"], "0")
+    feed = TelemetryFeed([A], ["x", "y"])
     feed.offer(Reading("1", A, 1, {"x": 1, "z": 2}, {"x": "uncertain", "z": "uncertain"}))
     feed.offer(Reading("2", A, 2, {"z": 2}, {"z": "uncertain"}))  # of nothing that is asked for
     feed.offer(Reading("3", A, 3, {}, {"y": "bad"}))
@@ -105,7 +148,7 @@ def test_quality_follows_its_value_through_a_filter_and_into_what_is_melted() ->
         ({"x": 1}, {"x": "uncertain"}),
         ({}, {"y": "bad"}),
     ]
-    feed = TelemetryFeed([A], None, "0")
+    feed = TelemetryFeed([A], None)
     _full(feed)
     feed.offer(Reading("1000", A, 1, {"x": 1, "y": 1}, {"x": "uncertain"}))
     feed.offer(Reading("1001", A, 2, {"x": 2}, {"y": "bad"}))

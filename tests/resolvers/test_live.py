@@ -21,12 +21,13 @@ from engine.store.pool import Store
 from engine.tenancy import Role, system
 from engine.tenants import service as tenants
 from infra.local.postgres import Postgres
+from resolvers.context import RequestContext
 from resolvers.gateway import Gateway
 from schema.rules import EXAMPLE
 from tests.support.api import Api
 from tests.support.journal import journal, tell
 from tests.support.patience import PATIENCE_S, TOLD_S
-from tests.support.sockets import dialled, line
+from tests.support.sockets import Line, dialled, line
 from tests.support.tenant import Tenant
 
 TELEMETRY = (
@@ -262,6 +263,72 @@ async def test_an_alert_is_told_when_it_is_raised_and_when_somebody_takes_note(
         acknowledge = 'mutation($id: ID!) { alertAcknowledge(id: $id, note: "seen") { status } }'
         await api.data(token, acknowledge, id=raised["alert"]["id"])
         assert (await live.next("alerts"))["kind"] == "ACKNOWLEDGED"
+
+
+async def test_readings_are_said_without_their_readers_turn_where_nothing_must_be_waited_for(
+    gateway: Gateway, tenant: Tenant
+) -> None:
+    """The way straight through: what a resolver gives back must come out of GraphQL as it is (ADR 80)."""
+    device, operations, straight = await tenant.device(), gateway.front.operations, asyncio.Queue[bytes]()
+    by_turn = asyncio.Queue[Any]()
+    context = RequestContext(gateway.services, tenant.principal())
+    stream = await operations.stream(operations.prepare(TELEMETRY), None, {"d": [str(device.id)]}, context)
+    stream.hand_to(lambda _event, answer: straight.put_nowait(answer) is None)
+
+    async def read() -> None:
+        async for event in stream.events():
+            by_turn.put_nowait(event)
+
+    reading = asyncio.create_task(read())
+    await _following(gateway, tenant)
+    await asyncio.sleep(0)
+    tenant.tell([(device.id, clock.now_ms(), {"n": 1})])
+    gateway.bus.publish([tenant.id])
+    answer = json.loads(await asyncio.wait_for(straight.get(), PATIENCE_S))
+    assert answer["data"]["telemetry"]["values"] == {"n": 1}
+    assert by_turn.empty()
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+
+
+async def test_one_who_does_not_read_holds_up_nobody_and_hears_everything_or_how_much_was_left_out(
+    served: str, gateway: Gateway, postgres: Postgres, tenant: Tenant
+) -> None:
+    device, token, count = await tenant.device(), await tenant.api_token(), 3_200
+
+    def written(numbers: range) -> None:
+        rows = [[str(device.id), clock.now_ms(), n, 0, {"n": n, "pad": "x" * 3_000}] for n in numbers]
+        with psycopg.connect(postgres.url("ingest")) as connection:
+            connection.execute("SELECT set_config('app.tenants', %s, true)", [f"{{{tenant.id}}}"])
+            journal(connection, tenant.id, "telemetry", {"r": rows, "n": {}})
+        gateway.bus.publish([tenant.id])
+
+    async with line(served, token, max_queue=1, ping_interval=None) as slow, line(served, token) as quick:
+        for each in (slow, quick):
+            await each.subscribe(TELEMETRY, d=[str(device.id)])
+        await _following(gateway, tenant)
+        tail = gateway.services.live.tails[tenant.id]
+        while len(tail.followers(device.id)) < 2:
+            await asyncio.sleep(0.01)
+        for first in range(0, count, 400):
+            written(range(first, first + 400))
+            assert sum(await _until(quick, first + 399)) == 400
+        heard, left_out = await _until(slow, count - 1)
+        assert heard + left_out == count
+        assert left_out, "it was so slow that not everything was kept for it"
+        written(range(count, count + 1))
+        assert [await _until(each, count) for each in (slow, quick)] == [(1, 0), (1, 0)]
+
+
+async def _until(live: Line, last: int) -> tuple[int, int]:
+    """Hear until the reading of this number, none twice and in their order; how many were heard, and left out."""
+    heard, left_out, newest = 0, 0, -1
+    while newest < last:
+        event = await live.next("telemetry")
+        assert event["values"]["n"] > newest
+        newest = event["values"]["n"]
+        heard, left_out = heard + 1, left_out + event["skipped"]
+    return heard, left_out
 
 
 async def test_subscribers_who_ask_alike_share_one_answer(served: str, gateway: Gateway, tenant: Tenant) -> None:

@@ -14,6 +14,7 @@ from engine.journal.bus import MemoryBus
 from engine.settings import Settings
 from engine.store.pool import Store
 from infra.local.postgres import Postgres
+from infra.serve import WEB
 from resolvers.gateway import Gate, Gateway
 from tests.support.api import Api
 from tests.support.tenant import found_tenant
@@ -52,7 +53,8 @@ async def token(postgres: Postgres, store: Store) -> str:
 async def served(gateway: Gateway) -> AsyncIterator[str]:
     """The gateway behind a real server on a real socket; its address without a scheme."""
     app = Gate(gateway.before(Starlette(routes=gateway.routes())), gateway.origins)
-    config = uvicorn.Config(app, port=0, ws="websockets-sansio", lifespan="off", log_config=None)
+    sockets = {name: WEB[name] for name in ("ws", "ws_per_message_deflate")}
+    config = uvicorn.Config(app, port=0, lifespan="off", log_config=None, **sockets)
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve())
     while not server.started:

@@ -53,22 +53,23 @@ class Line:
 
 
 @asynccontextmanager
-async def dialled(address: str, headers: Mapping[str, str] | None = None) -> AsyncIterator[Line]:
-    """A socket that has said nothing yet."""
+async def dialled(address: str, headers: Mapping[str, str] | None = None, **more: Any) -> AsyncIterator[Line]:
+    """A socket that has said nothing yet; ``more`` is for the library."""
     async with websockets.connect(
         f"ws://{address}/graphql",
         subprotocols=["graphql-transport-ws"],
         additional_headers=headers or {},
         proxy=None,
         open_timeout=PATIENCE_S,
+        **more,
     ) as connection:
         yield Line(connection)
 
 
 @asynccontextmanager
-async def line(address: str, secret: str) -> AsyncIterator[Line]:
+async def line(address: str, secret: str, **more: Any) -> AsyncIterator[Line]:
     """A socket on which somebody has signed in."""
-    async with dialled(address, {"Authorization": f"Bearer {secret}"}) as opened:
+    async with dialled(address, {"Authorization": f"Bearer {secret}"}, **more) as opened:
         await opened.say({"type": "connection_init"})
         assert (await opened.hear())["type"] == "connection_ack"
         yield opened
