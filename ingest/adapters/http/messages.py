@@ -23,6 +23,7 @@ ANSWERED_WITHIN_S: Final = 20.0
 """The pipeline gives up sooner (`Writer`, `Directory`); should it ever not, nobody waits longer."""
 REASONS_TOLD: Final = 20
 
+_PACKED: Final = (b"gzip", b"x-gzip")
 _GZIP: Final = 31  # zlib's word for a gzip header and trailer, and nothing else
 
 UNAVAILABLE: Final = problem(503, "UNAVAILABLE", "The store is away: nothing was kept. Send it again soon.", 5)
@@ -171,15 +172,15 @@ class Messages:
 async def _body(exchange: Exchange, held: Held) -> bytes | Answer:
     if exchange.header(b"content-type") and not exchange.says_json:
         return _NOT_JSON
-    encoding = exchange.header(b"content-encoding").lower()
-    if encoding not in (b"", b"identity", b"gzip"):
+    encoding = exchange.header(b"content-encoding").strip().lower()
+    if encoding not in (b"", b"identity", *_PACKED):
         return _NOT_JSON
     if int(exchange.header(b"content-length") or b"0") > MAX_PAYLOAD_BYTES:  # it is a number: the parser has looked
         return _TOO_LARGE
     body = await exchange.read(MAX_PAYLOAD_BYTES, held.take)
     if body is None:
         return _TOO_LARGE
-    if encoding != b"gzip":
+    if encoding not in _PACKED:
         return body
     plain = unpack(body)
     if isinstance(plain, bytes):

@@ -52,6 +52,8 @@ async def test_gzip_is_unpacked_and_nothing_else_is_guessed(pump: Caller, postgr
     for body in (said, gzip.compress(said)[:-3], gzip.compress(said) * 2, zlib.compress(said), b""):
         answer = await pump.post("telemetry", content=body, headers=packed)
         assert (answer.status_code, answer.json()["code"]) == (400, "NOT_GZIP")
+    same = await pump.post("telemetry", content=gzip.compress(said), headers=packed | {"Content-Encoding": "X-GZip"})
+    assert same.status_code == 200, "its older name (RFC 9110, section 8.4.1.3)"
     brotli = await pump.post("telemetry", content=said, headers=packed | {"Content-Encoding": "br"})
     assert brotli.status_code == 415
     form = await pump.post("telemetry", content=said, headers={"Content-Type": "application/cbor"})
