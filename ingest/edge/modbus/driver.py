@@ -30,6 +30,8 @@ _CODES: Mapping[str, int] = {
 """What pymodbus calls each request, and the code that its answer bears, too: the library takes any answer for it."""
 _LEAST_PAUSE_S = 5.0
 _MOST_PAUSE_S = 300.0
+_PLAN_LASTS_S = 600.0
+"""Then what was refused as a whole is tried as a whole again: a machine may only have been starting."""
 
 
 class Silent(Exception):
@@ -51,7 +53,8 @@ class ModbusDriver:
         assert isinstance(connection.settings, Link)
         self._link = connection.settings
         self._client: AsyncModbusTcpClient | AsyncModbusSerialClient | None = None
-        self._plans: dict[frozenset[Point], list[Block]] = {}
+        self._plans: dict[frozenset[Point], tuple[float, list[Block]]] = {}
+        """What was found to work for these points, and until when that is followed."""
         self._units: set[int] = set()
         self._silent: dict[int, tuple[float, float]] = {}
         """Units that gave no answer: until when they are left alone, and how long that is."""
@@ -102,8 +105,9 @@ class ModbusDriver:
     async def read(self, points: Sequence[Point]) -> Sequence[Sample]:
         """The points' values, in the fewest reads."""
         key = frozenset(points)
-        plan = self._plans.get(key)
-        if plan is None:
+        until, plan = self._plans.get(key, (0.0, []))
+        if until <= time.monotonic():
+            until = time.monotonic() + _PLAN_LASTS_S
             plan = merge(points, self._link.max_read, self._link.max_gap)
         samples: list[Sample] = []
         followed: list[Block] = []
@@ -124,7 +128,7 @@ class ModbusDriver:
                 samples += _errors(block, str(error))
         if len(self._plans) > 1_000:
             self._plans.clear()
-        self._plans[key] = followed
+        self._plans[key] = until, followed
         if is_silent and self._silent.keys() >= (self._units or {block.unit for block in plan}):
             raise Away(f"{self._link} does not answer: look at the unit number, the wiring and the machine's power")
         return samples

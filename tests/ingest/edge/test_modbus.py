@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import struct
+import time
 import tty
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
@@ -57,7 +58,8 @@ class Machine:
     async def _look(
         self, code: int, first: int, address: int, count: int, registers: list[int], written: Any
     ) -> ExcCodes | None:
-        await asyncio.sleep(self.slow_s)
+        if self.slow_s:
+            await asyncio.sleep(self.slow_s)
         if self.refuses & set(range(address, address + count)):
             return self.refusal
         for place, value in self.cells.items():
@@ -198,6 +200,23 @@ async def test_near_points_are_read_at_once_and_a_hole_between_them_hurts_nobody
         assert list(by_name(await opened.read(found)).values()) == [1, 2, 3, 4, 5, 6]
         # it has learned that 4 cannot be read, and reads around it
         assert machine.asked == [(3, 0, 1), (3, 9, 1), (3, 130, 2), (3, 399, 1), (3, 500, 1)]
+
+
+async def test_a_machine_that_refused_all_while_it_started_is_read_as_a_whole_again() -> None:
+    machine = Machine()
+    of = [{"address": {"holding": n}, "type": "uint16"} for n in range(8)]
+    machine.refuses, machine.refusal = set(range(8)), ExcCodes.DEVICE_FAILURE
+    async with serving(machine), reading(machine, of) as (opened, found):
+        assert all(s.error for s in await opened.read(found))
+        machine.refuses.clear()
+        for requests in (8, 1, 1):
+            machine.asked.clear()
+            assert [s.raw for s in await opened.read(found)] == [0] * 8
+            assert len(machine.asked) == requests
+            assert all(0 < until - time.monotonic() <= 600 for until, _ in opened._plans.values())
+            opened._plans = {
+                key: (time.monotonic(), plan) for key, (_, plan) in opened._plans.items()
+            }  # ten minutes on
 
 
 async def test_a_unit_that_is_busy_or_behind_a_gateway_that_does_not_reach_it_is_not_asked_piece_by_piece() -> None:
@@ -388,7 +407,7 @@ async def test_a_hundred_reconnects_leave_nothing_behind() -> None:
     async with serving(machine):
         before = None
         for n in range(101):
-            async with reading(machine, said) as (opened, found):
+            async with reading(machine, said, timeout="5 s") as (opened, found):
                 assert (await opened.read(found))[0].error is None
             if n == 0:
                 before = await _settled(held, None)
