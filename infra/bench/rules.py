@@ -1,5 +1,6 @@
 """`tidegate bench rules`: what the way from the journal to an action costs, how it scales, how late timers are, and
-what a backtest costs, what it does to look why rules did not fire, and what two readers of one journal gain.
+what a backtest costs, what it does to look why rules did not fire, what two readers of one journal gain, and what it
+costs to load a device.
 
 A database of its own, no devices and no broker: the journal is written as ingest writes it, and one worker's drain is
 run in this process, which collects garbage as workers do, so that its CPU is this process's own and Postgres' is that
@@ -42,6 +43,7 @@ GOAL_SAMPLING = 1.05
 SAMPLING_PAIRS = 6
 TIMERS_WITHIN_S = 60.0
 READERS = (1, 2, 1, 2)
+MET_PAIRS = 2
 _WARM = {"metric": "temperature", "op": ">", "value": BETWEEN}
 
 
@@ -88,6 +90,7 @@ class Measured:
     tried: list[backtest.Tried] = field(default_factory=list)
     sampled: list[tuple[Run, Run]] = field(default_factory=list)
     shared: list[sharing.Shared] = field(default_factory=list)
+    met: list[tuple[Run, Run]] = field(default_factory=list)
 
     @property
     def sampling(self) -> float:
@@ -128,6 +131,7 @@ def measure(events: int, timers: int, history: int = 190_000) -> Measured:
         measured.late_s = asyncio.run(_timers(postgres, timers))
         measured.tried = asyncio.run(backtest.tried(postgres, history))
         measured.shared = [asyncio.run(_shared(postgres, Course(events), count)) for count in READERS]
+        measured.met = asyncio.run(_met(postgres, Course(events // 3, devices=events // 3)))
         measured.sampled = _sampled(lambda sampler: asyncio.run(_run(postgres, Course(events), sampler)))
     return measured
 
@@ -178,6 +182,14 @@ def shown(measured: Measured) -> str:
         looks = f"looks why rules did not fire cost {measured.sampling:.2f} of the CPU without (goal {GOAL_SAMPLING})"
         said.append(f"  {looks}; pairs, us an event: {pairs}")
     said += [f"  {sharing.said(each)}" for each in measured.shared]
+    if measured.met:
+        pairs = ", ".join(
+            f"{new.worker_us:.1f} + {new.postgres_us:.1f}/{known.worker_us:.1f} + {known.postgres_us:.1f}"
+            for new, known in measured.met
+        )
+        said.append(
+            f"  each event of another device, which the worker must load/knows, us of worker + Postgres: {pairs}"
+        )
     return "\n".join([*said, "", backtest.shown(measured.tried)])
 
 
@@ -188,14 +200,35 @@ async def _run(postgres: Postgres, course: Course, sampler: Sampler | None = Non
     try:
         drain = Drain(store, sampler=sampler)
         await _drained(drain, tenant.id)  # rules are compiled, nothing of a device is known yet
-        _write(postgres, tenant, course)
-        worker, server, began = time.process_time(), _server_cpu_s(), time.monotonic()
-        await _drained(drain, tenant.id)
-        spent, wall, served = time.process_time() - worker, time.monotonic() - began, _server_cpu_s() - server
+        return await _measured(postgres, tenant, course, drain)
     finally:
         await store.close()
+
+
+async def _measured(postgres: Postgres, tenant: BenchTenant, course: Course, drain: Drain) -> Run:
+    """The course's events are told, and drained."""
+    _write(postgres, tenant, course)
+    worker, server, began = time.process_time(), _server_cpu_s(), time.monotonic()
+    await _drained(drain, tenant.id)
+    spent, wall, served = time.process_time() - worker, time.monotonic() - began, _server_cpu_s() - server
     scale = 1e6 / course.events
     return Run(course, spent * scale, served * scale, wall * scale, _count(postgres, tenant.id))
+
+
+async def _met(postgres: Postgres, course: Course) -> list[tuple[Run, Run]]:
+    """Pairs of what an event costs of a device that the worker knows nothing of, and of one that it has just met."""
+    tenant = await found(postgres, SIGNAL, course.devices, _matching(course.kind))
+    store, pairs = Store(postgres.url("worker"), size=1), []
+    try:
+        await _measured(postgres, tenant, course, Drain(store))  # what is stored of each for the first time
+        for _ in range(MET_PAIRS):
+            drain = Drain(store)
+            await _drained(drain, tenant.id)
+            new = await _measured(postgres, tenant, course, drain)
+            pairs.append((new, await _measured(postgres, tenant, course, drain)))
+    finally:
+        await store.close()
+    return pairs
 
 
 async def _shared(postgres: Postgres, course: Course, count: int) -> sharing.Shared:

@@ -22,6 +22,14 @@ def test_a_backlog_is_drained_by_two_readers_as_by_one(postgres: Postgres) -> No
     assert "by 2 readers" in sharing.said(found)
 
 
+def test_what_it_costs_to_load_a_device_is_shown_beside_what_one_costs_that_is_known(postgres: Postgres) -> None:
+    measured = Measured(met=asyncio.run(rules._met(postgres, Course(events=60, devices=60))))
+    assert len(measured.met) == rules.MET_PAIRS
+    assert all(run.worker_us > 0 for pair in measured.met for run in pair)
+    measured.many = [Run(Course(), 5, 5, 20, 1)] * 2
+    assert "must load/knows" in rules.shown(measured)
+
+
 def test_all_waits_of_one_second_end_in_alerts(postgres: Postgres) -> None:
     late = asyncio.run(rules._timers(postgres, 20))
     assert late["p50"] <= late["p99"] <= late["max"]
