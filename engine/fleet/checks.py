@@ -26,7 +26,7 @@ class Severity(StrEnum):
 class Check:
     """One thing an audit looks for. ``wrong`` says what a finding means, ``mend`` what to do.
 
-    Where it is about no device, ``wrong`` names the thing: ``{name}`` is that of the facts.
+    Where ``wrong`` names a thing, ``{name}`` is that of the facts.
     """
 
     kind: str
@@ -247,6 +247,32 @@ CHECKS: tuple[Check, ...] = (
         SELECT CAST(n.device_id AS text) AS subject, n.device_id,
                jsonb_build_object('rejected', n.rejected, 'received', n.received) AS facts
         FROM ({_DAY}) n WHERE n.rejected >= 20 AND n.rejected * 10 > n.received
+        """,
+    ),
+    Check(
+        "metric_bad",
+        Severity.MEDIUM,
+        "It measures something no more",
+        "For more than an hour it has had no good value of {name}: a sensor or its wire is broken, or its values do "
+        "not fit the device's profile.",
+        "Look at the device's page, which says why. Mend the sensor; if its values are right, mend the profile, and "
+        "replay what lies in the inbox.",
+        f"""
+        SELECT CAST(d.id AS text) AS subject, d.id AS device_id,
+               jsonb_build_object('name', string_agg(b.metric, ', ' ORDER BY b.metric) FILTER (WHERE b.n <= 3)
+                                          || CASE WHEN count(*) > 3 THEN ' and others' ELSE '' END,
+                                  'metrics', count(*), 'last_good_at', min(b.good_at)) AS facts
+        FROM devices d JOIN latest l ON l.tenant_id = d.tenant_id AND l.device_id = d.id
+        CROSS JOIN LATERAL (
+            SELECT q.key AS metric, row_number() OVER (ORDER BY q.key) AS n,
+                   to_timestamp(CAST(l.values -> q.key ->> 1 AS numeric) / 1000) AS good_at
+            FROM jsonb_each(l.quality) q
+            WHERE q.value ->> 0 = 'bad'
+              AND CAST(q.value ->> 1 AS numeric)
+                  > coalesce(CAST(l.values -> q.key ->> 1 AS numeric), 0) + 3600000
+        ) b
+        WHERE d.tenant_id = :tenant AND {_IN_SERVICE} AND l.quality IS NOT NULL
+        GROUP BY d.id
         """,
     ),
     Check(

@@ -8,6 +8,7 @@ from uuid import UUID
 import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from psycopg.types.json import Jsonb
 
 from engine import clock, ids
 from engine.certificates import service as certificates
@@ -16,7 +17,7 @@ from engine.certificates.vault import LocalVault
 from engine.devices import quarantine, service
 from engine.devices.errors import ReasonMalformed
 from engine.fleet import audit, chores, errors
-from engine.fleet.checks import CHECKS
+from engine.fleet.checks import BY_KIND, CHECKS
 from engine.fleet.model import Finding, FindingStatus
 from engine.provisioning import provisioners
 from engine.provisioning.model import Mode, Provisioner, Terms
@@ -250,6 +251,32 @@ async def test_what_a_devices_messages_tell(tenant: Tenant, postgres: Postgres) 
     assert [finding.device_id for finding in await found(tenant, "rejected_often")] == [poor.id]
     assert [finding.device_id for finding in await found(tenant, "refused_often")] == [refused.id]
     assert [finding.device_id for finding in await found(tenant, "duplicates_many")] == [twice.id]
+
+
+async def test_a_sensor_that_has_been_bad_for_more_than_an_hour(tenant: Tenant) -> None:
+    broken, briefly, dubious = [await tenant.device(key) for key in ("broken", "briefly", "dubious")]
+    now = clock.now_ms()
+    hours = 3_600_000
+    said = (
+        (broken.id, {"t": [4.0, now - 2 * hours], "door": [True, now]}, {"t": ["bad", now], "flow": ["bad", now]}),
+        (briefly.id, {"t": [4.0, now - hours // 2]}, {"t": ["bad", now]}),
+        (dubious.id, {"t": [4.0, now - 2 * hours]}, {"t": ["uncertain", now]}),
+    )
+    for device_id, values, quality in said:
+        change(
+            tenant,
+            "INSERT INTO latest (tenant_id, device_id, values, quality, received_at) VALUES (%s, %s, %s, %s, now())",
+            tenant.id,
+            device_id,
+            Jsonb(values),
+            Jsonb(quality),
+            role="worker",
+        )
+    (finding,) = await found(tenant, "metric_bad")
+    assert finding.device_id == broken.id
+    assert (finding.facts["name"], finding.facts["metrics"]) == ("flow, t", 2)
+    assert datetime.fromisoformat(str(finding.facts["last_good_at"])) == clock.from_ms(now - 2 * hours)
+    assert "no good value of flow, t:" in BY_KIND["metric_bad"].told(finding.facts)
 
 
 async def test_what_lies_about_too_long(tenant: Tenant, store: Store, tmp_path: Path) -> None:
