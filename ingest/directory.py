@@ -16,11 +16,16 @@ from ingest.normaliser import ANYTHING, Shape, compile_shape
 
 log = logging.getLogger(__name__)
 
+# OFFSET 0: each device is looked up by its own key, whatever the planner knows of the table. Of a fleet that was just
+# registered, and not yet counted, it would read for each device all those that have the same profile.
 FIND = """
 SELECT d.id, p.id, p.version, p.metrics, p.is_strict,
        least(coalesce(q.storage_days, %b), coalesce(p.retention_days, r.days, 90))
 FROM unnest(%b, %b) AS wanted (tenant_id, id)
-JOIN devices d ON d.tenant_id = wanted.tenant_id AND d.id = wanted.id
+CROSS JOIN LATERAL (
+    SELECT d.tenant_id, d.id, d.profile_id FROM devices d
+    WHERE d.tenant_id = wanted.tenant_id AND d.id = wanted.id OFFSET 0
+) d
 JOIN profiles p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id
 LEFT JOIN quotas q ON q.tenant_id = d.tenant_id
 LEFT JOIN retention r ON r.tenant_id = d.tenant_id
