@@ -64,14 +64,14 @@ def test_how_long_a_reading_was_under_way_is_said_where_that_was_long() -> None:
 
 
 def test_a_doubt_is_named_and_explained_and_good_is_silence() -> None:
-    good, uncertain, bad, never, why = _told(
-        [["doubt", *each] for each in ([None], ["uncertain"], ["bad"], ["bad", False], ["bad", False, "no power"])]
-    )
+    asked = [None], ["uncertain"], ["bad"], ["bad", False], ["bad", False, "no power"], ["bad", True, "It is 'hot'."]
+    good, uncertain, bad, never, why, left_out = _told([["doubt", *each] for each in asked])
     assert good is None
     assert (uncertain[0], bad[0]) == ("in doubt", "no value now")
     assert bad[1].startswith("The last there was")
     assert (never[0], "last" in never[1]) == ("no value yet", False)
-    assert why == ["no value yet", "The device says it has none it can stand by: no power."]
+    assert why == ["no value yet", "No good value has come yet: no power."]
+    assert left_out[1] == "The last there was; no good value has come since: It is 'hot'."
 
 
 @pytest.mark.parametrize(("said", "shown"), [(None, ""), ("uncertain", "uncertain"), ("bad", "bad")])

@@ -2,16 +2,16 @@
 
 const DOUBTS = {
   uncertain: ["in doubt", "The device says it is not sure of it."],
-  bad: ["no value now", "The last there was: the device says it has none it can stand by."],
+  bad: ["no value now", "The last there was; no good value has come since."],
 };
-const NEVER = ["no value yet", "The device says it has none it can stand by."];
+const NEVER = ["no value yet", "No good value has come yet."];
 
 /** [a few words, what they mean] for what the contract calls uncertain or bad; null where all is good. `reason`: why it is bad. */
 export function doubt(quality, hasValue = true, reason = "") {
   const found = DOUBTS[quality] ?? null;
   if (!found || quality !== "bad") return found;
   const [name, words] = hasValue ? found : NEVER;
-  return [name, reason ? `${words.replace(/\.$/, "")}: ${reason}.` : words];
+  return [name, reason ? `${words.replace(/\.$/, "")}: ${reason.replace(/\.$/, "")}.` : words];
 }
 
 const TRANSPORTS = { mqtt: "MQTT", http: "HTTP", coap: "CoAP", broker: "a message broker" };
