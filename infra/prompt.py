@@ -11,8 +11,7 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
 
-EXTENSION = "tidegate.at_once"
-"""Under this name an application finds `say_at_once` among its scope's extensions (ASGI: what a server can do more)."""
+from resolvers.sockets import AT_ONCE
 
 
 class PromptWebSocket(WebSocketsSansIOProtocol):
@@ -22,7 +21,7 @@ class PromptWebSocket(WebSocketsSansIOProtocol):
         """A client wants to begin; what uvicorn makes its scope of has one more thing."""
         super().handle_connect(event)
         if self.response.status_code == 101:  # uvicorn has refused it otherwise, and made no scope
-            self.scope["extensions"] = {**(self.scope["extensions"] or {}), EXTENSION: {"say": self.say_at_once}}
+            self.scope["extensions"] = {**(self.scope["extensions"] or {}), AT_ONCE: {"say": self.say_at_once}}
 
     def say_at_once(self, begin: bytes, rest: bytes) -> bool:
         """Send a text of two parts, if the connection is open and takes more; whether it was sent.

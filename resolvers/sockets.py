@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 PROTOCOL = "graphql-transport-ws"
 AT_ONCE = "tidegate.at_once"
-"""What a server calls its way to say a text at once, where it has one (infra/prompt.py)."""
+"""Under this name a server that can say a text at once has its way to among a scope's extensions (infra/prompt.py)."""
 INIT_WAIT_S = 10.0
 MAX_OPERATIONS = 100
 

@@ -9,7 +9,7 @@ import pytest
 import uvicorn
 import websockets
 
-from infra.prompt import EXTENSION, PromptWebSocket
+from infra.prompt import PromptWebSocket
 from infra.serve import WEB
 from resolvers.sockets import AT_ONCE
 from tests.support.patience import PATIENCE_S
@@ -27,7 +27,7 @@ class Told:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Until the client leaves."""
-        self.say, self.send = scope["extensions"][EXTENSION]["say"], send
+        self.say, self.send = scope["extensions"][AT_ONCE]["say"], send
         assert not self.say(b"", b"too early"), "before the handshake is through"
         await send({"type": "websocket.accept"})
         while (await receive())["type"] != "websocket.disconnect":
@@ -51,9 +51,8 @@ async def talking(**more: Any) -> AsyncIterator[tuple[Told, websockets.ClientCon
     await running
 
 
-def test_the_web_process_has_it_under_the_name_that_the_gateway_looks_for() -> None:
+def test_the_web_process_speaks_by_it() -> None:
     assert WEB["ws"] == f"{PromptWebSocket.__module__}:{PromptWebSocket.__name__}"
-    assert EXTENSION == AT_ONCE
 
 
 @pytest.mark.parametrize("is_compressed", [False, True])
