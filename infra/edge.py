@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Run until told to end."""
-    config = _load(arguments.file)
+    config = _load(arguments.file, goes_on=not arguments.check)
     if arguments.check:
         print(_said(config))
         return 0
@@ -40,9 +40,9 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         raise SetupProblem(str(error)) from None
 
 
-def _load(path: Path) -> Config:
+def _load(path: Path, *, goes_on: bool) -> Config:
     try:
-        return configs.load(path)
+        return configs.load(path, goes_on=goes_on)
     except TableWrong as wrong:
         raise SetupProblem(f"{path} cannot be used:\n{wrong}") from None
     except OSError as error:

@@ -6,12 +6,12 @@ edge sent, as a password, to a server of theirs.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import yaml
 
 from engine.points import document, grammars, table
-from engine.points.document import Node, Wrong
+from engine.points.document import Misread, Node, Wrong
 from engine.points.model import MAX_PROBLEMS, Checked, Problem
 from engine.points.table import Grammars, PointTable, TableWrong
 
@@ -30,13 +30,13 @@ def checked(text: str) -> Checked:
     try:
         return Checked(len(read(text, grammars.get).points))
     except TableWrong as wrong:
-        return Checked(0, problems(wrong))
+        return Checked(0, problems(wrong.problems))
 
 
-def read(text: str, known: Grammars) -> PointTable:
-    """The table in a text that came from the platform. Raises TableWrong."""
+def read(text: str, known: Grammars, misread: Misread | None = None) -> PointTable:
+    """The table in a text that came from the platform; `misread` as in `document.read`. Raises TableWrong."""
     try:
-        root = document.read(text, SOURCE)
+        root = document.read(text, SOURCE, misread)
     except Wrong as wrong:
         raise TableWrong([wrong]) from None
     found: list[Wrong] = []
@@ -66,9 +66,9 @@ def told(root: Node) -> str:
     )
 
 
-def problems(wrong: TableWrong) -> Sequence[Problem]:
+def problems(found: Iterable[Wrong]) -> Sequence[Problem]:
     """What is wrong, with its lines, the first ones."""
-    told = [_problem(each) for each in wrong.problems]
+    told = [_problem(each) for each in found]
     told.sort(key=lambda each: each.line or 0)
     return told[:MAX_PROBLEMS]
 

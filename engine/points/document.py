@@ -27,6 +27,8 @@ _MOST_SHOWN = 80
 _MOST_DEPTH = 100
 
 Chosen = TypeVar("Chosen", bound=str)
+Misread = Callable[["Wrong"], object]
+"""Told of each number that YAML takes for another one than people do, where it shall be read as YAML has it."""
 
 
 class Wrong(Exception):
@@ -177,8 +179,11 @@ class Fields:
         return node
 
 
-def read(text: str, source: str) -> Node:
-    """A YAML (or JSON) text as nodes; `source` names the file in errors. Wrong when it is none."""
+def read(text: str, source: str, misread: Misread | None = None) -> Node:
+    """A YAML (or JSON) text as nodes; `source` names the file in errors. Wrong when it is none.
+
+    Without `misread`, a number that YAML takes for another one than people do is wrong, too.
+    """
     if len(text) > MAX_BYTES:
         raise Wrong(source, f"The file is larger than {MAX_BYTES // 1024} KiB; split it between several edges.")
     loader = None
@@ -188,7 +193,7 @@ def read(text: str, source: str) -> Node:
         root = loader.get_single_node()
         if root is None:
             raise Wrong(source, "The file is empty.")
-        return _Reader(loader, source).node(root, "")
+        return _Reader(loader, source, misread).node(root, "")
     except yaml.reader.ReaderError as error:
         line = text.encode().count(b"\n", 0, error.position) + 1
         raise Wrong(f"{source}, line {line}", f"The character U+{error.character:04X} cannot stand here.") from None
@@ -242,9 +247,10 @@ def of(value: object, source: str) -> Node:
 class _Reader:
     """Turns YAML's nodes into ours; bounded, since one anchor may stand for very many nodes."""
 
-    def __init__(self, loader: yaml.CSafeLoader, source: str) -> None:
+    def __init__(self, loader: yaml.CSafeLoader, source: str, misread: Misread | None) -> None:
         self._construct: Callable[[yaml.Node], Any] = loader.construct_object
         self._source = source
+        self._misread = misread
         self._left = MAX_NODES
 
     def node(self, found: yaml.Node, path: str) -> Node:
@@ -263,17 +269,22 @@ class _Reader:
         """A value as YAML means it; and what JSON calls a number, which YAML 1.1 takes for a text, is one."""
         if found.tag == _TEXT and not found.style and _JSON_NUMBER.fullmatch(found.value):
             return float(found.value)
-        if found.tag in _NUMBER and not found.style and _MISREAD.fullmatch(found.value):
-            said = found.value[:_MOST_SHOWN]
-            words = f"`{said}` means another number in YAML than it seems; write it without zeros before it, or colons."
-            raise Wrong(place, f"{words} A text goes into quotes.")
         try:
             value = self._construct(found)
         except (ValueError, KeyError, OverflowError, AttributeError):  # 2020-13-45, !!int x, a number of 5,000 digits
             raise Wrong(place, f"`{found.value[:_MOST_SHOWN]}` cannot be read; put a text into quotes.") from None
         if isinstance(value, int) and value.bit_length() > _MOST_BITS:
             raise Wrong(place, f"`{found.value[:_MOST_SHOWN]}` is larger than any number that a machine has.")
+        if found.tag in _NUMBER and not found.style and _MISREAD.fullmatch(found.value):
+            self._told_of_misread(found.value, value, place)
         return value
+
+    def _told_of_misread(self, said: str, value: Any, place: str) -> None:
+        words = f"`{said[:_MOST_SHOWN]}` is {_shown(value)} in YAML, another number than it seems"
+        wrong = Wrong(place, f"{words}; write it without zeros before it, or colons. A text goes into quotes.")
+        if self._misread is None:
+            raise wrong
+        self._misread(wrong)
 
     def _members(self, found: yaml.MappingNode, path: str, place: str) -> dict[str, Node]:
         members: dict[str, Node] = {}

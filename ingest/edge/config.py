@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,7 +68,7 @@ class Config:
     """All that a file says. `folder` is where the edge keeps what must outlast it.
 
     `is_local`: the file says `points: local`, its table alone counts, and the platform's is refused. `told` is the
-    file's table as the platform may see it.
+    file's table as the platform may see it. `misread`: numbers in it that YAML takes for others than people do.
     """
 
     platform: Platform
@@ -76,11 +77,16 @@ class Config:
     table: PointTable
     is_local: bool = False
     told: str = ""
+    misread: Sequence[Wrong] = ()
 
 
-def load(path: Path) -> Config:
-    """Read an edge's file. Raises TableWrong, which names every line that is wrong, or OSError."""
-    root = points.read(path)
+def load(path: Path, *, goes_on: bool = False) -> Config:
+    """Read an edge's file. Raises TableWrong, which names every line that is wrong, or OSError.
+
+    `goes_on`: what YAML takes for another number than people do is no error, but lies in `misread`.
+    """
+    misread: list[Wrong] = []
+    root = points.read(path, misread.append if goes_on else None)
     problems: list[Wrong] = []
     platform, spool, source = None, None, "platform"
     try:
@@ -96,7 +102,7 @@ def load(path: Path) -> Config:
         raise TableWrong([*problems, *wrong.problems]) from None
     if platform is None or spool is None:
         raise TableWrong(problems)
-    return Config(platform, spool[0], spool[1], table, source == "local", check.told(root))
+    return Config(platform, spool[0], spool[1], table, source == "local", check.told(root), misread)
 
 
 def _platform(fields: Fields, beside: Path) -> Platform:

@@ -19,7 +19,7 @@ from engine.points.table import (
     Unwritable,
 )
 from ingest.edge import document, protocols
-from ingest.edge.document import Node, Wrong
+from ingest.edge.document import Misread, Node, Wrong
 
 __all__ = [
     "MAX_POINTS",
@@ -44,12 +44,12 @@ def load(path: Path) -> PointTable:
     return parse(read(path))
 
 
-def read(path: Path) -> Node:
-    """A file's document, whatever it holds. Raises TableWrong or OSError."""
+def read(path: Path, misread: Misread | None = None) -> Node:
+    """A file's document, whatever it holds; `misread` as in `document.read`. Raises TableWrong or OSError."""
     try:
         with path.open(encoding="utf-8") as file:
             text = file.read(document.MAX_BYTES + 1)  # whatever it is: a log, or a disk's image
-        return document.read(text, path.name)
+        return document.read(text, path.name, misread)
     except Wrong as wrong:
         raise TableWrong([wrong]) from None
     except UnicodeDecodeError:

@@ -21,6 +21,7 @@ from engine.points.model import MAX_PACKED_CHARS, MAX_SAID_BYTES, MAX_TEXT_BYTES
 from engine.points.packed import pack, unpack
 from ingest.edge import protocols
 from ingest.edge.config import Config
+from ingest.edge.document import Wrong
 from ingest.edge.points import PointTable, TableWrong
 from schema.wire.topics import UP
 
@@ -54,10 +55,13 @@ class Remote:
         self._own: str | None = None
         self._is_local = False
         self._turn = asyncio.Lock()
+        self.misread: list[Wrong] = []
+        """What in the kept table is another number to YAML than it seems, and ran so before that was refused."""
 
     def begin(self, config: Config) -> PointTable:
         """The table to run: the kept one, or the file's, when there is none or the file says `points: local`."""
         own, is_local = config.table, config.is_local
+        self.misread.clear()
         self._is_local, self._kept, self._own = is_local, load(self._path), _packed(config.told)
         table = None if is_local else self._readable()
         self._points = len((table or own).points)
@@ -104,7 +108,7 @@ class Remote:
             table = await asyncio.to_thread(check.read, text, protocols.get)
         except TableWrong as wrong:
             log.warning("Version %d of the points is refused; the edge goes on with what it had.\n%s", version, wrong)
-            kept = Kept(self._kept.version, self._kept.text, version, tuple(check.problems(wrong)))
+            kept = Kept(self._kept.version, self._kept.text, version, tuple(check.problems(wrong.problems)))
             with suppress(OSError):
                 await asyncio.to_thread(keep, self._path, kept)
             self._kept = kept
@@ -118,6 +122,7 @@ class Remote:
             self._kept = Kept(self._kept.version, self._kept.text, version, (Problem(None, "", words),))
             return
         self._kept, self._points = kept, len(table.points)
+        self.misread.clear()
         log.info("Points: version %d came from the platform, %d points; it is used from now on.", version, self._points)
         await self._use(table)
 
@@ -138,11 +143,11 @@ class Remote:
         if self._kept.version == 0:
             return None
         try:
-            return check.read(self._kept.text, protocols.get)
+            return check.read(self._kept.text, protocols.get, self.misread.append)
         except TableWrong as wrong:
             version = self._kept.version
             log.error("Version %d of the points, kept on the disk, cannot be used any more.\n%s", version, wrong)
-            self._kept = Kept(refused=version, problems=tuple(check.problems(wrong)))
+            self._kept = Kept(refused=version, problems=tuple(check.problems(wrong.problems)))
             return None
 
 

@@ -7,12 +7,15 @@ import json
 import logging
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from engine.points.model import MAX_PROBLEMS, MAX_WORDS
 from ingest.edge import config as configs
 from ingest.edge.asked import Asked
 from ingest.edge.clock import Clock
 from ingest.edge.config import Config
+from ingest.edge.document import Wrong
 from ingest.edge.keeper import Keeper
 from ingest.edge.line import Line
 from ingest.edge.plant import Plant
@@ -54,6 +57,7 @@ class Edge:
         await asyncio.to_thread(self.spool.open)
         self._dropped = self.keeper.dropped
         await self.plant.become(self.remote.begin(self._config))
+        self._tell_misread([*self._config.misread, *self.remote.misread])
         table = self.plant.table
         log.info("Reading %d points of %d devices.", len(table.points), len(table.devices))
         self._tasks = [
@@ -150,9 +154,20 @@ class Edge:
         else:
             await self.plant.become(table)
             log.info("%s was read anew: %d points.", self._path.name, len(table.points))
+            self._tell_misread(self.remote.misread)
             self.remote.tell()
         if (config.platform, config.folder) != (self._config.platform, self._config.folder):
             log.warning("`platform` and `spool` are read when the edge starts: start it again for these.")
+
+    def _tell_misread(self, misread: Sequence[Wrong]) -> None:
+        """A table that ran before goes on as it did, but somebody should look at it."""
+        if not misread:
+            return
+        told = [str(each)[:MAX_WORDS] for each in misread[:MAX_PROBLEMS]]
+        log.warning("These numbers are used as YAML reads them, as before; a new table with them is refused.")
+        for each in told:
+            log.warning("%s", each)
+        self._put("event/points-misread", {"time": self.wall.now_ms(), "numbers": told})
 
     def _put(self, what: str, said: object) -> None:
         """Tell of ourselves: past a disk that does not answer, for nobody would hear of it otherwise."""

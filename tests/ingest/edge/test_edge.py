@@ -24,6 +24,7 @@ from ingest.adapters.mqtt.endpoint import MqttEndpoint
 from ingest.adapters.mqtt.limits import MqttLimits
 from ingest.edge import config, line, plant
 from ingest.edge.asked import succeeded
+from ingest.edge.config import Config
 from ingest.edge.keeper import Keeper
 from ingest.edge.modbus.driver import ModbusDriver
 from ingest.edge.service import Edge
@@ -106,8 +107,8 @@ async def platform() -> AsyncIterator[Platform]:
 
 
 @asynccontextmanager
-async def running(path: Path, wall: Wall | None = None) -> AsyncIterator[Edge]:
-    edge = Edge(path, config.load(path), wall)
+async def running(path: Path, wall: Wall | None = None, loaded: Config | None = None) -> AsyncIterator[Edge]:
+    edge = Edge(path, loaded or config.load(path), wall)
     await edge.start()
     try:
         yield edge

@@ -14,6 +14,7 @@ from engine.points.model import MAX_PLAIN_BYTES, MAX_TEXT_BYTES
 from engine.points.packed import pack, unpack
 from engine.points.table import PROTOCOLS
 from infra import edge as command_line
+from infra.local.errors import SetupProblem
 from ingest.adapters.mqtt.endpoint import MqttEndpoint
 from ingest.edge import config, protocols, remote
 from schema.wire.payloads import MAX_NOTE_BYTES
@@ -111,6 +112,39 @@ async def test_a_table_that_cannot_be_used_is_refused_by_its_lines_and_the_last_
         machine.cells[1] = 9
         await until(lambda: 9 in platform.values("pressure", "boiler"))
         assert edge.plant.table.points
+
+
+async def test_a_table_that_ran_before_its_numbers_were_refused_goes_on_as_it_did_and_that_is_told(
+    platform: Platform, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine = Machine()
+    machine.cells = {8: 88, 9: 99}
+    async with serving(machine):
+        misread = table(machine.port).replace("holding: 1", "holding: 010")
+        assert len(check.checked(misread).problems) == 1
+        path = file(tmp_path, platform.port, machine.port)
+        (tmp_path / "data").mkdir()
+        remote.keep(tmp_path / "data" / remote.FILE, remote.Kept(4, misread))
+        async with running(path):
+            await until(lambda: 88 in platform.values("pressure", "boiler"))
+            await until(lambda: bool(said(platform)) and said(platform)[-1] == {"running": 4, "points": 1})
+            await until(lambda: bool(platform.heard("up/event/points-misread")))
+            (told,) = platform.heard("up/event/points-misread")[-1]["numbers"]
+            assert told in caplog.text
+            assert told.startswith("the point table, line 13 (devices.boiler.points[0].address.holding): `010` is 8 ")
+            await send(platform, 5, misread)
+            await until(lambda: said(platform)[-1].get("refused", {}).get("version") == 5)
+            assert said(platform)[-1]["running"] == 4
+        (tmp_path / "data" / remote.FILE).unlink()
+        path.write_text(path.read_text().replace("holding: 1", "holding: 011"))
+        with pytest.raises(SetupProblem, match="`011` is 9 in YAML"):
+            command_line._load(path, goes_on=False)
+        async with running(path, loaded=command_line._load(path, goes_on=True)) as edge:
+            await until(lambda: 99 in platform.values("setpoint"))
+            assert "edge.yaml, line " in platform.heard("up/event/points-misread")[-1]["numbers"][0]
+            path.write_text(path.read_text().replace("int16", "uint16"))
+            await until(lambda: "the edge goes on with what it had" in caplog.text)
+            assert edge.plant.table.points[1].type == "int16"
 
 
 async def test_the_table_of_the_edges_own_file_goes_up_without_secrets_while_it_runs(
