@@ -246,7 +246,7 @@ class PointMutation:
     @strawberry.mutation(
         description="Asks a gateway's edge to look around behind one of its connections: a scan of registers, a "
         "browse, or who-is. The answer is the command's result: points that could be in its table, and how many were "
-        "found, of which one answer holds some dozens.",
+        "found, of which one answer holds some dozens. Where it had to end early, `stopped` says why.",
         directives=[
             Needs(scope="commands:write"),
             Rest(method=Method.POST, path="/devices/{deviceId}/points/discover", status=201),

@@ -4,7 +4,8 @@ A command to a device is called if one of its points has that name and is a comm
 written to the device's point of that metric, in the order given. Two names are the edge's own, for its gateway device:
 `edge-read` {device, metric} and `edge-discover` {connection, skip?, …}, the rest being the protocol's. `edge-read` may
 bring a `point` that is in no table yet, as a table would have it, to be tried over one of the connections that there
-are. `skip` says how many of what was found were told already: one answer holds some dozens.
+are. `skip` says how many of what was found were told already: one answer holds some dozens. `stopped` in an answer says
+why it was not looked any further.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 from ingest.edge import document, points
 from ingest.edge.document import Wrong
-from ingest.edge.driver import Failed, Proposal
+from ingest.edge.driver import Cut, Failed, Proposal
 from ingest.edge.keeper import Keeper
 from ingest.edge.plant import Plant
 from ingest.edge.points import Point
@@ -28,7 +29,8 @@ from schema.wire.topics import parse_tail
 
 log = logging.getLogger(__name__)
 
-_ROOM_BYTES = MAX_NOTE_BYTES - 512
+_ROOM_BYTES = MAX_NOTE_BYTES - 1_024
+_MOST_STOPPED = 400
 _BEGUN = "The edge was stopped while it did this; look at the machine whether it was done."
 
 
@@ -50,8 +52,8 @@ class Asked:
         self._report = report
         self._keeper = keeper
         self._known: dict[str, None] = {}
-        self._found: tuple[Mapping[str, Any], Sequence[Proposal]] = {}, ()
-        """What was asked for last, and all that was found: the rest of it is told without looking again."""
+        self._found: tuple[Mapping[str, Any], Sequence[Proposal], str] = {}, (), ""
+        """What was asked for last, all that was found, which is told without looking again, and what stopped it."""
         self._own: Mapping[str, Callable[[Mapping[str, Any]], Awaitable[Any]]] = {
             "edge-read": self._read,
             "edge-discover": self._discover,
@@ -142,8 +144,8 @@ class Asked:
             raise Failed("`skip` is a whole number, 0 or more: how many were told already.")
         if skip == 0 or self._found[0] != wanted:
             narrowed = {name: value for name, value in wanted.items() if name != "connection"}
-            self._found = wanted, await self._plant.behind(str(wanted.get("connection", ""))).discover(narrowed)
-        found = self._found[1]
+            self._found = wanted, *await self._looked(str(wanted.get("connection", "")), narrowed)
+        _, found, stopped = self._found
         kept: list[dict[str, Any]] = []
         left = _ROOM_BYTES
         for proposal in found[skip:]:
@@ -152,7 +154,15 @@ class Asked:
             if left < 0:
                 break
             kept.append(item)
-        return {"points": kept, "found": len(found)}
+        told = {"points": kept, "found": len(found)}
+        return {**told, "stopped": stopped[:_MOST_STOPPED]} if stopped else told
+
+    async def _looked(self, connection: str, narrowed: Mapping[str, Any]) -> tuple[Sequence[Proposal], str]:
+        """What was found, and why no more was, if something stopped it. Raises Failed."""
+        try:
+            return await self._plant.behind(connection).discover(narrowed), ""
+        except Cut as cut:
+            return cut.found, str(cut)
 
 
 def succeeded(result: Any) -> bytes:

@@ -31,6 +31,14 @@ class Failed(Exception):
     """The machine refused this one thing, and the connection stands; the message says what to do, in words."""
 
 
+class Cut(Failed):
+    """A look around ended before all was looked at; the message says where and why. `found` is what there is so far."""
+
+    def __init__(self, words: str, found: Sequence[Proposal]) -> None:
+        super().__init__(words)
+        self.found = found
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """What a point was found to be: a raw value, or an error in words.
@@ -122,6 +130,7 @@ class Driver(Protocol):
         """Look what is there (register scan, browse, who-is), bounded in time and number; `wanted` narrows it.
 
         That takes long, and the others need not wait for it: each request is asked within a `turn()` of its own, which
-        raises Away when the connection is gone. Raises Failed with words when `wanted` is not understood, or Away.
+        raises Away when the connection is gone. Raises Failed with words when `wanted` is not understood, Cut when it
+        must end early and some was found, or Away.
         """
         ...

@@ -273,12 +273,14 @@ async def test_what_is_ticked_goes_into_the_text_and_nothing_is_sent(gateway: Ga
     gateway.answers["PointAnswer"] = {"command": {"status": "SUCCEEDED", "reason": None, "result": result}}
     await points.hear()
     assert (len(points.proposals), points.found, points.is_asking) == (2, 3, False)
-    result = {"points": [{**FOUND, "address": {"unit": 2, "holding": 9}}], "found": 3}
+    assert points.look_problem == ""
+    result = {"points": [{**FOUND, "address": {"unit": 2, "holding": 9}}], "found": 3, "stopped": "It ended there."}
     gateway.answers["PointAnswer"] = {"command": {"status": "SUCCEEDED", "reason": None, "result": result}}
     await points.look_further()
     assert gateway.variables("PointDiscover")["wanted"]["skip"] == 2
     await points.hear()
     assert [each.number for each in points.proposals] == [0, 1, 2]
+    assert points.look_problem == "It ended there."
     points.add({"device": ""})
     assert points.look_problem == "Tick the points to be added first."
     points.add({"tick-1": "on", "device": "cooler"})

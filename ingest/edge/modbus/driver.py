@@ -169,18 +169,31 @@ class ModbusDriver:
             start, count = waiting.pop()
             try:
                 async with turn():
-                    answer = await self._ask(scan.FUNCTIONS[range_.table], range_.unit, start, count=count)
-            except Silent as error:
-                raise Failed(str(error)) from None
-            except Refused as error:
-                if error.code == words.ILLEGAL_FUNCTION:
-                    raise Failed(f"unit {range_.unit} says no: {error}") from None
-                if count > 1:
-                    waiting += [(start + count // 2, count - count // 2), (start, count // 2)]
-                continue
-            cells = answer.bits if range_.table in BITS else answer.registers
-            found |= {start + n: cell for n, cell in enumerate(cells[:count])}
+                    cells = await self._cells(range_, start, count)
+            except (Failed, Away) as error:
+                if not found:
+                    raise
+                raise scan.cut(range_, found, start, str(error)) from None
+            if cells is not None:
+                found |= {start + n: cell for n, cell in enumerate(cells)}
+            elif count > 1:
+                waiting += [(start + count // 2, count - count // 2), (start, count // 2)]
+        if waiting:
+            raise scan.cut(range_, found, waiting[-1][0], f"it took {scan.MOST_S:.0f} s already")
         return scan.proposals(range_, found)
+
+    async def _cells(self, range_: scan.Range, start: int, count: int) -> Sequence[int | bool] | None:
+        """What a part of a range holds, None when it is refused. Raises Failed when all of it would be, or Away."""
+        try:
+            answer = await self._ask(scan.FUNCTIONS[range_.table], range_.unit, start, count=count)
+        except Silent as error:
+            raise Failed(str(error)) from None
+        except Refused as error:
+            if error.code == words.ILLEGAL_FUNCTION:
+                raise Failed(f"unit {range_.unit} says no: {error}") from None
+            return None
+        cells: Sequence[int | bool] = answer.bits if range_.table in BITS else answer.registers
+        return cells[:count]
 
     async def _read_block(self, block: Block, followed: list[Block]) -> list[Sample]:
         """A block's samples. What the machine refuses as a whole is read in ever smaller parts, from now on."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ingest.edge.document import Node, Wrong
-from ingest.edge.driver import Proposal
+from ingest.edge.driver import Cut, Proposal
 from ingest.edge.modbus.address import BITS, TABLES, WRITABLE, Table
 
 MOST_ADDRESSES = 10_000
@@ -50,6 +50,12 @@ def pieces(range_: Range, max_read: int) -> Iterator[tuple[int, int]]:
     size = min(max_read, 50)
     for start in reversed(range(range_.first, range_.last + 1, size)):
         yield start, min(size, range_.last + 1 - start)
+
+
+def cut(range_: Range, found: Mapping[int, int | bool], at: int, why: str) -> Cut:
+    """What was found before a scan had to end `at` an address, and how to go on with it."""
+    words = f"It ended before {range_.table} {at}: {why}. What it had found by then stands; look again from {at}."
+    return Cut(words, proposals(range_, found))
 
 
 def proposals(range_: Range, found: Mapping[int, int | bool]) -> Sequence[Proposal]:

@@ -5,10 +5,12 @@ import json
 import os
 import pty
 import struct
+import sys
 import time
 import tty
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +22,7 @@ from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from ingest.edge import document, modbus, points
-from ingest.edge.driver import Away, Failed, Sample
+from ingest.edge.driver import Away, Cut, Failed, Sample
 from ingest.edge.modbus.blocks import merge
 from ingest.edge.modbus.driver import ModbusDriver
 from ingest.edge.points import Point, PointTable, Raw
@@ -434,6 +436,36 @@ async def test_a_scan_finds_the_registers_that_are_there() -> None:
         assert (known.device, known.metric, known.type, known.found) == ("freezer-9", "holding_500", "uint16", 77)
         with pytest.raises(Failed, match="`to` is 4"):
             await opened.discover({"from": 5, "to": 4}, nullcontext)
+
+
+@pytest.mark.parametrize(
+    ("ending", "why"),
+    [("silent", "unit 1 does not answer"), ("gone", "the connection broke"), ("late", "it took 60 s already")],
+    ids=["silent", "gone", "late"],
+)
+async def test_a_scan_that_ends_early_gives_what_it_had_found_and_says_where_to_go_on(
+    ending: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine()
+    turns, now_s = iter(range(9)), [0.0]
+    monkeypatch.setattr(sys.modules[ModbusDriver.__module__], "time", SimpleNamespace(monotonic=lambda: now_s[0]))
+    async with serving(machine), reading(machine, [{"address": {"coil": 0}}]) as (opened, _):
+
+        @asynccontextmanager
+        async def turn() -> AsyncIterator[None]:
+            is_third = next(turns) == 2
+            if is_third and ending == "gone":
+                raise Away("the connection broke while it was looked at")
+            machine.is_silent = {1} if is_third and ending == "silent" else set()
+            yield
+            now_s[0] += 30.0 if ending == "late" else 0.0
+
+        with pytest.raises(Cut, match=f"^It ended before holding 100: {why}.*look again from 100") as cut:
+            await opened.discover({"to": 199}, turn)
+        assert [proposal.address["holding"] for proposal in cut.value.found] == list(range(100))
+        machine.is_silent = {1}
+        with pytest.raises(Failed, match=r"^unit 1 does not answer"):
+            await opened.discover({}, nullcontext)
 
 
 async def test_a_serial_line_carries_the_same() -> None:

@@ -385,6 +385,7 @@ class Points(Console):
         found = [*json.loads(self._found), *told]
         self._found = json.dumps(found)
         self.proposals, self.is_answered = proposals(found), True
+        self.look_problem = str(command["result"].get("stopped") or "")
         self.found = max(len(found), int(command["result"].get("found") or 0))
 
     @rx.event
