@@ -228,6 +228,8 @@ class Children:
 class ThroughGateways:
     """The way down to children: `senders.Way` over the sessions of their gateways."""
 
+    is_shared = False
+
     def __init__(self, children: Children, below: Below) -> None:
         self._children = children
         self._below = below

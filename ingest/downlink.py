@@ -5,6 +5,9 @@ device subscribes. What a device has confirmed is told to the journal, by the wr
 crash between the two sends it again: delivery is at least once, the command's id tells a repeat. What is called off or
 has expired before it is written to the connection is not sent.
 
+A device that asks, or is behind a broker, may be met by several processes at once: whoever sends to it has first noted
+in the command's row that it does, and until when nobody else shall (ADR 85).
+
 A gateway's point table (``engine.points``) is no command but a state that is wanted: it is sent to an edge that listens
 and says that it runs another one, once a session, the newest only.
 """
@@ -13,6 +16,7 @@ import asyncio
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -28,14 +32,43 @@ from ingest.database import Database
 from schema.wire.payloads import command_payload
 
 WAITING = """
-SELECT c.tenant_id, c.device_id, c.id, c.command, c.arguments, c.expires_at
+SELECT c.tenant_id, c.device_id, c.id, c.command, c.arguments, c.expires_at,
+       extract(epoch FROM c.handed_until - now())::float8
 FROM unnest(%b, %b) AS wanted (tenant_id, device_id)
 CROSS JOIN LATERAL (
-    SELECT c.tenant_id, c.device_id, c.id, c.command, c.arguments, c.expires_at FROM commands c
+    SELECT c.tenant_id, c.device_id, c.id, c.command, c.arguments, c.expires_at, c.handed_until FROM commands c
     WHERE c.tenant_id = wanted.tenant_id AND c.device_id = wanted.device_id AND c.status = 'queued'
       AND c.expires_at > now()
     ORDER BY c.requested_at, c.id LIMIT 20
 ) c
+"""
+# Whoever comes second, or meets the drain, gets nothing and waits for nobody: so no two wait for each other.
+HAND_OUT = """
+UPDATE commands c SET handed_until = now() + make_interval(secs => %s)
+FROM unnest(%b, %b) AS wanted (tenant_id, id)
+CROSS JOIN LATERAL (
+    SELECT c.tenant_id, c.id FROM commands c
+    WHERE c.tenant_id = wanted.tenant_id AND c.id = wanted.id AND c.status = 'queued'
+      AND (c.handed_until IS NULL OR c.handed_until <= now())
+    FOR UPDATE SKIP LOCKED
+) free
+WHERE c.tenant_id = free.tenant_id AND c.id = free.id
+RETURNING c.id, c.handed_until
+"""
+# Only what this process has: its time may be over, and another have it.
+GIVE_BACK = """
+WITH free AS (
+    UPDATE commands c SET handed_until = NULL
+    FROM unnest(%b, %b, %b) AS given (tenant_id, id, handed_until)
+    CROSS JOIN LATERAL (
+        SELECT c.tenant_id, c.id FROM commands c
+        WHERE c.tenant_id = given.tenant_id AND c.id = given.id AND c.handed_until = given.handed_until
+        FOR UPDATE SKIP LOCKED
+    ) mine
+    WHERE c.tenant_id = mine.tenant_id AND c.id = mine.id
+    RETURNING c.device_id
+)
+SELECT pg_notify('tidegate_changed', 'command:' || device_id) FROM (SELECT DISTINCT device_id FROM free) f
 """
 TABLES = """
 SELECT p.tenant_id, p.device_id, p.version, p.text FROM unnest(%b, %b) AS wanted (tenant_id, device_id)
@@ -50,10 +83,12 @@ LOOK_AGAIN_S = 1.0
 """By then the drain has moved on what was sent, and the next ones come first."""
 NOT_NOW_S = 15.0
 """A device that listens but took a command not now (it reads too slowly, or said no) is asked again after so long."""
+HANDED_FOR_S = NOT_NOW_S
+"""So long nobody else sends what one process sends: should that die, nobody knows what has arrived."""
 REMEMBERED = 50_000
 """Commands known to have arrived, whose rows the drain may not have moved on yet."""
 
-Row = tuple[UUID, UUID, UUID, str, Any, Any]
+Row = tuple[UUID, UUID, UUID, str, Any, Any, float | None]
 
 
 class Sender(Protocol):
@@ -64,6 +99,9 @@ class Sender(Protocol):
     def session(self, device_id: UUID) -> Decision | None: ...
 
     def listens(self, device_id: UUID, topic_tail: str) -> bool: ...
+
+    def is_shared(self, device_id: UUID, topic_tail: str) -> bool:
+        """Whether other processes may have the same way down to this device."""
 
     def send(self, device_id: UUID, topic_tail: str, payload: bytes, qos: int = 1) -> asyncio.Future[bool]: ...
 
@@ -82,6 +120,8 @@ class Downlink:
         self._on_its_way: dict[UUID, tuple[UUID, asyncio.Future[bool]]] = {}
         self._again: dict[UUID, asyncio.TimerHandle] = {}
         self._arrived: OrderedDict[UUID, None] = OrderedDict()
+        self._given_back: dict[UUID, tuple[UUID, datetime]] = {}
+        """Commands that were handed out and have not arrived, for whoever meets the device next."""
         self._tables: OrderedDict[UUID, tuple[int, int]] = OrderedDict()
         """By device: the session in which it was sent a point table, and that one's version."""
 
@@ -107,6 +147,8 @@ class Downlink:
 
     async def _look(self, devices: set[str]) -> None:
         """Read and send what waits for these devices; raises psycopg.Error or OSError, and is then asked again."""
+        if self._given_back:
+            await self._give_back()
         sessions = [session for text in devices if (session := self._sender.session(UUID(text))) is not None]
         if not sessions:
             return
@@ -114,6 +156,7 @@ class Downlink:
         async with self._database.transaction() as connection:
             await statements.enter(connection, {session.tenant_id for session in sessions})
             rows = await (await connection.execute(WAITING, wanted, binary=True)).fetchall()
+            handed = await self._hand_out(connection, rows)
             edges = [session for session in sessions if self._sender.listens(session.device_id, POINTS)]
             tables = await (await connection.execute(TABLES, _ids(edges), binary=True)).fetchall() if edges else []
             await connection.execute("COMMIT")
@@ -121,13 +164,41 @@ class Downlink:
         more = {device_id for device_id, count in found.items() if count == AT_ONCE}  # may wait behind these
         self._call_off({session.device_id for session in sessions} - more, {row[2] for row in rows})
         for row in rows:
-            self._send(row)
+            self._send(row, handed.get(row[2]))
         for _, device_id, version, text in tables:
             self._send_table(device_id, version, text)
         for session in sessions:
             self._sender.looked(session.device_id)
         for device_id in more:
             self._look_again(device_id, LOOK_AGAIN_S)
+
+    async def _hand_out(self, connection: statements.Connection, rows: Sequence[Row]) -> dict[UUID, datetime]:
+        """Note of what other processes might send as well that this one does, and until when nobody else shall."""
+        shared = [row for row in rows if not self._is_known(row[2]) and self._is_shared(row[1], _topic(row))]
+        if not shared:
+            return {}
+        wanted = _wires(row[0] for row in shared), _wires(row[2] for row in shared)
+        cursor = await connection.execute(HAND_OUT, (HANDED_FOR_S, *wanted), binary=True)
+        return dict(await cursor.fetchall())
+
+    async def _give_back(self) -> None:
+        """Let others have what was handed out here and has not arrived, and tell them."""
+        back = dict(self._given_back)
+        tenants = [tenant_id for tenant_id, _ in back.values()]
+        async with self._database.transaction() as connection:
+            await statements.enter(connection, set(tenants))
+            untils = [round(until.timestamp() * 1e6) for _, until in back.values()]
+            await connection.execute(GIVE_BACK, (_wires(tenants), _wires(back), arrays.timestamps(untils)))
+            await connection.execute("COMMIT")
+        for command_id in back:
+            del self._given_back[command_id]
+
+    def _is_known(self, command_id: UUID) -> bool:
+        """Whether this process is sending it, or has."""
+        return command_id in self._on_its_way or command_id in self._arrived
+
+    def _is_shared(self, device_id: UUID, topic: str) -> bool:
+        return self._sender.listens(device_id, topic) and self._sender.is_shared(device_id, topic)
 
     def _call_off(self, devices: set[UUID], waiting: set[UUID]) -> None:
         """What these devices shall not have any more, and was not written to their connections yet, is not."""
@@ -149,13 +220,16 @@ class Downlink:
         del self._again[device_id]
         self.tell(device_id)
 
-    def _send(self, row: Row) -> None:
-        tenant_id, device_id, command_id, command, arguments, expires_at = row
-        if command_id in self._on_its_way or command_id in self._arrived:
+    def _send(self, row: Row, handed: datetime | None) -> None:
+        tenant_id, device_id, command_id, command, arguments, expires_at, left_s = row
+        if self._is_known(command_id):
             return
-        topic = f"down/cmd/{command_id}"
+        topic = _topic(row)
         if not self._sender.listens(device_id, topic):
             return  # it waits for the device's next subscription
+        if handed is None and ((left_s or 0) > 0 or self._is_shared(device_id, topic)):
+            self._look_again(device_id, max(left_s or 0, LOOK_AGAIN_S))  # somebody else is sending it
+            return
         payload = orjson.dumps(command_payload(str(command_id), command, arguments, expires_at))
         answer = self._sender.send(device_id, topic, payload)
         self._on_its_way[command_id] = device_id, answer
@@ -167,6 +241,9 @@ class Downlink:
             if not delivered.result():
                 if self._sender.listens(device_id, topic):
                     self._look_again(device_id, NOT_NOW_S)
+                elif handed is not None:
+                    self._given_back[command_id] = tenant_id, handed
+                    self._told.tell(str(device_id))
                 return
             self._arrived[command_id] = None
             if len(self._arrived) > REMEMBERED:
@@ -203,9 +280,14 @@ class Downlink:
         answer.add_done_callback(heard)
 
 
+def _topic(row: Row) -> str:
+    return f"down/cmd/{row[2]}"
+
+
 def _ids(sessions: Sequence[Decision]) -> tuple[arrays.Uuids, arrays.Uuids]:
     """Tenants and devices, as a statement takes them."""
-    return (
-        arrays.uuids([arrays.wire(session.tenant_id.bytes) for session in sessions]),
-        arrays.uuids([arrays.wire(session.device_id.bytes) for session in sessions]),
-    )
+    return _wires(session.tenant_id for session in sessions), _wires(session.device_id for session in sessions)
+
+
+def _wires(ids: Iterable[UUID]) -> arrays.Uuids:
+    return arrays.uuids([arrays.wire(each.bytes) for each in ids])

@@ -10,7 +10,9 @@ from ingest.adapters.base import Decision
 
 
 class Way(Protocol):
-    """One way down."""
+    """One way down. `is_shared`: other processes may have the same one to the same devices."""
+
+    is_shared: bool
 
     def sessions(self) -> Iterable[Decision]: ...
 
@@ -41,7 +43,13 @@ class Senders:
         """Whether the device would take this now."""
         return any(way.listens(device_id, topic_tail) for way in self._ways)
 
+    def is_shared(self, device_id: UUID, topic_tail: str) -> bool:
+        """Whether the way that would be taken now is one that other processes may have as well."""
+        return self._way(device_id, topic_tail).is_shared
+
     def send(self, device_id: UUID, topic_tail: str, payload: bytes, qos: int = 1) -> asyncio.Future[bool]:
         """Send to a device that listens."""
-        listening = (way for way in self._ways if way.listens(device_id, topic_tail))
-        return next(listening, self._ways[-1]).send(device_id, topic_tail, payload, qos)
+        return self._way(device_id, topic_tail).send(device_id, topic_tail, payload, qos)
+
+    def _way(self, device_id: UUID, topic_tail: str) -> Way:
+        return next((way for way in self._ways if way.listens(device_id, topic_tail)), self._ways[-1])

@@ -27,4 +27,5 @@ commands = Table(
     Column("late", JSONB),
     Column("rule_id", Uuid),
     Column("version", Integer, nullable=False),
+    Column("handed_until", DateTime(timezone=True)),
 )

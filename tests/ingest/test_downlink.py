@@ -27,6 +27,7 @@ from engine.store.pool import Store
 from infra.local.postgres import Postgres
 from ingest import downlink
 from ingest.adapters.base import Decision
+from ingest.changes import Changes
 from ingest.database import Database
 from ingest.downlink import Downlink
 from tests.support.patience import PATIENCE_S
@@ -45,6 +46,8 @@ class Line:
         self.sent: list[tuple[str, asyncio.Future[bool]]] = []
         self.said: list[dict[str, Any]] = []
         self.is_choked = False
+        self.has_asked = False
+        """Devices are here because they have asked, and may ask another process next."""
 
     def arrive(self, device: Device, epoch: int = 1) -> None:
         self._there[device.id] = Decision(self._tenant.id, self._tenant.key, device.id, device.key, epoch)
@@ -64,6 +67,9 @@ class Line:
 
     def listens(self, device_id: UUID, topic_tail: str) -> bool:
         return device_id in self._there and device_id not in self.deaf
+
+    def is_shared(self, device_id: UUID, topic_tail: str) -> bool:
+        return self.has_asked
 
     def send(self, device_id: UUID, topic_tail: str, payload: bytes, qos: int = 1) -> asyncio.Future[bool]:
         answer = asyncio.get_running_loop().create_future()
@@ -99,6 +105,25 @@ async def process(postgres: Postgres, tenant: Tenant) -> AsyncIterator[tuple[Lin
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await made.close()
+
+
+@asynccontextmanager
+async def told(postgres: Postgres, down: Downlink) -> AsyncIterator[None]:
+    """A process hears what the database tells of commands."""
+    listening = asyncio.Event()
+
+    def changed(what: str) -> None:
+        kind, _, device = what.partition(":")
+        if kind == "command":
+            down.tell(UUID(device))
+
+    running = asyncio.create_task(Changes(postgres.url("ingest"), changed, listening.set).run())
+    await listening.wait()
+    try:
+        yield
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 @pytest.fixture
@@ -220,6 +245,37 @@ async def test_a_process_that_dies_before_it_has_told_of_a_receipt_leaves_the_co
             down.tell(pump.id)
             await until(functools.partial(has_sent, line))
             assert line.heard == [command]
+
+
+async def test_what_a_device_asks_for_is_given_by_one_process_and_by_another_once_that_one_has_failed(
+    postgres: Postgres, tenant: Tenant, pump: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (first,) = await order(tenant, pump)
+    async with process(postgres, tenant) as (there, down_there), process(postgres, tenant) as (here, down_here):
+        here.has_asked = there.has_asked = True
+        async with told(postgres, down_here):
+            there.arrive(pump)
+            down_there.tell(pump.id)
+            await until(lambda: bool(there.sent))
+            here.arrive(pump)
+            down_here.tell(pump.id)
+            await asyncio.sleep(0.2)
+            assert here.sent == [], "it is given there"
+            there.leave(pump)  # it did not arrive: whom the device has asked meanwhile is told
+            await until(lambda: here.heard == [first])
+            here.confirm()
+    monkeypatch.setattr(downlink, "HANDED_FOR_S", 0.3)
+    monkeypatch.setattr(downlink, "LOOK_AGAIN_S", 0.1)
+    second = (await order(tenant, pump, 2))[1]
+    async with process(postgres, tenant) as (here, down_here):
+        async with process(postgres, tenant) as (there, down_there):
+            here.has_asked = there.has_asked = True
+            there.arrive(pump)
+            down_there.tell(pump.id)
+            await until(lambda: second in there.heard)
+        here.arrive(pump)  # and that process died, and tells nobody
+        down_here.tell(pump.id)
+        await until(lambda: second in here.heard)
 
 
 async def test_a_device_that_read_too_slowly_is_asked_again_without_having_to_come_back(

@@ -51,6 +51,9 @@ class Registry(Protocol):
 class BrokerAdapter:
     """Feeds the uplink from a broker; a `Way` down to the devices behind it. `tenant`: whose broker it is, if one's."""
 
+    is_shared = True
+    """What a device says comes by turns to whoever shares the subscription."""
+
     def __init__(
         self,
         client: Client,

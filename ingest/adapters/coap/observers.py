@@ -55,6 +55,8 @@ class Observer:
 class Observers:
     """All observing devices of a process; a `Sender` towards the downlink."""
 
+    is_shared = False
+
     def __init__(self, bodies: Bodies, most: int = MOST) -> None:
         self._bodies = bodies
         self._most = most

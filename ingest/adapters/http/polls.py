@@ -59,6 +59,9 @@ class Poll:
 class Polls:
     """All questions of a process; a `Sender` towards the downlink. `ask` has it look what waits for a device."""
 
+    is_shared = True
+    """A device may ask again, and ask any process."""
+
     def __init__(self, ask: Callable[[UUID], None], most: int = MOST) -> None:
         self._ask = ask
         self._most = most

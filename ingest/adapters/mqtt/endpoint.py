@@ -38,6 +38,8 @@ class MqttEndpoint:
     `on_subscribed(device)` hears that a device is ready to be sent what waits for it.
     """
 
+    is_shared = False
+
     def __init__(
         self,
         authorizer: Authorizer,

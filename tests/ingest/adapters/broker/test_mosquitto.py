@@ -82,7 +82,9 @@ async def test_a_broker_that_is_restarted_and_two_processes_that_share_it_lose_a
     postgres: Postgres, tenant: Tenant, tmp_path: Path
 ) -> None:
     line, count = Line(postgres), 300
-    made = await tenant.device()
+    made = await tenant.device(profile="valves")
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        await devices.profile_change(tx, tenant.profiles["valves"].id, commands=(Declared("open", "Open"),))
     home = f"t/{tenant.key}/d/{made.key}"
     async with mosquitto(tmp_path / "broker") as broker, broker_device(broker, "pump") as device:
         pair = [behind(postgres, broker.url, tmp_path / f"ingest-{n}" / "ingest.log") for n in (1, 2)]
@@ -93,6 +95,12 @@ async def test_a_broker_that_is_restarted_and_two_processes_that_share_it_lose_a
             await until(lambda: broker.shares() >= 2)
             await told(device, home, count // 2)
             await until(lambda: len(line.stored(tenant)) == count // 2)
+            device.subscribe(f"{home}/down/#")
+            async with tenant.store.as_tenant(tenant.principal()) as tx:
+                issued = [(await commands.issue(tx, made.id, "open", {})).id for _ in range(3)]
+            await until(lambda: "command.sent" in {kind for kind, _ in line.journal(tenant)})
+            await asyncio.sleep(0.5)  # both have heard of the device, and of the commands
+            assert [topic for topic, _ in device.heard] == [f"{home}/down/cmd/{each}" for each in issued]
             await broker.stop()
             await broker.start()
             # 2.0.11 forgets shared subscriptions when it ends, and drops what comes before they are asked for again

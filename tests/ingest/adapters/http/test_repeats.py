@@ -21,6 +21,7 @@ from ingest.idempotency import FIND, FirstReceipts
 from ingest.quota import Quota
 from ingest.uplink import Pipeline
 from tests.ingest.adapters.http.caller import Caller, caller
+from tests.ingest.adapters.http.test_polls import issue
 from tests.support.line import Line, decision, running_line
 from tests.support.patience import PATIENCE_S
 from tests.support.process import IngestProcess, ingest_process
@@ -70,7 +71,7 @@ async def test_a_key_that_is_none_is_refused(pump: Caller, key: str) -> None:
     assert (answer.status_code, answer.json()["code"]) == (400, "IDEMPOTENCY_KEY_UNFIT")
 
 
-async def test_the_same_message_sent_at_once_through_two_processes_is_stored_once(
+async def test_through_two_processes_the_same_message_is_stored_once_and_a_command_is_given_once(
     pump: Caller, postgres: Postgres, tmp_path: Path
 ) -> None:
     async with ingest_process(postgres.url("ingest"), tmp_path / "second.log") as second:
@@ -82,6 +83,13 @@ async def test_the_same_message_sent_at_once_through_two_processes_is_stored_onc
                 answers = await asyncio.gather(*both)
                 assert {each.status_code for each in answers} == {200}
                 assert sorted(each.json()["status"] for each in answers) == ["duplicate"] * 5 + ["stored"]
+            issued, given = [], []
+            for _ in range(5):
+                issued.append(str((await issue(pump.tenant, pump.device)).id))
+                for asked in ((pump,), (twin,), (twin, pump)):  # again at once, and nobody drains meanwhile
+                    answers = await asyncio.gather(*(each.commands(wait=0) for each in asked))
+                    given += [said["id"] for each in answers if each.content for said in each.json()["commands"]]
+            assert given == issued
     assert len(Line(postgres).stored(pump.tenant)) == 5
 
 
