@@ -11,6 +11,7 @@ from engine.points import check
 from ingest.edge import points
 from ingest.edge.document import Fields, Wrong
 from ingest.edge.points import PointTable, TableWrong
+from ingest.tls_client import client_context
 from schema.wire.topics import DEVICE_KEY, TENANT_KEY
 
 _OURS = ("platform", "spool", "points")
@@ -49,10 +50,9 @@ class Platform:
         if not self.is_tls:
             return None
         try:
-            context = ssl.create_default_context(cafile=str(self.ca_file) if self.ca_file else None)
+            context = client_context(self.ca_file)
         except OSError as error:
             raise OSError(f"`ca_file` {self.ca_file} is no certificate in PEM that can be read ({error})") from None
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
         if self.certificate_file is not None:
             try:
                 # the empty password: else OpenSSL would ask for one at the terminal, and wait

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from engine.settings import SettingError, Settings, variable
 from ingest.adapters.broker.client import Address
+from ingest.tls_client import client_context
 
 _PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 _AWS_ALPN: Final = "x-amzn-mqtt-ca"
@@ -40,11 +41,10 @@ def _tls(settings: Settings, port: int) -> ssl.SSLContext:
     if (settings.broker_cert is None) != (settings.broker_key is None):
         raise SettingError(f"{variable('broker_cert')} and {variable('broker_key')} belong together: set both or none.")
     try:
-        context = ssl.create_default_context(cafile=settings.broker_ca)
+        context = client_context(settings.broker_ca)
     except (OSError, ssl.SSLError) as error:
         name = variable("broker_ca")
         raise SettingError(f"{name} is no PEM of certificates ({type(error).__name__}): {settings.broker_ca}") from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     if port == 443:
         context.set_alpn_protocols([_AWS_ALPN])
     if settings.broker_cert is not None:

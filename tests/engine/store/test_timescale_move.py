@@ -21,6 +21,7 @@ from tests.support.line import Line, running_line
 from tests.support.tenant import Tenant, found_tenant
 from tests.support.timescale import Timescale
 
+pytestmark = pytest.mark.engines
 DAY_MS = 86_400_000
 
 
