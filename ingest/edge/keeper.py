@@ -20,6 +20,8 @@ _TOGETHER_S = 0.1
 """What is put, and what was sent, is written at most so often: one wait for the disk serves all of it."""
 _STALLED_S = 10.0
 """A disk that has not answered for so long is in trouble, and not only slow."""
+_CLOSED_WITHIN_S = 5.0
+"""Whoever stops an edge kills it after ten seconds; half of these are for the machines."""
 
 
 class Keeper:
@@ -31,6 +33,8 @@ class Keeper:
         """Set when there is something new to send."""
         self._thread = ThreadPoolExecutor(1, "spool")
         self._waiting: deque[Message] = deque()
+        self._handed = 0
+        """How many the disk was given, and has not answered for yet."""
         self._lost = 0
         """What went since the disk last answered, for want of room in memory."""
         self._asked = 0
@@ -92,13 +96,29 @@ class Keeper:
             if self._waiting:
                 messages, self._waiting = self._waiting, deque()  # not before: whatever became of the other
                 lost, self._lost = self._lost, 0
+                self._handed = len(messages)
                 await self._do(self.spool.put, messages, lost)
+                self._handed = 0
                 self.news.set()
             if self._sent and self.spool.is_failing:
                 break  # with the next write
 
-    async def close(self) -> None:
-        """Write what waits, and end the thread."""
+    async def close(self) -> int | None:
+        """Write what waits, and end the thread; else, of a disk that does not answer, how many were not written.
+
+        Of these nothing was said to anybody: a machine does not forget what was read, and a command's answer goes up
+        when it is on the disk. What the platform has, and the disk did not hear of, goes up again, and is stored once.
+        """
+        closing = asyncio.create_task(self._closed())
+        await asyncio.wait([closing], timeout=_CLOSED_WITHIN_S)
+        if closing.done():
+            closing.result()
+            return None
+        closing.cancel()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        return self._handed + len(self._waiting)
+
+    async def _closed(self) -> None:
         if self._writing is not None:
             await asyncio.gather(self._writing, return_exceptions=True)
         await self.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import signal
 import time
 from collections.abc import Sequence
@@ -77,13 +78,20 @@ class Edge:
         for task in done:
             log.error("The part %s has ended.", task.get_name(), exc_info=task.exception())
 
-    async def stop(self) -> None:
-        """Close everything; what could not be sent stays on the disk."""
+    async def stop(self) -> bool:
+        """Close everything; what could not be sent stays on the disk. False where that does not answer."""
         await self.plant.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.keeper.close()
+        unwritten = await self.keeper.close()
+        if unwritten is None:
+            return True
+        log.error(
+            "The disk under %s does not answer: the edge ends without it, and loses %d messages that waited in memory.",
+            *(self._config.folder, unwritten),
+        )
+        return False
 
     def _began(self) -> None:
         """The platform sees us again: it hears how we are, and which machines we reach.
@@ -177,7 +185,7 @@ class Edge:
 
 
 async def run(path: Path, config: Config, stopping: asyncio.Event) -> bool:
-    """Run until `stopping` is set (True) or a part has died (False)."""
+    """Run until `stopping` is set (True) or a part has died (False). With a disk that hangs the process ends here."""
     edge = Edge(path, config)
     await edge.start()
     died = asyncio.create_task(edge.ended())
@@ -186,12 +194,14 @@ async def run(path: Path, config: Config, stopping: asyncio.Event) -> bool:
     is_told = stopping.is_set()
     for task in (died, told):
         task.cancel()
-    await edge.stop()
+    if not await edge.stop():
+        logging.shutdown()
+        os._exit(1)  # Python would wait for the thread that waits for the disk
     return is_told
 
 
 def main(path: Path, config: Config) -> int:
-    """Run the process until SIGTERM or SIGINT; 0 when it was told to end, 1 when a part died."""
+    """Run the process until SIGTERM or SIGINT; 0 when it was told to end, 1 when a part died or the disk hangs."""
 
     async def until_told() -> bool:
         stopping = asyncio.Event()

@@ -421,6 +421,40 @@ async def test_a_killed_edge_goes_on_where_it_was(platform: Platform, tmp_path: 
     assert times == sorted(set(times))
 
 
+async def test_an_edge_whose_disk_does_not_answer_ends_when_it_is_told_to_and_says_what_it_did_not_write(
+    platform: Platform, tmp_path: Path
+) -> None:
+    program = tmp_path / "edge.py"
+    program.write_text(_STALLING)
+    path = file(tmp_path, platform.port, 1)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(program), str(path), stderr=asyncio.subprocess.PIPE, env=dict(os.environ)
+    )
+    assert process.stderr is not None
+    async with asyncio.timeout(PATIENCE_S):
+        while b"stalled" not in await process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGTERM)
+        last = (await process.stderr.read()).decode()
+        assert await process.wait() == 1
+    assert re.search(r"The disk under .*data does not answer: .* loses [1-9]\d* messages", last), last
+
+
+_STALLING = """
+import sys, time
+from infra import cli
+from ingest.edge import keeper, spool
+
+def put(*given):
+    print("stalled", file=sys.stderr, flush=True)
+    time.sleep(600)
+
+keeper._CLOSED_WITHIN_S = 0.2
+spool.Spool.put = put
+cli.main(["edge", sys.argv[1]])
+"""
+
+
 async def _process(path: Path) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "infra.cli", "edge", str(path), stderr=asyncio.subprocess.DEVNULL, env=dict(os.environ)
