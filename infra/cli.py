@@ -84,6 +84,7 @@ OTHERS = (
     ("readers", "infra.readers", "worker", "let several workers share one tenant's journal"),
     ("audit", "infra.audit", "worker", "prove the audit log, or sign its end"),
     ("vault", "infra.vault", "", "change the key under which keys are sealed"),
+    ("data", "infra.local.data", "", "show what root's engines keep, and remove what is nobody's"),
     ("bench", "infra.bench", "", "measure a platform of its own on this machine"),
 )
 

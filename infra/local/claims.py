@@ -14,7 +14,7 @@ from types import MappingProxyType
 from engine.settings import Settings, variable
 from infra.local.errors import SetupProblem
 from infra.local.ground import private_file
-from infra.local.ports import holder, is_free, next_free
+from infra.local.ports import Held, holder, is_free, next_free
 
 NEEDED_MB = 500
 PORTS = (
@@ -81,43 +81,53 @@ def check_disk(folder: Path, needed_mb: int = NEEDED_MB) -> None:
         )
 
 
-def choose_ports(settings: Settings, environ: Mapping[str, str], tell: Callable[[str], None]) -> dict[str, int]:
+def choose_ports(
+    settings: Settings, environ: Mapping[str, str], tell: Callable[[str], None], held: Held | None = None
+) -> dict[str, int]:
     """A free port for each server, by the name of its setting.
 
-    One that was set and is taken is an error; one that was not set moves to the next free port, which is told.
+    One that was set and is taken is an error; one that was not set moves to the next free port, which is told. `held`
+    keeps them from an `up` that begins meanwhile.
     """
+    held = held or Held()
     is_set = {name: bool(environ.get(variable(name), "").strip()) for name in PORTS}
     host_of = {name: settings.internal_host if name == "metrics_port" else settings.host for name in PORTS}
     chosen: dict[str, int] = {}
     for name in sorted(PORTS, key=lambda name: not is_set[name]):  # what was set comes first
         wanted: int = getattr(settings, name)
         if is_set[name]:
-            _insist(name, wanted, host_of[name], chosen)
+            _insist(name, wanted, host_of[name], chosen, held)
             chosen[name] = wanted
             continue
-        chosen[name] = next_free(wanted, host_of[name], frozenset(chosen.values()), is_udp=name in UDP)
+        used = frozenset(chosen.values())
+        chosen[name] = next_free(wanted, host_of[name], used, is_udp=name in UDP, held=held)
         if chosen[name] != wanted:
             by = holder(wanted) or "another program"
             tell(f"port {wanted} is taken by {by}: using {chosen[name]} ({variable(name)})")
     return chosen
 
 
-def internal_ports(processes: Iterable[str], settings: Settings, taken: Mapping[str, int]) -> dict[str, int]:
-    """A free internal port for each further process, following that of ingest."""
+def internal_ports(
+    processes: Iterable[str], settings: Settings, taken: Mapping[str, int], held: Held | None = None
+) -> dict[str, int]:
+    """A free internal port for each further process, following that of ingest; `held` as in `choose_ports`."""
     chosen: dict[str, int] = {}
     for process in processes:
         used = frozenset({*taken.values(), *chosen.values()})
-        chosen[process] = next_free(taken["metrics_port"] + 1, settings.internal_host, used)
+        chosen[process] = next_free(taken["metrics_port"] + 1, settings.internal_host, used, held=held)
     return chosen
 
 
-def _insist(name: str, port: int, host: str, chosen: Mapping[str, int]) -> None:
+def _insist(name: str, port: int, host: str, chosen: Mapping[str, int], held: Held) -> None:
     for other, its_port in chosen.items():
         if its_port == port:
             raise SetupProblem(f"{variable(name)} and {variable(other)} are both {port}; give each its own port.")
-    if is_free(port, host, is_udp=name in UDP):
-        return
-    raise SetupProblem(f"{variable(name)}={port} cannot be used: {_why_not(port, host)}")
+    is_udp = name in UDP
+    if not is_free(port, host, is_udp=is_udp):
+        raise SetupProblem(f"{variable(name)}={port} cannot be used: {_why_not(port, host)}")
+    if not held.take(port, host, is_udp=is_udp):
+        words = "another tidegate up that has just begun will listen on it; choose another port."
+        raise SetupProblem(f"{variable(name)}={port} cannot be used: {words}")
 
 
 def _why_not(port: int, host: str) -> str:

@@ -115,16 +115,12 @@ def machine(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
     if settings.broker_url:
         yield _broker(settings)
     if left := forsaken():
-        yield Finding("left behind", f"{len(left)} folders of removed projects in {left[0].parent}: {_names(left)}")
+        yield Finding("left behind", f"{len(left)} folders of removed projects: see tidegate data")
     if (console_build.UI / "rxconfig.py").exists():
         is_current = console_build.is_current()
         yield Finding("console", "built" if is_current else "not built yet, or changed since: tidegate up builds it")
     pid = claims.running_process(folder)
     yield Finding("tidegate up", f"runs as process {pid}" if pid else "does not run in this folder")
-
-
-def _names(folders: list[Path]) -> str:
-    return " ".join(folder.name for folder in folders[:5]) + (" …" if len(folders) > 5 else "")
 
 
 def _mail(settings: Settings) -> Finding:

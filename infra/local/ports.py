@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from pathlib import Path
 
 
@@ -33,10 +34,55 @@ def is_listening(port: int, host: str = "127.0.0.1", timeout_s: float = 0.5) -> 
         return False
 
 
-def next_free(port: int, host: str = "127.0.0.1", taken: frozenset[int] = frozenset(), *, is_udp: bool = False) -> int:
-    """The first port from `port` upwards that is free and not in `taken`; any free port when the next 200 are not."""
+class Held:
+    """Ports that a process has chosen and will listen on by and by: who chooses at the same time passes them over.
+
+    Each is a name among the kernel's abstract sockets, which are a machine's, or a container's, as its ports are, and
+    end with their process. Where there are none (not Linux) nothing is held.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[str, socket.socket] = {}
+
+    def take(self, port: int, host: str, *, is_udp: bool = False) -> bool:
+        """Hold this port until `close`; False when another process holds it."""
+        name = f"\0tidegate-{'udp' if is_udp else 'tcp'}-{host}-{port}"
+        if sys.platform != "linux" or name in self._held:
+            return True
+        holding = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            holding.bind(name)
+        except OSError:
+            holding.close()
+            return False
+        self._held[name] = holding
+        return True
+
+    def __enter__(self) -> "Held":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for holding in self._held.values():
+            holding.close()
+        self._held.clear()
+
+
+def next_free(
+    port: int,
+    host: str = "127.0.0.1",
+    taken: frozenset[int] = frozenset(),
+    *,
+    is_udp: bool = False,
+    held: Held | None = None,
+) -> int:
+    """The first port from `port` upwards that is free, not in `taken`, and, with `held`, no other process's choice.
+
+    Any free port when the next 200 are not.
+    """
     for candidate in range(port, min(port + 200, 65_536)):
-        if candidate not in taken and is_free(candidate, host, is_udp=is_udp):
+        if candidate in taken or not is_free(candidate, host, is_udp=is_udp):
+            continue
+        if held is None or held.take(candidate, host, is_udp=is_udp):
             return candidate
     return free_port(host)
 

@@ -21,6 +21,7 @@ from infra.local import claims, console_build, plant_files
 from infra.local.embedded import postgres_of, valkey_of, wait_for_leftovers
 from infra.local.errors import SetupProblem
 from infra.local.ground import dying_with_parent
+from infra.local.ports import Held
 from infra.local.postgres import Postgres
 from infra.local.supervisor import Service, Supervisor
 from infra.local.valkey import Valkey
@@ -36,14 +37,14 @@ def up(settings: Settings, environ: Mapping[str, str] = os.environ, *, demo: boo
     voice = Voice()
     _refuse_foreign_engines(environ)
     data_dir = settings.data_dir.absolute()
-    with claims.claimed(data_dir):
+    with claims.claimed(data_dir), Held() as held:
         postgres, valkey = postgres_of(data_dir), valkey_of(data_dir)
         for folder in (data_dir, postgres.ground.path):
             claims.check_disk(folder)
-        ports = claims.choose_ports(settings, environ, voice.say)
+        ports = claims.choose_ports(settings, environ, voice.say, held)
         console_build.build(voice)
         _prepare(postgres, valkey, voice)
-        plan = Plan(settings, ports, data_dir, postgres, valkey, voice, demo=demo)
+        plan = Plan(settings, ports, data_dir, postgres, valkey, voice, demo=demo, held=held)
         claims.remember(data_dir, ports, plan.internal)
         try:
             Supervisor(plan.services(), voice).run(
@@ -85,18 +86,19 @@ class Plan:
         voice: Voice,
         *,
         demo: bool,
+        held: Held | None = None,
     ) -> None:
         self._settings = settings
         self._ports = ports
         further = ["web", "tick", *_numbered("worker", settings.workers), *_ingests(settings)[1:]]
-        self.internal = claims.internal_ports(further, settings, ports)
+        self.internal = claims.internal_ports(further, settings, ports, held)
         self._data_dir = data_dir
         self._postgres = postgres
         self._valkey = valkey
         self._voice = voice
         self._demo = demo
         taken = {**ports, **self.internal}
-        self._plant_port = claims.internal_ports(["plant"], settings, taken)["plant"] if demo else 0
+        self._plant_port = claims.internal_ports(["plant"], settings, taken, held)["plant"] if demo else 0
         self.url = settings.public_url or f"http://{_reachable(settings.host)}:{ports['http_port']}"
 
     def services(self) -> list[Service]:

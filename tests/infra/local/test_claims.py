@@ -12,7 +12,7 @@ import pytest
 from engine.settings import Settings
 from infra.local import claims
 from infra.local.errors import SetupProblem
-from infra.local.ports import holder, is_free
+from infra.local.ports import Held, holder, is_free
 from tests.support.process import free_port
 
 
@@ -69,6 +69,22 @@ def test_a_port_that_was_set_is_not_given_to_another_server_that_had_to_move(tak
     chosen = claims.choose_ports(settings, {"TIDEGATE_METRICS_PORT": str(following)}, [].append)
     assert chosen["metrics_port"] == following
     assert chosen["http_port"] != following
+
+
+def test_two_ups_that_begin_at_once_choose_other_ports_until_one_has_ended() -> None:
+    settings = free_settings()
+    with Held() as first, Held() as second:
+        chosen = claims.choose_ports(settings, {}, [].append, first)
+        internal = claims.internal_ports(["web", "tick"], settings, chosen, first)
+        others = claims.choose_ports(settings, {}, [].append, second)
+        beside = claims.internal_ports(["web", "tick"], settings, others, second)
+        assert chosen["coap_port"] != others["coap_port"]  # a number of datagrams may be another's of connections
+        ours, theirs = chosen | internal | {"coap_port": 0}, others | beside | {"coap_port": 1}
+        assert not {*ours.values()} & {*theirs.values()}
+        with pytest.raises(SetupProblem, match=r"TIDEGATE_HTTP_PORT=.*another tidegate up that has just begun"):
+            claims.choose_ports(settings, {"TIDEGATE_HTTP_PORT": str(settings.http_port)}, [].append, second)
+    with Held() as third:
+        assert claims.choose_ports(settings, {}, [].append, third) == chosen
 
 
 def test_the_holder_of_a_port_is_named(taken_port: int) -> None:
