@@ -30,12 +30,16 @@ STATUS = "up/status"
 """What a gateway says of a child's being reached, as the child's."""
 
 # The label decides, whatever the gateway says. A child's presence has the epoch of its own last login: it is none.
+# OFFSET 0: each is looked up by its own key, as in `ingest.directory`; else all of the tenant's devices were read.
 FIND = """
 SELECT w.n, d.id, coalesce(p.session_epoch, 0)
 FROM unnest(%s::uuid[], %s::text[], %s::text[]) WITH ORDINALITY AS w (tenant_id, gateway, child, n)
-JOIN devices d ON d.tenant_id = w.tenant_id AND d.key = w.child AND d.labels ->> 'gateway' = w.gateway
+CROSS JOIN LATERAL (
+    SELECT d.tenant_id, d.id, d.status, d.labels FROM devices d
+    WHERE d.tenant_id = w.tenant_id AND d.key = w.child OFFSET 0
+) d
 LEFT JOIN presence p ON p.tenant_id = d.tenant_id AND p.device_id = d.id
-WHERE w.child <> w.gateway AND d.status IN ('provisioned', 'active')
+WHERE w.child <> w.gateway AND d.labels ->> 'gateway' = w.gateway AND d.status IN ('provisioned', 'active')
 """
 
 Heard = Callable[[Decision | Verdict | None], None]

@@ -31,41 +31,46 @@ from ingest.changes import Conflated
 from ingest.database import Database
 from schema.wire.payloads import command_payload
 
+# OFFSET 0, and the tenant outside: what waits is looked up by its device, whatever the planner knows of the table. Of
+# commands that were just issued to a whole fleet it would read all that the tenant has for each device.
 WAITING = """
 SELECT c.tenant_id, c.device_id, c.id, c.command, c.arguments, c.expires_at,
        extract(epoch FROM c.handed_until - now())::float8
 FROM unnest(%b, %b) AS wanted (tenant_id, device_id)
 CROSS JOIN LATERAL (
-    SELECT c.tenant_id, c.device_id, c.id, c.command, c.arguments, c.expires_at, c.handed_until FROM commands c
-    WHERE c.tenant_id = wanted.tenant_id AND c.device_id = wanted.device_id AND c.status = 'queued'
-      AND c.expires_at > now()
+    SELECT * FROM (
+        SELECT c.tenant_id, c.device_id, c.id, c.command, c.arguments, c.requested_at, c.expires_at, c.handed_until
+        FROM commands c WHERE c.device_id = wanted.device_id AND c.status = 'queued' AND c.expires_at > now() OFFSET 0
+    ) c
+    WHERE c.tenant_id = wanted.tenant_id
     ORDER BY c.requested_at, c.id LIMIT 20
 ) c
 """
 # Whoever comes second, or meets the drain, gets nothing and waits for nobody: so no two wait for each other.
 HAND_OUT = """
 UPDATE commands c SET handed_until = now() + make_interval(secs => %s)
-FROM unnest(%b, %b) AS wanted (tenant_id, id)
+FROM unnest(%b, %b, %b) AS wanted (tenant_id, device_id, id)
 CROSS JOIN LATERAL (
-    SELECT c.tenant_id, c.id FROM commands c
-    WHERE c.tenant_id = wanted.tenant_id AND c.id = wanted.id AND c.status = 'queued'
+    SELECT c.tenant_id, c.device_id, c.id FROM commands c
+    WHERE c.device_id = wanted.device_id AND c.id = wanted.id AND c.status = 'queued'
       AND (c.handed_until IS NULL OR c.handed_until <= now())
     FOR UPDATE SKIP LOCKED
 ) free
-WHERE c.tenant_id = free.tenant_id AND c.id = free.id
+WHERE c.device_id = free.device_id AND c.id = free.id AND free.tenant_id = wanted.tenant_id
 RETURNING c.id, c.handed_until
 """
 # Only what this process has: its time may be over, and another have it.
 GIVE_BACK = """
 WITH free AS (
     UPDATE commands c SET handed_until = NULL
-    FROM unnest(%b, %b, %b) AS given (tenant_id, id, handed_until)
+    FROM unnest(%b, %b, %b, %b) AS given (tenant_id, device_id, id, handed_until)
     CROSS JOIN LATERAL (
-        SELECT c.tenant_id, c.id FROM commands c
-        WHERE c.tenant_id = given.tenant_id AND c.id = given.id AND c.handed_until = given.handed_until
+        SELECT c.tenant_id, c.device_id, c.id FROM commands c
+        WHERE c.device_id = given.device_id AND c.id = given.id AND c.status = 'queued'
+          AND c.handed_until = given.handed_until
         FOR UPDATE SKIP LOCKED
     ) mine
-    WHERE c.tenant_id = mine.tenant_id AND c.id = mine.id
+    WHERE c.device_id = mine.device_id AND c.id = mine.id AND mine.tenant_id = given.tenant_id
     RETURNING c.device_id
 )
 SELECT pg_notify('tidegate_changed', 'command:' || device_id) FROM (SELECT DISTINCT device_id FROM free) f
@@ -120,7 +125,7 @@ class Downlink:
         self._on_its_way: dict[UUID, tuple[UUID, asyncio.Future[bool]]] = {}
         self._again: dict[UUID, asyncio.TimerHandle] = {}
         self._arrived: OrderedDict[UUID, None] = OrderedDict()
-        self._given_back: dict[UUID, tuple[UUID, datetime]] = {}
+        self._given_back: dict[UUID, tuple[UUID, UUID, datetime]] = {}
         """Commands that were handed out and have not arrived, for whoever meets the device next."""
         self._tables: OrderedDict[UUID, tuple[int, int]] = OrderedDict()
         """By device: the session in which it was sent a point table, and that one's version."""
@@ -177,18 +182,18 @@ class Downlink:
         shared = [row for row in rows if not self._is_known(row[2]) and self._is_shared(row[1], _topic(row))]
         if not shared:
             return {}
-        wanted = _wires(row[0] for row in shared), _wires(row[2] for row in shared)
+        wanted = _wires(row[0] for row in shared), _wires(row[1] for row in shared), _wires(row[2] for row in shared)
         cursor = await connection.execute(HAND_OUT, (HANDED_FOR_S, *wanted), binary=True)
         return dict(await cursor.fetchall())
 
     async def _give_back(self) -> None:
         """Let others have what was handed out here and has not arrived, and tell them."""
         back = dict(self._given_back)
-        tenants = [tenant_id for tenant_id, _ in back.values()]
+        tenants, devices, untils = zip(*back.values(), strict=True)
         async with self._database.transaction() as connection:
             await statements.enter(connection, set(tenants))
-            untils = [round(until.timestamp() * 1e6) for _, until in back.values()]
-            await connection.execute(GIVE_BACK, (_wires(tenants), _wires(back), arrays.timestamps(untils)))
+            untils_us = arrays.timestamps([round(until.timestamp() * 1e6) for until in untils])
+            await connection.execute(GIVE_BACK, (_wires(tenants), _wires(devices), _wires(back), untils_us))
             await connection.execute("COMMIT")
         for command_id in back:
             del self._given_back[command_id]
@@ -242,7 +247,7 @@ class Downlink:
                 if self._sender.listens(device_id, topic):
                     self._look_again(device_id, NOT_NOW_S)
                 elif handed is not None:
-                    self._given_back[command_id] = tenant_id, handed
+                    self._given_back[command_id] = tenant_id, device_id, handed
                     self._told.tell(str(device_id))
                 return
             self._arrived[command_id] = None

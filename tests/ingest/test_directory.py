@@ -4,14 +4,16 @@ import psycopg
 
 from engine import ids
 from infra.local.postgres import Postgres
-from ingest import statements
-from ingest.directory import FIND
+from ingest import children, directory, downlink, statements
+from tests.support.plans import most_read
 from tests.support.tenant import Tenant
 
 FLEET = 5_000
 
 
-def test_a_device_is_found_by_itself_in_a_fleet_that_was_just_registered(postgres: Postgres, tenant: Tenant) -> None:
+def test_a_device_is_found_by_itself_in_a_fleet_that_was_just_registered_and_told_something(
+    postgres: Postgres, tenant: Tenant
+) -> None:
     made = [ids.uuid7() for _ in range(FLEET)]
     with psycopg.connect(postgres.url("superuser")) as connection:
         profile = ids.uuid7()
@@ -20,14 +22,29 @@ def test_a_device_is_found_by_itself_in_a_fleet_that_was_just_registered(postgre
             [tenant.id, profile],
         )
         connection.execute(
-            "INSERT INTO devices (tenant_id, id, key, name, profile_id, status) "
-            "SELECT %s, u.id, 'd' || u.n, 'd', %s, 'active' FROM unnest(%s::uuid[]) WITH ORDINALITY AS u (id, n)",
+            "INSERT INTO devices (tenant_id, id, key, name, profile_id, status, labels) "
+            """SELECT %s, u.id, 'd' || u.n, 'd', %s, 'active', '{"gateway": "d1"}' """
+            "FROM unnest(%s::uuid[]) WITH ORDINALITY AS u (id, n)",
             [tenant.id, profile, made],
         )
+        connection.execute(
+            "INSERT INTO commands (tenant_id, id, device_id, command, arguments, status, timeout_s, requested_by, "
+            "requested_at, expires_at, due_at) SELECT tenant_id, id, id, 'open', '{}', 'queued', 60, 'a rule', "
+            "clock_timestamp(), now() + interval '1 day', now() FROM devices WHERE tenant_id = %s",
+            [tenant.id],
+        )
         connection.execute("SET LOCAL ROLE tidegate_ingest")
+        for option in ("enable_seqscan", "enable_bitmapscan"):  # as `ingest.database` connects
+            connection.execute("SELECT set_config(%s, 'off', true)", [option])
         connection.execute(statements.ENTER, [f"{{{tenant.id}}}"])
-        asked = [90, [tenant.id] * 20, made[:20]]
-        plan = [row[0] for row in connection.execute("EXPLAIN ANALYZE " + FIND, asked)]  # type: ignore[operator]
-        found = connection.execute(FIND, asked).fetchall()  # type: ignore[arg-type]
-    assert {row[0] for row in found} == {*made[:20]}
-    assert [line for line in plan if "Index Cond" in line and "id = wanted.id" in line], plan
+        tenants, devices, keys = [tenant.id] * 20, made[1:21], [f"d{n}" for n in range(2, 22)]
+        found = connection.execute(directory.FIND, [90, tenants, devices]).fetchall()  # type: ignore[arg-type]
+        assert {row[0] for row in found} == {*devices}
+        below = connection.execute(children.FIND, [tenants, ["d1"] * 20, keys]).fetchall()
+        assert {row[1] for row in below} == {*devices}
+        assert most_read(connection, directory.FIND, 90, tenants, devices) == 20
+        assert most_read(connection, children.FIND, tenants, ["d1"] * 20, keys) == 20
+        assert most_read(connection, downlink.WAITING, tenants, devices) == 20
+        assert most_read(connection, downlink.HAND_OUT, 15.0, tenants, devices, devices) == 20
+        waiting = connection.execute(downlink.WAITING, [tenants, devices]).fetchall()  # type: ignore[arg-type]
+        assert [(row[2], row[6] > 0) for row in waiting] == [(device, True) for device in devices]
