@@ -185,10 +185,11 @@ def test_doctor_finds_a_running_installation_well(up: Up) -> None:
     assert done.stdout.count("taken by us") == len(claims.PORTS)
 
 
-def test_further_ingest_processes_share_the_devices_ports_and_are_known_apart(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path, ingest_processes=3, broker_url="mqtt://broker.example")
+def test_further_ingest_processes_share_the_devices_ports_and_are_known_apart(up: Up) -> None:
+    folder = Path(up.environ["TIDEGATE_DATA_DIR"])
+    settings = Settings(data_dir=folder, ingest_processes=3, broker_url="mqtt://broker.example")
     ports = {name: free_port() for name in claims.PORTS}
-    plan = Plan(settings, ports, tmp_path, postgres_of(tmp_path), valkey_of(tmp_path), Voice(), demo=False)
+    plan = Plan(settings, ports, folder, postgres_of(folder), valkey_of(folder), Voice(), demo=False)
     ingests = [service for service in plan.services() if service.name.startswith("ingest")]
     assert [service.name for service in ingests] == ["ingest", "ingest2", "ingest3"]
 
