@@ -69,6 +69,7 @@ app.add_page(
     on_load=[
         *(Commands.begin, Points.come, Device.load, Certificates.load, Memberships.load),
         *(PublicKeys.load, OscoreContexts.load, Erasure.load, Commands.load, Points.load),
+        Device.complete,
     ],
 )
 app.add_page(

@@ -27,6 +27,7 @@ Answer = dict[str, Any] | Callable[[dict[str, Any]], dict[str, Any]]
 S = TypeVar("S", bound=rx.State)
 
 SENT_WITHIN_S = 30.0
+JUMPS_UNSEEN = 0.01  # of the screen, times how far
 SHOWN_WITHIN_MS = 30_000
 """A machine that does other things as well may need much longer than usual; the assertions' own bound is 5 s."""
 
@@ -42,6 +43,18 @@ COUNT_ARRIVALS = """
   };
 """
 """The server says that a page is complete, once it was opened anew or come to by a link."""
+
+COUNT_JUMPS = """
+  window.jumps = [];
+  const note = (list) => list.forEach((each) => each.hadRecentInput || window.jumps.push(each));
+  const observer = new PerformanceObserver((list) => note(list.getEntries()));
+  observer.observe({ type: "layout-shift", buffered: true });
+  window.drawn = async () => {
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    note(observer.takeRecords());
+  };
+"""
+"""What moves on a page by itself makes people press the wrong thing."""
 
 AWAKE = """() => {
   const first = document.querySelector("main, form, button") ?? {};
@@ -259,6 +272,15 @@ async def tab_to(page: Page, name: str, most: int = 60) -> None:
     raise AssertionError(f"{name} cannot be reached by keyboard")
 
 
+async def jumps(page: Page) -> list[Any]:
+    """What has jumped since the page was opened, by more than a number that grows, though nobody did a thing."""
+    await page.evaluate("window.drawn()")
+    named = """({ node, previousRect: from, currentRect: to }) =>
+      `${node?.className || node?.nodeName} ${from.x},${from.y} > ${to.x},${to.y}`"""
+    found = await page.evaluate(f"window.jumps.map((e) => [e.value, ...e.sources.map({named})])")
+    return found if sum(each[0] for each in found) >= JUMPS_UNSEEN else []
+
+
 async def told(where: Locator) -> str:
     """What is written there, once it is: a frame may be there a moment before what it shows."""
     await expect(where).to_have_text(re.compile(r"\S"))
@@ -304,6 +326,7 @@ async def _visitor(console: Console, chromium: Browser, width: int, theme: str, 
     )
     context.set_default_timeout(SHOWN_WITHIN_MS)
     await context.add_init_script(COUNT_ARRIVALS)
+    await context.add_init_script(COUNT_JUMPS)
     page = await context.new_page()
     visitor = Visitor(console, page)
     await page.add_locator_handler(page.locator("html:not([data-awake])"), visitor.stirred)

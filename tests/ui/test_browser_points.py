@@ -7,7 +7,7 @@ import pytest
 import yaml
 from playwright.async_api import Browser, Locator, Page, expect
 
-from tests.ui.support import Console
+from tests.ui.support import Console, jumps
 from tests.ui.test_browser_pages import wrong_in_both_themes, wrong_with
 
 pytestmark = pytest.mark.timeout(600)
@@ -129,6 +129,8 @@ async def test_an_edge_gets_its_point_table_from_the_console(console: Console, c
         asked = page.get_by_role("list", name="Asked so far")
         await expect(asked).to_contain_text("Done")
         await visitor.open(f"/devices/{keys['cooler-1']}")
+        await expect(page.locator(".chart-foot .came")).to_contain_text("by Modbus")
+        assert await jumps(page) == []  # else somebody presses what is no longer there
         await page.get_by_label("How long").fill("10")  # as 100, for its scale is wrong
         await page.get_by_role("button", name="Ask it").click()
         await expect(asked).to_contain_text("it does not take this value")

@@ -269,7 +269,7 @@ def commands() -> rx.Component:
     return rx.cond(
         Commands.ready & may("commands:read"),
         rx.fragment(
-            card("Ask it to do something", words, offered, sent, aside=help_link("command")),
+            card("Ask it to do something", offered, words, sent, aside=help_link("command")),
             command_news(Commands.uid, Commands.refresh),
         ),
     )

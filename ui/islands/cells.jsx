@@ -1,9 +1,13 @@
 // Small live pieces: a value, a device's presence, a time that ages, a button that copies.
-import { useEffect, useReducer, useRef, useState } from "react";
+import { useEffect, useReducer, useRef, useState, useSyncExternalStore } from "react";
 import { said, toTheMinute } from "./clock.js";
 import { onLine, plainValue, watchStatus, watchTelemetry } from "./live.js";
 import { doubt } from "./trust.js";
 import { inOwnZone, ownZone, unbroken } from "./zones.js";
+
+const never = () => () => {};
+/** Whether this is drawn in a browser: the server knows neither its zone nor its address. What comes later is drawn whole at once. */
+const useIsHere = () => useSyncExternalStore(never, () => true, () => false);
 
 // One clock for every relative time on the page.
 const ticks = new Set();
@@ -48,10 +52,9 @@ const hour = (date) =>
 /** "3 min ago", with the exact time in the viewer's zone on hover, and `spoken` to screen readers. */
 export function When({ at, none = "never", both = false, asSpan = false, asHour = false, spoken = false }) {
   useTick();
-  const [ready, setReady] = useState(false);
-  useEffect(() => setReady(true), []); // the server does not know the viewer's zone
+  const isHere = useIsHere();
   if (!at) return <span className="muted">{none}</span>;
-  if (!ready) return <span />;
+  if (!isHere) return <span>{"\u200b"}</span>; // as high as what comes
   const date = new Date(at);
   return (
     <time dateTime={date.toISOString()} title={exact(date)} className="nowrap">
@@ -64,9 +67,8 @@ export function When({ at, none = "never", both = false, asSpan = false, asHour 
 
 /** A sentence of the platform's, its times by the viewer's own clock. `at`: when it was said. */
 export function Told({ text, at }) {
-  const [ready, setReady] = useState(false);
-  useEffect(() => setReady(true), []);
-  return <>{ready ? inOwnZone(text, at) : text}</>;
+  const isHere = useIsHere();
+  return <>{isHere ? inOwnZone(text, at) : text}</>;
 }
 
 /** A sentence that says no times. */
@@ -74,9 +76,8 @@ export const Unbroken = ({ text }) => unbroken(text);
 
 /** Which time zone the page's times are of. */
 export function OwnZone() {
-  const [zone, setZone] = useState("");
-  useEffect(() => setZone(ownZone()), []);
-  return zone ? <span>Times are by your own clock: {zone.replaceAll("_", " ")}.</span> : <span />;
+  const isHere = useIsHere();
+  return isHere ? <span>Times are by your own clock: {ownZone().replaceAll("_", " ")}.</span> : <span />;
 }
 
 function useLatest(deviceId, metric, value, time, quality, reason) {
@@ -215,14 +216,10 @@ const MOSQUITTO = "Paste it into a terminal that has the mosquitto clients insta
 
 /** A text to copy in which %HOST% stands for the machine this page came from, %ORIGIN% for its address. */
 export function Command({ text, hint = MOSQUITTO, label = "Command to paste", button = "Copy command" }) {
-  const [host, setHost] = useState("127.0.0.1");
-  const [origin, setOrigin] = useState("");
-  useEffect(() => {
-    setHost(window.location.hostname === "localhost" ? "127.0.0.1" : window.location.hostname);
-    setOrigin(window.location.origin);
-  }, []);
+  if (!useIsHere()) return null; // half an address is worse than none for a moment
+  const { hostname, origin } = window.location;
+  const host = hostname === "localhost" ? "127.0.0.1" : hostname;
   const line = (text || "").replaceAll("%HOST%", host).replaceAll("%ORIGIN%", origin);
-  if (!origin) return null; // half an address is worse than none for a moment
   return (
     <div>
       <div className="code" tabIndex={0} role="textbox" aria-readonly="true" aria-label={label}>

@@ -179,7 +179,7 @@ export function Chart({ deviceId, metrics, query, sourceQuery }) {
     );
   }
   return (
-    <section className="card" aria-label="History">
+    <section className="card chart-card" aria-label="History">
       <div className="chart-tools">
         <select className="select" aria-label="Value to draw" value={metric.key} onChange={(event) => setChosen(event.target.value)}>
           {shown.map((each) => (
@@ -243,8 +243,8 @@ function useSeries(deviceId, metric, range, query) {
 
 const LOOKING_MS = 250; // somebody who only passes by asks nothing
 
-/** How the reading of that moment came, in words: "" while it is asked for, and where there is none to ask for (null). */
-function useCame(deviceId, metric, at, query) {
+/** How the reading of that moment came, in words: "" while it is asked for (after `wait`), and where there is none to ask for (null). */
+function useCame(deviceId, metric, at, query, wait) {
   const [known, setKnown] = useState({});
   useEffect(() => {
     if (at === null || at in known) return undefined;
@@ -260,7 +260,7 @@ function useCame(deviceId, metric, at, query) {
         // a line less; the value itself is there
       }
     };
-    const timer = setTimeout(look, LOOKING_MS);
+    const timer = setTimeout(look, wait);
     return () => {
       clearTimeout(timer);
       controller.abort();
@@ -305,11 +305,11 @@ function Plot({ deviceId, metric, range, query, sourceQuery }) {
   const rows = columns.sorted(Date.now());
   const newest = useRef(null); // of what was stored when the page came
   if (state.phase === "ready" && rows.length) newest.current ??= rows.at(-1)[0];
-  const came = useCame(deviceId, metric, range.bucket ? null : (tip?.at ?? null), sourceQuery);
-  const newestCame = useCame(deviceId, metric, range.bucket ? null : newest.current, sourceQuery);
+  const came = useCame(deviceId, metric, range.bucket ? null : (tip?.at ?? null), sourceQuery, LOOKING_MS);
+  const newestCame = useCame(deviceId, metric, range.bucket ? null : newest.current, sourceQuery, 0);
 
   useEffect(() => {
-    const size = () => ({ width: box.current.clientWidth, height: window.innerWidth < 760 ? 240 : 300 });
+    const size = () => ({ width: box.current.clientWidth, height: box.current.clientHeight });
     const { width, height } = size();
     plot.current = new uPlot(options(width, height, metric, range, () => columns.sorted(Date.now()), pointing(setTip)), withGaps(columns.sorted(Date.now()), range, columns.bad), box.current);
     // On leaving the page the box is gone a moment before this watcher is.
@@ -341,7 +341,7 @@ function Plot({ deviceId, metric, range, query, sourceQuery }) {
   return (
     <>
       <div className="chart" role="img" aria-label={summary} data-points={rows.length}>
-        <div ref={box} style={{ visibility: rows.length ? "visible" : "hidden" }} />
+        <div ref={box} className="chart-box" style={{ visibility: rows.length ? "visible" : "hidden" }} />
         {state.phase === "loading" ? <div className="chart-note">Loading…</div> : null}
         {state.phase === "failed" ? <div className="chart-note">{state.words}</div> : null}
         {state.phase === "ready" && rows.length === 0 ? (
@@ -355,19 +355,14 @@ function Plot({ deviceId, metric, range, query, sourceQuery }) {
         {tip ? <Tip tip={tip} say={say} came={came} showsSpan={range.bucket && isNumber} toTheSecond={!range.bucket} /> : null}
       </div>
       <div className="chart-foot">
-        {rows.length && isNumber ? (
-          <>
-            <span>
-              Lowest<b>{say(low)}</b>
-            </span>
-            <span>
-              Average<b>{say(mean)}</b>
-            </span>
-            <span>
-              Highest<b>{say(high)}</b>
-            </span>
-          </>
-        ) : null}
+        {isNumber
+          ? [["Lowest", low], ["Average", mean], ["Highest", high]].map(([name, value]) => (
+              <span key={name}>
+                {name}
+                <b>{rows.length ? say(value) : "–"}</b>
+              </span>
+            ))
+          : null}
         <span>
           Readings<b>{count.toLocaleString()}</b>
         </span>
@@ -383,7 +378,7 @@ function Plot({ deviceId, metric, range, query, sourceQuery }) {
         ) : null}
         {range.bucket ? <span className="state">The line is the average of each {range.bucket === "1h" ? "hour" : "5 minutes"}, the band its lowest to highest.</span> : null}
         {state.words && state.phase === "ready" ? <span className="state">{state.words}</span> : null}
-        {newestCame ? <span className="came">{newestCame.replace("It came", "The newest came")}</span> : null}
+        {range.bucket ? null : <span className="came">{newestCame.replace("It came", "The newest came")}</span>}
       </div>
     </>
   );

@@ -35,12 +35,18 @@ class Moment(rx.NoSSRComponent):
 
 def chart(device_id: rx.Var[str], metrics: rx.Var[list[Any]]) -> rx.Component:
     """`metrics`: records with key, label, unit and type."""
-    return Chart.create(
+    drawn = Chart.create(
         device_id=device_id,
         metrics=metrics,
         query=OPERATIONS["series"],
         source_query=OPERATIONS["reading_source"],
     )
+    return rx.el.div(drawn, rx.cond(metrics.length() > 0, chart_room()))
+
+
+def chart_room() -> rx.Component:
+    """The room of a chart that is on its way; it makes way when it comes."""
+    return rx.el.div(class_name="card chart-card is-waiting", aria_hidden="true")
 
 
 def moment(device_id: rx.Var[str], metric: rx.Var[Any], at: rx.Var[str], until: rx.Var[str]) -> rx.Component:

@@ -13,7 +13,7 @@ from ui.components.pieces import answers, body, card, done, empty, field, proble
 from ui.components.points import points
 from ui.components.public_keys import public_keys
 from ui.islands.cells import live_cards, live_presence, live_when, told, when
-from ui.islands.chart import chart
+from ui.islands.chart import chart, chart_room
 from ui.pages.device.life import ending, in_and_out, quarantined
 from ui.pages.device.state import Device
 from ui.pages.device.tokens import connect, credentials
@@ -199,10 +199,7 @@ def _values() -> rx.Component:
 
 def device() -> rx.Component:
     """The page."""
-    sheet = rx.fragment(
-        _edit(),
-        _alerts(),
-        rx.cond(may("telemetry:read"), _values()),
+    parts = rx.fragment(
         rx.cond(Device.is_over, rx.fragment(), commands()),
         points(),
         rx.el.div(
@@ -218,10 +215,14 @@ def device() -> rx.Component:
         ),
         ending(),
     )
-    waiting = rx.el.div(
-        *(rx.el.div(skeleton(14, "60%"), skeleton(26, "70%"), class_name="card value-card") for _ in range(4)),
-        class_name="cards",
+    sheet = rx.fragment(
+        _edit(),
+        _alerts(),
+        rx.cond(may("telemetry:read"), _values()),
+        rx.cond(Device.is_whole, parts),
     )
+    value = rx.el.div(skeleton(17, "60%"), skeleton(29, "70%"), skeleton(15, "40%"), class_name="card value-card")
+    waiting = rx.fragment(rx.el.div(*[value] * 4, class_name="cards"), chart_room())
     return page(
         "Devices",
         rx.cond(

@@ -21,6 +21,7 @@ class Device(Console):
     SHOWN_ONCE: ClassVar[tuple[str, ...]] = ("token", "command")
 
     ready: bool = False
+    is_whole: bool = False  # whether all parts of the page are there
     problem: str = ""
     is_gone: bool = False  # or never was
     said: str = ""
@@ -71,6 +72,7 @@ class Device(Console):
         uid = self.segment()
         if uid != self.uid:
             self.ready, self.uid, self.is_gone, self.problem = False, uid, False, ""
+            self.is_whole = False
         self.token = self.said = ""  # a token is shown once: whoever comes back does not see it again
         self.is_editing = self.is_ending = self.is_shutting = False
         yield
@@ -79,6 +81,11 @@ class Device(Console):
             return
         self.uid = uid
         await self._show()
+
+    @rx.event
+    def complete(self) -> None:
+        """The last part of the page has come: those below the chart are shown at once, and none pushes another."""
+        self.is_whole = True
 
     @rx.event
     async def refresh(self) -> None:
