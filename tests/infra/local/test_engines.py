@@ -88,6 +88,17 @@ def test_the_server_never_runs_as_root(own_postgres: Postgres) -> None:
     assert 0 not in owners
 
 
+def test_a_backend_keeps_the_memory_that_its_statements_need_again_and_again(own_postgres: Postgres) -> None:
+    megabytes = "SELECT length(array_agg(n)::text) FROM generate_series(1, 100000) AS n"
+    with psycopg.connect(own_postgres.url("app")) as connection:
+        backend = connection.info.backend_pid
+        for _ in range(3):
+            connection.execute(megabytes)
+        before = _page_faults(backend)
+        connection.execute(megabytes)
+    assert _page_faults(backend) - before < 100
+
+
 def test_a_killed_server_starts_again_with_what_was_committed(own_postgres: Postgres) -> None:
     with psycopg.connect(own_postgres.url("superuser")) as connection:
         connection.execute("CREATE TABLE IF NOT EXISTS kept (x int)")
@@ -213,3 +224,8 @@ def test_what_was_never_made_is_removed_without_a_word(tmp_path: Path) -> None:
     (tmp_path / "gone").mkdir()
     uproot(tmp_path / "dangling")
     assert not (tmp_path / "dangling").is_symlink()
+
+
+def _page_faults(process: int) -> int:
+    """How often a page of memory had to be made for it (proc(5), minflt)."""
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[7])
