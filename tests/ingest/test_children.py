@@ -21,6 +21,7 @@ from engine.devices.declared import Command as Declared
 from engine.devices.model import Device, DeviceStatus, Presence
 from engine.devices.presence import KINDS, ways_of
 from engine.drain import Drain
+from engine.inbox import service as inbox
 from engine.journal.read import tail
 from engine.store.pool import Store
 from engine.telemetry import service as telemetry
@@ -142,7 +143,8 @@ async def test_what_a_gateway_says_for_its_child_is_the_childs(
 
         assert await there.say("up/child/freezer-1/status", {"connected": False, "reason": "no answer"}) == STORED
         await comes_true(child, False)
-        assert await there.say("up/child/freezer-1/telemetry", {"values": {"temperature": 9}}) == STORED
+        said = {"values": {"temperature": 9, "humidity": 130}}  # of which the profile takes one
+        assert await there.say("up/child/freezer-1/telemetry", said) == STORED
         assert not await is_online(child)  # what was measured before may come later
         assert await there.say("up/child/freezer-1/status", {"connected": True}) == STORED
         await comes_true(child, True)
@@ -153,10 +155,14 @@ async def test_what_a_gateway_says_for_its_child_is_the_childs(
 
     async with await psycopg.AsyncConnection.connect(postgres.url("superuser")) as base:
         rows = await (
-            await base.execute("SELECT device_id, values FROM telemetry WHERE tenant_id = %s", [tenant.id])
+            await base.execute("SELECT device_id, values, quality FROM telemetry WHERE tenant_id = %s", [tenant.id])
         ).fetchall()
     assert {row[0] for row in rows} == {child.id}
     assert sorted(row[1]["temperature"] for row in rows) == [0, 1, 2, 9]
+    assert [(row[1], row[2]) for row in rows if row[2]] == [({"temperature": 9}, {"humidity": "bad"})]
+    async with store.as_tenant(tenant.principal()) as tx:
+        left = [each for each in (await inbox.page(tx)).items if each.is_partial]
+    assert [(each.device_id, each.left_out) for each in left] == [(child.id, ["humidity"])]
 
 
 async def test_a_gateway_speaks_for_no_device_that_is_not_labelled_so(

@@ -114,6 +114,33 @@ async def test_what_a_device_measures_is_stored_as_it_said_it(
             assert found == said
     if "seq" in row.carries:
         assert [(seq, values) for _, seq, values in rows] == [(reading.seq, reading.values) for reading in told]
+    await speaker.tell(Reading({"temperature": 5, "humidity": 130}, at + 3_000, 3))
+    await is_stored_in_part(line, device, may_split=row.name in ("OPC-UA", "BACnet"))
+
+
+async def is_stored_in_part(line: Line, login: Login, *, may_split: bool) -> None:
+    """The newest reading is stored without its humidity, which lies in the inbox and is marked (ADR 79).
+
+    What a machine tells by itself may be a message of its own: of that nothing is left, and nothing is marked.
+    """
+    tenant = login.tenant
+    await until(lambda: any(values.get("temperature") == 5 for *_, values in stored(line, login)))
+    async with asyncio.timeout(PATIENCE_S):
+        while not (found := await left_out(tenant)):
+            await asyncio.sleep(0.05)
+    ((device, is_partial, about),) = found
+    assert (device, is_partial or may_split, about) == (login.device.id, True, "humidity")
+    query = "SELECT values, quality FROM telemetry WHERE tenant_id = %s AND device_id = %s"
+    rows = line.look(query, tenant.id, login.device.id)
+    assert [row for row in rows if row[0].get("temperature") == 5] == [
+        ({"temperature": 5}, {"humidity": "bad"} if is_partial else None)
+    ]
+
+
+async def left_out(tenant: Tenant) -> list[tuple[UUID, bool, str | None]]:
+    """Whose messages lie in the inbox, whether the rest of each is stored, and about which metric."""
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        return [(each.device_id, each.is_partial, each.about) for each in (await inbox.page(tx)).items]
 
 
 # ── downlink ────────────────────────────────────────────────────────────────────────────────────────────────────────
