@@ -1,7 +1,10 @@
 """When: times of day and days of the week, and cron, by the clock on the wall of the device's site.
 
 Daylight saving is the wall's: a span that lies in the hour skipped in spring does not happen that day, one in the hour
-that comes twice in autumn happens twice. Cron does as Debian's does (`cronsim`): at once after the jump, and once.
+that comes twice in autumn happens twice. Cron does as Debian's does: what names a time of day happens at once after the
+jump, and once; what begins with a star in its minute or hour happens whenever the wall shows it. `cronsim` says which
+readings of a clock an expression names, and is asked of a clock that nobody sets: of one that is, it named times that
+were over, and where half an hour came twice it missed one.
 """
 
 from collections.abc import Iterator
@@ -16,6 +19,7 @@ from cronsim import CronSim, CronSimError
 UTC = ZoneInfo("UTC")
 EVERY_DAY = frozenset(range(1, 8))
 NEVER = 2**62
+_SECOND, _DAY_MS = timedelta(seconds=1), 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +91,65 @@ def is_cron(expression: str) -> bool:
 @lru_cache(maxsize=4_096)
 def next_time(expression: str, moment: int, zone: ZoneInfo) -> int | None:
     """The first time (ms) after ``moment`` that the cron expression names by the zone's clock."""
+    moment = moment // 1000 * 1000
+    wall, ahead = _wall(moment, zone), _offset(moment, zone)
     try:
-        begin = datetime.fromtimestamp(moment // 1000, zone)
-        return _ms(next(CronSim(expression, begin)))
+        if _names_a_time(expression):
+            return next(at for each in CronSim(expression, wall) if (at := _first_shown(each, zone)) > moment)
+        while True:
+            found = _ms((next(CronSim(expression, wall)) - ahead).replace(tzinfo=UTC))
+            change = _change(moment, found, zone)
+            if change is None:
+                return found
+            moment, ahead = change, _offset(change, zone)
+            wall = _wall(change, zone) - _SECOND
     except (CronSimError, StopIteration, OverflowError):
         return None
 
 
 def last_time(expression: str, after: int, until: int, zone: ZoneInfo) -> int | None:
     """The last time (ms) in (after, until] that the cron expression names; those missed before it are not made up."""
+    moment = until // 1000 * 1000
+    wall, ahead = _wall(moment, zone) + _SECOND, _offset(moment, zone)
     try:
-        begin = datetime.fromtimestamp(until // 1000 + 1, zone)
-        found = _ms(next(CronSim(expression, begin, reverse=True)))
+        if _names_a_time(expression):
+            again = wall.replace(tzinfo=zone)  # what is yet to come for the second time was there for the first
+            wall += max(_ahead(again) - ahead, timedelta())
+            walls = CronSim(expression, wall, reverse=True)
+            found = next(at for each in walls if (at := _first_shown(each, zone)) <= moment)
+            return found if found > after else None
+        while True:
+            found = _ms((next(CronSim(expression, wall, reverse=True)) - ahead).replace(tzinfo=UTC))
+            change = _change(moment, found, zone)
+            if change is None or change <= after:
+                return found if change is None and found > after else None
+            moment = change - 1_000
+            wall, ahead = _wall(moment, zone) + _SECOND, _offset(moment, zone)
     except (CronSimError, StopIteration, OverflowError):
         return None
-    return found if after < found <= until else None
+
+
+def _names_a_time(expression: str) -> bool:
+    return not any(field.startswith("*") for field in expression.split()[:2])
+
+
+def _first_shown(wall: datetime, zone: ZoneInfo) -> int:
+    """When a clock shows this for the first time; what it never shows, when it has been set beyond that."""
+    at = _ms(wall.replace(tzinfo=zone))
+    if _wall(at, zone) == wall:
+        return at
+    return _set_at(_ms(wall.replace(tzinfo=zone, fold=1)), at, zone)
+
+
+def _change(begin: int, end: int, zone: ZoneInfo) -> int | None:
+    """Where the wall's clock is set first on the way from one moment to another, which may be before it."""
+    step = _DAY_MS if end > begin else -_DAY_MS
+    while begin != end:
+        until = end if abs(end - begin) <= _DAY_MS else begin + step
+        if _offset(begin, zone) != _offset(until, zone):
+            return _set_at(min(begin, until), max(begin, until), zone)
+        begin = until
+    return None
 
 
 def _set_at(low: int, high: int, zone: ZoneInfo) -> int:
@@ -113,8 +161,17 @@ def _set_at(low: int, high: int, zone: ZoneInfo) -> int:
     return high
 
 
-def _offset(moment: int, zone: ZoneInfo) -> timedelta | None:
-    return datetime.fromtimestamp(moment / 1000, zone).utcoffset()
+def _offset(moment: int, zone: ZoneInfo) -> timedelta:
+    return _ahead(datetime.fromtimestamp(moment / 1000, zone))
+
+
+def _ahead(local: datetime) -> timedelta:
+    return local.utcoffset() or timedelta()
+
+
+def _wall(moment: int, zone: ZoneInfo) -> datetime:
+    """What the clock on the wall shows."""
+    return datetime.fromtimestamp(moment / 1000, zone).replace(tzinfo=None, fold=0)
 
 
 def _ms(at: datetime) -> int:

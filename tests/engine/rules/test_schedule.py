@@ -1,6 +1,7 @@
 """Times of day, days and cron by the clock on the wall, also on the two days a year on which it is set."""
 
-from datetime import datetime
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,6 +12,7 @@ from engine.clock import zone_of
 from engine.rules.schedule import Span, is_cron, last_time, next_time
 
 BERLIN = ZoneInfo("Europe/Berlin")
+_MINUTE = timedelta(minutes=1)
 WEEKDAYS = frozenset({1, 2, 3, 4, 5})
 
 
@@ -103,6 +105,45 @@ def test_a_time_that_comes_twice_in_autumn_counts_once() -> None:
     assert shown(next_time("30 2 * * *", first or 0, BERLIN)) == "2026-10-26T02:30+01:00"
     assert last_time("30 2 * * *", at("2026-10-25T02:30"), at("2026-10-25T02:45", fold=1), BERLIN) is None
     assert shown(next_time("0 6 * * *", at("2026-10-24T06:00"), BERLIN)) == "2026-10-25T06:00+01:00"  # 25 hours later
+
+
+@pytest.mark.parametrize(
+    ("place", "day"),
+    [
+        ("Europe/Berlin", "2026-10-25"),
+        ("Europe/Berlin", "2026-03-29"),
+        ("America/New_York", "2026-11-01"),
+        ("America/Santiago", "2026-04-04"),
+        ("Australia/Lord_Howe", "2026-04-05"),
+        ("Australia/Lord_Howe", "2026-10-04"),
+    ],
+)
+@pytest.mark.parametrize("expression", ["30 2 * * *", "59 1,23 * * *", "*/20 * * * *", "0 */2 * * *"])
+def test_from_any_moment_about_the_hour_in_which_the_clock_is_set_each_time_is_found(
+    place: str, day: str, expression: str
+) -> None:
+    """Once, from within the hour that comes again, the next time was one that was over, and the last a day ago."""
+    zone, minute = ZoneInfo(place), 60_000
+    noon = int(datetime.fromisoformat(day).replace(hour=12, tzinfo=zone).timestamp() * 1000)
+    names = [set(_numbers(field, most)) for field, most in zip(expression.split(), (60, 24), strict=False)]
+    times, shown, before = [], set(), None
+    for at in range(noon - 36 * 60 * minute, noon + 24 * 60 * minute, minute):
+        wall = datetime.fromtimestamp(at / 1000, zone).replace(tzinfo=None, fold=0)
+        passed = [wall - timedelta(minutes=n) for n in range(60)] if before not in (None, wall - _MINUTE) else [wall]
+        news = {each for each in passed if each not in shown} if "*" not in expression[:3] else {wall}
+        if any(each.minute in names[0] and each.hour in names[1] for each in news):
+            times.append(at)
+        shown |= {*passed}
+        before = wall
+    begin, end = noon - 14 * 60 * minute, noon
+    for at in range(begin, end, 7 * minute + 1_000):
+        assert next_time(expression, at, zone) == next(each for each in times if each > at)
+        assert last_time(expression, begin - 86_400_000, at, zone) == next(each for each in times[::-1] if each <= at)
+
+
+def _numbers(field: str, most: int) -> Iterator[int]:
+    every = field.partition("/")[2]
+    yield from range(0, most, int(every or 1)) if field.startswith("*") else map(int, field.split(","))
 
 
 def test_of_the_times_that_were_missed_the_last_one_counts() -> None:
