@@ -46,8 +46,8 @@ DEFAULTS: Mapping[str, str] = {
     "log_checkpoints": "off",
     "log_statement": "none",
 }
-# glibc's words (malloc(3)): what a statement needed of memory stays with its backend, up to so much. Else it is given back
-# at the statement's end and made again half a second later, a quarter of what a drain's statements took of the CPU.
+# glibc's words (malloc(3)): what a statement needed of memory stays with its backend, up to so much. Else it is given
+# back when the statement ends, and made again half a second later: a quarter of the CPU of what a drain writes.
 KEPT_BYTES = 32 * 2**20
 MEMORY_IS_KEPT = (f"MALLOC_TRIM_THRESHOLD_={KEPT_BYTES}", f"MALLOC_MMAP_THRESHOLD_={KEPT_BYTES}")
 HBA = "host all all 127.0.0.1/32 scram-sha-256\n"
