@@ -3,9 +3,12 @@
 import asyncio
 from typing import Any
 
+from engine.alerts import service as alerts
 from engine.clock import from_ms, now_ms
 from engine.devices.model import Device, Metric, MetricType
+from engine.drain import Drain
 from engine.inbox import service as inbox
+from engine.rules import service as rules
 from engine.store.pool import Store
 from engine.telemetry import service as telemetry
 from engine.telemetry.model import Sample, Series
@@ -17,11 +20,15 @@ from ingest.replay import Replay
 from ingest.trim import trim
 from tests.ingest.test_replay import ask, counts, groups, mend, messages, replaying, total
 from tests.support.line import Line, running_line
+from tests.support.rules import too_warm
 from tests.support.tenant import Tenant
+
+STORED = Verdict.STORED
 
 WIDE = Metric("temperature", MetricType.NUMBER, "Temperature", "°C", -60, 5_000)
 NARROW = Metric("temperature", MetricType.NUMBER, "Temperature", "°C", -60, 100)
 STATE = Metric("state", MetricType.STRING)
+FLOW = Metric("flow", MetricType.NUMBER, "Flow", None, 0, 10)
 
 
 def rows(line: Line, tenant: Tenant, device: Device) -> list[tuple[Any, ...]]:
@@ -118,6 +125,51 @@ async def test_one_bad_metric_is_left_out_marked_and_mended_and_each_message_cou
             Verdict.REJECTED,
         ], "another reading of this seq is a conflict as ever"
         assert total(await counts(tenant, worker_store)) == (14, 3, 10, 1, 0, 0)
+
+
+def told(name: str, when: dict[str, Any]) -> dict[str, Any]:
+    return too_warm(name=name, when=when)
+
+
+RULES = (
+    told("warm", {"metric": "temperature", "op": ">", "value": 8}),
+    told("flows", {"metric": "flow", "op": ">", "value": 5}),
+    told("mean", {"metric": "temperature", "agg": {"fn": "avg", "over": "1h"}, "op": ">", "value": 100}),
+    told("often", {"metric": "temperature", "agg": {"fn": "count", "over": "1h"}, "op": ">=", "value": 3}),
+)
+"""Of one number each: as it is, of another metric of the same message, and over an hour."""
+
+
+async def test_rules_and_windows_hear_of_what_was_stored_and_of_what_was_left_out_when_it_is_mended(
+    postgres: Postgres, tenant: Tenant, worker_store: Store
+) -> None:
+    device, at, drain = await tenant.device(), now_ms() - 60_000, Drain(worker_store)
+    await mend(tenant, NARROW, FLOW)
+    async with tenant.store.as_tenant(tenant.principal()) as tx:
+        names = {(await rules.create(tx, each)).id: str(each["name"]) for each in RULES}
+
+    async def alerted() -> dict[str, str]:
+        while await drain.run(tenant.id):
+            pass
+        async with tenant.store.as_tenant(tenant.principal()) as tx:
+            found = (await alerts.page(tx, first=200)).items
+        return {names[each.rule_id]: each.status.value for each in sorted(found, key=lambda each: each.episode)}
+
+    async with running_line(postgres) as line, replaying(postgres) as replay:
+        assert await send(line, tenant, device, {"time": at, "values": {"temperature": 20, "flow": 1}}) == [STORED]
+        assert await alerted() == {"warm": "active"}
+        sent = {"time": at + 1_000, "values": {"temperature": -999, "flow": 9}}
+        assert await send(line, tenant, device, sent) == [STORED]
+        assert await alerted() == {"warm": "active", "flows": "active"}, "it is not cleared by what was left out"
+        sent = {"time": at + 2_000, "values": {"temperature": 5, "flow": 99}}
+        assert await send(line, tenant, device, sent) == [STORED]
+        assert await alerted() == {"warm": "cleared", "flows": "active"}
+        sent = {"time": at + 3_000, "values": {"temperature": 999, "flow": 2}}
+        assert await send(line, tenant, device, sent) == [STORED]
+        assert await alerted() == {"warm": "cleared", "flows": "cleared"}, "and nothing fires by it"
+        await mend(tenant, WIDE, FLOW)
+        await replay_all(tenant, replay)
+        assert await alerted() == {"warm": "active", "flows": "cleared", "mean": "active", "often": "active"}
 
 
 async def test_what_is_stored_whole_stays_the_same_reading_when_the_profile_becomes_narrower(

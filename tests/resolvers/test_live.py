@@ -21,11 +21,13 @@ from engine.store.pool import Store
 from engine.tenancy import Role, system
 from engine.tenants import service as tenants
 from infra.local.postgres import Postgres
+from ingest.adapters.base import Verdict
 from resolvers.context import RequestContext
 from resolvers.gateway import Gateway
 from schema.rules import EXAMPLE
 from tests.support.api import Api
 from tests.support.journal import journal, tell
+from tests.support.line import running_line
 from tests.support.patience import PATIENCE_S, TOLD_S
 from tests.support.sockets import Line, dialled, line
 from tests.support.tenant import Tenant
@@ -67,6 +69,35 @@ async def test_readings_arrive_as_they_are_stored(
         assert event["values"] == {"temperature": 5.5, "mode": "auto"}
         assert event["quality"] == {"mode": "uncertain", "door": "bad"}
         assert event["skipped"] == 0
+
+
+async def test_of_a_reading_of_which_a_part_was_left_out_a_reader_sees_the_rest_and_which_part_is_bad(
+    served: str, gateway: Gateway, postgres: Postgres, tenant: Tenant
+) -> None:
+    device, now, secret = await tenant.device(), clock.now_ms() - 60_000, await tenant.api_token(Role.VIEWER)
+    sent = [{"time": now + n, "values": {"temperature": 20 + n, "humidity": 50 + 80 * n}} for n in range(2)]
+    asked = {"query": TELEMETRY, "variables": {"d": [str(device.id)], "after": "0"}}
+    headers = {"Authorization": f"Bearer {secret}", "Accept": "text/event-stream"}
+    async with line(served, secret) as all_, line(served, secret) as humid, running_line(postgres) as ingest:
+        await all_.subscribe(TELEMETRY, d=[str(device.id)])
+        await humid.subscribe(TELEMETRY, d=[str(device.id)], m=["humidity"])
+        await _following(gateway, tenant)
+        for each in sent:
+            assert await ingest.send(tenant, device, each) is Verdict.STORED
+        gateway.bus.publish([tenant.id])
+        told = [await each.next("telemetry") for each in (all_, all_, humid, humid)]
+    async with (
+        httpx.AsyncClient(timeout=PATIENCE_S, trust_env=False) as client,
+        client.stream("POST", f"http://{served}/graphql", json=asked, headers=headers) as stream,
+    ):
+        lines = (text async for text in stream.aiter_lines() if text.startswith("data:"))
+        told += [json.loads((await anext(lines))[5:])["data"]["telemetry"] for _ in sent]
+    bad = {"humidity": "bad"}
+    assert [(each["values"], each["quality"]) for each in told] == [
+        *(({"temperature": 20, "humidity": 50}, None), ({"temperature": 21}, bad)),
+        *(({"humidity": 50}, None), ({}, bad)),
+        *(({"temperature": 20, "humidity": 50}, None), ({"temperature": 21}, bad)),
+    ]
 
 
 async def test_news_is_found_without_being_told(
