@@ -20,6 +20,9 @@ _STARTS = {
     "ZONE :zone)::int * 12 + extract(month FROM time AT TIME ZONE :zone)::int - 1) % CAST(:months AS int))) "
     "AT TIME ZONE :zone",
 }
+# Where the clock is put back to midnight, the day begins at the first of the two, and PostgreSQL takes the second.
+_EARLIER = "bucket - interval '1 hour'"
+_FIRST = f"CASE WHEN ({_EARLIER}) AT TIME ZONE :zone = bucket AT TIME ZONE :zone THEN {_EARLIER} ELSE bucket END"
 # Numbers are added as they are written, so that it makes no difference in which order, or which of them were added to
 # an hour before; the last value matters only where there is no number at all.
 _READINGS = """
@@ -48,7 +51,7 @@ _TOGETHER = """
     SELECT coalesce(array_agg(at), '{{}}') AS times, coalesce(array_agg(n), '{{}}') AS n,
            coalesce(array_agg(mean), '{{}}') AS mean, coalesce(array_agg(low), '{{}}') AS low,
            coalesce(array_agg(high), '{{}}') AS high, CASE WHEN count(last) > 0 THEN json_agg(last) END AS last FROM (
-    SELECT (extract(epoch FROM bucket) * 1000)::bigint AS at, sum(n)::bigint AS n,
+    SELECT (extract(epoch FROM {first}) * 1000)::bigint AS at, sum(n)::bigint AS n,
            CASE WHEN sum(total) BETWEEN -1e-300 AND 1e-300 THEN 0
            ELSE (sum(total) / nullif(sum(numbers), 0))::float8 END AS mean, min(low)::float8 AS low,
            max(high)::float8 AS high,
@@ -80,4 +83,5 @@ def _statement(calendar: str, sources: tuple[Source, ...]) -> Reading:
         else _ROLLED.format(bucket=_STARTS[calendar], place=place, table=f"rollup_{source.value}")
         for place, source in enumerate(sources)
     ]
-    return Reading(text(_TOGETHER.format(parts=" UNION ALL ".join(parts))), is_binary=True)
+    first = "bucket" if calendar == "fixed" else _FIRST
+    return Reading(text(_TOGETHER.format(first=first, parts=" UNION ALL ".join(parts))), is_binary=True)
