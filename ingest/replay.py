@@ -160,7 +160,7 @@ class Replay:
                     async with self._lock:
                         await trim(self._database, tenants)
                 async with self._lock, self._database.transaction(rollback=True) as connection:
-                    await statements.enter(connection, tenants)
+                    await statements.enter_inbox(connection, tenants)
                     for (tenant_id,) in await (await connection.execute(FORGOTTEN)).fetchall():
                         self.tell(tenant_id)
             except (psycopg.Error, OSError) as error:
@@ -211,7 +211,7 @@ class Replay:
     async def _once(self, tenant_id: UUID, most: int, *, is_unstorable: bool = False) -> int:
         """Decide the oldest that wait; how many there were. Raising (psycopg.Error, OSError) it changed nothing."""
         async with self._lock, self._database.transaction() as connection:
-            await statements.enter(connection, {tenant_id})
+            await statements.enter_inbox(connection, {tenant_id})
             found = await (await connection.execute(WAITING, [self._storage_days, tenant_id, most])).fetchall()
             if not found:
                 await connection.execute("ROLLBACK")

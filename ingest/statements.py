@@ -20,6 +20,7 @@ Connection = AsyncConnection[tuple[Any, ...]]
 
 # The tenants that row-level security lets through: those whose devices this batch's connections proved to be.
 ENTER = "SELECT set_config('app.tenants', %s, true)"
+KNOWS_PARTS = "SELECT set_config('app.knows_parts', 'on', true)"
 
 # The join drops devices that are unknown or no longer active; the policy refuses foreign tenants' rows.
 STORE = """
@@ -91,6 +92,12 @@ async def enter(connection: Connection, tenants: Iterable[UUID]) -> None:
     """Begin a transaction that sees these tenants; the set ends with it."""
     await connection.execute("BEGIN")
     await connection.execute(ENTER, [_set_of(tenants)])
+
+
+async def enter_inbox(connection: Connection, tenants: Iterable[UUID]) -> None:
+    """As `enter`, and sees what was left out of stored readings, which is hidden from whoever knows nothing of it."""
+    await enter(connection, tenants)
+    await connection.execute(KNOWS_PARTS)
 
 
 async def store(connection: Connection, rows: Sequence[Row]) -> AsyncCursor[tuple[Any, ...]]:

@@ -42,7 +42,7 @@ async def trim(database: Database, tenants: Iterable[UUID], most: int = KEPT_OF_
     asked = list(tenants)
     oldest = UUID(int=(clock.now_ms() - days * 86_400_000) << 80)  # ids begin with when they were made
     async with database.transaction() as connection:
-        await statements.enter(connection, asked)
+        await statements.enter_inbox(connection, asked)
         full = [row[0] for row in await (await connection.execute(FULL, [most])).fetchall()]
         gone = await (await connection.execute(BEYOND, [full, most, asked, oldest, full])).fetchall()
         await connection.execute(FORGOTTEN, [days])

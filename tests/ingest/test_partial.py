@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import psycopg
+
 from engine.alerts import service as alerts
 from engine.clock import from_ms, now_ms
 from engine.devices.model import Device, Metric, MetricType
@@ -222,6 +224,10 @@ async def test_what_was_left_out_is_bounded_thrown_away_and_trimmed_and_no_count
             await inbox.discard(tx, (await messages(tenant))[0].id)
         [group] = await groups(tenant)
         assert (group.count, group.partial, group.kept) == (4, 4, 2)
+        async with await psycopg.AsyncConnection.connect(postgres.url("ingest")) as before_0045:
+            await before_0045.execute("SELECT set_config('app.tenants', %s, true)", [f"{{{tenant.id}}}"])
+            for statement in ("SELECT FROM rejected FOR UPDATE", "DELETE FROM rejected WHERE id IS NOT NULL"):
+                assert (await before_0045.execute(statement)).rowcount == 0, "it would take them for what they are not"
         database = Database(postgres.url("ingest"), timeout_s=20)
         assert await trim(database, [tenant.id], most=1) == 1
         await database.drop()
