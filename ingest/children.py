@@ -71,9 +71,16 @@ class Below(Protocol):
 class Children:
     """Finds children, and says who is reached through which gateway. `ask` and `find` from the loop."""
 
-    def __init__(self, database: Database, presence: Presence, came: Callable[[Decision], None]) -> None:
-        """`came` hears of a child that can be reached from now on."""
+    def __init__(
+        self,
+        database: Database,
+        presence: Presence,
+        came: Callable[[Decision], None],
+        holds: Callable[[Decision], bool] = lambda _: True,
+    ) -> None:
+        """`came` hears of a child that can be reached from now on; `holds`: whether a gateway's session goes on."""
         self._database = database
+        self._holds = holds
         self._presence = presence
         self._came = came
         self._found: dict[_Key, Decision] = {}
@@ -83,6 +90,8 @@ class Children:
         self._loading: asyncio.Task[None] | None = None
         self._reached: dict[UUID, tuple[Decision, Decision]] = {}
         """By a child's id: the child, and the session of the gateway through which it is reached."""
+        self._through: dict[UUID, set[UUID]] = {}
+        """By a gateway's id: the children that are reached through it."""
         self._told: dict[UUID, tuple[UUID, int, bool]] = {}
         """By a child's id: the session (gateway, epoch) in which it was said whether it is reached, and what."""
         self._changes = 0
@@ -113,14 +122,22 @@ class Children:
             known = None  # it has another gateway, of which we were not told
         if is_connected is None:
             return True  # it is to be rejected
+        if is_connected and not self._holds(gateway):
+            # nobody would hear that it goes: behind a broker its gateway alone tells; else this came too late
+            if is_status and message.transport == "broker":
+                self._told[child.device_id] = *session, True
+                return told != (*session, True)
+            return not is_status
         if is_status:
             self._told[child.device_id] = *session, is_connected
         elif known is None and told is not None and told[:2] == session:
             return True  # what was measured before it went may come after that was told
         if not is_connected:
-            self._reached.pop(child.device_id, None)
+            self._leave(child.device_id)
             return told != (*session, False)  # one that was never reached is offline too, and this says why
+        self._leave(child.device_id)
         self._reached[child.device_id] = child, gateway
+        self._through.setdefault(gateway.device_id, set()).add(child.device_id)
         if known is None or known[1].session_epoch < gateway.session_epoch:
             self._came(child)
         if known is None and not is_status:  # a status tells of it by itself
@@ -130,14 +147,25 @@ class Children:
     def not_taken(self, message: ChildMessage) -> None:
         """A status that was heard was not stored, and will come again: then it is news still."""
         self._told.pop(message.device.device_id, None)
-        self._reached.pop(message.device.device_id, None)
+        self._leave(message.device.device_id)
 
     def gone(self, gateway: Decision, at: float, reason: GoneReason) -> None:
         """A gateway's session has ended, and with it what was reached through it."""
-        for device_id, (child, by) in list(self._reached.items()):
-            if by.device_id == gateway.device_id and by.session_epoch <= gateway.session_epoch:
-                del self._reached[device_id]
+        for child_id in list(self._through.get(gateway.device_id, ())):
+            child, by = self._reached[child_id]
+            if by.session_epoch <= gateway.session_epoch:
+                self._leave(child_id)
                 self._presence.disconnected(child, at, reason)
+
+    def _leave(self, child_id: UUID) -> tuple[Decision, Decision] | None:
+        """A child is reached no more; it and its gateway's session, if it was."""
+        known = self._reached.pop(child_id, None)
+        if known is not None:
+            through = self._through[known[1].device_id]
+            through.discard(child_id)
+            if not through:
+                del self._through[known[1].device_id]
+        return known
 
     # ── changes ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -147,7 +175,7 @@ class Children:
         self._unknown.clear()
         if (key := self._key_of.pop(device_id, None)) is not None:
             del self._found[key]
-        if (known := self._reached.pop(device_id, None)) is not None:
+        if (known := self._leave(device_id)) is not None:
             # it may have another gateway, or none: it is reached again when this one next speaks for it
             self._presence.disconnected(known[0], time.time(), "network")
 

@@ -69,7 +69,12 @@ class Ingest:
         self.allowances = Allowances(Quotas.of(settings), Database(url), shares)
         quota = Quota(settings.quota_device_messages_per_s, allowance_of=self.allowances.of)
         presence = JournalPresence(self.writer)
-        self.children = Children(Database(url), presence, lambda child: self._downlink.tell(child.device_id))
+        self.children = Children(
+            Database(url),
+            presence,
+            lambda child: self._downlink.tell(child.device_id),
+            lambda gateway: self.endpoint.session(gateway.device_id) == gateway,  # and no later one
+        )
         self.pipeline = Pipeline(self.directory, self.writer, quota, children=self.children)
         self._newcomers = Newcomers(Database(url))
         self._refusals = Refusals(self.writer.record)

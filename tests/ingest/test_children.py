@@ -2,11 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import paho.mqtt.client as paho
 import psycopg
@@ -26,6 +27,9 @@ from engine.journal.read import tail
 from engine.store.pool import Store
 from engine.telemetry import service as telemetry
 from infra.local.postgres import Postgres
+from ingest.adapters.base import ChildMessage, Decision, GoneReason
+from ingest.children import Children
+from ingest.database import Database
 from tests.support.patience import PATIENCE_S
 from tests.support.process import IngestProcess, ingest_process
 from tests.support.tenant import Tenant
@@ -247,6 +251,82 @@ async def test_a_child_that_was_never_reached_is_offline_and_its_gateway_says_wh
         assert now.since == went.since  # it is no later that it was heard for that
     kinds = await told_of(store, tenant, never)
     assert kinds == ["device.disconnected", "device.connected", "device.disconnected"]
+
+
+class Heard:
+    """A `Presence` that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, bool]] = []
+
+    def connected(self, device: Decision, at: float, detail: Mapping[str, object]) -> None:
+        self.told.append((device.device, True))
+
+    def disconnected(self, device: Decision, at: float, reason: GoneReason) -> None:
+        self.told.append((device.device, False))
+
+
+def said(child: Decision, gateway: Decision, status: bool | None = None, transport: str = "mqtt") -> ChildMessage:
+    payload = b"{}" if status is None else json.dumps({"connected": status}).encode()
+    topic = "up/telemetry" if status is None else "up/status"
+    return ChildMessage(child, topic, payload, 1, 0.0, transport=transport, gateway=gateway)
+
+
+async def test_children_go_with_the_session_by_which_they_were_last_heard_and_one_heard_too_late_is_not_there() -> None:
+    tenant, heard, here = uuid4(), Heard(), set[Decision]()
+    children = Children(Database(""), heard, lambda _: None, lambda gateway: gateway in here)
+    east, west, later = (Decision(tenant, "acme", uuid4(), name, 1) for name in ("east", "west", "later"))
+    one, other = (Decision(tenant, "acme", uuid4(), name, 0) for name in ("one", "other"))
+    here |= {east, west}
+    assert all(children.heard(said(child, east)) for child in (one, other))
+    assert children.heard(said(one, west))  # it is behind another one now
+    children.gone(later, 0.0, "client")
+    children.gone(east, 0.0, "client")
+    assert heard.told == [("one", True), ("other", True), ("one", True), ("other", False)]
+    here.clear()
+    children.gone(west, 0.0, "client")
+    assert children.heard(said(one, west))  # it was looked for while its gateway went
+    assert not children.heard(said(one, west, status=True))
+    assert heard.told[4:] == [("one", False)]
+    assert not [*children.reached()]
+    # of a gateway behind a broker nobody hears when it goes: what it tells by itself counts, and once
+    assert children.heard(said(other, east, transport="broker"))
+    told = [children.heard(said(other, east, status=each, transport="broker")) for each in (True, True, False, False)]
+    assert (told, heard.told[5:]) == ([True, False, True, False], [])
+
+
+async def test_a_child_of_a_gateway_that_says_something_and_leaves_at_once_is_not_there_for_ever(
+    process: IngestProcess, store: Store, worker_store: Store, tenant: Tenant, postgres: Postgres
+) -> None:
+    gateway, child = await tenant.device("plant"), await labelled(tenant, "freezer-1", "plant")
+    username, token = f"{tenant.key}/d/plant".encode(), (await tenant.device_token(gateway)).encode()
+    connect = _text(b"MQTT") + b"\x04\xc2\x00\x3c" + b"".join(map(_text, (username, username, token)))
+    publish = _text(b"t/" + username + b"/up/child/freezer-1/telemetry") + b'{"temperature":1}'
+    reader, writer = await asyncio.open_connection("127.0.0.1", process.mqtt_port)
+    writer.write(_packet(0x10, connect))
+    assert await reader.readexactly(4) == b"\x20\x02\x00\x00"
+    writer.write(_packet(0x30, publish) + b"\xe0\x00")
+    await writer.drain()
+    async with await psycopg.AsyncConnection.connect(postgres.url("superuser"), autocommit=True) as base:
+        async with asyncio.timeout(PATIENCE_S):
+            while not await (await base.execute("SELECT 1 FROM telemetry WHERE device_id = %s", [child.id])).fetchone():
+                await asyncio.sleep(0.05)
+    writer.close()
+    await asyncio.sleep(0.2)
+    await Drain(worker_store).run(tenant.id)
+    async with store.as_tenant(tenant.principal()) as tx:
+        assert not (await devices.presence_of(tx, [child.id]))[child.id].is_online
+    kinds = await told_of(store, tenant, child)
+    assert kinds.count("device.connected") == kinds.count("device.disconnected")
+
+
+def _text(said: bytes) -> bytes:
+    return len(said).to_bytes(2, "big") + said
+
+
+def _packet(kind: int, body: bytes) -> bytes:
+    size = len(body)
+    return bytes([kind, size] if size < 128 else [kind, size % 128 | 128, size // 128]) + body
 
 
 async def test_a_reading_says_which_gateway_brought_it_though_another_speaks_for_the_device_now(
