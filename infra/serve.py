@@ -7,11 +7,12 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from threading import Thread
 from typing import Any
 
 from engine import logs
 from engine.settings import Settings
-from infra import metrics
+from infra import large_pages, metrics
 from infra.forked import be_called, serve_in_children
 
 log = logging.getLogger(__name__)
@@ -90,6 +91,8 @@ def loaded_web(settings: Settings) -> Callable[[], int]:
     collect_garbage_seldom()  # again, now that what stays is there
 
     def serve() -> int:
+        # here, since a child made by fork copies what it changes page by page; beside it, since it takes a while
+        Thread(target=large_pages.move_in, name="large pages", daemon=True).start()
         metrics.listen(settings)
         server = uvicorn.Server(config)
         with suppress(KeyboardInterrupt):
