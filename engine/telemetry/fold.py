@@ -29,12 +29,16 @@ _LOAD = Reading(
         "WHERE tenant_id = :tenant AND device_id = ANY (CAST(:ids AS uuid[]))"
     )
 )
-# One JSON document per statement: an array per column costs the client ten times as much.
+# Each column is one text: an array per column costs the driver ten times as much, one document of all rows the server
+# two to three microseconds a row. No JSON that orjson writes has a line break in it.
 _SAVE = text(
     """
     INSERT INTO latest (tenant_id, device_id, values, quality, received_at)
-    SELECT :tenant, n.id, n.values, n.quality, to_timestamp(n.received / 1000.0)
-    FROM json_to_recordset(CAST(:newest AS json)) AS n (id uuid, values jsonb, quality jsonb, received bigint)
+    SELECT :tenant, n.id, n.values, n.quality, to_timestamp(n.received / CAST(1000 AS float8))
+    FROM unnest(
+        CAST(:ids AS uuid[]), CAST(string_to_array(:values, chr(10)) AS jsonb[]),
+        CAST(string_to_array(:quality, chr(10), 'null') AS jsonb[]), CAST(:received AS bigint[])
+    ) AS n (id, values, quality, received)
     ON CONFLICT (tenant_id, device_id) DO UPDATE
     SET values = excluded.values, quality = excluded.quality,
         received_at = greatest(latest.received_at, excluded.received_at)
@@ -45,8 +49,10 @@ _COUNT = text(
     INSERT INTO counts AS c
         (tenant_id, device_id, hour, received, stored, duplicates, rejected, refused, not_kept)
     SELECT :tenant, n.device, :hour, n.received, n.stored, n.duplicates, n.rejected, n.refused, n.not_kept
-    FROM json_to_recordset(CAST(:counted AS json)) AS n (device uuid, received bigint, stored bigint,
-         duplicates bigint, rejected bigint, refused bigint, not_kept bigint)
+    FROM unnest(
+        CAST(:ids AS uuid[]), CAST(:received AS bigint[]), CAST(:stored AS bigint[]), CAST(:duplicates AS bigint[]),
+        CAST(:rejected AS bigint[]), CAST(:refused AS bigint[]), CAST(:not_kept AS bigint[])
+    ) AS n (device, received, stored, duplicates, rejected, refused, not_kept)
     ON CONFLICT (tenant_id, device_id, hour) DO UPDATE SET
         received = c.received + excluded.received, stored = c.stored + excluded.stored,
         duplicates = c.duplicates + excluded.duplicates, rejected = c.rejected + excluded.rejected,
@@ -112,7 +118,7 @@ class Newest:
             doubt[2:] = [reason[:MAX_REASON_CHARS]]
             self._received.setdefault(device_id, 0)
 
-    def changed(self) -> list[dict[str, object]]:
+    def changed(self) -> list[dict[str, Any]]:
         """What is to be saved, in the order of device ids; asked again, only what has changed since."""
         values, received, doubts = self._values, self._received, self._doubts.get
         self._received = {}
@@ -138,7 +144,14 @@ async def load(tx: Tx, newest: Newest, device_ids: Iterable[str]) -> None:
 async def save(tx: Tx, newest: Newest) -> None:
     """Keep what was learnt."""
     if changed := newest.changed():
-        await tx.execute(_SAVE, {"tenant": tx.principal.tenant_id, "newest": orjson.dumps(changed).decode()})
+        doubts = [each["quality"] for each in changed]
+        columns = {
+            "ids": ids.array(each["id"] for each in changed),
+            "values": _lines(each["values"] for each in changed),
+            "quality": _lines(doubts) if any(doubts) else None,
+            "received": _numbers(each["received"] for each in changed),
+        }
+        await tx.execute(_SAVE, {"tenant": tx.principal.tenant_id, **columns})
 
 
 async def count(tx: Tx, at: datetime, told: Iterable[Mapping[str, Any]]) -> None:
@@ -157,10 +170,20 @@ async def count(tx: Tx, at: datetime, told: Iterable[Mapping[str, Any]]) -> None
         sums[device_id] = [received + n, already + n, *others]
     if not sums:
         return
-    hour = clock.hour_of(at)
-    rows = [{"device": device_id, **dict(zip(COUNTED, sums[device_id], strict=True))} for device_id in sorted(sums)]
-    counted = orjson.dumps(rows).decode()
-    await tx.execute(_COUNT, {"tenant": tx.principal.tenant_id, "hour": hour, "counted": counted})
+    devices = sorted(sums)
+    columns = zip(*[sums[device_id] for device_id in devices], strict=True)
+    counted = {name: _numbers(column) for name, column in zip(COUNTED, columns, strict=True)}
+    whose = {"tenant": tx.principal.tenant_id, "hour": clock.hour_of(at), "ids": ids.array(devices)}
+    await tx.execute(_COUNT, {**whose, **counted})
+
+
+def _lines(documents: Iterable[object]) -> str:
+    # Decoded one by one: many short texts kept as orjson made them take malloc ten times as long.
+    return "\n".join([orjson.dumps(document).decode() for document in documents])
+
+
+def _numbers(numbers: Iterable[int]) -> str:
+    return ids.array(map(str, numbers))
 
 
 _DEVICE = itemgetter(0)

@@ -87,6 +87,26 @@ async def test_a_latest_value_in_doubt_says_so_and_rules_see_it_as_ever(
     assert row == (None,)  # good is silence
 
 
+async def test_each_device_of_a_drain_gets_its_own_values_doubts_and_counts(
+    tenant: Tenant, store: Store, worker_store: Store
+) -> None:
+    texts, now = ["two\nlines", "null", '{"},', "\\N", ""], clock.now_ms()
+    rooms = [(await tenant.device()).id for _ in texts]
+    said = [(room, now + n, {"note": note, "n": n}) for n, note in enumerate(texts) for room in rooms[n:]]
+    tenant.tell(said, now + 1, doubted={str(len(said) - 3): {"n": "uncertain"}})
+    await Drain(worker_store).run(tenant.id)
+    async with store.as_tenant(tenant.principal()) as tx:
+        latest = await telemetry.latest(tx, rooms)
+        counted = [await telemetry.counts(tx, device_id=room) for room in rooms]
+    for n, (room, note) in enumerate(zip(rooms, texts, strict=True)):
+        doubt = "uncertain" if n == 3 else None
+        assert [(s.metric, s.value, s.quality) for s in latest[room]] == [("n", n, doubt), ("note", note, None)]
+        assert [(c.received, c.stored) for c in counted[n]] == [(n + 1, n + 1)]
+    with psycopg.connect(tenant.postgres.url("superuser")) as connection:
+        heard = connection.execute("SELECT DISTINCT received_at FROM latest WHERE tenant_id = %s", (tenant.id,))
+        assert heard.fetchall() == [(clock.from_ms(now + 1),)]
+
+
 async def test_a_second_drain_finds_nothing_and_counts_nothing_twice(
     tenant: Tenant, store: Store, worker_store: Store
 ) -> None:
