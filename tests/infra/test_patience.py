@@ -10,6 +10,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from infra.patience import Joined, PatientHttp
+from resolvers.at_once import at_once
 from tests.support.patience import PATIENCE_S
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -273,3 +274,45 @@ class Recorded:
     def is_closing(self) -> bool:
         """Whether it was closed."""
         return self.is_closed
+
+
+class Streamer:
+    """An application that streams what can be sent at once until nothing more can, and the next part when it can."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self.is_full = asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Some megabytes, until the client's and the kernel's buffers are full."""
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while at_once(send(_part(self.taken))):
+            self.taken += 1
+            await asyncio.sleep(0)
+        assert not any(at_once(send(_part(self.taken))) for _ in range(3)), "nobody has read"
+        self.is_full.set()
+        await send(_part(self.taken))
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _part(number: int) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": f"{number:>60000}".encode(), "more_body": True}
+
+
+async def test_what_cannot_be_sent_at_once_was_not_begun_and_is_sent_whole_once_there_is_room() -> None:
+    streamer = Streamer()
+    async with serving(streamer) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        writer.write(GET)
+        async with asyncio.timeout(PATIENCE_S):
+            await streamer.is_full.wait()
+            await reader.readuntil(b"\r\n\r\n")
+            parts = [int(part) async for part in _chunks(reader)]
+        assert parts == list(range(streamer.taken + 1))
+        writer.close()
+
+
+async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    while size := int(await reader.readline(), 16):
+        yield await reader.readexactly(size)
+        await reader.readexactly(2)
