@@ -333,9 +333,13 @@ def heading(
     *actions: rx.Component,
     about: str = "",
 ) -> rx.Component:
-    """A page's title, one sentence about it, and what can be done; `about` leads to what the title means."""
+    """A page's title, one sentence about it, and what can be done; `about` leads to what the title means.
+
+    Until it is known who has come, and so what they may do, there is room for it.
+    """
+    room = rx.cond(Console.scopes.length() == 0, "actions is-waiting", "actions") if actions else "actions"
     return rx.el.div(
         rx.el.div(rx.el.div(rx.el.h1(title), help_link(about), class_name="titled"), rx.el.p(words)),
-        rx.el.div(*actions, class_name="actions"),
+        rx.el.div(*actions, class_name=room),
         class_name="head",
     )

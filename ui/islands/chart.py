@@ -51,4 +51,5 @@ def chart_room() -> rx.Component:
 
 def moment(device_id: rx.Var[str], metric: rx.Var[Any], at: rx.Var[str], until: rx.Var[str]) -> rx.Component:
     """`metric`: a record with key, label, unit and type; `until`: when the alert was over, '' while it is not."""
-    return Moment.create(device_id=device_id, metric=metric, at=at, until=until, query=OPERATIONS["series_around"])
+    drawn = Moment.create(device_id=device_id, metric=metric, at=at, until=until, query=OPERATIONS["series_around"])
+    return rx.el.div(drawn, class_name="moment")

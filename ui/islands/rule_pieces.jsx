@@ -30,10 +30,10 @@ export function Pick({ label, value, options, onChange, wide, bad, title }) {
   );
 }
 
-/** How many devices a rule watches; that it is none is worth a look, though it may be meant. */
+/** How many devices a rule watches; that it is none is worth a look, though it may be meant. Before it is known (null), its room. */
 export const Applies = ({ to, className = "" }) => (
-  <span className={`badge ${to ? "badge-accent" : "badge-warn"} ${className}`} role="status">
-    applies to {to === 0 ? "no device yet" : to === 1 ? "1 device" : `${to.toLocaleString()} devices`}
+  <span className={`badge ${to ? "badge-accent" : "badge-warn"} ${className}`} style={to === null ? { visibility: "hidden" } : undefined} role="status">
+    applies to {to === null ? "… devices" : to === 0 ? "no device yet" : to === 1 ? "1 device" : `${to.toLocaleString()} devices`}
   </span>
 );
 

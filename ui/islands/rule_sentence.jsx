@@ -62,7 +62,7 @@ export function Watched() {
       <div className="clause">
         <span>devices of</span>
         <Pick label="Which devices" value={scope.profile ?? ""} options={[...profiles.map((each) => [each.key, each.name]), ["", "any profile"]]} onChange={profile} />
-        {check.appliesTo === null ? null : <Applies to={check.appliesTo} />}
+        <Applies to={check.appliesTo} />
       </div>
       {hasPart("groups") ? (
         <div className="clause">

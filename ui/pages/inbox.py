@@ -395,7 +395,7 @@ def inbox() -> rx.Component:
         problem(Inbox.problem, Inbox.load),
         _toolbar(),
         rx.el.div(rx.cond(Inbox.said_of == "", _said()), id=SAID),
-        rx.cond(Inbox.ready, turned_away(Inbox.device_id)),
+        rx.el.div(rx.cond(Inbox.ready, turned_away(Inbox.device_id)), class_name="turned-room"),
         rx.el.section(_list(), class_name="card", aria_label="Messages that were not accepted"),
         needs="inbox:read",
     )
