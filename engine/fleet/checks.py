@@ -253,8 +253,8 @@ CHECKS: tuple[Check, ...] = (
         "metric_bad",
         Severity.MEDIUM,
         "It measures something no more",
-        "For more than an hour it has had no good value of {name}: a sensor or its wire is broken, or its values do "
-        "not fit the device's profile.",
+        "For more than an hour, or ever, it has had no good value of {name}: a sensor or its wire is broken, or its "
+        "values do not fit the device's profile.",
         "Look at the device's page, which says why. Mend the sensor; if its values are right, mend the profile, and "
         "replay what lies in the inbox.",
         f"""
