@@ -11,13 +11,13 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from infra.bench import processes
 from infra.bench.generator import Order
 from infra.bench.judge import Sent, Verdict, judge, wait_for_drain
 from infra.bench.players import Players
-from infra.bench.processes import Usage
 from infra.bench.readings import Signal
 from infra.bench.report import table, verdict
 from infra.bench.rig import Rig
@@ -60,12 +60,17 @@ class Weight:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """CPU microseconds a message by process, in a fleet of `devices`; `first_us`: of a device's first one, in all."""
+    """CPU microseconds a message by process, in a fleet of `devices`; `first_us`: of a device's first one, in all.
+
+    `postgres_us` is that of Postgres by whom it served; `itself` is who has left, and its tidying up once a
+    minute, which may fall into the course of any fleet.
+    """
 
     devices: int
     messages: int
     first_us: float
     cpu_us: dict[str, float]
+    postgres_us: dict[str, float]
     latency_ms: dict[str, float]
     verdict: Verdict
 
@@ -114,13 +119,14 @@ def shown(measured: Measured) -> str:
         ]
         for each in measured.weights
     ]
-    names = list(measured.costs[0].cpu_us)
+    names, parts = list(measured.costs[0].cpu_us), list(measured.costs[0].postgres_us)
     least = sum(measured.costs[0].cpu_us.values())
     rows = []
     for cost in measured.costs:
         total = sum(cost.cpu_us.values())
         by_process = [cost.cpu_us[name] for name in names]
-        rows.append([cost.devices, cost.messages, cost.first_us, *by_process, total, total / least])
+        of_postgres = [cost.postgres_us.get(name, 0.0) for name in parts]
+        rows.append([cost.devices, cost.messages, cost.first_us, *by_process, total, total / least, *of_postgres])
     wrong = [f"{cost.devices} devices: {verdict(cost.verdict)}" for cost in measured.costs if cost.verdict.wrong]
     return "\n".join(
         [
@@ -128,7 +134,9 @@ def shown(measured: Measured) -> str:
             table(["", "connections", "in s", "CPU ms each", "MiB before", "MiB with", "KiB each"], weighed),
             f"\nCPU a message by process, us: {measured.crowd.rate:,.0f} msg/s of {measured.crowd.values} values, 100 "
             f"rules of which 3 match; fleets above {measured.crowd.shift:,} come in shifts",
-            table(["devices", "messages", "the first", *names, "all", "times"], rows),
+            table(
+                ["devices", "messages", "the first", *names, "all", "times", *(f"for {part}" for part in parts)], rows
+            ),
             *wrong,
         ]
     )
@@ -179,7 +187,7 @@ def _order(
 def _cost(crowd: Crowd, rig: Rig, size: int) -> Cost:
     signal = Signal(values=crowd.values)
     tenant = asyncio.run(found(rig.postgres, signal, size, hundred_rules()))
-    met, spent = dict[str, float](), dict[str, float]()
+    met, spent = _Spent(), _Spent()
     messages, shifts, slowest = 0, [], dict[str, float]()
     for first in range(0, size, crowd.shift):
         order = _order(
@@ -193,25 +201,39 @@ def _cost(crowd: Crowd, rig: Rig, size: int) -> Cost:
             messages += load["acked"]
             slowest = max(slowest, load["latency_ms"], key=lambda times: times.get("p99", 0.0))
             shifts.append(players.finish()[0])
-    cpu_us = {name: seconds * 1e6 / max(messages, 1) for name, seconds in spent.items()}
-    first_us = sum(met.values()) * 1e6 / size
-    return Cost(size, messages, first_us, cpu_us, slowest, judge(rig.postgres, tenant, _joined(shifts)))
+    us = 1e6 / max(messages, 1)
+    cpu_us, postgres_us = ({name: s * us for name, s in spent_s.items()} for spent_s in (spent.cpu_s, spent.postgres_s))
+    first_us = sum(met.cpu_s.values()) * 1e6 / size
+    return Cost(size, messages, first_us, cpu_us, postgres_us, slowest, judge(rig.postgres, tenant, _joined(shifts)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Spent:
+    """CPU seconds by process, and those of Postgres by whom it served."""
+
+    cpu_s: dict[str, float] = field(default_factory=dict)
+    postgres_s: dict[str, float] = field(default_factory=dict)
 
 
 def _send(
-    rig: Rig, tenant: BenchTenant, players: Players, rate: float, seconds: float, spent: dict[str, float]
+    rig: Rig, tenant: BenchTenant, players: Players, rate: float, seconds: float, spent: _Spent
 ) -> dict[str, Any]:
     """Let the fleet send in turn; what that costs until it is drained is added to `spent`."""
-    before = rig.usages()
+    before, asked = _cpu_s(rig), processes.served(rig.pids()["postgres"])
     load = players.ask(do="run", rate=rate, seconds=seconds, timeout_s=seconds + 180)
     wait_for_drain(rig.postgres, tenant.id, DRAIN_WITHIN_S)
-    _add(spent, before, rig.usages())
+    _add(spent.cpu_s, before, _cpu_s(rig))
+    _add(spent.postgres_s, asked, processes.served(rig.pids()["postgres"]))
     return load
 
 
-def _add(spent: dict[str, float], before: dict[str, Usage], after: dict[str, Usage]) -> None:
+def _cpu_s(rig: Rig) -> dict[str, float]:
+    return {name: usage.cpu_s for name, usage in rig.usages().items()}
+
+
+def _add(spent: dict[str, float], before: dict[str, float], after: dict[str, float]) -> None:
     for name in (each for each in after if each in before):
-        spent[name] = spent.get(name, 0.0) + after[name].cpu_s - before[name].cpu_s
+        spent[name] = spent.get(name, 0.0) + after[name] - before[name]
 
 
 def _joined(shifts: Sequence[Sent]) -> Sent:
@@ -226,5 +248,5 @@ def _joined(shifts: Sequence[Sent]) -> Sent:
     return Sent(made, unacked, refused, sum(shift.resent for shift in shifts))
 
 
-def _mib(usage: Usage) -> float:
+def _mib(usage: processes.Usage) -> float:
     return usage.memory_bytes / 2**20

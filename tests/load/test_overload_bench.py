@@ -41,5 +41,7 @@ def test_connections_are_weighed_and_a_fleet_in_shifts_is_judged_as_one() -> Non
         "each device's first message beside the others"
     )
     assert all(cost.first_us > 0 for cost in measured.costs)
+    assert all(cost.postgres_us.keys() >= {"ingest", "worker", "itself"} for cost in measured.costs)
     assert not any(cost.verdict.wrong for cost in measured.costs)
     assert "fleets above 20 come in shifts" in connections.shown(measured)
+    assert "for worker" in connections.shown(measured)
