@@ -168,8 +168,9 @@ class Downlink:
         found = Counter(row[1] for row in rows)
         more = {device_id for device_id, count in found.items() if count == AT_ONCE}  # may wait behind these
         self._call_off({session.device_id for session in sessions} - more, {row[2] for row in rows})
+        held: set[UUID] = set()
         for row in rows:
-            self._send(row, handed.get(row[2]))
+            self._send(row, handed.get(row[2]), held)
         for _, device_id, version, text in tables:
             self._send_table(device_id, version, text)
         for session in sessions:
@@ -179,7 +180,14 @@ class Downlink:
 
     async def _hand_out(self, connection: statements.Connection, rows: Sequence[Row]) -> dict[UUID, datetime]:
         """Note of what other processes might send as well that this one does, and until when nobody else shall."""
-        shared = [row for row in rows if not self._is_known(row[2]) and self._is_shared(row[1], _topic(row))]
+        shared: list[Row] = []
+        held: set[UUID] = set()
+        for row in rows:
+            if row[1] not in held and not self._is_known(row[2]):
+                if (row[6] or 0) > 0:
+                    held.add(row[1])  # others send this one, and what comes after it
+                elif self._is_shared(row[1], _topic(row)):
+                    shared.append(row)
         if not shared:
             return {}
         wanted = _wires(row[0] for row in shared), _wires(row[1] for row in shared), _wires(row[2] for row in shared)
@@ -225,16 +233,20 @@ class Downlink:
         del self._again[device_id]
         self.tell(device_id)
 
-    def _send(self, row: Row, handed: datetime | None) -> None:
+    def _send(self, row: Row, handed: datetime | None, held: set[UUID]) -> None:
+        """Send one, unless somebody else does, or has one of this device that comes before it (`held`)."""
         tenant_id, device_id, command_id, command, arguments, expires_at, left_s = row
         if self._is_known(command_id):
             return
         topic = _topic(row)
-        if not self._sender.listens(device_id, topic):
-            return  # it waits for the device's next subscription
-        if handed is None and ((left_s or 0) > 0 or self._is_shared(device_id, topic)):
-            self._look_again(device_id, max(left_s or 0, LOOK_AGAIN_S))  # somebody else is sending it
-            return
+        is_anothers = handed is None and ((left_s or 0) > 0 or self._is_shared(device_id, topic))
+        if is_anothers or device_id in held or not self._sender.listens(device_id, topic):
+            held.add(device_id)
+            if handed is not None:
+                self._hand_back(row, handed)
+            if is_anothers:
+                self._look_again(device_id, LOOK_AGAIN_S)
+            return  # else it waits for the device's next subscription
         payload = orjson.dumps(command_payload(str(command_id), command, arguments, expires_at))
         answer = self._sender.send(device_id, topic, payload)
         self._on_its_way[command_id] = device_id, answer
@@ -247,8 +259,7 @@ class Downlink:
                 if self._sender.listens(device_id, topic):
                     self._look_again(device_id, NOT_NOW_S)
                 elif handed is not None:
-                    self._given_back[command_id] = tenant_id, device_id, handed
-                    self._told.tell(str(device_id))
+                    self._hand_back(row, handed)
                 return
             self._arrived[command_id] = None
             if len(self._arrived) > REMEMBERED:
@@ -261,6 +272,10 @@ class Downlink:
             self._record(tenant_id, SENT, orjson.dumps(body))
 
         answer.add_done_callback(heard)
+
+    def _hand_back(self, row: Row, handed: datetime) -> None:
+        self._given_back[row[2]] = row[0], row[1], handed
+        self._told.tell(str(row[1]))
 
     def _send_table(self, device_id: UUID, version: int, text: str) -> None:
         session = self._sender.session(device_id)
