@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.settings import Settings
-from infra.local import claims
+from infra.local import claims, ports
 from infra.local.errors import SetupProblem
 from infra.local.ports import Held, holder, is_free
 from tests.support.process import free_port
@@ -92,6 +92,16 @@ def test_the_holder_of_a_port_is_named(taken_port: int) -> None:
     assert holder(free_port()) is None
 
 
+def test_a_server_s_port_is_none_that_connections_are_given_before_it_begins(
+    taken_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ports.OURS.stop <= 32_768 < 49_152  # where Linux begins with them, and where others do (RFC 6335)
+    assert {ports.free_port() for _ in range(20)} <= {*ports.OURS}
+    monkeypatch.setattr(ports, "OURS", range(taken_port, taken_port + 200))
+    for _ in range(400):
+        assert ports.free_port() != taken_port
+
+
 def test_an_address_that_this_machine_has_not_is_refused_by_name() -> None:
     settings = Settings(host="203.0.113.7")
     with pytest.raises(SetupProblem, match=r"no address 203\.0\.113\.7.*TIDEGATE_HOST"):
@@ -101,7 +111,7 @@ def test_an_address_that_this_machine_has_not_is_refused_by_name() -> None:
 HOLD = """
 import sys
 from pathlib import Path
-from infra.local import claims
+from infra.local import claims, ports
 with claims.claimed(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
