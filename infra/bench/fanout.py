@@ -95,7 +95,9 @@ def crowds(subscribers: int, seconds: float) -> list[Crowd]:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What came of one crowd. CPU is microseconds a message that arrived; `…_cores`, `busiest_client`: of one core."""
+    """What came of one crowd. CPU is microseconds a message that arrived; `kernel`: what the kernel did for the web
+    process, which is in `web`; `…_cores`, `busiest_client`: of one core.
+    """
 
     crowd: Crowd
     expected: int
@@ -234,13 +236,13 @@ def shown(all_heard: Sequence[Heard]) -> str:
         [
             f"{heard.crowd.name}, {heard.crowd.subscribers:,}",
             f"{heard.arrived:,}",
-            *(heard.cpu_us[name] for name in ("web", "postgres", "valkey", "clients")),
+            *(heard.cpu_us[name] for name in ("web", "kernel", "postgres", "valkey", "clients")),
             *(heard.latency_ms.get(name, "none") for name in ("p50", "p95", "p99", "max")),
             _verdict(heard),
         ]
         for heard in all_heard
     ]
-    head = ["subscribers at 1 message/s", "messages", "web us", "postgres", "valkey", "clients"]
+    head = ["subscribers at 1 message/s", "messages", "web us", "kernel's", "postgres", "valkey", "clients"]
     head += ["p50 ms", "p95", "p99", "max", f"goal {GOAL_US:g} us, p99 {GOAL_P99_MS:g} ms"]
     return "\n".join(["", table(head, rows), *(line for heard in all_heard for line in _said(heard)), TIMED])
 
@@ -295,7 +297,8 @@ def _pids(web: Web) -> dict[str, int]:
 
 
 def _cpu_s(pids: Mapping[str, int]) -> dict[str, float]:
-    return {name: processes.usage(pid).cpu_s for name, pid in pids.items()}
+    usage = {name: processes.usage(pid) for name, pid in pids.items()}
+    return {name: used.cpu_s for name, used in usage.items()} | {"kernel": usage["web"].kernel_s}
 
 
 def _expected(crowd: Crowd, due: Mapping[int, float], number: int) -> list[int]:
@@ -333,7 +336,7 @@ def judged(
         wrong.append(f"{lost} readings neither arrived nor were said to be skipped")
     messages = max(1, came.total())
     clients = [cpu_s for name, cpu_s in spent.items() if name.startswith("client")]
-    used = {name: spent[name] for name in ("web", "postgres", "valkey", "bench")} | {"clients": sum(clients)}
+    used = {name: spent[name] for name in ("web", "kernel", "postgres", "valkey", "bench")} | {"clients": sum(clients)}
     return Heard(
         crowd,
         len(expected),

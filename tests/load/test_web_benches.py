@@ -54,7 +54,7 @@ def test_every_subscriber_hears_every_reading_of_what_it_follows(postgres: Postg
     assert [heard.wrong for heard in all_heard] == [[], [], []]
     assert [heard.arrived for heard in all_heard] == [heard.expected for heard in all_heard] == [40, 40, 10]
     assert all(heard.bytes_each > 100 and set(heard.latency_ms) == {"p50", "p95", "p99", "max"} for heard in all_heard)
-    assert {"web", "postgres", "valkey", "clients", "bench"} == set(fanout.as_json(all_heard)[0]["cpu_us"])
+    assert {"web", "kernel", "postgres", "valkey", "clients", "bench"} == set(fanout.as_json(all_heard)[0]["cpu_us"])
     said = fanout.shown(all_heard)
     assert "all follow the same 4 devices: 40 of 40 readings arrived, 0 skipped, 0 lost" in said
     assert said.endswith(fanout.TIMED)
@@ -78,6 +78,7 @@ def test_what_was_skipped_and_said_so_is_not_lost_and_the_goals_are_held_or_miss
     heard = _judged([0, "b", 7, 1.0], [1, "b", 7, 1.0], [1, "a", 8, 2.0], skipped=1)
     assert (heard.wrong, heard.skipped, heard.lost, heard.is_within) == ([], 1, 0, True)
     assert heard.cpu_us["web"] == pytest.approx(30)
+    assert heard.cpu_us["kernel"] == pytest.approx(10)
     assert heard.latency_ms["max"] == pytest.approx(100)
     cost = replace(heard, cpu_us={**heard.cpu_us, "web": 30.1})
     late = replace(heard, latency_ms={**heard.latency_ms, "p99": 250.1})
@@ -89,7 +90,7 @@ def test_what_was_skipped_and_said_so_is_not_lost_and_the_goals_are_held_or_miss
 def _judged(*arrived: object, skipped: int = 0) -> Heard:
     """Two subscribers of the same two devices a and b, who should hear readings 7 and 8, and what came instead."""
     told = {"arrived": arrived, "skipped": skipped, "errors": [], "bytes": 600}
-    spent = {"web": 90e-6, "postgres": 0, "valkey": 0, "bench": 0, "client 1": 1}
+    spent = {"web": 90e-6, "kernel": 30e-6, "postgres": 0, "valkey": 0, "bench": 0, "client 1": 1}
     return fanout.judged(Crowd("two", 2, 2, is_same=True, clients=1), ["a", "b"], {7: 0.9, 8: 1.9}, [told], spent, 2)
 
 
