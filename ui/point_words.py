@@ -289,10 +289,10 @@ def wanted(protocol: str, form: Mapping[str, Any]) -> dict[str, Any]:
     """What narrows a look around, from a filled-in form; raises Unfit with words to show."""
     if protocol == "opcua":
         under = str(form.get("under", "")).strip()
-        return {"under": under} if under else {}
+        return _numbers(form, ("most",)) | ({"under": under} if under else {})
     if protocol == "bacnet":
         hosts = str(form.get("hosts", "")).replace(",", " ").split()
-        return _numbers(form, ("low", "high")) | ({"hosts": hosts} if hosts else {})
+        return _numbers(form, ("low", "high", "most")) | ({"hosts": hosts} if hosts else {})
     return {**_numbers(form, ("unit", "from", "to")), "table": str(form.get("table") or "holding")}
 
 

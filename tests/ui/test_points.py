@@ -254,8 +254,8 @@ def test_where_points_cannot_be_added_it_is_said_what_to_do(text: str, device: s
 def test_a_look_around_is_narrowed_in_the_protocols_own_words() -> None:
     form = {"unit": "2", "table": "input", "from": "", "to": " 9 "}
     assert wanted("modbus-tcp", form) == {"unit": 2, "table": "input", "to": 9}
-    assert wanted("opcua", {"under": " ns=2;s=a "}) == {"under": "ns=2;s=a"}
-    assert wanted("bacnet", {"low": "0", "high": "10"}) == {"low": 0, "high": 10}
+    assert wanted("opcua", {"under": " ns=2;s=a ", "most": "9"}) == {"under": "ns=2;s=a", "most": 9}
+    assert wanted("bacnet", {"low": "0", "high": "10", "most": "2000"}) == {"low": 0, "high": 10, "most": 2000}
     assert wanted("bacnet", {"hosts": "192.168.20.30, 192.168.20.31"}) == {"hosts": ["192.168.20.30", "192.168.20.31"]}
     with pytest.raises(Unfit, match="no whole number"):
         wanted("bacnet", {"low": "1.5"})

@@ -16,12 +16,13 @@ from ingest.edge.bacnet.stack import Stack
 from ingest.edge.bacnet.units import unit_of
 from ingest.edge.bacnet.values import access_of, raw_of, type_of
 from ingest.edge.bacnet.words import TOO_LARGE, BacnetError, Refused, Silent
-from ingest.edge.driver import Failed, Proposal, Turn
+from ingest.edge.driver import Away, Cut, Failed, Proposal, Turn
 from ingest.edge.points import Raw
 from ingest.edge.usable import Unusable
 
 _FOR_S = 45.0
 _NUMBER, _MOST = 500, 2_000
+_LATE = f"it took {_FOR_S:.0f} s already; ask for less at a time (`low` and `high`, or `hosts`)"
 _DEVICES = 100
 _HOSTS = 50
 _AT_ONCE = 10
@@ -39,21 +40,44 @@ _Found = dict[tuple[ObjectIdentifier, PropertyIdentifier], Any]
 async def discover(stack: Stack, wanted: Mapping[str, Any], turn: Turn) -> Sequence[Proposal]:
     """Proposed points of the devices numbered `low` to `high`, or at `hosts`; at most `most`, and what time allows.
 
-    Raises Failed when `wanted` is not understood, or Silent when nobody answers.
+    Raises Failed when `wanted` is not understood, Cut when not all was looked at, Away, or Silent when nobody answers.
     """
     low, high, hosts, most = _wanted(wanted)
     ends_at = time.monotonic() + _FOR_S
-    devices = dict(await _devices(stack, low, high, hosts))
+    devices = sorted(dict(await _devices(stack, low, high, hosts)).items())
     if not devices:
         raise Silent("No device answered; check `interface`, or name their `hosts`.")
     proposals: list[Proposal] = []
-    for device, (station, host) in sorted(devices.items())[:_DEVICES]:
-        if len(proposals) >= most or time.monotonic() >= ends_at:
-            break
-        with contextlib.suppress(BacnetError):  # it answered who it is, and not what it has
-            look = _Look(stack, turn, device, station, host, ends_at)
+    missed: list[str] = []
+    for place, (device, (station, host)) in enumerate(devices):
+        look = _Look(stack, turn, device, station, host, ends_at)
+        try:
+            if why := _over(place, len(proposals), most, ends_at):
+                missed.append(f"device {device} and those after it: {why}")
+                break
             proposals += await look.points(most - len(proposals))
+        except BacnetError as error:  # it answered who it is, and not what it has
+            look.missed = str(error)
+        except Away as error:
+            if not proposals:
+                raise
+            missed.append(f"device {device} and those after it: {error}")
+            break
+        if look.missed:
+            missed.append(f"device {device}: {look.missed}")
+    if missed:
+        words = "; ".join(each.rstrip(".") for each in missed)
+        raise Cut(f"Not all was looked at: {words}. What was found stands.", proposals)
     return proposals
+
+
+def _over(place: int, found: int, most: int, ends_at: float) -> str:
+    """Why no further device is looked at; '' while there is no reason."""
+    if place >= _DEVICES:
+        return f"{_DEVICES} devices are enough at a time; ask for others by `low` and `high`, or `hosts`"
+    if found >= most:
+        return f"{found} points are found already; ask for more of them (`most`, up to {_MOST})"
+    return _LATE if time.monotonic() >= ends_at else ""
 
 
 def _wanted(wanted: Mapping[str, Any]) -> tuple[int, int, Sequence[str], int]:
@@ -94,7 +118,7 @@ async def _devices(
 
 
 class _Look:
-    """At one device, until `ends_at`."""
+    """At one device, until `ends_at`. `missed`: why not all of it was looked at, '' when it was."""
 
     def __init__(
         self, stack: Stack, turn: Turn, device: int, station: Station, host: str | None, ends_at: float
@@ -102,20 +126,26 @@ class _Look:
         self._stack, self._turn, self._station, self._ends_at = stack, turn, station, ends_at
         self._device, self._host = device, host
         self._itself = ObjectIdentifier(("device", device))
+        self.missed = ""
 
     async def points(self, most: int) -> Sequence[Proposal]:
-        """Proposed points, of as many objects as there was time for. Raises Refused or Silent."""
+        """Proposed points, of as many objects as there was time for. Raises Refused or Silent, or Away."""
         listed = await self._objects(most)
         found = await self._read([(self._itself, (_NAME,))])
-        objects = [each for each in listed if type_of(each[0]) is not None][:most]
+        objects = [each for each in listed if type_of(each[0]) is not None]
+        if len(objects) > most:
+            self.missed = f"it has {len(objects) - most} points more; ask for more of them (`most`, up to {_MOST})"
         read: list[ObjectIdentifier] = []
-        with contextlib.suppress(BacnetError):
-            for first in range(0, len(objects), _AT_ONCE):
+        try:
+            for first in range(0, min(len(objects), most), _AT_ONCE):
                 if time.monotonic() >= self._ends_at:
+                    self.missed = _LATE
                     break
-                batch = objects[first : first + _AT_ONCE]
+                batch = objects[first : min(first + _AT_ONCE, most)]
                 found |= await self._read([(each, _ASKED) for each in batch])
                 read += batch
+        except (BacnetError, Away) as error:
+            self.missed = str(error)
         name = _slug(_shown(found.get((self._itself, _NAME))) or f"device-{self._device}", "-", 40)
         place = {"device": self._device} | ({"host": self._host} if self._host is not None else {})
         taken: set[str] = set()
@@ -128,9 +158,12 @@ class _Look:
             length = int(await self._one(self._itself, _LIST, 0))
         until = (time.monotonic() + self._ends_at) / 2
         numbers = range(1, min(length, 2 * most, _MOST) + 1)
+        if length > len(numbers):
+            self.missed = f"only {len(numbers)} of its {length} objects were asked for"
         objects: list[ObjectIdentifier] = []
         for first in range(0, len(numbers), _NUMBERS):
             if time.monotonic() >= until:
+                self.missed = _LATE
                 break
             objects += await self._numbered(numbers[first : first + _NUMBERS])
         return objects

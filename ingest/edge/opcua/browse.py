@@ -12,7 +12,7 @@ from asyncua.client.ua_session import UaSession
 from asyncua.common.ua_utils import data_type_to_variant_type
 from asyncua.ua.uaerrors import UaError
 
-from ingest.edge.driver import Failed, Proposal, Turn
+from ingest.edge.driver import Cut, Failed, Proposal, Turn
 from ingest.edge.opcua.errors import Refused
 from ingest.edge.opcua.session import Session
 from ingest.edge.opcua.settings import address_of, text_of
@@ -55,14 +55,21 @@ class _Harvest:
 async def browse(session: Session, wanted: Mapping[str, Any], turn: Turn) -> Sequence[Proposal]:
     """Proposed points below `wanted["under"]` (a node, else all), `depth` deep, at most `most`.
 
-    Raises Failed when `wanted` is not understood, Refused or Unreachable.
+    Raises Failed when `wanted` is not understood, Cut when not all was looked at, Refused or Unreachable.
     """
     start, depth, number = await _wanted(session, wanted)
-    harvest = _Harvest(number)
-    with contextlib.suppress(TimeoutError):
+    harvest, missed = _Harvest(number), ""
+    try:
         async with asyncio.timeout(_FOR_S):
-            await _look(session, start, depth, harvest, turn)
-    return await _proposals(session, harvest, turn)
+            if not await _look(session, start, depth, harvest, turn):
+                missed = f"there are more than {harvest.number} points, or very many nodes without any"
+    except TimeoutError:
+        missed = f"it took {_FOR_S:.0f} s already"
+    proposals = await _proposals(session, harvest, turn)
+    if missed:
+        remedy = f"look again `under` one part of it, or ask for more (`most`, up to {_MOST})"
+        raise Cut(f"Not all was looked at: {missed}. What was found stands; {remedy}.", proposals)
+    return proposals
 
 
 async def _wanted(session: Session, wanted: Mapping[str, Any]) -> tuple[ua.NodeId, int, int]:
@@ -82,7 +89,8 @@ async def _wanted(session: Session, wanted: Mapping[str, Any]) -> tuple[ua.NodeI
     return await session.node_of(address), depth, number
 
 
-async def _look(session: Session, start: ua.NodeId, depth: int, harvest: _Harvest, turn: Turn) -> None:
+async def _look(session: Session, start: ua.NodeId, depth: int, harvest: _Harvest, turn: Turn) -> bool:
+    """Gather what there is; whether that was all, so deep."""
     level: list[tuple[ua.NodeId, str]] = [(start, "objects")]
     harvest.seen.add(start)
     for _ in range(depth):
@@ -94,12 +102,13 @@ async def _look(session: Session, start: ua.NodeId, depth: int, harvest: _Harves
             for (owner, owner_name), references in zip(batch, children, strict=True):
                 for reference in references:
                     if harvest.is_full:
-                        return
+                        return False
                     if (inner := _take(reference, owner, owner_name, harvest)) is not None:
                         below.append(inner)
         level = below
         if not level:
-            return
+            break
+    return True
 
 
 def _take(

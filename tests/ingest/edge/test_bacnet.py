@@ -24,7 +24,7 @@ from ingest.edge import bacnet, document, points
 from ingest.edge.bacnet.driver import BacnetDriver
 from ingest.edge.bacnet.settings import Settings
 from ingest.edge.bacnet.units import _OURS
-from ingest.edge.driver import Away, Failed, Sample
+from ingest.edge.driver import Away, Cut, Failed, Sample
 from ingest.edge.points import Point, PointTable
 from tests.support.bacnet_plant import FLAGS, OVERRIDDEN, BacnetPlant, building, free_port, share_loopback
 
@@ -307,7 +307,9 @@ async def test_what_a_named_host_has_is_proposed_and_bounded(lacks: Sequence[str
             proposed = await opened.discover({"hosts": [plant.place]}, nullcontext)
             assert [p.found for p in proposed] == [EXPECTED[name] for name in OBJECTS]
             assert proposed[0].address["host"] == plant.place
-            assert len(await opened.discover({"hosts": [plant.place], "most": 2}, nullcontext)) == 2
+            with pytest.raises(Cut, match=r"device 1201: it has 4 points more; ask for more of them") as cut:
+                await opened.discover({"hosts": [plant.place], "most": 2}, nullcontext)
+            assert [p.metric for p in cut.value.found] == [p.metric for p in proposed[:2]]
             with pytest.raises(Failed, match="No device answered"):
                 await opened.discover({"hosts": [f"127.0.0.1:{free_port()}"]}, nullcontext)
             with pytest.raises(Failed, match="no neighbours"):
@@ -350,7 +352,8 @@ async def test_a_device_with_very_many_objects_tells_them_all_between_the_reques
     assert turns == sum(name.startswith("ReadProperty") for name in plant.application.asked)
 
 
-async def test_what_there_was_no_time_for_costs_nothing_of_what_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_away", [False, True], ids=["silent", "away"])
+async def test_what_could_not_be_looked_at_costs_nothing_of_what_was_found_and_is_told(is_away: bool) -> None:
     async with building() as plant:
         for n in range(2, 40):
             plant.add(str(n), AnalogValueObject(objectIdentifier=("analog-value", n), objectName=f"V {n}", **FLAGS))
@@ -360,11 +363,15 @@ async def test_what_there_was_no_time_for_costs_nothing_of_what_was_found(monkey
             @asynccontextmanager
             async def turn() -> AsyncIterator[None]:
                 nonlocal asked
+                if is_away and asked == 4:
+                    raise Away("It does not answer")
                 yield
                 asked += 1
                 plant.application.is_silent = asked == 4
 
-            assert len(await opened.discover({"hosts": [plant.place]}, turn)) == 20
+            with pytest.raises(Cut, match=r"device \d+: It does not answer\. What was found stands") as cut:
+                await opened.discover({"hosts": [plant.place]}, turn)
+            assert len(cut.value.found) == 20
 
 
 async def test_packets_that_are_none_hurt_nobody(plant: BacnetPlant) -> None:

@@ -19,7 +19,8 @@ from asyncua.crypto import cert_gen
 
 from engine import clock
 from ingest.edge import document, opcua, points
-from ingest.edge.driver import Away, Failed, Sample
+from ingest.edge.driver import Away, Cut, Failed, Sample
+from ingest.edge.opcua import browse
 from ingest.edge.opcua.driver import OpcuaDriver
 from ingest.edge.opcua.settings import Settings
 from ingest.edge.points import PointTable
@@ -330,8 +331,9 @@ async def test_a_server_that_takes_few_nodes_at_once_is_asked_for_as_many_as_it_
             assert refused == ["ItemsToCreate"] * 2  # 90, 45, 22: it is found out once
             most = 10
             await told.until(lambda: "NodesToRead" in refused)  # by the check whether nodes are gone
-            proposed = await opened.discover({"under": f"nsu={URI};s=Rack", "most": 40}, nullcontext)
-            assert [p.found for p in proposed] == list(range(40))
+            with pytest.raises(Cut, match="there are more than 40 points") as cut:
+                await opened.discover({"under": f"nsu={URI};s=Rack", "most": 40}, nullcontext)
+            assert [p.found for p in cut.value.found] == list(range(40))
             assert told.lost == []
     finally:
         await server.delete_nodes([rack], recursive=True)
@@ -391,7 +393,9 @@ async def test_methods_are_called_with_arguments_by_name(running: OpcuaPlant, fo
                 await opened.call(start, arguments)
 
 
-async def test_browsing_proposes_points_with_type_and_unit_and_is_bounded(running: OpcuaPlant, folder: Path) -> None:
+async def test_browsing_proposes_points_with_type_and_unit_and_is_bounded(
+    running: OpcuaPlant, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = table(running, "count")
     # a circle: the line contains itself
     await running.nodes["line"].add_reference(running.nodes["line"], ua.ObjectIds.HasComponent, True, False)
@@ -404,11 +408,16 @@ async def test_browsing_proposes_points_with_type_and_unit_and_is_bounded(runnin
         assert (temperature.access, temperature.found) == ("read-write", 21.5)
         assert (proposed["State"].access, proposed["Count"].type) == ("read", "int16")
         assert (start.access, start.address["object"]) == ("command", f"nsu={URI};s=Line1")
-        assert len(await opened.discover({"most": 2}, nullcontext)) == 2
+        with pytest.raises(Cut, match="What was found stands") as cut:
+            await opened.discover({"most": 2}, nullcontext)
+        assert len(cut.value.found) == 2
         assert await opened.discover({"under": f"nsu={URI};s=Count"}, nullcontext) == []
         for wanted in ({"depth": 99}, {"most": 0}, {"under": "nonsense"}, {"range": 1}):
             with pytest.raises(Failed):
                 await opened.discover(wanted, nullcontext)
+        monkeypatch.setattr(browse, "_FOR_S", 0.0)
+        with pytest.raises(Cut, match="Not all was looked at: it took 0 s already"):
+            await opened.discover({}, nullcontext)
 
 
 async def test_what_changed_while_the_connection_was_cut_comes_afterwards_in_order(

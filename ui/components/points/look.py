@@ -7,11 +7,11 @@ from ui.components.points.state import Points, may_try
 from ui.point_words import Proposal
 
 
-def _number(name: str, label: str, start: str, most: int) -> rx.Component:
+def _number(name: str, label: str, start: str, most: int, least: int = 0) -> rx.Component:
     return field(
         label,
         rx.el.input(
-            id=f"look-{name}", name=name, type="number", min=0, max=most, default_value=start, class_name="input"
+            id=f"look-{name}", name=name, type="number", min=least, max=most, default_value=start, class_name="input"
         ),
         for_=f"look-{name}",
     )
@@ -28,6 +28,7 @@ def _look_fields() -> rx.Component:
         name="table",
         class_name="select",
     )
+    number = _number("most", "At most so many points", "500", 2_000, least=1)
     under = rx.el.input(id="look-under", name="under", max_length=200, placeholder="ns=2;s=Press1", class_name="input")
     modbus = (
         _number("unit", "Unit", "1", 255),
@@ -42,10 +43,11 @@ def _look_fields() -> rx.Component:
         _number("low", "Devices from number", "0", 4_194_302),
         _number("high", "to number", "4194302", 4_194_302),
         field("At addresses · optional", hosts, "For devices in other networks.", for_="look-hosts"),
+        number,
     )
     return rx.match(
         Points.protocol,
-        ("opcua", field("Below which node · optional", under, for_="look-under")),
+        ("opcua", rx.fragment(field("Below which node · optional", under, for_="look-under"), number)),
         ("bacnet", rx.fragment(*bacnet)),
         rx.fragment(*modbus),
     )
