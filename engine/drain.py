@@ -89,11 +89,14 @@ ALERTS = "alert."
 """How the kinds of entries begin that tell watchers of alerts, and of which the drain makes nothing."""
 _MADE_BY_RULES = frozenset({"telemetry", "device.changed"})
 """Entries that rules may have caused; they say which."""
+# OFFSET 0: each is looked up by its own key. Of a fleet that was just registered, all of the profile's were read, and
+# held against the whole list, which was parsed for each: 11 s for 1,500 of 10,000 devices.
 _PROFILES = Reading(
     text(
-        "SELECT CAST(d.id AS text) AS id, p.key, d.status FROM devices d "
-        "JOIN profiles p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id "
-        "WHERE d.tenant_id = :tenant AND d.id = ANY (CAST(:ids AS uuid[]))"
+        "SELECT CAST(w.id AS text) AS id, p.key, d.status FROM unnest(CAST(:ids AS uuid[])) AS w (id) "
+        "CROSS JOIN LATERAL (SELECT d.profile_id, d.status FROM devices d "
+        "WHERE d.tenant_id = :tenant AND d.id = w.id OFFSET 0) d "
+        "JOIN profiles p ON p.tenant_id = :tenant AND p.id = d.profile_id"
     )
 )
 

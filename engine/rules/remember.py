@@ -23,15 +23,16 @@ ROWS_AT_ONCE = 50_000
 Pair: TypeAlias = tuple[str, str]
 """(device id, metric)."""
 
+# OFFSET 0: each device by its own key, whatever the planner knows of a fleet that was just registered.
 _ABOUT = text(
     """
-    SELECT CAST(d.id AS text) AS id, d.name, d.key, p.key AS profile, d.labels, c.is_online, c.seen_epoch,
+    SELECT CAST(w.id AS text) AS id, d.name, d.key, p.key AS profile, d.labels, c.is_online, c.seen_epoch,
            CAST(extract(epoch FROM l.received_at) * 1000 AS bigint) AS received
-    FROM devices d
-    JOIN profiles p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id
-    LEFT JOIN presence c ON c.tenant_id = d.tenant_id AND c.device_id = d.id
-    LEFT JOIN latest l ON l.tenant_id = d.tenant_id AND l.device_id = d.id
-    WHERE d.tenant_id = :tenant AND d.id = ANY (CAST(:ids AS uuid[]))
+    FROM unnest(CAST(:ids AS uuid[])) AS w (id)
+    CROSS JOIN LATERAL (SELECT * FROM devices d WHERE d.tenant_id = :tenant AND d.id = w.id OFFSET 0) d
+    JOIN profiles p ON p.tenant_id = :tenant AND p.id = d.profile_id
+    LEFT JOIN presence c ON c.tenant_id = :tenant AND c.device_id = w.id
+    LEFT JOIN latest l ON l.tenant_id = :tenant AND l.device_id = w.id
     """
 )
 _PAST_OF = """
