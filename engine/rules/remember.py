@@ -31,8 +31,8 @@ _ABOUT = text(
     FROM unnest(CAST(:ids AS uuid[])) AS w (id)
     CROSS JOIN LATERAL (SELECT * FROM devices d WHERE d.tenant_id = :tenant AND d.id = w.id OFFSET 0) d
     JOIN profiles p ON p.tenant_id = :tenant AND p.id = d.profile_id
-    LEFT JOIN presence c ON c.tenant_id = :tenant AND c.device_id = w.id
-    LEFT JOIN latest l ON l.tenant_id = :tenant AND l.device_id = w.id
+    LEFT JOIN LATERAL (SELECT * FROM presence c WHERE c.tenant_id = :tenant AND c.device_id = w.id OFFSET 0) c ON true
+    LEFT JOIN LATERAL (SELECT * FROM latest l WHERE l.tenant_id = :tenant AND l.device_id = w.id OFFSET 0) l ON true
     """
 )
 _PAST_OF = """

@@ -49,6 +49,10 @@ TO_DISK_S = 3.0
 SPOOLED_S = 10.0
 """Nor need the last readings that an edge had have reached its disk: they wait for a tenth of a second, and then for a
 write, which took more than three seconds on a disk that had much else to do."""
+UNDER_WAY_S = 0.3
+"""What an edge had asked of the machine when it was killed may be answered so much later, to nobody: no edge is there
+again so soon.
+"""
 PUBLISHERS = 20
 A_SECOND = 100
 """Messages a second that go by the broker."""
@@ -336,16 +340,20 @@ class BrokerBeside:
 
 
 def judged_edge(served: Sequence[float], deaths: Sequence[float], stored: Sequence[int], dropped: int) -> Judged:
-    """Each number that was served is stored once, but for the last before a death, and as many as were dropped."""
+    """Each number that was served is stored once, but for the last around a death, and as many as were dropped."""
     held = set(stored)
     judged = Judged("edge", len(served), len(stored), twice=len(stored) - len(held))
     missing = [n for n in range(1, len(served) + 1) if n not in held]
     excused: set[int] = set()
     for death in deaths:
         n = sum(moment <= death for moment in served)
+        after = n + 1
         while n and n not in held and death - served[n - 1] <= SPOOLED_S:
             excused.add(n)
             n -= 1
+        while after <= len(served) and after not in held and served[after - 1] - death <= UNDER_WAY_S:
+            excused.add(after)
+            after += 1
     lost = [n for n in missing if n not in excused]
     judged.gone, judged.lost = len(missing) - len(lost), max(0, len(lost) - dropped)
     never = [n for n in held if not 0 < n <= len(served)]

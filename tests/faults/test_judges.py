@@ -21,6 +21,8 @@ def test_an_edges_readings_may_be_missing_only_right_before_its_death() -> None:
     fine = judged_edge(served, [5.0], before_death, 0)
     assert (fine.wrong, fine.gone, fine.lost) == ([], 3, 0)
     assert judged_edge(served, [5.0], [n for n in everything if n != 49], 0).lost == 1, "those after it came"
+    assert judged_edge(served, [5.05], [n for n in everything if n != 52], 0).lost == 0, "nobody was there to hear it"
+    assert judged_edge(served, [5.05], [n for n in everything if n not in (54, 55)], 0).lost == 2, "somebody was"
     assert judged_edge(served, [19.9], [n for n in everything if n < 50], 0).lost == 50, "that is longer than a write"
     assert judged_edge(served, [], [n for n in everything if n != 49], 1).wrong == [], "it was dropped, and counted"
     twice = judged_edge(served, [], [*everything, 7, 201], 0)
