@@ -10,7 +10,7 @@ from engine.rules import remember
 from engine.store.wire import Reading
 from engine.telemetry import fold
 from infra.local.postgres import Postgres
-from tests.support.plans import most_read
+from tests.support.plans import most_read, register
 from tests.support.tenant import Tenant
 
 FLEET, TALK = 5_000, 20
@@ -25,18 +25,8 @@ QUESTIONS = {
 @pytest.fixture
 def fleet(postgres: Postgres, tenant: Tenant) -> list[str]:
     """Devices that were registered all at once, and have told something, before Postgres has counted its tables."""
-    made = [ids.uuid7() for _ in range(FLEET)]
     with psycopg.connect(postgres.url("superuser")) as connection:
-        profile = ids.uuid7()
-        connection.execute(
-            "INSERT INTO profiles (tenant_id, id, key, name, metrics) VALUES (%s, %s, 'one', 'One', '[]')",
-            [tenant.id, profile],
-        )
-        connection.execute(
-            "INSERT INTO devices (tenant_id, id, key, name, profile_id, status) "
-            "SELECT %s, u.id, 'd' || u.n, 'd', %s, 'active' FROM unnest(%s::uuid[]) WITH ORDINALITY AS u (id, n)",
-            [tenant.id, profile, made],
-        )
+        made = register(connection, tenant.id, FLEET)
         connection.execute(
             "INSERT INTO latest (tenant_id, device_id, values, received_at) "
             "SELECT tenant_id, id, '{}', now() FROM devices WHERE tenant_id = %s",

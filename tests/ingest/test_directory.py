@@ -2,10 +2,9 @@
 
 import psycopg
 
-from engine import ids
 from infra.local.postgres import Postgres
 from ingest import children, directory, downlink, statements
-from tests.support.plans import most_read
+from tests.support.plans import most_read, register
 from tests.support.tenant import Tenant
 
 FLEET = 5_000
@@ -14,19 +13,8 @@ FLEET = 5_000
 def test_a_device_is_found_by_itself_in_a_fleet_that_was_just_registered_and_told_something(
     postgres: Postgres, tenant: Tenant
 ) -> None:
-    made = [ids.uuid7() for _ in range(FLEET)]
     with psycopg.connect(postgres.url("superuser")) as connection:
-        profile = ids.uuid7()
-        connection.execute(
-            "INSERT INTO profiles (tenant_id, id, key, name, metrics) VALUES (%s, %s, 'one', 'One', '[]')",
-            [tenant.id, profile],
-        )
-        connection.execute(
-            "INSERT INTO devices (tenant_id, id, key, name, profile_id, status, labels) "
-            """SELECT %s, u.id, 'd' || u.n, 'd', %s, 'active', '{"gateway": "d1"}' """
-            "FROM unnest(%s::uuid[]) WITH ORDINALITY AS u (id, n)",
-            [tenant.id, profile, made],
-        )
+        made = register(connection, tenant.id, FLEET)
         connection.execute(
             "INSERT INTO commands (tenant_id, id, device_id, command, arguments, status, timeout_s, requested_by, "
             "requested_at, expires_at, due_at) SELECT tenant_id, id, id, 'open', '{}', 'queued', 60, 'a rule', "

@@ -1,9 +1,28 @@
-"""How much a statement reads, as PostgreSQL itself says when it has run it."""
+"""How much a statement reads of a fleet that was just registered, as PostgreSQL itself says when it has run it."""
 
 from collections.abc import Iterator
 from typing import Any, LiteralString
+from uuid import UUID
 
 import psycopg
+
+from engine import ids
+
+
+def register(connection: psycopg.Connection[Any], tenant_id: UUID, number: int) -> list[UUID]:
+    """So many devices d1, d2, … of one profile at once, which Postgres has not counted yet; all say d1 for a gateway."""
+    made, profile = [ids.uuid7() for _ in range(number)], ids.uuid7()
+    connection.execute(
+        "INSERT INTO profiles (tenant_id, id, key, name, metrics) VALUES (%s, %s, 'one', 'One', '[]')",
+        [tenant_id, profile],
+    )
+    connection.execute(
+        "INSERT INTO devices (tenant_id, id, key, name, profile_id, status, labels) "
+        """SELECT %s, u.id, 'd' || u.n, 'd', %s, 'active', '{"gateway": "d1"}' """
+        "FROM unnest(%s::uuid[]) WITH ORDINALITY AS u (id, n)",
+        [tenant_id, profile, made],
+    )
+    return made
 
 
 def most_read(connection: psycopg.Connection[Any], statement: LiteralString, *given: object, of: str = "") -> float:
