@@ -10,7 +10,7 @@ from engine import ids
 
 
 def register(connection: psycopg.Connection[Any], tenant_id: UUID, number: int) -> list[UUID]:
-    """So many devices d1, d2, … of one profile at once, which Postgres has not counted yet; all say d1 for a gateway."""
+    """So many devices d1, d2, … of one profile at once, which Postgres has not counted yet; d1 is their gateway."""
     made, profile = [ids.uuid7() for _ in range(number)], ids.uuid7()
     connection.execute(
         "INSERT INTO profiles (tenant_id, id, key, name, metrics) VALUES (%s, %s, 'one', 'One', '[]')",
