@@ -3,6 +3,9 @@
 uvicorn's parser waits for ever and takes headers without end: a few thousand connections that drip a byte now and then
 would use up every file we may open (Slowloris), one that never ends its headers all memory (OWASP API4:2023). So would
 one that sends requests and reads no answer: uvicorn keeps all that came in, and waits for ever to write.
+
+A connection on which nothing is asked uvicorn closes after 5 s, when httpx, and many a client, still takes it for good:
+a question that is on its way just then is lost, and nobody but who asked can know whether it may be asked again.
 """
 
 import asyncio
@@ -66,12 +69,17 @@ class PatientHttp(HttpToolsProtocol):
     """From there to the end of the body, also when the answer is already out."""
     READ_WITHIN_S = 10.0
     """If the client takes nothing of an answer for so long it is gone; one that waits for an answer waits."""
+    IDLE_S = 75.0
+    """So long a connection is kept on which nothing is asked: more than the 60 s of balancers and the 5 s of the
+    console's own client, so that it is they who close it.
+    """
     MAX_HEADER_BYTES = 65_536
     MAX_WAITING = 8
     """Requests on one connection beside the one that is being answered (pipelining)."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.timeout_keep_alive = self.IDLE_S  # type: ignore[assignment]  # any number: it goes to `call_later`
         self._deadline: asyncio.TimerHandle | None = None
         self._unheard: asyncio.TimerHandle | None = None
         self._running: RequestResponseCycle | None = None

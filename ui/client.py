@@ -14,6 +14,8 @@ log = logging.getLogger(__name__)
 
 COOKIE = "tidegate_session"
 TIMEOUT_S = 15.0
+KEPT_S = 5.0
+"""So long a connection to the gateway is used again; the gateway keeps it far longer (`infra/patience.py`)."""
 
 # One file, one operation: its name is the file's, the tests check each against the committed contract.
 OPERATIONS: dict[str, str] = {
@@ -128,5 +130,6 @@ def _client() -> httpx.AsyncClient:
     global _http
     if _http is None or _http.is_closed:
         # trust_env off: a proxy of the environment has no business between two parts of one process.
-        _http = httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False)
+        kept = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=KEPT_S)
+        _http = httpx.AsyncClient(timeout=TIMEOUT_S, limits=kept, trust_env=False)
     return _http

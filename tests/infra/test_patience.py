@@ -12,7 +12,10 @@ from uvicorn.server import ServerState
 from infra.patience import Joined, PatientHttp
 from resolvers.at_once import at_once
 from tests.support.patience import PATIENCE_S
+from ui.client import KEPT_S
 
+BALANCED_S = 60.0
+"""So long AWS' application load balancer keeps an idle connection to whoever serves, unless it is told otherwise."""
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 START = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}
 BODY = {"type": "http.response.body", "body": b"ok"}
@@ -136,6 +139,29 @@ async def test_who_asked_whether_to_send_its_body_and_is_answered_at_once_must_c
         assert b"connection: close" in answer
         assert b"100 Continue" not in answer
         writer.close()
+
+
+async def test_a_connection_on_which_nothing_is_asked_is_closed_by_its_client_and_not_by_us(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    door, waits = Door(), []
+    door.open.set()
+    loop = asyncio.get_running_loop()
+
+    def call_later(seconds: float, callback: Callable[..., None], *args: Any) -> asyncio.TimerHandle:
+        if callback.__name__ == PatientHttp.timeout_keep_alive_handler.__name__:
+            waits.append(seconds)
+        return loop.call_at(loop.time() + seconds, callback, *args)
+
+    async with serving(door) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with asyncio.timeout(PATIENCE_S):
+            monkeypatch.setattr(loop, "call_later", call_later)
+            writer.write(GET)
+            await reader.readuntil(b"ok")
+        writer.close()
+    assert waits == [PatientHttp.IDLE_S]
+    assert KEPT_S < BALANCED_S < PatientHttp.IDLE_S
 
 
 class Clock:
