@@ -27,6 +27,7 @@ Answer = dict[str, Any] | Callable[[dict[str, Any]], dict[str, Any]]
 S = TypeVar("S", bound=rx.State)
 
 SENT_WITHIN_S = 30.0
+LEFT_SHOWN = 6_000
 JUMPS_UNSEEN = 0.01  # of the screen, times how far
 SHOWN_WITHIN_MS = 30_000
 """A machine that does other things as well may need much longer than usual; the assertions' own bound is 5 s."""
@@ -55,6 +56,15 @@ COUNT_JUMPS = """
   };
 """
 """What moves on a page by itself makes people press the wrong thing."""
+
+KEEP_PRESSES = """
+  window.presses = [];
+  const said = (e) => `${e?.nodeName} ${(e?.getAttribute?.("aria-label") || e?.innerText || "").slice(0, 40)}`;
+  for (const each of ["pointerdown", "pointerup", "click"]) {
+    addEventListener(each, ({ target }) => window.presses.push(`${each} ${said(target)}`.replace(/\\s+/g, " ")), true);
+  }
+"""
+"""A click that was pressed on one thing and let go on another did nothing, and says nothing of it."""
 
 AWAKE = """() => {
   const first = document.querySelector("main, form, button") ?? {};
@@ -327,6 +337,7 @@ async def _visitor(console: Console, chromium: Browser, width: int, theme: str, 
     context.set_default_timeout(SHOWN_WITHIN_MS)
     await context.add_init_script(COUNT_ARRIVALS)
     await context.add_init_script(COUNT_JUMPS)
+    await context.add_init_script(KEEP_PRESSES)
     page = await context.new_page()
     visitor = Visitor(console, page)
     await page.add_locator_handler(page.locator("html:not([data-awake])"), visitor.stirred)
@@ -338,9 +349,21 @@ async def _visitor(console: Console, chromium: Browser, width: int, theme: str, 
     page.on("websocket", lambda socket: None if _is_own(socket.url, host) else wrong.append(f"asked {socket.url}"))
     try:
         yield visitor
+    except Exception as error:
+        error.add_note(await _left(page))
+        raise
     finally:
         await context.close()
     assert not wrong, wrong
+
+
+async def _left(page: Page) -> str:
+    """What a test that failed leaves on its page, and what was pressed last: elsewhere nobody can look at it."""
+    try:
+        presses = await page.evaluate("(window.presses ?? []).slice(-6).join('; ')")
+        return f"At {page.url}, after {presses}:\n{(await page.locator('body').inner_text())[:LEFT_SHOWN]}"
+    except PlaywrightError as error:
+        return f"The page could not be looked at: {error}"
 
 
 def _is_own(url: str, host: str, elsewhere: str = "") -> bool:
