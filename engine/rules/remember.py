@@ -23,16 +23,19 @@ ROWS_AT_ONCE = 50_000
 Pair: TypeAlias = tuple[str, str]
 """(device id, metric)."""
 
-# OFFSET 0: each device by its own key, whatever the planner knows of a fleet that was just registered.
+# OFFSET 0, and the tenant in the list: each device by its own key, whatever the planner knows of a fleet that was just
+# registered, as in `engine.drain`.
 _ABOUT = text(
     """
     SELECT CAST(w.id AS text) AS id, d.name, d.key, p.key AS profile, d.labels, c.is_online, c.seen_epoch,
            CAST(extract(epoch FROM l.received_at) * 1000 AS bigint) AS received
-    FROM unnest(CAST(:ids AS uuid[])) AS w (id)
-    CROSS JOIN LATERAL (SELECT * FROM devices d WHERE d.tenant_id = :tenant AND d.id = w.id OFFSET 0) d
+    FROM (SELECT CAST(:tenant AS uuid) AS tenant_id, unnest(CAST(:ids AS uuid[])) AS id) w
+    CROSS JOIN LATERAL (SELECT * FROM devices d WHERE d.tenant_id = w.tenant_id AND d.id = w.id OFFSET 0) d
     JOIN profiles p ON p.tenant_id = :tenant AND p.id = d.profile_id
-    LEFT JOIN LATERAL (SELECT * FROM presence c WHERE c.tenant_id = :tenant AND c.device_id = w.id OFFSET 0) c ON true
-    LEFT JOIN LATERAL (SELECT * FROM latest l WHERE l.tenant_id = :tenant AND l.device_id = w.id OFFSET 0) l ON true
+    LEFT JOIN LATERAL (SELECT * FROM presence c WHERE c.tenant_id = w.tenant_id AND c.device_id = w.id OFFSET 0) c
+        ON true
+    LEFT JOIN LATERAL (SELECT * FROM latest l WHERE l.tenant_id = w.tenant_id AND l.device_id = w.id OFFSET 0) l
+        ON true
     """
 )
 _PAST_OF = """

@@ -4,7 +4,7 @@ import psycopg
 
 from infra.local.postgres import Postgres
 from ingest import children, directory, downlink, statements
-from tests.support.plans import most_read, register
+from tests.support.plans import count_others, most_read, register
 from tests.support.tenant import Tenant
 
 FLEET = 5_000
@@ -14,6 +14,7 @@ def test_a_device_is_found_by_itself_in_a_fleet_that_was_just_registered_and_tol
     postgres: Postgres, tenant: Tenant
 ) -> None:
     with psycopg.connect(postgres.url("superuser")) as connection:
+        count_others(connection)
         made = register(connection, tenant.id, FLEET)
         connection.execute(
             "INSERT INTO commands (tenant_id, id, device_id, command, arguments, status, timeout_s, requested_by, "

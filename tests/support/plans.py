@@ -25,6 +25,19 @@ def register(connection: psycopg.Connection[Any], tenant_id: UUID, number: int) 
     return made
 
 
+def count_others(connection: psycopg.Connection[Any], tenants: int = 20, each: int = 50) -> None:
+    """So many tenants with so many devices each, which Postgres has counted: it expects nothing of any other tenant."""
+    others = [ids.uuid7() for _ in range(tenants)]
+    connection.execute(
+        "INSERT INTO tenants (id, key, name) "
+        "SELECT u.id, 'x' || right(u.id::text, 12), 'X' FROM unnest(%s::uuid[]) AS u (id)",
+        [others],
+    )
+    for other in others:
+        register(connection, other, each)
+    connection.execute("ANALYZE devices")
+
+
 def most_read(connection: psycopg.Connection[Any], statement: LiteralString, *given: object, of: str = "") -> float:
     """The most rows that one scan of a table (this one) has read, whether they were wanted or not; 0 without any."""
     row = connection.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", given).fetchone()  # type: ignore[arg-type]
