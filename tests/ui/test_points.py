@@ -153,6 +153,29 @@ async def test_what_somebody_writes_stays_when_another_sets_a_table_meanwhile(ga
     assert (points.draft, points.send_problem) == (TEXT, "")
 
 
+async def test_what_somebody_writes_is_there_still_when_the_page_comes_again(gateway: Gateway, visit: Visit) -> None:
+    points = visit(Points, "/devices/d1")
+    _answers(gateway, KEPT)
+    await points.load()
+    points.open(True)
+    await points.load()
+    assert not points.is_open, "nothing was written"
+    points.open(True)
+    points.write(TEXT + "# more")
+    number = points.draft_number
+    await points.load()
+    assert (points.draft, points.draft_number, points.is_open) == (TEXT + "# more", number, True)
+    assert "still here" in points.said
+    gateway.answers["PointTableSet"] = {"pointTableSet": {"state": "WAITING"}}
+    await points.send()
+    assert gateway.variables("PointTableSet")["version"] == KEPT["version"]
+    points.open(True)
+    points.write("another")
+    points.router = visit(Points, "/devices/d2").router
+    await points.load()
+    assert (points.uid, points.draft, points.is_open, points.said) == ("d2", TEXT, False, "")
+
+
 async def test_a_point_is_tried_and_what_came_of_it_stands_beside_it(gateway: Gateway, visit: Visit) -> None:
     points = visit(Points, "/devices/d1")
     _answers(gateway, KEPT, {**MACHINES, "items": []})
@@ -183,6 +206,7 @@ async def test_an_edge_that_runs_its_own_file_shows_its_points_and_that_table_is
     points._found, points._looked_behind = json.dumps([FOUND]), "plc"
     points.add({"tick-0": "on", "device": "cooler"})
     assert (points.draft.count("metric:"), points.draft.startswith("connections:")) == (3, True)
+    points.open(False)
     _answers(gateway, {**KEPT, "fileText": TEXT, "state": "REFUSED", "isLocal": True, "text": "connections: {}"})
     await points.load()
     assert (points.runs_file, points.is_open, len(points.lines)) == (True, False, 2)

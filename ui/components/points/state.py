@@ -121,14 +121,18 @@ class Points(Console):
 
     @rx.event
     async def load(self) -> None:
-        """Come to the device's page."""
+        """Come to the device's page, or back to it: also where the browser's connection broke for a moment."""
         uid = self.segment()
+        is_writing = uid == self.uid and self.is_open and self.is_changed
         self.ready = False
         self.uid = uid
-        self._put("", 0)
-        self.said = self.text = self.file_text = self._listed = ""
-        self.version, self.lines, self.machines, self.strangers = 0, [], {}, []
-        self.is_open = self.is_whole = False
+        if not is_writing:
+            self._put("", 0)
+            self.text, self.version, self.is_open = "", 0, False
+        self.said = "What you were writing is still here. It is not sent yet." if is_writing else ""
+        self.file_text = self._listed = ""
+        self.lines, self.machines, self.strangers = [], {}, []
+        self.is_whole = False
         self.answers, self.connections, self.behind, self.is_looking = {}, {}, "", False
         self._forget_look()
         await self._show()
