@@ -97,9 +97,9 @@ _PROFILES = Reading(
     text(
         "SELECT CAST(w.id AS text) AS id, p.key, d.status "
         "FROM (SELECT CAST(:tenant AS uuid) AS tenant_id, unnest(CAST(:ids AS uuid[])) AS id) w "
-        "CROSS JOIN LATERAL (SELECT d.profile_id, d.status FROM devices d "
+        "CROSS JOIN LATERAL (SELECT d.tenant_id, d.profile_id, d.status FROM devices d "
         "WHERE d.tenant_id = w.tenant_id AND d.id = w.id OFFSET 0) d "
-        "JOIN profiles p ON p.tenant_id = :tenant AND p.id = d.profile_id"
+        "JOIN profiles p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id"
     )
 )
 

@@ -42,6 +42,8 @@ _PLAN = text(
     ON CONFLICT DO NOTHING
     """
 )
+# OFFSET 0: each alert, its rule and device by their own keys, as in `engine.drain`. Of a tenant that was not counted
+# yet, all its alerts were gone through for each of them: 30,000 took longer than a minute.
 _DUE = text(
     """
     SELECT t.alert_id, t.policy, t.step, t.since, t.message, a.rule_id, a.rule_version, a.device_id, a.severity,
@@ -49,9 +51,9 @@ _DUE = text(
            greatest(a.snoozed_until, a.silenced_until) AS quiet_until, r.name AS rule, d.name AS device,
            d.labels ->> 'timezone' AS device_zone, (SELECT time_zone FROM tenants WHERE id = :tenant) AS tenant_zone
     FROM alert_tellings t
-    JOIN alerts a ON a.tenant_id = t.tenant_id AND a.id = t.alert_id
-    JOIN rules r ON r.tenant_id = a.tenant_id AND r.id = a.rule_id
-    JOIN devices d ON d.tenant_id = a.tenant_id AND d.id = a.device_id
+    CROSS JOIN LATERAL (SELECT * FROM alerts a WHERE a.tenant_id = t.tenant_id AND a.id = t.alert_id OFFSET 0) a
+    CROSS JOIN LATERAL (SELECT * FROM rules r WHERE r.tenant_id = t.tenant_id AND r.id = a.rule_id OFFSET 0) r
+    CROSS JOIN LATERAL (SELECT * FROM devices d WHERE d.tenant_id = t.tenant_id AND d.id = a.device_id OFFSET 0) d
     WHERE t.tenant_id = :tenant AND t.due_at <= :now
       AND (a.status = 'active' OR (a.status = 'cleared' AND t.step = 0))
     ORDER BY t.policy, t.step, a.rule_id, a.raised_at, a.id

@@ -52,12 +52,19 @@ TOLD_AT_ONCE = 50
 many rules, only those it names are told again as they were."""
 NOTICE_HOLDS = timedelta(hours=1)
 
-_STATES = (
-    "SELECT CAST(s.rule_id AS text) AS rule_id, CAST(s.device_id AS text) AS device_id, s.state, p.key AS profile, "
-    "d.status FROM rule_state s JOIN devices d ON d.tenant_id = s.tenant_id AND d.id = s.device_id "
-    "JOIN profiles p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id WHERE s.tenant_id = :tenant AND {which}"
+# OFFSET 0: each state's device and profile by their own keys, as in `engine.drain`. Of a fleet that was just registered
+# and has states, Postgres went through all of them for each of its devices: 64 s for 1,500 of 10,000 devices.
+_OF_DEVICES = text(
+    """
+    SELECT CAST(s.rule_id AS text) AS rule_id, CAST(s.device_id AS text) AS device_id, s.state, p.key AS profile,
+           d.status
+    FROM (
+        SELECT * FROM rule_state s WHERE s.tenant_id = :tenant AND s.device_id = ANY (CAST(:devices AS uuid[])) OFFSET 0
+    ) s
+    CROSS JOIN LATERAL (SELECT * FROM devices d WHERE d.tenant_id = s.tenant_id AND d.id = s.device_id OFFSET 0) d
+    CROSS JOIN LATERAL (SELECT * FROM profiles p WHERE p.tenant_id = d.tenant_id AND p.id = d.profile_id OFFSET 0) p
+    """
 )
-_OF_DEVICES = text(_STATES.format(which="s.device_id = ANY (CAST(:devices AS uuid[]))"))
 _DUE = (
     "SELECT CAST(rule_id AS text) AS rule_id, CAST(device_id AS text) AS device_id FROM rule_state "
     "WHERE tenant_id = :tenant AND due_at <= :now{mine} ORDER BY due_at LIMIT :most"

@@ -31,7 +31,7 @@ _ABOUT = text(
            CAST(extract(epoch FROM l.received_at) * 1000 AS bigint) AS received
     FROM (SELECT CAST(:tenant AS uuid) AS tenant_id, unnest(CAST(:ids AS uuid[])) AS id) w
     CROSS JOIN LATERAL (SELECT * FROM devices d WHERE d.tenant_id = w.tenant_id AND d.id = w.id OFFSET 0) d
-    JOIN profiles p ON p.tenant_id = :tenant AND p.id = d.profile_id
+    JOIN profiles p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id
     LEFT JOIN LATERAL (SELECT * FROM presence c WHERE c.tenant_id = w.tenant_id AND c.device_id = w.id OFFSET 0) c
         ON true
     LEFT JOIN LATERAL (SELECT * FROM latest l WHERE l.tenant_id = w.tenant_id AND l.device_id = w.id OFFSET 0) l
