@@ -52,7 +52,7 @@ def count_others(connection: psycopg.Connection[Any], tenants: int = 20, each: i
     for other in others:
         register(connection, other, each)
     watch(connection, others)
-    connection.execute("ANALYZE devices, latest, rule_state, alerts")
+    connection.execute("ANALYZE devices, profiles, latest, rule_state, alerts")
 
 
 def most_read(
