@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.rules import skim as skimming
@@ -108,6 +108,7 @@ def told(stage: Stage) -> list[tuple[object, ...]]:
 
 
 @thoroughly
+@example(163_685)  # a wait had ended behind the message that moved the rule last
 @given(st.integers(0, 2**32))
 def test_what_is_passed_over_would_have_changed_nothing(seed: int) -> None:
     rng = random.Random(seed)
@@ -138,9 +139,14 @@ def stands(stage: Stage, at_ms: int) -> tuple[object, ...]:
 
 
 def assert_looks_again(state: RuleState, other: RuleState) -> None:
-    """It goes by as long a way as the other, within the patience, and looks again if that one does."""
-    assert abs(state.lag - other.lag) <= PATIENCE_MS
-    assert other.due_at is None or state.due_at is not None
+    """If the other looks again, it does so too, and by as long a way, within the patience.
+
+    By nothing else do rules of these kinds go by that way. Without a timer it is that of whichever message moved the
+    rule last, which may lie before the end of a wait that a tick had looked ahead to.
+    """
+    if other.due_at is not None:
+        assert state.due_at is not None
+        assert abs(state.lag - other.lag) <= PATIENCE_MS
 
 
 def test_a_timer_that_stands_while_messages_are_passed_over_goes_on_by_the_way_that_it_was_set_by() -> None:
