@@ -26,10 +26,12 @@ def register(connection: psycopg.Connection[Any], tenant_id: UUID, number: int) 
 
 
 def watch(connection: psycopg.Connection[Any], tenants: list[UUID]) -> None:
-    """All devices of these tenants have told something, and a rule has raised an alert for each."""
+    """All devices of these tenants are connected and have told something, and a rule has raised an alert for each."""
     for told in (
         "INSERT INTO rules (tenant_id, id, name, severity, document, is_enabled) "
         "SELECT id, id, 'Hot', 'info', '{}', true FROM tenants WHERE id = ANY (%s)",
+        "INSERT INTO presence (tenant_id, device_id, session_epoch, is_online, since) "
+        "SELECT tenant_id, id, 1, true, now() FROM devices WHERE tenant_id = ANY (%s)",
         "INSERT INTO latest (tenant_id, device_id, values, received_at) "
         "SELECT tenant_id, id, '{}', now() FROM devices WHERE tenant_id = ANY (%s)",
         "INSERT INTO rule_state (tenant_id, rule_id, device_id, state) "
@@ -52,7 +54,7 @@ def count_others(connection: psycopg.Connection[Any], tenants: int = 20, each: i
     for other in others:
         register(connection, other, each)
     watch(connection, others)
-    connection.execute("ANALYZE devices, profiles, latest, rule_state, alerts")
+    connection.execute("ANALYZE devices, profiles, presence, latest, rule_state, alerts")
 
 
 def most_read(
