@@ -200,8 +200,8 @@ def _values() -> rx.Component:
 def device() -> rx.Component:
     """The page."""
     parts = rx.fragment(
+        points(),  # a gateway's own matter; what it was asked grows below it
         rx.cond(Device.is_over, rx.fragment(), commands()),
-        points(),
         rx.el.div(
             rx.el.div(
                 rx.cond(may("devices:write") & ~Device.is_over & (Device.status != "QUARANTINED"), connect()),
