@@ -141,11 +141,11 @@ def stands(stage: Stage, at_ms: int) -> tuple[object, ...]:
 def assert_looks_again(state: RuleState, other: RuleState) -> None:
     """If the other looks again, it does so too, and by as long a way, within the patience.
 
-    By nothing else do rules of these kinds go by that way. Without a timer it is that of whichever message moved the
-    rule last, which may lie before the end of a wait that a tick had looked ahead to.
+    By nothing else do rules of these kinds go by that way. Where neither has a timer it is that of whichever message
+    moved the rule last, which may lie before the end of a wait that a tick had looked ahead to.
     """
-    if other.due_at is not None:
-        assert state.due_at is not None
+    assert other.due_at is None or state.due_at is not None
+    if state.due_at is not None:
         assert abs(state.lag - other.lag) <= PATIENCE_MS
 
 
