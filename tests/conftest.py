@@ -23,6 +23,8 @@ from infra.serve import allow_many_connections
 from tests.support.given import Given
 from tests.support.tenant import Tenant, close_owners, found_tenant
 
+pytest_plugins = ["tests.support.hung"]
+
 ENGINE_FIXTURES = {"postgres", "database", "valkey", "store", "worker_store", "tenant", "neighbour"}
 # Without fsync the disk may write when it likes. What a process had committed survives its kill all the same: only a
 # machine that loses its power would tell the difference.
