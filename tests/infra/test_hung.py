@@ -31,6 +31,14 @@ HANGING = {
                 await never()
         """,
 }
+HOLDING = """
+    import ctypes
+
+    def test_hangs():
+        mutex, held = ctypes.create_string_buffer(128), ctypes.PyDLL(None).pthread_mutex_lock
+        held(mutex)
+        held(mutex)  # waits for itself, and keeps Python's lock meanwhile
+    """
 AFTERWARDS = """
     import os
     import threading
@@ -39,7 +47,7 @@ AFTERWARDS = """
         if "PYTEST_XDIST_WORKER" in os.environ:
             threading.Event().wait()  # here
     """
-INI = "[pytest]\nasyncio_mode = auto\ntimeout = 1\nhung_after = 3\n"
+INI = "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = session\ntimeout = 1\nhung_after = 4\n"
 
 
 def _run(folder: Path, **files: str) -> subprocess.CompletedProcess[str]:
@@ -70,3 +78,12 @@ def test_what_hangs_when_no_test_runs_is_told_as_well(tmp_path: Path) -> None:
     told = run.stdout.partition("= hung: gw0 =")[2]
     assert "Did not end: what comes after test_then.py::test_ends." in told, run.stdout + run.stderr
     assert "# here" in told
+
+
+@pytest.mark.slow
+def test_a_test_that_lets_no_thread_run_ends_as_well(tmp_path: Path) -> None:
+    run = _run(tmp_path, test_planted=HOLDING, test_then="def test_ends():\n    pass\n")
+    told = run.stdout.partition("= hung: gw0, where no thread could run =")[2]
+    assert "test_planted.py" in told, run.stdout + run.stderr
+    assert "in test_hangs" in told
+    assert " 1 passed" in told

@@ -6,6 +6,7 @@ cores waits for ever without a word. Of a process that ended xdist knows which t
 """
 
 import asyncio
+import faulthandler
 import gc
 import os
 import sys
@@ -32,16 +33,22 @@ class Watch:
     def __init__(self, after_s: float) -> None:
         self._after_s = after_s
         self._over = threading.Event()
+        name = os.environ.get("PYTEST_XDIST_WORKER")
+        self._told = Path(os.environ[_FOLDER], name) if name else Path("/dev/stderr")
+        self._if_deaf = Path(os.environ[_FOLDER], f"{name or 'main'}, where no thread could run").open("w")  # noqa: SIM115
         self.now("looking for tests")
         threading.Thread(target=self._look, name="watch", daemon=True).start()
 
     def now(self, does: str) -> None:
         """Say what the process does from now on."""
         self._does, self._since = does, time.monotonic()
+        faulthandler.dump_traceback_later(2 * self._after_s, exit=True, file=self._if_deaf)  # needs no lock of Python's
 
     def end(self) -> None:
         """Look no more."""
         self._over.set()
+        faulthandler.cancel_dump_traceback_later()
+        self._if_deaf.close()
 
     def _look(self) -> None:
         while not self._over.wait(min(5.0, self._after_s / 4)):
@@ -50,11 +57,7 @@ class Watch:
 
     def _give_up(self) -> None:
         places = "\n".join([f"Did not end: {self._does}. Where the process was:", *_tasks(), *_threads(), ""])
-        name = os.environ.get("PYTEST_XDIST_WORKER")
-        if name is None:  # nobody else would show it
-            os.write(2, places.encode())
-        else:
-            Path(os.environ[_FOLDER], name).write_text(places)
+        self._told.write_text(places)
         os._exit(1)
 
 
@@ -98,8 +101,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Show where processes were that ended."""
     for file in sorted(Path(config.stash[_PLACES].name).iterdir()):
-        terminalreporter.section(f"hung: {file.name}")
-        terminalreporter.write(file.read_text()[-_SHOWN:])
+        if told := file.read_text():
+            terminalreporter.section(f"hung: {file.name}")
+            terminalreporter.write(told[-_SHOWN:])
 
 
 def _tasks() -> Iterator[str]:
