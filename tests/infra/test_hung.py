@@ -1,5 +1,6 @@
 """A process of the tests that hangs where nothing can reach it ends, and the run says where it hung."""
 
+import re
 import subprocess
 import sys
 import textwrap
@@ -47,6 +48,8 @@ AFTERWARDS = """
         if "PYTEST_XDIST_WORKER" in os.environ:
             threading.Event().wait()  # here
     """
+TESTS = Path(__file__).parents[1]
+FOR_ALL = re.compile(r"""setattr\((?:["'][\w.]+\.asyncio\.|\w+\.asyncio, |asyncio, )""")
 INI = "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = session\ntimeout = 1\nhung_after = 4\n"
 
 
@@ -87,3 +90,11 @@ def test_a_test_that_lets_no_thread_run_ends_as_well(tmp_path: Path) -> None:
     assert "test_planted.py" in told, run.stdout + run.stderr
     assert "in test_hangs" in told
     assert " 1 passed" in told
+
+
+def test_no_test_changes_asyncio_for_all_who_run_beside_it() -> None:
+    """A server that another test left running ticked by a sleep that took no time, and never let go of the loop."""
+    assert FOR_ALL.search('monkeypatch.setattr("ui.pages.inbox.asyncio.sleep", at_once)')
+    assert [
+        str(file) for file in TESTS.rglob("test_*.py") if file != Path(__file__) and FOR_ALL.search(file.read_text())
+    ] == []

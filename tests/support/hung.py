@@ -77,10 +77,18 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_WATCH] = Watch(after_s)
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
+    """Who has no more tests may wait for the others as long as these take."""
+    try:
+        return (yield)
+    finally:
+        if _WATCH in session.config.stash:
+            session.config.stash[_WATCH].end()
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave nothing behind."""
-    if _WATCH in config.stash:
-        config.stash[_WATCH].end()
     if _PLACES in config.stash:
         config.stash[_PLACES].cleanup()
 

@@ -277,10 +277,7 @@ async def test_the_log_is_read_page_by_page_and_another_choice_begins_anew(
 async def test_what_became_of_a_test_is_said_in_words(
     told: Notifications, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def at_once(_seconds: float) -> None:
-        return None
-
-    monkeypatch.setattr("ui.pages.notifications.state.asyncio.sleep", at_once)
+    monkeypatch.setattr("ui.pages.notifications.state.LOOKS_EVERY_S", 0)
     gateway.answers["ChannelTest"] = {"channelTest": [{"id": "d1"}, {"id": "d2"}]}
     async for _ in told.test("c1"):
         pass

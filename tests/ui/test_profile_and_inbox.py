@@ -456,10 +456,7 @@ async def test_a_group_of_the_address_shows_its_messages(inbox: Inbox, gateway: 
 async def test_a_replay_is_followed_until_it_is_decided_and_told(
     inbox: Inbox, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def at_once(_: float) -> None:
-        """No second passes."""
-
-    monkeypatch.setattr("ui.pages.inbox.asyncio.sleep", at_once)
+    monkeypatch.setattr("ui.pages.inbox.LOOKS_EVERY_S", 0)
     gateway.answers["InboxGroupReplay"] = {"inboxGroupReplay": {"messages": 20}}
     assert await inbox.replay(GROUP["id"]) is not None
     assert gateway.variables("InboxGroupReplay") == {"id": GROUP["id"]}

@@ -16,7 +16,8 @@ from ui.names import GONE, UUID, with_names
 from ui.paging import PAGE_SIZE, Paged
 
 LOOKS = 30
-"""So many times it is looked whether what was replayed has been decided, once a second."""
+"""So many times it is looked whether what was replayed has been decided."""
+LOOKS_EVERY_S = 1.0
 SAID = "said"
 """Where what was said stands when its button is gone."""
 WRITES = "telemetry:write"
@@ -96,7 +97,7 @@ class Inbox(Paged, Console):
     @rx.event
     async def follow(self) -> Any:
         """Look every second how far it is. In between the page is free for other things."""
-        await asyncio.sleep(1)
+        await asyncio.sleep(LOOKS_EVERY_S)
         self._looks += 1
         try:
             now = (await self.ask("inbox_group", id=self._before["id"]))["inboxGroup"]

@@ -24,6 +24,7 @@ from ui.paging import PAGE_SIZE, Paged
 
 WENT_OUT = "went-out"  # the part of the page about that, in the addresses that lead to it
 LOOKS = 25  # a second apart: as long as a slow mail server may take
+LOOKS_EVERY_S = 1.0
 
 
 class Notifications(Paged, Console):
@@ -179,7 +180,7 @@ class Notifications(Paged, Console):
     @rx.event
     async def follow(self) -> Any:
         """Look every second whether the test has arrived. In between the page is free for other things."""
-        await asyncio.sleep(1)
+        await asyncio.sleep(LOOKS_EVERY_S)
         self._looks += 1
         try:
             found = [(await self.ask("delivery", id=each))["delivery"] for each in self._tests]

@@ -4,6 +4,7 @@ import base64
 import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -149,7 +150,7 @@ async def test_who_was_revoked_may_do_nothing_any_more_and_is_looked_up_once_in_
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1_000.0]
-    monkeypatch.setattr(admitted.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(admitted, "time", SimpleNamespace(monotonic=lambda: now[0]))
     telemetry = {"username": NAME, "action": "publish", "topic": f"{HOME}/up/telemetry"}
     await broker.emqx("authn", LOGIN)
     broker.register.gone["pump-7"] = "revoked"
