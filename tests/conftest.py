@@ -86,9 +86,9 @@ def _group(nodeid: str) -> str:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Tests on several cores: each process has engines of its own and takes group after group."""
-    from xdist.scheduler import LoadFileScheduling
+    from tests.support.hung import Resuming
 
-    class ByGroup(LoadFileScheduling):
+    class ByGroup(Resuming):
         def _split_scope(self, nodeid: str) -> str:
             return _group(nodeid)
 

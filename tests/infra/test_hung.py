@@ -1,5 +1,6 @@
 """A process of the tests that hangs where nothing can reach it ends, and the run says where it hung."""
 
+import os
 import re
 import subprocess
 import sys
@@ -45,12 +46,19 @@ AFTERWARDS = """
     import threading
 
     def pytest_sessionfinish():
-        if "PYTEST_XDIST_WORKER" in os.environ:
+        if os.environ.get("PYTEST_XDIST_WORKER") == "gw0":
             threading.Event().wait()  # here
     """
+SCHEDULED = """
+    from tests.support.hung import Resuming
+
+    def pytest_xdist_make_scheduler(config, log):
+        return Resuming(config, log)
+    """
+ENDS = "def test_ends():\n    pass\n"
 TESTS = Path(__file__).parents[1]
 FOR_ALL = re.compile(r"""setattr\((?:["'][\w.]+\.asyncio\.|\w+\.asyncio, |asyncio, )""")
-INI = "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = session\ntimeout = 1\nhung_after = 4\n"
+INI = "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = session\ntimeout = 1\nhung_after = 3\n"
 
 
 def _run(folder: Path, **files: str) -> subprocess.CompletedProcess[str]:
@@ -59,7 +67,8 @@ def _run(folder: Path, **files: str) -> subprocess.CompletedProcess[str]:
     (folder / "pytest.ini").write_text(INI)
     argv = [sys.executable, "-m", "pytest", "-p", "tests.support.hung", "-p", "no:cacheprovider", "-n", "1", "-q"]
     argv += ["--rootdir", str(folder), "-c", str(folder / "pytest.ini"), str(folder)]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    return subprocess.run(argv, env=plain, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.mark.slow
@@ -67,7 +76,7 @@ def _run(folder: Path, **files: str) -> subprocess.CompletedProcess[str]:
 def test_a_test_that_cannot_be_interrupted_ends_with_its_process_and_says_where_it_was(
     how: str, tmp_path: Path
 ) -> None:
-    run = _run(tmp_path, test_planted=HANGING[how], test_then="def test_ends():\n    pass\n")
+    run = _run(tmp_path, conftest=SCHEDULED, test_planted=HANGING[how], test_then=ENDS)
     told = run.stdout.partition("= hung: gw0 =")[2]
     assert run.returncode == 1, run.stdout + run.stderr
     assert "Did not end: test_planted.py::test_hangs." in told
@@ -77,7 +86,7 @@ def test_a_test_that_cannot_be_interrupted_ends_with_its_process_and_says_where_
 
 @pytest.mark.slow
 def test_what_hangs_when_no_test_runs_is_told_as_well(tmp_path: Path) -> None:
-    run = _run(tmp_path, conftest=AFTERWARDS, test_then="def test_ends():\n    pass\n")
+    run = _run(tmp_path, conftest=AFTERWARDS, test_then=ENDS)
     told = run.stdout.partition("= hung: gw0 =")[2]
     assert "Did not end: what comes after test_then.py::test_ends." in told, run.stdout + run.stderr
     assert "# here" in told
@@ -85,11 +94,17 @@ def test_what_hangs_when_no_test_runs_is_told_as_well(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_test_that_lets_no_thread_run_ends_as_well(tmp_path: Path) -> None:
-    run = _run(tmp_path, test_planted=HOLDING, test_then="def test_ends():\n    pass\n")
+    run = _run(tmp_path, test_planted=HOLDING, test_then=ENDS)
     told = run.stdout.partition("= hung: gw0, where no thread could run =")[2]
     assert "test_planted.py" in told, run.stdout + run.stderr
     assert "in test_hangs" in told
     assert " 1 passed" in told
+
+
+@pytest.mark.slow
+def test_what_a_process_had_still_to_do_is_done_by_the_next_one_though_nobody_else_is_left(tmp_path: Path) -> None:
+    run = _run(tmp_path, conftest=SCHEDULED, test_first=ENDS, test_planted=HANGING["deaf"], test_then=ENDS, test_z=ENDS)
+    assert "1 failed, 3 passed" in run.stdout, run.stdout + run.stderr
 
 
 def test_no_test_changes_asyncio_for_all_who_run_beside_it() -> None:

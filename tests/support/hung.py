@@ -12,13 +12,15 @@ import os
 import sys
 import tempfile
 import threading
-import time
 import traceback
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
+from xdist.workermanage import WorkerController
 
 _PLACES = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 _WATCH = pytest.StashKey["Watch"]()
@@ -28,10 +30,10 @@ _SHOWN = 20_000
 
 
 class Watch:
-    """Ends its process when what that does has not changed for `after_s` seconds."""
+    """Ends its process when what that does takes more than `grace_s` seconds longer than it may."""
 
-    def __init__(self, after_s: float) -> None:
-        self._after_s = after_s
+    def __init__(self, grace_s: float, otherwise_s: float) -> None:
+        self._grace_s, self._otherwise_s = grace_s, otherwise_s
         self._over = threading.Event()
         name = os.environ.get("PYTEST_XDIST_WORKER")
         self._told = Path(os.environ[_FOLDER], name) if name else Path("/dev/stderr")
@@ -39,10 +41,11 @@ class Watch:
         self.now("looking for tests")
         threading.Thread(target=self._look, name="watch", daemon=True).start()
 
-    def now(self, does: str) -> None:
-        """Say what the process does from now on."""
-        self._does, self._since = does, time.monotonic()
-        faulthandler.dump_traceback_later(2 * self._after_s, exit=True, file=self._if_deaf)  # needs no lock of Python's
+    def now(self, does: str, within_s: float | None = None) -> None:
+        """Say what the process does from now on, and how long that may take."""
+        may_take_s = self._grace_s + (self._otherwise_s if within_s is None else within_s)
+        self._does, self._until = does, monotonic() + may_take_s
+        faulthandler.dump_traceback_later(may_take_s + self._grace_s, exit=True, file=self._if_deaf)  # needs no GIL
 
     def end(self) -> None:
         """Look no more."""
@@ -51,8 +54,8 @@ class Watch:
         self._if_deaf.close()
 
     def _look(self) -> None:
-        while not self._over.wait(min(5.0, self._after_s / 4)):
-            if time.monotonic() - self._since > self._after_s:
+        while not self._over.wait(min(5.0, self._grace_s / 4)):
+            if monotonic() > self._until:
                 self._give_up()
 
     def _give_up(self) -> None:
@@ -61,9 +64,36 @@ class Watch:
         os._exit(1)
 
 
+class Resuming(LoadFileScheduling):
+    """Gives what a process that ended had still to do to others, but the test that ended it.
+
+    xdist gives that test away as well, which then ends the next process, and all that was done: a new process is handed
+    the first of that, has nothing to do, says nothing, and is given no more. Where the others have ended already, the
+    run then waits for it for ever.
+    """
+
+    def schedule(self) -> None:
+        """Hand out tests; to a new process twice, since it keeps a single one until it hears what comes after it."""
+        is_under_way = self.collection is not None
+        super().schedule()
+        for node in self.nodes if is_under_way else ():
+            self._reschedule(node)
+
+    def remove_node(self, node: WorkerController) -> str | None:
+        """The test that it ended with, or None."""
+        had = self.assigned_work.pop(node)
+        unit, ended_it = next(((unit, test) for unit in had.values() for test in unit if not unit[test]), ({}, None))
+        if ended_it is not None:
+            unit[ended_it] = True
+            self.workqueue.update({scope: unit for scope, unit in had.items() if not all(unit.values())})
+            for other in self.assigned_work:
+                self._reschedule(other)
+        return ended_it
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How long one test, with all it sets up and cleans up, or anything between tests, may take."""
-    parser.addini("hung_after", "seconds after which a process of the tests ends and says where it was", default="0")
+    """How much longer than its timeout a test, or what is done between two, may take before that."""
+    parser.addini("hung_after", "seconds after its timeout at which a test ends its process; 0: never", default="0")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -72,9 +102,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if not is_one_of_several:
         config.stash[_PLACES] = tempfile.TemporaryDirectory(prefix="tidegate-hung-")
         os.environ[_FOLDER] = config.stash[_PLACES].name
-    after_s = float(config.getini("hung_after"))
-    if after_s and (is_one_of_several or not config.getoption("numprocesses", None)):
-        config.stash[_WATCH] = Watch(after_s)
+    grace_s = float(config.getini("hung_after"))
+    if grace_s and (is_one_of_several or not config.getoption("numprocesses", None)):
+        config.stash[_WATCH] = Watch(grace_s, float(config.getini("timeout")))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -99,7 +129,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     watch = item.config.stash.get(_WATCH, None)
     if watch is None:
         return (yield)
-    watch.now(item.nodeid)
+    own = item.get_closest_marker("timeout")
+    watch.now(item.nodeid, float(own.args[0]) if own else None)
     try:
         return (yield)
     finally:
