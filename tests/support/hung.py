@@ -43,6 +43,8 @@ class Watch:
 
     def now(self, does: str, within_s: float | None = None) -> None:
         """Say what the process does from now on, and how long that may take."""
+        if self._over.is_set():
+            return
         may_take_s = self._grace_s + (self._otherwise_s if within_s is None else within_s)
         self._does, self._until = does, monotonic() + may_take_s
         faulthandler.dump_traceback_later(may_take_s + self._grace_s, exit=True, file=self._if_deaf)  # needs no GIL
@@ -115,6 +117,12 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
     finally:
         if _WATCH in session.config.stash:
             session.config.stash[_WATCH].end()
+
+
+def pytest_enter_pdb(config: pytest.Config) -> None:
+    """Who looks for themselves has all the time there is."""
+    if _WATCH in config.stash:
+        config.stash[_WATCH].end()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
