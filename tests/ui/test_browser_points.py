@@ -47,6 +47,13 @@ async def _send(card: Locator, text: str) -> None:
     await card.get_by_role("button", name="Send to the edge").click()
 
 
+async def _place_of_send(card: Locator) -> list[float]:
+    place: list[float] = await card.get_by_role("button", name="Send to the edge").evaluate(
+        "e => [e.offsetLeft, e.getBoundingClientRect().top - e.closest('section').getBoundingClientRect().top]"
+    )
+    return place
+
+
 async def _confirm(card: Locator) -> None:
     await card.get_by_role("group", name="Send this table to the edge?").get_by_role("button", name="Send it").click()
 
@@ -90,6 +97,10 @@ async def test_an_edge_gets_its_point_table_from_the_console(console: Console, c
         assert "int17" in await field.evaluate(chosen)
         keeps_out += await wrong_in_both_themes(page)
 
+        where = await _place_of_send(card)
+        await field.fill(TABLE.format(**said))
+        await expect(card.get_by_text("Found before you changed the text")).to_be_visible()
+        assert await _place_of_send(card) == where, "whoever presses it just now presses something else"
         await _send(card, TABLE.format(**{**said, "object": "kettle"}))  # only the protocol's own library knows better
         await _confirm(card)
         await expect(card).to_contain_text("Refused by the edge")

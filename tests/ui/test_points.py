@@ -120,10 +120,10 @@ async def test_a_draft_with_problems_is_not_sent_and_a_good_one_only_once_it_is_
     await _run(points.ask_to_send())
     assert (points.sending, points.problems[0].line) == (-1, 7)
     points.write(TEXT)
-    assert points.problems == []
+    assert ([each.line for each in points.unsent], points.are_old) == ([7], True), "until it is checked again"
     gateway.answers["PointTableCheck"] = {"pointTableCheck": {"points": 2, "problems": []}}
     await _run(points.ask_to_send())
-    assert points.sending == 2
+    assert (points.sending, points.unsent, points.are_old) == (2, [], False)
     assert not any(name == "PointTableSet" for name, _ in gateway.asked)
     gateway.answers["PointTableSet"] = {"pointTableSet": {"version": 1}}
     _answers(gateway, KEPT)
@@ -147,7 +147,10 @@ async def test_what_somebody_writes_stays_when_another_sets_a_table_meanwhile(ga
     gateway.refuses("PointTableSet", "Somebody has changed it meanwhile.", "POINT_TABLE_STALE")
     await points.send()
     assert gateway.variables("PointTableSet")["version"] == 0
-    assert (points.draft, points.is_stale) == (draft, True)
+    points.write(draft := draft + "# more")
+    assert (points.draft, points.is_stale) == (draft, True), (
+        "and the way to the newer one does not go from under a press"
+    )
     assert points.said == ""
     await points.renew()
     assert (points.draft, points.send_problem) == (TEXT, "")

@@ -7,9 +7,11 @@ const MOST_BYTES = 950_000; // what one message to the server may have is 1 MB
 
 /**
  * `onWrite(text)` a moment after the last letter, and whenever the field is left. `number` rises when the page puts
- * another text in its place. `problems`: [{line, message}], line 0 for what is about the whole.
+ * another text in its place. `problems`: [{line, message}], line 0 for what is about the whole; `areOld`: whether the
+ * text was changed since they were found. Whatever comes and goes stands below `children`, the buttons: these must not
+ * move while somebody presses them, and to press one is to leave the field.
  */
-export function PointsText({ text, number, problems, isReadOnly = false, label, onWrite }) {
+export function PointsText({ text, number, problems, areOld = false, isReadOnly = false, label, onWrite, children }) {
   const [written, setWritten] = useState(text ?? "");
   const [isTooLong, setIsTooLong] = useState(false);
   const field = useRef(null);
@@ -47,30 +49,6 @@ export function PointsText({ text, number, problems, isReadOnly = false, label, 
   };
   return (
     <div className="stack-tight">
-      <div role="alert">
-        {isTooLong && (
-          <p className="note note-bad">
-            This is too long to be sent from here, and what was written last does not count. Make it shorter, or set
-            the table by the API.
-          </p>
-        )}
-        {problems.length > 0 && (
-          <ul className="points-problems" aria-label="What is wrong with the table">
-            {problems.map((each, index) => (
-              <li key={index}>
-                {each.line > 0 ? (
-                  <button type="button" className="btn btn-small" onClick={() => go(each.line)}>
-                    Line {each.line}
-                  </button>
-                ) : (
-                  <b>All of it</b>
-                )}
-                <span>{each.message}</span>
-              </li>
-            ))}
-          </ul>
-        )}
-      </div>
       <div className="points-text" ref={scroller}>
         <pre className="points-numbers" aria-hidden="true">
           {lines.map((_, index) => (
@@ -96,6 +74,32 @@ export function PointsText({ text, number, problems, isReadOnly = false, label, 
           onChange={write}
           onBlur={() => !isReadOnly && written !== text && tell(written)}
         />
+      </div>
+      {children}
+      <div role="alert">
+        {isTooLong && (
+          <p className="note note-bad">
+            This is too long to be sent from here, and what was written last does not count. Make it shorter, or set
+            the table by the API.
+          </p>
+        )}
+        {problems.length > 0 && (
+          <ul className="points-problems" aria-label="What is wrong with the table">
+            {problems.map((each, index) => (
+              <li key={index}>
+                {each.line > 0 ? (
+                  <button type="button" className="btn btn-small" onClick={() => go(each.line)}>
+                    Line {each.line}
+                  </button>
+                ) : (
+                  <b>All of it</b>
+                )}
+                <span>{each.message}</span>
+              </li>
+            ))}
+          </ul>
+        )}
+        {areOld && <p className="small">Found before you changed the text. Check it again to see what is left.</p>}
       </div>
     </div>
   );

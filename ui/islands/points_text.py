@@ -7,13 +7,14 @@ from ui.islands import POINTS_TEXT
 
 
 class PointsText(rx.NoSSRComponent):
-    """`number` rises when another text takes its place; `on_write` brings what was written."""
+    """`number` rises when another text takes its place; `on_write` brings what was written; children stand below it."""
 
     library = POINTS_TEXT.importable_path
     tag = "PointsText"
     text: rx.Var[str]
     number: rx.Var[int]
     problems: rx.Var[list[object]]
+    are_old: rx.Var[bool]
     is_read_only: rx.Var[bool]
     label: rx.Var[str]
     on_write: rx.EventHandler[passthrough_event_spec(str)]

@@ -58,6 +58,7 @@ class Points(Console):
     draft: str = ""
     draft_number: int = 0  # rises when another text takes the draft's place
     problems: list[ProblemLine] = []
+    are_old: bool = False  # whether the draft was changed since these were found
     check_said: str = ""
     is_checking: bool = False
     sending: int = -1  # how many points the table has that is about to be sent; -1 while nobody is asked
@@ -197,7 +198,8 @@ class Points(Console):
 
     def _unsettle(self) -> None:
         """What was said of the draft counts no longer."""
-        self.problems, self.check_said, self.sending, self.send_problem, self.is_stale = [], "", -1, "", False
+        self.problems, self.are_old = [], False
+        self.check_said, self.sending, self.send_problem, self.is_stale = "", -1, "", False
 
     async def _find_machines(self) -> None:
         try:
@@ -232,8 +234,11 @@ class Points(Console):
     def write(self, draft: str) -> None:
         """Another text, as somebody writes it."""
         if draft != self.draft:
-            self.draft, self.said = draft, ""
+            found, stale = self.unsent, self.send_problem if self.is_stale else ""
+            self.draft = draft
             self._unsettle()
+            self.problems, self.are_old = found, bool(found)  # to be gone through one by one, until the next check
+            self.send_problem, self.is_stale = stale, bool(stale)
 
     @rx.event
     async def renew(self) -> None:

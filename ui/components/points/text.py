@@ -74,6 +74,7 @@ def _editor() -> rx.Component:
         ),
         rx.el.button("Cancel", type="button", class_name="btn", on_click=Points.open(False)),
         begin(),
+        done(Points.check_said),
         class_name="row",
     )
     newer = rx.el.button(
@@ -85,17 +86,17 @@ def _editor() -> rx.Component:
     return rx.el.div(
         rx.cond(Points.version == 0, _examples()),
         points_text(
+            rx.cond(Points.sending >= 0, _confirm(), buttons),
             text=Points.draft,
             number=Points.draft_number,
             problems=Points.unsent,
+            are_old=Points.are_old,
             is_read_only=False,
             label="Point table",
             on_write=Points.write,
         ),
         problem(Points.send_problem),
         rx.cond(Points.is_stale, newer),
-        done(Points.check_said),
-        rx.cond(Points.sending >= 0, _confirm(), buttons),
         class_name="stack",
     )
 
