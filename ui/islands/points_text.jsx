@@ -48,7 +48,7 @@ export function PointsText({ text, number, problems, areOld = false, isReadOnly 
     scroller.current.scrollIntoView({ block: "nearest" });
   };
   return (
-    <div className="stack-tight">
+    <div className={children ? "stack" : "stack-tight"}>
       <div className="points-text" ref={scroller}>
         <pre className="points-numbers" aria-hidden="true">
           {lines.map((_, index) => (
