@@ -38,10 +38,11 @@ class GateLine:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the rule would do to one device, in words."""
+    """What the rule would do to one device, in words; `is_old`: the rule was changed since."""
 
     words: str
     is_in: bool
+    is_old: bool = False
 
 
 class TooClever(Exception):

@@ -164,6 +164,12 @@ async def test_a_rule_is_tried_as_it_stands_on_the_screen_and_saved(
     tried = gateway.variables("ProvisioningRuleCheck")
     assert (tried["device"], tried["labels"]) == ("fan-1", {"site": "7"})
     assert (panel.verdict.is_in, "Pumps only." in panel.verdict.words) == (False, True)
+    panel.put(0, "extra", "Pumps only.")
+    assert not panel.verdict.is_old, "whoever only leaves a field has changed nothing"
+    panel.put(0, "extra", "Pumps only, please.")
+    assert panel.verdict.is_old
+    assert "Try it again" in panel.verdict.words, "what stands below must not move up while it is pressed"
+    panel.put(0, "extra", "Pumps only.")
     gateway.answers["ProvisionerUpdate"] = {"provisionerUpdate": {"id": "w1", "version": 4}}
     await panel.save({"name": "May", "most": "", "approval": "on"})
     sent = gateway.variables("ProvisionerUpdate")

@@ -69,23 +69,30 @@ class Gate(Console):
         """One more line."""
         if len(self.lines) < MAX_LINES:
             self.lines = [*self.lines, GateLine(max((each.number for each in self.lines), default=0) + 1)]
-        self.verdict = Verdict("", False)
+        self._outdate()
 
     @rx.event
     def take_away(self, number: int) -> None:
         """One line less."""
         self.lines = [each for each in self.lines if each.number != number]
-        self.verdict = Verdict("", False)
+        self._outdate()
 
     @rx.event
     def put(self, number: int, name: str, value: str) -> None:
         """Fill in one thing of a line; line 0 is what happens otherwise."""
         change: dict[str, Any] = {name: value, **({"extra": self._first(value)} if name == "then" else {})}
-        self.verdict = Verdict("", False)
+        before = self.otherwise, self.lines
         if number == 0:
             self.otherwise = replace(self.otherwise, **change)
         else:
             self.lines = [replace(each, **change) if each.number == number else each for each in self.lines]
+        if (self.otherwise, self.lines) != before:
+            self._outdate()
+
+    def _outdate(self) -> None:
+        """The note stays: to press a button leaves the field, and if the note went away then, the button would move."""
+        if self.verdict.words:
+            self.verdict = Verdict("You have changed the rule since you tried it. Try it again.", False, is_old=True)
 
     def _first(self, then: str) -> str:
         found = {"profile": self.profiles, "group": self.groups}.get(then, [])
@@ -243,9 +250,15 @@ def _try() -> rx.Component:
         rx.cond(
             Gate.verdict.words != "",
             rx.el.div(
-                rx.cond(Gate.verdict.is_in, rx.icon("door-open", size=17), rx.icon("door-closed", size=17)),
-                rx.el.span(Gate.verdict.words, " Nothing was stored."),
-                class_name=rx.cond(Gate.verdict.is_in, "note note-ok", "note note-warn"),
+                rx.cond(
+                    Gate.verdict.is_old,
+                    rx.icon("history", size=17),
+                    rx.cond(Gate.verdict.is_in, rx.icon("door-open", size=17), rx.icon("door-closed", size=17)),
+                ),
+                rx.el.span(Gate.verdict.words, rx.cond(Gate.verdict.is_old, "", " Nothing was stored.")),
+                class_name=rx.cond(
+                    Gate.verdict.is_old, "note", rx.cond(Gate.verdict.is_in, "note note-ok", "note note-warn")
+                ),
                 role="status",
             ),
         ),
