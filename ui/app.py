@@ -1,5 +1,8 @@
 """The console assembled: its pages and its style."""
 
+from collections.abc import Callable
+from typing import Any
+
 import reflex as rx
 
 from ui.components.alert_silences import Silences
@@ -17,6 +20,7 @@ from ui.components.rule_clock import RuleClock
 from ui.components.rule_notices import RuleNotices
 from ui.components.second_factor import SecondFactor
 from ui.components.trouble import fault, lost, no_such_page
+from ui.console import ARRIVED, LOADS, Console
 from ui.pages.account import Account, account
 from ui.pages.add_device import AddDevice, add_device
 from ui.pages.alert import AlertDetail, alert
@@ -51,63 +55,63 @@ app = rx.App(
     extra_app_wraps={(5, "Overlay"): lost},
     backend_exception_handler=fault,
     head_components=[
+        rx.el.script(ARRIVED),
         rx.el.link(rel="icon", href="/favicon.svg", type="image/svg+xml"),
         rx.el.meta(name="theme-color", content="#0a6b73"),
     ],
 )
-app.add_page(no_such_page, route="404", title="No such page · Tidegate")
-app.add_page(sign_in, route="/sign-in", title="Sign in · Tidegate", on_load=SignIn.load)
-app.add_page(overview, route="/", title="Overview · Tidegate", on_load=Overview.load)
-app.add_page(devices, route="/devices", title="Devices · Tidegate", on_load=Devices.load)
-app.add_page(add_device, route="/devices/add", title="Add a device · Tidegate", on_load=AddDevice.load)
-app.add_page(import_devices, route="/devices/import", title="Import devices · Tidegate", on_load=ImportDevices.load)
-app.add_page(transfers, route="/devices/transfers", title="Transfers · Tidegate", on_load=Transfers.load)
-app.add_page(
+
+
+def add(shown: Callable[[], rx.Component], route: str, title: str, *loads: Any) -> None:
+    """One page of the console; `loads`: what is done when somebody comes to it, see `ui.console`."""
+    LOADS[route] = loads
+    app.add_page(shown, route=route, title=f"{title} · Tidegate", on_load=Console.come(route))
+
+
+add(no_such_page, "404", "No such page")
+add(sign_in, "/sign-in", "Sign in", SignIn.load)
+add(overview, "/", "Overview", Overview.load)
+add(devices, "/devices", "Devices", Devices.load)
+add(add_device, "/devices/add", "Add a device", AddDevice.load)
+add(import_devices, "/devices/import", "Import devices", ImportDevices.load)
+add(transfers, "/devices/transfers", "Transfers", Transfers.load)
+add(
     device,
-    route="/devices/[device]",
-    title="Device · Tidegate",
-    on_load=[
-        *(Commands.begin, Points.come, Device.load, Certificates.load, Memberships.load),
-        *(PublicKeys.load, OscoreContexts.load, Erasure.load, Commands.load, Points.load),
-        Device.complete,
-    ],
+    "/devices/[device]",
+    "Device",
+    Commands.begin,
+    Points.come,
+    Device.load,
+    Certificates.load,
+    Memberships.load,
+    PublicKeys.load,
+    OscoreContexts.load,
+    Erasure.load,
+    Commands.load,
+    Points.load,
+    Device.complete,
 )
-app.add_page(
-    rules,
-    route="/rules",
-    title="Rules · Tidegate",
-    on_load=[Rules.load, RuleClock.load, RuleNotices.load],
-)
-app.add_page(rule, route="/rules/new", title="New rule · Tidegate", on_load=[Rules.open_editor, RuleNotices.load])
-app.add_page(rule, route="/rules/[rule]", title="Rule · Tidegate", on_load=[Rules.open_editor, RuleNotices.load])
-app.add_page(alerts, route="/alerts", title="Alerts · Tidegate", on_load=[Alerts.load, Silences.load])
-app.add_page(alert, route="/alerts/[alert]", title="Alert · Tidegate", on_load=AlertDetail.load)
-app.add_page(notifications, route="/notifications", title="Notifications · Tidegate", on_load=Notifications.load)
-app.add_page(profiles, route="/profiles", title="Profiles · Tidegate", on_load=Profiles.load)
-app.add_page(profile, route="/profiles/new", title="New profile · Tidegate", on_load=Profile.load)
-app.add_page(profile, route="/profiles/[profile]", title="Profile · Tidegate", on_load=Profile.load)
-app.add_page(groups, route="/groups", title="Groups · Tidegate", on_load=Groups.load)
-app.add_page(group, route="/groups/new", title="New group · Tidegate", on_load=Group.load)
-app.add_page(group, route="/groups/[group]", title="Group · Tidegate", on_load=Group.load)
-app.add_page(concepts, route="/help", title="Help · Tidegate", on_load=Concepts.load)
-app.add_page(inbox, route="/inbox", title="Inbox · Tidegate", on_load=Inbox.load)
-app.add_page(
-    ways_in,
-    route="/ways-in",
-    title="Ways in · Tidegate",
-    on_load=[NewWay.load, Gate.load, WaysIn.load, Authorities.load],
-)
-app.add_page(fleet_audit, route="/fleet-audit", title="Fleet audit · Tidegate", on_load=FleetAudit.load)
-app.add_page(usage, route="/usage", title="Usage · Tidegate", on_load=Usage.load)
-app.add_page(account, route="/account", title="Your account · Tidegate", on_load=[Account.load, SecondFactor.load])
-app.add_page(platform, route="/platform", title="Organisations · Tidegate", on_load=Platform.load)
-app.add_page(people, route="/access/people", title="People · Tidegate", on_load=People.load)
-app.add_page(roles, route="/access/roles", title="Roles · Tidegate", on_load=Roles.load)
-app.add_page(tokens, route="/access/tokens", title="API tokens · Tidegate", on_load=Tokens.load)
-app.add_page(
-    identity_providers,
-    route="/access/identity-providers",
-    title="Identity providers · Tidegate",
-    on_load=IdentityProviders.load,
-)
-app.add_page(audit, route="/access/audit", title="Audit log · Tidegate", on_load=Audit.load)
+add(rules, "/rules", "Rules", Rules.load, RuleClock.load, RuleNotices.load)
+add(rule, "/rules/new", "New rule", Rules.open_editor, RuleNotices.load)
+add(rule, "/rules/[rule]", "Rule", Rules.open_editor, RuleNotices.load)
+add(alerts, "/alerts", "Alerts", Alerts.load, Silences.load)
+add(alert, "/alerts/[alert]", "Alert", AlertDetail.load)
+add(notifications, "/notifications", "Notifications", Notifications.load)
+add(profiles, "/profiles", "Profiles", Profiles.load)
+add(profile, "/profiles/new", "New profile", Profile.load)
+add(profile, "/profiles/[profile]", "Profile", Profile.load)
+add(groups, "/groups", "Groups", Groups.load)
+add(group, "/groups/new", "New group", Group.load)
+add(group, "/groups/[group]", "Group", Group.load)
+add(concepts, "/help", "Help", Concepts.load)
+add(inbox, "/inbox", "Inbox", Inbox.load)
+add(ways_in, "/ways-in", "Ways in", NewWay.load, Gate.load, WaysIn.load, Authorities.load)
+add(fleet_audit, "/fleet-audit", "Fleet audit", FleetAudit.load)
+add(usage, "/usage", "Usage", Usage.load)
+add(account, "/account", "Your account", Account.load, SecondFactor.load)
+add(platform, "/platform", "Organisations", Platform.load)
+add(people, "/access/people", "People", People.load)
+add(roles, "/access/roles", "Roles", Roles.load)
+add(tokens, "/access/tokens", "API tokens", Tokens.load)
+add(identity_providers, "/access/identity-providers", "Identity providers", IdentityProviders.load)
+add(audit, "/access/audit", "Audit log", Audit.load)

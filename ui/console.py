@@ -1,4 +1,10 @@
-"""What every page knows: who is signed in, and how to ask the contract on their behalf."""
+"""What every page knows: who is signed in, and how to ask the contract on their behalf; and how one comes to a page.
+
+A browser connects when a page is opened, and again whenever its connection was lost: on the train, behind a closed
+lid. Reflex calls both the same, and would have the page loaded anew, so that a form lost what was written in it and not
+saved. `ARRIVED` gives every page that is opened a mark, which its connections bring along (`Console.arrival`): where
+one comes back with the mark that the page was loaded for, the page stays as it is.
+"""
 
 import hashlib
 from typing import Any, ClassVar, TypedDict
@@ -12,6 +18,12 @@ from ui.client import Refused, SignedOut
 ALL_DEVICES = "devices:all"  # no right of the contract: to see devices, and not those of some groups only
 # Nor is this: to add devices. Whoever sees some groups only can add none where these are put together by hand.
 NEW_DEVICES = "devices:new"
+
+ARRIVED = 'try { sessionStorage.setItem("arrival", performance.timeOrigin); } catch {}'
+"""For the head of every page. Where the browser keeps nothing, every connection counts as a new arrival."""
+
+LOADS: dict[str, tuple[Any, ...]] = {}
+"""By route: what is done, one after the other, when somebody comes to a page."""
 
 
 class Organisation(TypedDict):
@@ -40,7 +52,13 @@ class Console(rx.State):
     # The vars of a page that hold a secret which is shown once; they are emptied before anybody can see them again.
     SHOWN_ONCE: ClassVar[tuple[str, ...]] = ()
 
+    arrival: str = rx.SessionStorage("", name="arrival")  # the browser's mark of the page it opened
+    is_here: bool = False  # whether the page has been loaded, to its end
+
     _session: str = ""  # a hash of the cookie this state was filled for
+    _place: str = ""  # the page that was loaded, and for whom
+    _comes: bool = False  # whether the browser has connected since, with a new page or the one it had
+    _aside: dict[str, dict[str, Any]] = {}  # by page: what it showed once, while it is not known which of the two
 
     def secret(self) -> str:
         """The visitor's session secret, from the cookie the browser sent with its socket; never kept in the state."""
@@ -54,23 +72,56 @@ class Console(rx.State):
         reads = {name: scope in self.scopes for name, scope in client.READS[operation].items()}
         return await client.ask(self.secret(), operation, {**variables, **reads})
 
-    def _forget(self) -> None:
-        """Empty what this page shows once."""
-        for name in self.SHOWN_ONCE:
-            if getattr(self, name):
-                setattr(self, name, self.get_fields()[name].default_value())
+    @rx.event
+    async def come(self, route: str) -> Any:
+        """Come to a page; or back to it as it was left, where it was only the connection that was lost."""
+        is_back = self._comes and self._place != "" and self._place == self._here()
+        aside, self._comes, self._aside = self._aside, False, {}
+        if is_back:
+            for page in self._pages():
+                for name, shown in aside.get(page.get_name(), {}).items():
+                    setattr(page, name, shown)
+            self.is_here = True
+            return None
+        if self._session != self._who():
+            self._empty()
+        self._place, self.is_here = "", False
+        return [*LOADS[route], Console.arrived]
+
+    @rx.event
+    def arrived(self) -> None:
+        """The page that one came to is complete."""
+        self._place, self.is_here = self._here(), True
+
+    def _here(self) -> str:
+        """Which page this is, opened when, and for whom; empty where that is not known."""
+        return f"{self._who()} {self.arrival} {self.router.url.path}" if self.arrival else ""
+
+    def _who(self) -> str:
+        return hashlib.sha256(self.secret().encode()).hexdigest()
+
+    def _pages(self) -> list["Console"]:
+        return [each for each in self.substates.values() if isinstance(each, Console)]
+
+    def _forget(self) -> dict[str, Any]:
+        """Empty what this page shows once; returns what that was."""
+        shown = {name: value for name in self.SHOWN_ONCE if (value := getattr(self, name))}
+        for name in shown:
+            setattr(self, name, self.get_fields()[name].default_value())
+        return shown
 
     @_override_base_method
     def _reset_client_storage(self) -> None:
-        # Reflex calls this just before it sends all it knows to a browser that has loaded a page anew.
-        self._forget()
+        # Reflex calls this just before it sends all it knows to a browser that has connected, and for each page.
+        if type(self) is Console:
+            self._comes, self.is_here = True, False
+            self._aside = {page.get_name(): shown for page in self._pages() if (shown := page._forget())}
         super()._reset_client_storage()
 
     def _forget_all(self) -> None:
         """Empty what any page shows once: whoever comes to a page, or back to it, does not see it again."""
-        for page in self.substates.values():
-            if isinstance(page, Console):
-                page._forget()
+        for page in self._pages():
+            page._forget()
 
     async def enter(self, needs: str = "") -> Any:
         """Come to a page: make sure somebody is signed in. Returns None, or what the page does instead of loading.
@@ -83,17 +134,15 @@ class Console(rx.State):
 
     async def recognise(self, needs: str = "") -> Any:
         """The same for whoever is on the page already: what it shows once stays."""
-        session = hashlib.sha256(self.secret().encode()).hexdigest()
-        if session != self._session:
-            self.reset()  # another person's cookie in the same tab: nothing of the first one may stay
+        if self._session != self._who():
+            self._empty()
         try:
             data = await self.ask("me")
         except SignedOut:
-            self.reset()
+            self._empty()
             return rx.redirect(f"/sign-in?next={self.router.url.path}")
         except Refused:
             return None  # the page's own question will say what is wrong
-        self._session = session
         me = data["me"]
         self.user_id = me["userId"] or ""
         self.user_name = me["name"]
@@ -114,6 +163,12 @@ class Console(rx.State):
             return rx.redirect("/account")
         await self._count()
         return [] if needs and self._lacks(needs) else None
+
+    def _empty(self) -> None:
+        """With another person's cookie in the same tab nothing of the first one may stay."""
+        arrival = self.arrival
+        self.reset()
+        self.arrival, self._session = arrival, self._who()
 
     def _lacks(self, right: str) -> bool:
         """What `frame.only` says without words: who has no rights at all is let in, as it is not known who they are."""

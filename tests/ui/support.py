@@ -34,11 +34,13 @@ SHOWN_WITHIN_MS = 30_000
 
 COUNT_ARRIVALS = """
   window.arrivals = 0;
+  window.lines = [];
   window.WebSocket = class extends WebSocket {
     constructor(...given) {
       super(...given);
+      window.lines.push(this);
       this.addEventListener("message", ({ data }) => {
-        if (typeof data === "string" && /"is_hydrated[^"]*":true/.test(data)) window.arrivals += 1;
+        if (typeof data === "string" && /"is_here[^"]*":true/.test(data)) window.arrivals += 1;
       });
     }
   };
@@ -243,6 +245,11 @@ class Visitor:
         before = await self.page.evaluate("window.arrivals")
         yield
         await self.page.wait_for_function("before => window.arrivals > before", arg=before)
+
+    async def lose_connection(self) -> None:
+        """As on the train: every line of the page to the platform ends; goes on when the page is connected again."""
+        async with self.led():
+            await self.page.evaluate("window.lines.splice(0).forEach((line) => line.close())")
 
     async def sign_in(self, password: str | None = None) -> None:
         """Fill in the form and send it."""

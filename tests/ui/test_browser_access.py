@@ -112,6 +112,8 @@ async def test_a_token_is_issued_used_and_revoked(console: Console, chromium: Br
         refused = await http.get(line[3].replace("/devices", "/alerts"), headers=bearer)
         assert refused.status_code == 403
 
+        await visitor.lose_connection()
+        assert await told(page.locator("#token-secret")) == secret
         await page.reload()
         await expect(page.get_by_role("button", name="Revoke Canteen")).to_be_visible()
         await expect(page.locator("#token-secret")).to_have_count(0)
@@ -263,3 +265,25 @@ async def test_on_a_small_screen_the_other_places_are_in_a_menu_used_by_keyboard
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("heading", name="Groups", exact=True)).to_be_visible()
         await expect(page.locator(".menu[open]")).to_have_count(0)
+
+
+async def test_what_was_written_and_not_saved_outlives_a_lost_connection(console: Console, chromium: Browser) -> None:
+    async with console.visitor(chromium) as visitor:
+        page = visitor.page
+        await visitor.enter("/groups/new")
+        await page.get_by_label("Name").fill("Quay")
+        await page.get_by_label("Whose key begins with").fill("crane-")
+        await visitor.lose_connection()
+        await expect(page.get_by_label("Name")).to_have_value("Quay")
+        await expect(page.get_by_label("Whose key begins with")).to_have_value("crane-")
+        async with visitor.led():
+            await page.get_by_role("button", name="Make the group").click()
+        await expect(page.get_by_role("heading", name="Quay")).to_be_visible()
+        await page.get_by_role("button", name="Edit").click()
+        await page.get_by_label("Whose key begins with").fill("crane-, winch-")
+        await visitor.lose_connection()
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.get_by_text("Saved.")).to_be_visible()
+        found = await console.ask("{ deviceGroups(first: 50) { items { name filter } } }")
+        made = next(each for each in found["deviceGroups"]["items"] if each["name"] == "Quay")
+        assert made["filter"] == {"keyPrefix": ["crane-", "winch-"]}

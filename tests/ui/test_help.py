@@ -50,7 +50,7 @@ def test_every_concept_is_led_to_from_the_console_or_from_another_concept() -> N
 
 @pytest.mark.parametrize("concept", EVERY, ids=lambda each: str(each.key))
 def test_a_concept_is_said_in_whole_sentences_and_found_where_it_says(concept: Concept) -> None:
-    routes = set(re.findall(r'route="([^"]+)"', (Path(ui.__file__).parent / "app.py").read_text()))
+    routes = set(re.findall(r'add\(\s*\w+,\s*"([^"]+)"', (Path(ui.__file__).parent / "app.py").read_text()))
     assert concept.place is None or concept.place[1] in routes
     assert concept.words.endswith(".")
     assert 40 < len(concept.words) < 420

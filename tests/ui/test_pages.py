@@ -34,7 +34,7 @@ def test_a_page_can_be_composed(name: str) -> None:
 def test_every_place_of_the_navigation_is_a_page() -> None:
     app = (FOLDER.parent / "app.py").read_text()
     places = [path for _, path, *_ in (*PLACES, *FURTHER, *ACCESS)]
-    assert [path for path in places if f'route="{path}"' not in app] == []
+    assert [path for path in places if f', "{path}", ' not in app] == []
 
 
 def test_identity_providers_are_open_to_who_may_read_them_and_changed_by_who_may_change_them() -> None:

@@ -319,6 +319,7 @@ def page(
             id="content",
             class_name="main",
             tab_index=-1,
+            aria_busy=~Console.is_here,
         ),
         rx.el.nav(*_main(here, 21), class_name="tabs", aria_label="Main, small screen"),
         rx.cond(may("alerts:read"), alert_news(on_alert)),
