@@ -114,6 +114,8 @@ class Console(rx.State):
     def _reset_client_storage(self) -> None:
         # Reflex calls this just before it sends all it knows to a browser that has connected, and for each page.
         if type(self) is Console:
+            if self._session != self._who():
+                self._empty()
             self._comes, self.is_here = True, False
             self._aside = {page.get_name(): shown for page in self._pages() if (shown := page._forget())}
         super()._reset_client_storage()

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from tests.ui.support import SECRET, Gateway, Visit
+from tests.ui.support import ME, SECRET, Gateway, Visit
 from ui.console import LOADS, Console
 from ui.pages.tokens import Tokens
 
+ADA = str(ME["me"]["name"])
 ROUTE = "/access/tokens"
 COMPLETE = [Tokens.load, Console.arrived]
 
@@ -83,3 +84,17 @@ async def test_where_the_browser_keeps_nothing_every_connection_is_an_arrival(vi
     tokens = await shown(visit, arrival="")
     assert await come(tokens, "") == COMPLETE
     assert tokens.secret == ""
+
+
+@pytest.mark.parametrize("cookie", ["", "tidegate_session=tgs_somebody_else"])
+async def test_nothing_of_whoever_signed_out_is_sent_to_the_browser_they_sat_at(
+    cookie: str, visit: Visit, gateway: Gateway
+) -> None:
+    tokens = await shown(visit)
+    root: Any = tokens._get_root_state()
+    assert ADA in str(root.dict())
+    other: Any = visit(Tokens, ROUTE, cookie)._get_root_state()
+    root.router = other.router
+    root._reset_client_storage()  # the first thing that Reflex does; what it knows is sent next
+    assert ADA not in str(root.dict())
+    assert "tg_once" not in str(root.dict())
